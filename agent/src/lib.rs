@@ -1,1 +1,5 @@
-//! Placeholder.
+//! The agent: reads a rack host's temperatures and publishes them.
+//!
+//! The modules stand in the order in which a reading passes them.
+
+pub mod source;

@@ -1,1 +1,21 @@
-//! Placeholder.
+//! Rackwatch's core: everything that decides, and everything that is on the wire.
+//!
+//! Pure: no I/O, no clock, no global state. Readings and time come in as data; alert records and
+//! episode changes go out as data. The modules stand in the order in which data flows through them.
+
+pub mod device;
+pub mod reading;
+pub mod time;
+pub mod units;
+
+pub mod alert;
+pub mod keys;
+// pub mod wire;
+
+// pub mod rules;
+
+// pub mod detect;
+// pub mod engine;
+// pub mod episode;
+
+// pub mod thermal;

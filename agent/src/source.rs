@@ -1,0 +1,49 @@
+//! Where readings come from. One file a kind of source, all behind [`Source`].
+//!
+//! In: whatever the hardware offers. Out: for each tick, one result per device that was found, a
+//! temperature or a fault. Nothing is lost here: a failed read is a fault, never a gap and never
+//! 0 °C.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rackwatch_core::device::{Description, DeviceId};
+use rackwatch_core::reading::Fault;
+use rackwatch_core::time::Timestamp;
+use rackwatch_core::units::Celsius;
+
+/// A device that a source found, and what the source knows of it.
+///
+/// The agent's own name, its host and what the operator configured are added later, by the
+/// inventory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// Its name, the same after every reboot and however the kernel numbers things.
+    pub device: DeviceId,
+    /// What it is.
+    pub description: Description,
+}
+
+/// One result of a read.
+pub type Outcome = (DeviceId, Result<Celsius, Fault>);
+
+/// Something that can be read every so often.
+#[async_trait]
+pub trait Source: Send {
+    /// The kind, as in config: `hwmon`, `sysinfo`, `simulated`.
+    fn kind(&self) -> &'static str;
+
+    /// How often it wants to be read.
+    fn interval(&self) -> Duration;
+
+    /// How long one read may take before its devices are reported as timed out.
+    fn deadline(&self) -> Duration;
+
+    /// Looks for devices. Called at start and from time to time, since drives come and go.
+    async fn discover(&mut self) -> Vec<Found>;
+
+    /// Reads every device of the last [`Source::discover`], for the tick `at`.
+    ///
+    /// May be dropped at any await point when the deadline has passed; the next call must work.
+    async fn read(&mut self, at: Timestamp) -> Vec<Outcome>;
+}

@@ -1,0 +1,228 @@
+//! Alert records: what is written to `anomaly_alerts`, one each time an episode changes.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::device::DeviceId;
+use crate::time::Timestamp;
+use crate::units::Celsius;
+
+/// What kind of anomaly a record speaks of: the field `type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertKind {
+    /// Above a limit.
+    HighTemp,
+    /// Below a limit.
+    LowTemp,
+    /// Rose by much within a window.
+    Spike,
+    /// Fell by much within a window.
+    Drop,
+}
+
+impl AlertKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::HighTemp, Self::LowTemp, Self::Spike, Self::Drop];
+
+    /// The word on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::HighTemp => "high_temp",
+            Self::LowTemp => "low_temp",
+            Self::Spike => "spike",
+            Self::Drop => "drop",
+        }
+    }
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Recorded and printed, never sent to people.
+    Info,
+    /// Look at it today.
+    Warning,
+    /// Act now.
+    Critical,
+}
+
+impl Severity {
+    /// From the mildest to the worst.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+
+    /// The word on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// Whether the record opens (or worsens) an episode, or ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertState {
+    /// The episode began, or its severity rose.
+    Firing,
+    /// The episode ended.
+    Resolved,
+}
+
+impl AlertState {
+    /// The word on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+macro_rules! display_by_name {
+    ($($type:ty),*) => {$(
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.name())
+            }
+        }
+    )*};
+}
+display_by_name!(AlertKind, Severity, AlertState);
+
+/// Names an episode for all time: sixteen hexadecimal digits made from the device, the rule and the
+/// start of the episode, so that the same readings give the same id wherever they are judged.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AlertId(String);
+
+impl AlertId {
+    /// The id of the episode of `rule` on `device` that began at `start`.
+    pub fn of(device: &DeviceId, rule: &str, start: Timestamp) -> Self {
+        // 64-bit FNV-1a (Fowler, Noll, Vo): stable over versions and platforms, unlike std's hasher.
+        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+        let start = start.millis().to_be_bytes();
+        let parts = [
+            device.as_str().as_bytes(),
+            b"\0",
+            rule.as_bytes(),
+            b"\0",
+            &start,
+        ];
+        for byte in parts.into_iter().flatten() {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        // A final mix (from MurmurHash3): the first digits, which people see, depend on all input.
+        hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        hash ^= hash >> 33;
+        Self(format!("{hash:016x}"))
+    }
+
+    /// An id as it stands in a record.
+    pub fn from_wire(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The whole id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first six digits, as people read and type them.
+    pub fn short(&self) -> &str {
+        self.0.get(..6).unwrap_or(&self.0)
+    }
+}
+
+impl fmt::Display for AlertId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// One change of an episode. (alert id, state, severity) identifies it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AlertRecord {
+    /// What kind of anomaly.
+    #[serde(rename = "type")]
+    pub kind: AlertKind,
+    /// On which device.
+    #[serde(rename = "device_id")]
+    pub device: DeviceId,
+    /// The reading that made the record; none where the alert is about there being none.
+    pub temperature: Option<Celsius>,
+    /// When that reading was taken.
+    #[serde(rename = "timestamp")]
+    pub at: Timestamp,
+    /// What was crossed: a temperature for limits, the allowed change in kelvin for swings.
+    pub threshold: f64,
+    /// How bad; on resolution the worst it was.
+    pub severity: Severity,
+    /// Opened or ended.
+    pub state: AlertState,
+    /// The episode.
+    #[serde(rename = "alert_id")]
+    pub id: AlertId,
+    /// The rule's name.
+    pub rule: String,
+    /// The rack, or empty where it is not known.
+    pub rack: String,
+    /// Height in the rack, in rack units.
+    pub u: Option<u16>,
+    /// What the device measures.
+    pub role: crate::device::Role,
+    /// When the episode began: the first reading beyond.
+    #[serde(rename = "since")]
+    pub started: Timestamp,
+    /// Change per minute when the record was made, in kelvin, where it can be told.
+    pub rate: Option<f64>,
+    /// The change within its window, in kelvin: swings only.
+    pub change: Option<f64>,
+    /// Length of that window: swings only.
+    #[serde(rename = "window_ms", with = "optional_millis")]
+    pub window: Option<Duration>,
+    /// On resolution, the extreme of the episode.
+    pub peak: Option<Celsius>,
+    /// On resolution, how long it lasted.
+    #[serde(rename = "duration_ms", with = "optional_millis")]
+    pub duration: Option<Duration>,
+}
+
+mod optional_millis {
+    use std::time::Duration;
+
+    use serde::Serializer;
+
+    #[expect(clippy::ref_option, reason = "the signature is serde's")]
+    pub(super) fn serialize<S: Serializer>(d: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+        match d {
+            Some(d) => to.serialize_some(&u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
+            None => to.serialize_none(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_id_is_stable() {
+        let device = DeviceId::new("inrow-ABC-1").unwrap();
+        let start = Timestamp::from_millis(1_700_000_000_000).unwrap();
+        let id = AlertId::of(&device, "high_temp", start);
+        // Written down: an id must never change between versions, receivers drop repeats by it.
+        assert_eq!(id.as_str().len(), 16);
+        assert_eq!(id, AlertId::of(&device, "high_temp", start));
+        assert_ne!(id, AlertId::of(&device, "low_temp", start));
+        assert_ne!(
+            id,
+            AlertId::of(&device, "high_temp", start.plus(Duration::from_millis(1)))
+        );
+    }
+}
