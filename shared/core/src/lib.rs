@@ -10,7 +10,7 @@ pub mod units;
 
 pub mod alert;
 pub mod keys;
-// pub mod wire;
+pub mod wire;
 
 // pub mod rules;
 
