@@ -1,1 +1,7 @@
-//! it
+//! The runtime against a real `redis-server`, and real signals.
+
+mod connecting;
+mod logged;
+mod outage;
+mod replies;
+mod stopping;
