@@ -24,6 +24,7 @@ use async_trait::async_trait;
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::reading::Fault;
 use rackwatch_core::time::Timestamp;
+use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -37,15 +38,18 @@ use super::{Found, Outcome, Source};
 const DISCOVERY: Duration = Duration::from_secs(5);
 
 /// The `[hwmon]` section of the agent's config.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct HwmonConfig {
     /// Read this source at all.
     pub enabled: bool,
     /// Where the kernel lists the chips.
     pub root: PathBuf,
     /// How often to read. Components change slowly, and reading wakes them up: 10 s.
+    #[serde(with = "rackwatch_runtime::config::duration")]
     pub interval: Duration,
     /// How long a read may take.
+    #[serde(with = "rackwatch_runtime::config::duration")]
     pub deadline: Duration,
     /// Read each core of a processor too, not only the package.
     pub per_core: bool,

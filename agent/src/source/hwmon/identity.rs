@@ -37,7 +37,7 @@ pub(super) fn ids(chips: &[Chip], host: &str) -> Vec<Vec<DeviceId>> {
     let stems = stems(chips);
     let mut order: Vec<usize> = (0..chips.len()).collect();
     // Ids that still collide are told apart in this order, so it must not be that of the numbers.
-    order.sort_by(|a, b| (&stems[*a]).cmp(&stems[*b]));
+    order.sort_by(|a, b| stems[*a].cmp(&stems[*b]));
     let mut taken = HashSet::new();
     let mut ids = vec![Vec::new(); chips.len()];
     for index in order {
@@ -46,7 +46,7 @@ pub(super) fn ids(chips: &[Chip], host: &str) -> Vec<Vec<DeviceId>> {
             let label = label(chip, input);
             let role = role(&chip.name, input.label.as_deref().unwrap_or_default());
             let id = device_id(role, host, &shortened(&stems[index], &label));
-            ids[index].push(unique(id, &mut taken));
+            ids[index].push(unique(&id, &mut taken));
         }
     }
     ids
@@ -113,7 +113,7 @@ fn fixed_order(one: &Chip, other: &Chip) -> Ordering {
 }
 
 /// A place with numbers padded, so that `i2c-10` comes after `i2c-9`. Without the numbers of hwmon
-/// and of NVMe controllers, which follow the order of loading.
+/// and of `NVMe` controllers, which follow the order of loading.
 fn natural(place: &Path) -> String {
     let mut text = String::new();
     for part in

@@ -19,7 +19,7 @@ const LONGEST: u64 = 64;
 
 /// The text of an attribute, without white space around it; what is beyond 64 bytes is an error.
 pub(super) fn text(path: &Path) -> io::Result<String> {
-    let mut bytes = Vec::with_capacity(LONGEST as usize);
+    let mut bytes = Vec::new();
     File::open(path)?
         .take(LONGEST + 1)
         .read_to_end(&mut bytes)?;
