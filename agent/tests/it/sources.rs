@@ -4,6 +4,13 @@
 //! devices) and flat as a copy of one may be. Out: what the sources make of them. Nothing outside
 //! temporary directories is touched; one test mounts its tree, in a mount namespace of its own.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "helpers of tests are tests, which clippy does not see"
+)]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 //! In: the chips of a made-up server. Out: a directory for the `root` of a source. Every input
 //! has another value, so that a value tells which input an id stands for.
 
+use std::fmt::Display;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ impl Chip {
         self
     }
 
-    fn with(mut self, file: &str, text: impl ToString) -> Self {
+    fn with(mut self, file: &str, text: impl Display) -> Self {
         self.own.push((file.to_owned(), text.to_string()));
         self
     }
@@ -81,7 +82,7 @@ pub(super) fn server() -> Vec<Chip> {
     for socket in 0..2 {
         let mut chip = Chip::new("coretemp", &format!("platform/coretemp.{socket}"))
             .with("temp1_input", 62_000 + socket * 1_000)
-            .with("temp1_label", format!("Package id {socket}"))
+            .with("temp1_label", format_args!("Package id {socket}"))
             .with("temp1_crit", 100_000);
         for core in 0..2 {
             let channel = core + 2;
@@ -90,7 +91,7 @@ pub(super) fn server() -> Vec<Chip> {
                     &format!("temp{channel}_input"),
                     55_000 + 2_000 * socket + 1_000 * core,
                 )
-                .with(&format!("temp{channel}_label"), format!("Core {core}"));
+                .with(&format!("temp{channel}_label"), format_args!("Core {core}"));
         }
         chips.push(chip);
     }
@@ -137,7 +138,7 @@ pub(super) fn flat(dir: &TempDir, chips: &[Chip], numbers: &[usize]) -> PathBuf 
     for (chip, number) in chips.iter().zip(numbers) {
         let own = class.join(format!("hwmon{number}"));
         chip.write(&own, &own.join("device"));
-        let _ = fs::remove_file(own.join("device/serial"));
+        fs::remove_file(own.join("device/serial")).ok();
     }
     class
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,8 @@ use rackwatch_agent::source::Source;
 use rackwatch_agent::source::hwmon::{Hwmon, HwmonConfig};
 use rackwatch_core::device::Role;
 use rackwatch_core::time::Timestamp;
-use rackwatch_core::units::Kelvin;
+use rackwatch_core::units::{Celsius, Kelvin};
+use tempfile::TempDir;
 
 use super::fake_hwmon::{flat, linked, orders, server};
 use super::{Said, read, said};
@@ -23,6 +24,17 @@ fn source(root: PathBuf, per_core: bool) -> Hwmon {
         ..HwmonConfig::default()
     };
     Hwmon::new(config, "node7")
+}
+
+/// Puts a pipe in the place of a file: opening it blocks until somebody writes to the pipe that is
+/// returned, as a read of a hung bus does.
+fn stuck_file(dir: &TempDir, path: &Path) -> PathBuf {
+    let pipe = dir.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    fs::remove_file(path).unwrap();
+    fs::hard_link(&pipe, path).unwrap();
+    pipe
 }
 
 async fn read_linked(numbers: &[usize], first: usize, per_core: bool) -> Said {
@@ -106,7 +118,7 @@ async fn what_the_chip_says_of_itself_is_described() {
     assert_eq!(description.name, "nvme Composite (SAMSUNG MZQL23T8)");
     assert_eq!(description.resolution, Some(Kelvin(1.0)));
     assert_eq!(description.interval, Duration::from_secs(10));
-    let degrees = |limit: Option<rackwatch_core::units::Celsius>| limit.map(|l| l.degrees());
+    let degrees = |limit: Option<Celsius>| limit.map(Celsius::degrees);
     assert_eq!(degrees(description.limits.high_warning), Some(81.85));
     assert_eq!(degrees(description.limits.high_critical), Some(84.85));
     assert_eq!(degrees(description.limits.low_critical), None);
@@ -129,18 +141,8 @@ async fn a_chip_that_goes_away_has_vanished_until_the_next_look() {
 async fn a_stuck_chip_times_out_and_delays_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let root = flat(&dir, &server(), &(0..9).collect::<Vec<_>>());
-    // Opening a pipe that nobody writes to blocks, as a read of a hung bus does.
     let input = root.join("hwmon6/temp1_input");
-    let pipe = dir.path().join("pipe");
-    assert!(
-        Command::new("mkfifo")
-            .arg(&pipe)
-            .status()
-            .unwrap()
-            .success()
-    );
-    fs::remove_file(&input).unwrap();
-    fs::hard_link(&pipe, &input).unwrap();
+    let pipe = stuck_file(&dir, &input);
     let mut source = source(root, false);
     source.discover().await;
     let stuck = "cpu-node7-coretemp.Package_id_0";
@@ -163,7 +165,8 @@ async fn a_stuck_chip_times_out_and_delays_no_other() {
     // Dropped in the middle, the next read works.
     fs::remove_file(&input).unwrap();
     fs::write(&input, "64000\n").unwrap();
-    drop(source.read(Timestamp::default()));
+    let soon = Duration::from_millis(1);
+    _ = tokio::time::timeout(soon, source.read(Timestamp::default())).await;
     fs::write(&pipe, "1000\n").unwrap();
     let end = Instant::now() + Duration::from_secs(5);
     loop {
@@ -172,6 +175,26 @@ async fn a_stuck_chip_times_out_and_delays_no_other() {
             break;
         }
         assert!(Instant::now() < end, "{third:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chip_stuck_at_the_start_hides_no_other_and_is_found_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = flat(&dir, &server(), &(0..9).collect::<Vec<_>>());
+    let limit = root.join("hwmon6/temp1_crit");
+    let pipe = stuck_file(&dir, &limit);
+    let mut source = source(root, false);
+    let begin = Instant::now();
+    assert_eq!(source.discover().await.len(), 12);
+    assert!(begin.elapsed() < source.deadline());
+    assert_eq!(source.discover().await.len(), 12);
+    fs::write(&pipe, "100000\n").unwrap();
+    fs::remove_file(&limit).unwrap();
+    let end = Instant::now() + Duration::from_secs(5);
+    while source.discover().await.len() != 13 {
+        assert!(Instant::now() < end);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
