@@ -28,6 +28,8 @@ pub(super) struct Chip {
     pub(super) serial: Option<String>,
     /// Where it hangs in the tree of devices, links resolved; none where there are no links.
     pub(super) place: Option<PathBuf>,
+    /// Which of several I2C buses of one controller it is on, as far as the bus says so itself.
+    pub(super) bus: Option<String>,
     /// Its inputs, by channel.
     pub(super) inputs: Vec<Input>,
 }
@@ -65,6 +67,7 @@ impl Chip {
     /// What there is in `dir`. Blocks.
     pub(super) fn at(dir: PathBuf, number: u64) -> Self {
         let device = dir.join("device");
+        let place = place(&dir);
         let name = sysfs::name(&dir.join("name")).unwrap_or_else(|| "hwmon".to_owned());
         // `serial` is NVMe's, `wwid` (a World Wide Name) that of SCSI and ATA drives. Of others a
         // file of that name may mean anything. A `wwid` may be `t10.ATA MODEL SERIAL`.
@@ -79,7 +82,8 @@ impl Chip {
             name,
             model: sysfs::name(&device.join("model")),
             serial: serial.and_then(last_word),
-            place: place(&dir),
+            bus: place.as_deref().and_then(bus),
+            place,
             inputs: inputs(&dir),
             dir,
         }
@@ -111,6 +115,18 @@ fn place(dir: &Path) -> Option<PathBuf> {
     } else {
         None
     }
+}
+
+/// The number of the port or of the multiplexer's channel in the name of an I2C bus, which unlike the
+/// number of the bus is that of the hardware: `SMBus PIIX4 adapter port 2 at 0b00`,
+/// `i2c-0-mux (chan_id 1)`.
+fn bus(place: &Path) -> Option<String> {
+    let name = sysfs::name(&place.parent()?.join("name"))?;
+    let (_, number) = name
+        .split_once(" port ")
+        .or_else(|| name.split_once("chan_id "))?;
+    let digits = number.split(|c: char| !c.is_ascii_digit()).next()?;
+    (!digits.is_empty()).then(|| format!("bus{digits}"))
 }
 
 fn inputs(dir: &Path) -> Vec<Input> {

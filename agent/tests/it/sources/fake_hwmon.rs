@@ -15,6 +15,7 @@ use tempfile::TempDir;
 pub(super) struct Chip {
     device: String,
     about: Vec<(&'static str, String)>,
+    bus: Option<String>,
     own: Vec<(String, String)>,
 }
 
@@ -23,6 +24,7 @@ impl Chip {
         Self {
             device: device.to_owned(),
             about: Vec::new(),
+            bus: None,
             own: vec![("name".to_owned(), name.to_owned())],
         }
     }
@@ -40,6 +42,9 @@ impl Chip {
     fn write(&self, own: &Path, about: &Path) {
         fs::create_dir_all(own).unwrap();
         fs::create_dir_all(about).unwrap();
+        if let Some(bus) = &self.bus {
+            fs::write(about.parent().unwrap().join("name"), bus).unwrap();
+        }
         for (file, text) in &self.own {
             fs::write(own.join(file), format!("{text}\n")).unwrap();
         }
@@ -48,6 +53,39 @@ impl Chip {
             fs::write(about.join(file), format!("{text}  \n")).unwrap();
         }
     }
+}
+
+/// A DIMM on each of two ports of one AMD controller, whose buses have names; two SATA drives with
+/// World Wide Names; a wireless card and a graphics card of the kind that has no `device` link.
+pub(super) fn workstation() -> Vec<Chip> {
+    let mut chips = Vec::new();
+    for port in 0..2 {
+        let device = format!("pci0000:00/0000:00:14.0/i2c-#{port}/#{port}-0050");
+        let mut dimm = Chip::new("spd5118", &device).with("temp1_input", 30_000 + port * 1_000);
+        dimm.bus = Some(format!("SMBus PIIX4 adapter port {port} at 0b00\n"));
+        chips.push(dimm);
+    }
+    let sata = "pci0000:00/0000:00:17.0/ata1#/host#0/target#0:0:0/#0:0:0:0";
+    let wwids = [
+        "naa.5000c500a1b2c3d4",
+        "t10.ATA     SAMSUNG MZ7LH960HAJR-00005                      S45NNA0N",
+    ];
+    for (n, wwid) in wwids.iter().enumerate() {
+        chips.push(
+            Chip::new("drivetemp", &sata.replace("ata1#", &format!("ata{n}")))
+                .about("wwid", wwid)
+                .with("temp1_input", 32_000 + n * 1_000),
+        );
+    }
+    chips.push(Chip::new("iwlwifi_1", "pci0000:00/0000:00:14.3").with("temp1_input", 44_000));
+    chips.push(
+        Chip::new("amdgpu", "pci0000:00/0000:03:00.0")
+            .with("temp1_input", 50_000)
+            .with("temp1_label", "edge")
+            .with("temp2_input", 51_000)
+            .with("temp2_label", "edge"),
+    );
+    chips
 }
 
 /// Two drives of one model, four DIMMs without labels on two buses of one controller, two sockets

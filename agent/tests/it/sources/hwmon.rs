@@ -13,7 +13,7 @@ use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::{Celsius, Kelvin};
 use tempfile::TempDir;
 
-use super::fake_hwmon::{flat, linked, orders, server};
+use super::fake_hwmon::{flat, linked, orders, server, workstation};
 use super::{Said, read, said};
 
 fn source(root: PathBuf, per_core: bool) -> Hwmon {
@@ -79,6 +79,37 @@ async fn ids_do_not_follow_the_numbers_of_the_kernel() {
         let again = read_linked(numbers, 7 + n, true).await;
         assert_eq!(again, first, "{numbers:?}");
     }
+}
+
+#[tokio::test]
+async fn a_twin_that_is_taken_out_leaves_the_others_their_ids() {
+    let mut chips = workstation();
+    for numbers in [[0, 1, 2, 3, 4, 5], [5, 3, 4, 0, 1, 2]] {
+        let dir = tempfile::tempdir().unwrap();
+        let root = linked(&dir, &chips, &numbers, numbers[0]);
+        let now = read(&mut source(root, false)).await;
+        let now: Vec<_> = now.keys().map(String::as_str).collect();
+        assert_eq!(
+            now,
+            [
+                "disk-node7-drivetemp.S45NNA0N.temp1",
+                "disk-node7-drivetemp.naa.5000c500a1b2c3d4.temp1",
+                "gpu-node7-amdgpu.0000:03:00.0.edge.temp1",
+                "gpu-node7-amdgpu.0000:03:00.0.edge.temp2",
+                "memory-node7-spd5118.0000:00:14.0.0050.bus0.temp1",
+                "memory-node7-spd5118.0000:00:14.0.0050.bus1.temp1",
+                "other-node7-iwlwifi.0000:00:14.3.temp1",
+            ]
+        );
+    }
+    chips.remove(0);
+    let dir = tempfile::tempdir().unwrap();
+    let root = linked(&dir, &chips, &[0, 1, 2, 3, 4], 0);
+    let now = read(&mut source(root, false)).await;
+    assert_eq!(
+        now["memory-node7-spd5118.0000:00:14.0.0050.bus1.temp1"],
+        "31"
+    );
 }
 
 #[tokio::test]
