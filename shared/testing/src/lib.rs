@@ -1,1 +1,24 @@
-//! Placeholder.
+//! What Rackwatch's own tests share: private servers, built programs and waiting.
+//!
+//! Everything started here listens on 127.0.0.1 or in a temporary directory and dies with the
+//! value that started it, so tests may run side by side. Nothing is kept: a server's data is gone
+//! when it stops.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that cannot do its part has to fail the test, loudly"
+)]
+
+mod certificates;
+mod process;
+mod program;
+mod redis_server;
+mod timeseries_server;
+mod wait;
+
+pub use certificates::Certificates;
+pub use process::free_port;
+pub use program::Program;
+pub use redis_server::RedisServer;
+pub use timeseries_server::TimeSeriesServer;
+pub use wait::{wait_until, wait_until_sync};

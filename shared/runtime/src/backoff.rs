@@ -1,0 +1,85 @@
+//! How long to wait before the next try: doubling from a minimum to a maximum.
+//!
+//! Pure: the caller waits, and brings the randomness that keeps many programs from knocking at
+//! the same moment.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::time::Duration;
+
+/// The waits between tries that keep failing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backoff {
+    min: Duration,
+    max: Duration,
+    next: Duration,
+}
+
+impl Backoff {
+    /// Waits from `min` to `max`; a `max` below `min` counts as `min`.
+    pub fn new(min: Duration, max: Duration) -> Self {
+        Self {
+            min,
+            max: max.max(min),
+            next: min,
+        }
+    }
+
+    /// The wait before the next try, twice the one before.
+    pub fn next_delay(&mut self) -> Duration {
+        let delay = self.next;
+        self.next = delay.saturating_mul(2).min(self.max);
+        delay
+    }
+
+    /// As [`Backoff::next_delay`], shortened by up to a half as `random` says.
+    ///
+    /// See [`random`] for a value.
+    pub fn next_jittered(&mut self, random: u64) -> Duration {
+        let half = self.next_delay() / 2;
+        half + half.mul_f64(random as f64 / u64::MAX as f64)
+    }
+
+    /// Starts again from the minimum, after a success.
+    pub fn reset(&mut self) {
+        self.next = self.min;
+    }
+}
+
+/// A number that differs between calls and programs; good enough for jitter, not for secrets.
+pub fn random() -> u64 {
+    // The standard library seeds its hash maps at random, which spares a crate.
+    RandomState::new().hash_one(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIN: Duration = Duration::from_millis(100);
+    const MAX: Duration = Duration::from_millis(500);
+
+    #[test]
+    fn doubles_up_to_the_maximum_and_starts_again() {
+        let mut backoff = Backoff::new(MIN, MAX);
+        let waits: Vec<_> = (0..5).map(|_| backoff.next_delay().as_millis()).collect();
+        assert_eq!(waits, [100, 200, 400, 500, 500]);
+
+        backoff.reset();
+        assert_eq!(backoff.next_delay(), MIN);
+    }
+
+    #[test]
+    fn jitter_takes_at_most_a_half() {
+        let mut backoff = Backoff::new(MIN, MIN);
+        assert_eq!(backoff.next_jittered(0), MIN / 2);
+        assert_eq!(backoff.next_jittered(u64::MAX), MIN);
+        assert!((MIN / 2..=MIN).contains(&backoff.next_jittered(random())));
+    }
+
+    #[test]
+    fn a_maximum_below_the_minimum_is_lifted() {
+        let mut backoff = Backoff::new(MAX, MIN);
+        assert_eq!((backoff.next_delay(), backoff.next_delay()), (MAX, MAX));
+    }
+}

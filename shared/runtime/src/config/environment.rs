@@ -1,0 +1,127 @@
+//! Environment variables as changes to the configuration table.
+//!
+//! In: the whole environment; out: one [`Override`] per variable that means a key. Variables
+//! without `__` after the prefix belong to somebody else and are left alone, but for the short
+//! form of `redis.url`.
+
+use std::ffi::OsString;
+
+use serde_path_to_error::{Path, Segment};
+use toml::{Table, Value};
+
+use super::error::{ConfigError, is_secret};
+
+const PREFIX: &str = "RACKWATCH_";
+const SEPARATOR: &str = "__";
+
+/// The short form of `RACKWATCH_REDIS__URL`, which wins where both are set.
+const REDIS_URL: &str = "RACKWATCH_REDIS_URL";
+
+/// One variable that sets one key.
+#[derive(Debug)]
+pub(super) struct Override {
+    /// The variable's name.
+    pub(super) variable: String,
+    /// The key it sets.
+    pub(super) key: Vec<String>,
+    text: String,
+    value: Value,
+}
+
+/// The variables that set a key, the short form first and so overridden by the long one.
+pub(super) fn overrides(
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Vec<Override>, ConfigError> {
+    let mut found = Vec::new();
+    for (variable, text) in environment {
+        let Some(variable) = variable.to_str().map(str::to_owned) else {
+            continue;
+        };
+        let Some(key) = key_of(&variable) else {
+            continue;
+        };
+        let Ok(text) = text.into_string() else {
+            return Err(ConfigError::NotText { variable });
+        };
+        let value = parse(&key, &text);
+        found.push(Override {
+            variable,
+            key,
+            text,
+            value,
+        });
+    }
+    found.sort_by(|a, b| {
+        (a.variable != REDIS_URL, &a.variable).cmp(&(b.variable != REDIS_URL, &b.variable))
+    });
+    Ok(found)
+}
+
+fn key_of(variable: &str) -> Option<Vec<String>> {
+    if variable == REDIS_URL {
+        return Some(vec!["redis".to_owned(), "url".to_owned()]);
+    }
+    let path = variable.strip_prefix(PREFIX)?;
+    path.contains(SEPARATOR)
+        .then(|| path.split(SEPARATOR).map(str::to_lowercase).collect())
+}
+
+/// A secret is taken literally: a password may well look like a number or a quoted string.
+fn parse(key: &[String], text: &str) -> Value {
+    let literal = || Value::String(text.to_owned());
+    if key.iter().any(|segment| is_secret(segment)) {
+        return literal();
+    }
+    match toml::from_str::<Table>(&format!("value = {text}")) {
+        Ok(mut table) if table.len() == 1 => table.remove("value").unwrap_or_else(literal),
+        _ => literal(),
+    }
+}
+
+impl Override {
+    /// Sets the key in `table`, making the tables above it where they are absent.
+    pub(super) fn apply(&self, table: &mut Table) -> Result<(), ConfigError> {
+        let Some((last, above)) = self.key.split_last() else {
+            return Ok(());
+        };
+        let mut table = table;
+        for segment in above {
+            let inner = table
+                .entry(segment.clone())
+                .or_insert_with(|| Value::Table(Table::new()));
+            let Value::Table(inner) = inner else {
+                return Err(ConfigError::NotATable {
+                    variable: self.variable.clone(),
+                    key: segment.clone(),
+                });
+            };
+            table = inner;
+        }
+        table.insert(last.clone(), self.value.clone());
+        Ok(())
+    }
+
+    /// Whether `path` lies at or below the key of this variable.
+    pub(super) fn governs(&self, path: &Path) -> bool {
+        let mut path = path.iter();
+        self.key
+            .iter()
+            .all(|wanted| matches!(path.next(), Some(Segment::Map { key }) if key == wanted))
+    }
+
+    /// Whether the key of this variable lies below `path`.
+    pub(super) fn is_below(&self, path: &Path) -> bool {
+        let mut key = self.key.iter();
+        path.iter().all(|segment| {
+            matches!((segment, key.next()), (Segment::Map { key }, Some(own)) if key == own)
+        }) && key.next().is_some()
+            && path.iter().len() > 0
+    }
+
+    /// Takes the value as plain text from now on; false where it already was.
+    pub(super) fn fall_back_to_text(&mut self) -> bool {
+        let changed = !self.value.is_str();
+        self.value = Value::String(self.text.clone());
+        changed
+    }
+}

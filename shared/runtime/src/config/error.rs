@@ -1,0 +1,134 @@
+//! What can be wrong with a configuration, in words an operator can act on.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// A configuration that cannot be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}: check that it exists and may be read", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML. The parser's own error is left out: it quotes the line, which may
+    /// hold a secret.
+    #[error("{place} is not valid TOML: {message}")]
+    Syntax {
+        /// Where.
+        place: Place,
+        /// The parser's words.
+        message: String,
+    },
+    /// A key nobody knows.
+    #[error("unknown key {key} in {place}, {expected}")]
+    UnknownKey {
+        /// The whole key.
+        key: String,
+        /// Where it stands.
+        place: Place,
+        /// Which keys are known there.
+        expected: String,
+    },
+    /// A key with a value of the wrong type or form, or a missing one.
+    #[error("wrong value of {key} in {place}: {message} (seen: {seen})")]
+    WrongValue {
+        /// The whole key.
+        key: String,
+        /// Where it stands.
+        place: Place,
+        /// What is wrong with it.
+        message: String,
+        /// The value, or what may be said of it.
+        seen: String,
+    },
+    /// A variable whose value is not UTF-8.
+    #[error("the environment variable {variable} is not valid UTF-8: set it again")]
+    NotText {
+        /// The variable.
+        variable: String,
+    },
+    /// A variable for a key below something that has no keys.
+    #[error(
+        "the environment variable {variable} sets a key below {key}, which is not a table in the \
+         configuration file: unset one of them"
+    )]
+    NotATable {
+        /// The variable.
+        variable: String,
+        /// What should have been a table.
+        key: String,
+    },
+}
+
+impl ConfigError {
+    /// Whether both complain about the same key.
+    pub(super) fn same_key(&self, other: &Self) -> bool {
+        self.key().is_some() && self.key() == other.key()
+    }
+
+    fn key(&self) -> Option<&str> {
+        match self {
+            Self::UnknownKey { key, .. } | Self::WrongValue { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+}
+
+/// Where a setting came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A place in a file; lines and columns count from 1.
+    File {
+        /// The file.
+        file: PathBuf,
+        /// The line, and the column in characters.
+        at: Option<(usize, usize)>,
+    },
+    /// An environment variable.
+    Variable(String),
+    /// Neither: a required key that nobody set.
+    Defaults,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File {
+                file,
+                at: Some((line, column)),
+            } => {
+                write!(f, "{} line {line} column {column}", file.display())
+            }
+            Self::File { file, at: None } => write!(f, "{}", file.display()),
+            Self::Variable(name) => write!(f, "the environment variable {name}"),
+            Self::Defaults => f.write_str("the defaults"),
+        }
+    }
+}
+
+/// Whether the value of a key with this name must not be shown.
+///
+/// Errs on the side of silence: web hook addresses carry their token in the path, and an SNMP
+/// community is a password. The *file* a secret stands in is no secret.
+pub(super) fn is_secret(key: &str) -> bool {
+    const WORDS: [&str; 9] = [
+        "password",
+        "pass",
+        "passphrase",
+        "token",
+        "secret",
+        "key",
+        "webhook",
+        "community",
+        "credentials",
+    ];
+    key.rsplit('_')
+        .next()
+        .is_some_and(|word| WORDS.contains(&word.to_lowercase().as_str()))
+}

@@ -1,0 +1,196 @@
+//! Finding the line, or the variable, that an error of the deserializer is about.
+//!
+//! In: the file's text and an error with the path of its key; out: a [`ConfigError`] that names
+//! both. Values are shown short, and not at all where they may be secret.
+
+use std::path::{Path, PathBuf};
+
+use serde_path_to_error::{Path as KeyPath, Segment};
+use toml::de::{DeArray, DeTable, DeValue};
+use toml::{Spanned, Table, Value};
+
+use super::environment::Override;
+use super::error::{ConfigError, Place, is_secret};
+use super::secret::redact;
+
+/// Longest text of a value shown in an error, in characters.
+const SHOWN: usize = 80;
+
+/// A parsed file that still knows where everything stands.
+pub(super) struct Source<'t> {
+    file: Option<PathBuf>,
+    text: &'t str,
+    table: Table,
+    spans: Spanned<DeTable<'t>>,
+}
+
+impl<'t> Source<'t> {
+    /// Parses `text`, read from `file`.
+    pub(super) fn parse(file: Option<&Path>, text: &'t str) -> Result<Self, ConfigError> {
+        let wrong = |error: toml::de::Error| ConfigError::Syntax {
+            place: Place::File {
+                file: file.map(Path::to_path_buf).unwrap_or_default(),
+                at: error.span().map(|span| line_and_column(text, span.start)),
+            },
+            message: one_line(error.message()),
+        };
+        Ok(Self {
+            file: file.map(Path::to_path_buf),
+            text,
+            table: toml::from_str(text).map_err(wrong)?,
+            spans: DeTable::parse(text).map_err(wrong)?,
+        })
+    }
+
+    /// The file's settings.
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Turns the deserializer's error into one that names its place.
+    pub(super) fn explain(
+        &self,
+        error: &serde_path_to_error::Error<toml::de::Error>,
+        table: &Table,
+        overrides: &[Override],
+    ) -> ConfigError {
+        let path = error.path();
+        let key = match path.iter().len() {
+            0 => "the top level".to_owned(),
+            _ => path.to_string(),
+        };
+        let message = one_line(error.inner().message());
+        let unknown = message.strip_prefix("unknown field `").and_then(|rest| {
+            let (_, expected) = rest.split_once("`, ")?;
+            Some(expected.replace('`', ""))
+        });
+        let place = self.place(path, overrides, unknown.is_some());
+        if let Some(expected) = unknown {
+            return ConfigError::UnknownKey {
+                key,
+                place,
+                expected,
+            };
+        }
+        let (message, seen) = describe(path, &message, table);
+        ConfigError::WrongValue {
+            key,
+            place,
+            message,
+            seen,
+        }
+    }
+
+    fn place(&self, path: &KeyPath, overrides: &[Override], of_key: bool) -> Place {
+        let variable = |change: &Override| Place::Variable(change.variable.clone());
+        if let Some(change) = overrides.iter().rfind(|change| change.governs(path)) {
+            return variable(change);
+        }
+        let (offset, exact) = self.offset(path, of_key);
+        if !exact && let Some(change) = overrides.iter().rfind(|change| change.is_below(path)) {
+            return variable(change);
+        }
+        self.file
+            .clone()
+            .map_or(Place::Defaults, |file| Place::File {
+                file,
+                at: offset.map(|offset| line_and_column(self.text, offset)),
+            })
+    }
+
+    /// The offset of the key at `path`, or of its value, and whether the file has it at all;
+    /// where it has not, the offset is that of the last enclosing value.
+    fn offset(&self, path: &KeyPath, of_key: bool) -> (Option<usize>, bool) {
+        let mut offset = None;
+        let mut here = Node::Table(self.spans.get_ref());
+        for segment in path {
+            let Some((key, value)) = here.step(segment) else {
+                return (offset, false);
+            };
+            offset = Some(if of_key { key } else { value.span().start });
+            here = match value.get_ref() {
+                DeValue::Table(table) => Node::Table(table),
+                DeValue::Array(array) => Node::Array(array),
+                _ => Node::Leaf,
+            };
+        }
+        (offset, true)
+    }
+}
+
+/// A place in the file while a path is followed.
+enum Node<'s, 't> {
+    Table(&'s DeTable<'t>),
+    Array(&'s DeArray<'t>),
+    Leaf,
+}
+
+impl<'s, 't> Node<'s, 't> {
+    /// The offset of the key and the value one step further.
+    fn step(&self, segment: &Segment) -> Option<(usize, &'s Spanned<DeValue<'t>>)> {
+        match (self, segment) {
+            (Node::Table(table), Segment::Map { key }) => table
+                .iter()
+                .find(|(name, _)| name.get_ref() == key)
+                .map(|(name, value)| (name.span().start, value)),
+            (Node::Array(array), Segment::Seq { index }) => {
+                array.get(*index).map(|value| (value.span().start, value))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before
+        .rsplit('\n')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .count()
+        + 1;
+    (line, column)
+}
+
+/// What is wrong and the value seen, as far as they may be shown.
+fn describe(path: &KeyPath, message: &str, table: &Table) -> (String, String) {
+    let secret = |segment: &Segment| matches!(segment, Segment::Map { key } if is_secret(key));
+    if path.iter().any(secret) {
+        return (hide(message), "not shown, it may be secret".to_owned());
+    }
+    let root = Value::Table(table.clone());
+    let mut value = Some(&root);
+    for segment in path {
+        value = value.and_then(|value| match segment {
+            Segment::Map { key } => value.get(key),
+            Segment::Seq { index } => value.get(*index),
+            Segment::Enum { .. } | Segment::Unknown => Some(value),
+        });
+    }
+    match value {
+        None => (redact(message), "nothing".to_owned()),
+        Some(Value::Table(_)) => (hide(message), "a table".to_owned()),
+        Some(Value::Array(_)) => (hide(message), "an array".to_owned()),
+        Some(Value::String(text)) => {
+            let shown: String = redact(text).chars().take(SHOWN).collect();
+            (redact(message), format!("{shown:?}"))
+        }
+        Some(other) => (redact(message), other.to_string()),
+    }
+}
+
+/// Removes the value serde puts into "invalid type: VALUE, expected ..." messages.
+fn hide(message: &str) -> String {
+    match (message.split_once(": "), message.rsplit_once(", expected ")) {
+        (Some((what @ ("invalid type" | "invalid value"), _)), Some((_, expected))) => {
+            format!("{what}, expected {expected}")
+        }
+        _ => redact(message),
+    }
+}
+
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}

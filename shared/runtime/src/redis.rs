@@ -1,0 +1,15 @@
+//! Redis as both programs use it: connections, what an error asks for, and replies.
+//!
+//! In: the `[redis]` section; out: connections that answered a PING, and replies taken apart
+//! without copying. What a command means is the caller's business.
+
+mod connect;
+mod error;
+mod outage;
+mod remedy;
+mod reply;
+
+pub use connect::{Connector, Purpose};
+pub use error::ConnectError;
+pub use remedy::{Remedy, is_no_group, remedy};
+pub use reply::{RawEntry, ReplyError, entries, per_item, request_per_item, streams};

@@ -1,0 +1,198 @@
+//! Replies taken apart by moving, where the library's own types would copy them.
+//!
+//! In: a [`Value`] as the server sent it, RESP2 or RESP3; out: entries with their fields in
+//! order, double names kept, and items that may each be an error. Measured on stream replies the
+//! library's `StreamReadReply` costs several times as much, and loses double names.
+
+use redis::aio::ConnectionLike;
+use redis::{Cmd, RedisResult, Value};
+use thiserror::Error;
+
+/// An entry of a stream as it stands there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawEntry {
+    /// Milliseconds and sequence number.
+    pub id: (u64, u64),
+    /// Names and values in order; `None` where the entry was trimmed while it was pending.
+    pub fields: Option<Vec<(Vec<u8>, Vec<u8>)>>,
+}
+
+/// A reply that does not look like one of its kind.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("expected {expected} in the reply of Redis, found {found}")]
+pub struct ReplyError {
+    expected: &'static str,
+    found: String,
+}
+
+impl ReplyError {
+    fn new(expected: &'static str, found: &Value) -> Self {
+        // Contents are left out: they may be long, and are not ours to log.
+        let found = match found {
+            Value::ServerError(error) => format!("the error {}", error.code()),
+            Value::Nil => "nothing".to_owned(),
+            Value::Int(_) | Value::Double(_) => "a number".to_owned(),
+            Value::BulkString(_) | Value::SimpleString(_) | Value::Okay => "a string".to_owned(),
+            Value::Array(items) | Value::Set(items) => format!("{} items", items.len()),
+            Value::Map(pairs) => format!("{} pairs", pairs.len()),
+            _ => "something else".to_owned(),
+        };
+        Self { expected, found }
+    }
+}
+
+/// The streams and entries of an XREADGROUP or XREAD reply; none after a timeout.
+///
+/// # Errors
+///
+/// When the reply is of another kind.
+pub fn streams(reply: Value) -> Result<Vec<(String, Vec<RawEntry>)>, ReplyError> {
+    const EXPECTED: &str = "a stream's name and entries";
+    match reply {
+        Value::Nil => Ok(Vec::new()),
+        Value::Map(pairs) => pairs
+            .into_iter()
+            .map(|(name, read)| stream(name, read))
+            .collect(),
+        Value::Array(items) => items
+            .into_iter()
+            .map(|item| match item {
+                Value::Array(pair) => {
+                    let [name, read]: [Value; 2] = pair
+                        .try_into()
+                        .map_err(|pair| ReplyError::new(EXPECTED, &Value::Array(pair)))?;
+                    stream(name, read)
+                }
+                other => Err(ReplyError::new(EXPECTED, &other)),
+            })
+            .collect(),
+        other => Err(ReplyError::new(EXPECTED, &other)),
+    }
+}
+
+fn stream(name: Value, read: Value) -> Result<(String, Vec<RawEntry>), ReplyError> {
+    let name = String::from_utf8(bytes(name, "a stream's name")?);
+    // A stream is read because its name was sent, so it is text unless somebody else's.
+    let name = name.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    Ok((name, entries(read)?))
+}
+
+/// The entries of an XRANGE reply, or of one stream or an XAUTOCLAIM's middle part.
+///
+/// # Errors
+///
+/// When the reply is of another kind.
+pub fn entries(reply: Value) -> Result<Vec<RawEntry>, ReplyError> {
+    match reply {
+        Value::Nil => Ok(Vec::new()),
+        // Redis 6.2 puts nothing in the place of a claimed entry that was trimmed.
+        Value::Array(items) => items
+            .into_iter()
+            .filter(|item| !matches!(item, Value::Nil))
+            .map(entry)
+            .collect(),
+        other => Err(ReplyError::new("entries of a stream", &other)),
+    }
+}
+
+/// An id and fields; XREADGROUP with CLAIM adds two numbers, which are left out.
+fn entry(value: Value) -> Result<RawEntry, ReplyError> {
+    const EXPECTED: &str = "an entry's id and fields";
+    let Value::Array(parts) = value else {
+        return Err(ReplyError::new(EXPECTED, &value));
+    };
+    if parts.len() < 2 {
+        return Err(ReplyError::new(EXPECTED, &Value::Array(parts)));
+    }
+    let mut parts = parts.into_iter();
+    let (id, read) = (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    );
+    Ok(RawEntry {
+        id: entry_id(id)?,
+        fields: fields(read)?,
+    })
+}
+
+fn entry_id(value: Value) -> Result<(u64, u64), ReplyError> {
+    const EXPECTED: &str = "an entry's id such as 1700000000000-0";
+    let id = bytes(value, EXPECTED)?;
+    let parse = |id: &[u8]| {
+        let (ms, sequence) = std::str::from_utf8(id).ok()?.split_once('-')?;
+        Some((ms.parse().ok()?, sequence.parse().ok()?))
+    };
+    parse(&id).ok_or_else(|| ReplyError::new(EXPECTED, &Value::BulkString(id)))
+}
+
+/// XADD refuses an entry without fields, so an empty list means a trimmed entry, too.
+fn fields(value: Value) -> Result<Option<Vec<(Vec<u8>, Vec<u8>)>>, ReplyError> {
+    const EXPECTED: &str = "an entry's fields";
+    let pairs: Vec<_> = match value {
+        Value::Nil => return Ok(None),
+        Value::Array(items) if items.len().is_multiple_of(2) => {
+            let mut pairs = Vec::with_capacity(items.len() / 2);
+            let mut items = items.into_iter();
+            while let (Some(name), Some(value)) = (items.next(), items.next()) {
+                pairs.push((bytes(name, EXPECTED)?, bytes(value, EXPECTED)?));
+            }
+            pairs
+        }
+        Value::Map(pairs) => pairs
+            .into_iter()
+            .map(|(name, value)| Ok((bytes(name, EXPECTED)?, bytes(value, EXPECTED)?)))
+            .collect::<Result<_, ReplyError>>()?,
+        other => return Err(ReplyError::new(EXPECTED, &other)),
+    };
+    Ok((!pairs.is_empty()).then_some(pairs))
+}
+
+fn bytes(value: Value, expected: &'static str) -> Result<Vec<u8>, ReplyError> {
+    match value {
+        Value::BulkString(bytes) => Ok(bytes),
+        Value::SimpleString(text) => Ok(text.into_bytes()),
+        Value::Okay => Ok(b"OK".to_vec()),
+        other => Err(ReplyError::new(expected, &other)),
+    }
+}
+
+/// The items of a reply, each with its own error; a reply that is no list is one item.
+pub fn per_item(reply: Value) -> Vec<Result<Value, String>> {
+    let items = match reply {
+        Value::Array(items) | Value::Set(items) => items,
+        other => vec![other],
+    };
+    items
+        .into_iter()
+        .map(|item| match item {
+            Value::ServerError(error) => {
+                Err(
+                    format!("{} {}", error.code(), error.details().unwrap_or_default())
+                        .trim_end()
+                        .to_owned(),
+                )
+            }
+            other => Ok(other),
+        })
+        .collect()
+}
+
+/// Sends a command such as TS.MADD whose reply has an outcome per item.
+///
+/// `query_async` would turn one failed item into an error for all of them.
+///
+/// # Errors
+///
+/// When the connection fails, or the server refuses the command as a whole.
+pub async fn request_per_item(
+    connection: &mut impl ConnectionLike,
+    command: &Cmd,
+) -> RedisResult<Vec<Result<Value, String>>> {
+    match connection.req_packed_command(command).await? {
+        Value::ServerError(error) => Err(error.into()),
+        reply => Ok(per_item(reply)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

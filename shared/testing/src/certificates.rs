@@ -1,0 +1,74 @@
+//! A private certificate authority and a server certificate for 127.0.0.1, made with `openssl`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+const EXTENSIONS: &str = "subjectAltName=IP:127.0.0.1,DNS:localhost\n\
+    basicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth,clientAuth\n";
+
+/// Files in a temporary directory that goes with the value.
+#[derive(Debug)]
+pub struct Certificates {
+    directory: TempDir,
+}
+
+impl Certificates {
+    /// Makes a new authority and a certificate it signed.
+    ///
+    /// # Errors
+    ///
+    /// When `openssl` is not installed or refuses.
+    pub fn create() -> Result<Self> {
+        let made = Self {
+            directory: TempDir::new().context("make the directory")?,
+        };
+        fs::write(made.path("ext"), EXTENSIONS).context("write the extensions")?;
+        made.openssl(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out \
+             ca.pem -days 2 -subj /CN=test-ca -addext basicConstraints=critical,CA:TRUE",
+        )?;
+        made.openssl(
+            "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out \
+             server.csr -subj /CN=localhost",
+        )?;
+        made.openssl(
+            "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile \
+             ext -out server.pem",
+        )?;
+        Ok(made)
+    }
+
+    /// The authority's certificate (PEM).
+    pub fn ca(&self) -> PathBuf {
+        self.path("ca.pem")
+    }
+
+    /// The server's certificate (PEM).
+    pub fn certificate(&self) -> PathBuf {
+        self.path("server.pem")
+    }
+
+    /// The server's private key (PEM).
+    pub fn key(&self) -> PathBuf {
+        self.path("server.key")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn openssl(&self, args: &str) -> Result<()> {
+        let output = Command::new("openssl")
+            .args(args.split_whitespace())
+            .current_dir(self.directory.path())
+            .output()
+            .context("start openssl")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "openssl {args}: {said}");
+        Ok(())
+    }
+}

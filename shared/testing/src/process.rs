@@ -1,0 +1,83 @@
+//! Child processes that do not outlive their test, and the questions asked of small servers.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::wait_until_sync;
+
+/// How long a server may take to answer its first PING on a busy machine.
+pub(crate) const START_DEADLINE: Duration = Duration::from_secs(15);
+
+/// A port of 127.0.0.1 that was free a moment ago.
+///
+/// Another process can take it before the caller does, so whoever binds it should be ready to try
+/// again with another one.
+///
+/// # Errors
+///
+/// When no port can be bound at all.
+pub fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("bind a free port of 127.0.0.1")?;
+    Ok(listener.local_addr().context("read the bound port")?.port())
+}
+
+/// A child process, killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Killed(pub(crate) Child);
+
+impl Killed {
+    /// Starts `command`.
+    pub(crate) fn spawn(command: &mut Command) -> Result<Self> {
+        let child = command
+            .spawn()
+            .with_context(|| format!("start {}", command.get_program().display()))?;
+        Ok(Self(child))
+    }
+
+    /// Kills the process and waits until it is gone.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.0.kill().context("kill the process")?;
+        self.0.wait().context("wait for the killed process")?;
+        Ok(())
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It may be gone already, and a failing drop would hide the test's own failure.
+        drop(self.kill());
+    }
+}
+
+/// Waits until the server behind `child` answers a PING on `port`, in any words but LOADING.
+pub(crate) fn wait_for_ping(child: &mut Killed, what: &str, port: u16) -> Result<()> {
+    let answered = wait_until_sync(START_DEADLINE, &format!("{what} answers PING"), || {
+        if let Ok(Some(status)) = child.0.try_wait() {
+            return Some(Err(status));
+        }
+        ping(port).then_some(Ok(()))
+    })?;
+    match answered {
+        Ok(()) => Ok(()),
+        Err(status) => bail!("{what} on port {port} ended before it answered: {status}"),
+    }
+}
+
+/// A server that asks for a password answers NOAUTH, which proves as much as PONG.
+fn ping(port: u16) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(b"*1\r\n$4\r\nPING\r\n")?;
+        let mut reply = [0; 16];
+        let length = stream.read(&mut reply)?;
+        let reply = &reply[..length];
+        Ok(reply.starts_with(b"+PONG") || reply.starts_with(b"-NOAUTH"))
+    };
+    ask().unwrap_or(false)
+}
