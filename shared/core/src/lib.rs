@@ -18,4 +18,4 @@ pub mod wire;
 // pub mod engine;
 // pub mod episode;
 
-// pub mod thermal;
+pub mod thermal;
