@@ -16,7 +16,10 @@ use serde::Deserialize;
 pub use devices::{DeviceConfig, DeviceGlob, NotAGlob};
 pub use name::{AgentName, NotAnAgentName, host_name};
 
-use crate::source::{HwmonConfig, SimulatedConfig, SysinfoConfig};
+#[cfg(target_os = "linux")]
+use crate::source::hwmon::HwmonConfig;
+use crate::source::simulated::SimulatedConfig;
+use crate::source::sysinfo::SysinfoConfig;
 
 /// All settings of the agent.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -84,36 +87,17 @@ impl Default for PublishConfig {
 }
 
 /// What is read.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SourcesConfig {
-    /// The host's own sensors, from the kernel; on by default on Linux.
+    /// The host's own sensors, from the kernel; on by default, where there is Linux.
+    #[cfg(target_os = "linux")]
     pub hwmon: HwmonConfig,
     /// The host's own sensors, as the operating system's library lists them; on by default
     /// elsewhere.
     pub sysinfo: SysinfoConfig,
     /// Made-up racks; off by default.
     pub simulated: SimulatedConfig,
-}
-
-impl Default for SourcesConfig {
-    fn default() -> Self {
-        let linux = cfg!(target_os = "linux");
-        Self {
-            hwmon: HwmonConfig {
-                enabled: linux,
-                ..HwmonConfig::default()
-            },
-            sysinfo: SysinfoConfig {
-                enabled: !linux,
-                ..SysinfoConfig::default()
-            },
-            simulated: SimulatedConfig {
-                enabled: false,
-                ..SimulatedConfig::default()
-            },
-        }
-    }
 }
 
 /// Reads the settings; `redis` is the address given on the command line, which wins.

@@ -48,6 +48,7 @@ fn visible(c: char) -> bool {
 /// The name of this host, as it calls itself; `localhost` where that is no name.
 pub fn host_name() -> String {
     System::host_name()
+        .ok()
         .filter(|name| AgentName::new(name).is_ok())
         .unwrap_or_else(|| NAMELESS.to_owned())
 }
