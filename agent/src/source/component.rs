@@ -51,7 +51,7 @@ pub(super) fn role(chip: &str, label: &str) -> Role {
 }
 
 /// The step of a chip's readings, where its driver is known to give whole degrees: coretemp by its
-/// kernel documentation, NVMe and SCT (drivetemp) since their standards do.
+/// kernel documentation, `NVMe` and SCT (drivetemp) since their standards do.
 pub(super) fn resolution(chip: &str) -> Option<Kelvin> {
     matches!(chip, "coretemp" | "nvme" | "drivetemp").then_some(Kelvin(1.0))
 }
@@ -64,7 +64,7 @@ pub(super) fn device_id(role: Role, host: &str, n: &str) -> DeviceId {
 }
 
 /// `id`, or where that is taken `id.2`, `id.3` and so on, whichever is the first free one.
-pub(super) fn unique(id: DeviceId, taken: &mut HashSet<DeviceId>) -> DeviceId {
+pub(super) fn unique(id: &DeviceId, taken: &mut HashSet<DeviceId>) -> DeviceId {
     let mut candidate = id.clone();
     let mut n = 2_u32;
     while !taken.insert(candidate.clone()) {
@@ -112,7 +112,7 @@ mod tests {
         let mut taken = HashSet::new();
         let long = DeviceId::sanitized(&"x".repeat(200));
         for _ in 0..20 {
-            let id = unique(long.clone(), &mut taken);
+            let id = unique(&long, &mut taken);
             assert!(id.as_str().len() <= DeviceId::MAX_LEN);
         }
         assert_eq!(taken.len(), 20);

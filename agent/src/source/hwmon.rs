@@ -15,6 +15,7 @@ mod chip;
 mod identity;
 mod sysfs;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,28 +25,29 @@ use async_trait::async_trait;
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::reading::Fault;
 use rackwatch_core::time::Timestamp;
+use rackwatch_core::units::Celsius;
+use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use self::chip::{Chip, Input};
 use super::component::{resolution, role};
 use super::{Found, Outcome, Source};
 
-/// How long looking for chips may take: it reads a handful of files a chip, at start and now and
-/// then.
-const DISCOVERY: Duration = Duration::from_secs(5);
-
 /// The `[hwmon]` section of the agent's config.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct HwmonConfig {
     /// Read this source at all.
     pub enabled: bool,
     /// Where the kernel lists the chips.
     pub root: PathBuf,
     /// How often to read. Components change slowly, and reading wakes them up: 10 s.
+    #[serde(with = "rackwatch_runtime::config::duration")]
     pub interval: Duration,
-    /// How long a read may take.
+    /// How long a read may take, and looking for chips.
+    #[serde(with = "rackwatch_runtime::config::duration")]
     pub deadline: Duration,
     /// Read each core of a processor too, not only the package.
     pub per_core: bool,
@@ -69,7 +71,8 @@ pub struct Hwmon {
     config: HwmonConfig,
     host: String,
     lanes: Vec<Arc<Lane>>,
-    discovering: Arc<AtomicBool>,
+    /// By directory: a thread is looking at that chip.
+    looking: HashMap<PathBuf, Arc<AtomicBool>>,
 }
 
 /// One chip, the inputs of it that are read, and whether a thread is reading it.
@@ -103,7 +106,7 @@ impl Hwmon {
             config,
             host: host.to_owned(),
             lanes: Vec::new(),
-            discovering: Arc::default(),
+            looking: HashMap::new(),
         }
     }
 
@@ -112,18 +115,80 @@ impl Hwmon {
         inputs.map(|(found, _)| found.clone()).collect()
     }
 
-    /// Takes newly found chips; those that were there before keep the flag of a thread that may
-    /// still be stuck in them.
-    fn adopt(&mut self, chips: Vec<(Chip, Vec<(Found, Input)>)>) {
+    /// Looks at the chips in `dirs`, each on a thread of its own, since limits too are read from the
+    /// hardware. Of one that does not answer, what was known stays.
+    async fn look(&mut self, dirs: Vec<(u64, PathBuf)>) -> Vec<Chip> {
+        let end = Instant::now() + self.config.deadline * 9 / 10;
+        let (results, mut incoming) = mpsc::unbounded_channel();
+        self.looking
+            .retain(|dir, _| dirs.iter().any(|(_, there)| there == dir));
+        for (number, dir) in &dirs {
+            let flag = self.looking.entry(dir.clone()).or_default();
+            if let Some(claim) = Busy::claim(flag) {
+                let (number, dir, results) = (*number, dir.clone(), results.clone());
+                spawn_blocking(move || {
+                    let _claim = claim;
+                    // Fails when nobody waits any more.
+                    results.send(Chip::at(dir, number)).ok();
+                });
+            }
+        }
+        drop(results);
+        let mut seen = HashMap::new();
+        while let Ok(Some(chip)) = timeout_at(end, incoming.recv()).await {
+            seen.insert(chip.dir.clone(), chip);
+        }
+        let chips = dirs.into_iter().filter_map(|(_, dir)| {
+            let chip = seen.remove(&dir);
+            if chip.is_none() {
+                tracing::warn!(chip = %dir.display(), "a hwmon chip does not say what it has");
+            }
+            let known = || self.lanes.iter().find(|lane| lane.chip.dir == dir);
+            chip.or_else(|| known().map(|lane| lane.chip.clone()))
+        });
+        chips.filter(|chip| !chip.inputs.is_empty()).collect()
+    }
+
+    /// Names what was found. A chip that was there before keeps the flag of a thread that may still
+    /// be stuck in it.
+    fn adopt(&mut self, chips: Vec<Chip>) {
+        // Named before any input is left out, so that `per_core` changes no other name.
+        let ids = identity::ids(&chips, &self.host);
         let old = std::mem::take(&mut self.lanes);
-        self.lanes = chips
-            .into_iter()
-            .map(|(chip, inputs)| {
-                let before = old.iter().find(|lane| lane.chip.dir == chip.dir);
-                let busy = before.map(|lane| lane.busy.clone()).unwrap_or_default();
-                Arc::new(Lane { chip, inputs, busy })
-            })
-            .collect();
+        let lanes = chips.into_iter().zip(ids).map(|(chip, ids)| {
+            let before = old.iter().find(|lane| lane.chip.dir == chip.dir);
+            let busy = before.map(|lane| lane.busy.clone()).unwrap_or_default();
+            let inputs = chip.inputs.iter().cloned().zip(ids);
+            let inputs = inputs
+                .filter(|(input, _)| self.config.per_core || !is_core(input))
+                .map(|(input, device)| (self.describe(&chip, &input, device), input))
+                .collect();
+            Arc::new(Lane { chip, inputs, busy })
+        });
+        self.lanes = lanes.collect();
+    }
+
+    fn describe(&self, chip: &Chip, input: &Input, device: DeviceId) -> Found {
+        let channel = format!("temp{}", input.channel);
+        let label = input.label.as_deref().unwrap_or(&channel);
+        let name = match &chip.model {
+            Some(model) => format!("{} {label} ({model})", chip.name),
+            None => format!("{} {label}", chip.name),
+        };
+        let description = Description {
+            target: self.host.clone(),
+            source: "hwmon".to_owned(),
+            name,
+            role: role(&chip.name, label),
+            interval: self.config.interval,
+            resolution: resolution(&chip.name),
+            limits: input.limits,
+            ..Description::default()
+        };
+        Found {
+            device,
+            description,
+        }
     }
 }
 
@@ -142,19 +207,10 @@ impl Source for Hwmon {
     }
 
     async fn discover(&mut self) -> Vec<Found> {
-        // While an earlier look is stuck, what was known stays.
-        if let Some(claim) = Busy::claim(&self.discovering) {
-            let (config, host) = (self.config.clone(), self.host.clone());
-            let look = spawn_blocking(move || {
-                let _claim = claim;
-                look(&config, &host)
-            });
-            match timeout(DISCOVERY, look).await {
-                Ok(Ok(chips)) => self.adopt(chips),
-                Ok(Err(error)) => tracing::warn!(%error, "looking for hwmon chips failed"),
-                Err(_) => tracing::warn!("looking for hwmon chips takes more than 5 s"),
-            }
-        }
+        let root = self.config.root.clone();
+        let dirs = spawn_blocking(move || chip::dirs(&root)).await;
+        let chips = self.look(dirs.unwrap_or_default()).await;
+        self.adopt(chips);
         self.found()
     }
 
@@ -184,14 +240,10 @@ impl Source for Hwmon {
 }
 
 /// Number of the chip, of its input, and what that said.
-type Result = (
-    usize,
-    usize,
-    std::result::Result<rackwatch_core::units::Celsius, Fault>,
-);
+type Report = (usize, usize, Result<Celsius, Fault>);
 
 /// Reads a chip on a thread of its own, unless one is still at it.
-fn start(number: usize, lane: &Arc<Lane>, results: mpsc::UnboundedSender<Result>) {
+fn start(number: usize, lane: &Arc<Lane>, results: mpsc::UnboundedSender<Report>) {
     let Some(claim) = Busy::claim(&lane.busy) else {
         return;
     };
@@ -208,58 +260,10 @@ fn start(number: usize, lane: &Arc<Lane>, results: mpsc::UnboundedSender<Result>
     });
 }
 
-/// Finds and names all there is. Blocks.
-fn look(config: &HwmonConfig, host: &str) -> Vec<(Chip, Vec<(Found, Input)>)> {
-    let chips = Chip::all(&config.root);
-    // Named before any is left out, so that `per_core` changes no other name.
-    let ids = identity::ids(&chips, host);
-    chips
-        .into_iter()
-        .zip(ids)
-        .map(|(chip, ids)| {
-            let inputs = chip.inputs.iter().cloned().zip(ids);
-            let inputs = inputs
-                .filter(|(input, _)| config.per_core || !is_core(input))
-                .map(|(input, device)| (describe(config, host, &chip, &input, device), input))
-                .collect();
-            (chip, inputs)
-        })
-        .collect()
-}
-
 /// One of a processor's cores, as coretemp and others label them.
 fn is_core(input: &Input) -> bool {
     input
         .label
         .as_deref()
         .is_some_and(|l| l.starts_with("Core "))
-}
-
-fn describe(
-    config: &HwmonConfig,
-    host: &str,
-    chip: &Chip,
-    input: &Input,
-    device: DeviceId,
-) -> Found {
-    let channel = format!("temp{}", input.channel);
-    let label = input.label.as_deref().unwrap_or(&channel);
-    let name = match &chip.model {
-        Some(model) => format!("{} {label} ({model})", chip.name),
-        None => format!("{} {label}", chip.name),
-    };
-    let description = Description {
-        target: host.to_owned(),
-        source: "hwmon".to_owned(),
-        name,
-        role: role(&chip.name, label),
-        interval: config.interval,
-        resolution: resolution(&chip.name),
-        limits: input.limits,
-        ..Description::default()
-    };
-    Found {
-        device,
-        description,
-    }
 }

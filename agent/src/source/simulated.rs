@@ -8,11 +8,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rackwatch_core::thermal::{Hall, NotAScenario, Scenario};
 use rackwatch_core::time::Timestamp;
+use serde::Deserialize;
 
 use super::{Found, Outcome, Source};
 
 /// The `[simulated]` section of the agent's config.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct SimulatedConfig {
     /// Read this source at all.
     pub enabled: bool,
@@ -21,6 +23,7 @@ pub struct SimulatedConfig {
     /// Number of sensors in all racks together.
     pub sensors: usize,
     /// How often to read.
+    #[serde(with = "rackwatch_runtime::config::duration")]
     pub interval: Duration,
     /// Decides all that is random: the same seed gives the same readings.
     pub seed: u64,

@@ -17,6 +17,7 @@ use rackwatch_core::device::{Description, DeviceId, HardwareLimits};
 use rackwatch_core::reading::Fault;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
+use serde::Deserialize;
 use sysinfo::{Component, Components};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -25,13 +26,16 @@ use super::component::{device_id, plausible, resolution, role, unique};
 use super::{Found, Outcome, Source};
 
 /// The `[sysinfo]` section of the agent's config.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct SysinfoConfig {
     /// Read this source at all. By default only where there is no hwmon.
     pub enabled: bool,
     /// How often to read.
+    #[serde(with = "rackwatch_runtime::config::duration")]
     pub interval: Duration,
     /// How long a read may take.
+    #[serde(with = "rackwatch_runtime::config::duration")]
     pub deadline: Duration,
 }
 
@@ -177,7 +181,7 @@ fn see(component: &Component, host: &str, taken: &mut HashSet<DeviceId>) -> Seen
     let label = component.label().to_owned();
     let role = role(chip(&label), &label);
     Seen {
-        device: unique(device_id(role, host, &label), taken),
+        device: unique(&device_id(role, host, &label), taken),
         critical: component
             .critical()
             .and_then(|c| Celsius::new(c.into()).ok()),

@@ -28,6 +28,8 @@ pub(super) struct Chip {
     pub(super) serial: Option<String>,
     /// Where it hangs in the tree of devices, links resolved; none where there are no links.
     pub(super) place: Option<PathBuf>,
+    /// Which of several I2C buses of one controller it is on, as far as the bus says so itself.
+    pub(super) bus: Option<String>,
     /// Its inputs, by channel.
     pub(super) inputs: Vec<Input>,
 }
@@ -43,42 +45,45 @@ pub(super) struct Input {
     pub(super) limits: HardwareLimits,
 }
 
-impl Chip {
-    /// Every chip under `root`, in the order of their numbers. None if `root` cannot be listed, as
-    /// on a host without any.
-    pub(super) fn all(root: &Path) -> Vec<Self> {
-        let Ok(entries) = fs::read_dir(root) else {
-            return Vec::new();
-        };
-        let mut chips: Vec<Self> = entries
-            .flatten()
-            .filter_map(|entry| {
-                let name = entry.file_name();
-                let number = name.to_str()?.strip_prefix("hwmon")?.parse().ok()?;
-                Some(Self::at(entry.path(), number))
-            })
-            .filter(|chip| !chip.inputs.is_empty())
-            .collect();
-        chips.sort_by_key(|chip| chip.number);
-        chips
-    }
+/// The directories of the chips under `root` with their numbers, in that order. None if `root`
+/// cannot be listed, as on a host without any.
+pub(super) fn dirs(root: &Path) -> Vec<(u64, PathBuf)> {
+    let Ok(entries) = fs::read_dir(root) else {
+        return Vec::new();
+    };
+    let mut dirs: Vec<(u64, PathBuf)> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            let number = name.to_str()?.strip_prefix("hwmon")?.parse().ok()?;
+            Some((number, entry.path()))
+        })
+        .collect();
+    dirs.sort();
+    dirs
+}
 
-    fn at(dir: PathBuf, number: u64) -> Self {
+impl Chip {
+    /// What there is in `dir`. Blocks.
+    pub(super) fn at(dir: PathBuf, number: u64) -> Self {
         let device = dir.join("device");
-        let name = sysfs::optional_text(&dir.join("name")).unwrap_or_else(|| "hwmon".to_owned());
+        let place = place(&dir);
+        let name = sysfs::name(&dir.join("name")).unwrap_or_else(|| "hwmon".to_owned());
         // `serial` is NVMe's, `wwid` (a World Wide Name) that of SCSI and ATA drives. Of others a
-        // file of that name may mean anything.
+        // file of that name may mean anything. A `wwid` may be `t10.ATA MODEL SERIAL`.
         let serial = match name.as_str() {
-            "nvme" => sysfs::optional_text(&device.join("serial")),
-            "drivetemp" => sysfs::optional_text(&device.join("wwid")),
+            "nvme" => sysfs::name(&device.join("serial")),
+            "drivetemp" => sysfs::name(&device.join("wwid")),
             _ => None,
         };
+        let last_word = |text: String| text.split_whitespace().last().map(str::to_owned);
         Self {
             number,
             name,
-            model: sysfs::optional_text(&device.join("model")),
-            serial,
-            place: place(&dir),
+            model: sysfs::name(&device.join("model")),
+            serial: serial.and_then(last_word),
+            bus: place.as_deref().and_then(bus),
+            place,
             inputs: inputs(&dir),
             dir,
         }
@@ -88,11 +93,11 @@ impl Chip {
     pub(super) fn read(&self, input: &Input) -> Result<Celsius, Fault> {
         let file = |what: &str| self.dir.join(format!("temp{}_{what}", input.channel));
         // Absent for most chips; a flag that cannot be read says nothing either.
-        let flag = |what: &str| sysfs::text(&file(what)).ok();
-        if flag("fault").is_some_and(|flag| flag != "0") {
+        let flag = |what: &str| sysfs::text(&file(what)).ok()?.parse::<i64>().ok();
+        if flag("fault").is_some_and(|flag| flag != 0) {
             return Err(Fault::SENSOR_FAULT);
         }
-        if flag("enable").is_some_and(|flag| flag == "0") {
+        if flag("enable") == Some(0) {
             return Err(Fault::DISABLED);
         }
         sysfs::temperature(&file("input"))
@@ -110,6 +115,18 @@ fn place(dir: &Path) -> Option<PathBuf> {
     } else {
         None
     }
+}
+
+/// The number of the port or of the multiplexer's channel in the name of an I2C bus, which unlike the
+/// number of the bus is that of the hardware: `SMBus PIIX4 adapter port 2 at 0b00`,
+/// `i2c-0-mux (chan_id 1)`.
+fn bus(place: &Path) -> Option<String> {
+    let name = sysfs::name(&place.parent()?.join("name"))?;
+    let (_, number) = name
+        .split_once(" port ")
+        .or_else(|| name.split_once("chan_id "))?;
+    let digits = number.split(|c: char| !c.is_ascii_digit()).next()?;
+    (!digits.is_empty()).then(|| format!("bus{digits}"))
 }
 
 fn inputs(dir: &Path) -> Vec<Input> {
@@ -131,7 +148,7 @@ fn inputs(dir: &Path) -> Vec<Input> {
             let file = |what: &str| dir.join(format!("temp{channel}_{what}"));
             Input {
                 channel,
-                label: sysfs::optional_text(&file("label")),
+                label: sysfs::name(&file("label")),
                 limits: HardwareLimits {
                     low_critical: sysfs::limit(&file("lcrit")),
                     high_warning: sysfs::limit(&file("max")),

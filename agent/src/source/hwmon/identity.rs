@@ -7,7 +7,7 @@
 //! 1. the serial number of a drive: the id goes with the drive;
 //! 2. its place in the tree of devices, without the numbers that the kernel gives out in the order
 //!    of finding (`nvme0`, `i2c-3`, `host2`): the nearest PCI address and what hangs below it, a
-//!    platform device, an I2C address;
+//!    platform device, an I2C address with the port or channel of its bus;
 //! 3. where several still look alike (two buses of one PCI function), their order by whole place,
 //!    as the kernel numbers such buses in the order of the hardware;
 //! 4. without links in the tree, what is fixed about them: model, labels, limits;
@@ -37,7 +37,7 @@ pub(super) fn ids(chips: &[Chip], host: &str) -> Vec<Vec<DeviceId>> {
     let stems = stems(chips);
     let mut order: Vec<usize> = (0..chips.len()).collect();
     // Ids that still collide are told apart in this order, so it must not be that of the numbers.
-    order.sort_by(|a, b| (&stems[*a]).cmp(&stems[*b]));
+    order.sort_by(|a, b| stems[*a].cmp(&stems[*b]));
     let mut taken = HashSet::new();
     let mut ids = vec![Vec::new(); chips.len()];
     for index in order {
@@ -46,7 +46,7 @@ pub(super) fn ids(chips: &[Chip], host: &str) -> Vec<Vec<DeviceId>> {
             let label = label(chip, input);
             let role = role(&chip.name, input.label.as_deref().unwrap_or_default());
             let id = device_id(role, host, &shortened(&stems[index], &label));
-            ids[index].push(unique(id, &mut taken));
+            ids[index].push(unique(&id, &mut taken));
         }
     }
     ids
@@ -85,18 +85,31 @@ fn stems(chips: &[Chip]) -> Vec<String> {
 
 /// A chip's name and what tells it from others, without anything that changes.
 fn stem(chip: &Chip) -> String {
-    let place = match (&chip.serial, &chip.place) {
-        (Some(serial), _) => serial.clone(),
-        (None, Some(place)) => stable_place(place),
-        (None, None) => String::new(),
+    let name = stable_name(&chip.name);
+    let place = match (&chip.serial, &chip.place, &chip.bus) {
+        (Some(serial), _, _) => serial.clone(),
+        (None, Some(place), None) => stable_place(place),
+        (None, Some(place), Some(bus)) => format!("{}.{bus}", stable_place(place)),
+        (None, None, _) => String::new(),
     };
     // Platform devices repeat the driver's name: `coretemp.0`.
-    if place.starts_with(&chip.name) {
+    if place.starts_with(name) {
         place
     } else if place.is_empty() {
-        chip.name.clone()
+        name.to_owned()
     } else {
-        format!("{}.{place}", chip.name)
+        format!("{name}.{place}")
+    }
+}
+
+/// A driver's name without the number that some wireless drivers count up: `iwlwifi_1`,
+/// `mt7921_phy0`.
+fn stable_name(name: &str) -> &str {
+    let bare = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    if bare == "iwlwifi_" || bare.ends_with("_phy") {
+        bare.trim_end_matches('_')
+    } else {
+        name
     }
 }
 
@@ -113,7 +126,7 @@ fn fixed_order(one: &Chip, other: &Chip) -> Ordering {
 }
 
 /// A place with numbers padded, so that `i2c-10` comes after `i2c-9`. Without the numbers of hwmon
-/// and of NVMe controllers, which follow the order of loading.
+/// and of `NVMe` controllers, which follow the order of loading.
 fn natural(place: &Path) -> String {
     let mut text = String::new();
     for part in
@@ -276,6 +289,13 @@ mod tests {
         ] {
             assert_eq!(stable_place(Path::new(place)), expected);
         }
+    }
+
+    #[test]
+    fn numbers_that_drivers_count_up_are_left_out_of_names() {
+        assert_eq!(stable_name("iwlwifi_1"), "iwlwifi");
+        assert_eq!(stable_name("mt7921_phy0"), "mt7921_phy");
+        assert_eq!(stable_name("spd5118"), "spd5118");
     }
 
     #[test]

@@ -13,26 +13,34 @@ use rackwatch_core::units::Celsius;
 
 use super::super::component::plausible;
 
-/// The longest attribute that is read, in bytes: a number has 21 at most, a name or a serial
-/// number hardly more.
-const LONGEST: u64 = 64;
+/// The longest number that is read, in bytes: one of 64 bits has 21 at most.
+const LONGEST_NUMBER: u64 = 64;
 
-/// The text of an attribute, without white space around it; what is beyond 64 bytes is an error.
+/// The longest name that is read, in bytes: the World Wide Name of a SCSI drive may have 80.
+const LONGEST_NAME: u64 = 256;
+
+/// The text of an attribute that holds a number, without white space around it; what is beyond 64
+/// bytes is an error.
 pub(super) fn text(path: &Path) -> io::Result<String> {
-    let mut bytes = Vec::with_capacity(LONGEST as usize);
+    bounded(path, LONGEST_NUMBER)
+}
+
+fn bounded(path: &Path, longest: u64) -> io::Result<String> {
+    let mut bytes = Vec::new();
     File::open(path)?
-        .take(LONGEST + 1)
+        .take(longest + 1)
         .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST {
+    if bytes.len() as u64 > longest {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let text = String::from_utf8(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
     Ok(text.trim().to_owned())
 }
 
-/// The text of an attribute that need not be there, or may be empty.
-pub(super) fn optional_text(path: &Path) -> Option<String> {
-    text(path).ok().filter(|text| !text.is_empty())
+/// A name: the text of an attribute that need not be there, or may be empty.
+pub(super) fn name(path: &Path) -> Option<String> {
+    let text = bounded(path, LONGEST_NAME).ok()?;
+    (!text.is_empty()).then_some(text)
 }
 
 /// A limit in millidegrees; none where there is none that is a temperature.
@@ -41,11 +49,16 @@ pub(super) fn limit(path: &Path) -> Option<Celsius> {
     Celsius::new(millidegrees as f64 / 1_000.0).ok()
 }
 
-/// A temperature. What is garbled or implausible is read once more before it is believed: a
-/// register read while the chip was busy is right the next time.
+/// A temperature.
 pub(super) fn temperature(path: &Path) -> Result<Celsius, Fault> {
-    match once(path) {
-        Err(fault) if fault == Fault::OUT_OF_RANGE || fault == Fault::GARBLED => once(path),
+    believed(|| once(path))
+}
+
+/// What is garbled or implausible is read once more before it is believed: a register read while
+/// the chip was busy is right the next time.
+fn believed(mut read: impl FnMut() -> Result<Celsius, Fault>) -> Result<Celsius, Fault> {
+    match read() {
+        Err(fault) if fault == Fault::OUT_OF_RANGE || fault == Fault::GARBLED => read(),
         result => result,
     }
 }
@@ -89,6 +102,19 @@ mod tests {
         ] {
             assert_eq!(fault(&io::Error::from_raw_os_error(number)), expected);
         }
+    }
+
+    #[test]
+    fn the_implausible_is_read_once_more_and_errors_are_not() {
+        let count = |first: Result<Celsius, Fault>| {
+            let mut left = vec![Err(Fault::IO_ERROR), plausible(41_000), first];
+            let result = believed(|| left.pop().unwrap());
+            (3 - left.len(), result)
+        };
+        assert_eq!(count(plausible(127_500)), (2, plausible(41_000)));
+        assert_eq!(count(Err(Fault::GARBLED)), (2, plausible(41_000)));
+        assert_eq!(count(Err(Fault::IO_ERROR)), (1, Err(Fault::IO_ERROR)));
+        assert_eq!(count(plausible(20_000)), (1, plausible(20_000)));
     }
 
     #[test]

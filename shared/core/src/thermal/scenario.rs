@@ -234,9 +234,9 @@ mod tests {
         };
         assert_eq!(trip.target, Target::Everywhere);
         assert_eq!(trip.start, Duration::from_secs(30));
-        assert_eq!(trip.duration, Duration::from_secs(300));
+        assert_eq!(trip.duration, Duration::from_mins(5));
         assert_eq!(stuck.target, Target::Device(device_id(0, 1)));
-        assert_eq!(stuck.every, Some(Duration::from_secs(3600)));
+        assert_eq!(stuck.every, Some(Duration::from_hours(1)));
         assert_eq!(dropout.target, Target::Rack("R2".into()));
     }
 
