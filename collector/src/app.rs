@@ -41,6 +41,9 @@ pub enum RunError {
     /// Telling.
     #[error("alerts can be told no more")]
     Alerts(#[source] LogError),
+    /// The demo's simulated racks.
+    #[error("the simulated racks cannot be read")]
+    Sampling(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A stage has a bug.
     #[error("a stage of the collector panicked")]
     Panicked(#[source] JoinError),
@@ -49,28 +52,49 @@ pub enum RunError {
 /// Runs the collector until `stop`, or until a stage fails: the others are stopped then.
 pub async fn run(
     config: CollectorConfig,
-    screen: Screen,
+    screen: &Screen,
     stats: Arc<Stats>,
     stop: CancellationToken,
 ) -> Result<(), RunError> {
-    // Whatever is misconfigured fails here, before anything runs.
+    // A taken port fails here, before anything runs.
+    let listener = web::bind(config.web.listen).await?;
+    tracing::info!(listen = %config.web.listen, "health is answered");
+    let served = web::serve(listener, Arc::clone(&stats), stop.clone());
+    let pipeline = pipeline(config, screen, stats, stop.clone());
+    let mut stages = JoinSet::new();
+    stages.spawn(async move { Ok(served.await?) });
+    stages.spawn(pipeline?);
+    finish(stages, &stop).await
+}
+
+/// The pipeline without its web side. What is misconfigured fails at once, before anything runs.
+pub fn pipeline(
+    config: CollectorConfig,
+    screen: &Screen,
+    stats: Arc<Stats>,
+    stop: CancellationToken,
+) -> Result<impl Future<Output = Result<(), RunError>> + Send + use<>, RunError> {
     let rules = config.rule_set()?;
     let connector = Connector::new(&config.redis)?;
-    let listener = web::bind(config.web.listen).await?;
-    let tellers = tellers(&config.alerts, &screen)?;
-    tracing::info!(redis = connector.endpoint(), listen = %config.web.listen, "collector starts");
+    let tellers = tellers(&config.alerts, screen)?;
+    tracing::info!(redis = connector.endpoint(), "collector starts");
 
     let log = RedisLog::new(connector.clone(), config.stream.keep, stop.clone());
     let recorder = Recorder::redis(connector.clone(), config.series, stop.clone());
-    let partition = Partition::new(log, recorder, rules, Arc::clone(&stats), stop.clone());
-    let feed = RedisFeed::new(connector, keys::LOGGER_GROUP, keys::LOGGER_CONSUMER, stop.clone());
+    let partition = Partition::new(log, recorder, rules, stats, stop.clone());
+    let feed = RedisFeed::new(
+        connector,
+        keys::LOGGER_GROUP,
+        keys::LOGGER_CONSUMER,
+        stop.clone(),
+    );
 
-    let mut stages: JoinSet<Result<(), RunError>> = JoinSet::new();
-    stages.spawn(async move { Ok(partition.run().await?) });
-    stages.spawn(async move { notify::run(feed, tellers).await.map_err(RunError::Alerts) });
-    let served = web::serve(listener, stats, stop.clone());
-    stages.spawn(async move { Ok(served.await?) });
-    finish(stages, &stop).await
+    Ok(async move {
+        let mut stages: JoinSet<Result<(), RunError>> = JoinSet::new();
+        stages.spawn(async move { Ok(partition.run().await?) });
+        stages.spawn(async move { notify::run(feed, tellers).await.map_err(RunError::Alerts) });
+        finish(stages, &stop).await
+    })
 }
 
 /// Waits for every stage. The first to end, however it ends, stops the others; the first error is
@@ -96,7 +120,10 @@ pub fn tellers(config: &AlertsConfig, screen: &Screen) -> Result<Vec<Box<dyn Tel
     if config.console {
         tellers.push(Box::new(Console::new(screen.clone())));
     }
-    let files = [(&config.file, Format::Lines), (&config.json_file, Format::Json)];
+    let files = [
+        (&config.file, Format::Lines),
+        (&config.json_file, Format::Json),
+    ];
     for (path, format) in files {
         if let Some(path) = path {
             let file = AlertFile::open(path, format, config.rotate_at.bytes(), config.rotate_keep)?;

@@ -51,7 +51,12 @@ pub struct Common {
     pub config: Option<PathBuf>,
     /// Address of Redis, as redis://host:6379, rediss://host or redis+unix:///path; secrets belong
     /// into the configuration [default: redis://127.0.0.1:6379]
-    #[arg(long, value_name = "URL", env = "RACKWATCH_REDIS_URL", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "RACKWATCH_REDIS_URL",
+        hide_env_values = true
+    )]
     pub redis: Option<RedisUrl>,
 }
 
@@ -98,11 +103,17 @@ impl Cli {
         };
         // stderr may be gone; there is no one else to tell.
         let _told = writeln!(io::stderr(), "error: {error:#}");
-        ExitCode::from(if matches!(outcome, Err(Failure::Usage(_))) { 2 } else { 1 })
+        ExitCode::from(if matches!(outcome, Err(Failure::Usage(_))) {
+            2
+        } else {
+            1
+        })
     }
 
     fn dispatch(self) -> Outcome {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?;
         let outcome = runtime.block_on(async {
             let stop = shutdown::on_signals()?;
             match self.command {
@@ -123,7 +134,9 @@ impl Cli {
 
 /// Commands that only look, or change one thing at once, may simply be dropped.
 async fn stoppable(command: impl Future<Output = Outcome>, stop: CancellationToken) -> Outcome {
-    stop.run_until_cancelled(command).await.unwrap_or(Err(Failure::Wrong))
+    stop.run_until_cancelled(command)
+        .await
+        .unwrap_or(Err(Failure::Wrong))
 }
 
 /// Starts logging. Where it fails the command goes on without.

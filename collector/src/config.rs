@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rackwatch_core::rules::{RawRule, RuleError, RuleSet};
-use rackwatch_runtime::config::{self, ByteSize, ConfigError, Loaded, LogConfig, RedisConfig, RedisUrl};
+use rackwatch_runtime::config::{
+    self, ByteSize, ConfigError, Loaded, LogConfig, RedisConfig, RedisUrl,
+};
 use serde::Deserialize;
 
 use crate::series::SeriesConfig;
@@ -43,7 +45,9 @@ pub struct StreamConfig {
 
 impl Default for StreamConfig {
     fn default() -> Self {
-        Self { keep: Duration::from_secs(600) }
+        Self {
+            keep: Duration::from_secs(600),
+        }
     }
 }
 
@@ -85,7 +89,9 @@ pub struct WebConfig {
 
 impl Default for WebConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)) }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+        }
     }
 }
 
@@ -115,7 +121,9 @@ impl CollectorConfig {
             config.redis.url = url.clone();
         }
         let file = from.map_or("the defaults".to_owned(), |file| file.display().to_string());
-        config.rule_set().map_err(|source| BadConfig::Rule { file, source })?;
+        config
+            .rule_set()
+            .map_err(|source| BadConfig::Rule { file, source })?;
         Ok(config)
     }
 

@@ -13,8 +13,8 @@ use rackwatch_core::rules::RuleSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::log::{Batch, Commit, DeadLetter, Entry, Log, LogError};
-use crate::stats::Stats;
 use crate::recorder::{Recorder, RecorderError};
+use crate::stats::Stats;
 
 /// Detector state is saved so often: a restart then has at most so much to run through again.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
@@ -52,7 +52,15 @@ impl<L: Log> Partition<L> {
         stop: CancellationToken,
     ) -> Self {
         let engine = Engine::new(Arc::clone(&rules));
-        Self { log, recorder, rules, engine, stats, stop, saved: Instant::now() }
+        Self {
+            log,
+            recorder,
+            rules,
+            engine,
+            stats,
+            stop,
+            saved: Instant::now(),
+        }
     }
 
     /// Runs until told to stop; state is saved on the way out.
@@ -61,7 +69,9 @@ impl<L: Log> Partition<L> {
             match self.own().await {
                 // Redis lost what was committed: begin from what it has now.
                 Err(PartitionError::Log(LogError::Gone)) => {
-                    tracing::warn!("what was committed is no longer in Redis, state is loaded again");
+                    tracing::warn!(
+                        "what was committed is no longer in Redis, state is loaded again"
+                    );
                 }
                 Err(
                     PartitionError::Log(LogError::Stopped)
@@ -110,7 +120,10 @@ impl<L: Log> Partition<L> {
     }
 
     async fn judge(&mut self, batch: Batch) -> Result<(), PartitionError> {
-        let Batch { descriptions, entries } = batch;
+        let Batch {
+            descriptions,
+            entries,
+        } = batch;
         self.recorder.describe(&descriptions).await?;
         let mut commit = Commit {
             done: entries.iter().map(|entry| entry.id).collect(),
@@ -119,12 +132,17 @@ impl<L: Log> Partition<L> {
         };
         let refused = self.recorder.store(&entries).await?;
         commit.dead.extend(refused);
-        let described = descriptions.into_iter().map(|(id, known)| Input::Describe(id, known));
-        let read: usize = entries.iter().map(|entry| entry.decoded.readings.len()).sum();
+        let described = descriptions
+            .into_iter()
+            .map(|(id, known)| Input::Describe(id, known));
+        let read: usize = entries
+            .iter()
+            .map(|entry| entry.decoded.readings.len())
+            .sum();
         let inputs = described.chain(entries.into_iter().flat_map(readings));
         commit.effects = self.engine.step(inputs);
         self.stats.batch(read, &commit);
-        self.stats.devices(self.engine.devices());
+        self.stats.known(self.engine.devices(), self.engine.open());
         self.log.commit(commit).await?;
         Ok(())
     }
@@ -140,11 +158,23 @@ impl<L: Log> Partition<L> {
 
 fn readings(entry: Entry) -> impl Iterator<Item = Input> {
     let (id, by_agent) = (entry.id, entry.decoded.agent.is_some());
-    entry.decoded.readings.into_iter().map(move |reading| Input::Reading { entry: id, by_agent, reading })
+    entry
+        .decoded
+        .readings
+        .into_iter()
+        .map(move |reading| Input::Reading {
+            entry: id,
+            by_agent,
+            reading,
+        })
 }
 
 fn dead_letter(entry: &Entry) -> Option<DeadLetter> {
     let reject = entry.decoded.reject.as_ref()?;
     let fields = entry.fields.clone();
-    Some(DeadLetter { id: entry.id, reason: reject.reason.to_string(), fields })
+    Some(DeadLetter {
+        id: entry.id,
+        reason: reject.reason.to_string(),
+        fields,
+    })
 }

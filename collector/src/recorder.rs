@@ -56,7 +56,14 @@ impl Recorder {
 
     fn new(connector: Option<Connector>, config: SeriesConfig, stop: CancellationToken) -> Self {
         let now = Instant::now();
-        Self { config, connector, stop, series: None, idle: now, sweep: now }
+        Self {
+            config,
+            connector,
+            stop,
+            series: None,
+            idle: now,
+            sweep: now,
+        }
     }
 
     /// Begins a tenure: minutes are only right if all readings of it come through here.
@@ -87,7 +94,9 @@ impl Recorder {
 
     /// After an error: connects again if that helps, so that the caller can try again.
     async fn wait_out(&mut self, error: SeriesError) -> Result<(), RecorderError> {
-        let Some(cause) = error.redis() else { return Err(error.into()) };
+        let Some(cause) = error.redis() else {
+            return Err(error.into());
+        };
         match retry::wait_out(cause, &self.stop).await {
             Trouble::Stopped => Err(RecorderError::Stopped),
             Trouble::Lasting => Err(error.into()),
@@ -128,13 +137,19 @@ impl Recorder {
         for entry in entries {
             for reading in &entry.decoded.readings {
                 if let Ok(value) = reading.value {
-                    points.push(Point { device: reading.device.clone(), at: reading.at, value });
+                    points.push(Point {
+                        device: reading.device.clone(),
+                        at: reading.at,
+                        value,
+                    });
                     origins.push(entry.id);
                 }
             }
         }
         loop {
-            let Some(series) = &mut self.series else { return Ok(Vec::new()) };
+            let Some(series) = &mut self.series else {
+                return Ok(Vec::new());
+            };
             match series.store(&points).await {
                 Ok(stored) => {
                     let refused = stored.refused.into_iter();
@@ -152,7 +167,9 @@ impl Recorder {
 
     /// What is to be done now and then: minutes of silent devices, and the retention.
     pub async fn tidy(&mut self) -> Result<(), RecorderError> {
-        let Some(series) = &mut self.series else { return Ok(()) };
+        let Some(series) = &mut self.series else {
+            return Ok(());
+        };
         let mut done = Ok(());
         if self.idle.elapsed() >= IDLE_EVERY {
             self.idle = Instant::now();
@@ -180,6 +197,8 @@ fn fields(point: &Point) -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 fn now() -> Timestamp {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since_1970 = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp::default().plus(since_1970)
 }

@@ -30,10 +30,19 @@ pub async fn wait_out(error: &RedisError, stop: &CancellationToken) -> Trouble {
         Remedy::RetryLater => Trouble::Passing,
         Remedy::Fatal => return Trouble::Lasting,
     };
-    if kind == Trouble::Passing && stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+    if kind == Trouble::Passing
+        && stop
+            .run_until_cancelled(tokio::time::sleep(PAUSE))
+            .await
+            .is_none()
+    {
         return Trouble::Stopped;
     }
-    if stop.is_cancelled() { Trouble::Stopped } else { kind }
+    if stop.is_cancelled() {
+        Trouble::Stopped
+    } else {
+        kind
+    }
 }
 
 /// The connection in `slot`, opened if there is none; none when the program is to stop.

@@ -19,6 +19,7 @@ pub struct Stats {
     firing: AtomicU64,
     critical: AtomicU64,
     resolved: AtomicU64,
+    open: AtomicU64,
 }
 
 /// The counters at one moment.
@@ -40,6 +41,8 @@ pub struct Counts {
     pub critical: u64,
     /// Resolved records.
     pub resolved: u64,
+    /// Episodes that are open.
+    pub open: u64,
 }
 
 impl Stats {
@@ -58,7 +61,8 @@ impl Stats {
         add(&self.entries, commit.done.len());
         add(&self.readings, readings);
         add(&self.dead, commit.dead.len());
-        self.faults.fetch_add(commit.effects.tally.faults, Ordering::Relaxed);
+        self.faults
+            .fetch_add(commit.effects.tally.faults, Ordering::Relaxed);
         for alert in &commit.effects.alerts {
             match alert.state {
                 AlertState::Firing => add(&self.firing, 1),
@@ -70,9 +74,10 @@ impl Stats {
         }
     }
 
-    /// So many devices are known now.
-    pub fn devices(&self, count: usize) {
-        self.devices.store(count as u64, Ordering::Relaxed);
+    /// So many devices are known, and so many episodes open, now.
+    pub fn known(&self, devices: usize, open: usize) {
+        self.devices.store(devices as u64, Ordering::Relaxed);
+        self.open.store(open as u64, Ordering::Relaxed);
     }
 
     /// The counters now.
@@ -87,6 +92,7 @@ impl Stats {
             firing: get(&self.firing),
             critical: get(&self.critical),
             resolved: get(&self.resolved),
+            open: get(&self.open),
         }
     }
 }

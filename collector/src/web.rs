@@ -31,7 +31,9 @@ pub enum WebError {
 
 /// Takes the address; nothing is answered yet.
 pub async fn bind(listen: SocketAddr) -> Result<TcpListener, WebError> {
-    TcpListener::bind(listen).await.map_err(|source| WebError::Bind { listen, source })
+    TcpListener::bind(listen)
+        .await
+        .map_err(|source| WebError::Bind { listen, source })
 }
 
 /// Answers until `stop`.
@@ -46,13 +48,19 @@ pub async fn serve(
         .with_state(stats);
     // Open connections are dropped at the stop: these answers are not worth waiting for.
     let serving = axum::serve(listener, routes).into_future();
-    stop.run_until_cancelled(serving).await.unwrap_or(Ok(())).map_err(WebError::Serve)
+    stop.run_until_cancelled(serving)
+        .await
+        .unwrap_or(Ok(()))
+        .map_err(WebError::Serve)
 }
 
 async fn readyz(State(stats): State<Arc<Stats>>) -> (StatusCode, &'static str) {
     if stats.is_ready() {
         (StatusCode::OK, "ready\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready: waiting for Redis\n")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready: waiting for Redis\n",
+        )
     }
 }

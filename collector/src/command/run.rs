@@ -30,7 +30,7 @@ pub async fn run(args: RunArgs, stop: CancellationToken) -> Outcome {
     }
     start_logging(&config.log);
     let stats = Arc::new(Stats::default());
-    match app::run(config, Screen::stdout(), stats, stop).await {
+    match app::run(config, &Screen::stdout(), stats, stop).await {
         Ok(()) => Ok(()),
         Err(error @ (RunError::Rules(_) | RunError::Connect(_) | RunError::Web(_))) => {
             Err(usage(error))

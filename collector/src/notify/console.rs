@@ -19,7 +19,10 @@ pub struct Screen {
 impl Screen {
     /// The program's stdout.
     pub fn stdout() -> Self {
-        Self { live: Arc::default(), terminal: io::stdout().is_terminal() }
+        Self {
+            live: Arc::default(),
+            terminal: io::stdout().is_terminal(),
+        }
     }
 
     /// Whether somebody looks at it as it is written.
@@ -63,7 +66,13 @@ impl Console {
     /// On `screen`, in colour where that is a terminal and `NO_COLOR` is not set.
     pub fn new(screen: Screen) -> Self {
         let colour = screen.is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { screen, style: Style { colour, ..Style::plain() } }
+        Self {
+            screen,
+            style: Style {
+                colour,
+                ..Style::plain()
+            },
+        }
     }
 }
 

@@ -51,7 +51,10 @@ impl AlertFile {
         rotate_at: u64,
         keep: usize,
     ) -> Result<Self, FileError> {
-        let wrong = |source| FileError { path: path.display().to_string(), source };
+        let wrong = |source| FileError {
+            path: path.display().to_string(),
+            source,
+        };
         let file = append(path).map_err(wrong)?;
         let size = file.metadata().map_err(wrong)?.len();
         Ok(Self {

@@ -23,7 +23,10 @@ pub struct Style {
 impl Style {
     /// The system's time zone, no colour.
     pub fn plain() -> Self {
-        Self { colour: false, zone: TimeZone::system() }
+        Self {
+            colour: false,
+            zone: TimeZone::system(),
+        }
     }
 }
 
@@ -34,7 +37,11 @@ pub fn line(record: &AlertRecord, style: &Style) -> String {
         AlertState::Firing => record.severity.name().to_uppercase(),
         AlertState::Resolved => "RESOLVED".to_owned(),
     };
-    let (on, off) = if style.colour { (colour(record), "\x1b[0m") } else { ("", "") };
+    let (on, off) = if style.colour {
+        (colour(record), "\x1b[0m")
+    } else {
+        ("", "")
+    };
     // Writing to a String cannot fail.
     let _ok = write!(line, " {on}{word:<8}{off} {:<9}", record.kind);
     let _ok = write!(line, "  {}{} {}", place(record), record.role, record.device);
@@ -48,7 +55,10 @@ pub fn line(record: &AlertRecord, style: &Style) -> String {
 pub fn time(at: Timestamp, zone: &TimeZone) -> String {
     let millis = i64::try_from(at.millis()).unwrap_or(i64::MAX);
     match jiff::Timestamp::from_millisecond(millis) {
-        Ok(at) => at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S%:z").to_string(),
+        Ok(at) => at
+            .to_zoned_datetime(zone.clone())
+            .strftime("%Y-%m-%d %H:%M:%S%:z")
+            .to_string(),
         Err(_) => at.to_string(),
     }
 }
@@ -108,7 +118,11 @@ fn firing(record: &AlertRecord, line: &mut String) {
 
 /// `, +6.2 °C within 5m`.
 fn swing(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
-    let sign = if record.kind == AlertKind::Spike { '+' } else { '-' };
+    let sign = if record.kind == AlertKind::Spike {
+        '+'
+    } else {
+        '-'
+    };
     let change = record.change.unwrap_or(record.threshold);
     write!(line, ", {sign}{change:.1} °C")?;
     match record.window {
@@ -120,7 +134,12 @@ fn swing(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
 /// `45s`, `2m10s`, `14m`, `3h05m`, `2d4h`: the two largest units that matter.
 pub fn length(duration: Duration) -> String {
     let seconds = duration.as_secs();
-    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
+    match (
+        seconds / 86_400,
+        seconds / 3600 % 24,
+        seconds / 60 % 60,
+        seconds % 60,
+    ) {
         (0, 0, 0, s) => format!("{s}s"),
         (0, 0, m, 0) => format!("{m}m"),
         (0, 0, m, s) => format!("{m}m{s:02}s"),
@@ -165,7 +184,13 @@ mod tests {
 
     fn said(record: &AlertRecord) -> String {
         let zone = TimeZone::fixed(jiff::tz::offset(1));
-        line(record, &Style { colour: false, zone })
+        line(
+            record,
+            &Style {
+                colour: false,
+                zone,
+            },
+        )
     }
 
     #[test]
