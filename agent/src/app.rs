@@ -15,9 +15,9 @@ use crate::config::{AgentConfig, SourcesConfig, host_name};
 use crate::inventory::Inventory;
 use crate::publisher::{Departure, Publisher, Sender, Summary};
 use crate::sampler::{self, Sampler, SamplerError};
+use crate::source::Source;
 #[cfg(target_os = "linux")]
 use crate::source::hwmon::Hwmon;
-use crate::source::Source;
 use crate::source::simulated::Simulated;
 use crate::source::sysinfo::Sysinfo;
 
@@ -108,7 +108,10 @@ pub async fn pipeline(
     stages.spawn(async { Ended::Sampler(sampling.await) });
 
     let filling = backlog.clone().fill(incoming, stop.clone());
-    stages.spawn(async { filling.await; Ended::Backlog });
+    stages.spawn(async {
+        filling.await;
+        Ended::Backlog
+    });
 
     let publishing = Publisher::new(backlog, connector, sender, departure).run(stop.clone());
     stages.spawn(async { Ended::Publisher(publishing.await) });

@@ -86,7 +86,9 @@ impl Inventory {
             Some(written) => now.saturating_duration_since(written) >= REWRITE_EVERY,
         };
         let pending = self.devices.iter().filter(|(_, known)| due(known));
-        pending.map(|(id, known)| (id.clone(), known.description.to_json())).collect()
+        pending
+            .map(|(id, known)| (id.clone(), known.description.to_json()))
+            .collect()
     }
 
     /// `json` was written for `device` at `now`; it stays pending if it has changed since.
@@ -134,10 +136,13 @@ impl Inventory {
     }
 
     fn matching<'a>(&'a self, device: &'a DeviceId) -> impl Iterator<Item = &'a DeviceConfig> {
-        self.rules.iter().filter(|rule| rule.matching.matches(device))
+        self.rules
+            .iter()
+            .filter(|rule| rule.matching.matches(device))
     }
 
-    fn complete(&self, device: &DeviceId, mut description: Description) -> Description {
+    /// What is known of `device` in all: the source's words, and what the operator says.
+    pub fn complete(&self, device: &DeviceId, mut description: Description) -> Description {
         self.agent.as_str().clone_into(&mut description.agent);
         if description.host.is_empty() {
             description.host.clone_from(&self.host);

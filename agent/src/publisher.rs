@@ -106,7 +106,10 @@ impl Publisher {
         self.summary.dropped = dropped;
         self.summary.unsent = unsent as u64;
         if unsent > 0 {
-            warn!(unsent, "stopped before all readings were sent, they are lost");
+            warn!(
+                unsent,
+                "stopped before all readings were sent, they are lost"
+            );
         }
         self.say_goodbye().await;
         self.summary
@@ -135,7 +138,10 @@ impl Publisher {
     async fn connect(&mut self) -> Option<MultiplexedConnection> {
         // Never stopped by this token: the caller drops the whole future when the time is up.
         let for_ever = CancellationToken::new();
-        let connection = self.connector.open_until(Purpose::Commands, &for_ever).await;
+        let connection = self
+            .connector
+            .open_until(Purpose::Commands, &for_ever)
+            .await;
         // It may be another Redis now, or one that lost everything.
         self.backlog.descriptions_lost();
         connection
@@ -172,10 +178,14 @@ impl Publisher {
     /// address may lead to another Redis by then (a new master), and it costs little.
     async fn failed(&mut self, error: &RedisError) {
         self.connection = None;
-        let kind = error.code().map_or_else(|| format!("{:?}", error.kind()), str::to_owned);
+        let kind = error
+            .code()
+            .map_or_else(|| format!("{:?}", error.kind()), str::to_owned);
         if self.trouble.as_ref() != Some(&kind) {
             match remedy(error) {
-                Remedy::Fatal => error!(%error, "redis refuses readings, keeping them until it is put right"),
+                Remedy::Fatal => {
+                    error!(%error, "redis refuses readings, keeping them until it is put right")
+                }
                 Remedy::Reconnect | Remedy::RetryLater => {
                     warn!(%error, "redis does not take readings, trying until it does");
                 }

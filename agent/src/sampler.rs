@@ -162,7 +162,10 @@ impl Watch {
 
     async fn discover(&mut self) -> Result<(), Closed> {
         let Ok(found) = timeout(DISCOVERY_DEADLINE, self.source.discover()).await else {
-            warn!(source = self.source.kind(), "looking for devices takes too long");
+            warn!(
+                source = self.source.kind(),
+                "looking for devices takes too long"
+            );
             return Ok(());
         };
         let change = self.roster.discovered(&found);
