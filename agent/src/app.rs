@@ -132,23 +132,25 @@ async fn supervise(
     stop: &CancellationToken,
 ) -> Result<Summary, RunError> {
     let mut summary = Summary::default();
-    let mut failure = None;
+    let (mut failure, mut ended_early) = (None, None);
     while let Some(ended) = stages.join_next().await {
-        let early = !stop.is_cancelled();
-        stop.cancel();
-        let error = match ended {
-            Err(source) => Some(RunError::Panicked { source }),
-            Ok(Ended::Sampler(Err(source))) => Some(RunError::Sampler { source }),
-            Ok(Ended::Sampler(Ok(()))) => early.then_some(RunError::EndedEarly("sampler")),
-            Ok(Ended::Backlog) => early.then_some(RunError::EndedEarly("backlog")),
+        let early = |stage| (!stop.is_cancelled()).then_some(RunError::EndedEarly(stage));
+        let (error, early) = match ended {
+            Err(source) => (Some(RunError::Panicked { source }), None),
+            Ok(Ended::Sampler(Err(source))) => (Some(RunError::Sampler { source }), None),
+            Ok(Ended::Sampler(Ok(()))) => (None, early("sampler")),
+            Ok(Ended::Backlog) => (None, early("backlog")),
             Ok(Ended::Publisher(sent)) => {
                 summary = sent;
-                early.then_some(RunError::EndedEarly("publisher"))
+                (None, early("publisher"))
             }
         };
+        stop.cancel();
         failure = failure.or(error);
+        ended_early = ended_early.or(early);
     }
-    match failure {
+    // A stage whose input ended may be seen to end before the one that failed.
+    match failure.or(ended_early) {
         Some(error) => Err(error),
         None => Ok(summary),
     }

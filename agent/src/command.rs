@@ -44,7 +44,7 @@ struct Settings {
     /// The configuration file; without it `/etc/rackwatch/agent.toml` where that is there.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where Redis is; else `RACKWATCH_REDIS_URL`, the configuration, or redis://127.0.0.1:6379.
+    /// Where Redis is; else `RACKWATCH_REDIS_URL`, the configuration, or `redis://127.0.0.1:6379`.
     #[arg(long, value_name = "URL")]
     redis: Option<String>,
 }

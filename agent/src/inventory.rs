@@ -16,7 +16,7 @@ use crate::config::{AgentName, DeviceConfig, IdentityConfig};
 use crate::source::Found;
 
 /// How often every description is written again, so that one that somebody removed comes back.
-pub const REWRITE_EVERY: Duration = Duration::from_secs(600);
+pub const REWRITE_EVERY: Duration = Duration::from_mins(10);
 
 /// The devices of this agent, and which of them Redis knows.
 #[derive(Debug)]

@@ -85,8 +85,11 @@ fn print(out: &mut impl Write, step: &Step, endpoint: &str) -> io::Result<()> {
     match &step.result {
         StepResult::Ok => {
             let took = step.took.as_secs_f64() * 1_000.0;
-            let detail = if name == "connect" { endpoint } else { "" };
-            writeln!(out, "{name:<10} ok       {took:.1} ms {detail}")
+            let detail = match name {
+                "connect" => format!("{endpoint}, {took:.1} ms"),
+                _ => format!("{took:.1} ms"),
+            };
+            writeln!(out, "{name:<10} ok       {detail}")
         }
         StepResult::Skipped { detail } => writeln!(out, "{name:<10} skipped  {detail}"),
         StepResult::Failed { detail, advice } => {

@@ -21,10 +21,8 @@ pub(super) struct RunArgs {
 impl RunArgs {
     pub(super) async fn execute(self) -> Result<ExitCode> {
         let (config, from) = self.settings.load()?;
-        match from {
-            Some(file) => info!(file = %file.display(), "configured"),
-            None => info!("no configuration file, using the defaults"),
-        }
+        let from = from.map_or("the defaults".to_owned(), |file| file.display().to_string());
+        info!(from, "configured");
         let stop = shutdown::on_signals()?;
         let sent = app::run(&config, stop).await?;
         let (entries, readings, dropped) = (sent.entries, sent.readings, sent.dropped);

@@ -19,17 +19,18 @@ fn found(name: &str, role: Role) -> Vec<Found> {
     }]
 }
 
+#[derive(serde::Deserialize)]
+struct Rules {
+    #[serde(default)]
+    devices: Vec<DeviceConfig>,
+}
+
 fn inventory(rules: &str) -> Inventory {
     let identity = IdentityConfig {
         name: AgentName::new("node7").unwrap(),
         rack: Some("B07".to_owned()),
         ..IdentityConfig::default()
     };
-    #[derive(serde::Deserialize)]
-    struct Rules {
-        #[serde(default)]
-        devices: Vec<DeviceConfig>,
-    }
     let rules: Rules = toml::from_str(rules).unwrap();
     Inventory::new(&identity, "node7.example", rules.devices)
 }

@@ -214,8 +214,7 @@ mod tests {
     }
 
     fn refused() -> Value {
-        let mut bytes: &[u8] = b"-OOM command not allowed\r\n";
-        redis::parse_redis_value(&mut bytes).unwrap_or(Value::Nil)
+        redis::parse_redis_value(b"-OOM command not allowed\r\n").unwrap_or(Value::Nil)
     }
 
     fn added() -> Value {
