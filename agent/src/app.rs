@@ -15,9 +15,9 @@ use crate::config::{AgentConfig, SourcesConfig, host_name};
 use crate::inventory::Inventory;
 use crate::publisher::{Departure, Publisher, Sender, Summary};
 use crate::sampler::{self, Sampler, SamplerError};
+use crate::source::Source;
 #[cfg(target_os = "linux")]
 use crate::source::hwmon::Hwmon;
-use crate::source::Source;
 use crate::source::simulated::Simulated;
 use crate::source::sysinfo::Sysinfo;
 
@@ -108,7 +108,10 @@ pub async fn pipeline(
     stages.spawn(async { Ended::Sampler(sampling.await) });
 
     let filling = backlog.clone().fill(incoming, stop.clone());
-    stages.spawn(async { filling.await; Ended::Backlog });
+    stages.spawn(async {
+        filling.await;
+        Ended::Backlog
+    });
 
     let publishing = Publisher::new(backlog, connector, sender, departure).run(stop.clone());
     stages.spawn(async { Ended::Publisher(publishing.await) });
@@ -129,23 +132,25 @@ async fn supervise(
     stop: &CancellationToken,
 ) -> Result<Summary, RunError> {
     let mut summary = Summary::default();
-    let mut failure = None;
+    let (mut failure, mut ended_early) = (None, None);
     while let Some(ended) = stages.join_next().await {
-        let early = !stop.is_cancelled();
-        stop.cancel();
-        let error = match ended {
-            Err(source) => Some(RunError::Panicked { source }),
-            Ok(Ended::Sampler(Err(source))) => Some(RunError::Sampler { source }),
-            Ok(Ended::Sampler(Ok(()))) => early.then_some(RunError::EndedEarly("sampler")),
-            Ok(Ended::Backlog) => early.then_some(RunError::EndedEarly("backlog")),
+        let early = |stage| (!stop.is_cancelled()).then_some(RunError::EndedEarly(stage));
+        let (error, early) = match ended {
+            Err(source) => (Some(RunError::Panicked { source }), None),
+            Ok(Ended::Sampler(Err(source))) => (Some(RunError::Sampler { source }), None),
+            Ok(Ended::Sampler(Ok(()))) => (None, early("sampler")),
+            Ok(Ended::Backlog) => (None, early("backlog")),
             Ok(Ended::Publisher(sent)) => {
                 summary = sent;
-                early.then_some(RunError::EndedEarly("publisher"))
+                (None, early("publisher"))
             }
         };
+        stop.cancel();
         failure = failure.or(error);
+        ended_early = ended_early.or(early);
     }
-    match failure {
+    // A stage whose input ended may be seen to end before the one that failed.
+    match failure.or(ended_early) {
         Some(error) => Err(error),
         None => Ok(summary),
     }

@@ -118,7 +118,8 @@ mod tests {
     /// The example, once as it is and once with every key that is shown commented out put in.
     #[test]
     fn the_example_file_is_the_defaults() {
-        let example = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/agent.example.toml");
+        let example =
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/agent.example.toml");
         let load = |path: &Path| {
             config::load_from::<AgentConfig>(Some(path), path, []).map(|loaded| loaded.config)
         };
@@ -131,9 +132,25 @@ mod tests {
         };
         let shown: Vec<_> = text.lines().filter_map(keys).collect();
         for key in [
-            "url", "password_file", "ca_file", "filter", "name", "rack", "zone", "layout",
-            "safety_cap", "queue", "root", "interval", "deadline", "seed", "scenario", "match",
-            "role", "u", "off",
+            "url",
+            "password_file",
+            "ca_file",
+            "filter",
+            "name",
+            "rack",
+            "zone",
+            "layout",
+            "safety_cap",
+            "queue",
+            "root",
+            "interval",
+            "deadline",
+            "seed",
+            "scenario",
+            "match",
+            "role",
+            "u",
+            "off",
         ] {
             assert!(shown.iter().any(|s| s == key), "{key} is not shown");
         }

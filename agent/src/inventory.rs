@@ -16,7 +16,7 @@ use crate::config::{AgentName, DeviceConfig, IdentityConfig};
 use crate::source::Found;
 
 /// How often every description is written again, so that one that somebody removed comes back.
-pub const REWRITE_EVERY: Duration = Duration::from_secs(600);
+pub const REWRITE_EVERY: Duration = Duration::from_mins(10);
 
 /// The devices of this agent, and which of them Redis knows.
 #[derive(Debug)]
@@ -86,7 +86,9 @@ impl Inventory {
             Some(written) => now.saturating_duration_since(written) >= REWRITE_EVERY,
         };
         let pending = self.devices.iter().filter(|(_, known)| due(known));
-        pending.map(|(id, known)| (id.clone(), known.description.to_json())).collect()
+        pending
+            .map(|(id, known)| (id.clone(), known.description.to_json()))
+            .collect()
     }
 
     /// `json` was written for `device` at `now`; it stays pending if it has changed since.
@@ -134,10 +136,13 @@ impl Inventory {
     }
 
     fn matching<'a>(&'a self, device: &'a DeviceId) -> impl Iterator<Item = &'a DeviceConfig> {
-        self.rules.iter().filter(|rule| rule.matching.matches(device))
+        self.rules
+            .iter()
+            .filter(|rule| rule.matching.matches(device))
     }
 
-    fn complete(&self, device: &DeviceId, mut description: Description) -> Description {
+    /// What is known of `device` in all: the source's words, and what the operator says.
+    pub fn complete(&self, device: &DeviceId, mut description: Description) -> Description {
         self.agent.as_str().clone_into(&mut description.agent);
         if description.host.is_empty() {
             description.host.clone_from(&self.host);

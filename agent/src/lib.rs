@@ -16,4 +16,4 @@ pub mod publisher;
 
 pub mod app;
 
-
+pub mod command;

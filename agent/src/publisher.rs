@@ -67,7 +67,9 @@ pub struct Publisher {
     sender: Sender,
     departure: Departure,
     backoff: Backoff,
-    /// The error that was logged, until all is well again.
+    /// How often it failed in a row.
+    failures: u32,
+    /// The kind of error that was logged, until all is well again.
     trouble: Option<String>,
     summary: Summary,
 }
@@ -87,6 +89,7 @@ impl Publisher {
             sender,
             departure,
             backoff: Backoff::new(RETRY.0, RETRY.1),
+            failures: 0,
             trouble: None,
             summary: Summary::default(),
         }
@@ -106,7 +109,10 @@ impl Publisher {
         self.summary.dropped = dropped;
         self.summary.unsent = unsent as u64;
         if unsent > 0 {
-            warn!(unsent, "stopped before all readings were sent, they are lost");
+            warn!(
+                unsent,
+                "stopped before all readings were sent, they are lost"
+            );
         }
         self.say_goodbye().await;
         self.summary
@@ -135,7 +141,10 @@ impl Publisher {
     async fn connect(&mut self) -> Option<MultiplexedConnection> {
         // Never stopped by this token: the caller drops the whole future when the time is up.
         let for_ever = CancellationToken::new();
-        let connection = self.connector.open_until(Purpose::Commands, &for_ever).await;
+        let connection = self
+            .connector
+            .open_until(Purpose::Commands, &for_ever)
+            .await;
         // It may be another Redis now, or one that lost everything.
         self.backlog.descriptions_lost();
         connection
@@ -163,22 +172,26 @@ impl Publisher {
 
     fn succeeded(&mut self) {
         self.backoff.reset();
+        self.failures = 0;
         if self.trouble.take().is_some() {
             info!("redis takes everything again");
         }
     }
 
-    /// Logs a new kind of trouble once, and waits. The next try has a connection of its own: the
+    /// Logs each new kind of trouble once, and waits. The next try has a connection of its own: the
     /// address may lead to another Redis by then (a new master), and it costs little.
     async fn failed(&mut self, error: &RedisError) {
         self.connection = None;
-        let kind = error.code().map_or_else(|| format!("{:?}", error.kind()), str::to_owned);
-        if self.trouble.as_ref() != Some(&kind) {
-            match remedy(error) {
-                Remedy::Fatal => error!(%error, "redis refuses readings, keeping them until it is put right"),
-                Remedy::Reconnect | Remedy::RetryLater => {
-                    warn!(%error, "redis does not take readings, trying until it does");
-                }
+        self.failures += 1;
+        let remedy = remedy(error);
+        let kind = kind(error);
+        // Of a connection that broke the connector has more to say.
+        let broke = remedy == Remedy::Reconnect && self.failures == 1;
+        if !broke && self.trouble.as_ref() != Some(&kind) {
+            if remedy == Remedy::Fatal {
+                error!(%error, "redis refuses readings, keeping them until it is put right");
+            } else {
+                warn!(%error, "redis does not take readings, trying until it does");
             }
             self.trouble = Some(kind);
         }
@@ -197,4 +210,11 @@ impl Publisher {
             Err(_) => warn!("cannot tell redis that this agent leaves: no answer in time"),
         }
     }
+}
+
+/// The first word of Redis' answer, or the client's kind of error.
+fn kind(error: &RedisError) -> String {
+    error
+        .code()
+        .map_or_else(|| format!("{:?}", error.kind()), str::to_owned)
 }

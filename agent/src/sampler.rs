@@ -31,7 +31,7 @@ use complete::Roster;
 pub const DEPTH: usize = 64;
 
 /// How often sources look for devices: a replaced drive is seen within this time.
-pub const REDISCOVER_EVERY: Duration = Duration::from_secs(60);
+pub const REDISCOVER_EVERY: Duration = Duration::from_mins(1);
 
 /// How long looking for devices may take before the source goes on with those it knows.
 const DISCOVERY_DEADLINE: Duration = Duration::from_secs(30);
@@ -162,7 +162,10 @@ impl Watch {
 
     async fn discover(&mut self) -> Result<(), Closed> {
         let Ok(found) = timeout(DISCOVERY_DEADLINE, self.source.discover()).await else {
-            warn!(source = self.source.kind(), "looking for devices takes too long");
+            warn!(
+                source = self.source.kind(),
+                "looking for devices takes too long"
+            );
             return Ok(());
         };
         let change = self.roster.discovered(&found);

@@ -199,6 +199,10 @@ mod tests {
         assert_eq!(numbers(&queue), [2]);
         assert_eq!((queue.waiting(), queue.dropped()), (3, 3));
         queue.push(sample(9));
-        assert_eq!(numbers(&queue), [3], "too large a frame is sent all the same");
+        assert_eq!(
+            numbers(&queue),
+            [3],
+            "too large a frame is sent all the same"
+        );
     }
 }

@@ -19,17 +19,18 @@ fn found(name: &str, role: Role) -> Vec<Found> {
     }]
 }
 
+#[derive(serde::Deserialize)]
+struct Rules {
+    #[serde(default)]
+    devices: Vec<DeviceConfig>,
+}
+
 fn inventory(rules: &str) -> Inventory {
     let identity = IdentityConfig {
         name: AgentName::new("node7").unwrap(),
         rack: Some("B07".to_owned()),
         ..IdentityConfig::default()
     };
-    #[derive(serde::Deserialize)]
-    struct Rules {
-        #[serde(default)]
-        devices: Vec<DeviceConfig>,
-    }
     let rules: Rules = toml::from_str(rules).unwrap();
     Inventory::new(&identity, "node7.example", rules.devices)
 }
@@ -84,15 +85,30 @@ fn the_operator_knows_better_than_the_source() {
     let pending = inventory.pending(Instant::now());
     let described: Vec<_> = pending
         .iter()
-        .map(|(device, json)| (device.as_str(), Description::from_json(json.as_bytes()).unwrap()))
+        .map(|(device, json)| {
+            (
+                device.as_str(),
+                Description::from_json(json.as_bytes()).unwrap(),
+            )
+        })
         .collect();
     let names: Vec<_> = described.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["cpu-1", "cpu-2", "disk-2"]);
     let first = &described[0].1;
     assert_eq!((first.role, first.u), (Role::Inlet, Some(3)));
-    assert_eq!((first.name.as_str(), first.rack.as_deref()), ("front", Some("A1")));
-    assert_eq!((first.agent.as_str(), first.host.as_str()), ("node7", "node7.example"));
-    assert_eq!(described[1].1.rack.as_deref(), Some("B07"), "the agent's own");
+    assert_eq!(
+        (first.name.as_str(), first.rack.as_deref()),
+        ("front", Some("A1"))
+    );
+    assert_eq!(
+        (first.agent.as_str(), first.host.as_str()),
+        ("node7", "node7.example")
+    );
+    assert_eq!(
+        described[1].1.rack.as_deref(),
+        Some("B07"),
+        "the agent's own"
+    );
 }
 
 #[test]
@@ -104,7 +120,9 @@ fn the_probe_goes_round_what_was_written() {
     }
     assert_eq!(inventory.probe(), None, "nothing is written yet");
     write_all(&mut inventory, Instant::now());
-    let asked: Vec<_> = (0..4).map(|_| inventory.probe().unwrap().to_string()).collect();
+    let asked: Vec<_> = (0..4)
+        .map(|_| inventory.probe().unwrap().to_string())
+        .collect();
     assert_eq!(asked, ["a", "b", "c", "a"]);
 }
 

@@ -82,10 +82,16 @@ impl Batch {
         let describing = pipeline.len();
         for entry in &work.entries {
             let command = pipeline.cmd("XADD").arg(keys::RAW).arg("MAXLEN").arg("~");
-            command.arg(sender.safety_cap).arg("*").arg(sender.fields(entry));
+            command
+                .arg(sender.safety_cap)
+                .arg("*")
+                .arg(sender.fields(entry));
         }
         if let Some(device) = &work.probe {
-            pipeline.cmd("HEXISTS").arg(keys::DEVICES).arg(device.as_str());
+            pipeline
+                .cmd("HEXISTS")
+                .arg(keys::DEVICES)
+                .arg(device.as_str());
         }
         Self {
             work,
@@ -99,12 +105,17 @@ impl Batch {
     }
 
     /// An error means that nobody knows what was done.
-    pub(super) async fn send(&self, connection: &mut MultiplexedConnection) -> RedisResult<Outcome> {
+    pub(super) async fn send(
+        &self,
+        connection: &mut MultiplexedConnection,
+    ) -> RedisResult<Outcome> {
         if self.pipeline.is_empty() {
             return Ok(self.outcome(Vec::new()));
         }
         let count = self.pipeline.len();
-        let replies = connection.req_packed_commands(&self.pipeline, 0, count).await?;
+        let replies = connection
+            .req_packed_commands(&self.pipeline, 0, count)
+            .await?;
         Ok(self.outcome(replies))
     }
 
@@ -203,8 +214,7 @@ mod tests {
     }
 
     fn refused() -> Value {
-        let mut bytes: &[u8] = b"-OOM command not allowed\r\n";
-        redis::parse_redis_value(&mut bytes).unwrap_or(Value::Nil)
+        redis::parse_redis_value(b"-OOM command not allowed\r\n").unwrap_or(Value::Nil)
     }
 
     fn added() -> Value {
@@ -221,7 +231,14 @@ mod tests {
 
     #[test]
     fn all_done() {
-        let replies = vec![Value::Int(1), Value::Int(1), added(), added(), added(), Value::Int(1)];
+        let replies = vec![
+            Value::Int(1),
+            Value::Int(1),
+            added(),
+            added(),
+            added(),
+            Value::Int(1),
+        ];
         let batch = batch();
         let outcome = batch.outcome(replies);
         assert!(outcome.described && !outcome.lost && outcome.error.is_none());
@@ -231,7 +248,14 @@ mod tests {
 
     #[test]
     fn what_follows_a_refused_entry_is_sent_again() {
-        let replies = vec![Value::Int(1), refused(), added(), refused(), added(), Value::Int(0)];
+        let replies = vec![
+            Value::Int(1),
+            refused(),
+            added(),
+            refused(),
+            added(),
+            Value::Int(0),
+        ];
         let batch = batch();
         let outcome = batch.outcome(replies);
         assert!(!outcome.described && outcome.lost);

@@ -111,14 +111,27 @@ mod tests {
     #[test]
     fn every_device_has_a_reading_or_a_fault() {
         let mut roster = Roster::default();
-        assert_eq!(roster.discovered(&found(&["a", "b", "gone", "hot"])), Some(Changed));
+        assert_eq!(
+            roster.discovered(&found(&["a", "b", "gone", "hot"])),
+            Some(Changed)
+        );
         assert_eq!(roster.discovered(&found(&["a", "b", "hot"])), Some(Changed));
         assert_eq!(roster.discovered(&found(&["a", "b", "hot"])), None);
 
-        let outcomes = vec![said("a", 20.5), said("a", 99.0), said("hot", 150.5), said("x", 1.0)];
+        let outcomes = vec![
+            said("a", 20.5),
+            said("a", 99.0),
+            said("hot", 150.5),
+            said("x", 1.0),
+        ];
         let readings = roster.complete(Timestamp::default(), outcomes);
 
-        let expected = ["a 20.5", "b no_reading", "gone vanished", "hot out_of_range"];
+        let expected = [
+            "a 20.5",
+            "b no_reading",
+            "gone vanished",
+            "hot out_of_range",
+        ];
         assert_eq!(texts(readings), expected);
     }
 
@@ -126,6 +139,9 @@ mod tests {
     fn a_missed_deadline_is_a_timeout_of_each_device() {
         let mut roster = Roster::default();
         roster.discovered(&found(&["a", "b"]));
-        assert_eq!(texts(roster.timed_out(Timestamp::default())), ["a timeout", "b timeout"]);
+        assert_eq!(
+            texts(roster.timed_out(Timestamp::default())),
+            ["a timeout", "b timeout"]
+        );
     }
 }

@@ -1,3 +1,14 @@
-//! Integration tests of the agent.
+//! The agent as others see it: what it writes to a real Redis, and how it ends.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what these tests share has to fail the test, too"
+)]
 
-mod sources;
+mod commands;
+mod fake;
+mod publish;
+mod refused;
+mod sampling;
+mod site;

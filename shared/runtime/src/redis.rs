@@ -6,6 +6,7 @@
 mod connect;
 mod error;
 mod outage;
+pub mod probe;
 mod remedy;
 mod reply;
 

@@ -1,0 +1,51 @@
+//! What the operator sees of an error, and the exit code it gives.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Error;
+use rackwatch_core::thermal::NotAScenario;
+use rackwatch_runtime::config::ConfigError;
+use rackwatch_runtime::logging::LogError;
+use rackwatch_runtime::redis::{ConnectError, Remedy};
+
+use crate::sampler::SamplerError;
+
+/// Something failed.
+pub(super) const FAILED: u8 = 1;
+
+/// The arguments or the configuration are wrong.
+const WRONG_USAGE: u8 = 2;
+
+/// Writes the error and all its causes to stderr.
+pub(super) fn report(error: &Error) -> ExitCode {
+    if is_broken_pipe(error) {
+        // Who read the output has seen enough, as in `sensors | head`.
+        return ExitCode::SUCCESS;
+    }
+    let written = writeln!(io::stderr().lock(), "error: {error:#}");
+    // Without stderr, the exit code has to do.
+    drop(written);
+    ExitCode::from(if is_wrong_usage(error) {
+        WRONG_USAGE
+    } else {
+        FAILED
+    })
+}
+
+fn is_broken_pipe(error: &Error) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn is_wrong_usage(error: &Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<ConfigError>()
+            || cause.is::<LogError>()
+            || cause.is::<NotAScenario>()
+            || matches!(cause.downcast_ref(), Some(SamplerError::NoSource))
+            || cause
+                .downcast_ref::<ConnectError>()
+                .is_some_and(|error| error.remedy() == Remedy::Fatal)
+    })
+}

@@ -1,0 +1,220 @@
+//! `rackwatch-agent sensors`: what this host has, without Redis.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use rackwatch_core::device::{Description, DeviceId, HardwareLimits};
+use rackwatch_core::reading::Fault;
+use rackwatch_core::time::Timestamp;
+use rackwatch_core::units::Celsius;
+use rackwatch_runtime::shutdown;
+use serde_json::json;
+
+use super::Settings;
+use crate::app;
+use crate::config::host_name;
+use crate::inventory::Inventory;
+use crate::source::{Found, Source};
+
+/// How often `--watch` reads.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
+/// List the sensors of this host: what they are, what they say, and how long it took to read them.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  rackwatch-agent sensors\n  rackwatch-agent sensors --json --watch"
+)]
+pub(super) struct SensorsArgs {
+    #[command(flatten)]
+    settings: Settings,
+    /// Read again every two seconds until stopped.
+    #[arg(long)]
+    watch: bool,
+    /// Print JSON, an array a reading.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A device and what it said.
+struct Row {
+    device: DeviceId,
+    description: Description,
+    /// The operator switched it off.
+    off: bool,
+    value: Result<Celsius, Fault>,
+    took: Duration,
+}
+
+impl SensorsArgs {
+    pub(super) async fn execute(self) -> Result<ExitCode> {
+        let (config, _) = self.settings.load()?;
+        let mut sources = app::sources(&config.sources)?;
+        if sources.is_empty() {
+            bail!("no source is switched on: see [sources] in the configuration");
+        }
+        let inventory = Inventory::new(&config.agent, &host_name(), config.devices.clone());
+        let stop = shutdown::on_signals()?;
+        loop {
+            let read = stop.run_until_cancelled(read_all(&mut sources, &inventory));
+            let Some(rows) = read.await else { break };
+            print(&mut io::stdout().lock(), &rows, self.json)?;
+            let wait = stop.run_until_cancelled(tokio::time::sleep(WATCH_EVERY));
+            if !self.watch || wait.await.is_none() {
+                break;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn read_all(sources: &mut [Box<dyn Source>], inventory: &Inventory) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for source in sources {
+        let found = source.discover().await;
+        let started = Instant::now();
+        let read = tokio::time::timeout(source.deadline(), source.read(now())).await;
+        let took = started.elapsed();
+        for Found {
+            device,
+            description,
+        } in found
+        {
+            let value = match &read {
+                Ok(outcomes) => outcomes
+                    .iter()
+                    .find(|(id, _)| *id == device)
+                    .map_or(Err(Fault::NO_READING), |(_, value)| value.clone()),
+                Err(_) => Err(Fault::TIMEOUT),
+            };
+            rows.push(Row {
+                description: inventory.complete(&device, description),
+                off: !inventory.is_on(&device),
+                device,
+                value,
+                took,
+            });
+        }
+    }
+    rows
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Timestamp::default().plus(since.unwrap_or_default())
+}
+
+fn print(out: &mut impl Write, rows: &[Row], json: bool) -> Result<()> {
+    if json {
+        let rows: Vec<_> = rows.iter().map(Row::json).collect();
+        writeln!(out, "{}", serde_json::to_string(&rows)?)?;
+    } else if rows.is_empty() {
+        writeln!(out, "no sensors found on this host")?;
+    } else {
+        table(out, rows)?;
+    }
+    Ok(())
+}
+
+const HEAD: [&str; 6] = ["DEVICE", "SOURCE", "ROLE", "VALUE", "LIMITS", "READ IN"];
+
+fn table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
+    let cells: Vec<[String; 6]> = rows.iter().map(Row::cells).collect();
+    let mut widths = HEAD.map(str::len);
+    for row in &cells {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    for row in std::iter::once(HEAD.map(str::to_owned)).chain(cells) {
+        let mut line = String::new();
+        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+            // Values and times are numbers: aligned to the right.
+            let padding = " ".repeat(width - cell.chars().count());
+            let (before, after) = match column {
+                3 | 5 => (padding.as_str(), ""),
+                _ => ("", padding.as_str()),
+            };
+            line = line + before + cell + after + "  ";
+        }
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+impl Row {
+    fn cells(&self) -> [String; 6] {
+        let value = match &self.value {
+            _ if self.off => "off".to_owned(),
+            Ok(temperature) => format!("{:.1} °C", temperature.degrees()),
+            Err(fault) => format!("!{fault}"),
+        };
+        [
+            self.device.to_string(),
+            self.description.source.clone(),
+            self.description.role.to_string(),
+            value,
+            limits(self.description.limits),
+            format!("{:.1} ms", self.took.as_secs_f64() * 1_000.0),
+        ]
+    }
+
+    fn json(&self) -> serde_json::Value {
+        json!({
+            "device_id": self.device,
+            "description": self.description,
+            "off": self.off,
+            "temperature": self.value.as_ref().ok(),
+            "fault": self.value.as_ref().err().map(Fault::as_str),
+            "read_ms": self.took.as_secs_f64() * 1_000.0,
+        })
+    }
+}
+
+fn limits(limits: HardwareLimits) -> String {
+    let parts = [
+        ("min", limits.low_critical),
+        ("max", limits.high_warning),
+        ("crit", limits.high_critical),
+    ];
+    let known: Vec<_> = parts
+        .iter()
+        .filter_map(|(name, limit)| limit.map(|limit| format!("{name} {limit}")))
+        .collect();
+    if known.is_empty() {
+        "-".to_owned()
+    } else {
+        known.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let row = |name: &str, value| Row {
+            device: DeviceId::new(name).unwrap(),
+            description: Description::default(),
+            off: false,
+            value,
+            took: Duration::from_millis(2),
+        };
+        let rows = [
+            row("cpu-a-1", Ok(Celsius::new(41.0).unwrap())),
+            row("cpu-long-name-2", Err(Fault::TIMEOUT)),
+        ];
+        let mut out = Vec::new();
+        table(&mut out, &rows).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let ends: Vec<_> = text.lines().map(|line| line.chars().count()).collect();
+        assert!(ends.iter().all(|end| *end == ends[0]), "{text}");
+        assert!(
+            text.contains("41.0 °C") && text.contains("!timeout"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,140 @@
+//! `rackwatch-agent simulate`: publishes racks that are not there.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use rackwatch_core::wire::Layout;
+use rackwatch_runtime::shutdown;
+use tokio_util::sync::CancellationToken;
+
+use super::Settings;
+use crate::app::{self, RunError};
+use crate::config::AgentConfig;
+use crate::publisher::{Departure, Summary};
+use crate::source::simulated::SimulatedConfig;
+
+const EXAMPLES: &str = "\
+Examples:
+  rackwatch-agent simulate --for 60s
+  rackwatch-agent simulate --racks 4 --sensors 16 --scenario 'cooler-trip@30s/5m'
+
+What goes wrong (--scenario) is `quiet`, `demo` (an anomaly now and then), or a list of
+<fault>[:<target>]@<start>[/<length>[/<period>]]. The devices are gone from rackwatch:devices at the
+end; the readings stay in the stream.";
+
+/// Publish simulated racks, to try things out without hardware.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct SimulateArgs {
+    #[command(flatten)]
+    settings: Settings,
+    /// How many racks.
+    #[arg(long, default_value_t = 2)]
+    racks: usize,
+    /// How many sensors, in all racks together.
+    #[arg(long, default_value_t = 8)]
+    sensors: usize,
+    /// How often each is read.
+    #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
+    interval: Duration,
+    /// Decides all that is random: the same seed gives the same temperatures.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// What goes wrong.
+    #[arg(long, value_name = "SPEC", default_value = "demo")]
+    scenario: String,
+    /// How long to run; until it is stopped where left out.
+    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    length: Option<Duration>,
+    /// What an entry of the stream holds; else as configured.
+    #[arg(long, value_enum)]
+    layout: Option<LayoutArg>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LayoutArg {
+    /// One reading.
+    Reading,
+    /// All readings of a tick.
+    Frame,
+}
+
+impl SimulateArgs {
+    pub(super) async fn execute(self) -> Result<ExitCode> {
+        let (mut config, _) = self.settings.load()?;
+        self.configure(&mut config);
+        let stop = shutdown::on_signals()?;
+        let sent = publish(&config, self.length, stop).await?;
+        let mut out = io::stdout().lock();
+        if self.json {
+            writeln!(out, "{}", serde_json::to_string(&sent)?)?;
+        } else {
+            let Summary {
+                entries,
+                readings,
+                dropped,
+                unsent,
+            } = sent;
+            writeln!(out, "sent {entries} entries with {readings} readings")?;
+            if dropped + unsent > 0 {
+                writeln!(
+                    out,
+                    "lost {} readings that Redis did not take",
+                    dropped + unsent
+                )?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn configure(&self, config: &mut AgentConfig) {
+        let sources = &mut config.sources;
+        sources.simulated = SimulatedConfig {
+            enabled: true,
+            racks: self.racks,
+            sensors: self.sensors,
+            interval: self.interval,
+            seed: self.seed,
+            scenario: self.scenario.clone(),
+        };
+        sources.sysinfo.enabled = false;
+        #[cfg(target_os = "linux")]
+        {
+            sources.hwmon.enabled = false;
+        }
+        match self.layout {
+            Some(LayoutArg::Reading) => config.publish.layout = Layout::Reading,
+            Some(LayoutArg::Frame) => config.publish.layout = Layout::Frame,
+            None => {}
+        }
+    }
+}
+
+async fn publish(
+    config: &AgentConfig,
+    length: Option<Duration>,
+    stop: CancellationToken,
+) -> Result<Summary, RunError> {
+    let sources = app::sources(&config.sources)?;
+    let publishing = app::pipeline(config, sources, Departure::Remove, stop.clone());
+    tokio::pin!(publishing);
+    let time_is_up = async {
+        match length {
+            Some(length) => tokio::time::sleep(length).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        sent = &mut publishing => sent,
+        () = time_is_up => {
+            stop.cancel();
+            publishing.await
+        }
+    }
+}

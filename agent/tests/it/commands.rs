@@ -1,0 +1,157 @@
+//! The program itself: arguments in, output and exit code out.
+
+use std::time::Duration;
+
+use rackwatch_core::keys;
+use rackwatch_testing::{Program, RedisServer};
+
+use crate::site::{SOON, connect, descriptions, entries};
+
+const AGENT: &str = env!("CARGO_BIN_EXE_rackwatch-agent");
+
+fn start(args: &[&str], env: &[(&str, &str)]) -> Program {
+    Program::spawn(AGENT, args, env).unwrap()
+}
+
+/// Lets it end by itself: exit code, stdout and stderr.
+fn finish(mut program: Program) -> (Option<i32>, String, String) {
+    let code = program.wait_exit(SOON).unwrap().code();
+    (code, program.stdout(), program.stderr())
+}
+
+#[tokio::test]
+async fn simulate_sends_what_it_says_and_takes_its_devices_away() {
+    let server = RedisServer::start().unwrap();
+    let mut redis = connect(&server).await;
+    for (layout, entry) in [("reading", 1), ("frame", 8)] {
+        redis::cmd("FLUSHALL").exec_async(&mut redis).await.unwrap();
+        let args = [
+            "simulate",
+            "--for",
+            "3s",
+            "--interval",
+            "500ms",
+            "--json",
+            "--layout",
+            layout,
+        ];
+        let (code, out, err) = finish(start(&args, &[("RACKWATCH_REDIS_URL", &server.url())]));
+        assert_eq!(code, Some(0), "{err}");
+        let sent: serde_json::Value = serde_json::from_str(&out).unwrap();
+
+        let entries = entries(&mut redis).await;
+        assert!(!entries.is_empty());
+        assert_eq!(sent["entries"], entries.len(), "{out}");
+        assert_eq!(sent["readings"], entries.len() * entry, "{out}");
+        assert!(entries.iter().all(|entry| entry.reject.is_none()));
+        assert_eq!(descriptions(&mut redis).await, []);
+        let revision: u64 = redis::cmd("GET")
+            .arg(keys::DEVICES_REVISION)
+            .query_async(&mut redis)
+            .await
+            .unwrap();
+        assert_eq!(revision, 2, "described, and removed");
+    }
+}
+
+#[tokio::test]
+async fn run_ends_on_sigterm_even_without_redis() {
+    let mut server = RedisServer::start().unwrap();
+    let simulated = [
+        ("RACKWATCH_SOURCES__SIMULATED__ENABLED", "true"),
+        ("RACKWATCH_SOURCES__HWMON__ENABLED", "false"),
+    ];
+    for there in [true, false] {
+        if !there {
+            server.stop().unwrap();
+        }
+        let mut program = start(&["run", "--redis", &server.url()], &simulated);
+        let sign = if there {
+            "found devices"
+        } else {
+            "no connection"
+        };
+        program.wait_stderr_contains(sign, SOON).unwrap();
+        program.term().unwrap();
+        let code = program.wait_exit(Duration::from_secs(5)).unwrap().code();
+        assert_eq!(code, Some(0), "{}", program.stderr());
+        let outages = program.stderr().matches("no connection").count();
+        assert_eq!(outages, usize::from(!there), "{}", program.stderr());
+    }
+}
+
+#[test]
+fn a_wrong_key_is_named_with_its_file_and_ends_with_2() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("agent.toml");
+    let path = file.to_str().unwrap();
+    for (text, said) in [
+        ("[publish]\nlayoutt = 'frame'", "publish.layoutt"),
+        ("[publish]\nlayout = 'fram'", "fram"),
+        ("[agent]\nname = 'a b'", "a b"),
+        ("[[devices]]\nmatch = 'a['", "a["),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let (code, _, err) = finish(start(&["run", "--config", path], &[]));
+        assert_eq!(code, Some(2), "{err}");
+        assert!(err.contains(path) && err.contains(said), "{err}");
+    }
+    let (code, _, err) = finish(start(&["simulate", "--scenario", "nonsense"], &[]));
+    assert_eq!(code, Some(2), "{err}");
+    assert!(err.contains("nonsense"), "{err}");
+    let (code, _, _) = finish(start(&["run", "--no-such-flag"], &[]));
+    assert_eq!(code, Some(2));
+}
+
+#[tokio::test]
+async fn check_tries_redis_and_leaves_nothing_behind() {
+    let server = RedisServer::start().unwrap();
+    let (code, out, err) = finish(start(&["check", "--redis", &server.url()], &[]));
+    assert_eq!(code, Some(0), "{out}{err}");
+    for (step, result) in [("PING", "ok"), ("group", "ok"), ("TS.ADD", "skipped")] {
+        let line = out.lines().find(|line| line.starts_with(step));
+        assert!(line.unwrap().contains(result), "{out}");
+    }
+    let mut redis = connect(&server).await;
+    let keys: Vec<String> = redis::cmd("KEYS")
+        .arg("*")
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    assert_eq!(keys, Vec::<String>::new());
+}
+
+#[test]
+fn check_fails_with_advice() {
+    let mut server = RedisServer::start_with(&["--maxmemory", "1"]).unwrap();
+    let args = ["check", "--json", "--redis", &server.url()];
+    let (code, out, _) = finish(start(&args, &[]));
+    assert_eq!(code, Some(1), "{out}");
+    let checked: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let steps = checked["steps"].as_array().unwrap();
+    let set = steps.iter().find(|step| step["name"] == "SET").unwrap();
+    assert_eq!(set["result"], "failed");
+    assert!(set["advice"].as_str().unwrap().contains("maxmemory"));
+
+    server.stop().unwrap();
+    let (code, out, _) = finish(start(&["check", "--redis", &server.url()], &[]));
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("cannot reach Redis"), "{out}");
+}
+
+#[test]
+fn sensors_lists_what_is_there() {
+    let env = [
+        ("RACKWATCH_SOURCES__SIMULATED__ENABLED", "true"),
+        ("RACKWATCH_SOURCES__HWMON__ENABLED", "false"),
+    ];
+    let (code, out, err) = finish(start(&["sensors"], &env));
+    assert_eq!(code, Some(0), "{err}");
+    assert!(
+        out.starts_with("DEVICE") && out.lines().count() == 9,
+        "{out}"
+    );
+    let (code, out, _) = finish(start(&["sensors", "--json"], &env));
+    let rows: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, rows.as_array().unwrap().len()), (Some(0), 8));
+}

@@ -1,0 +1,96 @@
+//! Sources that misbehave, and the others beside them.
+
+use rackwatch_agent::app::RunError;
+use rackwatch_agent::sampler::{self, Observed, Sampler};
+use rackwatch_agent::source::Source;
+use rackwatch_core::reading::{Fault, Reading};
+use rackwatch_testing::RedisServer;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::fake::{Behaviour, Fake};
+use crate::site::{Agent, SOON, config};
+
+/// What the sampler says until `enough` readings of `device` are there.
+async fn sampled(sources: Vec<Box<dyn Source>>, device: &str, enough: usize) -> Vec<Reading> {
+    let stop = CancellationToken::new();
+    let (out, mut observed) = mpsc::channel(sampler::DEPTH);
+    let running = tokio::spawn(Sampler::new(sources).run(stop.clone(), out));
+    let collect = async {
+        let mut readings: Vec<Reading> = Vec::new();
+        let count = |readings: &[Reading]| {
+            readings
+                .iter()
+                .filter(|r| r.device.as_str() == device)
+                .count()
+        };
+        while count(&readings) < enough {
+            if let Observed::Sample(sample) = observed.recv().await.unwrap() {
+                readings.extend(sample.readings);
+            }
+        }
+        readings
+    };
+    let readings = tokio::time::timeout(SOON, collect).await.unwrap();
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    readings
+}
+
+#[tokio::test]
+async fn a_stuck_source_gives_timeouts_and_delays_no_other() {
+    let sources = vec![
+        Fake::boxed("stuck", Behaviour::Hangs),
+        Fake::boxed("inlet", Behaviour::Answers),
+    ];
+    let readings = sampled(sources, "stuck-2", 3).await;
+    let of = |device: &str| {
+        let of = readings.iter().filter(|r| r.device.as_str() == device);
+        of.cloned().collect::<Vec<_>>()
+    };
+    assert!(of("stuck-1").iter().all(|r| r.value == Err(Fault::TIMEOUT)));
+    assert!(of("inlet-1").len() > of("stuck-1").len());
+    assert!(of("inlet-1").iter().all(|r| r.value.is_ok()));
+    let times: Vec<_> = of("inlet-1").iter().map(|r| r.at.millis()).collect();
+    assert!(times.iter().all(|at| at % 20 == 0), "{times:?}");
+    assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_source_that_blocks_its_thread_delays_no_other_and_no_stop() {
+    let sources = vec![
+        Fake::boxed("blocked", Behaviour::Blocks),
+        Fake::boxed("inlet", Behaviour::Answers),
+    ];
+    let running = sampled(sources, "inlet-1", 10);
+    let readings = tokio::time::timeout(std::time::Duration::from_secs(6), running);
+    assert!(readings.await.unwrap().iter().all(|r| r.value.is_ok()));
+}
+
+#[tokio::test]
+async fn devices_are_announced_before_their_readings() {
+    let stop = CancellationToken::new();
+    let (out, mut observed) = mpsc::channel(sampler::DEPTH);
+    let sources = vec![Fake::boxed("inlet", Behaviour::Answers)];
+    let running = tokio::spawn(Sampler::new(sources).run(stop.clone(), out));
+    let first = observed.recv().await.unwrap();
+    assert!(
+        matches!(&first, Observed::Found(found) if found.len() == 2),
+        "{first:?}"
+    );
+    // Whoever stops listening stops the sampler too.
+    drop(observed);
+    tokio::time::timeout(SOON, running)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_stops_the_agent_and_is_an_error() {
+    let server = RedisServer::start().unwrap();
+    let agent = Agent::start(config(&server), vec![Fake::boxed("mad", Behaviour::Panics)]);
+    let error = agent.ended().await.unwrap_err();
+    assert!(matches!(error, RunError::Sampler { .. }), "{error:?}");
+}
