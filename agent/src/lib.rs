@@ -2,4 +2,18 @@
 //!
 //! The modules stand in the order in which a reading passes them.
 
+pub mod config;
+
 pub mod source;
+
+pub mod sampler;
+
+pub mod inventory;
+
+pub mod backlog;
+
+pub mod publisher;
+
+pub mod app;
+
+

@@ -4,6 +4,12 @@
 //! temperature or a fault. Nothing is lost here: a failed read is a fault, never a gap and never
 //! 0 °C.
 
+mod component;
+#[cfg(target_os = "linux")]
+pub mod hwmon;
+pub mod simulated;
+pub mod sysinfo;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -1,2 +1,3 @@
-//! Integration tests.
-fn main() {}
+//! Integration tests of the agent.
+
+mod sources;

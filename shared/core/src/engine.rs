@@ -11,7 +11,7 @@ mod device;
 mod records;
 mod snapshot;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 pub use snapshot::Slice;
@@ -92,6 +92,8 @@ pub struct Engine {
     plans: Vec<Arc<Plan>>,
     /// Stored episodes to be brought in line with at the first step after a restore.
     said: Option<Vec<Episode>>,
+    /// Device and rule of the episodes that were said and are not over.
+    open: HashSet<(DeviceId, String)>,
 }
 
 impl Engine {
@@ -102,6 +104,7 @@ impl Engine {
             devices: HashMap::new(),
             plans: Vec::new(),
             said: None,
+            open: HashSet::new(),
         }
     }
 
@@ -111,6 +114,17 @@ impl Engine {
         self.align(&mut effects);
         for input in inputs {
             self.take(input, &mut effects);
+        }
+        for change in &effects.episodes {
+            match change {
+                EpisodeChange::Open(episode) => {
+                    self.open
+                        .insert((episode.device.clone(), episode.rule.clone()));
+                }
+                EpisodeChange::Close { device, rule } => {
+                    self.open.remove(&(device.clone(), rule.clone()));
+                }
+            }
         }
         effects
     }
@@ -135,6 +149,11 @@ impl Engine {
     /// How many devices are known.
     pub fn devices(&self) -> usize {
         self.devices.len()
+    }
+
+    /// How many episodes are open.
+    pub fn open(&self) -> usize {
+        self.open.len()
     }
 
     fn take(&mut self, input: Input, effects: &mut Effects) {

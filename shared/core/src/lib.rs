@@ -18,4 +18,4 @@ pub mod detect;
 pub mod engine;
 pub mod episode;
 
-// pub mod thermal;
+pub mod thermal;

@@ -12,4 +12,4 @@ mod reply;
 pub use connect::{Connector, Purpose};
 pub use error::ConnectError;
 pub use remedy::{Remedy, is_no_group, remedy};
-pub use reply::{RawEntry, ReplyError, entries, per_item, request_per_item, streams};
+pub use reply::{Fields, RawEntry, ReplyError, entries, per_item, request_per_item, streams};

@@ -69,6 +69,8 @@ impl Engine {
         }
         for episode in &said {
             self.know(&episode.device);
+            self.open
+                .insert((episode.device.clone(), episode.rule.clone()));
         }
         self.said = Some(said);
     }

@@ -56,6 +56,17 @@ pub enum ConnectError {
         /// Why.
         source: RedisError,
     },
+    /// Somebody answers with a certificate that nobody we trust has signed for this name.
+    #[error(
+        "cannot trust the certificate of Redis at {endpoint}: name its authority in redis.ca_file, \
+         and connect by a name it was made for"
+    )]
+    Untrusted {
+        /// Where.
+        endpoint: String,
+        /// Why.
+        source: RedisError,
+    },
     /// Redis wants a password, and none is configured.
     #[error("Redis at {endpoint} asks for a password: set redis.password_file")]
     NoPassword {
@@ -105,6 +116,10 @@ impl ConnectError {
             (_, Some("LOADING" | "BUSY" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN")) => {
                 Self::NotReady { endpoint, source }
             }
+            // The client keeps no more of rustls' error than its words.
+            (ErrorKind::Io, _) if source.to_string().contains("certificate") => {
+                Self::Untrusted { endpoint, source }
+            }
             (ErrorKind::Io | ErrorKind::Parse, _) => Self::Unreachable { endpoint, source },
             _ => Self::Refused { endpoint, source },
         }
@@ -118,6 +133,7 @@ impl ConnectError {
             }
             // A password is often put right at the server.
             Self::Unreachable { .. }
+            | Self::Untrusted { .. }
             | Self::NoPassword { .. }
             | Self::WrongPassword { .. }
             | Self::NotReady { .. }

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::mem::{Discriminant, discriminant};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
@@ -36,18 +36,18 @@ impl Outage {
 
     /// A try succeeded: logs how long it took if any failed before.
     pub(super) fn ended(&mut self, endpoint: &str) {
-        match self.0.take() {
-            Some(Since { began, .. }) => {
-                let outage = humantime::format_duration(round(began.elapsed())).to_string();
-                info!(endpoint, outage, "connected to redis again");
-            }
-            None => debug!(endpoint, "connected to redis"),
-        }
+        let Some(Since { began, .. }) = self.0.take() else {
+            debug!(endpoint, "connected to redis");
+            return;
+        };
+        let outage = humantime::format_duration(round(began.elapsed())).to_string();
+        info!(endpoint, outage, "connected to redis again");
     }
 }
 
-fn round(duration: std::time::Duration) -> std::time::Duration {
-    std::time::Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+/// To milliseconds: nobody reads the rest.
+fn round(duration: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The whole chain in one line, as it is handled here.

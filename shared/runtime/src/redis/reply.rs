@@ -8,13 +8,16 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, RedisResult, Value};
 use thiserror::Error;
 
+/// Names and values of an entry, in order.
+pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// An entry of a stream as it stands there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawEntry {
     /// Milliseconds and sequence number.
     pub id: (u64, u64),
     /// Names and values in order; `None` where the entry was trimmed while it was pending.
-    pub fields: Option<Vec<(Vec<u8>, Vec<u8>)>>,
+    pub fields: Option<Fields>,
 }
 
 /// A reply that does not look like one of its kind.
@@ -126,9 +129,9 @@ fn entry_id(value: Value) -> Result<(u64, u64), ReplyError> {
 }
 
 /// XADD refuses an entry without fields, so an empty list means a trimmed entry, too.
-fn fields(value: Value) -> Result<Option<Vec<(Vec<u8>, Vec<u8>)>>, ReplyError> {
+fn fields(value: Value) -> Result<Option<Fields>, ReplyError> {
     const EXPECTED: &str = "an entry's fields";
-    let pairs: Vec<_> = match value {
+    let pairs: Fields = match value {
         Value::Nil => return Ok(None),
         Value::Array(items) if items.len().is_multiple_of(2) => {
             let mut pairs = Vec::with_capacity(items.len() / 2);

@@ -1,4 +1,8 @@
 //! The runtime against a real `redis-server`, and real signals.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails has to fail its test"
+)]
 
 mod connecting;
 mod logged;

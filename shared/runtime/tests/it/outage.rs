@@ -105,11 +105,12 @@ async fn refused(server: &RedisServer) -> u64 {
     let client = redis::Client::open(format!("redis://:4711@127.0.0.1:{}", server.port())).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let info: redis::InfoDict = redis::cmd("INFO")
-        .arg("all")
+        .arg("errorstats")
         .query_async(&mut connection)
         .await
         .unwrap();
-    info.get("acl_access_denied_auth").unwrap_or(0)
+    let count: String = info.get("errorstat_WRONGPASS").unwrap_or_default();
+    count.trim_start_matches("count=").parse().unwrap_or(0)
 }
 
 #[tokio::test]

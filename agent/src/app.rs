@@ -1,0 +1,152 @@
+//! The wiring: every stage of the agent, in the order in which a reading passes them.
+//!
+//! In: settings and a token that says stop. Out: what was done. On the stop the sampler ends first,
+//! then the backlog closes, then the publisher sends what is left, within five seconds in all. A
+//! stage that ends early or panics is a stop too, and an error.
+
+use rackwatch_runtime::redis::{ConnectError, Connector};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::backlog::Backlog;
+use crate::config::{AgentConfig, SourcesConfig, host_name};
+use crate::inventory::Inventory;
+use crate::publisher::{Departure, Publisher, Sender, Summary};
+use crate::sampler::{self, Sampler, SamplerError};
+#[cfg(target_os = "linux")]
+use crate::source::hwmon::Hwmon;
+use crate::source::Source;
+use crate::source::simulated::Simulated;
+use crate::source::sysinfo::Sysinfo;
+
+/// Why the agent does not run, or runs no more.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The simulated racks cannot be made.
+    #[error("cannot simulate {scenario:?}: see sources.simulated")]
+    Scenario {
+        /// What was asked for.
+        scenario: String,
+        /// Why not.
+        source: rackwatch_core::thermal::NotAScenario,
+    },
+    /// The Redis settings are wrong.
+    #[error("cannot use the settings for redis")]
+    Redis {
+        /// Why.
+        source: ConnectError,
+    },
+    /// The sampler cannot go on.
+    #[error("the sampler ended")]
+    Sampler {
+        /// Why.
+        source: SamplerError,
+    },
+    /// A stage panicked.
+    #[error("a stage of the agent panicked")]
+    Panicked {
+        /// The panic.
+        source: JoinError,
+    },
+    /// A stage ended though nobody asked for it.
+    #[error("the {0} ended early")]
+    EndedEarly(&'static str),
+}
+
+/// Publishes what the configured sources say, until `stop`.
+pub async fn run(config: &AgentConfig, stop: CancellationToken) -> Result<Summary, RunError> {
+    let sources = sources(&config.sources)?;
+    pipeline(config, sources, Departure::Leave, stop).await
+}
+
+/// The sources that are switched on.
+pub fn sources(config: &SourcesConfig) -> Result<Vec<Box<dyn Source>>, RunError> {
+    let host = host_name();
+    let mut sources: Vec<Box<dyn Source>> = Vec::new();
+    #[cfg(target_os = "linux")]
+    if config.hwmon.enabled {
+        sources.push(Box::new(Hwmon::new(config.hwmon.clone(), &host)));
+    }
+    if config.sysinfo.enabled {
+        sources.push(Box::new(Sysinfo::new(config.sysinfo.clone(), &host)));
+    }
+    if config.simulated.enabled {
+        let simulated = Simulated::new(&config.simulated).map_err(|source| RunError::Scenario {
+            scenario: config.simulated.scenario.clone(),
+            source,
+        })?;
+        sources.push(Box::new(simulated));
+    }
+    Ok(sources)
+}
+
+/// Publishes what `sources` say, until `stop`.
+pub async fn pipeline(
+    config: &AgentConfig,
+    sources: Vec<Box<dyn Source>>,
+    departure: Departure,
+    stop: CancellationToken,
+) -> Result<Summary, RunError> {
+    let connector = Connector::new(&config.redis).map_err(|source| RunError::Redis { source })?;
+    let inventory = Inventory::new(&config.agent, &host_name(), config.devices.clone());
+    let backlog = Backlog::new(&config.publish, inventory);
+    let sender = Sender {
+        agent: config.agent.name.to_string(),
+        run: sampler::run_name(),
+        safety_cap: config.publish.safety_cap,
+    };
+    let endpoint = connector.endpoint();
+    info!(agent = sender.agent, run = sender.run, endpoint, "starting");
+    let stop = stop.child_token();
+
+    let mut stages = JoinSet::new();
+    let (observed, incoming) = mpsc::channel(sampler::DEPTH);
+
+    let sampling = Sampler::new(sources).run(stop.clone(), observed);
+    stages.spawn(async { Ended::Sampler(sampling.await) });
+
+    let filling = backlog.clone().fill(incoming, stop.clone());
+    stages.spawn(async { filling.await; Ended::Backlog });
+
+    let publishing = Publisher::new(backlog, connector, sender, departure).run(stop.clone());
+    stages.spawn(async { Ended::Publisher(publishing.await) });
+
+    supervise(stages, &stop).await
+}
+
+/// How a stage ended.
+enum Ended {
+    Sampler(Result<(), SamplerError>),
+    Backlog,
+    Publisher(Summary),
+}
+
+/// Waits for every stage; the first one that ends stops the others.
+async fn supervise(
+    mut stages: JoinSet<Ended>,
+    stop: &CancellationToken,
+) -> Result<Summary, RunError> {
+    let mut summary = Summary::default();
+    let mut failure = None;
+    while let Some(ended) = stages.join_next().await {
+        let early = !stop.is_cancelled();
+        stop.cancel();
+        let error = match ended {
+            Err(source) => Some(RunError::Panicked { source }),
+            Ok(Ended::Sampler(Err(source))) => Some(RunError::Sampler { source }),
+            Ok(Ended::Sampler(Ok(()))) => early.then_some(RunError::EndedEarly("sampler")),
+            Ok(Ended::Backlog) => early.then_some(RunError::EndedEarly("backlog")),
+            Ok(Ended::Publisher(sent)) => {
+                summary = sent;
+                early.then_some(RunError::EndedEarly("publisher"))
+            }
+        };
+        failure = failure.or(error);
+    }
+    match failure {
+        Some(error) => Err(error),
+        None => Ok(summary),
+    }
+}

@@ -1,0 +1,152 @@
+//! The agent's settings.
+//!
+//! In: `/etc/rackwatch/agent.toml` or the file that `--config` names, the environment, and flags.
+//! Out: checked settings; a wrong key or value stops the start. Every key has a default, so that an
+//! agent without a file publishes what its host has.
+
+mod devices;
+mod name;
+
+use std::path::Path;
+
+use rackwatch_core::wire::Layout;
+use rackwatch_runtime::config::{self, ConfigError, Loaded, LogConfig, RedisConfig};
+use serde::Deserialize;
+
+pub use devices::{DeviceConfig, DeviceGlob, NotAGlob};
+pub use name::{AgentName, NotAnAgentName, host_name};
+
+#[cfg(target_os = "linux")]
+use crate::source::hwmon::HwmonConfig;
+use crate::source::simulated::SimulatedConfig;
+use crate::source::sysinfo::SysinfoConfig;
+
+/// All settings of the agent.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AgentConfig {
+    /// How to reach Redis.
+    pub redis: RedisConfig,
+    /// How to log.
+    pub log: LogConfig,
+    /// Who this agent is.
+    pub agent: IdentityConfig,
+    /// What is sent, and how much is kept while Redis is away.
+    pub publish: PublishConfig,
+    /// What is read.
+    pub sources: SourcesConfig,
+    /// What is known of single devices here and nowhere else; of several entries that match one
+    /// device the last that sets a key decides.
+    pub devices: Vec<DeviceConfig>,
+}
+
+/// Who this agent is and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IdentityConfig {
+    /// The name in entries and descriptions, one of its own per agent; default the host's name.
+    pub name: AgentName,
+    /// The rack of every device whose source does not know it; default none.
+    pub rack: Option<String>,
+    /// The room or row, which decides the partition on large sites; default `default`.
+    pub zone: String,
+}
+
+impl Default for IdentityConfig {
+    fn default() -> Self {
+        Self {
+            name: AgentName::of_this_host(),
+            rack: None,
+            zone: "default".to_owned(),
+        }
+    }
+}
+
+/// What is sent, and how much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PublishConfig {
+    /// `reading` (default): an entry a reading; `frame`: an entry for all readings of a tick.
+    pub layout: Layout,
+    /// About how many entries the stream may hold before Redis drops the oldest, which bounds its
+    /// memory while no collector runs; default 1,000,000.
+    pub safety_cap: u64,
+    /// How many readings are kept in memory while Redis is away, before the oldest are dropped;
+    /// default 100,000.
+    pub queue: usize,
+}
+
+impl Default for PublishConfig {
+    fn default() -> Self {
+        Self {
+            layout: Layout::Reading,
+            safety_cap: 1_000_000,
+            queue: 100_000,
+        }
+    }
+}
+
+/// What is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SourcesConfig {
+    /// The host's own sensors, from the kernel; on by default, where there is Linux.
+    #[cfg(target_os = "linux")]
+    pub hwmon: HwmonConfig,
+    /// The host's own sensors, as the operating system's library lists them; on by default
+    /// elsewhere.
+    pub sysinfo: SysinfoConfig,
+    /// Made-up racks; off by default.
+    pub simulated: SimulatedConfig,
+}
+
+/// Reads the settings; `redis` is the address given on the command line, which wins.
+pub fn load(path: Option<&Path>, redis: Option<&str>) -> Result<Loaded<AgentConfig>, ConfigError> {
+    let mut loaded: Loaded<AgentConfig> = config::load("agent", path)?;
+    if let Some(url) = redis {
+        loaded.config.redis.url = url.into();
+    }
+    Ok(loaded)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// The example, once as it is and once with every key that is shown commented out put in.
+    #[test]
+    fn the_example_file_is_the_defaults() {
+        let example = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/agent.example.toml");
+        let load = |path: &Path| {
+            config::load_from::<AgentConfig>(Some(path), path, []).map(|loaded| loaded.config)
+        };
+        assert_eq!(load(&example).unwrap(), AgentConfig::default());
+
+        let text = std::fs::read_to_string(&example).unwrap();
+        let keys = |line: &str| {
+            let line = line.strip_prefix("# ").unwrap_or(line);
+            line.split_once(" = ").map(|(key, _)| key.to_owned())
+        };
+        let shown: Vec<_> = text.lines().filter_map(keys).collect();
+        for key in [
+            "url", "password_file", "ca_file", "filter", "name", "rack", "zone", "layout",
+            "safety_cap", "queue", "root", "interval", "deadline", "seed", "scenario", "match",
+            "role", "u", "off",
+        ] {
+            assert!(shown.iter().any(|s| s == key), "{key} is not shown");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let all = dir.path().join("all.toml");
+        let uncommented: Vec<_> = text
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(key) if key.contains(" = ") || key.starts_with("[[") => key,
+                _ => line,
+            })
+            .collect();
+        std::fs::write(&all, uncommented.join("\n")).unwrap();
+        assert_eq!(load(&all).unwrap().devices.len(), 1);
+    }
+}

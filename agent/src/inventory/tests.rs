@@ -1,0 +1,118 @@
+//! When descriptions are written, and what stands in them.
+
+use rackwatch_core::device::Role;
+
+use super::*;
+
+fn id(name: &str) -> DeviceId {
+    DeviceId::new(name).unwrap()
+}
+
+fn found(name: &str, role: Role) -> Vec<Found> {
+    let description = Description {
+        role,
+        ..Description::default()
+    };
+    vec![Found {
+        device: id(name),
+        description,
+    }]
+}
+
+fn inventory(rules: &str) -> Inventory {
+    let identity = IdentityConfig {
+        name: AgentName::new("node7").unwrap(),
+        rack: Some("B07".to_owned()),
+        ..IdentityConfig::default()
+    };
+    #[derive(serde::Deserialize)]
+    struct Rules {
+        #[serde(default)]
+        devices: Vec<DeviceConfig>,
+    }
+    let rules: Rules = toml::from_str(rules).unwrap();
+    Inventory::new(&identity, "node7.example", rules.devices)
+}
+
+fn write_all(inventory: &mut Inventory, now: Instant) -> usize {
+    let pending = inventory.pending(now);
+    for (device, json) in &pending {
+        inventory.written(device, json, now);
+    }
+    pending.len()
+}
+
+#[test]
+fn written_once_again_on_change_after_ten_minutes_and_when_lost() {
+    let mut inventory = inventory("");
+    let start = Instant::now();
+    inventory.found(found("cpu-1", Role::Cpu));
+    assert_eq!(write_all(&mut inventory, start), 1);
+    inventory.found(found("cpu-1", Role::Cpu));
+    assert_eq!(write_all(&mut inventory, start), 0, "unchanged");
+
+    inventory.found(found("cpu-1", Role::Gpu));
+    assert_eq!(write_all(&mut inventory, start), 1, "changed");
+    assert_eq!(write_all(&mut inventory, start + REWRITE_EVERY), 1, "old");
+
+    inventory.forget_written();
+    assert_eq!(write_all(&mut inventory, start + REWRITE_EVERY), 1, "lost");
+}
+
+#[test]
+fn a_change_while_writing_is_not_forgotten() {
+    let mut inventory = inventory("");
+    let now = Instant::now();
+    inventory.found(found("cpu-1", Role::Cpu));
+    let writing = inventory.pending(now);
+    inventory.found(found("cpu-1", Role::Gpu));
+    inventory.written(&writing[0].0, &writing[0].1, now);
+    assert_eq!(inventory.pending(now).len(), 1);
+}
+
+#[test]
+fn the_operator_knows_better_than_the_source() {
+    let mut inventory = inventory(
+        "[[devices]]\nmatch = 'cpu-*'\nrole = 'inlet'\nu = 3\n\
+         [[devices]]\nmatch = 'cpu-1'\nname = 'front'\nrack = 'A1'\n\
+         [[devices]]\nmatch = 'disk-*'\noff = true\n\
+         [[devices]]\nmatch = 'disk-2'\noff = false",
+    );
+    for device in ["cpu-1", "cpu-2", "disk-1", "disk-2"] {
+        inventory.found(found(device, Role::Cpu));
+    }
+    let pending = inventory.pending(Instant::now());
+    let described: Vec<_> = pending
+        .iter()
+        .map(|(device, json)| (device.as_str(), Description::from_json(json.as_bytes()).unwrap()))
+        .collect();
+    let names: Vec<_> = described.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["cpu-1", "cpu-2", "disk-2"]);
+    let first = &described[0].1;
+    assert_eq!((first.role, first.u), (Role::Inlet, Some(3)));
+    assert_eq!((first.name.as_str(), first.rack.as_deref()), ("front", Some("A1")));
+    assert_eq!((first.agent.as_str(), first.host.as_str()), ("node7", "node7.example"));
+    assert_eq!(described[1].1.rack.as_deref(), Some("B07"), "the agent's own");
+}
+
+#[test]
+fn the_probe_goes_round_what_was_written() {
+    let mut inventory = inventory("");
+    assert_eq!(inventory.probe(), None);
+    for device in ["a", "b", "c"] {
+        inventory.found(found(device, Role::Cpu));
+    }
+    assert_eq!(inventory.probe(), None, "nothing is written yet");
+    write_all(&mut inventory, Instant::now());
+    let asked: Vec<_> = (0..4).map(|_| inventory.probe().unwrap().to_string()).collect();
+    assert_eq!(asked, ["a", "b", "c", "a"]);
+}
+
+#[test]
+fn who_leaves_says_so() {
+    let mut inventory = inventory("");
+    inventory.found(found("cpu-1", Role::Cpu));
+    let (device, json) = inventory.leaving().remove(0);
+    assert_eq!(device, id("cpu-1"));
+    assert!(Description::from_json(json.as_bytes()).unwrap().leaving);
+}

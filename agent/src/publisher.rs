@@ -1,0 +1,200 @@
+//! Sends the backlog to Redis.
+//!
+//! In: the backlog. Out: entries of `raw_sensor_data`, in order, each at least once, and before them
+//! the descriptions of their devices in `rackwatch:devices`, all in one round trip. Nothing is lost
+//! here: an entry leaves the backlog when Redis has acknowledged it. One whose acknowledgement was
+//! lost is sent twice, with the same `seq`. Beyond `publish.safety_cap` Redis drops the oldest.
+//!
+//! While Redis is away, or refuses because it is full, loading or a replica, the publisher waits and
+//! tries again, for ever. At the stop it has three seconds for what is left.
+
+mod batch;
+
+use std::time::Duration;
+
+use rackwatch_runtime::backoff::{self, Backoff};
+use rackwatch_runtime::redis::{Connector, Purpose, Remedy, remedy};
+use redis::RedisError;
+use redis::aio::MultiplexedConnection;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::backlog::Backlog;
+use batch::{Batch, Outcome};
+
+pub use batch::Sender;
+
+/// How long after the stop the rest of the backlog may take.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(3);
+
+/// How long saying goodbye may take, after that.
+const GOODBYE_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How many entries one round trip carries: some 200 kB, and about 2 ms of Redis' time.
+const BATCH: usize = 1_000;
+
+/// The waits after Redis refused, which is not the same as being away.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What becomes of the devices when the agent stops cleanly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// Their descriptions say that the agent left.
+    Leave,
+    /// They are forgotten: they never were real.
+    Remove,
+}
+
+/// What a run did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Summary {
+    /// Entries that Redis acknowledged.
+    pub entries: u64,
+    /// Readings in them.
+    pub readings: u64,
+    /// Readings that were dropped because too many waited.
+    pub dropped: u64,
+    /// Readings that were still waiting at the end.
+    pub unsent: u64,
+}
+
+/// Sends the backlog until it is closed and empty.
+#[derive(Debug)]
+pub struct Publisher {
+    backlog: Backlog,
+    connector: Connector,
+    connection: Option<MultiplexedConnection>,
+    sender: Sender,
+    departure: Departure,
+    backoff: Backoff,
+    /// The error that was logged, until all is well again.
+    trouble: Option<String>,
+    summary: Summary,
+}
+
+impl Publisher {
+    /// A publisher of `backlog`.
+    pub fn new(
+        backlog: Backlog,
+        connector: Connector,
+        sender: Sender,
+        departure: Departure,
+    ) -> Self {
+        Self {
+            backlog,
+            connector,
+            connection: None,
+            sender,
+            departure,
+            backoff: Backoff::new(RETRY.0, RETRY.1),
+            trouble: None,
+            summary: Summary::default(),
+        }
+    }
+
+    /// Sends until nothing is left and nothing will come, or until the time after `stop` is up.
+    pub async fn run(mut self, stop: CancellationToken) -> Summary {
+        let time_is_up = async {
+            stop.cancelled().await;
+            tokio::time::sleep(FLUSH_DEADLINE).await;
+        };
+        tokio::select! {
+            () = self.publish_all() => {}
+            () = time_is_up => {}
+        }
+        let (dropped, unsent) = self.backlog.losses();
+        self.summary.dropped = dropped;
+        self.summary.unsent = unsent as u64;
+        if unsent > 0 {
+            warn!(unsent, "stopped before all readings were sent, they are lost");
+        }
+        self.say_goodbye().await;
+        self.summary
+    }
+
+    async fn publish_all(&mut self) {
+        while self.backlog.wait().await {
+            let mut connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => match self.connect().await {
+                    Some(connection) => connection,
+                    None => continue,
+                },
+            };
+            let batch = Batch::new(self.backlog.next(BATCH), &self.sender);
+            match batch.send(&mut connection).await {
+                Ok(outcome) => {
+                    self.connection = Some(connection);
+                    self.settle(&batch, outcome).await;
+                }
+                Err(error) => self.failed(&error).await,
+            }
+        }
+    }
+
+    async fn connect(&mut self) -> Option<MultiplexedConnection> {
+        // Never stopped by this token: the caller drops the whole future when the time is up.
+        let for_ever = CancellationToken::new();
+        let connection = self.connector.open_until(Purpose::Commands, &for_ever).await;
+        // It may be another Redis now, or one that lost everything.
+        self.backlog.descriptions_lost();
+        connection
+    }
+
+    async fn settle(&mut self, batch: &Batch, outcome: Outcome) {
+        let sent = batch.sent(&outcome);
+        if let Some(last) = sent.through {
+            self.backlog.done(last);
+        }
+        self.summary.entries += sent.entries;
+        self.summary.readings += sent.readings;
+        if outcome.described {
+            self.backlog.described(batch.descriptions());
+        }
+        if outcome.lost {
+            warn!("redis has lost the descriptions of the devices, writing them again");
+            self.backlog.descriptions_lost();
+        }
+        match outcome.error {
+            Some(error) => self.failed(&error).await,
+            None => self.succeeded(),
+        }
+    }
+
+    fn succeeded(&mut self) {
+        self.backoff.reset();
+        if self.trouble.take().is_some() {
+            info!("redis takes everything again");
+        }
+    }
+
+    /// Logs a new kind of trouble once, and waits. The next try has a connection of its own: the
+    /// address may lead to another Redis by then (a new master), and it costs little.
+    async fn failed(&mut self, error: &RedisError) {
+        self.connection = None;
+        let kind = error.code().map_or_else(|| format!("{:?}", error.kind()), str::to_owned);
+        if self.trouble.as_ref() != Some(&kind) {
+            match remedy(error) {
+                Remedy::Fatal => error!(%error, "redis refuses readings, keeping them until it is put right"),
+                Remedy::Reconnect | Remedy::RetryLater => {
+                    warn!(%error, "redis does not take readings, trying until it does");
+                }
+            }
+            self.trouble = Some(kind);
+        }
+        tokio::time::sleep(self.backoff.next_jittered(backoff::random())).await;
+    }
+
+    async fn say_goodbye(&mut self) {
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
+        let goodbye = batch::goodbye(&self.backlog.leaving(), self.departure);
+        let said = goodbye.exec_async(&mut connection);
+        match tokio::time::timeout(GOODBYE_DEADLINE, said).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "cannot tell redis that this agent leaves"),
+            Err(_) => warn!("cannot tell redis that this agent leaves: no answer in time"),
+        }
+    }
+}

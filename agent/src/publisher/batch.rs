@@ -1,0 +1,241 @@
+//! One round trip: commands out of work, and what the replies mean.
+//!
+//! In: descriptions, entries and a device to ask for. Out: a pipeline with the descriptions first,
+//! and from its replies how far the entries are done. Pure but for [`Batch::send`].
+
+use rackwatch_core::device::DeviceId;
+use rackwatch_core::keys;
+use rackwatch_core::wire::{Provenance, Seq, entry, frame};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{Pipeline, RedisError, RedisResult, Value};
+
+use super::Departure;
+use crate::backlog::{Content, Entry, Work};
+
+/// How many descriptions one HSET writes: a long command would keep Redis from all others.
+const DESCRIPTIONS: usize = 500;
+
+/// Who sends, and how much Redis keeps.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    /// The agent's name.
+    pub agent: String,
+    /// Names this run of the agent: its entries are numbered from 1.
+    pub run: String,
+    /// The XADD's `MAXLEN ~`.
+    pub safety_cap: u64,
+}
+
+impl Sender {
+    fn fields(&self, entry: &Entry) -> Vec<(&'static str, String)> {
+        let from = Provenance {
+            agent: self.agent.clone(),
+            seq: Seq {
+                run: self.run.clone(),
+                n: entry.n,
+            },
+        };
+        match &entry.content {
+            Content::Reading(reading) => entry::encode(reading, Some(&from)),
+            Content::Frame(sample) => frame::encode(sample, &from),
+        }
+    }
+}
+
+/// Commands that are sent together.
+#[derive(Debug)]
+pub(super) struct Batch {
+    work: Work,
+    pipeline: Pipeline,
+    /// How many commands write descriptions; they come first.
+    describing: usize,
+}
+
+/// What the replies say.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// The descriptions are written.
+    pub(super) described: bool,
+    /// The first so many entries are in the stream.
+    pub(super) entries: usize,
+    /// The descriptions written earlier are gone.
+    pub(super) lost: bool,
+    /// The first error.
+    pub(super) error: Option<RedisError>,
+}
+
+/// Which entries are done.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Sent {
+    /// The number of the last one.
+    pub(super) through: Option<u64>,
+    /// How many.
+    pub(super) entries: u64,
+    /// The readings in them.
+    pub(super) readings: u64,
+}
+
+impl Batch {
+    pub(super) fn new(work: Work, sender: &Sender) -> Self {
+        let mut pipeline = redis::pipe();
+        describe(&mut pipeline, &work.descriptions);
+        let describing = pipeline.len();
+        for entry in &work.entries {
+            let command = pipeline.cmd("XADD").arg(keys::RAW).arg("MAXLEN").arg("~");
+            command.arg(sender.safety_cap).arg("*").arg(sender.fields(entry));
+        }
+        if let Some(device) = &work.probe {
+            pipeline.cmd("HEXISTS").arg(keys::DEVICES).arg(device.as_str());
+        }
+        Self {
+            work,
+            pipeline,
+            describing,
+        }
+    }
+
+    pub(super) fn descriptions(&self) -> &[(DeviceId, String)] {
+        &self.work.descriptions
+    }
+
+    /// An error means that nobody knows what was done.
+    pub(super) async fn send(&self, connection: &mut MultiplexedConnection) -> RedisResult<Outcome> {
+        if self.pipeline.is_empty() {
+            return Ok(self.outcome(Vec::new()));
+        }
+        let count = self.pipeline.len();
+        let replies = connection.req_packed_commands(&self.pipeline, 0, count).await?;
+        Ok(self.outcome(replies))
+    }
+
+    /// Entries behind the first refused one count as not done, so that their order is kept.
+    fn outcome(&self, replies: Vec<Value>) -> Outcome {
+        let mut outcome = Outcome {
+            described: true,
+            ..Outcome::default()
+        };
+        let mut replies = replies.into_iter();
+        for reply in replies.by_ref().take(self.describing) {
+            if let Value::ServerError(error) = reply {
+                outcome.described = false;
+                outcome.error.get_or_insert(error.into());
+            }
+        }
+        let mut in_order = true;
+        for reply in replies.by_ref().take(self.work.entries.len()) {
+            if let Value::ServerError(error) = reply {
+                in_order = false;
+                outcome.error.get_or_insert(error.into());
+            }
+            outcome.entries += usize::from(in_order);
+        }
+        outcome.lost = matches!(replies.next(), Some(Value::Int(0) | Value::Boolean(false)));
+        outcome
+    }
+
+    pub(super) fn sent(&self, outcome: &Outcome) -> Sent {
+        let done = &self.work.entries[..outcome.entries.min(self.work.entries.len())];
+        Sent {
+            through: done.last().map(|entry| entry.n),
+            entries: done.len() as u64,
+            readings: done.iter().map(|entry| entry.readings() as u64).sum(),
+        }
+    }
+}
+
+/// What is said of the devices at the end.
+pub(super) fn goodbye(devices: &[(DeviceId, String)], departure: Departure) -> Pipeline {
+    let mut pipeline = redis::pipe();
+    match departure {
+        Departure::Leave => describe(&mut pipeline, devices),
+        Departure::Remove => {
+            for devices in devices.chunks(DESCRIPTIONS) {
+                let names: Vec<_> = devices.iter().map(|(device, _)| device.as_str()).collect();
+                pipeline.cmd("HDEL").arg(keys::DEVICES).arg(names);
+            }
+            pipeline.cmd("INCR").arg(keys::DEVICES_REVISION);
+        }
+    }
+    pipeline
+}
+
+fn describe(pipeline: &mut Pipeline, descriptions: &[(DeviceId, String)]) {
+    if descriptions.is_empty() {
+        return;
+    }
+    for descriptions in descriptions.chunks(DESCRIPTIONS) {
+        let command = pipeline.cmd("HSET").arg(keys::DEVICES);
+        for (device, json) in descriptions {
+            command.arg(device.as_str()).arg(json);
+        }
+    }
+    pipeline.cmd("INCR").arg(keys::DEVICES_REVISION);
+}
+
+#[cfg(test)]
+mod tests {
+    use rackwatch_core::reading::{Fault, Reading};
+    use rackwatch_core::time::Timestamp;
+
+    use super::*;
+
+    fn batch() -> Batch {
+        let device = DeviceId::new("cpu-1").unwrap();
+        let entry = |n| Entry {
+            n,
+            content: Content::Reading(Reading {
+                device: device.clone(),
+                at: Timestamp::default(),
+                value: Err(Fault::TIMEOUT),
+            }),
+        };
+        let work = Work {
+            descriptions: vec![(device.clone(), "{}".to_owned())],
+            entries: vec![entry(7), entry(8), entry(9)],
+            probe: Some(device.clone()),
+        };
+        let sender = Sender {
+            agent: "node7".to_owned(),
+            run: "r1".to_owned(),
+            safety_cap: 10,
+        };
+        Batch::new(work, &sender)
+    }
+
+    fn refused() -> Value {
+        let mut bytes: &[u8] = b"-OOM command not allowed\r\n";
+        redis::parse_redis_value(&mut bytes).unwrap_or(Value::Nil)
+    }
+
+    fn added() -> Value {
+        Value::BulkString(b"1-1".to_vec())
+    }
+
+    #[test]
+    fn descriptions_go_first() {
+        let text = String::from_utf8(batch().pipeline.get_packed_pipeline()).unwrap();
+        let at = |what: &str| text.find(what).unwrap();
+        assert!(at("HSET") < at("INCR") && at("INCR") < at("XADD") && at("XADD") < at("HEXISTS"));
+        assert!(text.contains("r1-7"), "{text}");
+    }
+
+    #[test]
+    fn all_done() {
+        let replies = vec![Value::Int(1), Value::Int(1), added(), added(), added(), Value::Int(1)];
+        let batch = batch();
+        let outcome = batch.outcome(replies);
+        assert!(outcome.described && !outcome.lost && outcome.error.is_none());
+        let sent = batch.sent(&outcome);
+        assert_eq!((sent.through, sent.entries, sent.readings), (Some(9), 3, 3));
+    }
+
+    #[test]
+    fn what_follows_a_refused_entry_is_sent_again() {
+        let replies = vec![Value::Int(1), refused(), added(), refused(), added(), Value::Int(0)];
+        let batch = batch();
+        let outcome = batch.outcome(replies);
+        assert!(!outcome.described && outcome.lost);
+        assert_eq!(outcome.error.as_ref().and_then(|e| e.code()), Some("OOM"));
+        assert_eq!(batch.sent(&outcome).through, Some(7));
+    }
+}

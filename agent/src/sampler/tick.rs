@@ -1,0 +1,69 @@
+//! When to read next. Pure but for [`now`].
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rackwatch_core::time::Timestamp;
+
+/// The shortest interval: below it a typing mistake in config would keep a processor busy.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// The wall clock.
+pub(super) fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::default().plus(since)
+}
+
+/// The first multiple of `interval` since 1970 after `now`, but not the `last` one again: a timer
+/// that fires a little early, or a clock that is set back a little, must not read a tick twice.
+///
+/// A clock that is set back further is followed, since readings that claim to come from the future
+/// would be worse.
+pub(super) fn next(now: Timestamp, interval: Duration, last: Option<Timestamp>) -> Timestamp {
+    let interval = interval.max(SHORTEST);
+    let tick = now.floor(interval).plus(interval);
+    if last == Some(tick) {
+        tick.plus(interval)
+    } else {
+        tick
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(millis).unwrap()
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn ticks_are_multiples_of_the_interval() {
+        assert_eq!(next(at(10_300), SECOND, None), at(11_000));
+        assert_eq!(next(at(11_000), SECOND, None), at(12_000));
+        assert_eq!(next(at(11_000), Duration::from_secs(10), None), at(20_000));
+    }
+
+    #[test]
+    fn missed_ticks_are_skipped() {
+        assert_eq!(next(at(17_400), SECOND, Some(at(12_000))), at(18_000));
+    }
+
+    #[test]
+    fn no_tick_comes_twice_when_the_timer_is_early() {
+        assert_eq!(next(at(10_999), SECOND, Some(at(11_000))), at(12_000));
+    }
+
+    #[test]
+    fn a_clock_set_back_is_followed() {
+        assert_eq!(next(at(5_500), SECOND, Some(at(90_000))), at(6_000));
+    }
+
+    #[test]
+    fn no_interval_is_too_short_to_wait_for() {
+        assert_eq!(next(at(1_000), Duration::ZERO, None), at(1_010));
+    }
+}

@@ -1,0 +1,104 @@
+//! Simulated racks as a source, for trying things out without hardware.
+//!
+//! In: a scenario and ticks. Out: the readings of [`Hall`]. Nothing is lost: the core's simulation
+//! neither waits nor fails.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rackwatch_core::thermal::{Hall, NotAScenario, Scenario};
+use rackwatch_core::time::Timestamp;
+use serde::Deserialize;
+
+use super::{Found, Outcome, Source};
+
+/// The `[simulated]` section of the agent's config.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SimulatedConfig {
+    /// Read this source at all.
+    pub enabled: bool,
+    /// Number of racks.
+    pub racks: usize,
+    /// Number of sensors in all racks together.
+    pub sensors: usize,
+    /// How often to read.
+    #[serde(with = "rackwatch_runtime::config::duration")]
+    pub interval: Duration,
+    /// Decides all that is random: the same seed gives the same readings.
+    pub seed: u64,
+    /// What goes wrong: `quiet`, `demo` or a list, see [`Scenario::new`].
+    pub scenario: String,
+}
+
+impl Default for SimulatedConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            racks: 2,
+            sensors: 8,
+            interval: Duration::from_secs(1),
+            seed: 1,
+            scenario: "demo".to_owned(),
+        }
+    }
+}
+
+/// The source over a simulated hall.
+#[derive(Debug)]
+pub struct Simulated {
+    interval: Duration,
+    scenario: Scenario,
+    /// None until the first read, whose tick is the start of the simulation.
+    hall: Option<Hall>,
+}
+
+impl Simulated {
+    /// A hall that starts with the first tick it is read for.
+    pub fn new(config: &SimulatedConfig) -> Result<Self, NotAScenario> {
+        let scenario = Scenario::new(config.racks, config.sensors, config.seed, &config.scenario)?;
+        Ok(Self {
+            interval: config.interval,
+            scenario,
+            hall: None,
+        })
+    }
+}
+
+#[async_trait]
+impl Source for Simulated {
+    fn kind(&self) -> &'static str {
+        "simulated"
+    }
+
+    fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    fn deadline(&self) -> Duration {
+        self.interval
+    }
+
+    async fn discover(&mut self) -> Vec<Found> {
+        // What is there does not depend on the start.
+        let hall = Hall::new(&self.scenario, Timestamp::default());
+        let devices = hall.devices().into_iter();
+        devices
+            .map(|(device, mut description)| {
+                description.interval = self.interval;
+                Found {
+                    device,
+                    description,
+                }
+            })
+            .collect()
+    }
+
+    async fn read(&mut self, at: Timestamp) -> Vec<Outcome> {
+        let hall = self
+            .hall
+            .get_or_insert_with(|| Hall::new(&self.scenario, at));
+        let readings = hall.read(at).into_iter();
+        readings.map(|r| (r.device, r.value)).collect()
+    }
+}

@@ -1,0 +1,266 @@
+//! Scenarios: how big a simulated hall is, and what goes wrong in it.
+//!
+//! In: numbers and a text such as `demo` or `cooler-trip@30s/5m,stuck:inlet-R1-2@1m/2m`. Out: a
+//! [`Scenario`] that is known to make sense, or the reason why it does not. Nothing is lost.
+
+use std::time::Duration;
+
+use super::faults::{Effect, Fault, Target};
+use crate::device::DeviceId;
+
+/// A simulated hall: its size, its seed, and what goes wrong when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scenario {
+    racks: usize,
+    sensors: usize,
+    seed: u64,
+    faults: Vec<Fault>,
+}
+
+/// Why a scenario makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAScenario {
+    /// No racks, no sensors, or more than [`Scenario::MAX_SENSORS`].
+    #[error(
+        "{racks} racks and {sensors} sensors: expected at least one rack, and from one sensor a rack up to 1000000 sensors"
+    )]
+    Size {
+        /// The racks asked for.
+        racks: usize,
+        /// The sensors asked for.
+        sensors: usize,
+    },
+    /// Neither `quiet` nor `demo` nor a list of faults.
+    #[error(
+        "{0:?} is no scenario: expected quiet, demo, or FAULT[:TARGET]@START/DURATION[/EVERY],... with one of hot-spot, cold-spot, cooler-trip, step, stuck, dropout"
+    )]
+    Spec(String),
+    /// Not a duration such as `500ms`, `30s`, `5m` or `2h`.
+    #[error("{0:?} is no duration: expected a number and ms, s, m, h or d, as in 30s")]
+    Duration(String),
+    /// A fault is aimed at what is not there.
+    #[error("{0:?} is neither a rack nor a sensor of this hall")]
+    Target(String),
+    /// A fault would start again before it has ended.
+    #[error("{0:?} would start again before it has ended")]
+    Overlap(String),
+}
+
+impl Scenario {
+    /// The largest number of sensors: ten times the largest site that the design is made for.
+    pub const MAX_SENSORS: usize = 1_000_000;
+
+    /// A hall of `racks` racks with `sensors` sensors in total, and the faults that `spec` asks
+    /// for:
+    ///
+    /// - `quiet`: none;
+    /// - `demo`: within ten seconds an inlet crosses 28 °C, goes on beyond 32 °C and is back below
+    ///   27.5 °C half a minute after the start; then a cold spot, a step and a dropout; every four
+    ///   minutes again, at other sensors;
+    /// - a list as in `cooler-trip@30s/5m,stuck:inlet-R1-2@1m/2m`: from 30 s on for 5 minutes, and
+    ///   so on. The target is a rack, a sensor or `*`; without one a `cooler-trip` is everywhere and
+    ///   anything else at the first sensor. A third duration lets it come again so often.
+    pub fn new(racks: usize, sensors: usize, seed: u64, spec: &str) -> Result<Self, NotAScenario> {
+        if racks == 0 || sensors < racks || sensors > Self::MAX_SENSORS {
+            return Err(NotAScenario::Size { racks, sensors });
+        }
+        let mut scenario = Self {
+            racks,
+            sensors,
+            seed,
+            faults: Vec::new(),
+        };
+        scenario.faults = match spec.trim() {
+            "quiet" => Vec::new(),
+            "demo" => demo(sensors),
+            list => list
+                .split(',')
+                .map(|item| scenario.fault(item.trim()))
+                .collect::<Result<_, _>>()?,
+        };
+        Ok(scenario)
+    }
+
+    /// Number of racks.
+    pub fn racks(&self) -> usize {
+        self.racks
+    }
+
+    /// Number of sensors in all racks together.
+    pub fn sensors(&self) -> usize {
+        self.sensors
+    }
+
+    /// The seed of all that is random.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// What goes wrong.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// Sensors of the rack with index `rack`: all alike, the first racks one more if need be.
+    pub(super) fn sensors_of(&self, rack: usize) -> usize {
+        self.sensors / self.racks + usize::from(rack < self.sensors % self.racks)
+    }
+
+    fn fault(&self, item: &str) -> Result<Fault, NotAScenario> {
+        let not_a_spec = || NotAScenario::Spec(item.to_owned());
+        let (what, when) = item.split_once('@').ok_or_else(not_a_spec)?;
+        let (word, target) = match what.split_once(':') {
+            Some((word, target)) => (word, Some(target)),
+            None => (what, None),
+        };
+        let effect = Effect::ALL
+            .into_iter()
+            .find(|effect| effect.name() == word)
+            .ok_or_else(not_a_spec)?;
+        let times = when
+            .split('/')
+            .map(duration)
+            .collect::<Result<Vec<_>, _>>()?;
+        let (start, duration, every) = match times[..] {
+            [start, duration] => (start, duration, None),
+            [start, duration, every] => (start, duration, Some(every)),
+            _ => return Err(not_a_spec()),
+        };
+        if every.is_some_and(|every| every <= duration) {
+            return Err(NotAScenario::Overlap(item.to_owned()));
+        }
+        Ok(Fault {
+            effect,
+            target: self.target(effect, target)?,
+            start,
+            duration,
+            every,
+        })
+    }
+
+    fn target(&self, effect: Effect, text: Option<&str>) -> Result<Target, NotAScenario> {
+        let Some(text) = text else {
+            return Ok(if effect == Effect::CoolerTrip {
+                Target::Everywhere
+            } else {
+                Target::Device(device_id(0, 0))
+            });
+        };
+        if text == "*" {
+            return Ok(Target::Everywhere);
+        }
+        if (0..self.racks).any(|rack| rack_name(rack) == text) {
+            return Ok(Target::Rack(text.to_owned()));
+        }
+        // A cooler serves a rack, not a sensor.
+        if effect == Effect::CoolerTrip {
+            return Err(NotAScenario::Target(text.to_owned()));
+        }
+        (0..self.racks)
+            .flat_map(|rack| (0..self.sensors_of(rack)).map(move |n| device_id(rack, n)))
+            .find(|device| device.as_str() == text)
+            .map(Target::Device)
+            .ok_or_else(|| NotAScenario::Target(text.to_owned()))
+    }
+}
+
+/// Name of the rack with index `rack`.
+pub(super) fn rack_name(rack: usize) -> String {
+    format!("R{}", rack + 1)
+}
+
+/// Id of sensor `n` of a rack, both counted from 0.
+pub(super) fn device_id(rack: usize, n: usize) -> DeviceId {
+    DeviceId::sanitized(&format!("inlet-{}-{}", rack_name(rack), n + 1))
+}
+
+/// The faults of `demo`. They take turns, so that with one sensor they still do not overlap, and
+/// each round meets other sensors.
+fn demo(sensors: usize) -> Vec<Fault> {
+    // Effect, first sensor, start and duration in seconds. A dropout is only worth an alert after
+    // 60 s, so it lasts longer than that.
+    [
+        (Effect::HotSpot, 0, 2, 13),
+        (Effect::ColdSpot, sensors / 2, 60, 25),
+        (Effect::Step, sensors / 4, 115, 4),
+        (Effect::Dropout, sensors - 1, 130, 80),
+    ]
+    .into_iter()
+    .map(|(effect, sensor, start, duration)| Fault {
+        effect,
+        target: Target::Rotating(sensor),
+        start: Duration::from_secs(start),
+        duration: Duration::from_secs(duration),
+        every: Some(Duration::from_mins(4)),
+    })
+    .collect()
+}
+
+fn duration(text: &str) -> Result<Duration, NotAScenario> {
+    let wrong = || NotAScenario::Duration(text.to_owned());
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let (number, unit) = text.split_at(digits);
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(wrong()),
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(millis))
+        .map(Duration::from_millis)
+        .ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_faults_is_read() {
+        let scenario = Scenario::new(
+            2,
+            4,
+            1,
+            "cooler-trip@30s/5m, stuck:inlet-R1-2@1m/2m/1h,dropout:R2@500ms/1h",
+        )
+        .unwrap();
+        let [trip, stuck, dropout] = scenario.faults() else {
+            panic!("{scenario:?}")
+        };
+        assert_eq!(trip.target, Target::Everywhere);
+        assert_eq!(trip.start, Duration::from_secs(30));
+        assert_eq!(trip.duration, Duration::from_mins(5));
+        assert_eq!(stuck.target, Target::Device(device_id(0, 1)));
+        assert_eq!(stuck.every, Some(Duration::from_hours(1)));
+        assert_eq!(dropout.target, Target::Rack("R2".into()));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_the_reason() {
+        let spec = |spec| Scenario::new(2, 4, 1, spec).unwrap_err();
+        assert!(matches!(spec(""), NotAScenario::Spec(_)));
+        assert!(matches!(spec("fire@1s/1s"), NotAScenario::Spec(_)));
+        assert!(matches!(spec("stuck@1s"), NotAScenario::Spec(_)));
+        assert!(matches!(spec("stuck@1s/1"), NotAScenario::Duration(_)));
+        assert!(matches!(spec("stuck@1s/é"), NotAScenario::Duration(_)));
+        assert!(matches!(
+            spec("stuck@1s/9999999999999999999d"),
+            NotAScenario::Duration(_)
+        ));
+        assert!(matches!(spec("stuck:R3@1s/1s"), NotAScenario::Target(_)));
+        assert!(matches!(
+            spec("cooler-trip:inlet-R1-1@1s/1s"),
+            NotAScenario::Target(_)
+        ));
+        assert!(matches!(spec("stuck@1s/2m/1m"), NotAScenario::Overlap(_)));
+        assert!(matches!(
+            Scenario::new(2, 1, 1, "quiet"),
+            Err(NotAScenario::Size { .. })
+        ));
+    }
+}
