@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use rackwatch_testing::{RedisServer, free_port, wait_until_sync};
 use redis::{Commands, Connection};
 
-use crate::rig::{DEADLINE, alerts_of, collector, connect, plain_series, running, send, wait_all_done};
+use crate::rig::{
+    DEADLINE, alerts_of, collector, connect, plain_series, running, send, wait_all_done,
+};
 
 const START: u64 = 1_795_438_931_000;
 
@@ -13,7 +15,12 @@ const START: u64 = 1_795_438_931_000;
 fn send_second(redis: &mut Connection, second: u64) {
     for device in 0..10 {
         let temperature = format!("{}.{device}", 20 + second % 5);
-        send(redis, &format!("inlet-R1-{device}"), START + second * 1000, &temperature);
+        send(
+            redis,
+            &format!("inlet-R1-{device}"),
+            START + second * 1000,
+            &temperature,
+        );
     }
 }
 
@@ -49,7 +56,7 @@ fn stopped_and_killed_midway_no_reading_is_missing() {
         let expected: Vec<_> = (0..second)
             .map(|s| {
                 let value: f64 = format!("{}.{device}", 20 + s % 5).parse().unwrap();
-                (START + s * 1000, value.to_string())
+                (START + s * 1000, value)
             })
             .collect();
         assert_eq!(series, expected);
@@ -72,7 +79,10 @@ fn an_open_episode_goes_on_over_a_restart() {
     let _third = running(&server.url());
     send(redis, "inlet-R1-1", START + 2000, "22.0");
     wait_all_done(redis);
-    let said: Vec<_> = alerts_of(redis, "high_temp").into_iter().map(|(_, state, _)| state).collect();
+    let said: Vec<_> = alerts_of(redis, "high_temp")
+        .into_iter()
+        .map(|(_, state, _)| state)
+        .collect();
     assert_eq!(said, ["firing", "resolved"]);
     // The window came back too: the fall from 30.1 is seen.
     assert_eq!(alerts_of(redis, "drop").len(), 1);
@@ -84,7 +94,9 @@ fn redis_may_be_absent_at_the_start_and_lose_everything_midway() {
     let url = server.url();
     server.stop().unwrap();
     let mut collector = running(&url);
-    collector.wait_stderr_contains(&server.port().to_string(), DEADLINE).unwrap();
+    collector
+        .wait_stderr_contains(&server.port().to_string(), DEADLINE)
+        .unwrap();
     server.restart().unwrap();
     let redis = &mut connect(&url);
     send(redis, "inlet-R1-1", START, "30.0");
@@ -105,7 +117,9 @@ fn redis_may_be_absent_at_the_start_and_lose_everything_midway() {
         (alerts_of(redis, "high_temp").len() == 1).then_some(())
     })
     .unwrap();
-    collector.wait_stdout_contains("inlet-R3-1", DEADLINE).unwrap();
+    collector
+        .wait_stdout_contains("inlet-R3-1", DEADLINE)
+        .unwrap();
     // One line a change of state, not one a try.
     let lines: BTreeSet<_> = collector.stderr().lines().map(str::to_owned).collect();
     assert!(lines.len() < 20, "{lines:#?}");
@@ -121,11 +135,16 @@ fn a_second_collector_takes_over_and_the_first_says_so() {
     send(redis, "inlet-R1-1", START, "21.0");
     wait_all_done(redis);
     let second = running(&server.url());
-    second.wait_stderr_contains("partition taken over", DEADLINE).unwrap();
+    second
+        .wait_stderr_contains("partition taken over", DEADLINE)
+        .unwrap();
     // Whichever of the two reads these, only the second can commit.
     wait_until_sync(DEADLINE, "the first notices", || {
         send(redis, "inlet-R1-1", START + 1000, "21.0");
-        first.stderr().contains("another collector has taken over").then_some(())
+        first
+            .stderr()
+            .contains("another collector has taken over")
+            .then_some(())
     })
     .unwrap();
     assert_eq!(first.wait_exit(DEADLINE).unwrap().code(), Some(1));

@@ -10,7 +10,12 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// `rackwatch-collector` with these arguments.
 pub fn collector(args: &[&str]) -> Program {
-    Program::spawn(env!("CARGO_BIN_EXE_rackwatch-collector"), args, &[("TZ", "UTC")]).unwrap()
+    Program::spawn(
+        env!("CARGO_BIN_EXE_rackwatch-collector"),
+        args,
+        &[("TZ", "UTC")],
+    )
+    .unwrap()
 }
 
 /// `rackwatch-collector run` against this Redis.
@@ -30,7 +35,14 @@ pub fn xadd(redis: &mut Connection, fields: &[(&str, &str)]) {
 
 pub fn send(redis: &mut Connection, device: &str, at: u64, temperature: &str) {
     let at = at.to_string();
-    xadd(redis, &[("device_id", device), ("temperature", temperature), ("timestamp", &at)]);
+    xadd(
+        redis,
+        &[
+            ("device_id", device),
+            ("temperature", temperature),
+            ("timestamp", &at),
+        ],
+    );
 }
 
 /// Waits until every entry has been read and acknowledged.
@@ -43,7 +55,10 @@ fn all_done(redis: &mut Connection) -> Option<()> {
         redis.xrevrange_count("raw_sensor_data", "+", "-", 1).ok()?;
     let groups: redis::streams::StreamInfoGroupsReply =
         redis.xinfo_groups("raw_sensor_data").ok()?;
-    let group = groups.groups.iter().find(|group| group.name == "anomaly_detector_group")?;
+    let group = groups
+        .groups
+        .iter()
+        .find(|group| group.name == "anomaly_detector_group")?;
     let last = last.ids.first().map_or("0-0", |entry| entry.id.as_str());
     (group.pending == 0 && group.last_delivered_id == last).then_some(())
 }
@@ -61,17 +76,21 @@ pub fn alerts(redis: &mut Connection) -> Vec<[String; 5]> {
 /// Those of one kind: (severity, state, threshold).
 pub fn alerts_of(redis: &mut Connection, kind: &str) -> Vec<(String, String, String)> {
     let all = alerts(redis).into_iter().filter(|[k, ..]| k == kind);
-    all.map(|[_, _, severity, state, threshold]| (severity, state, threshold)).collect()
+    all.map(|[_, _, severity, state, threshold]| (severity, state, threshold))
+        .collect()
 }
 
 /// A device's series on a Redis without TimeSeries: (timestamp, value).
-pub fn plain_series(redis: &mut Connection, device: &str) -> Vec<(u64, String)> {
+pub fn plain_series(redis: &mut Connection, device: &str) -> Vec<(u64, f64)> {
     let key = format!("sensor:{device}:temp");
     let entries: redis::streams::StreamRangeReply = redis.xrange_all(key).unwrap();
     let point = |entry: &redis::streams::StreamId| {
         let (ms, _) = entry.id.split_once('-').unwrap();
         let value = entry.map.values().next().unwrap();
-        (ms.parse().unwrap(), redis::from_redis_value_ref::<String>(value).unwrap())
+        (
+            ms.parse().unwrap(),
+            redis::from_redis_value_ref::<f64>(value).unwrap(),
+        )
     };
     entries.ids.iter().map(point).collect()
 }
