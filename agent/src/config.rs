@@ -7,6 +7,7 @@
 mod devices;
 mod name;
 
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
 
 use rackwatch_core::wire::Layout;
@@ -20,6 +21,12 @@ pub use name::{AgentName, NotAnAgentName, host_name};
 use crate::source::hwmon::HwmonConfig;
 use crate::source::simulated::SimulatedConfig;
 use crate::source::sysinfo::SysinfoConfig;
+
+/// A stream of a million small entries takes Redis some 100 MB.
+const SAFETY_CAP: NonZeroU64 = NonZeroU64::new(1_000_000).unwrap();
+
+/// Some 20 MB, and about three hours of ten sensors a second.
+const QUEUE: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
 
 /// All settings of the agent.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -70,18 +77,18 @@ pub struct PublishConfig {
     pub layout: Layout,
     /// About how many entries the stream may hold before Redis drops the oldest, which bounds its
     /// memory while no collector runs; default 1,000,000.
-    pub safety_cap: u64,
+    pub safety_cap: NonZeroU64,
     /// How many readings are kept in memory while Redis is away, before the oldest are dropped;
     /// default 100,000.
-    pub queue: usize,
+    pub queue: NonZeroUsize,
 }
 
 impl Default for PublishConfig {
     fn default() -> Self {
         Self {
             layout: Layout::Reading,
-            safety_cap: 1_000_000,
-            queue: 100_000,
+            safety_cap: SAFETY_CAP,
+            queue: QUEUE,
         }
     }
 }

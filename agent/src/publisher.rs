@@ -9,6 +9,7 @@
 //! tries again, for ever. At the stop it has three seconds for what is left.
 
 mod batch;
+mod sender;
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use tracing::{error, info, warn};
 use crate::backlog::Backlog;
 use batch::{Batch, Outcome};
 
-pub use batch::Sender;
+pub use sender::Sender;
 
 /// How long after the stop the rest of the backlog may take.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(3);
