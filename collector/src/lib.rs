@@ -1,1 +1,21 @@
-//! Placeholder.
+//! The collector: reads what agents publish, keeps it as series, finds what is wrong, and tells
+//! people.
+//!
+//! The modules stand in the order in which a reading passes them.
+
+pub mod config;
+pub mod retry;
+
+pub mod log;
+pub mod series;
+pub mod recorder;
+pub mod partition;
+pub mod stats;
+
+pub mod feed;
+pub mod notify;
+pub mod web;
+
+pub mod command;
+
+pub mod app;

@@ -1,2 +1,10 @@
-//! Placeholder.
-fn main() {}
+//! `rackwatch-collector`: see `rackwatch-collector --help`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use rackwatch_collector::command::Cli;
+
+fn main() -> ExitCode {
+    Cli::parse().run()
+}

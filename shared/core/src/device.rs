@@ -282,8 +282,8 @@ impl Description {
 mod tests {
     use super::*;
 
-    fn celsius(degrees: f64) -> Option<Celsius> {
-        Some(Celsius::new(degrees).unwrap())
+    fn celsius(degrees: f64) -> Celsius {
+        Celsius::new(degrees).unwrap()
     }
 
     #[test]
@@ -311,16 +311,16 @@ mod tests {
     #[test]
     fn nonsense_limits_of_the_hardware_are_not_believed() {
         let limits = HardwareLimits {
-            low_critical: celsius(-40.0),
-            high_warning: celsius(90.0),
-            high_critical: celsius(85.0),
+            low_critical: Some(celsius(-40.0)),
+            high_warning: Some(celsius(90.0)),
+            high_critical: Some(celsius(85.0)),
         };
         let believed = limits.believed();
         assert_eq!(believed.low_critical, None);
         assert_eq!(believed.high_warning, None, "inverted");
-        assert_eq!(believed.high_critical, celsius(85.0));
+        assert_eq!(believed.high_critical, Some(celsius(85.0)));
         let unset = HardwareLimits {
-            high_critical: celsius(255.0),
+            high_critical: Some(celsius(255.0)),
             ..HardwareLimits::default()
         };
         assert!(unset.believed().is_empty());
@@ -336,7 +336,7 @@ mod tests {
             interval: Duration::from_secs(1),
             resolution: Some(Kelvin(0.5)),
             limits: HardwareLimits {
-                high_critical: celsius(42.0),
+                high_critical: Some(celsius(42.0)),
                 ..HardwareLimits::default()
             },
             ..Description::default()

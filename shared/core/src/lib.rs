@@ -12,10 +12,10 @@ pub mod alert;
 pub mod keys;
 pub mod wire;
 
-// pub mod rules;
+pub mod rules;
 
-// pub mod detect;
-// pub mod engine;
-// pub mod episode;
+pub mod detect;
+pub mod engine;
+pub mod episode;
 
 pub mod thermal;

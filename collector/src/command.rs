@@ -1,0 +1,153 @@
+//! The command line: one file a subcommand.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Results go to stdout, logs to
+//! stderr.
+
+pub mod alerts;
+pub mod check;
+pub mod demo;
+pub mod devices;
+pub mod history;
+pub mod run;
+pub mod status;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use rackwatch_runtime::config::{LogConfig, RedisUrl};
+use rackwatch_runtime::{logging, shutdown};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{BadConfig, CollectorConfig};
+
+/// Watches the temperatures of data-centre racks: reads what agents publish, finds what is wrong,
+/// and says so once.
+#[derive(Debug, Parser)]
+#[command(name = "rackwatch-collector", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Demo(demo::DemoArgs),
+    Check(check::CheckArgs),
+    Alerts(alerts::AlertsArgs),
+    Status(status::StatusArgs),
+    History(history::HistoryArgs),
+    Devices(devices::DevicesArgs),
+}
+
+/// What every command that talks to Redis takes.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// Configuration file [default: /etc/rackwatch/collector.toml, if it is there]
+    #[arg(long, value_name = "FILE", env = "RACKWATCH_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Address of Redis, as redis://host:6379, rediss://host or redis+unix:///path; secrets belong
+    /// into the configuration [default: redis://127.0.0.1:6379]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "RACKWATCH_REDIS_URL",
+        hide_env_values = true
+    )]
+    pub redis: Option<RedisUrl>,
+}
+
+impl Common {
+    /// The configuration that holds.
+    pub fn load(&self) -> Result<CollectorConfig, BadConfig> {
+        CollectorConfig::load(self.config.as_deref(), self.redis.as_ref())
+    }
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub enum Failure {
+    /// Wrong usage or configuration: exit code 2.
+    Usage(anyhow::Error),
+    /// It could not be done: exit code 1.
+    Failed(anyhow::Error),
+    /// It was done, and found something wrong that it has already printed: exit code 1.
+    Wrong,
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// The end of a command.
+pub type Outcome = Result<(), Failure>;
+
+/// Marks an error as one of usage or configuration.
+pub fn usage<E: Into<anyhow::Error>>(error: E) -> Failure {
+    Failure::Usage(error.into())
+}
+
+impl Cli {
+    /// Runs the command to its end.
+    pub fn run(self) -> ExitCode {
+        let outcome = self.dispatch();
+        let error = match &outcome {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(Failure::Wrong) => return ExitCode::from(1),
+            Err(Failure::Usage(error) | Failure::Failed(error)) => error,
+        };
+        // stderr may be gone; there is no one else to tell.
+        let _told = writeln!(io::stderr(), "error: {error:#}");
+        ExitCode::from(if matches!(outcome, Err(Failure::Usage(_))) {
+            2
+        } else {
+            1
+        })
+    }
+
+    fn dispatch(self) -> Outcome {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?;
+        let outcome = runtime.block_on(async {
+            let stop = shutdown::on_signals()?;
+            match self.command {
+                Command::Run(args) => run::run(args, stop).await,
+                Command::Demo(args) => demo::run(args, stop).await,
+                Command::Check(args) => stoppable(check::run(args), stop).await,
+                Command::Alerts(args) => alerts::run(args, stop).await,
+                Command::Status(args) => stoppable(status::run(args), stop).await,
+                Command::History(args) => stoppable(history::run(args), stop).await,
+                Command::Devices(args) => stoppable(devices::run(args), stop).await,
+            }
+        });
+        // A read that hangs in the kernel must not keep the program from ending.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        outcome
+    }
+}
+
+/// Commands that only look, or change one thing at once, may simply be dropped.
+async fn stoppable(command: impl Future<Output = Outcome>, stop: CancellationToken) -> Outcome {
+    stop.run_until_cancelled(command)
+        .await
+        .unwrap_or(Err(Failure::Wrong))
+}
+
+/// Starts logging. Where it fails the command goes on without.
+pub fn start_logging(config: &LogConfig) {
+    if let Err(error) = logging::init(config) {
+        let _told = writeln!(io::stderr(), "warning: no log: {error}");
+    }
+}
+
+/// Writes to stdout. That it is closed (a pipe into `head`) is no failure of the command.
+pub fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _told = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,223 @@
+//! `demo`: simulated racks through the whole pipeline, in one process.
+//!
+//! Without `--redis` the agent's sampler and the collector's stages are joined through memory; with
+//! it they are the two programs' own wirings, joined by Redis. Alerts are printed as they come,
+//! below them a live line on a terminal, and a summary at the end.
+
+mod screen;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use rackwatch_agent::app as agent;
+use rackwatch_agent::config::AgentConfig;
+use rackwatch_agent::publisher::Departure;
+use rackwatch_agent::sampler::{DEPTH, Observed, Sampler};
+use rackwatch_agent::source::simulated::SimulatedConfig;
+use rackwatch_core::rules::RuleSet;
+use rackwatch_runtime::config::{LogConfig, RedisConfig, RedisUrl};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Failure, Outcome, start_logging, usage};
+use crate::app::{self, RunError};
+use crate::config::{AlertsConfig, CollectorConfig};
+use crate::feed::memory::MemoryFeed;
+use crate::log::memory::{MemoryLog, Sent};
+use crate::notify;
+use crate::notify::console::Screen;
+use crate::partition::Partition;
+use crate::recorder::Recorder;
+use crate::series::SeriesConfig;
+use crate::stats::Stats;
+use crate::web::{self, WebError};
+
+/// Watch simulated racks, with nothing else installed
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  rackwatch-collector demo --for 60s\n  \
+    rackwatch-collector demo --redis redis://127.0.0.1:6379")]
+pub struct DemoArgs {
+    /// Go through this Redis instead of memory
+    #[arg(long, value_name = "URL")]
+    redis: Option<RedisUrl>,
+    /// Stop after this long, as 40s or 5m [default: at Ctrl-C]
+    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    length: Option<Duration>,
+    /// Where /healthz and /readyz answer; a taken port gives way to the next free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Number of racks
+    #[arg(long, default_value_t = 2)]
+    racks: usize,
+    /// Number of sensors in all racks together
+    #[arg(long, default_value_t = 8)]
+    sensors: usize,
+    /// Decides all that is random
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// What goes wrong: demo, quiet, or a list such as cooler-trip:R1@30s/5m
+    #[arg(long, value_name = "SPEC", default_value = "demo")]
+    scenario: String,
+}
+
+/// Ports tried after the one that is taken.
+const PORTS_TRIED: u16 = 20;
+/// Alerts that may wait to be printed. When there are more the partition waits: nothing is lost.
+const ALERTS_WAITING: usize = 256;
+
+/// Runs until `stop`, or for as long as it was asked to.
+pub async fn run(args: DemoArgs, stop: CancellationToken) -> Outcome {
+    start_logging(&LogConfig {
+        filter: "warn".to_owned(),
+        ..LogConfig::default()
+    });
+    let screen = Screen::stdout();
+    let stats = Arc::new(Stats::default());
+    let listener = listen(args.listen).await.map_err(usage)?;
+    let address = listener.local_addr()?;
+    screen::banner(&screen, &args, address);
+
+    let mut stages: JoinSet<Result<(), RunError>> = JoinSet::new();
+    match &args.redis {
+        None => in_memory(&args, &screen, &stats, &stop, &mut stages)?,
+        Some(url) => through_redis(&args, url, &screen, &stats, &stop, &mut stages)?,
+    }
+    stages.spawn({
+        let served = web::serve(listener, Arc::clone(&stats), stop.clone());
+        async move { Ok(served.await?) }
+    });
+    stages.spawn({
+        let (screen, stats, stop) = (screen.clone(), Arc::clone(&stats), stop.clone());
+        async move {
+            screen::live(&screen, &stats, &stop).await;
+            Ok(())
+        }
+    });
+    if let Some(length) = args.length {
+        let stop = stop.clone();
+        stages.spawn(async move {
+            stop.run_until_cancelled(tokio::time::sleep(length)).await;
+            Ok(())
+        });
+    }
+    let began = Instant::now();
+    let ended = app::finish(stages, &stop).await;
+    screen.live(None);
+    screen::summary(&screen, &args, &stats, began.elapsed());
+    ended.map_err(|error| Failure::Failed(error.into()))
+}
+
+async fn listen(wanted: SocketAddr) -> Result<TcpListener, WebError> {
+    let mut address = wanted;
+    for _ in 0..PORTS_TRIED {
+        if let Ok(listener) = web::bind(address).await {
+            return Ok(listener);
+        }
+        address.set_port(address.port().saturating_add(1));
+    }
+    web::bind(wanted).await
+}
+
+fn simulated(args: &DemoArgs) -> AgentConfig {
+    let mut config = AgentConfig::default();
+    config.sources.hwmon.enabled = false;
+    config.sources.sysinfo.enabled = false;
+    config.sources.simulated = SimulatedConfig {
+        enabled: true,
+        racks: args.racks,
+        sensors: args.sensors,
+        seed: args.seed,
+        scenario: args.scenario.clone(),
+        ..SimulatedConfig::default()
+    };
+    config
+}
+
+/// sampler → partition → console, by channels.
+fn in_memory(
+    args: &DemoArgs,
+    screen: &Screen,
+    stats: &Arc<Stats>,
+    stop: &CancellationToken,
+    stages: &mut JoinSet<Result<(), RunError>>,
+) -> Outcome {
+    let sources = agent::sources(&simulated(args).sources).map_err(usage)?;
+    let rules = Arc::new(RuleSet::with_defaults(&[])?);
+    let tellers = app::tellers(&AlertsConfig::default(), screen)?;
+    let (observe, mut observed) = mpsc::channel(DEPTH);
+    let (send, sent) = mpsc::channel(DEPTH);
+    let (alert, alerts) = mpsc::channel(ALERTS_WAITING);
+
+    let sampling = Sampler::new(sources).run(stop.clone(), observe);
+    stages.spawn(async move {
+        sampling
+            .await
+            .map_err(|error| RunError::Sampling(Box::new(error)))
+    });
+    stages.spawn(async move {
+        while let Some(observed) = observed.recv().await {
+            // The partition is gone when it is told to stop; so is this.
+            if send.send(as_sent(observed)).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    });
+    let log = MemoryLog::new(sent, alert, stop.clone());
+    let recorder = Recorder::memory(SeriesConfig::default(), stop.clone());
+    let partition = Partition::new(log, recorder, rules, Arc::clone(stats), stop.clone());
+    stages.spawn(async move { Ok(partition.run().await?) });
+    let feed = MemoryFeed::new(alerts);
+    stages.spawn(async move { notify::run(feed, tellers).await.map_err(RunError::Alerts) });
+    Ok(())
+}
+
+fn as_sent(observed: Observed) -> Sent {
+    match observed {
+        Observed::Found(found) => Sent::Devices(
+            found
+                .into_iter()
+                .map(|f| (f.device, f.description))
+                .collect(),
+        ),
+        Observed::Sample(sample) => Sent::Sample(sample),
+    }
+}
+
+/// Both programs' own wirings, by Redis.
+fn through_redis(
+    args: &DemoArgs,
+    url: &RedisUrl,
+    screen: &Screen,
+    stats: &Arc<Stats>,
+    stop: &CancellationToken,
+    stages: &mut JoinSet<Result<(), RunError>>,
+) -> Outcome {
+    let redis = RedisConfig {
+        url: url.clone(),
+        ..RedisConfig::default()
+    };
+    let agent_config = AgentConfig {
+        redis: redis.clone(),
+        ..simulated(args)
+    };
+    let sources = agent::sources(&agent_config.sources).map_err(usage)?;
+    let config = CollectorConfig {
+        redis,
+        ..CollectorConfig::default()
+    };
+    let agent_stop = stop.clone();
+    stages.spawn(async move {
+        agent::pipeline(&agent_config, sources, Departure::Remove, agent_stop)
+            .await
+            .map(drop)
+            .map_err(|error| RunError::Sampling(Box::new(error)))
+    });
+    let pipeline = app::pipeline(config, screen, Arc::clone(stats), stop.clone());
+    stages.spawn(pipeline.map_err(usage)?);
+    Ok(())
+}

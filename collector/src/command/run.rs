@@ -1,0 +1,40 @@
+//! `run`: the collector itself.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use super::{Common, Failure, Outcome, start_logging, usage};
+use crate::app::{self, RunError};
+use crate::notify::console::Screen;
+use crate::stats::Stats;
+
+/// Run the collector: read, store, judge and tell, until Ctrl-C
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  rackwatch-collector run --redis redis://10.0.0.5:6379")]
+pub struct RunArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Where /healthz and /readyz answer [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+}
+
+/// Runs until `stop`.
+pub async fn run(args: RunArgs, stop: CancellationToken) -> Outcome {
+    let mut config = args.common.load().map_err(usage)?;
+    if let Some(listen) = args.listen {
+        config.web.listen = listen;
+    }
+    start_logging(&config.log);
+    let stats = Arc::new(Stats::default());
+    match app::run(config, &Screen::stdout(), stats, stop).await {
+        Ok(()) => Ok(()),
+        Err(error @ (RunError::Rules(_) | RunError::Connect(_) | RunError::Web(_))) => {
+            Err(usage(error))
+        }
+        Err(error) => Err(Failure::Failed(error.into())),
+    }
+}

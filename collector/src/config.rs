@@ -1,0 +1,134 @@
+//! The collector's configuration: every key with its default.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rackwatch_core::rules::{RawRule, RuleError, RuleSet};
+use rackwatch_runtime::config::{
+    self, ByteSize, ConfigError, Loaded, LogConfig, RedisConfig, RedisUrl,
+};
+use serde::Deserialize;
+
+use crate::series::SeriesConfig;
+
+/// `collector.toml`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CollectorConfig {
+    /// Where Redis is.
+    pub redis: RedisConfig,
+    /// The program's own log.
+    pub log: LogConfig,
+    /// The raw stream.
+    pub stream: StreamConfig,
+    /// Where series are kept and for how long.
+    pub series: SeriesConfig,
+    /// Where alerts are told.
+    pub alerts: AlertsConfig,
+    /// The web side.
+    pub web: WebConfig,
+    /// The operator's own rules, laid over the defaults.
+    pub rules: Vec<RawRule>,
+}
+
+/// `[stream]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamConfig {
+    /// Entries younger than this stay in the raw stream for people to look at, although they are
+    /// done.
+    #[serde(with = "config::duration")]
+    pub keep: Duration,
+}
+
+impl Default for StreamConfig {
+    fn default() -> Self {
+        Self {
+            keep: Duration::from_secs(600),
+        }
+    }
+}
+
+/// `[alerts]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AlertsConfig {
+    /// Print alerts on stdout.
+    pub console: bool,
+    /// Also write the same lines to this file.
+    pub file: Option<PathBuf>,
+    /// Also write records to this file, a JSON object a line.
+    pub json_file: Option<PathBuf>,
+    /// A file that has grown to this size is put aside and begun again.
+    pub rotate_at: ByteSize,
+    /// So many files that were put aside are kept.
+    pub rotate_keep: usize,
+}
+
+impl Default for AlertsConfig {
+    fn default() -> Self {
+        Self {
+            console: true,
+            file: None,
+            json_file: None,
+            rotate_at: ByteSize(10 << 20),
+            rotate_keep: 5,
+        }
+    }
+}
+
+/// `[web]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebConfig {
+    /// Where `/healthz` and `/readyz` answer.
+    pub listen: SocketAddr,
+}
+
+impl Default for WebConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+        }
+    }
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BadConfig {
+    /// A file, key or value.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A rule.
+    #[error("{file}")]
+    Rule {
+        /// Where the rules come from.
+        file: String,
+        /// What is wrong.
+        #[source]
+        source: RuleError,
+    },
+}
+
+impl CollectorConfig {
+    /// Reads the file, or the standard one where none is named; the environment and then `redis`
+    /// override it.
+    pub fn load(path: Option<&Path>, redis: Option<&RedisUrl>) -> Result<Self, BadConfig> {
+        let Loaded { mut config, from } = config::load::<Self>("collector", path)?;
+        if let Some(url) = redis {
+            config.redis.url = url.clone();
+        }
+        let file = from.map_or("the defaults".to_owned(), |file| file.display().to_string());
+        config
+            .rule_set()
+            .map_err(|source| BadConfig::Rule { file, source })?;
+        Ok(config)
+    }
+
+    /// The rules that hold.
+    pub fn rule_set(&self) -> Result<Arc<RuleSet>, RuleError> {
+        RuleSet::with_defaults(&self.rules).map(Arc::new)
+    }
+}

@@ -1,0 +1,206 @@
+//! The alert stream in Redis, read through a consumer group.
+//!
+//! At start, and whenever a read failed, what is already this consumer's comes first. A group that
+//! does not exist begins at the end of the stream (nobody wants last year's alerts on the console);
+//! one that has vanished goes on after the last record that was told.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rackwatch_core::keys;
+use rackwatch_core::time::StreamId;
+use rackwatch_core::wire::alert;
+use rackwatch_runtime::redis::{self as reply, Connector, Purpose, RawEntry};
+use redis::Value;
+use redis::aio::MultiplexedConnection;
+use tokio_util::sync::CancellationToken;
+
+use super::{AlertFeed, FedAlert};
+use crate::log::LogError;
+use crate::retry::{self, Trouble};
+
+/// How long a read blocks.
+const BLOCK: Duration = Duration::from_millis(1000);
+/// Records of one read.
+const MOST: usize = 100;
+
+/// A reader of `anomaly_alerts`.
+#[derive(Debug)]
+pub struct RedisFeed {
+    connector: Connector,
+    stop: CancellationToken,
+    reader: Option<MultiplexedConnection>,
+    commands: Option<MultiplexedConnection>,
+    group: &'static str,
+    consumer: &'static str,
+    /// The last record that was told by this program.
+    told: Option<StreamId>,
+    group_made: bool,
+    pending_first: bool,
+}
+
+impl RedisFeed {
+    /// Reads as `consumer` of `group`.
+    pub fn new(
+        connector: Connector,
+        group: &'static str,
+        consumer: &'static str,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            connector,
+            stop,
+            reader: None,
+            commands: None,
+            group,
+            consumer,
+            told: None,
+            group_made: false,
+            pending_first: true,
+        }
+    }
+
+    /// Runs `command`, waiting out what passes; none where the group is missing.
+    async fn run(
+        &mut self,
+        command: &redis::Cmd,
+        blocking: bool,
+    ) -> Result<Option<Value>, LogError> {
+        loop {
+            let (slot, purpose) = if blocking {
+                (&mut self.reader, Purpose::Blocking(BLOCK))
+            } else {
+                (&mut self.commands, Purpose::Commands)
+            };
+            let connection = retry::connection(slot, &self.connector, purpose, &self.stop).await;
+            let mut connection = connection.ok_or(LogError::Stopped)?;
+            let answer = self
+                .stop
+                .run_until_cancelled(command.query_async(&mut connection))
+                .await;
+            let error = match answer {
+                // An acknowledgement under way is worth its answer even while stopping.
+                None if blocking => return Err(LogError::Stopped),
+                None => match command.query_async(&mut connection).await {
+                    Ok(value) => return Ok(Some(value)),
+                    Err(error) => error,
+                },
+                Some(Ok(value)) => return Ok(Some(value)),
+                Some(Err(error)) => error,
+            };
+            if reply::is_no_group(&error) {
+                return Ok(None);
+            }
+            if error.code() == Some("BUSYGROUP") {
+                return Ok(Some(Value::Nil));
+            }
+            self.pending_first = true;
+            match retry::wait_out(&error, &self.stop).await {
+                Trouble::Reconnect if blocking => self.reader = None,
+                Trouble::Reconnect => self.commands = None,
+                Trouble::Passing => {}
+                Trouble::Stopped => return Err(LogError::Stopped),
+                Trouble::Lasting => {
+                    let what = format!("Redis refused to read {} as {}", keys::ALERTS, self.group);
+                    return Err(LogError::Refused {
+                        what,
+                        source: Box::new(error),
+                    });
+                }
+            }
+        }
+    }
+
+    async fn make_group(&mut self) -> Result<(), LogError> {
+        let at = match (self.told, self.group_made) {
+            (Some(told), _) => told.to_string(),
+            // The stream has vanished with its group: all that is there now is new.
+            (None, true) => "0".to_owned(),
+            (None, false) => "$".to_owned(),
+        };
+        let mut command = redis::cmd("XGROUP");
+        command
+            .arg("CREATE")
+            .arg(keys::ALERTS)
+            .arg(self.group)
+            .arg(at)
+            .arg("MKSTREAM");
+        self.run(&command, false).await?;
+        self.group_made = true;
+        Ok(())
+    }
+
+    async fn read(&mut self, from: &str) -> Result<Vec<FedAlert>, LogError> {
+        loop {
+            if !self.group_made {
+                self.make_group().await?;
+            }
+            let mut command = redis::cmd("XREADGROUP");
+            command
+                .arg("GROUP")
+                .arg(self.group)
+                .arg(self.consumer)
+                .arg("COUNT")
+                .arg(MOST);
+            command.arg("BLOCK").arg(BLOCK.as_millis().to_string());
+            command.arg("STREAMS").arg(keys::ALERTS).arg(from);
+            let Some(answer) = self.run(&command, true).await? else {
+                tracing::warn!(
+                    group = self.group,
+                    "consumer group has vanished, made again"
+                );
+                self.make_group().await?;
+                continue;
+            };
+            let streams = reply::streams(answer).map_err(|error| LogError::Refused {
+                what: format!("reply to a read of {} cannot be understood", keys::ALERTS),
+                source: Box::new(error),
+            })?;
+            return Ok(streams
+                .into_iter()
+                .flat_map(|(_, entries)| entries)
+                .map(fed)
+                .collect());
+        }
+    }
+}
+
+fn fed(raw: RawEntry) -> FedAlert {
+    let id = StreamId {
+        ms: raw.id.0,
+        seq: raw.id.1,
+    };
+    let record = match raw.fields {
+        Some(fields) => alert::decode(&fields).map_err(|reason| reason.to_string()),
+        None => Err("it was trimmed before it was told".to_owned()),
+    };
+    FedAlert { id, record }
+}
+
+#[async_trait]
+impl AlertFeed for RedisFeed {
+    async fn next(&mut self) -> Result<Vec<FedAlert>, LogError> {
+        if self.pending_first {
+            let pending = self.read("0").await?;
+            self.pending_first = !pending.is_empty();
+            if self.pending_first {
+                return Ok(pending);
+            }
+        }
+        self.read(">").await
+    }
+
+    async fn done(&mut self, ids: &[StreamId]) -> Result<(), LogError> {
+        let Some(last) = ids.last() else {
+            return Ok(());
+        };
+        let mut command = redis::cmd("XACK");
+        command.arg(keys::ALERTS).arg(self.group);
+        for id in ids {
+            command.arg(id.to_string());
+        }
+        self.run(&command, false).await?;
+        self.told = Some(*last);
+        Ok(())
+    }
+}

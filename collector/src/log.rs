@@ -1,0 +1,122 @@
+//! The raw stream as a partition sees it: batches of entries in, commits out.
+//!
+//! Promise: entries come at least once, in order, and come again until a commit acknowledges them.
+//! A commit is one step: alert records, episode changes, dead letters and acknowledgement, all or
+//! nothing. Two kinds: [`redis`], and [`memory`] for the demo.
+
+mod directory;
+pub mod memory;
+pub mod redis;
+mod script;
+
+use async_trait::async_trait;
+use rackwatch_core::device::{Description, DeviceId};
+use rackwatch_core::engine::{Effects, Slice};
+use rackwatch_core::episode::Episode;
+use rackwatch_core::time::StreamId;
+use rackwatch_core::wire::{Decoded, Fields};
+
+/// What is to be judged next.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// What has become known of devices, to be taken in before the readings.
+    pub descriptions: Vec<(DeviceId, Option<Box<Description>>)>,
+    /// The entries, in the order of the stream.
+    pub entries: Vec<Entry>,
+}
+
+/// One entry of the raw stream.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its id.
+    pub id: StreamId,
+    /// What it says.
+    pub decoded: Decoded,
+    /// Its fields, kept where a part of it could not be understood.
+    pub fields: Fields,
+}
+
+/// Something for the dead letters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadLetter {
+    /// The entry it came in.
+    pub id: StreamId,
+    /// Why it could not be used.
+    pub reason: String,
+    /// The original fields.
+    pub fields: Fields,
+}
+
+/// The end of a batch.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// The entries that are done, in order: all of the batch.
+    pub done: Vec<StreamId>,
+    /// What could not be understood.
+    pub dead: Vec<DeadLetter>,
+    /// What the engine found.
+    pub effects: Effects,
+}
+
+/// Where an owner goes on.
+#[derive(Clone, Debug, Default)]
+pub struct Resume {
+    /// Detector state, perhaps older than `done`.
+    pub slices: Vec<Slice>,
+    /// The open episodes.
+    pub episodes: Vec<Episode>,
+    /// The last entry that was committed.
+    pub done: StreamId,
+}
+
+/// Why the loop cannot go on as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The program is to stop.
+    #[error("stopped")]
+    Stopped,
+    /// Another collector has taken over.
+    #[error(
+        "another collector has taken over {stream}: run one collector only, or stop the other first"
+    )]
+    TakenOver {
+        /// The stream.
+        stream: String,
+    },
+    /// Redis no longer holds what was committed (FLUSHALL, restart without persistence, failover):
+    /// state must be loaded again.
+    #[error("what was committed is no longer in Redis")]
+    Gone,
+    /// Redis refuses for a reason that does not pass by itself.
+    #[error("{what}")]
+    Refused {
+        /// What was tried, on what, and what to do.
+        what: String,
+        /// What Redis says.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// A raw stream, and what belongs to it.
+#[async_trait]
+pub trait Log: Send {
+    /// Takes the stream over and says where to go on.
+    async fn resume(&mut self) -> Result<Resume, LogError>;
+
+    /// Committed entries after `from`, up to `to` and to some number: for warming up.
+    async fn committed(&mut self, from: StreamId, to: StreamId) -> Result<Vec<Entry>, LogError>;
+
+    /// The next batch; empty when nothing came for a while.
+    async fn next(&mut self) -> Result<Batch, LogError>;
+
+    /// The last entry that was committed.
+    fn done(&self) -> StreamId;
+
+    /// Ends the batch.
+    async fn commit(&mut self, commit: Commit) -> Result<(), LogError>;
+
+    /// Keeps detector state that stands for the stream up to the last commit, and forgets entries
+    /// that nobody needs any more.
+    async fn save(&mut self, slices: Vec<Slice>) -> Result<(), LogError>;
+}

@@ -1,0 +1,363 @@
+//! The raw stream in Redis, read through the consumer group.
+//!
+//! One connection of its own for the blocking read, another for everything else. Whenever a read
+//! failed, and at start, the entries that are already this consumer's come first: a request that
+//! timed out here may have been served there. A group or stream that has vanished is made again at
+//! the last position known to be done.
+//!
+//! Transient trouble (Redis away, loading, read-only, out of memory) is waited out here, for as
+//! long as it takes; the partition never sees it.
+
+mod resume;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rackwatch_core::engine::Slice;
+use rackwatch_core::keys;
+use rackwatch_core::time::StreamId;
+use rackwatch_core::wire;
+use rackwatch_runtime::redis::{self as reply, Connector, Purpose, RawEntry};
+use redis::Value;
+use redis::aio::MultiplexedConnection;
+use tokio_util::sync::CancellationToken;
+
+use super::directory::Directory;
+use super::script::{self, Answer, Fence};
+use super::{Batch, Commit, Entry, Log, LogError, Resume};
+use crate::retry::{self, Trouble};
+
+/// How long a read blocks: short enough that a stop is quick, long enough to cost nothing.
+const BLOCK: Duration = Duration::from_millis(1000);
+/// Most entries of one read.
+const MOST_ENTRIES: usize = 1000;
+/// A batch is to have about so many readings, however many an entry has: it bounds memory and the
+/// time a commit takes.
+const READINGS_A_BATCH: usize = 10_000;
+
+/// The raw stream.
+#[derive(Debug)]
+pub struct RedisLog {
+    connector: Connector,
+    stop: CancellationToken,
+    reader: Option<MultiplexedConnection>,
+    commands: Option<MultiplexedConnection>,
+    commit: redis::Script,
+    fence: Fence,
+    /// The last entry that was committed.
+    done: StreamId,
+    /// The oldest position that the saved slices stand for.
+    saved: StreamId,
+    /// Entries younger than this are kept for people to look at.
+    keep: Duration,
+    /// Read what is pending before what is new.
+    pending_first: bool,
+    /// Entries to ask for, so that a batch has [`READINGS_A_BATCH`].
+    count: usize,
+    directory: Directory,
+}
+
+impl RedisLog {
+    /// Reads from the Redis of `connector`; entries are kept in the stream for at least `keep`.
+    pub fn new(connector: Connector, keep: Duration, stop: CancellationToken) -> Self {
+        Self {
+            connector,
+            stop,
+            reader: None,
+            commands: None,
+            commit: script::script(),
+            fence: Fence::default(),
+            done: StreamId::ZERO,
+            saved: StreamId::ZERO,
+            keep,
+            pending_first: true,
+            count: 100,
+            directory: Directory::default(),
+        }
+    }
+
+    async fn commands(&mut self) -> Result<MultiplexedConnection, LogError> {
+        retry::connection(
+            &mut self.commands,
+            &self.connector,
+            Purpose::Commands,
+            &self.stop,
+        )
+        .await
+        .ok_or(LogError::Stopped)
+    }
+
+    /// After an error of `commands`: waits as the trouble asks for, or gives up.
+    async fn wait_out(&mut self, error: redis::RedisError, what: &str) -> Result<(), LogError> {
+        match retry::wait_out(&error, &self.stop).await {
+            Trouble::Reconnect => self.commands = None,
+            Trouble::Passing => {}
+            Trouble::Stopped => return Err(LogError::Stopped),
+            Trouble::Lasting => return Err(refused(what, error)),
+        }
+        Ok(())
+    }
+
+    /// The consumer group, made where it is missing.
+    async fn make_group(&mut self, at: StreamId) -> Result<(), LogError> {
+        loop {
+            let mut connection = self.commands().await?;
+            let made = redis::cmd("XGROUP")
+                .arg("CREATE")
+                .arg(keys::RAW)
+                .arg(keys::DETECTOR_GROUP)
+                .arg(at.to_string())
+                .arg("MKSTREAM")
+                .exec_async(&mut connection)
+                .await;
+            match made {
+                Ok(()) => return Ok(()),
+                Err(error) if error.code() == Some("BUSYGROUP") => return Ok(()),
+                Err(error) => self.wait_out(error, "make the consumer group").await?,
+            }
+        }
+    }
+
+    async fn read(&mut self, from: &str) -> Result<Vec<RawEntry>, LogError> {
+        loop {
+            let purpose = Purpose::Blocking(BLOCK);
+            let reader =
+                retry::connection(&mut self.reader, &self.connector, purpose, &self.stop).await;
+            let mut reader = reader.ok_or(LogError::Stopped)?;
+            let mut command = redis::cmd("XREADGROUP");
+            command
+                .arg("GROUP")
+                .arg(keys::DETECTOR_GROUP)
+                .arg(keys::DETECTOR_CONSUMER);
+            command
+                .arg("COUNT")
+                .arg(self.count)
+                .arg("BLOCK")
+                .arg(BLOCK.as_millis().to_string());
+            command.arg("STREAMS").arg(keys::RAW).arg(from);
+            // Dropping the read when told to stop is safe: what Redis hands out meanwhile stays
+            // pending, and comes first at the next start.
+            let read = self
+                .stop
+                .run_until_cancelled(command.query_async::<Value>(&mut reader));
+            let Some(read) = read.await else {
+                return Err(LogError::Stopped);
+            };
+            match read {
+                Ok(reply) => {
+                    let streams = reply::streams(reply).map_err(|e| refused("read", e))?;
+                    return Ok(streams
+                        .into_iter()
+                        .flat_map(|(_, entries)| entries)
+                        .collect());
+                }
+                Err(error) => {
+                    self.pending_first = true;
+                    if reply::is_no_group(&error) {
+                        return Err(LogError::Gone);
+                    }
+                    match retry::wait_out(&error, &self.stop).await {
+                        Trouble::Reconnect => self.reader = None,
+                        Trouble::Passing => {}
+                        Trouble::Stopped => return Err(LogError::Stopped),
+                        Trouble::Lasting => return Err(refused("read", error)),
+                    }
+                    // The pending entries come first from here on.
+                    if from == ">" {
+                        return Ok(Vec::new());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps batches near the size they are meant to have.
+    fn learn(&mut self, entries: &[Entry]) {
+        let readings: usize = entries
+            .iter()
+            .map(|entry| entry.decoded.readings.len())
+            .sum();
+        let an_entry = readings.div_ceil(entries.len().max(1)).max(1);
+        self.count = (READINGS_A_BATCH / an_entry).clamp(1, MOST_ENTRIES);
+    }
+
+    async fn take_over(
+        &mut self,
+    ) -> Result<(Vec<Slice>, Vec<rackwatch_core::episode::Episode>), LogError> {
+        loop {
+            let mut connection = self.commands().await?;
+            match resume::take_over(&mut connection).await {
+                Ok(taken) => {
+                    self.fence = taken.fence;
+                    self.done = taken.done;
+                    return Ok((taken.slices, taken.episodes));
+                }
+                Err(error) => self.wait_out(error, "take over the raw stream").await?,
+            }
+        }
+    }
+}
+
+fn refused<E: std::error::Error + Send + Sync + 'static>(what: &str, source: E) -> LogError {
+    let what = format!("Redis refused to {what} on {}", keys::RAW);
+    LogError::Refused {
+        what,
+        source: Box::new(source),
+    }
+}
+
+fn entry(raw: RawEntry) -> Entry {
+    let id = StreamId {
+        ms: raw.id.0,
+        seq: raw.id.1,
+    };
+    // Trimmed while it was pending: nothing to judge, but to be acknowledged.
+    let fields = raw.fields.unwrap_or_default();
+    if fields.is_empty() {
+        return Entry {
+            id,
+            decoded: wire::Decoded::default(),
+            fields,
+        };
+    }
+    let decoded = wire::decode(&fields);
+    let fields = if decoded.reject.is_some() {
+        fields
+    } else {
+        Vec::new()
+    };
+    Entry {
+        id,
+        decoded,
+        fields,
+    }
+}
+
+#[async_trait]
+impl Log for RedisLog {
+    async fn resume(&mut self) -> Result<Resume, LogError> {
+        let (slices, episodes) = self.take_over().await?;
+        self.saved = slices
+            .iter()
+            .map(|slice| slice.through)
+            .min()
+            .unwrap_or_default();
+        self.pending_first = true;
+        self.directory = Directory::default();
+        self.make_group(self.done).await?;
+        Ok(Resume {
+            slices,
+            episodes,
+            done: self.done,
+        })
+    }
+
+    async fn committed(&mut self, from: StreamId, to: StreamId) -> Result<Vec<Entry>, LogError> {
+        loop {
+            let mut connection = self.commands().await?;
+            let read = redis::cmd("XRANGE")
+                .arg(keys::RAW)
+                .arg(from.next().to_string())
+                .arg(to.to_string())
+                .arg("COUNT")
+                .arg(MOST_ENTRIES)
+                .query_async::<Value>(&mut connection)
+                .await;
+            match read {
+                Ok(reply) => {
+                    let raw = reply::entries(reply).map_err(|e| refused("read", e))?;
+                    return Ok(raw.into_iter().map(entry).collect());
+                }
+                Err(error) => self.wait_out(error, "read committed entries").await?,
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Result<Batch, LogError> {
+        let mut raw = Vec::new();
+        if self.pending_first {
+            raw = self.read("0").await?;
+            self.pending_first = !raw.is_empty();
+        }
+        if raw.is_empty() {
+            raw = self.read(">").await?;
+        }
+        let entries: Vec<_> = raw.into_iter().map(entry).collect();
+        if entries.is_empty() {
+            return Ok(Batch::default());
+        }
+        self.learn(&entries);
+        loop {
+            let mut connection = self.commands().await?;
+            match self.directory.news(&mut connection, &entries).await {
+                Ok(descriptions) => {
+                    return Ok(Batch {
+                        descriptions,
+                        entries,
+                    });
+                }
+                Err(error) => self.wait_out(error, "look devices up").await?,
+            }
+        }
+    }
+
+    fn done(&self) -> StreamId {
+        self.done
+    }
+
+    async fn commit(&mut self, commit: Commit) -> Result<(), LogError> {
+        loop {
+            let mut connection = self.commands().await?;
+            let call = script::invocation(&self.commit, self.fence, &commit);
+            match call.invoke_async::<String>(&mut connection).await {
+                Ok(word) => match Answer::of(&word) {
+                    Answer::Done => break,
+                    Answer::Taken => {
+                        return Err(LogError::TakenOver {
+                            stream: keys::RAW.to_owned(),
+                        });
+                    }
+                    Answer::Gone | Answer::Behind => return Err(LogError::Gone),
+                },
+                Err(error) if reply::is_no_group(&error) => {
+                    return Err(LogError::Gone);
+                }
+                Err(error) => self.wait_out(error, "commit").await?,
+            }
+        }
+        self.fence.commit += 1;
+        self.done = commit.done.last().copied().unwrap_or(self.done);
+        Ok(())
+    }
+
+    async fn save(&mut self, slices: Vec<Slice>) -> Result<(), LogError> {
+        loop {
+            let mut connection = self.commands().await?;
+            match resume::save(&mut connection, self.fence, &slices).await {
+                Ok(true) => break,
+                Ok(false) => return Err(LogError::Gone),
+                Err(error) => self.wait_out(error, "save detector state").await?,
+            }
+        }
+        self.saved = self.done;
+        let keep = u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX);
+        let young = StreamId {
+            ms: self.done.ms.saturating_sub(keep),
+            seq: 0,
+        };
+        loop {
+            let mut connection = self.commands().await?;
+            let trimmed = redis::cmd("XTRIM")
+                .arg(keys::RAW)
+                .arg("MINID")
+                .arg("~")
+                .arg(young.min(self.saved).to_string())
+                .exec_async(&mut connection)
+                .await;
+            match trimmed {
+                Ok(()) => return Ok(()),
+                Err(error) => self.wait_out(error, "trim").await?,
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Taking the stream over, and the state that makes it possible to go on.
+
+use rackwatch_core::engine::Slice;
+use rackwatch_core::episode::Episode;
+use rackwatch_core::keys;
+use rackwatch_core::time::StreamId;
+use redis::RedisResult;
+use redis::aio::MultiplexedConnection;
+
+use super::super::script::Fence;
+
+/// What a new owner gets.
+pub(super) struct Taken {
+    pub(super) fence: Fence,
+    pub(super) done: StreamId,
+    pub(super) slices: Vec<Slice>,
+    pub(super) episodes: Vec<Episode>,
+}
+
+/// Counts the epoch up, so that whoever had the stream before can commit no more, and then reads
+/// what that owner left.
+pub(super) async fn take_over(connection: &mut MultiplexedConnection) -> RedisResult<Taken> {
+    let epoch: u64 = redis::cmd("HINCRBY")
+        .arg(keys::FENCE)
+        .arg("epoch")
+        .arg(1)
+        .query_async(connection)
+        .await?;
+    let (commit, done): (Option<u64>, Option<String>) = redis::cmd("HMGET")
+        .arg(keys::FENCE)
+        .arg("commit")
+        .arg("done")
+        .query_async(connection)
+        .await?;
+    let slices: Vec<Vec<u8>> = redis::cmd("HVALS")
+        .arg(keys::SNAPSHOT)
+        .query_async(connection)
+        .await?;
+    let episodes: Vec<Vec<u8>> = redis::cmd("HVALS")
+        .arg(keys::EPISODES)
+        .query_async(connection)
+        .await?;
+    Ok(Taken {
+        fence: Fence {
+            epoch,
+            commit: commit.unwrap_or(0),
+        },
+        done: done
+            .and_then(|id| id.parse().ok())
+            .unwrap_or(StreamId::ZERO),
+        slices: slices
+            .iter()
+            .filter_map(|json| known("slice", Slice::from_json(json)))
+            .collect(),
+        episodes: episodes
+            .iter()
+            .filter_map(|json| known("episode", serde_json::from_slice(json)))
+            .collect(),
+    })
+}
+
+/// What another version wrote may not be readable: the detectors then start cold.
+fn known<T>(what: &str, read: Result<T, serde_json::Error>) -> Option<T> {
+    read.inspect_err(|error| tracing::warn!(what, %error, "saved state cannot be read, ignored"))
+        .ok()
+}
+
+/// Writes the slices if this owner's epoch still holds; one slice a call, so that none stalls Redis.
+const SAVE: &str = r"
+if redis.call('HGET', KEYS[2], 'epoch') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
+return 1
+";
+
+/// Stores the slices in the place of the last ones; false where another owner has the stream.
+pub(super) async fn save(
+    connection: &mut MultiplexedConnection,
+    fence: Fence,
+    slices: &[Slice],
+) -> RedisResult<bool> {
+    let script = redis::Script::new(SAVE);
+    for (number, slice) in slices.iter().enumerate() {
+        let mut call = script.prepare_invoke();
+        call.key(keys::SNAPSHOT).key(keys::FENCE);
+        call.arg(fence.epoch).arg(number).arg(slice.to_json());
+        if call.invoke_async::<u8>(connection).await? == 0 {
+            return Ok(false);
+        }
+    }
+    let names: Vec<String> = redis::cmd("HKEYS")
+        .arg(keys::SNAPSHOT)
+        .query_async(connection)
+        .await?;
+    let surplus = |name: &&String| name.parse::<usize>().map_or(true, |n| n >= slices.len());
+    for name in names.iter().filter(surplus) {
+        redis::cmd("HDEL")
+            .arg(keys::SNAPSHOT)
+            .arg(name)
+            .exec_async(connection)
+            .await?;
+    }
+    Ok(true)
+}

@@ -1,0 +1,241 @@
+//! An alert as one line for people.
+//!
+//! `2026-11-23 14:02:11+01:00 CRITICAL high_temp  B07/U42 inlet inrow-B07-1  33.1 °C > 32.0,
+//! +1.8 °C/min, for 2m10s  [a1b2c3]`, and `… RESOLVED …  27.2 °C after 14m, peak 35.0  [a1b2c3]`.
+//! The id in brackets is what other commands take.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
+use rackwatch_core::time::Timestamp;
+
+/// How lines are written.
+#[derive(Clone, Debug)]
+pub struct Style {
+    /// Colour the severity.
+    pub colour: bool,
+    /// Whose wall clock.
+    pub zone: TimeZone,
+}
+
+impl Style {
+    /// The system's time zone, no colour.
+    pub fn plain() -> Self {
+        Self {
+            colour: false,
+            zone: TimeZone::system(),
+        }
+    }
+}
+
+/// The line for `record`, without a newline.
+pub fn line(record: &AlertRecord, style: &Style) -> String {
+    let mut line = time(record.at, &style.zone);
+    let word = match record.state {
+        AlertState::Firing => record.severity.name().to_uppercase(),
+        AlertState::Resolved => "RESOLVED".to_owned(),
+    };
+    let (on, off) = if style.colour {
+        (colour(record), "\x1b[0m")
+    } else {
+        ("", "")
+    };
+    // Writing to a String cannot fail.
+    let _ok = write!(line, " {on}{word:<8}{off} {:<9}", record.kind);
+    let _ok = write!(line, "  {}{} {}", place(record), record.role, record.device);
+    line.push_str("  ");
+    what(record, &mut line);
+    let _ok = write!(line, "  [{}]", record.id.short());
+    line
+}
+
+/// The point in time as people in that zone read it, to the second.
+pub fn time(at: Timestamp, zone: &TimeZone) -> String {
+    let millis = i64::try_from(at.millis()).unwrap_or(i64::MAX);
+    match jiff::Timestamp::from_millisecond(millis) {
+        Ok(at) => at
+            .to_zoned_datetime(zone.clone())
+            .strftime("%Y-%m-%d %H:%M:%S%:z")
+            .to_string(),
+        Err(_) => at.to_string(),
+    }
+}
+
+fn colour(record: &AlertRecord) -> &'static str {
+    match (record.state, record.severity) {
+        (AlertState::Resolved, _) => "\x1b[32m",
+        (_, Severity::Critical) => "\x1b[1;31m",
+        (_, Severity::Warning) => "\x1b[33m",
+        (_, Severity::Info) => "\x1b[36m",
+    }
+}
+
+/// `B07/U42 `, as far as it is known.
+fn place(record: &AlertRecord) -> String {
+    match (record.rack.as_str(), record.u) {
+        ("", _) => String::new(),
+        (rack, Some(u)) => format!("{rack}/U{u} "),
+        (rack, None) => format!("{rack} "),
+    }
+}
+
+fn what(record: &AlertRecord, line: &mut String) {
+    match record.temperature {
+        Some(temperature) => {
+            let _ok = write!(line, "{:.1} °C", temperature.degrees());
+        }
+        None => line.push_str("no reading"),
+    }
+    match record.state {
+        AlertState::Firing => firing(record, line),
+        AlertState::Resolved => {
+            if let Some(duration) = record.duration {
+                let _ok = write!(line, " after {}", length(duration));
+            }
+            if let Some(peak) = record.peak {
+                let _ok = write!(line, ", peak {:.1}", peak.degrees());
+            }
+        }
+    }
+}
+
+fn firing(record: &AlertRecord, line: &mut String) {
+    let _ok = match record.kind {
+        AlertKind::HighTemp => write!(line, " > {:.1}", record.threshold),
+        AlertKind::LowTemp => write!(line, " < {:.1}", record.threshold),
+        AlertKind::Spike | AlertKind::Drop => swing(record, line),
+    };
+    if let Some(rate) = record.rate {
+        let _ok = write!(line, ", {rate:+.1} °C/min");
+    }
+    let age = record.at.since(record.started);
+    if !age.is_zero() {
+        let _ok = write!(line, ", for {}", length(age));
+    }
+}
+
+/// `, +6.2 °C within 5m`.
+fn swing(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
+    let sign = if record.kind == AlertKind::Spike {
+        '+'
+    } else {
+        '-'
+    };
+    let change = record.change.unwrap_or(record.threshold);
+    write!(line, ", {sign}{change:.1} °C")?;
+    match record.window {
+        Some(window) => write!(line, " within {}", length(window)),
+        None => Ok(()),
+    }
+}
+
+/// `45s`, `2m10s`, `14m`, `3h05m`, `2d4h`: the two largest units that matter.
+pub fn length(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (
+        seconds / 86_400,
+        seconds / 3600 % 24,
+        seconds / 60 % 60,
+        seconds % 60,
+    ) {
+        (0, 0, 0, s) => format!("{s}s"),
+        (0, 0, m, 0) => format!("{m}m"),
+        (0, 0, m, s) => format!("{m}m{s:02}s"),
+        (0, h, 0, _) => format!("{h}h"),
+        (0, h, m, _) => format!("{h}h{m:02}m"),
+        (d, 0, ..) => format!("{d}d"),
+        (d, h, ..) => format!("{d}d{h}h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rackwatch_core::alert::AlertId;
+    use rackwatch_core::device::{DeviceId, Role};
+    use rackwatch_core::units::Celsius;
+
+    use super::*;
+
+    fn record() -> AlertRecord {
+        let at = Timestamp::from_millis(1_795_438_931_000).unwrap();
+        AlertRecord {
+            kind: AlertKind::HighTemp,
+            device: DeviceId::new("inrow-B07-1").unwrap(),
+            temperature: Some(Celsius::new(33.1).unwrap()),
+            at,
+            threshold: 32.0,
+            severity: Severity::Critical,
+            state: AlertState::Firing,
+            id: AlertId::from_wire("a1b2c3d4e5f60718"),
+            rule: "high_temp".into(),
+            rack: "B07".into(),
+            u: Some(42),
+            role: Role::Inlet,
+            started: at.minus(Duration::from_secs(130)),
+            rate: Some(1.8),
+            change: None,
+            window: None,
+            peak: None,
+            duration: None,
+        }
+    }
+
+    fn said(record: &AlertRecord) -> String {
+        let zone = TimeZone::fixed(jiff::tz::offset(1));
+        line(
+            record,
+            &Style {
+                colour: false,
+                zone,
+            },
+        )
+    }
+
+    #[test]
+    fn lines_read_as_the_design_says() {
+        assert_eq!(
+            said(&record()),
+            "2026-11-23 14:02:11+01:00 CRITICAL high_temp  B07/U42 inlet inrow-B07-1  \
+             33.1 °C > 32.0, +1.8 °C/min, for 2m10s  [a1b2c3]"
+        );
+        let resolved = AlertRecord {
+            state: AlertState::Resolved,
+            temperature: Some(Celsius::new(27.2).unwrap()),
+            peak: Some(Celsius::new(35.0).unwrap()),
+            duration: Some(Duration::from_secs(14 * 60)),
+            ..record()
+        };
+        assert_eq!(
+            said(&resolved),
+            "2026-11-23 14:02:11+01:00 RESOLVED high_temp  B07/U42 inlet inrow-B07-1  \
+             27.2 °C after 14m, peak 35.0  [a1b2c3]"
+        );
+        let spike = AlertRecord {
+            kind: AlertKind::Spike,
+            severity: Severity::Info,
+            change: Some(2.34),
+            window: Some(Duration::from_secs(300)),
+            rate: None,
+            started: record().at,
+            rack: String::new(),
+            ..record()
+        };
+        assert_eq!(
+            said(&spike),
+            "2026-11-23 14:02:11+01:00 INFO     spike      inlet inrow-B07-1  \
+             33.1 °C, +2.3 °C within 5m  [a1b2c3]"
+        );
+    }
+
+    #[test]
+    fn lengths_are_short() {
+        let said = |seconds| length(Duration::from_secs(seconds));
+        assert_eq!(said(45), "45s");
+        assert_eq!(said(130), "2m10s");
+        assert_eq!(said(840), "14m");
+        assert_eq!(said(11_100), "3h05m");
+        assert_eq!(said(187_200), "2d4h");
+    }
+}

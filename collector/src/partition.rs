@@ -1,0 +1,180 @@
+//! One partition: next batch → store series → judge → commit, for ever.
+//!
+//! Promise: nothing is acknowledged before it is stored and judged; what could not be understood is
+//! in the dead letters by the same step that acknowledges it. A crash anywhere makes the batch come
+//! again: storing it twice changes nothing, and its alerts are not in Redis yet or it would have
+//! been acknowledged.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rackwatch_core::engine::{Engine, Input};
+use rackwatch_core::rules::RuleSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::log::{Batch, Commit, DeadLetter, Entry, Log, LogError};
+use crate::recorder::{Recorder, RecorderError};
+use crate::stats::Stats;
+
+/// Detector state is saved so often: a restart then has at most so much to run through again.
+const SAVE_EVERY: Duration = Duration::from_secs(30);
+
+/// Why a partition ended.
+#[derive(Debug, thiserror::Error)]
+pub enum PartitionError {
+    /// The raw stream.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The series.
+    #[error(transparent)]
+    Recorder(#[from] RecorderError),
+}
+
+/// The loop and what it drives.
+#[derive(Debug)]
+pub struct Partition<L> {
+    log: L,
+    recorder: Recorder,
+    rules: Arc<RuleSet>,
+    engine: Engine,
+    stats: Arc<Stats>,
+    stop: CancellationToken,
+    saved: Instant,
+}
+
+impl<L: Log> Partition<L> {
+    /// A partition that has judged nothing yet.
+    pub fn new(
+        log: L,
+        recorder: Recorder,
+        rules: Arc<RuleSet>,
+        stats: Arc<Stats>,
+        stop: CancellationToken,
+    ) -> Self {
+        let engine = Engine::new(Arc::clone(&rules));
+        Self {
+            log,
+            recorder,
+            rules,
+            engine,
+            stats,
+            stop,
+            saved: Instant::now(),
+        }
+    }
+
+    /// Runs until told to stop; state is saved on the way out.
+    pub async fn run(mut self) -> Result<(), PartitionError> {
+        loop {
+            match self.own().await {
+                // Redis lost what was committed: begin from what it has now.
+                Err(PartitionError::Log(LogError::Gone)) => {
+                    tracing::warn!(
+                        "what was committed is no longer in Redis, state is loaded again"
+                    );
+                }
+                Err(
+                    PartitionError::Log(LogError::Stopped)
+                    | PartitionError::Recorder(RecorderError::Stopped),
+                ) => return Ok(()),
+                other => return other,
+            }
+        }
+    }
+
+    /// From taking the stream over to the end of owning it.
+    async fn own(&mut self) -> Result<(), PartitionError> {
+        self.resume().await?;
+        self.recorder.begin().await?;
+        self.stats.ready();
+        while !self.stop.is_cancelled() {
+            let batch = self.log.next().await?;
+            if !batch.entries.is_empty() || !batch.descriptions.is_empty() {
+                self.judge(batch).await?;
+            }
+            self.recorder.tidy().await?;
+            if self.saved.elapsed() >= SAVE_EVERY {
+                self.save().await?;
+            }
+        }
+        self.save().await
+    }
+
+    async fn resume(&mut self) -> Result<(), PartitionError> {
+        let resume = self.log.resume().await?;
+        let from = resume.slices.iter().map(|slice| slice.through).min();
+        let mut engine = Engine::new(Arc::clone(&self.rules));
+        engine.restore(resume.slices, resume.episodes);
+        let mut at = from.unwrap_or(resume.done);
+        let mut warmed = 0;
+        while at < resume.done {
+            let entries = self.log.committed(at, resume.done).await?;
+            let Some(last) = entries.last() else { break };
+            at = last.id;
+            warmed += entries.len();
+            engine.warm(entries.into_iter().flat_map(readings));
+        }
+        tracing::info!(done = %resume.done, devices = engine.devices(), warmed, "partition taken over");
+        self.engine = engine;
+        Ok(())
+    }
+
+    async fn judge(&mut self, batch: Batch) -> Result<(), PartitionError> {
+        let Batch {
+            descriptions,
+            entries,
+        } = batch;
+        self.recorder.describe(&descriptions).await?;
+        let mut commit = Commit {
+            done: entries.iter().map(|entry| entry.id).collect(),
+            dead: entries.iter().filter_map(dead_letter).collect(),
+            ..Commit::default()
+        };
+        let refused = self.recorder.store(&entries).await?;
+        commit.dead.extend(refused);
+        let described = descriptions
+            .into_iter()
+            .map(|(id, known)| Input::Describe(id, known));
+        let read: usize = entries
+            .iter()
+            .map(|entry| entry.decoded.readings.len())
+            .sum();
+        let inputs = described.chain(entries.into_iter().flat_map(readings));
+        commit.effects = self.engine.step(inputs);
+        self.stats.batch(read, &commit);
+        self.stats.known(self.engine.devices(), self.engine.open());
+        self.log.commit(commit).await?;
+        Ok(())
+    }
+
+    async fn save(&mut self) -> Result<(), PartitionError> {
+        // The log knows the last commit; slices stand for the stream up to there.
+        let through = self.log.done();
+        self.log.save(self.engine.snapshot(through)).await?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+}
+
+fn readings(entry: Entry) -> impl Iterator<Item = Input> {
+    let (id, by_agent) = (entry.id, entry.decoded.agent.is_some());
+    entry
+        .decoded
+        .readings
+        .into_iter()
+        .map(move |reading| Input::Reading {
+            entry: id,
+            by_agent,
+            reading,
+        })
+}
+
+fn dead_letter(entry: &Entry) -> Option<DeadLetter> {
+    let reject = entry.decoded.reject.as_ref()?;
+    let fields = entry.fields.clone();
+    Some(DeadLetter {
+        id: entry.id,
+        reason: reject.reason.to_string(),
+        fields,
+    })
+}

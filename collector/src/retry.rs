@@ -1,0 +1,59 @@
+//! What to do after an error of Redis: connect again, wait, or give up.
+
+use std::time::Duration;
+
+use rackwatch_runtime::redis::{Connector, Purpose, Remedy, remedy};
+use redis::RedisError;
+use redis::aio::MultiplexedConnection;
+use tokio_util::sync::CancellationToken;
+
+/// How long to wait for a Redis that is loading, read-only or out of memory.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What kind of trouble it was, once waited out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The connection is of no more use.
+    Reconnect,
+    /// Redis could not for the moment: try again.
+    Passing,
+    /// Trying again would not help.
+    Lasting,
+    /// The program is to stop.
+    Stopped,
+}
+
+/// Waits as long as the error asks for.
+pub async fn wait_out(error: &RedisError, stop: &CancellationToken) -> Trouble {
+    let kind = match remedy(error) {
+        Remedy::Reconnect => Trouble::Reconnect,
+        Remedy::RetryLater => Trouble::Passing,
+        Remedy::Fatal => return Trouble::Lasting,
+    };
+    if kind == Trouble::Passing
+        && stop
+            .run_until_cancelled(tokio::time::sleep(PAUSE))
+            .await
+            .is_none()
+    {
+        return Trouble::Stopped;
+    }
+    if stop.is_cancelled() {
+        Trouble::Stopped
+    } else {
+        kind
+    }
+}
+
+/// The connection in `slot`, opened if there is none; none when the program is to stop.
+pub async fn connection(
+    slot: &mut Option<MultiplexedConnection>,
+    connector: &Connector,
+    purpose: Purpose,
+    stop: &CancellationToken,
+) -> Option<MultiplexedConnection> {
+    if slot.is_none() {
+        *slot = Some(connector.open_until(purpose, stop).await?);
+    }
+    slot.clone()
+}

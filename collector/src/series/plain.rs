@@ -1,0 +1,428 @@
+//! Series on a Redis or Valkey without `TimeSeries`: a stream per device, about 19 bytes a reading.
+//!
+//! In: points. Out: an entry `<timestamp>-0` with the field `t`, under the key that `TimeSeries`
+//! would use; anyone can read it with XRANGE. A stream only grows at its end, so what is not newer
+//! than that goes to a sorted set beside it (`…:late`), where a script sees to it that the first
+//! value of a time stays. Reading puts both together. Roll-ups are kept alike, but there the
+//! sorted set holds minutes that were computed again, and wins.
+//!
+//! Nothing expires by itself: [`Store::sweep`] removes what is older than the retention. Times are
+//! Redis' stream ids, so a reading of 1970-01-01 00:00:00.000 cannot be kept.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rackwatch_core::device::{Description, DeviceId};
+use rackwatch_core::keys;
+use rackwatch_core::time::Timestamp;
+use rackwatch_core::units::Celsius;
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, ServerError, ServerErrorKind, Value, cmd};
+
+use super::rollup::buckets;
+use super::{
+    Aggregate, Footprint, Minute, Outcome, Point, Query, Resolution, Samples, SeriesConfig,
+    SeriesError, Store, reply,
+};
+
+/// How long readings are kept unless configured.
+pub(super) const RETENTION: Duration = Duration::from_hours(6);
+
+const WRITE: &str = "write series";
+const READ: &str = "read series";
+const SWEEP: &str = "remove old readings";
+
+/// How much longer than its retention a series stays that is swept no more.
+const UNSWEPT: Duration = Duration::from_hours(24);
+
+/// The commands that sweeping one device takes.
+const PER_DEVICE: usize = 16;
+
+/// The stream's field: short, as it is there in each entry.
+const FIELD: &str = "t";
+
+/// Keeps a late reading unless there is one at its time. KEYS: stream, sorted set. ARGV: time,
+/// value, retention in milliseconds. Returns 1 kept, 0 there already, -1 older than the retention.
+const LATE_READING: &str = r"
+local id = ARGV[1] .. '-0'
+if #redis.call('XRANGE', KEYS[1], id, id) > 0 then return 0 end
+if redis.call('ZCOUNT', KEYS[2], ARGV[1], ARGV[1]) > 0 then return 0 end
+local top = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if top and tonumber(string.match(top[1], '^%d+')) - tonumber(ARGV[1]) > tonumber(ARGV[3]) then
+  return -1
+end
+redis.call('ZADD', KEYS[2], ARGV[1], ARGV[1] .. '=' .. ARGV[2])
+return 1";
+
+/// Keeps a value of a minute that was computed again. KEYS and ARGV as above. What equals the
+/// stream's value needs no place in the sorted set.
+const LATE_MINUTE: &str = r"
+local id = ARGV[1] .. '-0'
+redis.call('ZREMRANGEBYSCORE', KEYS[2], ARGV[1], ARGV[1])
+local held = redis.call('XRANGE', KEYS[1], id, id)[1]
+if held and held[2][2] == ARGV[2] then return 0 end
+redis.call('ZADD', KEYS[2], ARGV[1], ARGV[1] .. '=' .. ARGV[2])
+return 1";
+
+/// A script, and its name in Redis once loaded.
+#[derive(Debug)]
+struct Script {
+    text: &'static str,
+    sha: String,
+}
+
+/// One value to add to a stream.
+struct Item<'a> {
+    stream: &'a str,
+    at: Timestamp,
+    value: Celsius,
+}
+
+/// Series on a plain Redis.
+pub(super) struct Plain {
+    connection: MultiplexedConnection,
+    /// The key of each device's stream, made once.
+    streams: HashMap<DeviceId, String>,
+    late_reading: Script,
+    late_minute: Script,
+    raw_retention: Duration,
+    rollup_retention: Duration,
+    most: usize,
+}
+
+impl std::fmt::Debug for Plain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plain")
+            .field("devices", &self.streams.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Plain {
+    pub(super) fn new(connection: MultiplexedConnection, config: &SeriesConfig) -> Self {
+        Self {
+            connection,
+            streams: HashMap::new(),
+            late_reading: Script::new(LATE_READING),
+            late_minute: Script::new(LATE_MINUTE),
+            raw_retention: config.raw_retention.unwrap_or(RETENTION),
+            rollup_retention: config.rollup_retention,
+            most: config.max_batch.get(),
+        }
+    }
+
+    fn know(&mut self, points: &[Point]) {
+        for Point { device, .. } in points {
+            if !self.streams.contains_key(device) {
+                self.streams.insert(device.clone(), keys::series(device));
+            }
+        }
+    }
+}
+
+impl Script {
+    fn new(text: &'static str) -> Self {
+        Self {
+            text,
+            sha: redis::Script::new(text).get_hash().to_owned(),
+        }
+    }
+
+    fn call(&self, item: &Item<'_>, retention: Duration) -> Cmd {
+        let mut command = cmd("EVALSHA");
+        command
+            .arg(&self.sha)
+            .arg(2)
+            .arg(item.stream)
+            .arg(late(item.stream))
+            .arg(item.at.millis())
+            .arg(item.value.degrees())
+            .arg(u64::try_from(retention.as_millis()).unwrap_or(u64::MAX));
+        command
+    }
+}
+
+/// The sorted set beside a stream: [`keys::series_late`] for readings.
+fn late(stream: &str) -> String {
+    format!("{stream}:late")
+}
+
+/// Adds values to streams, and those that come late by `script`. What became of each.
+async fn add(
+    connection: &mut MultiplexedConnection,
+    most: usize,
+    items: &[Item<'_>],
+    script: &Script,
+    retention: Duration,
+) -> Result<Vec<Outcome>, SeriesError> {
+    let xadd = |item: &Item<'_>| {
+        let mut command = cmd("XADD");
+        command
+            .arg(item.stream)
+            .arg(id(item.at))
+            .arg(FIELD)
+            .arg(item.value.degrees());
+        command
+    };
+    let replies = reply::run(connection, WRITE, most, items.iter().map(xadd).collect()).await?;
+    let mut outcomes = Vec::with_capacity(items.len());
+    let mut late = Vec::new();
+    for (index, answer) in replies.into_iter().enumerate() {
+        outcomes.push(match answer {
+            Value::ServerError(error) if is_late(&error) => {
+                late.push(index);
+                Outcome::Written
+            }
+            Value::ServerError(error) => Outcome::Refused(reply::words(&error)),
+            _ => Outcome::Written,
+        });
+    }
+    let calls: Vec<Cmd> = late
+        .iter()
+        .map(|&index| script.call(&items[index], retention))
+        .collect();
+    let answers = eval(connection, most, script, &calls).await?;
+    for (index, answer) in late.into_iter().zip(answers) {
+        outcomes[index] = late_outcome(answer)?;
+    }
+    Ok(outcomes)
+}
+
+/// Runs calls of a script, which is loaded if Redis does not have it.
+async fn eval(
+    connection: &mut MultiplexedConnection,
+    most: usize,
+    script: &Script,
+    calls: &[Cmd],
+) -> Result<Vec<Value>, SeriesError> {
+    let replies = reply::run(connection, WRITE, most, calls.to_vec()).await?;
+    let lacks = |answer: &Value| {
+        matches!(answer, Value::ServerError(error)
+            if error.kind() == Some(ServerErrorKind::NoScript))
+    };
+    if !replies.iter().any(lacks) {
+        return Ok(replies);
+    }
+    // Both scripts say the same when run twice, so all calls can be repeated.
+    let mut load = cmd("SCRIPT");
+    load.arg(&["LOAD", script.text]);
+    reply::run(connection, "load a script", most, vec![load]).await?;
+    reply::run(connection, WRITE, most, calls.to_vec()).await
+}
+
+fn late_outcome(answer: Value) -> Result<Outcome, SeriesError> {
+    match answer {
+        Value::Int(1) => Ok(Outcome::Written),
+        Value::Int(0) => Ok(Outcome::Duplicate),
+        Value::Int(-1) => Ok(Outcome::Refused("older than the retention".to_owned())),
+        Value::ServerError(error) => Ok(Outcome::Refused(reply::words(&error))),
+        other => Err(reply::unexpected(WRITE, &other)),
+    }
+}
+
+fn id(at: Timestamp) -> String {
+    format!("{at}-0")
+}
+
+/// The id is not above the stream's top.
+fn is_late(error: &ServerError) -> bool {
+    error
+        .details()
+        .is_some_and(|details| details.contains("equal or smaller than the target stream top"))
+}
+
+/// The two commands that read a stretch: of the stream, and of what came late.
+fn ranges(query: &Query<'_>) -> [Cmd; 2] {
+    let stream = match query.resolution {
+        Resolution::Minutes(which) => keys::rollup(query.device, which.name()),
+        Resolution::Raw | Resolution::Buckets(..) => keys::series(query.device),
+    };
+    let (from, to) = (query.from.millis(), query.to.millis());
+    let mut entries = cmd("XRANGE");
+    entries.arg(&stream).arg(from).arg(to);
+    let mut members = cmd("ZRANGEBYSCORE");
+    members.arg(late(&stream)).arg(from).arg(to);
+    [entries, members]
+}
+
+/// An entry of a stream: its id, and the value of our field.
+fn entry(item: &Value) -> Option<(Timestamp, Celsius)> {
+    let Value::Array(entry) = item else {
+        return None;
+    };
+    let [id, Value::Array(fields)] = entry.as_slice() else {
+        return None;
+    };
+    let (ms, _) = reply::text(id)?.split_once('-')?;
+    let value = fields
+        .chunks_exact(2)
+        .find(|field| reply::text(&field[0]) == Some(FIELD))?;
+    let at = Timestamp::from_millis(ms.parse().ok()?)?;
+    Some((at, reply::celsius(&value[1])?))
+}
+
+/// A member of a sorted set: `<time>=<value>`.
+fn member(item: &Value) -> Option<(Timestamp, Celsius)> {
+    let (at, value) = reply::text(item)?.split_once('=')?;
+    let at = Timestamp::from_millis(at.parse().ok()?)?;
+    Some((at, Celsius::parse(value).ok()?))
+}
+
+fn merged(entries: Value, members: Value) -> Result<Samples, String> {
+    let entries = reply::samples(entries, entry)?;
+    let members = reply::samples(members, member)?;
+    if members.is_empty() {
+        return Ok(entries);
+    }
+    let all: BTreeMap<_, _> = entries.into_iter().chain(members).collect();
+    Ok(all.into_iter().collect())
+}
+
+/// Takes replies two by two.
+fn pairs(replies: Vec<Value>) -> impl Iterator<Item = (Value, Value)> {
+    let mut replies = replies.into_iter();
+    std::iter::from_fn(move || Some((replies.next()?, replies.next()?)))
+}
+
+/// The commands that remove the old entries of one series, and see to it that it goes by itself
+/// when its device is heard of no more and nobody sweeps it.
+fn trims(stream: &str, now: Timestamp, retention: Duration) -> [Cmd; 4] {
+    let oldest = now.minus(retention);
+    let late = late(stream);
+    let mut entries = cmd("XTRIM");
+    // Almost exact is much cheaper: whole blocks of entries go.
+    entries.arg(stream).arg(&["MINID", "~"]).arg(id(oldest));
+    let mut members = cmd("ZREMRANGEBYSCORE");
+    members.arg(&late).arg("-inf").arg(format!("({oldest}"));
+    let expire = |key: &str| {
+        let mut expire = cmd("EXPIRE");
+        expire.arg(key).arg((retention + UNSWEPT).as_secs());
+        expire
+    };
+    [entries, members, expire(stream), expire(&late)]
+}
+
+#[async_trait]
+impl Store for Plain {
+    fn name(&self) -> &'static str {
+        "plain"
+    }
+
+    fn footprint(&self) -> Footprint {
+        Footprint {
+            reading: 19.0,
+            minute: 60.0,
+            device: 3_000.0,
+        }
+    }
+
+    fn reconnect(&mut self, connection: MultiplexedConnection) {
+        self.connection = connection;
+    }
+
+    async fn append(&mut self, points: &[Point]) -> Result<Vec<Outcome>, SeriesError> {
+        self.know(points);
+        let items: Vec<_> = points
+            .iter()
+            .filter_map(|point| {
+                Some(Item {
+                    stream: self.streams.get(&point.device)?,
+                    at: point.at,
+                    value: point.value,
+                })
+            })
+            .collect();
+        add(
+            &mut self.connection,
+            self.most,
+            &items,
+            &self.late_reading,
+            self.raw_retention,
+        )
+        .await
+    }
+
+    async fn write_minutes(&mut self, minutes: &[Minute]) -> Result<usize, SeriesError> {
+        let values: Vec<_> = minutes
+            .iter()
+            .flat_map(|minute| Aggregate::ALL.map(|which| (minute, which)))
+            .map(|(minute, which)| (minute, which, keys::rollup(&minute.device, which.name())))
+            .collect();
+        let items: Vec<_> = values
+            .iter()
+            .map(|(minute, which, stream)| Item {
+                stream,
+                at: minute.start,
+                value: minute.value(*which),
+            })
+            .collect();
+        let outcomes = add(
+            &mut self.connection,
+            self.most,
+            &items,
+            &self.late_minute,
+            self.rollup_retention,
+        )
+        .await?;
+        let refused = |outcome: &&Outcome| matches!(outcome, Outcome::Refused(_));
+        Ok(outcomes.iter().filter(refused).count())
+    }
+
+    async fn read(
+        &mut self,
+        queries: &[Query<'_>],
+    ) -> Result<Vec<Result<Samples, String>>, SeriesError> {
+        let commands = queries.iter().flat_map(ranges).collect();
+        let replies = reply::run(&mut self.connection, READ, self.most, commands).await?;
+        let answer = |(query, (entries, members)): (&Query<'_>, (Value, Value))| {
+            let samples = merged(entries, members)?;
+            Ok(match query.resolution {
+                Resolution::Buckets(width, which) => buckets(&samples, width, which),
+                Resolution::Raw | Resolution::Minutes(_) => samples,
+            })
+        };
+        Ok(queries.iter().zip(pairs(replies)).map(answer).collect())
+    }
+
+    async fn newest(
+        &mut self,
+        devices: &[DeviceId],
+    ) -> Result<Vec<Option<Timestamp>>, SeriesError> {
+        let mut commands = Vec::with_capacity(devices.len() * 2);
+        for device in devices {
+            let mut entries = cmd("XREVRANGE");
+            entries.arg(keys::series(device));
+            entries.arg(&["+", "-", "COUNT", "1"]);
+            let mut members = cmd("ZREVRANGE");
+            members.arg(keys::series_late(device)).arg(&["0", "0"]);
+            commands.extend([entries, members]);
+        }
+        let replies = reply::run(&mut self.connection, READ, self.most, commands).await?;
+        let newest = |(entries, members)| Some(merged(entries, members).ok()?.last()?.0);
+        Ok(pairs(replies).map(newest).collect())
+    }
+
+    async fn describe(&mut self, _devices: &[(DeviceId, Description)]) -> Result<(), SeriesError> {
+        // Streams have no labels.
+        Ok(())
+    }
+
+    async fn sweep(&mut self, now: Timestamp, devices: &[DeviceId]) -> Result<(), SeriesError> {
+        // Each step waits for its replies, so that others get their turn.
+        for some in devices.chunks(self.most.div_ceil(PER_DEVICE)) {
+            let mut commands = Vec::with_capacity(some.len() * PER_DEVICE);
+            for device in some {
+                commands.extend(trims(&keys::series(device), now, self.raw_retention));
+                for which in Aggregate::ALL {
+                    let stream = keys::rollup(device, which.name());
+                    commands.extend(trims(&stream, now, self.rollup_retention));
+                }
+            }
+            reply::run(&mut self.connection, SWEEP, self.most, commands).await?;
+        }
+        // The keys of devices that are gone need not be remembered.
+        self.streams.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,128 @@
+//! Sending many commands, and understanding each reply on its own.
+//!
+//! An error that concerns one key or one value (`ERR`, `WRONGTYPE`) is left in its place, for the
+//! caller to see. Any other (out of memory, read-only, loading, no permission) concerns all, and
+//! fails the whole.
+
+use rackwatch_core::time::Timestamp;
+use rackwatch_core::units::Celsius;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{Cmd, Pipeline, ServerError, ServerErrorKind, Value};
+
+use super::{Samples, SeriesError};
+
+/// The part of an unexpected answer that is shown.
+const SHOWN: usize = 200;
+
+/// Runs commands, at most `most` before waiting for replies. One reply for each, in order.
+pub(super) async fn run(
+    connection: &mut MultiplexedConnection,
+    what: &'static str,
+    most: usize,
+    commands: Vec<Cmd>,
+) -> Result<Vec<Value>, SeriesError> {
+    let mut replies = Vec::with_capacity(commands.len());
+    let mut commands = commands.into_iter();
+    while commands.len() > 0 {
+        let mut pipe = Pipeline::new();
+        let mut count = 0;
+        for command in commands.by_ref().take(most) {
+            pipe.add_command(command);
+            count += 1;
+        }
+        let answers = connection
+            .req_packed_commands(&pipe, 0, count)
+            .await
+            .map_err(|source| SeriesError::Redis { what, source })?;
+        if answers.len() != count {
+            let answer = format!("{} times to {count} commands", answers.len());
+            return Err(SeriesError::Reply { what, answer });
+        }
+        check(what, &answers)?;
+        replies.extend(answers);
+    }
+    Ok(replies)
+}
+
+/// Fails if one of the replies is an error that concerns all.
+pub(super) fn check(what: &'static str, replies: &[Value]) -> Result<(), SeriesError> {
+    for reply in replies {
+        if let Value::ServerError(error) = reply
+            && !concerns_one(error)
+        {
+            let source = error.clone().into();
+            return Err(SeriesError::Redis { what, source });
+        }
+    }
+    Ok(())
+}
+
+/// An error of one key, value or script rather than of the server.
+fn concerns_one(error: &ServerError) -> bool {
+    let unknown = error
+        .details()
+        .is_some_and(|details| details.starts_with("unknown command"));
+    // Some of the module's errors come without a code.
+    !unknown
+        && (matches!(error.code(), "ERR" | "WRONGTYPE" | "TSDB:")
+            || error.kind() == Some(ServerErrorKind::NoScript))
+}
+
+/// Redis' words, without the code that says nothing.
+pub(super) fn words(error: &ServerError) -> String {
+    match (error.code(), error.details()) {
+        ("ERR", Some(details)) => details.to_owned(),
+        (code, Some(details)) => format!("{code} {details}"),
+        (code, None) => code.to_owned(),
+    }
+}
+
+/// The error for an answer of an unknown shape.
+pub(super) fn unexpected(what: &'static str, reply: &Value) -> SeriesError {
+    let answer = format!("{reply:?}").chars().take(SHOWN).collect();
+    SeriesError::Reply { what, answer }
+}
+
+/// The samples in `reply`, each read by `sample`. Others that share our keys may have written
+/// entries that are no temperatures: those are passed over.
+pub(super) fn samples(
+    reply: Value,
+    sample: impl Fn(&Value) -> Option<(Timestamp, Celsius)>,
+) -> Result<Samples, String> {
+    match reply {
+        Value::Array(items) => Ok(items.iter().filter_map(sample).collect()),
+        Value::ServerError(error) => Err(words(&error)),
+        other => Err(format!("{other:?}").chars().take(SHOWN).collect()),
+    }
+}
+
+/// An integer, as number or text.
+pub(super) fn integer(value: &Value) -> Option<u64> {
+    match value {
+        Value::Int(number) => u64::try_from(*number).ok(),
+        other => text(other)?.parse().ok(),
+    }
+}
+
+/// A time in milliseconds.
+pub(super) fn timestamp(value: &Value) -> Option<Timestamp> {
+    Timestamp::from_millis(integer(value)?)
+}
+
+/// A temperature, as number or text.
+pub(super) fn celsius(value: &Value) -> Option<Celsius> {
+    match value {
+        Value::Double(degrees) => Celsius::new(*degrees).ok(),
+        Value::Int(degrees) => Celsius::new(*degrees as f64).ok(),
+        other => Celsius::parse(text(other)?).ok(),
+    }
+}
+
+/// Text of either kind.
+pub(super) fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+        Value::SimpleString(text) => Some(text),
+        _ => None,
+    }
+}

@@ -1,0 +1,426 @@
+//! Series in Redis `TimeSeries`: `TS.*` keys with labels, about 2.4 bytes a reading.
+//!
+//! In: points. Out: `TS.MADD` of many at once. A series is created when the first point for it is
+//! answered with "no such key", so one that vanished (FLUSHALL, failover) comes back by itself.
+//! The first value of a time stays (`DUPLICATE_POLICY FIRST`); of a roll-up the last. What is
+//! older than the retention, counted from a series' newest sample, is refused.
+//!
+//! Raw series carry the labels `device_id`, `rack` and `role`. Roll-ups carry `rollup` and
+//! `rollup_of` instead, so that a filter for a rack finds its readings and nothing else.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rackwatch_core::device::{Description, DeviceId};
+use rackwatch_core::keys;
+use rackwatch_core::time::Timestamp;
+use rackwatch_core::units::Celsius;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{Cmd, ServerError, Value, cmd};
+
+use super::{
+    Aggregate, Footprint, Minute, Outcome, Point, Query, Resolution, Samples, SeriesConfig,
+    SeriesError, Store, reply,
+};
+
+/// How long readings are kept unless configured.
+pub(super) const RETENTION: Duration = Duration::from_hours(48);
+
+const WRITE: &str = "write time series";
+const READ: &str = "read time series";
+const LABEL: &str = "label time series";
+
+/// A day of one-second readings is some 50 chunks of this size.
+const RAW_CHUNK: u32 = 4096;
+/// Most devices have few minutes for long: a large first chunk for each would be mostly empty.
+const ROLLUP_CHUNK: u32 = 512;
+
+/// Asks whether this Redis knows `TS.*`. Neither `MODULE LIST` nor `COMMAND INFO` is allowed or
+/// there everywhere, so it is a command that must fail in a telling way.
+pub(super) async fn is_offered(
+    connection: &mut MultiplexedConnection,
+) -> Result<bool, SeriesError> {
+    let mut probe = cmd("TS.INFO");
+    probe.arg(format!("{}series", keys::CHECK_PREFIX));
+    let what = "find out whether Redis has time series";
+    let error = match connection.req_packed_command(&probe).await {
+        Ok(Value::ServerError(error)) => error.into(),
+        Ok(_) => return Ok(true),
+        Err(error) => error,
+    };
+    let details = error.detail().unwrap_or_default();
+    match error.code() {
+        Some("ERR") => Ok(!details.starts_with("unknown command")),
+        Some("TSDB:") => Ok(true),
+        _ => Err(SeriesError::Redis {
+            what,
+            source: error,
+        }),
+    }
+}
+
+/// What is known of a device's raw series.
+#[derive(Debug)]
+struct Device {
+    key: String,
+    rack: Option<String>,
+    role: Option<&'static str>,
+}
+
+impl Device {
+    fn new(device: &DeviceId) -> Self {
+        Self {
+            key: keys::series(device),
+            rack: device.rack_part().map(str::to_owned),
+            role: None,
+        }
+    }
+
+    /// Adds the labels to a command; must come last, as all that follows would be labels too.
+    fn label(&self, device: &DeviceId, command: &mut Cmd) {
+        command.arg(&["LABELS", "device_id", device.as_str()]);
+        // The module refuses a label with an empty value.
+        if let Some(rack) = self.rack.as_deref().filter(|rack| !rack.is_empty()) {
+            command.arg(&["rack", rack]);
+        }
+        if let Some(role) = self.role {
+            command.arg(&["role", role]);
+        }
+    }
+}
+
+/// One value for `TS.MADD`.
+struct Item<'a> {
+    key: &'a str,
+    at: Timestamp,
+    value: Celsius,
+}
+
+/// Series in Redis `TimeSeries`.
+pub(super) struct TimeSeries {
+    connection: MultiplexedConnection,
+    devices: HashMap<DeviceId, Device>,
+    raw_retention: Duration,
+    rollup_retention: Duration,
+    most: usize,
+}
+
+impl std::fmt::Debug for TimeSeries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TimeSeries")
+            .field("devices", &self.devices.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl TimeSeries {
+    pub(super) fn new(connection: MultiplexedConnection, config: &SeriesConfig) -> Self {
+        Self {
+            connection,
+            devices: HashMap::new(),
+            raw_retention: config.raw_retention.unwrap_or(RETENTION),
+            rollup_retention: config.rollup_retention,
+            most: config.max_batch.get(),
+        }
+    }
+
+    fn know(&mut self, points: &[Point]) {
+        for Point { device, .. } in points {
+            if !self.devices.contains_key(device) {
+                self.devices.insert(device.clone(), Device::new(device));
+            }
+        }
+    }
+
+    fn create_raw(&self, id: &DeviceId) -> Option<Cmd> {
+        let device = self.devices.get(id)?;
+        let mut command = create(&device.key, self.raw_retention, RAW_CHUNK, "FIRST");
+        device.label(id, &mut command);
+        Some(command)
+    }
+
+    fn create_rollup(&self, key: &str, device: &DeviceId, which: Aggregate) -> Cmd {
+        let mut command = create(key, self.rollup_retention, ROLLUP_CHUNK, "LAST");
+        command.arg(&[
+            "LABELS",
+            "rollup",
+            which.name(),
+            "rollup_of",
+            device.as_str(),
+        ]);
+        command
+    }
+}
+
+fn create(key: &str, retention: Duration, chunk: u32, policy: &str) -> Cmd {
+    let mut command = cmd("TS.CREATE");
+    command
+        .arg(key)
+        .arg("RETENTION")
+        .arg(u64::try_from(retention.as_millis()).unwrap_or(u64::MAX))
+        .arg(&["ENCODING", "COMPRESSED", "CHUNK_SIZE"])
+        .arg(chunk)
+        .arg(&["DUPLICATE_POLICY", policy]);
+    command
+}
+
+fn madd(items: &[&Item<'_>]) -> Cmd {
+    let mut command = cmd("TS.MADD");
+    for Item { key, at, value } in items {
+        command.arg(*key).arg(at.millis()).arg(value.degrees());
+    }
+    command
+}
+
+/// Adds values; of each the error, if any. Series that are missing are created with what `create`
+/// gives for the index of a value.
+async fn add(
+    connection: &mut MultiplexedConnection,
+    most: usize,
+    items: &[Item<'_>],
+    create: impl Fn(usize) -> Option<Cmd> + Send + Sync,
+) -> Result<Vec<Option<ServerError>>, SeriesError> {
+    let all: Vec<_> = items.iter().collect();
+    let mut errors = add_known(connection, most, &all).await?;
+    let missing: Vec<usize> = (0..items.len())
+        .filter(|&index| errors[index].as_ref().is_some_and(is_missing))
+        .collect();
+    if missing.is_empty() {
+        return Ok(errors);
+    }
+    let mut keys: HashMap<&str, usize> = HashMap::new();
+    for &index in &missing {
+        keys.entry(items[index].key).or_insert(index);
+    }
+    // What came of it is seen when the values are added again: that the key is there by now is
+    // as good as having created it, and a key of another type is refused once more.
+    let creations = keys.into_values().filter_map(create).collect();
+    reply::run(connection, "create time series", most, creations).await?;
+    let again: Vec<_> = missing.iter().map(|&index| &items[index]).collect();
+    let results = add_known(connection, most, &again).await?;
+    for (index, error) in missing.into_iter().zip(results) {
+        errors[index] = error;
+    }
+    Ok(errors)
+}
+
+async fn add_known(
+    connection: &mut MultiplexedConnection,
+    most: usize,
+    items: &[&Item<'_>],
+) -> Result<Vec<Option<ServerError>>, SeriesError> {
+    let chunks = || items.chunks(most);
+    let commands = chunks().map(|chunk| madd(chunk)).collect();
+    // Few chunks in flight: the replies of one are as large as those of a pipeline elsewhere.
+    let replies = reply::run(connection, WRITE, 2, commands).await?;
+    let mut errors = Vec::with_capacity(items.len());
+    for (chunk, answer) in chunks().zip(replies) {
+        match answer {
+            Value::Array(answers) if answers.len() == chunk.len() => {
+                reply::check(WRITE, &answers)?;
+                errors.extend(answers.into_iter().map(error));
+            }
+            // Some servers refuse the whole command for one of its values.
+            Value::ServerError(_) => errors.extend(add_singly(connection, most, chunk).await?),
+            other => return Err(reply::unexpected(WRITE, &other)),
+        }
+    }
+    Ok(errors)
+}
+
+async fn add_singly(
+    connection: &mut MultiplexedConnection,
+    most: usize,
+    items: &[&Item<'_>],
+) -> Result<Vec<Option<ServerError>>, SeriesError> {
+    let commands = items.iter().map(|item| madd(&[item])).collect();
+    let replies = reply::run(connection, WRITE, most, commands).await?;
+    let single = |answer| match answer {
+        Value::Array(mut answers) => answers.pop().and_then(error),
+        other => error(other),
+    };
+    let errors: Vec<_> = replies.into_iter().map(single).collect();
+    for error in errors.iter().flatten() {
+        reply::check(WRITE, &[Value::ServerError(error.clone())])?;
+    }
+    Ok(errors)
+}
+
+fn error(answer: Value) -> Option<ServerError> {
+    match answer {
+        Value::ServerError(error) => Some(error),
+        _ => None,
+    }
+}
+
+/// There is no such series. The module says the same of a key of another type.
+fn is_missing(error: &ServerError) -> bool {
+    error.details().is_some_and(|details| {
+        details.contains("key does not exist") || details.contains("not a TSDB key")
+    })
+}
+
+/// There is a value at that time, in a series that somebody else created with another policy.
+fn is_duplicate(error: &ServerError) -> bool {
+    error
+        .details()
+        .is_some_and(|details| details.contains("DUPLICATE_POLICY"))
+}
+
+fn outcome(error: Option<ServerError>) -> Outcome {
+    match error {
+        None => Outcome::Written,
+        Some(error) if is_duplicate(&error) => Outcome::Duplicate,
+        Some(error) => Outcome::Refused(reply::words(&error)),
+    }
+}
+
+fn range(query: &Query<'_>) -> Cmd {
+    let key = match query.resolution {
+        Resolution::Minutes(which) => keys::rollup(query.device, which.name()),
+        Resolution::Raw | Resolution::Buckets(..) => keys::series(query.device),
+    };
+    let mut command = cmd("TS.RANGE");
+    command
+        .arg(key)
+        .arg(query.from.millis())
+        .arg(query.to.millis());
+    if let Resolution::Buckets(width, which) = query.resolution {
+        let width = u64::try_from(width.as_millis()).unwrap_or(u64::MAX).max(1);
+        command.arg(&["AGGREGATION", which.name()]).arg(width);
+    }
+    command
+}
+
+fn sample(item: &Value) -> Option<(Timestamp, Celsius)> {
+    let Value::Array(pair) = item else {
+        return None;
+    };
+    let [at, value] = pair.as_slice() else {
+        return None;
+    };
+    Some((reply::timestamp(at)?, reply::celsius(value)?))
+}
+
+/// The samples of an answer to `TS.RANGE`; none where there is no such series.
+fn samples(answer: Value) -> Result<Samples, String> {
+    match answer {
+        Value::ServerError(error) if is_missing(&error) => Ok(Samples::new()),
+        answer => reply::samples(answer, sample),
+    }
+}
+
+#[async_trait]
+impl Store for TimeSeries {
+    fn name(&self) -> &'static str {
+        "timeseries"
+    }
+
+    fn footprint(&self) -> Footprint {
+        Footprint {
+            reading: 2.4,
+            minute: 12.0,
+            device: 7_000.0,
+        }
+    }
+
+    fn reconnect(&mut self, connection: MultiplexedConnection) {
+        self.connection = connection;
+    }
+
+    async fn append(&mut self, points: &[Point]) -> Result<Vec<Outcome>, SeriesError> {
+        self.know(points);
+        let mut connection = self.connection.clone();
+        let items: Vec<_> = points
+            .iter()
+            .filter_map(|point| {
+                Some(Item {
+                    key: &self.devices.get(&point.device)?.key,
+                    at: point.at,
+                    value: point.value,
+                })
+            })
+            .collect();
+        let create = |index: usize| self.create_raw(&points.get(index)?.device);
+        let errors = add(&mut connection, self.most, &items, create).await?;
+        Ok(errors.into_iter().map(outcome).collect())
+    }
+
+    async fn write_minutes(&mut self, minutes: &[Minute]) -> Result<usize, SeriesError> {
+        let values: Vec<_> = minutes
+            .iter()
+            .flat_map(|minute| Aggregate::ALL.map(|which| (minute, which)))
+            .map(|(minute, which)| (minute, which, keys::rollup(&minute.device, which.name())))
+            .collect();
+        let items: Vec<_> = values
+            .iter()
+            .map(|(minute, which, key)| Item {
+                key,
+                at: minute.start,
+                value: minute.value(*which),
+            })
+            .collect();
+        let create = |index: usize| {
+            let (minute, which, key) = values.get(index)?;
+            Some(self.create_rollup(key, &minute.device, *which))
+        };
+        let mut connection = self.connection.clone();
+        let errors = add(&mut connection, self.most, &items, create).await?;
+        Ok(errors.into_iter().flatten().count())
+    }
+
+    async fn read(
+        &mut self,
+        queries: &[Query<'_>],
+    ) -> Result<Vec<Result<Samples, String>>, SeriesError> {
+        let commands = queries.iter().map(range).collect();
+        let replies = reply::run(&mut self.connection, READ, self.most, commands).await?;
+        Ok(replies.into_iter().map(samples).collect())
+    }
+
+    async fn newest(
+        &mut self,
+        devices: &[DeviceId],
+    ) -> Result<Vec<Option<Timestamp>>, SeriesError> {
+        let mut commands = Vec::with_capacity(devices.len());
+        for device in devices {
+            let mut command = cmd("TS.GET");
+            command.arg(keys::series(device));
+            commands.push(command);
+        }
+        let replies = reply::run(&mut self.connection, READ, self.most, commands).await?;
+        // An empty series answers with an empty array, a missing one with an error.
+        let newest = |answer: &Value| Some(sample(answer)?.0);
+        Ok(replies.iter().map(newest).collect())
+    }
+
+    async fn describe(&mut self, devices: &[(DeviceId, Description)]) -> Result<(), SeriesError> {
+        let mut commands = Vec::new();
+        let mut changed = Vec::new();
+        for (id, description) in devices {
+            let mut device = Device::new(id);
+            device.rack = description.rack.clone().or(device.rack);
+            device.role = Some(description.role.name());
+            let known = self.devices.get(id);
+            if known.is_some_and(|known| known.rack == device.rack && known.role == device.role) {
+                continue;
+            }
+            let mut command = cmd("TS.ALTER");
+            command.arg(&device.key);
+            device.label(id, &mut command);
+            commands.push(command);
+            changed.push((id.clone(), device));
+        }
+        // A series that is not there yet answers with an error, and is labelled when created.
+        reply::run(&mut self.connection, LABEL, self.most, commands).await?;
+        // Remembered only now: after a failure the same call labels them again.
+        self.devices.extend(changed);
+        Ok(())
+    }
+
+    async fn sweep(&mut self, _now: Timestamp, _devices: &[DeviceId]) -> Result<(), SeriesError> {
+        // Redis drops what is older than the retention as new samples come.
+        Ok(())
+    }
+}

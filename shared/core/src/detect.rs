@@ -1,0 +1,57 @@
+//! Detectors: each looks at one device's readings and says how bad they are, reading by reading.
+//!
+//! Pure and O(1) a reading. What a detector says is a function of the readings alone; when a
+//! finding becomes an alert is decided by [`crate::episode`].
+
+pub mod limit;
+pub mod swing;
+pub mod trend;
+
+use serde::{Deserialize, Serialize};
+
+use crate::alert::Severity;
+use crate::rules::Detector;
+use crate::time::Timestamp;
+use crate::units::{Celsius, Kelvin};
+
+/// What a detector sees in a reading.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Finding {
+    /// The worst level that is crossed.
+    pub severity: Severity,
+    /// The change that was seen, for swings.
+    pub change: Option<Kelvin>,
+}
+
+/// The memory of one detector on one device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DetectorState {
+    /// Of a limit.
+    Limit(limit::LimitState),
+    /// Of a swing.
+    Swing(swing::SwingState),
+}
+
+impl DetectorState {
+    /// Nothing seen yet.
+    pub fn new(detector: &Detector) -> Self {
+        match detector {
+            Detector::Limit(_) => Self::Limit(limit::LimitState::default()),
+            Detector::Swing(spec) => Self::Swing(swing::SwingState::new(spec)),
+        }
+    }
+
+    /// Takes the next reading, which must be newer than the last.
+    pub fn observe(&mut self, by: &Detector, at: Timestamp, value: Celsius) -> Option<Finding> {
+        match (self, by) {
+            (Self::Limit(state), Detector::Limit(spec)) => state.observe(spec, value),
+            (Self::Swing(state), Detector::Swing(spec)) => state.observe(spec, at, value),
+            // State is made from its detector, so the two agree; were they not to, start cold.
+            (state, detector) => {
+                *state = Self::new(detector);
+                None
+            }
+        }
+    }
+}

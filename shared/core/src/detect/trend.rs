@@ -1,0 +1,73 @@
+//! How fast a device changes, for the words of an alert: the mean slope over the last minute or
+//! two. It decides nothing.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+use crate::units::Celsius;
+
+/// Readings are kept at least this far apart, in milliseconds.
+const STEP: u64 = 15_000;
+/// How many are kept: enough for two minutes.
+const KEPT: usize = 8;
+/// A shorter base than this shows noise, not a trend.
+const SHORTEST: u64 = 30_000;
+/// What is older says nothing about now.
+const LONGEST: u64 = 150_000;
+
+/// A few readings of the last minutes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trend {
+    kept: Vec<(Timestamp, f32)>,
+}
+
+impl Trend {
+    /// Takes the next reading, which must be newer than the last.
+    pub fn observe(&mut self, at: Timestamp, value: Celsius) {
+        if self
+            .kept
+            .last()
+            .is_some_and(|(last, _)| at.millis() - last.millis() < STEP)
+        {
+            return;
+        }
+        if self.kept.len() == KEPT {
+            self.kept.remove(0);
+        }
+        if self.kept.capacity() == 0 {
+            self.kept.reserve_exact(KEPT);
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "single precision is enough"
+        )]
+        self.kept.push((at, value.degrees() as f32));
+    }
+
+    /// Kelvin per minute up to this reading; none where too little is known.
+    pub fn rate(&self, at: Timestamp, value: Celsius) -> Option<f64> {
+        let age = |kept: Timestamp| at.millis().saturating_sub(kept.millis());
+        let base = self.kept.iter().find(|(kept, _)| age(*kept) <= LONGEST);
+        let (kept, then) = base.filter(|(kept, _)| age(*kept) >= SHORTEST)?;
+        Some((value.degrees() - f64::from(*then)) * 60_000.0 / age(*kept) as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_kelvin_a_minute_is_told_as_such() {
+        let mut trend = Trend::default();
+        let at = |s: u64| Timestamp::from_millis(s * 1000).unwrap();
+        let value = |s: u64| Celsius::new(20.0 + s as f64 / 30.0).unwrap();
+        assert_eq!(trend.rate(at(0), value(0)), None);
+        for second in 1..300 {
+            trend.observe(at(second), value(second));
+        }
+        let rate = trend.rate(at(300), value(300)).unwrap();
+        assert!((rate - 2.0).abs() < 0.01, "{rate}");
+        assert_eq!(trend.rate(at(900), value(900)), None, "too old");
+    }
+}

@@ -1,0 +1,236 @@
+//! The engine: one partition's readings in, alert records and episode changes out.
+//!
+//! A pure state machine with four doors: [`Engine::step`] judges, [`Engine::warm`] runs readings
+//! through that were judged before, [`Engine::snapshot`] and [`Engine::restore`] carry its state
+//! over a restart. The same inputs give the same effects, whoever drives it: a collector, the demo,
+//! a replay or a test.
+//!
+//! A reading no newer than its device's last is not judged. Faults are counted, not judged.
+
+mod device;
+mod records;
+mod snapshot;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+pub use snapshot::Slice;
+
+use self::device::Device;
+use crate::alert::AlertRecord;
+use crate::device::{Description, DeviceId};
+use crate::episode::Episode;
+use crate::reading::Reading;
+use crate::rules::{Plan, RuleSet};
+use crate::time::StreamId;
+
+/// What goes into the engine.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// What is known of a device, or that nothing is known of it any more.
+    Describe(DeviceId, Option<Box<Description>>),
+    /// A reading.
+    Reading {
+        /// The entry that brought it.
+        entry: StreamId,
+        /// Whether that entry names an agent: what a plain client writes is taken for an inlet, what
+        /// an agent has not described yet is not judged.
+        by_agent: bool,
+        /// What it says.
+        reading: Reading,
+    },
+    /// Other rules hold from here on.
+    Rules(Arc<RuleSet>),
+}
+
+/// What comes out of the engine.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Effects {
+    /// Records to write, in order.
+    pub alerts: Vec<AlertRecord>,
+    /// What to change in the stored episodes, together with the records.
+    pub episodes: Vec<EpisodeChange>,
+    /// What was done with the readings.
+    pub tally: Tally,
+}
+
+/// A change of the stored episodes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EpisodeChange {
+    /// It began or became worse: store it.
+    Open(Box<Episode>),
+    /// It ended: forget it.
+    Close {
+        /// On which device.
+        device: DeviceId,
+        /// By which rule.
+        rule: String,
+    },
+}
+
+/// Counts what was done with readings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Judged by the device's rules (perhaps none).
+    pub judged: u64,
+    /// Of agents' devices that nobody has described yet.
+    pub undescribed: u64,
+    /// As old as the device's last: known already.
+    pub duplicate: u64,
+    /// Older than the device's last: too late to judge.
+    pub late: u64,
+    /// Faults.
+    pub faults: u64,
+}
+
+/// Judges the readings of one partition.
+#[derive(Debug)]
+pub struct Engine {
+    rules: Arc<RuleSet>,
+    devices: HashMap<DeviceId, Device>,
+    /// Devices with equal plans share one.
+    plans: Vec<Arc<Plan>>,
+    /// Stored episodes to be brought in line with at the first step after a restore.
+    said: Option<Vec<Episode>>,
+    /// Device and rule of the episodes that were said and are not over.
+    open: HashSet<(DeviceId, String)>,
+}
+
+impl Engine {
+    /// An engine that knows no device yet.
+    pub fn new(rules: Arc<RuleSet>) -> Self {
+        Self {
+            rules,
+            devices: HashMap::new(),
+            plans: Vec::new(),
+            said: None,
+            open: HashSet::new(),
+        }
+    }
+
+    /// Judges `inputs` in order.
+    pub fn step(&mut self, inputs: impl IntoIterator<Item = Input>) -> Effects {
+        let mut effects = Effects::default();
+        self.align(&mut effects);
+        for input in inputs {
+            self.take(input, &mut effects);
+        }
+        for change in &effects.episodes {
+            match change {
+                EpisodeChange::Open(episode) => {
+                    self.open
+                        .insert((episode.device.clone(), episode.rule.clone()));
+                }
+                EpisodeChange::Close { device, rule } => {
+                    self.open.remove(&(device.clone(), rule.clone()));
+                }
+            }
+        }
+        effects
+    }
+
+    /// Runs inputs through that were judged before: state moves as it did then, nothing is said.
+    pub fn warm(&mut self, inputs: impl IntoIterator<Item = Input>) {
+        let mut unsaid = Effects::default();
+        for input in inputs {
+            self.take(input, &mut unsaid);
+            unsaid.alerts.clear();
+            unsaid.episodes.clear();
+        }
+    }
+
+    /// Whether a description of the device has been taken in.
+    pub fn describes(&self, device: &DeviceId) -> bool {
+        self.devices
+            .get(device)
+            .is_some_and(|device| device.description().is_some())
+    }
+
+    /// How many devices are known.
+    pub fn devices(&self) -> usize {
+        self.devices.len()
+    }
+
+    /// How many episodes are open.
+    pub fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    fn take(&mut self, input: Input, effects: &mut Effects) {
+        match input {
+            Input::Describe(device, description) => self.describe(&device, description, effects),
+            Input::Reading {
+                entry,
+                by_agent,
+                reading,
+            } => {
+                self.read(entry, by_agent, &reading, effects);
+            }
+            Input::Rules(rules) => {
+                self.rules = rules;
+                self.plans.clear();
+                let ids: Vec<_> = self.devices.keys().cloned().collect();
+                for id in ids {
+                    self.replan(&id, effects);
+                }
+            }
+        }
+    }
+
+    fn describe(&mut self, id: &DeviceId, now: Option<Box<Description>>, effects: &mut Effects) {
+        let device = self.devices.entry(id.clone()).or_default();
+        if device.set_description(now) {
+            self.replan(id, effects);
+        }
+    }
+
+    fn read(&mut self, entry: StreamId, by_agent: bool, reading: &Reading, effects: &mut Effects) {
+        if !self.devices.contains_key(&reading.device) {
+            self.devices
+                .insert(reading.device.clone(), Device::default());
+        }
+        let Some(device) = self.devices.get_mut(&reading.device) else {
+            return;
+        };
+        if device.set_writer(by_agent) {
+            self.replan(&reading.device, effects);
+        }
+        if let Some(device) = self.devices.get_mut(&reading.device) {
+            device.read(entry, reading, effects);
+        }
+    }
+
+    /// Gives the device the plan that the rules now come to for it.
+    fn replan(&mut self, id: &DeviceId, effects: &mut Effects) {
+        let Some(device) = self.devices.get_mut(id) else {
+            return;
+        };
+        let plan = match device.subject(id) {
+            Some(subject) => self.rules.plan(&subject),
+            None => Plan::default(),
+        };
+        let shared = self.plans.iter().find(|known| ***known == plan).cloned();
+        let plan = shared.unwrap_or_else(|| {
+            let plan = Arc::new(plan);
+            self.plans.push(Arc::clone(&plan));
+            plan
+        });
+        device.set_plan(id, &plan, effects);
+    }
+
+    /// After a restore: what was said is what counts. Episodes of rules that are gone end here.
+    fn align(&mut self, effects: &mut Effects) {
+        let Some(said) = self.said.take() else { return };
+        let mut by_device: HashMap<&DeviceId, Vec<&Episode>> = HashMap::new();
+        for episode in &said {
+            by_device.entry(&episode.device).or_default().push(episode);
+        }
+        for (id, device) in &mut self.devices {
+            device.align(by_device.get(id).map_or(&[], Vec::as_slice), effects);
+        }
+        // HashMap order must not show in the records.
+        effects
+            .alerts
+            .sort_by(|a, b| (&a.device, &a.rule).cmp(&(&b.device, &b.rule)));
+    }
+}

@@ -1,0 +1,298 @@
+//! One device in the engine: what is known of it, its plan, and the state of each rule.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::records::{Place, ended, fired, given_up};
+use super::{Effects, EpisodeChange};
+use crate::alert::AlertKind;
+use crate::detect::DetectorState;
+use crate::detect::trend::Trend;
+use crate::device::{Description, DeviceId, HardwareLimits, Role};
+use crate::episode::{Change, Episode, Tracker};
+use crate::reading::Reading;
+use crate::rules::{Plan, PlannedRule, Subject};
+use crate::time::{StreamId, Timestamp};
+use crate::units::Celsius;
+
+/// A device.
+#[derive(Debug, Default)]
+pub(super) struct Device {
+    description: Option<Box<Description>>,
+    /// Who writes it; none before its first reading.
+    by_agent: Option<bool>,
+    plan: Arc<Plan>,
+    /// One for each rule of the plan.
+    rules: Vec<RuleState>,
+    trend: Trend,
+    /// The newest reading that was taken in.
+    last: Option<(Timestamp, Option<Celsius>)>,
+    /// The entry that brought it.
+    through: StreamId,
+    /// What was said before a restart of which the device's own state is lost: waits for the plan.
+    carried: Vec<Episode>,
+}
+
+/// What one rule remembers of one device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct RuleState {
+    pub(super) detector: DetectorState,
+    pub(super) tracker: Tracker,
+}
+
+/// A device as it stands in a snapshot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Saved {
+    id: DeviceId,
+    through: StreamId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<Box<Description>>,
+    by_agent: Option<bool>,
+    last: Option<(Timestamp, Option<Celsius>)>,
+    trend: Trend,
+    /// Name and fingerprint of each rule, with its state.
+    rules: Vec<(String, u64, RuleState)>,
+}
+
+impl Device {
+    pub(super) fn description(&self) -> Option<&Description> {
+        self.description.as_deref()
+    }
+
+    /// Whether it differs from what was known.
+    pub(super) fn set_description(&mut self, now: Option<Box<Description>>) -> bool {
+        let changed = self.description != now;
+        self.description = now;
+        changed
+    }
+
+    /// Whether that changes how the device is judged. Once an agent has written it, it stays an
+    /// agent's.
+    pub(super) fn set_writer(&mut self, by_agent: bool) -> bool {
+        let now = Some(by_agent || self.by_agent == Some(true));
+        let changed = self.by_agent != now;
+        self.by_agent = now;
+        changed
+    }
+
+    /// What rules look at; none while the device is to be judged by no rule.
+    pub(super) fn subject<'a>(&'a self, id: &'a DeviceId) -> Option<Subject<'a>> {
+        if let Some(known) = &self.description {
+            return Some(Subject {
+                device: id,
+                role: known.role,
+                rack: known.rack.as_deref().or_else(|| id.rack_part()),
+                limits: known.limits,
+                resolution: known.resolution,
+            });
+        }
+        (self.by_agent == Some(false)).then(|| Subject {
+            device: id,
+            role: Role::Inlet,
+            rack: id.rack_part(),
+            limits: HardwareLimits::default(),
+            resolution: None,
+        })
+    }
+
+    fn place(&self, id: &DeviceId) -> Place {
+        let known = self.description.as_deref();
+        let rack = known
+            .and_then(|d| d.rack.as_deref())
+            .or_else(|| id.rack_part());
+        Place {
+            rack: rack.unwrap_or_default().to_owned(),
+            u: known.and_then(|d| d.u),
+            role: known.map_or(Role::Inlet, |d| d.role),
+        }
+    }
+
+    /// Rules that mean the same keep their state; an episode of a rule that is gone ends.
+    pub(super) fn set_plan(&mut self, id: &DeviceId, plan: &Arc<Plan>, effects: &mut Effects) {
+        let old = std::mem::replace(&mut self.plan, Arc::clone(plan));
+        let mut states: Vec<_> = old
+            .rules
+            .iter()
+            .zip(std::mem::take(&mut self.rules))
+            .collect();
+        for rule in &plan.rules {
+            let same = states.iter().position(|(known, _)| known.name == rule.name);
+            let kept = same.map(|index| states.swap_remove(index));
+            self.rules.push(match kept {
+                Some((known, state)) if known == rule => state,
+                // Other numbers: the episode goes on, the windows start cold.
+                Some((_, state)) => RuleState {
+                    tracker: state.tracker,
+                    ..RuleState::new(rule)
+                },
+                None => RuleState::new(rule),
+            });
+        }
+        let place = self.place(id);
+        let at = self.last.map(|(at, _)| at);
+        for (rule, state) in states {
+            if let Some(open) = state.tracker.open() {
+                let at = at.unwrap_or(open.started);
+                let temperature = self.last.and_then(|(_, value)| value);
+                effects
+                    .alerts
+                    .push(ended(id, &place, rule, at, temperature, *open, None));
+                let rule = rule.name.clone();
+                effects.episodes.push(EpisodeChange::Close {
+                    device: id.clone(),
+                    rule,
+                });
+            }
+        }
+        let carried = std::mem::take(&mut self.carried);
+        if !carried.is_empty() {
+            self.align(&carried.iter().collect::<Vec<_>>(), effects);
+        }
+    }
+
+    pub(super) fn read(&mut self, entry: StreamId, reading: &Reading, effects: &mut Effects) {
+        let tally = &mut effects.tally;
+        if let Some((last, _)) = self.last
+            && reading.at <= last
+        {
+            let count = if reading.at == last {
+                &mut tally.duplicate
+            } else {
+                &mut tally.late
+            };
+            *count += 1;
+            return;
+        }
+        self.through = entry;
+        let Ok(value) = reading.value else {
+            tally.faults += 1;
+            self.last = Some((reading.at, self.last.and_then(|(_, value)| value)));
+            return;
+        };
+        self.last = Some((reading.at, Some(value)));
+        if self.description.is_none() && self.by_agent == Some(true) {
+            tally.undescribed += 1;
+        } else {
+            tally.judged += 1;
+        }
+        self.judge(&reading.device, reading.at, value, effects);
+        self.trend.observe(reading.at, value);
+    }
+
+    fn judge(&mut self, id: &DeviceId, at: Timestamp, value: Celsius, effects: &mut Effects) {
+        let plan = Arc::clone(&self.plan);
+        for index in 0..plan.rules.len().min(self.rules.len()) {
+            let rule = &plan.rules[index];
+            let state = &mut self.rules[index];
+            let finding = state.detector.observe(&rule.detector, at, value);
+            let further = further_of(rule.kind);
+            let change = state
+                .tracker
+                .observe(rule.timing, at, value, finding, further);
+            let Some(change) = change else { continue };
+            let place = self.place(id);
+            let rate = self.trend.rate(at, value);
+            match change {
+                Change::Began(open) | Change::Worsened(open) => {
+                    let (record, episode) = fired(id, place, rule, at, value, open, finding, rate);
+                    effects.alerts.push(record);
+                    effects
+                        .episodes
+                        .push(EpisodeChange::Open(Box::new(episode)));
+                }
+                Change::Ended(open) => {
+                    effects
+                        .alerts
+                        .push(ended(id, &place, rule, at, Some(value), open, rate));
+                    let rule = rule.name.clone();
+                    effects.episodes.push(EpisodeChange::Close {
+                        device: id.clone(),
+                        rule,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Brings every tracker in line with what was said of this device.
+    pub(super) fn align(&mut self, said: &[&Episode], effects: &mut Effects) {
+        if self.by_agent.is_none() && self.description.is_none() {
+            self.carried = said.iter().map(|episode| (*episode).clone()).collect();
+            return;
+        }
+        for (rule, state) in self.plan.rules.iter().zip(&mut self.rules) {
+            state
+                .tracker
+                .align(said.iter().find(|e| e.rule == rule.name).copied());
+        }
+        for episode in said {
+            if !self.plan.rules.iter().any(|rule| rule.name == episode.rule) {
+                let at = self.last.map_or(episode.at, |(at, _)| at);
+                let now = self.last.and_then(|(_, value)| value);
+                effects.alerts.push(given_up(episode, at, now));
+                let (device, rule) = (episode.device.clone(), episode.rule.clone());
+                effects.episodes.push(EpisodeChange::Close { device, rule });
+            }
+        }
+    }
+
+    pub(super) fn save(&self, id: &DeviceId) -> Saved {
+        let rules = self.plan.rules.iter().zip(&self.rules);
+        Saved {
+            id: id.clone(),
+            through: self.through,
+            description: self.description.clone(),
+            by_agent: self.by_agent,
+            last: self.last,
+            trend: self.trend.clone(),
+            rules: rules
+                .map(|(r, s)| (r.name.clone(), r.fingerprint(), s.clone()))
+                .collect(),
+        }
+    }
+}
+
+impl Saved {
+    /// The device without its plan, and the states that its plan may take over.
+    pub(super) fn into_device(self) -> (DeviceId, Device, Vec<(String, u64, RuleState)>) {
+        let device = Device {
+            description: self.description,
+            by_agent: self.by_agent,
+            last: self.last,
+            trend: self.trend,
+            through: self.through,
+            ..Device::default()
+        };
+        (self.id, device, self.rules)
+    }
+}
+
+impl Device {
+    /// Takes saved states over where the rule still means the same.
+    pub(super) fn resume(&mut self, saved: Vec<(String, u64, RuleState)>) {
+        for (name, fingerprint, state) in saved {
+            let index = self.plan.rules.iter().position(|rule| rule.name == name);
+            let Some(index) = index else { continue };
+            if self.plan.rules[index].fingerprint() == fingerprint {
+                self.rules[index] = state;
+            }
+        }
+    }
+}
+
+impl RuleState {
+    fn new(rule: &PlannedRule) -> Self {
+        Self {
+            detector: DetectorState::new(&rule.detector),
+            tracker: Tracker::default(),
+        }
+    }
+}
+
+fn further_of(kind: AlertKind) -> fn(Celsius, Celsius) -> Celsius {
+    match kind {
+        AlertKind::HighTemp | AlertKind::Spike => Celsius::max,
+        AlertKind::LowTemp | AlertKind::Drop => Celsius::min,
+    }
+}

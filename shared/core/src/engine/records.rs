@@ -1,0 +1,130 @@
+//! Alert records and stored episodes, made from what a tracker says.
+
+use crate::alert::{AlertId, AlertRecord, AlertState, Severity};
+use crate::detect::Finding;
+use crate::device::{DeviceId, Role};
+use crate::episode::{Episode, Open};
+use crate::rules::PlannedRule;
+use crate::time::Timestamp;
+use crate::units::Celsius;
+
+/// Where a device stands.
+pub(super) struct Place {
+    pub(super) rack: String,
+    pub(super) u: Option<u16>,
+    pub(super) role: Role,
+}
+
+/// The record of an episode that began or became worse, and the episode to store with it.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one for each thing that a record says"
+)]
+pub(super) fn fired(
+    device: &DeviceId,
+    place: Place,
+    rule: &PlannedRule,
+    at: Timestamp,
+    value: Celsius,
+    open: Open,
+    finding: Option<Finding>,
+    rate: Option<f64>,
+) -> (AlertRecord, Episode) {
+    let episode = Episode {
+        id: AlertId::of(device, &rule.name, open.started),
+        device: device.clone(),
+        rule: rule.name.clone(),
+        kind: rule.kind,
+        started: open.started,
+        severity: open.severity,
+        threshold: rule.threshold(open.severity).unwrap_or_default(),
+        temperature: value,
+        at,
+        rack: place.rack,
+        u: place.u,
+        role: place.role,
+    };
+    let record = AlertRecord {
+        rate,
+        change: finding
+            .and_then(|finding| finding.change)
+            .map(|change| change.0),
+        window: rule.window(open.severity),
+        ..of_episode(&episode, AlertState::Firing)
+    };
+    (record, episode)
+}
+
+/// The record of an episode that ended.
+pub(super) fn ended(
+    device: &DeviceId,
+    place: &Place,
+    rule: &PlannedRule,
+    at: Timestamp,
+    value: Option<Celsius>,
+    open: Open,
+    rate: Option<f64>,
+) -> AlertRecord {
+    AlertRecord {
+        kind: rule.kind,
+        device: device.clone(),
+        temperature: value,
+        at,
+        threshold: mildest_threshold(rule),
+        severity: open.severity,
+        state: AlertState::Resolved,
+        id: AlertId::of(device, &rule.name, open.started),
+        rule: rule.name.clone(),
+        rack: place.rack.clone(),
+        u: place.u,
+        role: place.role,
+        started: open.started,
+        rate,
+        change: None,
+        window: None,
+        peak: Some(open.peak),
+        duration: Some(open.clear.unwrap_or(at).since(open.started)),
+    }
+}
+
+/// The record of a stored episode whose rule is there no more.
+pub(super) fn given_up(episode: &Episode, at: Timestamp, now: Option<Celsius>) -> AlertRecord {
+    AlertRecord {
+        temperature: now,
+        at,
+        peak: Some(episode.temperature),
+        duration: Some(at.since(episode.started)),
+        ..of_episode(episode, AlertState::Resolved)
+    }
+}
+
+/// The threshold of the rule's mildest level: the one to be cleared for the episode to end.
+fn mildest_threshold(rule: &PlannedRule) -> f64 {
+    Severity::ALL
+        .into_iter()
+        .find_map(|severity| rule.threshold(severity))
+        .unwrap_or_default()
+}
+
+fn of_episode(episode: &Episode, state: AlertState) -> AlertRecord {
+    AlertRecord {
+        kind: episode.kind,
+        device: episode.device.clone(),
+        temperature: Some(episode.temperature),
+        at: episode.at,
+        threshold: episode.threshold,
+        severity: episode.severity,
+        state,
+        id: episode.id.clone(),
+        rule: episode.rule.clone(),
+        rack: episode.rack.clone(),
+        u: episode.u,
+        role: episode.role,
+        started: episode.started,
+        rate: None,
+        change: None,
+        window: None,
+        peak: None,
+        duration: None,
+    }
+}

@@ -1,0 +1,244 @@
+//! Episodes: idle → pending → firing → clearing → idle, for one rule on one device.
+//!
+//! A [`Tracker`] is moved by findings alone, so it is a function of the readings, like detector
+//! state, and can be brought back by running them again. An [`Episode`] is what has been said: it
+//! is stored together with the record that said it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{AlertId, AlertKind, Severity};
+use crate::detect::Finding;
+use crate::device::{DeviceId, Role};
+use crate::time::Timestamp;
+use crate::units::Celsius;
+
+/// When a finding becomes an episode, and when that ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Timing {
+    /// How long a severity must stay crossed before it is said.
+    pub dwell: Duration,
+    /// How long all must stay clear before the episode is over.
+    pub hold: Duration,
+}
+
+/// An open episode as it was said: kept in `rackwatch:episodes`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Episode {
+    /// Its name for all time.
+    pub id: AlertId,
+    /// On which device.
+    pub device: DeviceId,
+    /// By which rule.
+    pub rule: String,
+    /// What kind of anomaly.
+    pub kind: AlertKind,
+    /// The first reading beyond.
+    pub started: Timestamp,
+    /// The worst that was said.
+    pub severity: Severity,
+    /// What was crossed for that severity.
+    pub threshold: f64,
+    /// The reading that made the last record.
+    pub temperature: Celsius,
+    /// When that reading was taken.
+    pub at: Timestamp,
+    /// Where the device stood.
+    pub rack: String,
+    /// Height in the rack, in rack units.
+    #[serde(default)]
+    pub u: Option<u16>,
+    /// What the device measured.
+    pub role: Role,
+}
+
+/// Where one rule on one device is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tracker {
+    /// Since when each severity or a worse one has been crossed without a break.
+    since: [Option<Timestamp>; 3],
+    /// The episode, once it fires.
+    open: Option<Open>,
+}
+
+/// The part of a tracker that an open episode adds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Open {
+    /// The first reading beyond.
+    pub started: Timestamp,
+    /// The worst so far.
+    pub severity: Severity,
+    /// The extreme so far.
+    pub peak: Celsius,
+    /// Since when all is clear, while it is held open.
+    pub clear: Option<Timestamp>,
+}
+
+/// What a reading did to an episode.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Change {
+    /// It began.
+    Began(Open),
+    /// It is worse than what was said.
+    Worsened(Open),
+    /// It ended; `clear` says since when.
+    Ended(Open),
+}
+
+impl Tracker {
+    /// Takes what the detector saw in the next reading. `further` picks the more extreme of two.
+    pub fn observe(
+        &mut self,
+        timing: Timing,
+        at: Timestamp,
+        value: Celsius,
+        finding: Option<Finding>,
+        further: fn(Celsius, Celsius) -> Celsius,
+    ) -> Option<Change> {
+        for (since, severity) in self.since.iter_mut().zip(Severity::ALL) {
+            *since = match finding {
+                Some(finding) if finding.severity >= severity => since.or(Some(at)),
+                _ => None,
+            };
+        }
+        let asserted = self.asserted(timing, at);
+        match &mut self.open {
+            None => {
+                let severity = asserted?;
+                let started = self.since.iter().flatten().min().copied().unwrap_or(at);
+                let open = Open {
+                    started,
+                    severity,
+                    peak: value,
+                    clear: None,
+                };
+                self.open = Some(open);
+                Some(Change::Began(open))
+            }
+            Some(open) => {
+                open.peak = further(open.peak, value);
+                let change = open.go_on(timing, at, finding.is_some(), asserted);
+                if matches!(change, Some(Change::Ended(_))) {
+                    self.open = None;
+                }
+                change
+            }
+        }
+    }
+
+    /// The worst severity that has been crossed for long enough.
+    fn asserted(&self, timing: Timing, at: Timestamp) -> Option<Severity> {
+        let long_enough =
+            |since: &Option<Timestamp>| since.is_some_and(|since| at.since(since) >= timing.dwell);
+        let asserted = self
+            .since
+            .iter()
+            .zip(Severity::ALL)
+            .filter(|(since, _)| long_enough(since));
+        asserted.map(|(_, severity)| severity).max()
+    }
+
+    /// The open episode.
+    pub fn open(&self) -> Option<&Open> {
+        self.open.as_ref()
+    }
+
+    /// Brings the tracker in line with what was said: `said` is the stored episode.
+    pub fn align(&mut self, said: Option<&Episode>) {
+        self.open = said.map(|said| {
+            let open = self.open.filter(|open| open.started == said.started);
+            let base = open.unwrap_or(Open {
+                started: said.started,
+                severity: said.severity,
+                peak: said.temperature,
+                clear: None,
+            });
+            Open {
+                severity: said.severity,
+                ..base
+            }
+        });
+    }
+}
+
+impl Open {
+    fn go_on(
+        &mut self,
+        timing: Timing,
+        at: Timestamp,
+        crossed: bool,
+        asserted: Option<Severity>,
+    ) -> Option<Change> {
+        if !crossed {
+            let clear = *self.clear.get_or_insert(at);
+            return (at.since(clear) >= timing.hold).then_some(Change::Ended(*self));
+        }
+        self.clear = None;
+        let worse = asserted.filter(|severity| *severity > self.severity)?;
+        self.severity = worse;
+        Some(Change::Worsened(*self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(timing: Timing, findings: &[(u64, Option<Severity>)]) -> Vec<(u64, &'static str)> {
+        let mut tracker = Tracker::default();
+        let mut changes = Vec::new();
+        for (second, severity) in findings {
+            let at = Timestamp::from_millis(1_000_000 + second * 1000).unwrap();
+            let finding = severity.map(|severity| Finding {
+                severity,
+                change: None,
+            });
+            let value = Celsius::new(20.0).unwrap();
+            let change = tracker.observe(timing, at, value, finding, Celsius::max);
+            changes.extend(change.map(|change| match change {
+                Change::Began(_) => (*second, "began"),
+                Change::Worsened(_) => (*second, "worsened"),
+                Change::Ended(_) => (*second, "ended"),
+            }));
+        }
+        changes
+    }
+
+    #[test]
+    fn said_once_again_when_worse_and_once_when_over() {
+        use Severity::{Critical, Warning};
+        let readings = [
+            (0, Some(Warning)),
+            (1, Some(Warning)),
+            (2, Some(Critical)),
+            (3, Some(Warning)),
+            (4, Some(Critical)),
+            (5, None),
+            (6, None),
+        ];
+        let said = run(Timing::default(), &readings);
+        assert_eq!(said, [(0, "began"), (2, "worsened"), (5, "ended")]);
+    }
+
+    #[test]
+    fn dwell_lets_a_burst_pass_and_hold_bridges_a_pause() {
+        use Severity::Warning;
+        let timing = Timing {
+            dwell: Duration::from_secs(3),
+            hold: Duration::from_secs(5),
+        };
+        let readings = [
+            (0, Some(Warning)),
+            (2, None),
+            (3, Some(Warning)),
+            (6, Some(Warning)),
+            (7, None),
+            (9, Some(Warning)),
+            (10, None),
+            (14, None),
+            (15, None),
+        ];
+        assert_eq!(run(timing, &readings), [(6, "began"), (15, "ended")]);
+    }
+}

@@ -1,0 +1,156 @@
+//! What the rules come to for one device: the detectors that watch it, with their numbers.
+
+use std::time::Duration;
+
+use super::raw::{Level, Settings};
+use crate::alert::{AlertKind, Severity};
+use crate::detect::limit::{LimitSpec, Side};
+use crate::detect::swing::{Direction, SwingLevel, SwingSpec};
+use crate::device::{DeviceId, HardwareLimits, Role};
+use crate::episode::Timing;
+use crate::units::{Celsius, Kelvin};
+
+/// What rules look at when they decide whether they hold for a device.
+#[derive(Clone, Debug)]
+pub struct Subject<'a> {
+    /// The device.
+    pub device: &'a DeviceId,
+    /// What it measures.
+    pub role: Role,
+    /// Where it stands.
+    pub rack: Option<&'a str>,
+    /// What its hardware calls too hot or too cold, as read.
+    pub limits: HardwareLimits,
+    /// The smallest step of its readings.
+    pub resolution: Option<Kelvin>,
+}
+
+/// All that watches one device. Devices with equal plans share one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// The rules that hold for the device, each name once.
+    pub rules: Vec<PlannedRule>,
+}
+
+/// One rule for one device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedRule {
+    /// The name in alert records.
+    pub name: String,
+    /// What its alerts are called.
+    pub kind: AlertKind,
+    /// When a finding becomes an episode, and when that ends.
+    pub timing: Timing,
+    /// The detector with its numbers.
+    pub detector: Detector,
+}
+
+/// The kinds of detector.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Detector {
+    /// Beyond a limit.
+    Limit(LimitSpec),
+    /// Changed by much within a window.
+    Swing(SwingSpec),
+}
+
+impl PlannedRule {
+    /// The rule for `subject`, or none where it comes to nothing (every level off, or hardware
+    /// limits that are not there).
+    pub(super) fn new(
+        name: &str,
+        kind: AlertKind,
+        settings: &Settings,
+        subject: &Subject<'_>,
+    ) -> Option<Self> {
+        let detector = match kind {
+            AlertKind::HighTemp => Detector::Limit(limit(Side::Above, settings, subject)?),
+            AlertKind::LowTemp => Detector::Limit(limit(Side::Below, settings, subject)?),
+            AlertKind::Spike => Detector::Swing(swing(Direction::Rise, settings, subject)?),
+            AlertKind::Drop => Detector::Swing(swing(Direction::Fall, settings, subject)?),
+        };
+        let timing = Timing {
+            dwell: settings.dwell.unwrap_or(Duration::ZERO),
+            hold: settings.hold.unwrap_or(Duration::ZERO),
+        };
+        Some(Self {
+            name: name.to_owned(),
+            kind,
+            timing,
+            detector,
+        })
+    }
+
+    /// What has to be crossed for `severity`: °C for limits, kelvin for swings; none where the
+    /// level is off.
+    pub fn threshold(&self, severity: Severity) -> Option<f64> {
+        match &self.detector {
+            Detector::Limit(spec) => spec.levels[severity as usize].map(Celsius::degrees),
+            Detector::Swing(spec) => spec.levels[severity as usize].as_ref().map(|l| l.by.0),
+        }
+    }
+
+    /// The window of `severity`, for swings.
+    pub fn window(&self, severity: Severity) -> Option<Duration> {
+        match &self.detector {
+            Detector::Limit(_) => None,
+            Detector::Swing(spec) => spec.levels[severity as usize].as_ref().map(|l| l.within),
+        }
+    }
+
+    /// Changes whenever the rule means something else: state of another rule must not be taken
+    /// for this one's.
+    pub fn fingerprint(&self) -> u64 {
+        // 64-bit FNV-1a over the debug form, which shows every number.
+        let text = format!("{self:?}");
+        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
+}
+
+fn limit(side: Side, settings: &Settings, subject: &Subject<'_>) -> Option<LimitSpec> {
+    let hardware = subject.limits.believed();
+    let own = match side {
+        Side::Above => [None, hardware.high_warning, hardware.high_critical],
+        Side::Below => [None, None, hardware.low_critical],
+    };
+    let tighten = settings.tighten.unwrap_or(false);
+    let mut levels = [None; 3];
+    for ((level, setting), own) in levels.iter_mut().zip(settings.levels).zip(own) {
+        *level = match setting {
+            Some(Level::Hardware) => own,
+            Some(Level::Limit(limit)) => {
+                let limit = Celsius::new(limit).ok();
+                let tighter =
+                    own.filter(|own| tighten && limit.is_some_and(|l| side.beyond(l, *own)));
+                tighter.or(limit)
+            }
+            _ => None,
+        };
+    }
+    let hysteresis = Kelvin(settings.hysteresis.unwrap_or(0.0));
+    levels.iter().any(Option::is_some).then_some(LimitSpec {
+        side,
+        levels,
+        hysteresis,
+    })
+}
+
+/// A change of fewer than three steps of the sensor is noise of its quantisation.
+const LEAST_STEPS: f64 = 3.0;
+
+fn swing(direction: Direction, settings: &Settings, subject: &Subject<'_>) -> Option<SwingSpec> {
+    let least = Kelvin(subject.resolution.map_or(0.0, |step| step.0 * LEAST_STEPS));
+    let levels = settings.levels.map(|setting| match setting {
+        Some(Level::Swing { by, within }) => Some(SwingLevel {
+            by: by.max(least),
+            within,
+        }),
+        _ => None,
+    });
+    levels
+        .iter()
+        .any(Option::is_some)
+        .then_some(SwingSpec { direction, levels })
+}

@@ -1,0 +1,97 @@
+//! The rules that hold where the operator says nothing. They must be right on the first day.
+//!
+//! Inlet numbers follow the recommended (18 to 27 °C) and allowable (class A1: 15 to 32 °C)
+//! envelopes of ASHRAE TC 9.9, Thermal Guidelines for Data Processing Environments, 5th edition
+//! (2021): one kelvin of grace above recommended, so that a room run at its edge is quiet. The
+//! swings of 5 °C in 15 minutes and 20 °C in an hour are the same edition's limits for equipment
+//! without tape, which it defines as the largest difference within any such window; 2 °C in
+//! 5 minutes finds labelled heat events in public sensor traces without false alarms.
+
+use super::raw::{RawLevel, RawRule};
+use crate::device::Role;
+
+/// The default rules.
+pub fn default_rules() -> Vec<RawRule> {
+    vec![
+        high_air(),
+        low_air(),
+        high_exhaust(),
+        hardware_only(
+            vec![Role::Return, Role::Other],
+            Some(RawLevel::Word("hardware".into())),
+        ),
+        hardware_only(vec![Role::Cpu, Role::Gpu, Role::Memory, Role::Disk], None),
+        swing("spike"),
+        swing("drop"),
+    ]
+}
+
+/// Roles judged by the inlet's numbers.
+fn cold_air() -> Vec<Role> {
+    vec![Role::Inlet, Role::Ambient, Role::Supply]
+}
+
+fn high_air() -> RawRule {
+    RawRule {
+        kind: "high_temp".into(),
+        role: cold_air(),
+        warning: Some(RawLevel::Limit(28.0)),
+        critical: Some(RawLevel::Limit(32.0)),
+        hysteresis: Some(0.5),
+        tighten: Some(true),
+        ..RawRule::default()
+    }
+}
+
+/// A cold aisle of 16 °C is normal in many rooms: below recommended is only worth a note.
+fn low_air() -> RawRule {
+    RawRule {
+        kind: "low_temp".into(),
+        role: cold_air(),
+        info: Some(RawLevel::Limit(18.0)),
+        warning: Some(RawLevel::Limit(15.0)),
+        critical: Some(RawLevel::Limit(10.0)),
+        hysteresis: Some(0.5),
+        ..RawRule::default()
+    }
+}
+
+fn high_exhaust() -> RawRule {
+    RawRule {
+        role: vec![Role::Exhaust],
+        warning: Some(RawLevel::Limit(50.0)),
+        critical: Some(RawLevel::Limit(60.0)),
+        ..high_air()
+    }
+}
+
+/// Components know their own limits; one minute of dwell lets a turbo burst pass.
+fn hardware_only(role: Vec<Role>, warning: Option<RawLevel>) -> RawRule {
+    RawRule {
+        kind: "high_temp".into(),
+        role,
+        warning,
+        critical: Some(RawLevel::Word("hardware".into())),
+        hysteresis: Some(2.0),
+        dwell: Some("60s".into()),
+        ..RawRule::default()
+    }
+}
+
+fn swing(kind: &str) -> RawRule {
+    let level = |by, within: &str| {
+        Some(RawLevel::Swing {
+            by,
+            within: within.into(),
+        })
+    };
+    RawRule {
+        kind: kind.into(),
+        role: Role::ALL.into_iter().filter(|role| role.is_air()).collect(),
+        info: level(2.0, "5m"),
+        warning: level(5.0, "15m"),
+        critical: level(20.0, "1h"),
+        hold: Some("15m".into()),
+        ..RawRule::default()
+    }
+}

@@ -1,0 +1,262 @@
+//! What readings come to under the default rules.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
+use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Role};
+use rackwatch_core::engine::Input;
+use rackwatch_core::rules::{RawRule, RuleSet};
+use rackwatch_core::units::Celsius;
+
+use crate::trace::{engine, entry, input, inputs, reading};
+
+fn judge(readings: &[(u64, f64)]) -> Vec<AlertRecord> {
+    let readings: Vec<_> = readings
+        .iter()
+        .map(|(second, t)| reading("inrow-ABC-1", *second, *t))
+        .collect();
+    engine().step(inputs(&readings)).alerts
+}
+
+fn of(kind: AlertKind, records: &[AlertRecord]) -> Vec<(AlertState, Severity, f64)> {
+    let of_kind = records.iter().filter(|record| record.kind == kind);
+    of_kind
+        .map(|record| (record.state, record.severity, record.threshold))
+        .collect()
+}
+
+#[test]
+fn a_limit_speaks_once_again_when_worse_and_once_when_over() {
+    use AlertState::{Firing, Resolved};
+    use Severity::{Critical, Warning};
+    let records = judge(&[(0, 30.2), (10, 33.0), (20, 24.0)]);
+    let said = of(AlertKind::HighTemp, &records);
+    assert_eq!(
+        said,
+        [
+            (Firing, Warning, 28.0),
+            (Firing, Critical, 32.0),
+            (Resolved, Critical, 28.0)
+        ]
+    );
+    let over = records
+        .iter()
+        .rfind(|r| r.kind == AlertKind::HighTemp)
+        .unwrap();
+    assert_eq!(over.peak, Some(Celsius::new(33.0).unwrap()));
+    assert_eq!(over.duration, Some(Duration::from_secs(20)));
+    assert_eq!(over.rack, "ABC");
+    let ids: Vec<_> = records
+        .iter()
+        .filter(|r| r.kind == AlertKind::HighTemp)
+        .map(|r| &r.id)
+        .collect();
+    assert!(ids.iter().all(|id| *id == ids[0]));
+}
+
+#[test]
+fn forty_readings_above_a_limit_are_one_record() {
+    let readings: Vec<_> = (0..40u32)
+        .map(|n| (u64::from(n), 30.0 + f64::from(n) * 0.01))
+        .collect();
+    assert_eq!(judge(&readings).len(), 1);
+}
+
+#[test]
+fn a_jump_is_a_spike_its_mirror_image_a_drop_and_a_slow_climb_neither() {
+    let up = judge(&[(0, 21.0), (60, 21.0), (120, 27.0), (180, 27.0)]);
+    assert_eq!(
+        of(AlertKind::Spike, &up),
+        [(AlertState::Firing, Severity::Warning, 5.0)]
+    );
+    assert_eq!(of(AlertKind::Drop, &up), []);
+    let down = judge(&[(0, 27.0), (60, 27.0), (120, 21.0), (180, 21.0)]);
+    assert_eq!(
+        of(AlertKind::Drop, &down),
+        [(AlertState::Firing, Severity::Warning, 5.0)]
+    );
+    assert_eq!(of(AlertKind::Spike, &down), []);
+    let climb: Vec<_> = (0..=360u32)
+        .map(|m| (u64::from(m) * 60, 21.0 + f64::from(m) / 60.0))
+        .collect();
+    assert_eq!(judge(&climb), []);
+}
+
+#[test]
+fn a_spike_is_held_for_a_quarter_of_an_hour() {
+    let mut readings = vec![(0, 21.0), (60, 26.5)];
+    readings.extend((2..60).map(|m| (m * 60, 26.5)));
+    let records = judge(&readings);
+    assert_eq!(records.len(), 2, "{records:#?}");
+    let over = &records[1];
+    assert_eq!(over.state, AlertState::Resolved);
+    // The window forgets the lower level after 15 minutes, then it is held for 15 more.
+    assert_eq!(
+        over.at.since(records[0].at),
+        Duration::from_secs(30 * 60 - 60)
+    );
+}
+
+fn describe(device: &str, description: Description) -> Input {
+    Input::Describe(DeviceId::new(device).unwrap(), Some(Box::new(description)))
+}
+
+fn by_agent(n: usize, device: &str, degrees: f64) -> Input {
+    Input::Reading {
+        entry: entry(n),
+        by_agent: true,
+        reading: reading(device, n as u64, degrees),
+    }
+}
+
+#[test]
+fn the_role_decides_and_without_one_an_agents_device_is_not_judged() {
+    let mut engine = engine();
+    let cpu = Description {
+        role: Role::Cpu,
+        ..Description::default()
+    };
+    let effects = engine.step([
+        describe("cpu-host1-1", cpu),
+        by_agent(0, "cpu-host1-1", 65.0),
+        by_agent(0, "inlet-R1-1", 65.0),
+    ]);
+    assert_eq!(effects.alerts, []);
+    assert_eq!((effects.tally.judged, effects.tally.undescribed), (1, 1));
+    // Described, it is judged from the next reading on.
+    let inlet = Description {
+        role: Role::Inlet,
+        ..Description::default()
+    };
+    let effects = engine.step([
+        describe("inlet-R1-1", inlet),
+        by_agent(1, "inlet-R1-1", 65.0),
+    ]);
+    assert_eq!(of(AlertKind::HighTemp, &effects.alerts).len(), 1);
+}
+
+#[test]
+fn hardware_limits_tighten_ours_and_never_loosen_them() {
+    let inlet = |critical| Description {
+        role: Role::Inlet,
+        limits: HardwareLimits {
+            high_critical: Some(Celsius::new(critical).unwrap()),
+            ..HardwareLimits::default()
+        },
+        ..Description::default()
+    };
+    let worst = |critical, degrees| {
+        let inputs = [
+            describe("inlet-R1-1", inlet(critical)),
+            by_agent(0, "inlet-R1-1", degrees),
+        ];
+        engine()
+            .step(inputs)
+            .alerts
+            .first()
+            .map(|record| (record.severity, record.threshold))
+    };
+    assert_eq!(worst(42.0, 33.0), Some((Severity::Critical, 32.0)));
+    assert_eq!(worst(30.0, 31.0), Some((Severity::Critical, 30.0)));
+}
+
+#[test]
+fn a_components_own_limit_speaks_after_a_minute() {
+    let mut engine = engine();
+    let disk = Description {
+        role: Role::Disk,
+        limits: HardwareLimits {
+            high_critical: Some(Celsius::new(70.0).unwrap()),
+            ..HardwareLimits::default()
+        },
+        ..Description::default()
+    };
+    let mut inputs = vec![describe("disk-h-1", disk)];
+    inputs.extend((0..60).map(|n| by_agent(n, "disk-h-1", 75.0)));
+    assert_eq!(engine.step(inputs).alerts, []);
+    let records = engine.step([by_agent(60, "disk-h-1", 75.0)]).alerts;
+    assert_eq!(
+        of(AlertKind::HighTemp, &records),
+        [(AlertState::Firing, Severity::Critical, 70.0)]
+    );
+    assert_eq!(
+        records[0].at.since(records[0].started),
+        Duration::from_secs(60)
+    );
+}
+
+#[test]
+fn own_rules_are_laid_over_the_defaults_key_by_key() {
+    let own = RawRule {
+        kind: "high_temp".into(),
+        rack: vec!["AB*".into()],
+        warning: Some(rackwatch_core::rules::raw::RawLevel::Limit(25.0)),
+        ..RawRule::default()
+    };
+    let rules = Arc::new(RuleSet::with_defaults(&[own]).unwrap());
+    let mut engine = engine();
+    let first = engine.step([
+        Input::Rules(rules),
+        input(0, &reading("inrow-ABC-1", 0, 26.0)),
+    ]);
+    assert_eq!(
+        of(AlertKind::HighTemp, &first.alerts),
+        [(AlertState::Firing, Severity::Warning, 25.0)]
+    );
+    let second = engine.step([input(1, &reading("inrow-ABC-1", 1, 33.0))]);
+    assert_eq!(
+        of(AlertKind::HighTemp, &second.alerts),
+        [(AlertState::Firing, Severity::Critical, 32.0)]
+    );
+    let other = engine.step([input(2, &reading("inrow-XYZ-1", 2, 26.0))]);
+    assert_eq!(other.alerts, []);
+}
+
+#[test]
+fn a_rule_that_is_gone_ends_its_episodes() {
+    let mut engine = engine();
+    engine.step([input(0, &reading("inrow-ABC-1", 0, 30.0))]);
+    let off = RuleSet::only(&[]).unwrap();
+    let effects = engine.step([Input::Rules(Arc::new(off))]);
+    assert_eq!(
+        of(AlertKind::HighTemp, &effects.alerts),
+        [(AlertState::Resolved, Severity::Warning, 28.0)]
+    );
+    assert_eq!(effects.episodes.len(), 1);
+}
+
+#[test]
+fn a_wrong_rule_says_which_key_and_value() {
+    let wrong = |change: fn(&mut RawRule)| {
+        let mut rule = RawRule {
+            kind: "high_temp".into(),
+            ..RawRule::default()
+        };
+        change(&mut rule);
+        RuleSet::with_defaults(&[rule]).unwrap_err().to_string()
+    };
+    use rackwatch_core::rules::raw::RawLevel::{Limit, Word};
+    assert_eq!(
+        wrong(|rule| rule.kind = "hot".into()),
+        "rules[0].type = hot: expected high_temp, low_temp, spike or drop"
+    );
+    assert_eq!(
+        wrong(|rule| rule.warning = Some(Word("of".into()))),
+        "rules[0].warning = of: expected -60 to 200 °C, \"hardware\" or \"off\""
+    );
+    assert_eq!(
+        wrong(|rule| {
+            rule.warning = Some(Limit(33.0));
+            rule.critical = Some(Limit(30.0));
+        }),
+        "rules[0].critical = 30: a worse level must lie beyond the milder one"
+    );
+    assert!(
+        wrong(|rule| rule.dwell = Some("soon".into()))
+            .starts_with("rules[0].dwell = soon: not a duration")
+    );
+    assert!(
+        wrong(|rule| rule.rack = vec!["a[".into()]).starts_with("rules[0].rack = a[: not a glob")
+    );
+}

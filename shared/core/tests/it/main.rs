@@ -1,0 +1,12 @@
+//! The core as its users drive it.
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    clippy::items_after_statements,
+    reason = "a test that cannot go on must stop, and says why"
+)]
+
+mod judging;
+mod resuming;
+mod trace;

@@ -1,0 +1,89 @@
+//! A restart must not show: state comes back exactly, and readings seen twice change nothing.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use rackwatch_core::engine::{EpisodeChange, Input, Slice};
+use rackwatch_core::episode::Episode;
+use rackwatch_core::reading::Reading;
+
+use crate::trace::{engine, entry, inputs, traces};
+
+/// What a store holds after these changes.
+fn store(kept: &mut BTreeMap<(String, String), Episode>, changes: Vec<EpisodeChange>) {
+    for change in changes {
+        match change {
+            EpisodeChange::Open(episode) => {
+                kept.insert((episode.device.to_string(), episode.rule.clone()), *episode);
+            }
+            EpisodeChange::Close { device, rule } => {
+                kept.remove(&(device.to_string(), rule));
+            }
+        }
+    }
+}
+
+fn through_json(slices: Vec<Slice>) -> Vec<Slice> {
+    slices
+        .iter()
+        .map(|slice| Slice::from_json(slice.to_json().as_bytes()).unwrap())
+        .collect()
+}
+
+fn newer_than_slice(from: usize, to: usize, readings: &[Reading]) -> Vec<Input> {
+    inputs(readings).drain(from..to).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// Snapshot at one point, acknowledge up to a later one, crash there: restored and warmed, the
+    /// engine says of the rest what the uninterrupted one says.
+    #[test]
+    fn restored_and_warmed_it_goes_on_as_if_nothing_happened(
+        readings in traces(), a in any::<prop::sample::Index>(), b in any::<prop::sample::Index>()
+    ) {
+        let (a, b) = (a.index(readings.len() + 1), b.index(readings.len() + 1));
+        let (snapshot_at, acknowledged) = (a.min(b), a.max(b));
+        let whole = engine().step(inputs(&readings));
+
+        let mut first = engine();
+        let mut episodes = BTreeMap::new();
+        let before = first.step(inputs(&readings[..snapshot_at]));
+        store(&mut episodes, before.episodes);
+        let slices = through_json(first.snapshot(entry(snapshot_at)));
+        let between = first.step(newer_than_slice(snapshot_at, acknowledged, &readings));
+        store(&mut episodes, between.episodes);
+
+        let mut second = engine();
+        second.restore(slices, episodes.into_values().collect());
+        second.warm(newer_than_slice(snapshot_at, acknowledged, &readings));
+        let rest = second.step(newer_than_slice(acknowledged, readings.len(), &readings));
+
+        let mut said = before.alerts;
+        said.extend(between.alerts);
+        said.extend(rest.alerts);
+        prop_assert_eq!(said, whole.alerts);
+    }
+
+    /// Entries that come twice (an agent that did not hear that they arrived) say nothing new.
+    #[test]
+    fn readings_seen_again_change_nothing(readings in traces(), cut in any::<prop::sample::Index>()) {
+        let cut = cut.index(readings.len());
+        let once = engine().step(inputs(&readings)).alerts;
+        let mut engine = engine();
+        let mut twice = engine.step(inputs(&readings[..cut])).alerts;
+        twice.extend(engine.step(inputs(&readings)).alerts);
+        prop_assert_eq!(twice, once);
+    }
+
+    /// However the readings are cut into batches, the records are the same.
+    #[test]
+    fn batches_do_not_matter(readings in traces(), size in 1..50usize) {
+        let whole = engine().step(inputs(&readings)).alerts;
+        let mut engine = engine();
+        let all = inputs(&readings);
+        let batches = all.chunks(size).flat_map(|batch| engine.step(batch.to_vec()).alerts);
+        prop_assert_eq!(batches.collect::<Vec<_>>(), whole);
+    }
+}
