@@ -164,7 +164,7 @@ impl Row {
             "off": self.off,
             "temperature": self.value.as_ref().ok(),
             "fault": self.value.as_ref().err().map(Fault::as_str),
-            "read_ms": self.took.as_secs_f64() * 1_000.0,
+            "read_us": u64::try_from(self.took.as_micros()).ok(),
         })
     }
 }
