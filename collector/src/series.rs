@@ -324,16 +324,17 @@ impl Series {
     /// Writes the minutes that are due. They stay due until that worked.
     async fn settle(&mut self) -> Result<usize, SeriesError> {
         let mut refused = 0;
-        while let Some(stale) = self.rollups.stale(self.max_batch, self.raw_retention) {
-            let minutes = recompute(self.store.as_mut(), &stale).await?;
-            refused += self.store.write_minutes(&minutes).await?;
-            self.rollups.recomputed(&stale);
-        }
         // Minutes are three values each.
         for chunk in self.rollups.finished().chunks(self.max_batch.div_ceil(3)) {
             refused += self.store.write_minutes(chunk).await?;
         }
         self.rollups.written();
+        // After the finished ones: a reading may have come late for one of them.
+        while let Some(stale) = self.rollups.stale(self.max_batch, self.raw_retention) {
+            let minutes = recompute(self.store.as_mut(), &stale).await?;
+            refused += self.store.write_minutes(&minutes).await?;
+            self.rollups.recomputed(&stale);
+        }
         Ok(refused)
     }
 

@@ -385,14 +385,14 @@ impl Store for TimeSeries {
     ) -> Result<Vec<Option<Timestamp>>, SeriesError> {
         let mut commands = Vec::with_capacity(devices.len());
         for device in devices {
-            let mut command = cmd("TS.GET");
+            let mut command = cmd("TS.REVRANGE");
             command.arg(keys::series(device));
+            command.arg(&["-", "+", "COUNT", "1"]);
             commands.push(command);
         }
         let replies = reply::run(&mut self.connection, READ, self.most, commands).await?;
-        // An empty series answers with an empty array, a missing one with an error.
-        let newest = |answer: &Value| Some(sample(answer)?.0);
-        Ok(replies.iter().map(newest).collect())
+        let newest = |answer| Some(samples(answer).ok()?.first()?.0);
+        Ok(replies.into_iter().map(newest).collect())
     }
 
     async fn describe(&mut self, devices: &[(DeviceId, Description)]) -> Result<(), SeriesError> {
