@@ -89,7 +89,10 @@ impl<L: Log> Partition<L> {
         self.recorder.begin().await?;
         self.stats.ready();
         while !self.stop.is_cancelled() {
-            let batch = self.log.next().await?;
+            let batch = match self.log.next().await {
+                Err(LogError::Stopped) => break,
+                other => other?,
+            };
             if !batch.entries.is_empty() || !batch.descriptions.is_empty() {
                 self.judge(batch).await?;
             }
