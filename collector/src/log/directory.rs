@@ -27,7 +27,10 @@ const SCAN_EVERY: Duration = Duration::from_secs(30);
 pub(super) struct Directory {
     /// Devices that were asked for, and whether they are described.
     asked: HashMap<DeviceId, bool>,
-    revision: u64,
+    /// The revision at which those without a description were last asked for again.
+    asked_at: u64,
+    /// The revision at which all was last scanned.
+    scanned_at: u64,
     scanned: Option<Instant>,
 }
 
@@ -49,19 +52,21 @@ impl Directory {
             .arg(keys::DEVICES_REVISION)
             .query_async(connection)
             .await?;
-        if revision.unwrap_or(0) != self.revision {
+        let revision = revision.unwrap_or(0);
+        if revision != self.asked_at {
             // Those without a description are the ones that wait for it.
             let waiting = self.asked.iter().filter(|(_, described)| !**described);
             let waiting: Vec<_> = waiting.map(|(device, _)| device.clone()).collect();
             news.extend(self.ask(connection, &waiting).await?);
-            if self
-                .scanned
-                .is_none_or(|scanned| scanned.elapsed() >= SCAN_EVERY)
-            {
-                news.extend(self.scan(connection).await?);
-                self.scanned = Some(Instant::now());
-                self.revision = revision.unwrap_or(0);
-            }
+            self.asked_at = revision;
+        }
+        let rested = self
+            .scanned
+            .is_none_or(|scanned| scanned.elapsed() >= SCAN_EVERY);
+        if revision != self.scanned_at && rested {
+            news.extend(self.scan(connection).await?);
+            self.scanned = Some(Instant::now());
+            self.scanned_at = revision;
         }
         Ok(news)
     }
