@@ -92,11 +92,7 @@ pub async fn pipeline(
     let connector = Connector::new(&config.redis).map_err(|source| RunError::Redis { source })?;
     let inventory = Inventory::new(&config.agent, &host_name(), config.devices.clone());
     let backlog = Backlog::new(&config.publish, inventory);
-    let sender = Sender {
-        agent: config.agent.name.to_string(),
-        run: sampler::run_name(),
-        safety_cap: config.publish.safety_cap,
-    };
+    let sender = Sender::new(&config.agent.name, config.publish.safety_cap);
     let endpoint = connector.endpoint();
     info!(agent = sender.agent, run = sender.run, endpoint, "starting");
     let stop = stop.child_token();

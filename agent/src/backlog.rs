@@ -59,7 +59,7 @@ impl Backlog {
     pub fn new(config: &PublishConfig, inventory: Inventory) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::new(State {
-                queue: Queue::new(config.layout, config.queue),
+                queue: Queue::new(config.layout, config.queue.get()),
                 inventory,
                 closed: false,
             }),

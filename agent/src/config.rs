@@ -7,6 +7,7 @@
 mod devices;
 mod name;
 
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
 
 use rackwatch_core::wire::Layout;
@@ -20,6 +21,12 @@ pub use name::{AgentName, NotAnAgentName, host_name};
 use crate::source::hwmon::HwmonConfig;
 use crate::source::simulated::SimulatedConfig;
 use crate::source::sysinfo::SysinfoConfig;
+
+/// A stream of a million small entries takes Redis some 100 MB.
+const SAFETY_CAP: NonZeroU64 = NonZeroU64::new(1_000_000).unwrap();
+
+/// Some 20 MB, and about three hours of ten sensors a second.
+const QUEUE: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
 
 /// All settings of the agent.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -70,18 +77,18 @@ pub struct PublishConfig {
     pub layout: Layout,
     /// About how many entries the stream may hold before Redis drops the oldest, which bounds its
     /// memory while no collector runs; default 1,000,000.
-    pub safety_cap: u64,
+    pub safety_cap: NonZeroU64,
     /// How many readings are kept in memory while Redis is away, before the oldest are dropped;
     /// default 100,000.
-    pub queue: usize,
+    pub queue: NonZeroUsize,
 }
 
 impl Default for PublishConfig {
     fn default() -> Self {
         Self {
             layout: Layout::Reading,
-            safety_cap: 1_000_000,
-            queue: 100_000,
+            safety_cap: SAFETY_CAP,
+            queue: QUEUE,
         }
     }
 }
@@ -110,60 +117,4 @@ pub fn load(path: Option<&Path>, redis: Option<&str>) -> Result<Loaded<AgentConf
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use super::*;
-
-    /// The example, once as it is and once with every key that is shown commented out put in.
-    #[test]
-    fn the_example_file_is_the_defaults() {
-        let example =
-            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/agent.example.toml");
-        let load = |path: &Path| {
-            config::load_from::<AgentConfig>(Some(path), path, []).map(|loaded| loaded.config)
-        };
-        assert_eq!(load(&example).unwrap(), AgentConfig::default());
-
-        let text = std::fs::read_to_string(&example).unwrap();
-        let keys = |line: &str| {
-            let line = line.strip_prefix("# ").unwrap_or(line);
-            line.split_once(" = ").map(|(key, _)| key.to_owned())
-        };
-        let shown: Vec<_> = text.lines().filter_map(keys).collect();
-        for key in [
-            "url",
-            "password_file",
-            "ca_file",
-            "filter",
-            "name",
-            "rack",
-            "zone",
-            "layout",
-            "safety_cap",
-            "queue",
-            "root",
-            "interval",
-            "deadline",
-            "seed",
-            "scenario",
-            "match",
-            "role",
-            "u",
-            "off",
-        ] {
-            assert!(shown.iter().any(|s| s == key), "{key} is not shown");
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let all = dir.path().join("all.toml");
-        let uncommented: Vec<_> = text
-            .lines()
-            .map(|line| match line.strip_prefix("# ") {
-                Some(key) if key.contains(" = ") || key.starts_with("[[") => key,
-                _ => line,
-            })
-            .collect();
-        std::fs::write(&all, uncommented.join("\n")).unwrap();
-        assert_eq!(load(&all).unwrap().devices.len(), 1);
-    }
-}
+mod tests;

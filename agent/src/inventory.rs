@@ -147,6 +147,9 @@ impl Inventory {
         if description.host.is_empty() {
             description.host.clone_from(&self.host);
         }
+        if description.target.is_empty() {
+            description.target.clone_from(&self.host);
+        }
         if description.rack.is_none() {
             description.rack.clone_from(&self.rack);
         }

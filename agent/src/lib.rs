@@ -2,6 +2,7 @@
 //!
 //! The modules stand in the order in which a reading passes them.
 
+pub mod clock;
 pub mod config;
 
 pub mod source;

@@ -9,6 +9,7 @@
 //! tries again, for ever. At the stop it has three seconds for what is left.
 
 mod batch;
+mod sender;
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use tracing::{error, info, warn};
 use crate::backlog::Backlog;
 use batch::{Batch, Outcome};
 
-pub use batch::Sender;
+pub use sender::Sender;
 
 /// How long after the stop the rest of the backlog may take.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(3);
@@ -33,8 +34,9 @@ const GOODBYE_DEADLINE: Duration = Duration::from_secs(1);
 /// How many entries one round trip carries: some 200 kB, and about 2 ms of Redis' time.
 const BATCH: usize = 1_000;
 
-/// The waits after Redis refused, which is not the same as being away.
-const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// The shortest and the longest wait after Redis refused: it may take readings again at any moment,
+/// and a failure in the racks should be seen within seconds then.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 /// What becomes of the devices when the agent stops cleanly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,8 +23,11 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::clock;
 use crate::source::{Found, Source};
 use complete::Roster;
+
+pub use tick::SHORTEST;
 
 /// How many messages may wait on the channel that [`Sampler::run`] fills: a few ticks of every
 /// source. When it is full the sources wait, and skip ticks.
@@ -147,20 +150,20 @@ impl Watch {
         loop {
             if Instant::now() >= discover_at {
                 discover_at = Instant::now() + self.rediscover;
-                if self.discover().await.is_err() {
+                if self.discover(last.is_none()).await.is_err() {
                     return;
                 }
             }
-            let at = tick::next(tick::now(), self.source.interval(), last);
+            let at = tick::next(clock::now(), self.source.interval(), last);
             last = Some(at);
-            tokio::time::sleep(at.since(tick::now())).await;
+            tokio::time::sleep(at.since(clock::now())).await;
             if self.sample(at).await.is_err() {
                 return;
             }
         }
     }
 
-    async fn discover(&mut self) -> Result<(), Closed> {
+    async fn discover(&mut self, first: bool) -> Result<(), Closed> {
         let Ok(found) = timeout(DISCOVERY_DEADLINE, self.source.discover()).await else {
             warn!(
                 source = self.source.kind(),
@@ -169,9 +172,11 @@ impl Watch {
             return Ok(());
         };
         let change = self.roster.discovered(&found);
+        let (source, devices) = (self.source.kind(), found.len());
         if change.is_some() {
-            let devices = found.len();
-            info!(source = self.source.kind(), devices, "found devices");
+            info!(source, devices, "found devices");
+        } else if first && devices == 0 {
+            warn!(source, "found no devices, looking again from time to time");
         }
         self.send(Observed::Found(found)).await
     }
@@ -206,16 +211,3 @@ impl Watch {
 
 /// Nobody takes what comes out: time to end.
 struct Closed;
-
-/// A name for this run of the agent, which no earlier run had: the time of its start.
-pub fn run_name() -> String {
-    const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-    let mut rest = tick::now().millis();
-    let mut name = Vec::new();
-    while rest > 0 {
-        let digit = usize::try_from(rest % 36).unwrap_or_default();
-        name.insert(0, char::from(DIGITS[digit]));
-        rest /= 36;
-    }
-    name.into_iter().collect()
-}

@@ -7,9 +7,9 @@ pub mod config;
 pub mod retry;
 
 pub mod log;
-pub mod partition;
-pub mod recorder;
 pub mod series;
+pub mod recorder;
+pub mod partition;
 pub mod stats;
 
 pub mod feed;

@@ -39,7 +39,9 @@ pub async fn run(
                 }
             }
         }
-        tellers.iter_mut().for_each(|teller| teller.flush());
+        for teller in &mut tellers {
+            teller.flush();
+        }
         match feed.done(&ids).await {
             Err(LogError::Stopped) => return Ok(()),
             other => other?,

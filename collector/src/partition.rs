@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rackwatch_core::engine::{Engine, Input};
 use rackwatch_core::rules::RuleSet;
+use rackwatch_core::time::StreamId;
 use tokio_util::sync::CancellationToken;
 
 use crate::log::{Batch, Commit, DeadLetter, Entry, Log, LogError};
@@ -88,7 +89,10 @@ impl<L: Log> Partition<L> {
         self.recorder.begin().await?;
         self.stats.ready();
         while !self.stop.is_cancelled() {
-            let batch = self.log.next().await?;
+            let batch = match self.log.next().await {
+                Err(LogError::Stopped) => break,
+                other => other?,
+            };
             if !batch.entries.is_empty() || !batch.descriptions.is_empty() {
                 self.judge(batch).await?;
             }
@@ -105,7 +109,8 @@ impl<L: Log> Partition<L> {
         let from = resume.slices.iter().map(|slice| slice.through).min();
         let mut engine = Engine::new(Arc::clone(&self.rules));
         engine.restore(resume.slices, resume.episodes);
-        let mut at = from.unwrap_or(resume.done);
+        // Nothing saved yet: what the stream still has is all there is to know.
+        let mut at = from.unwrap_or(StreamId::ZERO);
         let mut warmed = 0;
         while at < resume.done {
             let entries = self.log.committed(at, resume.done).await?;

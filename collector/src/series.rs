@@ -33,11 +33,10 @@ use redis::aio::MultiplexedConnection;
 use tracing::debug;
 
 pub use config::{Backend, SeriesConfig};
-pub use rollup::Minute;
 
 use memory::Memory;
 use plain::Plain;
-use rollup::Rollups;
+use rollup::{Minute, Rollups};
 use timeseries::TimeSeries;
 
 /// One temperature to keep.
@@ -56,7 +55,7 @@ pub type Samples = Vec<(Timestamp, Celsius)>;
 
 /// What became of one point.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+enum Outcome {
     /// It is kept.
     Written,
     /// There was a value at that time already, which stays.
@@ -131,26 +130,26 @@ pub enum Resolution {
 
 /// A stretch of one device's temperatures, both ends included.
 #[derive(Clone, Copy, Debug)]
-pub struct Query<'a> {
+struct Query<'a> {
     /// Which device.
-    pub device: &'a DeviceId,
+    device: &'a DeviceId,
     /// The first instant.
-    pub from: Timestamp,
+    from: Timestamp,
     /// The last instant.
-    pub to: Timestamp,
+    to: Timestamp,
     /// How fine.
-    pub resolution: Resolution,
+    resolution: Resolution,
 }
 
 /// What keeping one series takes, in bytes; measured, so good for a warning and not for a bill.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Footprint {
+struct Footprint {
     /// A raw reading.
-    pub reading: f64,
+    reading: f64,
     /// The three roll-ups of one minute.
-    pub minute: f64,
+    minute: f64,
     /// A device that has hardly any readings yet.
-    pub device: f64,
+    device: f64,
 }
 
 /// Series could not be stored or read at all. Nothing is half done that storing the same again
@@ -198,7 +197,7 @@ impl SeriesError {
 
 /// Where series are kept.
 #[async_trait]
-pub trait Store: Send + std::fmt::Debug {
+trait Store: Send + std::fmt::Debug {
     /// What it is called in configuration and status.
     fn name(&self) -> &'static str;
 
@@ -329,16 +328,17 @@ impl Series {
     /// Writes the minutes that are due. They stay due until that worked.
     async fn settle(&mut self) -> Result<usize, SeriesError> {
         let mut refused = 0;
-        while let Some(stale) = self.rollups.stale(self.max_batch, self.raw_retention) {
-            let minutes = recompute(self.store.as_mut(), &stale).await?;
-            refused += self.store.write_minutes(&minutes).await?;
-            self.rollups.recomputed(&stale);
-        }
         // Minutes are three values each.
         for chunk in self.rollups.finished().chunks(self.max_batch.div_ceil(3)) {
             refused += self.store.write_minutes(chunk).await?;
         }
         self.rollups.written();
+        // After the finished ones: a reading may have come late for one of them.
+        while let Some(stale) = self.rollups.stale(self.max_batch, self.raw_retention) {
+            let minutes = recompute(self.store.as_mut(), &stale).await?;
+            refused += self.store.write_minutes(&minutes).await?;
+            self.rollups.recomputed(&stale);
+        }
         Ok(refused)
     }
 

@@ -11,6 +11,8 @@ use rackwatch_runtime::redis::{ConnectError, Connector, Purpose};
 use serde_json::json;
 
 use super::{Settings, failure};
+use crate::app;
+use crate::sampler::SamplerError;
 
 /// Check the configuration, then Redis: everything that is needed, on throwaway keys.
 #[derive(Debug, Args)]
@@ -26,16 +28,23 @@ pub(super) struct CheckArgs {
 impl CheckArgs {
     pub(super) async fn execute(self) -> Result<ExitCode> {
         let (config, from) = self.settings.load()?;
+        let sources = app::sources(&config.sources)?;
+        if sources.is_empty() {
+            return Err(SamplerError::NoSource.into());
+        }
+        let sources: Vec<_> = sources.iter().map(|source| source.kind()).collect();
         let connector = Connector::new(&config.redis)?;
         let steps = check(&connector).await;
         let config = from.map_or("the defaults".to_owned(), |file| file.display().to_string());
         let endpoint = connector.endpoint();
         let mut out = io::stdout().lock();
         if self.json {
-            let all = json!({ "config": config, "redis": endpoint, "steps": steps });
+            let all =
+                json!({ "config": config, "sources": sources, "redis": endpoint, "steps": steps });
             writeln!(out, "{all}")?;
         } else {
             writeln!(out, "{:<10} ok       {config}", "config")?;
+            writeln!(out, "{:<10} ok       {}", "sources", sources.join(", "))?;
             for step in &steps {
                 print(&mut out, step, &endpoint)?;
             }

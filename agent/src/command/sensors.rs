@@ -2,21 +2,22 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits};
 use rackwatch_core::reading::Fault;
-use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 use rackwatch_runtime::shutdown;
 use serde_json::json;
 
 use super::Settings;
 use crate::app;
+use crate::clock;
 use crate::config::host_name;
 use crate::inventory::Inventory;
+use crate::sampler::SamplerError;
 use crate::source::{Found, Source};
 
 /// How often `--watch` reads.
@@ -53,7 +54,7 @@ impl SensorsArgs {
         let (config, _) = self.settings.load()?;
         let mut sources = app::sources(&config.sources)?;
         if sources.is_empty() {
-            bail!("no source is switched on: see [sources] in the configuration");
+            return Err(SamplerError::NoSource.into());
         }
         let inventory = Inventory::new(&config.agent, &host_name(), config.devices.clone());
         let stop = shutdown::on_signals()?;
@@ -75,7 +76,7 @@ async fn read_all(sources: &mut [Box<dyn Source>], inventory: &Inventory) -> Vec
     for source in sources {
         let found = source.discover().await;
         let started = Instant::now();
-        let read = tokio::time::timeout(source.deadline(), source.read(now())).await;
+        let read = tokio::time::timeout(source.deadline(), source.read(clock::now())).await;
         let took = started.elapsed();
         for Found {
             device,
@@ -99,11 +100,6 @@ async fn read_all(sources: &mut [Box<dyn Source>], inventory: &Inventory) -> Vec
         }
     }
     rows
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    Timestamp::default().plus(since.unwrap_or_default())
 }
 
 fn print(out: &mut impl Write, rows: &[Row], json: bool) -> Result<()> {
@@ -168,7 +164,7 @@ impl Row {
             "off": self.off,
             "temperature": self.value.as_ref().ok(),
             "fault": self.value.as_ref().err().map(Fault::as_str),
-            "read_ms": self.took.as_secs_f64() * 1_000.0,
+            "read_us": u64::try_from(self.took.as_micros()).ok(),
         })
     }
 }

@@ -14,6 +14,7 @@ use super::Settings;
 use crate::app::{self, RunError};
 use crate::config::AgentConfig;
 use crate::publisher::{Departure, Summary};
+use crate::sampler::SHORTEST;
 use crate::source::simulated::SimulatedConfig;
 
 const EXAMPLES: &str = "\
@@ -38,7 +39,7 @@ pub(super) struct SimulateArgs {
     #[arg(long, default_value_t = 8)]
     sensors: usize,
     /// How often each is read.
-    #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "1s", value_parser = interval)]
     interval: Duration,
     /// Decides all that is random: the same seed gives the same temperatures.
     #[arg(long, default_value_t = 1)]
@@ -114,6 +115,14 @@ impl SimulateArgs {
             None => {}
         }
     }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if interval < SHORTEST {
+        return Err(format!("at least {SHORTEST:?}"));
+    }
+    Ok(interval)
 }
 
 async fn publish(

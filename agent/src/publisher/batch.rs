@@ -5,42 +5,14 @@
 
 use rackwatch_core::device::DeviceId;
 use rackwatch_core::keys;
-use rackwatch_core::wire::{Provenance, Seq, entry, frame};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Pipeline, RedisError, RedisResult, Value};
 
-use super::Departure;
-use crate::backlog::{Content, Entry, Work};
+use super::{Departure, Sender};
+use crate::backlog::Work;
 
 /// How many descriptions one HSET writes: a long command would keep Redis from all others.
 const DESCRIPTIONS: usize = 500;
-
-/// Who sends, and how much Redis keeps.
-#[derive(Clone, Debug)]
-pub struct Sender {
-    /// The agent's name.
-    pub agent: String,
-    /// Names this run of the agent: its entries are numbered from 1.
-    pub run: String,
-    /// The XADD's `MAXLEN ~`.
-    pub safety_cap: u64,
-}
-
-impl Sender {
-    fn fields(&self, entry: &Entry) -> Vec<(&'static str, String)> {
-        let from = Provenance {
-            agent: self.agent.clone(),
-            seq: Seq {
-                run: self.run.clone(),
-                n: entry.n,
-            },
-        };
-        match &entry.content {
-            Content::Reading(reading) => entry::encode(reading, Some(&from)),
-            Content::Frame(sample) => frame::encode(sample, &from),
-        }
-    }
-}
 
 /// Commands that are sent together.
 #[derive(Debug)]
@@ -83,7 +55,7 @@ impl Batch {
         for entry in &work.entries {
             let command = pipeline.cmd("XADD").arg(keys::RAW).arg("MAXLEN").arg("~");
             command
-                .arg(sender.safety_cap)
+                .arg(sender.safety_cap.get())
                 .arg("*")
                 .arg(sender.fields(entry));
         }
@@ -185,10 +157,13 @@ fn describe(pipeline: &mut Pipeline, descriptions: &[(DeviceId, String)]) {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+
     use rackwatch_core::reading::{Fault, Reading};
     use rackwatch_core::time::Timestamp;
 
     use super::*;
+    use crate::backlog::{Content, Entry};
 
     fn batch() -> Batch {
         let device = DeviceId::new("cpu-1").unwrap();
@@ -208,7 +183,7 @@ mod tests {
         let sender = Sender {
             agent: "node7".to_owned(),
             run: "r1".to_owned(),
-            safety_cap: 10,
+            safety_cap: NonZeroU64::MIN,
         };
         Batch::new(work, &sender)
     }

@@ -1,19 +1,11 @@
-//! When to read next. Pure but for [`now`].
+//! When to read next. Pure: the time comes in.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rackwatch_core::time::Timestamp;
 
 /// The shortest interval: below it a typing mistake in config would keep a processor busy.
-const SHORTEST: Duration = Duration::from_millis(10);
-
-/// The wall clock.
-pub(super) fn now() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp::default().plus(since)
-}
+pub const SHORTEST: Duration = Duration::from_millis(10);
 
 /// The first multiple of `interval` since 1970 after `now`, but not the `last` one again: a timer
 /// that fires a little early, or a clock that is set back a little, must not read a tick twice.

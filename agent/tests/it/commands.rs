@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rackwatch_core::keys;
-use rackwatch_testing::{Program, RedisServer};
+use rackwatch_testing::{Program, RedisServer, TimeSeriesServer};
 
 use crate::site::{SOON, connect, descriptions, entries};
 
@@ -119,6 +119,31 @@ async fn check_tries_redis_and_leaves_nothing_behind() {
         .await
         .unwrap();
     assert_eq!(keys, Vec::<String>::new());
+}
+
+#[test]
+fn check_tries_time_series_where_they_are() {
+    let server = TimeSeriesServer::start().unwrap();
+    let (code, out, err) = finish(start(&["check", "--redis", &server.url()], &[]));
+    assert_eq!(code, Some(0), "{out}{err}");
+    for step in ["TS.CREATE", "TS.ADD", "TS.RANGE"] {
+        let line = out.lines().find(|line| line.starts_with(step));
+        assert!(line.unwrap().contains(" ok "), "{out}");
+    }
+}
+
+#[tokio::test]
+async fn check_says_what_a_user_may_not_do() {
+    let server = RedisServer::start().unwrap();
+    let mut redis = connect(&server).await;
+    let mut forbid = redis::cmd("ACL");
+    forbid.arg(&["SETUSER", "default", "-xgroup"]);
+    forbid.exec_async(&mut redis).await.unwrap();
+    let (code, out, _) = finish(start(&["check", "--redis", &server.url()], &[]));
+    assert_eq!(code, Some(1), "{out}");
+    let mut lines = out.lines().skip_while(|line| !line.starts_with("group"));
+    assert!(lines.next().unwrap().contains("no permissions"), "{out}");
+    assert!(lines.next().unwrap().contains("ACL SETUSER"), "{out}");
 }
 
 #[test]

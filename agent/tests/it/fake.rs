@@ -1,5 +1,7 @@
 //! A source that does what a test says.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,6 +9,25 @@ use rackwatch_agent::source::{Found, Outcome, Source};
 use rackwatch_core::device::{Description, DeviceId, Role};
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
+use rackwatch_testing::wait_until;
+
+use crate::site::SOON;
+
+/// How often a source was read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reads(Arc<AtomicUsize>);
+
+impl Reads {
+    /// Waits for this many more reads.
+    pub(crate) async fn wait_for(&self, more: usize) {
+        let target = self.0.load(Ordering::Relaxed) + more;
+        wait_until(SOON, "the source is read", async || {
+            (self.0.load(Ordering::Relaxed) >= target).then_some(())
+        })
+        .await
+        .unwrap();
+    }
+}
 
 /// How a read goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +36,7 @@ pub(crate) enum Behaviour {
     Answers,
     /// A read never ends.
     Hangs,
-    /// A read blocks its thread for a long time.
+    /// A read blocks its thread until [`release`].
     Blocks,
     /// A read panics.
     Panics,
@@ -27,16 +48,28 @@ pub(crate) struct Fake {
     pub(crate) name: &'static str,
     pub(crate) count: usize,
     pub(crate) behaviour: Behaviour,
+    reads: Reads,
 }
 
 impl Fake {
     pub(crate) fn boxed(name: &'static str, behaviour: Behaviour) -> Box<dyn Source> {
-        let count = 2;
-        Box::new(Self {
+        Box::new(Self::new(name, behaviour))
+    }
+
+    /// A source that answers, and how often it was asked.
+    pub(crate) fn counted(name: &'static str) -> (Box<dyn Source>, Reads) {
+        let fake = Self::new(name, Behaviour::Answers);
+        let reads = fake.reads.clone();
+        (Box::new(fake), reads)
+    }
+
+    fn new(name: &'static str, behaviour: Behaviour) -> Self {
+        Self {
             name,
-            count,
+            count: 2,
             behaviour,
-        })
+            reads: Reads::default(),
+        }
     }
 
     fn devices(&self) -> impl Iterator<Item = DeviceId> + '_ {
@@ -73,6 +106,7 @@ impl Source for Fake {
     }
 
     async fn read(&mut self, _: Timestamp) -> Vec<Outcome> {
+        self.reads.0.fetch_add(1, Ordering::Relaxed);
         match self.behaviour {
             Behaviour::Answers => {}
             Behaviour::Hangs => std::future::pending().await,
@@ -84,7 +118,18 @@ impl Source for Fake {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the misbehaviour under test")]
+static RELEASED: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+
 fn block() {
-    std::thread::sleep(Duration::from_secs(8));
+    let released = RELEASED.0.lock().unwrap();
+    let woken = RELEASED
+        .1
+        .wait_timeout_while(released, SOON * 2, |released| !*released);
+    drop(woken.unwrap());
+}
+
+/// Lets every source that blocks go on.
+pub(crate) fn release() {
+    *RELEASED.0.lock().unwrap() = true;
+    RELEASED.1.notify_all();
 }

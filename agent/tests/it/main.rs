@@ -12,3 +12,4 @@ mod publish;
 mod refused;
 mod sampling;
 mod site;
+mod sources;

@@ -108,9 +108,9 @@ async fn descriptions_come_back_in_the_tick_after_they_were_lost() {
 async fn redis_may_come_late() {
     let mut server = RedisServer::start().unwrap();
     server.stop().unwrap();
-    let agent = Agent::start(config(&server), answering());
-    // Long enough that readings wait.
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    let (source, reads) = Fake::counted("inlet");
+    let agent = Agent::start(config(&server), vec![source]);
+    reads.wait_for(5).await;
 
     server.restart().unwrap();
     let mut redis = connect(&server).await;
@@ -148,7 +148,7 @@ async fn the_stream_does_not_outgrow_the_safety_cap() {
     let server = RedisServer::start_with(&["--stream-node-max-entries", "5"]).unwrap();
     let mut redis = connect(&server).await;
     let mut config = config(&server);
-    config.publish.safety_cap = 10;
+    config.publish.safety_cap = 10.try_into().unwrap();
     let agent = Agent::start(config, answering());
     wait_until(SOON, "more than the cap was sent", async || {
         let entries = entries(&mut redis).await;

@@ -7,44 +7,52 @@ use redis::aio::MultiplexedConnection;
 use crate::fake::{Behaviour, Fake};
 use crate::site::{Agent, SOON, config, connect, descriptions, entries, wait_for_entries};
 
-async fn set(redis: &mut MultiplexedConnection, name: &str, value: &str) {
-    let mut set = redis::cmd("CONFIG");
-    set.arg("SET")
-        .arg(name)
-        .arg(value)
-        .exec_async(redis)
-        .await
-        .unwrap();
+async fn send(redis: &mut MultiplexedConnection, command: &str) {
+    let mut words = command.split(' ');
+    let mut sent = redis::cmd(words.next().unwrap());
+    for word in words {
+        sent.arg(word);
+    }
+    sent.exec_async(redis).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_full_redis_is_waited_for_and_nothing_is_lost() {
+async fn a_redis_that_refuses_is_waited_for_and_nothing_is_lost() {
+    let full = ["CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"];
+    let replica = ["REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"];
+    for [refuse, accept] in [full, replica] {
+        let server = RedisServer::start().unwrap();
+        let mut redis = connect(&server).await;
+        let (source, reads) = Fake::counted("inlet");
+        let agent = Agent::start(config(&server), vec![source]);
+        wait_for_entries(&mut redis, 3).await;
+
+        send(&mut redis, refuse).await;
+        let refused = entries(&mut redis).await.len();
+        reads.wait_for(10).await;
+        assert_eq!(entries(&mut redis).await.len(), refused, "{refuse}");
+        send(&mut redis, accept).await;
+
+        wait_for_entries(&mut redis, refused + 20).await;
+        let sent = agent.stop().await.unwrap();
+        let entries = entries(&mut redis).await;
+        let numbers: Vec<_> = entries.iter().map(|e| e.seq.as_ref().unwrap().n).collect();
+        let all: Vec<_> = (1..=sent.entries).collect();
+        assert_eq!(numbers, all, "no gap, no repeat: {refuse}");
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_hangs_does_not_keep_the_agent_from_ending() {
     let server = RedisServer::start().unwrap();
     let mut redis = connect(&server).await;
-    let agent = Agent::start(
-        config(&server),
-        vec![Fake::boxed("inlet", Behaviour::Answers)],
-    );
+    let (source, reads) = Fake::counted("inlet");
+    let agent = Agent::start(config(&server), vec![source]);
     wait_for_entries(&mut redis, 3).await;
-
-    set(&mut redis, "maxmemory", "1").await;
-    let refused = entries(&mut redis).await.len();
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-    assert!(entries(&mut redis).await.len() <= refused + 2);
-    set(&mut redis, "maxmemory", "0").await;
-
-    wait_for_entries(&mut redis, refused + 20).await;
+    send(&mut redis, "CLIENT PAUSE 60000").await;
+    reads.wait_for(5).await;
     let sent = agent.stop().await.unwrap();
-    let numbers: Vec<_> = entries(&mut redis)
-        .await
-        .iter()
-        .map(|entry| entry.seq.as_ref().unwrap().n)
-        .collect();
-    assert_eq!(
-        numbers,
-        (1..=sent.entries).collect::<Vec<_>>(),
-        "no gap, no repeat"
-    );
+    assert!(sent.unsent > 0, "{sent:?}");
 }
 
 #[tokio::test]
@@ -87,9 +95,10 @@ async fn the_oldest_are_dropped_when_too_many_wait() {
     let mut server = RedisServer::start().unwrap();
     server.stop().unwrap();
     let mut config = config(&server);
-    config.publish.queue = 4;
-    let agent = Agent::start(config, vec![Fake::boxed("inlet", Behaviour::Answers)]);
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    config.publish.queue = 4.try_into().unwrap();
+    let (source, reads) = Fake::counted("inlet");
+    let agent = Agent::start(config, vec![source]);
+    reads.wait_for(10).await;
     server.restart().unwrap();
     let mut redis = connect(&server).await;
     wait_for_entries(&mut redis, 3).await;

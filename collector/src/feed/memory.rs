@@ -19,7 +19,10 @@ pub struct MemoryFeed {
 impl MemoryFeed {
     /// Reads from `alerts`.
     pub fn new(alerts: mpsc::Receiver<AlertRecord>) -> Self {
-        Self { alerts, last: StreamId::ZERO }
+        Self {
+            alerts,
+            last: StreamId::ZERO,
+        }
     }
 }
 
@@ -28,7 +31,10 @@ impl AlertFeed for MemoryFeed {
     async fn next(&mut self) -> Result<Vec<FedAlert>, LogError> {
         let record = self.alerts.recv().await.ok_or(LogError::Stopped)?;
         self.last = self.last.next();
-        Ok(vec![FedAlert { id: self.last, record: Ok(record) }])
+        Ok(vec![FedAlert {
+            id: self.last,
+            record: Ok(record),
+        }])
     }
 
     async fn done(&mut self, _: &[StreamId]) -> Result<(), LogError> {

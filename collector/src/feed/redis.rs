@@ -61,7 +61,11 @@ impl RedisFeed {
     }
 
     /// Runs `command`, waiting out what passes; none where the group is missing.
-    async fn run(&mut self, command: &redis::Cmd, blocking: bool) -> Result<Option<Value>, LogError> {
+    async fn run(
+        &mut self,
+        command: &redis::Cmd,
+        blocking: bool,
+    ) -> Result<Option<Value>, LogError> {
         loop {
             let (slot, purpose) = if blocking {
                 (&mut self.reader, Purpose::Blocking(BLOCK))
@@ -70,7 +74,10 @@ impl RedisFeed {
             };
             let connection = retry::connection(slot, &self.connector, purpose, &self.stop).await;
             let mut connection = connection.ok_or(LogError::Stopped)?;
-            let answer = self.stop.run_until_cancelled(command.query_async(&mut connection)).await;
+            let answer = self
+                .stop
+                .run_until_cancelled(command.query_async(&mut connection))
+                .await;
             let error = match answer {
                 // An acknowledgement under way is worth its answer even while stopping.
                 None if blocking => return Err(LogError::Stopped),
@@ -95,7 +102,10 @@ impl RedisFeed {
                 Trouble::Stopped => return Err(LogError::Stopped),
                 Trouble::Lasting => {
                     let what = format!("Redis refused to read {} as {}", keys::ALERTS, self.group);
-                    return Err(LogError::Refused { what, source: Box::new(error) });
+                    return Err(LogError::Refused {
+                        what,
+                        source: Box::new(error),
+                    });
                 }
             }
         }
@@ -109,7 +119,12 @@ impl RedisFeed {
             (None, false) => "$".to_owned(),
         };
         let mut command = redis::cmd("XGROUP");
-        command.arg("CREATE").arg(keys::ALERTS).arg(self.group).arg(at).arg("MKSTREAM");
+        command
+            .arg("CREATE")
+            .arg(keys::ALERTS)
+            .arg(self.group)
+            .arg(at)
+            .arg("MKSTREAM");
         self.run(&command, false).await?;
         self.group_made = true;
         Ok(())
@@ -121,11 +136,19 @@ impl RedisFeed {
                 self.make_group().await?;
             }
             let mut command = redis::cmd("XREADGROUP");
-            command.arg("GROUP").arg(self.group).arg(self.consumer).arg("COUNT").arg(MOST);
+            command
+                .arg("GROUP")
+                .arg(self.group)
+                .arg(self.consumer)
+                .arg("COUNT")
+                .arg(MOST);
             command.arg("BLOCK").arg(BLOCK.as_millis().to_string());
             command.arg("STREAMS").arg(keys::ALERTS).arg(from);
             let Some(answer) = self.run(&command, true).await? else {
-                tracing::warn!(group = self.group, "consumer group has vanished, made again");
+                tracing::warn!(
+                    group = self.group,
+                    "consumer group has vanished, made again"
+                );
                 self.make_group().await?;
                 continue;
             };
@@ -133,13 +156,20 @@ impl RedisFeed {
                 what: format!("reply to a read of {} cannot be understood", keys::ALERTS),
                 source: Box::new(error),
             })?;
-            return Ok(streams.into_iter().flat_map(|(_, entries)| entries).map(fed).collect());
+            return Ok(streams
+                .into_iter()
+                .flat_map(|(_, entries)| entries)
+                .map(fed)
+                .collect());
         }
     }
 }
 
 fn fed(raw: RawEntry) -> FedAlert {
-    let id = StreamId { ms: raw.id.0, seq: raw.id.1 };
+    let id = StreamId {
+        ms: raw.id.0,
+        seq: raw.id.1,
+    };
     let record = match raw.fields {
         Some(fields) => alert::decode(&fields).map_err(|reason| reason.to_string()),
         None => Err("it was trimmed before it was told".to_owned()),
@@ -161,7 +191,9 @@ impl AlertFeed for RedisFeed {
     }
 
     async fn done(&mut self, ids: &[StreamId]) -> Result<(), LogError> {
-        let Some(last) = ids.last() else { return Ok(()) };
+        let Some(last) = ids.last() else {
+            return Ok(());
+        };
         let mut command = redis::cmd("XACK");
         command.arg(keys::ALERTS).arg(self.group);
         for id in ids {

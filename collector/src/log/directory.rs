@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::keys;
-use redis::aio::MultiplexedConnection;
 use redis::RedisResult;
+use redis::aio::MultiplexedConnection;
 
 use super::Entry;
 
@@ -27,7 +27,10 @@ const SCAN_EVERY: Duration = Duration::from_secs(30);
 pub(super) struct Directory {
     /// Devices that were asked for, and whether they are described.
     asked: HashMap<DeviceId, bool>,
-    revision: u64,
+    /// The revision at which those without a description were last asked for again.
+    asked_at: u64,
+    /// The revision at which all was last scanned.
+    scanned_at: u64,
     scanned: Option<Instant>,
 }
 
@@ -39,22 +42,31 @@ impl Directory {
         entries: &[Entry],
     ) -> RedisResult<Vec<Known>> {
         let readings = entries.iter().flat_map(|entry| &entry.decoded.readings);
-        let unasked: HashSet<_> =
-            readings.map(|r| &r.device).filter(|d| !self.asked.contains_key(*d)).collect();
+        let unasked: HashSet<_> = readings
+            .map(|r| &r.device)
+            .filter(|d| !self.asked.contains_key(*d))
+            .collect();
         let unasked: Vec<_> = unasked.into_iter().cloned().collect();
         let mut news = self.ask(connection, &unasked).await?;
-        let revision: Option<u64> =
-            redis::cmd("GET").arg(keys::DEVICES_REVISION).query_async(connection).await?;
-        if revision.unwrap_or(0) != self.revision {
+        let revision: Option<u64> = redis::cmd("GET")
+            .arg(keys::DEVICES_REVISION)
+            .query_async(connection)
+            .await?;
+        let revision = revision.unwrap_or(0);
+        if revision != self.asked_at {
             // Those without a description are the ones that wait for it.
             let waiting = self.asked.iter().filter(|(_, described)| !**described);
             let waiting: Vec<_> = waiting.map(|(device, _)| device.clone()).collect();
             news.extend(self.ask(connection, &waiting).await?);
-            if self.scanned.is_none_or(|scanned| scanned.elapsed() >= SCAN_EVERY) {
-                news.extend(self.scan(connection).await?);
-                self.scanned = Some(Instant::now());
-                self.revision = revision.unwrap_or(0);
-            }
+            self.asked_at = revision;
+        }
+        let rested = self
+            .scanned
+            .is_none_or(|scanned| scanned.elapsed() >= SCAN_EVERY);
+        if revision != self.scanned_at && rested {
+            news.extend(self.scan(connection).await?);
+            self.scanned = Some(Instant::now());
+            self.scanned_at = revision;
         }
         Ok(news)
     }
@@ -86,8 +98,12 @@ impl Directory {
     /// All that is described, and those that are described no more.
     async fn scan(&mut self, connection: &mut MultiplexedConnection) -> RedisResult<Vec<Known>> {
         let mut news = Vec::new();
-        let mut gone: HashSet<_> =
-            self.asked.iter().filter(|(_, described)| **described).map(|(d, _)| d.clone()).collect();
+        let mut gone: HashSet<_> = self
+            .asked
+            .iter()
+            .filter(|(_, described)| **described)
+            .map(|(d, _)| d.clone())
+            .collect();
         let mut cursor = 0u64;
         loop {
             let (next, pairs): (u64, Vec<(String, Vec<u8>)>) = redis::cmd("HSCAN")
@@ -98,10 +114,14 @@ impl Directory {
                 .query_async(connection)
                 .await?;
             for (id, json) in pairs {
-                let Ok(device) = DeviceId::new(&id) else { continue };
+                let Ok(device) = DeviceId::new(&id) else {
+                    continue;
+                };
                 gone.remove(&device);
                 // Devices without readings take no memory here.
-                let Some(described) = self.asked.get_mut(&device) else { continue };
+                let Some(described) = self.asked.get_mut(&device) else {
+                    continue;
+                };
                 let description = read(&device, &json);
                 *described = description.is_some();
                 news.push((device, description));

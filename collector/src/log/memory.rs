@@ -45,14 +45,23 @@ impl MemoryLog {
         alerts: mpsc::Sender<AlertRecord>,
         stop: CancellationToken,
     ) -> Self {
-        Self { sent, alerts, stop, last: StreamId::ZERO }
+        Self {
+            sent,
+            alerts,
+            stop,
+            last: StreamId::ZERO,
+        }
     }
 
     /// Ids as Redis would give them: its clock, and a number within the millisecond.
     fn next_id(&mut self) -> StreamId {
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let ms = since_1970.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(0));
-        self.last = if ms > self.last.ms { StreamId { ms, seq: 0 } } else { self.last.next() };
+        self.last = if ms > self.last.ms {
+            StreamId { ms, seq: 0 }
+        } else {
+            self.last.next()
+        };
         self.last
     }
 }
@@ -88,7 +97,11 @@ impl Log for MemoryLog {
                     readings: sample.readings,
                     ..Decoded::default()
                 };
-                batch.entries.push(Entry { id, decoded, fields: Vec::new() });
+                batch.entries.push(Entry {
+                    id,
+                    decoded,
+                    fields: Vec::new(),
+                });
             }
         }
         Ok(batch)
@@ -100,7 +113,10 @@ impl Log for MemoryLog {
 
     async fn commit(&mut self, commit: Commit) -> Result<(), LogError> {
         for alert in commit.effects.alerts {
-            self.alerts.send(alert).await.map_err(|_| LogError::Stopped)?;
+            self.alerts
+                .send(alert)
+                .await
+                .map_err(|_| LogError::Stopped)?;
         }
         Ok(())
     }

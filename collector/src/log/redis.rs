@@ -77,9 +77,14 @@ impl RedisLog {
     }
 
     async fn commands(&mut self) -> Result<MultiplexedConnection, LogError> {
-        retry::connection(&mut self.commands, &self.connector, Purpose::Commands, &self.stop)
-            .await
-            .ok_or(LogError::Stopped)
+        retry::connection(
+            &mut self.commands,
+            &self.connector,
+            Purpose::Commands,
+            &self.stop,
+        )
+        .await
+        .ok_or(LogError::Stopped)
     }
 
     /// After an error of `commands`: waits as the trouble asks for, or gives up.
@@ -120,17 +125,31 @@ impl RedisLog {
                 retry::connection(&mut self.reader, &self.connector, purpose, &self.stop).await;
             let mut reader = reader.ok_or(LogError::Stopped)?;
             let mut command = redis::cmd("XREADGROUP");
-            command.arg("GROUP").arg(keys::DETECTOR_GROUP).arg(keys::DETECTOR_CONSUMER);
-            command.arg("COUNT").arg(self.count).arg("BLOCK").arg(BLOCK.as_millis().to_string());
+            command
+                .arg("GROUP")
+                .arg(keys::DETECTOR_GROUP)
+                .arg(keys::DETECTOR_CONSUMER);
+            command
+                .arg("COUNT")
+                .arg(self.count)
+                .arg("BLOCK")
+                .arg(BLOCK.as_millis().to_string());
             command.arg("STREAMS").arg(keys::RAW).arg(from);
             // Dropping the read when told to stop is safe: what Redis hands out meanwhile stays
             // pending, and comes first at the next start.
-            let read = self.stop.run_until_cancelled(command.query_async::<Value>(&mut reader));
-            let Some(read) = read.await else { return Err(LogError::Stopped) };
+            let read = self
+                .stop
+                .run_until_cancelled(command.query_async::<Value>(&mut reader));
+            let Some(read) = read.await else {
+                return Err(LogError::Stopped);
+            };
             match read {
                 Ok(reply) => {
                     let streams = reply::streams(reply).map_err(|e| refused("read", e))?;
-                    return Ok(streams.into_iter().flat_map(|(_, entries)| entries).collect());
+                    return Ok(streams
+                        .into_iter()
+                        .flat_map(|(_, entries)| entries)
+                        .collect());
                 }
                 Err(error) => {
                     self.pending_first = true;
@@ -154,12 +173,17 @@ impl RedisLog {
 
     /// Keeps batches near the size they are meant to have.
     fn learn(&mut self, entries: &[Entry]) {
-        let readings: usize = entries.iter().map(|entry| entry.decoded.readings.len()).sum();
+        let readings: usize = entries
+            .iter()
+            .map(|entry| entry.decoded.readings.len())
+            .sum();
         let an_entry = readings.div_ceil(entries.len().max(1)).max(1);
         self.count = (READINGS_A_BATCH / an_entry).clamp(1, MOST_ENTRIES);
     }
 
-    async fn take_over(&mut self) -> Result<(Vec<Slice>, Vec<rackwatch_core::episode::Episode>), LogError> {
+    async fn take_over(
+        &mut self,
+    ) -> Result<(Vec<Slice>, Vec<rackwatch_core::episode::Episode>), LogError> {
         loop {
             let mut connection = self.commands().await?;
             match resume::take_over(&mut connection).await {
@@ -176,30 +200,56 @@ impl RedisLog {
 
 fn refused<E: std::error::Error + Send + Sync + 'static>(what: &str, source: E) -> LogError {
     let what = format!("Redis refused to {what} on {}", keys::RAW);
-    LogError::Refused { what, source: Box::new(source) }
+    LogError::Refused {
+        what,
+        source: Box::new(source),
+    }
 }
 
 fn entry(raw: RawEntry) -> Entry {
-    let id = StreamId { ms: raw.id.0, seq: raw.id.1 };
+    let id = StreamId {
+        ms: raw.id.0,
+        seq: raw.id.1,
+    };
     // Trimmed while it was pending: nothing to judge, but to be acknowledged.
     let fields = raw.fields.unwrap_or_default();
     if fields.is_empty() {
-        return Entry { id, decoded: wire::Decoded::default(), fields };
+        return Entry {
+            id,
+            decoded: wire::Decoded::default(),
+            fields,
+        };
     }
     let decoded = wire::decode(&fields);
-    let fields = if decoded.reject.is_some() { fields } else { Vec::new() };
-    Entry { id, decoded, fields }
+    let fields = if decoded.reject.is_some() {
+        fields
+    } else {
+        Vec::new()
+    };
+    Entry {
+        id,
+        decoded,
+        fields,
+    }
 }
 
 #[async_trait]
 impl Log for RedisLog {
     async fn resume(&mut self) -> Result<Resume, LogError> {
         let (slices, episodes) = self.take_over().await?;
-        self.saved = slices.iter().map(|slice| slice.through).min().unwrap_or_default();
+        self.saved = slices
+            .iter()
+            .map(|slice| slice.through)
+            .min()
+            .unwrap_or_default();
         self.pending_first = true;
         self.directory = Directory::default();
         self.make_group(self.done).await?;
-        Ok(Resume { slices, episodes, done: self.done })
+        Ok(Resume {
+            slices,
+            episodes,
+            done: self.done,
+        })
     }
 
     async fn committed(&mut self, from: StreamId, to: StreamId) -> Result<Vec<Entry>, LogError> {
@@ -240,7 +290,12 @@ impl Log for RedisLog {
         loop {
             let mut connection = self.commands().await?;
             match self.directory.news(&mut connection, &entries).await {
-                Ok(descriptions) => return Ok(Batch { descriptions, entries }),
+                Ok(descriptions) => {
+                    return Ok(Batch {
+                        descriptions,
+                        entries,
+                    });
+                }
                 Err(error) => self.wait_out(error, "look devices up").await?,
             }
         }
@@ -258,7 +313,9 @@ impl Log for RedisLog {
                 Ok(word) => match Answer::of(&word) {
                     Answer::Done => break,
                     Answer::Taken => {
-                        return Err(LogError::TakenOver { stream: keys::RAW.to_owned() });
+                        return Err(LogError::TakenOver {
+                            stream: keys::RAW.to_owned(),
+                        });
                     }
                     Answer::Gone | Answer::Behind => return Err(LogError::Gone),
                 },
@@ -284,7 +341,10 @@ impl Log for RedisLog {
         }
         self.saved = self.done;
         let keep = u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX);
-        let young = StreamId { ms: self.done.ms.saturating_sub(keep), seq: 0 };
+        let young = StreamId {
+            ms: self.done.ms.saturating_sub(keep),
+            seq: 0,
+        };
         loop {
             let mut connection = self.commands().await?;
             let trimmed = redis::cmd("XTRIM")

@@ -61,8 +61,14 @@ pub(super) fn invocation<'a>(
     commit: &Commit,
 ) -> ScriptInvocation<'a> {
     let mut call = script.prepare_invoke();
-    call.key(keys::RAW).key(keys::ALERTS).key(keys::DEAD).key(keys::EPISODES).key(keys::FENCE);
-    call.arg(keys::DETECTOR_GROUP).arg(fence.epoch).arg(fence.commit + 1);
+    call.key(keys::RAW)
+        .key(keys::ALERTS)
+        .key(keys::DEAD)
+        .key(keys::EPISODES)
+        .key(keys::FENCE);
+    call.arg(keys::DETECTOR_GROUP)
+        .arg(fence.epoch)
+        .arg(fence.commit + 1);
     call.arg(MOST_ALERTS).arg(MOST_DEAD);
     call.arg(commit.done.len());
     for id in &commit.done {
@@ -91,7 +97,10 @@ pub(super) fn invocation<'a>(
 fn dead_letter(call: &mut ScriptInvocation<'_>, letter: &DeadLetter) {
     let kept = letter.fields.len().min(FIELDS_KEPT);
     call.arg((kept + 2) * 2);
-    call.arg("reason").arg(&letter.reason).arg("entry").arg(letter.id.to_string());
+    call.arg("reason")
+        .arg(&letter.reason)
+        .arg("entry")
+        .arg(letter.id.to_string());
     for (name, value) in &letter.fields[..kept] {
         call.arg(&name[..name.len().min(FIELD_KEPT)]);
         call.arg(&value[..value.len().min(FIELD_KEPT)]);
@@ -103,7 +112,8 @@ fn episode(call: &mut ScriptInvocation<'_>, change: &EpisodeChange) {
         EpisodeChange::Open(episode) => {
             // Strings, numbers and plain enums only: this cannot fail.
             let json = serde_json::to_string(episode).unwrap_or_default();
-            call.arg(format!("{} {}", episode.device, episode.rule)).arg(json);
+            call.arg(format!("{} {}", episode.device, episode.rule))
+                .arg(json);
         }
         EpisodeChange::Close { device, rule } => {
             call.arg(format!("{device} {rule}")).arg("");

@@ -61,7 +61,7 @@ mod tests {
         let config: SeriesConfig =
             toml::from_str("backend = \"plain\"\nraw_retention = \"2h\"").unwrap();
         assert_eq!(config.backend, Backend::Plain);
-        assert_eq!(config.raw_retention, Some(Duration::from_secs(7200)));
+        assert_eq!(config.raw_retention, Some(Duration::from_hours(2)));
         assert_eq!(config.max_batch.get(), 500);
         toml::from_str::<SeriesConfig>("max_batch = 0").unwrap_err();
         toml::from_str::<SeriesConfig>("retention = \"2h\"").unwrap_err();

@@ -9,6 +9,8 @@
 //! Nothing expires by itself: [`Store::sweep`] removes what is older than the retention. Times are
 //! Redis' stream ids, so a reading of 1970-01-01 00:00:00.000 cannot be kept.
 
+mod xadd;
+
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -18,18 +20,18 @@ use rackwatch_core::keys;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, ServerError, ServerErrorKind, Value, cmd};
+use redis::{Cmd, Value, cmd};
 
-use super::rollup::buckets;
+use super::rollup::{self, buckets};
 use super::{
     Aggregate, Footprint, Minute, Outcome, Point, Query, Resolution, Samples, SeriesConfig,
     SeriesError, Store, reply,
 };
+use xadd::{FIELD, Item, LATE_MINUTE, LATE_READING, Script, add, id, late};
 
 /// How long readings are kept unless configured.
 pub(super) const RETENTION: Duration = Duration::from_hours(6);
 
-const WRITE: &str = "write series";
 const READ: &str = "read series";
 const SWEEP: &str = "remove old readings";
 
@@ -38,46 +40,6 @@ const UNSWEPT: Duration = Duration::from_hours(24);
 
 /// The commands that sweeping one device takes.
 const PER_DEVICE: usize = 16;
-
-/// The stream's field: short, as it is there in each entry.
-const FIELD: &str = "t";
-
-/// Keeps a late reading unless there is one at its time. KEYS: stream, sorted set. ARGV: time,
-/// value, retention in milliseconds. Returns 1 kept, 0 there already, -1 older than the retention.
-const LATE_READING: &str = r"
-local id = ARGV[1] .. '-0'
-if #redis.call('XRANGE', KEYS[1], id, id) > 0 then return 0 end
-if redis.call('ZCOUNT', KEYS[2], ARGV[1], ARGV[1]) > 0 then return 0 end
-local top = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
-if top and tonumber(string.match(top[1], '^%d+')) - tonumber(ARGV[1]) > tonumber(ARGV[3]) then
-  return -1
-end
-redis.call('ZADD', KEYS[2], ARGV[1], ARGV[1] .. '=' .. ARGV[2])
-return 1";
-
-/// Keeps a value of a minute that was computed again. KEYS and ARGV as above. What equals the
-/// stream's value needs no place in the sorted set.
-const LATE_MINUTE: &str = r"
-local id = ARGV[1] .. '-0'
-redis.call('ZREMRANGEBYSCORE', KEYS[2], ARGV[1], ARGV[1])
-local held = redis.call('XRANGE', KEYS[1], id, id)[1]
-if held and held[2][2] == ARGV[2] then return 0 end
-redis.call('ZADD', KEYS[2], ARGV[1], ARGV[1] .. '=' .. ARGV[2])
-return 1";
-
-/// A script, and its name in Redis once loaded.
-#[derive(Debug)]
-struct Script {
-    text: &'static str,
-    sha: String,
-}
-
-/// One value to add to a stream.
-struct Item<'a> {
-    stream: &'a str,
-    at: Timestamp,
-    value: Celsius,
-}
 
 /// Series on a plain Redis.
 pub(super) struct Plain {
@@ -119,117 +81,6 @@ impl Plain {
             }
         }
     }
-}
-
-impl Script {
-    fn new(text: &'static str) -> Self {
-        Self {
-            text,
-            sha: redis::Script::new(text).get_hash().to_owned(),
-        }
-    }
-
-    fn call(&self, item: &Item<'_>, retention: Duration) -> Cmd {
-        let mut command = cmd("EVALSHA");
-        command
-            .arg(&self.sha)
-            .arg(2)
-            .arg(item.stream)
-            .arg(late(item.stream))
-            .arg(item.at.millis())
-            .arg(item.value.degrees())
-            .arg(u64::try_from(retention.as_millis()).unwrap_or(u64::MAX));
-        command
-    }
-}
-
-/// The sorted set beside a stream: [`keys::series_late`] for readings.
-fn late(stream: &str) -> String {
-    format!("{stream}:late")
-}
-
-/// Adds values to streams, and those that come late by `script`. What became of each.
-async fn add(
-    connection: &mut MultiplexedConnection,
-    most: usize,
-    items: &[Item<'_>],
-    script: &Script,
-    retention: Duration,
-) -> Result<Vec<Outcome>, SeriesError> {
-    let xadd = |item: &Item<'_>| {
-        let mut command = cmd("XADD");
-        command
-            .arg(item.stream)
-            .arg(id(item.at))
-            .arg(FIELD)
-            .arg(item.value.degrees());
-        command
-    };
-    let replies = reply::run(connection, WRITE, most, items.iter().map(xadd).collect()).await?;
-    let mut outcomes = Vec::with_capacity(items.len());
-    let mut late = Vec::new();
-    for (index, answer) in replies.into_iter().enumerate() {
-        outcomes.push(match answer {
-            Value::ServerError(error) if is_late(&error) => {
-                late.push(index);
-                Outcome::Written
-            }
-            Value::ServerError(error) => Outcome::Refused(reply::words(&error)),
-            _ => Outcome::Written,
-        });
-    }
-    let calls: Vec<Cmd> = late
-        .iter()
-        .map(|&index| script.call(&items[index], retention))
-        .collect();
-    let answers = eval(connection, most, script, &calls).await?;
-    for (index, answer) in late.into_iter().zip(answers) {
-        outcomes[index] = late_outcome(answer)?;
-    }
-    Ok(outcomes)
-}
-
-/// Runs calls of a script, which is loaded if Redis does not have it.
-async fn eval(
-    connection: &mut MultiplexedConnection,
-    most: usize,
-    script: &Script,
-    calls: &[Cmd],
-) -> Result<Vec<Value>, SeriesError> {
-    let replies = reply::run(connection, WRITE, most, calls.to_vec()).await?;
-    let lacks = |answer: &Value| {
-        matches!(answer, Value::ServerError(error)
-            if error.kind() == Some(ServerErrorKind::NoScript))
-    };
-    if !replies.iter().any(lacks) {
-        return Ok(replies);
-    }
-    // Both scripts say the same when run twice, so all calls can be repeated.
-    let mut load = cmd("SCRIPT");
-    load.arg(&["LOAD", script.text]);
-    reply::run(connection, "load a script", most, vec![load]).await?;
-    reply::run(connection, WRITE, most, calls.to_vec()).await
-}
-
-fn late_outcome(answer: Value) -> Result<Outcome, SeriesError> {
-    match answer {
-        Value::Int(1) => Ok(Outcome::Written),
-        Value::Int(0) => Ok(Outcome::Duplicate),
-        Value::Int(-1) => Ok(Outcome::Refused("older than the retention".to_owned())),
-        Value::ServerError(error) => Ok(Outcome::Refused(reply::words(&error))),
-        other => Err(reply::unexpected(WRITE, &other)),
-    }
-}
-
-fn id(at: Timestamp) -> String {
-    format!("{at}-0")
-}
-
-/// The id is not above the stream's top.
-fn is_late(error: &ServerError) -> bool {
-    error
-        .details()
-        .is_some_and(|details| details.contains("equal or smaller than the target stream top"))
 }
 
 /// The two commands that read a stretch: of the stream, and of what came late.
@@ -313,7 +164,8 @@ impl Store for Plain {
         Footprint {
             reading: 19.0,
             minute: 60.0,
-            device: 3_000.0,
+            // Redis sets 4 kB aside for the first entries of each of the four streams.
+            device: 18_000.0,
         }
     }
 
@@ -344,11 +196,7 @@ impl Store for Plain {
     }
 
     async fn write_minutes(&mut self, minutes: &[Minute]) -> Result<usize, SeriesError> {
-        let values: Vec<_> = minutes
-            .iter()
-            .flat_map(|minute| Aggregate::ALL.map(|which| (minute, which)))
-            .map(|(minute, which)| (minute, which, keys::rollup(&minute.device, which.name())))
-            .collect();
+        let values = rollup::values(minutes);
         let items: Vec<_> = values
             .iter()
             .map(|(minute, which, stream)| Item {

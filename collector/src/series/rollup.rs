@@ -12,6 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use rackwatch_core::device::DeviceId;
+use rackwatch_core::keys;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 
@@ -22,17 +23,17 @@ pub(super) const MINUTE: Duration = Duration::from_mins(1);
 
 /// One minute of one device.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Minute {
+pub(super) struct Minute {
     /// Which device.
-    pub device: DeviceId,
+    pub(super) device: DeviceId,
     /// When it began.
-    pub start: Timestamp,
+    pub(super) start: Timestamp,
     /// The mean of its readings.
-    pub average: Celsius,
+    pub(super) average: Celsius,
     /// The coldest.
-    pub minimum: Celsius,
+    pub(super) minimum: Celsius,
     /// The warmest.
-    pub maximum: Celsius,
+    pub(super) maximum: Celsius,
 }
 
 impl Minute {
@@ -47,13 +48,22 @@ impl Minute {
     }
 
     /// One of its three values.
-    pub fn value(&self, which: Aggregate) -> Celsius {
+    pub(super) fn value(&self, which: Aggregate) -> Celsius {
         match which {
             Aggregate::Average => self.average,
             Aggregate::Minimum => self.minimum,
             Aggregate::Maximum => self.maximum,
         }
     }
+}
+
+/// The three values of each minute, with the keys that they belong under.
+pub(super) fn values(minutes: &[Minute]) -> Vec<(&Minute, Aggregate, String)> {
+    minutes
+        .iter()
+        .flat_map(|minute| Aggregate::ALL.map(|which| (minute, which)))
+        .map(|(minute, which)| (minute, which, keys::rollup(&minute.device, which.name())))
+        .collect()
 }
 
 /// Temperatures being added up; never none.

@@ -1,2 +1,14 @@
-//! Integration tests.
-fn main() {}
+//! The collector as its users and its neighbours in Redis see it.
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    reason = "a test that cannot go on must stop, and says why"
+)]
+
+mod pipeline;
+mod restarts;
+mod rig;
+mod same_records;
+mod series;

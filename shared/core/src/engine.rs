@@ -169,7 +169,9 @@ impl Engine {
             Input::Rules(rules) => {
                 self.rules = rules;
                 self.plans.clear();
-                let ids: Vec<_> = self.devices.keys().cloned().collect();
+                // HashMap order must not show in the records.
+                let mut ids: Vec<_> = self.devices.keys().cloned().collect();
+                ids.sort();
                 for id in ids {
                     self.replan(&id, effects);
                 }

@@ -3,10 +3,10 @@
 //! Pure: no I/O, no clock, no global state. Readings and time come in as data; alert records and
 //! episode changes go out as data. The modules stand in the order in which data flows through them.
 
+pub mod units;
+pub mod time;
 pub mod device;
 pub mod reading;
-pub mod time;
-pub mod units;
 
 pub mod alert;
 pub mod keys;
@@ -15,7 +15,7 @@ pub mod wire;
 pub mod rules;
 
 pub mod detect;
-pub mod engine;
 pub mod episode;
+pub mod engine;
 
 pub mod thermal;

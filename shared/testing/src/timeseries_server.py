@@ -1,11 +1,44 @@
 """A stand-in for Redis with time series, used where no such server can be installed.
 
-Usage: python3 - PORT < timeseries_server.py. Needs fakeredis[lua].
+Usage: python3 - PORT < timeseries_server.py. Needs fakeredis[lua]. Where fakeredis differs from a
+real server in what Rackwatch relies on, it is put right here.
 """
 
 import sys
 
 from fakeredis import TcpFakeServer
+from fakeredis.model import TimeSeries
+from redis.exceptions import ResponseError
+
+module = sys.modules[TcpFakeServer.__module__]
+
+
+class Connection(module.FakeRedisConnection):
+    """Gives errors as answers: fakeredis would send them and close the connection."""
+
+    def read_response(self, *args, **kwargs):
+        try:
+            return super().read_response(*args, **kwargs)
+        except ResponseError as error:
+            return error
+
+
+module.FakeRedisConnection = Connection
+
+append = TimeSeries.add
+
+
+def add(self, timestamp, *args, **kwargs):
+    """Keeps samples in order of time: fakeredis has late ones at the end."""
+    late = timestamp < self.max_timestamp
+    added = append(self, timestamp, *args, **kwargs)
+    if late:
+        self.sorted_list.sort()
+        self.ts_ind_map = {at: index for index, (at, _) in enumerate(self.sorted_list)}
+    return added
+
+
+TimeSeries.add = add
 
 TcpFakeServer(
     ("127.0.0.1", int(sys.argv[1])), server_type="redis", server_version=(8, 6)

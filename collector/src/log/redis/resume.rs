@@ -20,22 +20,38 @@ pub(super) struct Taken {
 /// Counts the epoch up, so that whoever had the stream before can commit no more, and then reads
 /// what that owner left.
 pub(super) async fn take_over(connection: &mut MultiplexedConnection) -> RedisResult<Taken> {
-    let epoch: u64 =
-        redis::cmd("HINCRBY").arg(keys::FENCE).arg("epoch").arg(1).query_async(connection).await?;
+    let epoch: u64 = redis::cmd("HINCRBY")
+        .arg(keys::FENCE)
+        .arg("epoch")
+        .arg(1)
+        .query_async(connection)
+        .await?;
     let (commit, done): (Option<u64>, Option<String>) = redis::cmd("HMGET")
         .arg(keys::FENCE)
         .arg("commit")
         .arg("done")
         .query_async(connection)
         .await?;
-    let slices: Vec<Vec<u8>> =
-        redis::cmd("HVALS").arg(keys::SNAPSHOT).query_async(connection).await?;
-    let episodes: Vec<Vec<u8>> =
-        redis::cmd("HVALS").arg(keys::EPISODES).query_async(connection).await?;
+    let slices: Vec<Vec<u8>> = redis::cmd("HVALS")
+        .arg(keys::SNAPSHOT)
+        .query_async(connection)
+        .await?;
+    let episodes: Vec<Vec<u8>> = redis::cmd("HVALS")
+        .arg(keys::EPISODES)
+        .query_async(connection)
+        .await?;
     Ok(Taken {
-        fence: Fence { epoch, commit: commit.unwrap_or(0) },
-        done: done.and_then(|id| id.parse().ok()).unwrap_or(StreamId::ZERO),
-        slices: slices.iter().filter_map(|json| known("slice", Slice::from_json(json))).collect(),
+        fence: Fence {
+            epoch,
+            commit: commit.unwrap_or(0),
+        },
+        done: done
+            .and_then(|id| id.parse().ok())
+            .unwrap_or(StreamId::ZERO),
+        slices: slices
+            .iter()
+            .filter_map(|json| known("slice", Slice::from_json(json)))
+            .collect(),
         episodes: episodes
             .iter()
             .filter_map(|json| known("episode", serde_json::from_slice(json)))
@@ -71,11 +87,17 @@ pub(super) async fn save(
             return Ok(false);
         }
     }
-    let names: Vec<String> =
-        redis::cmd("HKEYS").arg(keys::SNAPSHOT).query_async(connection).await?;
+    let names: Vec<String> = redis::cmd("HKEYS")
+        .arg(keys::SNAPSHOT)
+        .query_async(connection)
+        .await?;
     let surplus = |name: &&String| name.parse::<usize>().map_or(true, |n| n >= slices.len());
     for name in names.iter().filter(surplus) {
-        redis::cmd("HDEL").arg(keys::SNAPSHOT).arg(name).exec_async(connection).await?;
+        redis::cmd("HDEL")
+            .arg(keys::SNAPSHOT)
+            .arg(name)
+            .exec_async(connection)
+            .await?;
     }
     Ok(true)
 }

@@ -1,0 +1,183 @@
+//! Stops, kills and a Redis that comes and goes.
+
+use std::collections::BTreeSet;
+
+use rackwatch_testing::{RedisServer, free_port, wait_until_sync};
+use redis::{Commands, Connection};
+
+use crate::rig::{
+    DEADLINE, alerts_of, collector, connect, plain_series, running, send, wait_all_done,
+};
+
+const START: u64 = 1_795_438_931_000;
+
+/// One second of ten devices.
+fn send_second(redis: &mut Connection, second: u64) {
+    for device in 0..10 {
+        let temperature = format!("{}.{device}", 20 + second % 5);
+        send(
+            redis,
+            &format!("inlet-R1-{device}"),
+            START + second * 1000,
+            &temperature,
+        );
+    }
+}
+
+#[test]
+fn stopped_and_killed_midway_no_reading_is_missing() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let mut second = 0;
+    for round in 0..6 {
+        let mut collector = running(&server.url());
+        let before: u64 = redis.xlen("sensor:inlet-R1-9:temp").unwrap_or(0);
+        // Under load until some of it has been taken in, then away with it.
+        wait_until_sync(DEADLINE, "the collector takes readings in", || {
+            for _ in 0..5 {
+                send_second(redis, second);
+                second += 1;
+            }
+            let now: u64 = redis.xlen("sensor:inlet-R1-9:temp").unwrap_or(0);
+            (now > before).then_some(())
+        })
+        .unwrap();
+        if round % 2 == 0 {
+            collector.kill().unwrap();
+        } else {
+            collector.term().unwrap();
+            assert!(collector.wait_exit(DEADLINE).unwrap().success());
+        }
+    }
+    let _collector = running(&server.url());
+    wait_all_done(redis);
+    for device in 0..10 {
+        let series = plain_series(redis, &format!("inlet-R1-{device}"));
+        let expected: Vec<_> = (0..second)
+            .map(|s| {
+                let value: f64 = format!("{}.{device}", 20 + s % 5).parse().unwrap();
+                (START + s * 1000, value)
+            })
+            .collect();
+        assert_eq!(series, expected);
+    }
+}
+
+#[test]
+fn an_open_episode_goes_on_over_a_restart() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let mut first = running(&server.url());
+    send(redis, "inlet-R1-1", START, "30.0");
+    wait_all_done(redis);
+    first.kill().unwrap();
+    let mut second = running(&server.url());
+    send(redis, "inlet-R1-1", START + 1000, "30.1");
+    wait_all_done(redis);
+    second.term().unwrap();
+    assert!(second.wait_exit(DEADLINE).unwrap().success());
+    let _third = running(&server.url());
+    send(redis, "inlet-R1-1", START + 2000, "22.0");
+    wait_all_done(redis);
+    let said: Vec<_> = alerts_of(redis, "high_temp")
+        .into_iter()
+        .map(|(_, state, _)| state)
+        .collect();
+    assert_eq!(said, ["firing", "resolved"]);
+    // The window came back too: the fall from 30.1 is seen.
+    assert_eq!(alerts_of(redis, "drop").len(), 1);
+}
+
+#[test]
+fn redis_may_be_absent_at_the_start_and_lose_everything_midway() {
+    let mut server = RedisServer::start().unwrap();
+    let url = server.url();
+    server.stop().unwrap();
+    let mut collector = running(&url);
+    collector
+        .wait_stderr_contains(&server.port().to_string(), DEADLINE)
+        .unwrap();
+    server.restart().unwrap();
+    let redis = &mut connect(&url);
+    send(redis, "inlet-R1-1", START, "30.0");
+    wait_until_sync(DEADLINE, "the first alert", || {
+        (alerts_of(redis, "high_temp").len() == 1).then_some(())
+    })
+    .unwrap();
+    server.restart().unwrap();
+    let redis = &mut connect(&url);
+    send(redis, "inlet-R2-1", START, "30.0");
+    wait_until_sync(DEADLINE, "an alert after the restart", || {
+        (alerts_of(redis, "high_temp").len() == 1).then_some(())
+    })
+    .unwrap();
+    redis::cmd("FLUSHALL").exec(redis).unwrap();
+    send(redis, "inlet-R3-1", START, "30.0");
+    wait_until_sync(DEADLINE, "an alert after FLUSHALL", || {
+        (alerts_of(redis, "high_temp").len() == 1).then_some(())
+    })
+    .unwrap();
+    collector
+        .wait_stdout_contains("inlet-R3-1", DEADLINE)
+        .unwrap();
+    // One line a change of state, not one a try.
+    let lines: BTreeSet<_> = collector.stderr().lines().map(str::to_owned).collect();
+    assert!(lines.len() < 20, "{lines:#?}");
+    collector.interrupt().unwrap();
+    assert!(collector.wait_exit(DEADLINE).unwrap().success());
+}
+
+#[test]
+fn a_second_collector_takes_over_and_the_first_says_so() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let mut first = running(&server.url());
+    send(redis, "inlet-R1-1", START, "21.0");
+    wait_all_done(redis);
+    let second = running(&server.url());
+    second
+        .wait_stderr_contains("partition taken over", DEADLINE)
+        .unwrap();
+    // Whichever of the two reads these, only the second can commit.
+    wait_until_sync(DEADLINE, "the first notices", || {
+        send(redis, "inlet-R1-1", START + 1000, "21.0");
+        first
+            .stderr()
+            .contains("another collector has taken over")
+            .then_some(())
+    })
+    .unwrap();
+    assert_eq!(first.wait_exit(DEADLINE).unwrap().code(), Some(1));
+    wait_all_done(redis);
+}
+
+#[test]
+fn a_taken_port_and_a_wrong_config_stop_the_start() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut refused = collector(&["run", "--listen", &address]);
+    assert_eq!(refused.wait_exit(DEADLINE).unwrap().code(), Some(2));
+    assert!(refused.stderr().contains(&address), "{}", refused.stderr());
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("collector.toml");
+    let name = file.to_str().unwrap().to_owned();
+    for (text, expected) in [
+        ("[stream]\nkep = \"10m\"\n", vec!["stream.kep"]),
+        ("[stream]\nkeep = \"soon\"\n", vec!["stream.keep", "soon"]),
+        (
+            "[[rules]]\ntype = \"high_temp\"\nwarning = 33\ncritical = 30\n",
+            vec!["rules[0].critical", "30"],
+        ),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let listen = format!("127.0.0.1:{}", free_port().unwrap());
+        let mut wrong = collector(&["run", "--config", &name, "--listen", &listen]);
+        assert_eq!(wrong.wait_exit(DEADLINE).unwrap().code(), Some(2), "{text}");
+        let error = wrong.stderr();
+        assert!(error.contains(&name), "{error}");
+        for part in expected {
+            assert!(error.contains(part), "{part:?} is not in {error}");
+        }
+    }
+}

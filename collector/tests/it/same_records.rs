@@ -1,0 +1,265 @@
+//! One trace, judged by the bare engine, through the demo's memory and through Redis: the same
+//! records, however its readings are laid out in entries.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use rackwatch_collector::feed::redis::RedisFeed;
+use rackwatch_collector::feed::{AlertFeed, memory::MemoryFeed};
+use rackwatch_collector::log::LogError;
+use rackwatch_collector::log::memory::{MemoryLog, Sent};
+use rackwatch_collector::log::redis::RedisLog;
+use rackwatch_collector::partition::Partition;
+use rackwatch_collector::recorder::Recorder;
+use rackwatch_collector::series::SeriesConfig;
+use rackwatch_collector::stats::Stats;
+use rackwatch_core::alert::AlertRecord;
+use rackwatch_core::device::{Description, DeviceId};
+use rackwatch_core::engine::{Engine, Input};
+use rackwatch_core::keys;
+use rackwatch_core::reading::{Fault, Reading, Sample};
+use rackwatch_core::rules::RuleSet;
+use rackwatch_core::thermal::{Hall, Scenario};
+use rackwatch_core::time::{StreamId, Timestamp};
+use rackwatch_core::units::Celsius;
+use rackwatch_core::wire::{self, Provenance};
+use rackwatch_runtime::config::RedisConfig;
+use rackwatch_runtime::redis::Connector;
+use rackwatch_testing::{RedisServer, wait_until};
+use redis::{Commands, Connection};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::rig::{DEADLINE, connect};
+
+const START: u64 = 1_795_438_931_000;
+
+/// Ten minutes of the demo's hall: spikes, limits, faults.
+fn recorded() -> (Vec<(DeviceId, Description)>, Vec<Sample>) {
+    let start = Timestamp::from_millis(START).unwrap();
+    let mut hall = Hall::new(&Scenario::new(2, 8, 7, "demo").unwrap(), start);
+    let sample = |second: u64| {
+        let at = Timestamp::from_millis(START + second * 1000).unwrap();
+        Sample {
+            at,
+            readings: hall.read(at),
+        }
+    };
+    let samples = (1..=600).map(sample).collect();
+    (hall.devices(), samples)
+}
+
+fn rules() -> Arc<RuleSet> {
+    Arc::new(RuleSet::with_defaults(&[]).unwrap())
+}
+
+fn by_the_engine(devices: &[(DeviceId, Description)], samples: &[Sample]) -> Vec<AlertRecord> {
+    let mut engine = Engine::new(rules());
+    let described = devices
+        .iter()
+        .map(|(id, d)| Input::Describe(id.clone(), Some(Box::new(d.clone()))));
+    let readings = samples.iter().flat_map(|sample| &sample.readings);
+    let read = readings.map(|reading| Input::Reading {
+        entry: StreamId::ZERO,
+        by_agent: true,
+        reading: reading.clone(),
+    });
+    engine.step(described.chain(read)).alerts
+}
+
+async fn by_memory(
+    devices: Vec<(DeviceId, Description)>,
+    samples: Vec<Sample>,
+) -> Vec<AlertRecord> {
+    let stop = CancellationToken::new();
+    let (send, sent) = mpsc::channel(4);
+    let (alert, alerts) = mpsc::channel(4);
+    let log = MemoryLog::new(sent, alert, stop.clone());
+    let recorder = Recorder::memory(SeriesConfig::default(), stop.clone());
+    let partition = Partition::new(log, recorder, rules(), Arc::new(Stats::default()), stop);
+    let sending = async move {
+        send.send(Sent::Devices(devices)).await.unwrap();
+        for sample in samples {
+            send.send(Sent::Sample(sample)).await.unwrap();
+        }
+    };
+    let telling = async {
+        let mut feed = MemoryFeed::new(alerts);
+        let mut records = Vec::new();
+        loop {
+            match feed.next().await {
+                Ok(fed) => records.extend(fed.into_iter().map(|alert| alert.record.unwrap())),
+                Err(LogError::Stopped) => return records,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let (_, ran, records) = tokio::join!(sending, partition.run(), telling);
+    ran.unwrap();
+    records
+}
+
+/// How the readings are laid out in the stream.
+#[derive(Clone, Copy, Debug)]
+enum Laid {
+    Readings,
+    Frames,
+    Mixed,
+}
+
+fn write(redis: &mut Connection, samples: &[Sample], laid: Laid) {
+    let mut pipe = redis::pipe();
+    for (n, sample) in samples.iter().enumerate() {
+        let from = Provenance {
+            agent: "h".into(),
+            seq: format!("r-{n}").parse().unwrap(),
+        };
+        let frame = match laid {
+            Laid::Readings => false,
+            Laid::Frames => true,
+            Laid::Mixed => n % 3 == 0,
+        };
+        if frame {
+            pipe.xadd(keys::RAW, "*", &wire::frame::encode(sample, &from))
+                .ignore();
+        } else {
+            for reading in &sample.readings {
+                pipe.xadd(keys::RAW, "*", &wire::entry::encode(reading, Some(&from)))
+                    .ignore();
+            }
+        }
+    }
+    pipe.exec(redis).unwrap();
+}
+
+async fn by_redis(
+    devices: &[(DeviceId, Description)],
+    samples: &[Sample],
+    laid: Laid,
+    expected: usize,
+) -> Vec<AlertRecord> {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    for (id, description) in devices {
+        let _: () = redis
+            .hset(keys::DEVICES, id.as_str(), description.to_json())
+            .unwrap();
+    }
+    let config = RedisConfig {
+        url: server.url().as_str().into(),
+        ..RedisConfig::default()
+    };
+    let connector = Connector::new(&config).unwrap();
+    let stop = CancellationToken::new();
+    let mut feed = RedisFeed::new(connector.clone(), "test_group", "test", stop.clone());
+    assert!(feed.next().await.unwrap().is_empty());
+    write(redis, samples, laid);
+    let log = RedisLog::new(connector.clone(), std::time::Duration::ZERO, stop.clone());
+    let recorder = Recorder::redis(connector, SeriesConfig::default(), stop.clone());
+    let stats = Arc::new(Stats::default());
+    let partition = Partition::new(log, recorder, rules(), stats, stop.clone());
+    let telling = async {
+        let mut records = Vec::new();
+        let all = wait_until(DEADLINE, "all records are there", async || {
+            let fed = feed.next().await.unwrap();
+            feed.done(&fed.iter().map(|alert| alert.id).collect::<Vec<_>>())
+                .await
+                .unwrap();
+            records.extend(fed.into_iter().map(|alert| alert.record.unwrap()));
+            let pending: redis::streams::StreamPendingReply =
+                redis.xpending(keys::RAW, keys::DETECTOR_GROUP).ok()?;
+            (records.len() >= expected && pending.count() == 0).then_some(())
+        });
+        all.await.unwrap();
+        stop.cancel();
+        records
+    };
+    let (ran, records) = tokio::join!(partition.run(), telling);
+    ran.unwrap();
+    records
+}
+
+/// A record as it reads from the wire, where the words of people are rounded.
+fn as_written(records: Vec<AlertRecord>) -> Vec<AlertRecord> {
+    let written = |record: &AlertRecord| {
+        let fields = wire::alert::encode(record).into_iter();
+        let fields = fields.map(|(name, value)| (name.as_bytes().to_vec(), value.into_bytes()));
+        wire::alert::decode(&fields.collect()).unwrap()
+    };
+    records.iter().map(written).collect()
+}
+
+#[tokio::test]
+async fn one_trace_gives_the_same_records_by_every_way() {
+    let (devices, samples) = recorded();
+    let bare = by_the_engine(&devices, &samples);
+    assert!(
+        bare.len() > 10,
+        "the trace is too quiet to tell: {}",
+        bare.len()
+    );
+    assert_eq!(by_memory(devices.clone(), samples.clone()).await, bare);
+    let bare = as_written(bare);
+    for laid in [Laid::Readings, Laid::Frames, Laid::Mixed] {
+        let records = by_redis(&devices, &samples, laid, bare.len()).await;
+        assert_eq!(records, bare, "{laid:?}");
+    }
+}
+
+/// Samples of a plain client's three devices.
+fn samples() -> impl Strategy<Value = Vec<Sample>> {
+    let sample = (1u64..120, prop::collection::vec(15.0f64..35.0, 3), 0..20u8);
+    prop::collection::vec(sample, 1..60).prop_map(|ticks| {
+        let mut now = START;
+        let tick = |(gap, values, odd): (u64, Vec<f64>, u8)| {
+            now += gap * 1000;
+            let at = Timestamp::from_millis(now).unwrap();
+            let reading = |(n, value): (usize, &f64)| Reading {
+                device: DeviceId::new(&format!("inlet-R1-{n}")).unwrap(),
+                at,
+                value: match odd {
+                    0 => Err(Fault::TIMEOUT),
+                    _ => Ok(Celsius::new((value * 10.0).round() / 10.0).unwrap()),
+                },
+            };
+            Sample {
+                at,
+                readings: values.iter().enumerate().map(reading).collect(),
+            }
+        };
+        ticks.into_iter().map(tick).collect()
+    })
+}
+
+proptest! {
+    /// What is in the entries decides, not how it is laid out: any mix of frames and readings
+    /// gives the readings, and so the series and alerts, of readings alone.
+    #[test]
+    fn frames_and_readings_mixed_say_what_readings_say(
+        samples in samples(), frames in prop::collection::vec(any::<bool>(), 60)
+    ) {
+        let from = Provenance { agent: "h".into(), seq: "r-0".parse().unwrap() };
+        let decode = |fields: Vec<(&'static str, String)>| {
+            let fields = fields.into_iter().map(|(n, v)| (n.as_bytes().to_vec(), v.into_bytes()));
+            wire::decode(&fields.collect())
+        };
+        let (mut alone, mut mixed) = (Vec::new(), Vec::new());
+        for (sample, frame) in samples.iter().zip(frames) {
+            let each = || sample.readings.iter()
+                .flat_map(|reading| decode(wire::entry::encode(reading, Some(&from))).readings);
+            alone.extend(each());
+            if frame {
+                mixed.extend(decode(wire::frame::encode(sample, &from)).readings);
+            } else {
+                mixed.extend(each());
+            }
+        }
+        prop_assert_eq!(&mixed, &alone);
+        let judge = |readings: Vec<Reading>| {
+            let inputs = readings.into_iter()
+                .map(|reading| Input::Reading { entry: StreamId::ZERO, by_agent: false, reading });
+            Engine::new(rules()).step(inputs).alerts
+        };
+        prop_assert_eq!(judge(mixed), judge(alone));
+    }
+}
