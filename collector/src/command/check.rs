@@ -253,7 +253,7 @@ impl Projection {
             None => ("ok", String::new()),
         };
         format!(
-            "{:<10} {word:<10} {} devices read every second need {} in the end ({} series, {})\n\
+            "{:<10} {word:<10} {} devices read every second grow to {} ({} series, {})\n\
              {advice}",
             "memory",
             self.devices,

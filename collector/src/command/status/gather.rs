@@ -152,14 +152,11 @@ async fn group(
     name: &'static str,
     now: Timestamp,
 ) -> anyhow::Result<Group> {
-    let mut ask = redis::cmd("XINFO");
-    ask.arg("GROUPS").arg(stream);
-    let all: Option<Vec<BTreeMap<String, Value>>> =
-        unless_refused(ask.query_async(connection).await)?;
+    let all = groups_of(connection, stream).await?;
     let is_it = |group: &BTreeMap<String, Value>| {
         field::<String>(group, "name").is_some_and(|found| found == name)
     };
-    let found = all.unwrap_or_default().into_iter().find(is_it);
+    let found = all.into_iter().find(is_it);
     let mut group = Group {
         name,
         stream,
@@ -182,6 +179,20 @@ async fn group(
         group.oldest_unread_ms = first_after(connection, stream, read).await?.map(age);
     }
     Ok(group)
+}
+
+/// The groups of a stream; none where there is no such stream.
+async fn groups_of(
+    connection: &mut MultiplexedConnection,
+    stream: &str,
+) -> RedisResult<Vec<BTreeMap<String, Value>>> {
+    let mut ask = redis::cmd("XINFO");
+    ask.arg("GROUPS").arg(stream);
+    match ask.query_async(connection).await {
+        // `ERR no such key`; a refusal by the access list has another code.
+        Err(error) if error.code() == Some("ERR") => Ok(Vec::new()),
+        answer => answer,
+    }
 }
 
 async fn oldest_pending(

@@ -1,5 +1,7 @@
 //! What is wrong with the facts, and what to do. Pure.
 
+use std::time::Duration;
+
 use rackwatch_core::keys;
 use serde::Serialize;
 
@@ -7,7 +9,6 @@ use super::super::check::MUCH;
 use super::super::server::size;
 use super::gather::{Facts, Group};
 use crate::notify::line::length;
-use std::time::Duration;
 
 /// More entries unread than this are too many.
 const MOST_LAG: u64 = 10_000;
@@ -87,7 +88,7 @@ impl Verdict {
         let projected = facts.series.projected_bytes;
         if redis.share(projected).is_some_and(|share| share > MUCH) {
             self.warnings.push(format!(
-                "series will need {} in the end, over 70 % of maxmemory: raise it, or shorten \
+                "series will grow to {}, over 70 % of maxmemory: raise it, or shorten \
                  series.raw_retention",
                 size(projected)
             ));

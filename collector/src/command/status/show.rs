@@ -54,7 +54,7 @@ fn lines(facts: &Facts) -> [(&'static str, String); 7] {
         (
             "streams",
             format!(
-                "{} readings' entries, {} alerts; entries a second: {rate}",
+                "{} entries of readings ({rate} a second), {} alerts",
                 streams.raw_sensor_data, streams.anomaly_alerts
             ),
         ),
@@ -69,7 +69,7 @@ fn lines(facts: &Facts) -> [(&'static str, String); 7] {
         (
             "series",
             format!(
-                "{}, {} in the end",
+                "{}, growing to {}",
                 series.backend,
                 size(series.projected_bytes)
             ),

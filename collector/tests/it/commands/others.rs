@@ -1,0 +1,163 @@
+//! `devices`, `check`, and what all commands do without Redis or with a wrong file.
+
+use rackwatch_testing::{TimeSeriesServer, free_port};
+use redis::Commands as _;
+
+use super::{DEVICE, json, now, run, server};
+
+#[test]
+fn devices_are_listed_and_forgotten() {
+    let (_server, mut redis, url) = server();
+    let described = r#"{"agent":"h1","source":"hwmon","role":"inlet","rack":"B07","u":42,
+        "interval_ms":1000,"limits":{"high_critical":42}}"#;
+    let _: () = redis.hset("rackwatch:devices", DEVICE, described).unwrap();
+    let _: () = redis
+        .hset(
+            "rackwatch:devices",
+            "x",
+            r#"{"leaving":true,"interval_ms":500}"#,
+        )
+        .unwrap();
+    assert_eq!(
+        run(&url, &["devices", "list"]).out,
+        "device       role   rack  u   source  agent  every  limits       state\n\
+         inlet-B07-1  inlet  B07   42  hwmon   h1     1s     critical 42\n\
+         x            other  -     -   -       -      500ms  -            leaving\n"
+    );
+    let list = json(&run(&url, &["devices", "list", "--json"]));
+    assert_eq!(
+        (&list[0]["device_id"], &list[0]["u"]),
+        (&DEVICE.into(), &42.into())
+    );
+    let forgot = run(&url, &["devices", "forget", "x"]);
+    assert_eq!(forgot.code, Some(0), "{}", forgot.err);
+    assert!(forgot.out.starts_with("forgot x: "), "{}", forgot.out);
+    let left: Vec<String> = redis.hkeys("rackwatch:devices").unwrap();
+    let revision: u64 = redis.get("rackwatch:devices:revision").unwrap();
+    assert_eq!((left, revision), (vec![DEVICE.to_owned()], 1));
+    let again = run(&url, &["devices", "forget", "x"]);
+    assert_eq!(again.code, Some(1));
+    assert!(again.err.contains("not known: x"), "{}", again.err);
+}
+
+#[test]
+fn check_tries_everything_and_leaves_nothing() {
+    let (_server, mut redis, url) = server();
+    let report = run(&url, &["check"]);
+    assert_eq!(report.code, Some(0), "{}{}", report.out, report.err);
+    for line in [
+        "PING       ok",
+        "XACK       ok",
+        "script     ok",
+        "TS.ADD     skipped",
+    ] {
+        assert!(report.out.contains(line), "{line}: {}", report.out);
+    }
+    assert!(report.out.ends_with("all is well\n"), "{}", report.out);
+    let left: u64 = redis::cmd("DBSIZE").query(&mut redis).unwrap();
+    assert_eq!(left, 0);
+    let _: () = redis::cmd("ACL")
+        .arg(&["SETUSER", "default", "-eval", "-set"])
+        .query(&mut redis)
+        .unwrap();
+    let refused = run(&url, &["check", "--json"]);
+    assert_eq!(refused.code, Some(1));
+    let steps = json(&refused)["steps"].as_array().unwrap().clone();
+    let failed: Vec<_> = steps.iter().filter(|s| s["result"] == "failed").collect();
+    assert_eq!(failed.len(), 2, "{failed:?}");
+    assert!(failed.iter().all(|step| step["advice"].is_string()));
+}
+
+#[test]
+fn all_commands_work_with_time_series_and_without_info() {
+    let server = TimeSeriesServer::start().unwrap();
+    let url = server.url();
+    let report = run(&url, &["check"]);
+    assert!(
+        report.out.contains("TS.ADD     ok"),
+        "{}{}",
+        report.out,
+        report.err
+    );
+    assert!(
+        report
+            .out
+            .contains("(timeseries series, unknown maxmemory)"),
+        "{}",
+        report.out
+    );
+    let mut redis = redis::Client::open(url.as_str())
+        .unwrap()
+        .get_connection()
+        .unwrap();
+    for (at, value) in [(60_000, 20.0), (61_000, 23.0), (120_000, 30.0)] {
+        let mut add = redis::cmd("TS.ADD");
+        let at = now() / 60_000 * 60_000 - 600_000 + at;
+        add.arg(format!("sensor:{DEVICE}:temp"))
+            .arg(at)
+            .arg(value)
+            .exec(&mut redis)
+            .unwrap();
+    }
+    let history = run(&url, &["history", DEVICE, "--every", "1m", "--json"]);
+    let rows = &json(&history)["rows"];
+    assert_eq!(
+        (&rows[0]["avg"], &rows[0]["max"], &rows[1]["min"]),
+        (&21.5.into(), &23.0.into(), &30.0.into())
+    );
+    let status = run(&url, &["status"]);
+    assert_eq!(status.code, Some(1), "{}", status.err);
+    assert!(
+        status.out.contains("of unknown version"),
+        "{}{}",
+        status.out,
+        status.err
+    );
+}
+
+#[test]
+fn without_redis_or_with_a_wrong_file_the_commands_say_so() {
+    let url = format!("redis://127.0.0.1:{}", free_port().unwrap());
+    for args in [
+        &["alerts"][..],
+        &["alerts", "--follow"],
+        &["status"],
+        &["history", DEVICE],
+        &["devices", "list"],
+        &["devices", "forget", "x"],
+    ] {
+        let ended = run(&url, args);
+        assert_eq!(ended.code, Some(1), "{args:?}: {}", ended.err);
+        assert!(
+            ended
+                .err
+                .contains("cannot reach Redis at redis://127.0.0.1"),
+            "{}",
+            ended.err
+        );
+    }
+    let check = run(&url, &["check"]);
+    assert_eq!(check.code, Some(1), "{}", check.err);
+    assert!(
+        check
+            .out
+            .contains("connect    FAILED     cannot reach Redis"),
+        "{}",
+        check.out
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("collector.toml");
+    std::fs::write(&file, "[redis]\nurll = 1\n").unwrap();
+    let file = file.to_str().unwrap();
+    for args in [
+        &["status"][..],
+        &["check"],
+        &["alerts"],
+        &["devices", "list"],
+    ] {
+        let ended = run(&url, &[args, &["--config", file]].concat());
+        assert_eq!(ended.code, Some(2), "{args:?}: {}", ended.err);
+        assert!(ended.err.contains("collector.toml"), "{}", ended.err);
+    }
+}

@@ -1,0 +1,146 @@
+//! `status`: all is well, or what is not.
+
+use rackwatch_testing::RedisServer;
+use redis::Commands as _;
+use serde_json::Value;
+
+use super::{json, now, run, server};
+
+/// Both groups, with nothing left to do.
+fn groups(redis: &mut redis::Connection) {
+    for (stream, group) in [
+        ("raw_sensor_data", "anomaly_detector_group"),
+        ("anomaly_alerts", "alert_logger_group"),
+    ] {
+        let _: () = redis.xgroup_create_mkstream(stream, group, "0").unwrap();
+    }
+}
+
+#[test]
+fn status_says_that_all_is_well_or_what_is_not() {
+    let (_server, mut redis, url) = server();
+    let empty = run(&url, &["status"]);
+    assert_eq!(empty.code, Some(1), "{}", empty.err);
+    assert!(
+        empty
+            .out
+            .contains("wrong: anomaly_detector_group does not exist on raw_sensor_data: start"),
+        "{}",
+        empty.out
+    );
+    groups(&mut redis);
+    let _: () = redis
+        .hset(
+            "rackwatch:devices",
+            "a",
+            r#"{"rack":"B07","interval_ms":1000}"#,
+        )
+        .unwrap();
+    let _: () = redis.hset("rackwatch:devices", "b", "{}").unwrap();
+    let _: () = redis
+        .hset("rackwatch:episodes", "a high", r#"{"severity":"critical"}"#)
+        .unwrap();
+    let well = run(&url, &["status"]);
+    assert_eq!(well.code, Some(0), "{}{}", well.out, well.err);
+    assert!(well.out.ends_with("\nall is well\n"), "{}", well.out);
+    assert!(
+        well.out
+            .contains("devices      2 described, 1 in no rack, 0 leaving\n"),
+        "{}",
+        well.out
+    );
+    assert!(
+        well.out
+            .contains("open alerts  1 critical, 0 warning, 0 info\n"),
+        "{}",
+        well.out
+    );
+    let letter = [
+        ("reason", "temperature is not a decimal number"),
+        ("entry", "5-0"),
+    ];
+    let _: String = redis.xadd("raw_sensor_data:dead", "*", &letter).unwrap();
+    let report = run(&url, &["status", "--json"]);
+    let report_json = json(&report);
+    assert_eq!(
+        (report.code, &report_json["ok"]),
+        (Some(0), &Value::Bool(true))
+    );
+    assert_eq!(report_json["warnings"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        report_json["facts"]["dead"]["reasons"][0],
+        "temperature is not a decimal number (entry 5-0)"
+    );
+    assert_eq!(report_json["facts"]["entries_per_second"], 0.0);
+}
+
+#[test]
+fn status_notices_a_collector_that_is_down_or_slow() {
+    let (_server, mut redis, url) = server();
+    groups(&mut redis);
+    let old = format!("{}-0", now() - 120_000);
+    let _: String = redis.xadd("raw_sensor_data", &old, &[("a", "b")]).unwrap();
+    let unread = run(&url, &["status"]);
+    assert_eq!(unread.code, Some(1));
+    assert!(
+        unread.out.contains("has left an entry unread for 2m"),
+        "{}",
+        unread.out
+    );
+
+    let mut read = redis::cmd("XREADGROUP");
+    read.arg("GROUP").arg("anomaly_detector_group").arg("owner");
+    read.arg("STREAMS").arg("raw_sensor_data").arg(">");
+    read.exec(&mut redis).unwrap();
+    let stuck = run(&url, &["status"]);
+    assert_eq!(stuck.code, Some(1));
+    assert!(
+        stuck.out.contains("has not finished an entry of 2m"),
+        "{}",
+        stuck.out
+    );
+
+    let _: u64 = redis
+        .xack("raw_sensor_data", "anomaly_detector_group", &[&old])
+        .unwrap();
+    let mut many = redis::pipe();
+    for _ in 0..10_001 {
+        many.xadd("raw_sensor_data", "*", &[("a", "b")]).ignore();
+    }
+    many.exec(&mut redis).unwrap();
+    let behind = run(&url, &["status"]);
+    assert_eq!(behind.code, Some(1));
+    assert!(
+        behind.out.contains("is 10001 entries behind"),
+        "{}",
+        behind.out
+    );
+}
+
+#[test]
+fn status_warns_before_redis_is_full() {
+    let server = RedisServer::start_with(&["--maxmemory", "100mb"]).unwrap();
+    let mut redis = server.client().get_connection().unwrap();
+    groups(&mut redis);
+    for n in 0..20 {
+        let _: () = redis
+            .hset("rackwatch:devices", format!("d{n}"), "{}")
+            .unwrap();
+    }
+    let report = run(&server.url(), &["status"]);
+    assert_eq!(report.code, Some(0), "{}", report.out);
+    assert!(
+        report.out.contains("over 70 % of maxmemory"),
+        "{}",
+        report.out
+    );
+    let _: () = redis::cmd("CONFIG")
+        .arg("SET")
+        .arg("maxmemory")
+        .arg("1mb")
+        .query(&mut redis)
+        .unwrap();
+    let full = run(&server.url(), &["status"]);
+    assert_eq!(full.code, Some(1), "{}", full.out);
+    assert!(full.out.contains("Redis uses over 90 %"), "{}", full.out);
+}
