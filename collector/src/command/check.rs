@@ -10,7 +10,7 @@ use rackwatch_runtime::config;
 use rackwatch_runtime::redis::probe::{Step, StepResult, probe};
 use rackwatch_runtime::redis::{ConnectError, Connector, Purpose};
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, RedisError, RedisResult, Value, cmd};
+use redis::{Cmd, RedisError, RedisResult, Value};
 use serde::Serialize;
 
 use super::server::{Health, size};
@@ -19,7 +19,9 @@ use crate::config::CollectorConfig;
 use crate::series::{self, SeriesConfig, SeriesError};
 
 /// How long throwaway keys live when they cannot be removed, in seconds.
-const EXPIRY: u64 = 60;
+const EXPIRY: &str = "60";
+/// A tiny script.
+const SCRIPT: &str = "return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])";
 /// Projections are made for a site of this size.
 const DEVICES: u64 = 1000;
 /// From this part of maxmemory on, series are too large.
@@ -140,35 +142,22 @@ fn no_series(error: &SeriesError) -> Step {
 async fn commits(connection: &mut MultiplexedConnection) -> Vec<Step> {
     let prefix = format!("{CHECK_PREFIX}{:016x}", random());
     let (stream, value) = (format!("{prefix}:ack"), format!("{prefix}:script"));
-    let mut create = cmd("XGROUP");
-    create
-        .arg("CREATE")
-        .arg(&stream)
-        .arg("check")
-        .arg("0")
-        .arg("MKSTREAM");
-    let mut read = cmd("XREADGROUP");
-    read.arg("GROUP")
-        .arg("check")
-        .arg("check")
-        .arg("COUNT")
-        .arg(1);
-    read.arg("STREAMS").arg(&stream).arg(">");
     let acknowledge = [
-        create,
-        cmd("EXPIRE").arg(&stream).arg(EXPIRY).take(),
-        cmd("XADD")
-            .arg(&stream)
-            .arg("1-1")
-            .arg("check")
-            .arg(1)
-            .take(),
-        read,
-        cmd("XACK").arg(&stream).arg("check").arg("1-1").take(),
+        command(&["XGROUP", "CREATE", &stream, "check", "0", "MKSTREAM"]),
+        command(&["EXPIRE", &stream, EXPIRY]),
+        command(&["XADD", &stream, "1-1", "check", "1"]),
+        command(&[
+            "XREADGROUP",
+            "GROUP",
+            "check",
+            "check",
+            "STREAMS",
+            &stream,
+            ">",
+        ]),
+        command(&["XACK", &stream, "check", "1-1"]),
     ];
-    let mut script = cmd("EVAL");
-    script.arg("return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])");
-    script.arg(1).arg(&value).arg("1").arg(EXPIRY);
+    let script = command(&["EVAL", SCRIPT, "1", &value, "1", EXPIRY]);
     let mut steps = vec![
         step("XACK", connection, &acknowledge).await,
         step("script", connection, &[script]).await,
@@ -176,12 +165,18 @@ async fn commits(connection: &mut MultiplexedConnection) -> Vec<Step> {
     let clean_up = step(
         "clean up",
         connection,
-        &[cmd("DEL").arg(&[stream, value]).take()],
+        &[command(&["DEL", &stream, &value])],
     )
     .await;
     // The probe has said so of its own keys: one line is enough where all is well.
     steps.extend(clean_up.failed().then_some(clean_up));
     steps
+}
+
+fn command(words: &[&str]) -> Cmd {
+    let mut command = Cmd::new();
+    command.arg(words);
+    command
 }
 
 async fn step(

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rackwatch_core::device::DeviceId;
 use rackwatch_core::time::Timestamp;
+use rackwatch_core::units::Celsius;
 
 use crate::series::{Aggregate, Resolution, Series, SeriesError};
 
@@ -53,71 +54,90 @@ pub(super) async fn fetch(
     span: Span,
     now: Timestamp,
 ) -> Result<History, SeriesError> {
-    let Grain::Every(width) = span.grain else {
-        let samples = series
-            .range(device, span.from, span.to, Resolution::Raw)
-            .await?;
-        let row = |(at, value): (Timestamp, rackwatch_core::units::Celsius)| {
-            let value = value.degrees();
-            Row {
-                at,
-                avg: value,
-                min: value,
-                max: value,
-            }
-        };
-        let rows = samples.into_iter().map(row).collect();
-        return Ok(History {
-            span,
-            rows,
-            rollups_until: None,
-        });
-    };
     let kept_from = now.minus(series.raw_retention());
-    if span.from >= kept_from {
-        let span = Span {
-            from: span.from.floor(width),
-            ..span
-        };
-        let rows = read(series, device, span, |which| {
-            Resolution::Buckets(width, which)
-        })
-        .await?;
-        return Ok(History {
-            span,
-            rows,
-            rollups_until: None,
-        });
-    }
-    let width = whole_minutes(width);
-    let grain = Grain::Every(width);
-    let span = Span {
-        from: span.from.floor(width),
-        to: span.to,
-        grain,
-    };
-    // The first stretch of which no reading is gone yet.
-    let split = kept_from.floor(width).plus(width);
-    let last = split.minus(Duration::from_millis(1)).min(span.to);
-    let old = Span { to: last, ..span };
-    let mut rows = together(read(series, device, old, Resolution::Minutes).await?, width);
-    if span.to >= split {
-        let new = Span {
-            from: split,
-            ..span
-        };
-        rows.extend(
-            read(series, device, new, |which| {
-                Resolution::Buckets(width, which)
+    match span.grain {
+        Grain::Raw => each(series, device, span).await,
+        Grain::Every(width) if span.from >= kept_from => {
+            let from = span.from.floor(width);
+            let span = Span { from, ..span };
+            let rows = buckets(series, device, span, width).await?;
+            let rollups_until = None;
+            Ok(History {
+                span,
+                rows,
+                rollups_until,
             })
-            .await?,
-        );
+        }
+        Grain::Every(width) => old_and_new(series, device, span, width, kept_from).await,
     }
+}
+
+async fn each(series: &mut Series, device: &DeviceId, span: Span) -> Result<History, SeriesError> {
+    let Span { from, to, .. } = span;
+    let samples = series.range(device, from, to, Resolution::Raw).await?;
+    let row = |(at, value): (Timestamp, Celsius)| {
+        let value = value.degrees();
+        Row {
+            at,
+            avg: value,
+            min: value,
+            max: value,
+        }
+    };
+    let rows = samples.into_iter().map(row).collect();
+    let rollups_until = None;
     Ok(History {
         span,
         rows,
-        rollups_until: Some(last),
+        rollups_until,
     })
+}
+
+/// Roll-ups up to where readings are kept, then those.
+async fn old_and_new(
+    series: &mut Series,
+    device: &DeviceId,
+    Span { from, to, .. }: Span,
+    width: Duration,
+    kept_from: Timestamp,
+) -> Result<History, SeriesError> {
+    let width = whole_minutes(width);
+    let from = from.floor(width);
+    let grain = Grain::Every(width);
+    // The first stretch of which no reading is gone yet.
+    let split = kept_from.floor(width).plus(width);
+    let last = split.minus(Duration::from_millis(1)).min(to);
+    let old = Span {
+        from,
+        to: last,
+        grain,
+    };
+    let mut rows = together(read(series, device, old, Resolution::Minutes).await?, width);
+    if to >= split {
+        let new = Span {
+            from: split,
+            to,
+            grain,
+        };
+        rows.extend(buckets(series, device, new, width).await?);
+    }
+    let span = Span { from, to, grain };
+    let rollups_until = Some(last);
+    Ok(History {
+        span,
+        rows,
+        rollups_until,
+    })
+}
+
+async fn buckets(
+    series: &mut Series,
+    device: &DeviceId,
+    span: Span,
+    width: Duration,
+) -> Result<Vec<Row>, SeriesError> {
+    let resolution = |which| Resolution::Buckets(width, which);
+    read(series, device, span, resolution).await
 }
 
 /// The next whole number of minutes.
@@ -143,10 +163,8 @@ async fn read(
     let min: BTreeMap<_, _> = min.into_iter().collect();
     let max: BTreeMap<_, _> = max.into_iter().collect();
     // A stretch that is being written while this reads may have only some of the three.
-    let row = |(at, avg): (Timestamp, rackwatch_core::units::Celsius)| {
-        let degrees = |of: &BTreeMap<_, rackwatch_core::units::Celsius>| {
-            of.get(&at).copied().unwrap_or(avg).degrees()
-        };
+    let row = |(at, avg): (Timestamp, Celsius)| {
+        let degrees = |of: &BTreeMap<_, Celsius>| of.get(&at).copied().unwrap_or(avg).degrees();
         Row {
             at,
             avg: avg.degrees(),

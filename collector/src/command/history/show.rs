@@ -83,7 +83,7 @@ fn bar(share: f64) -> char {
     BARS.get(above).copied().unwrap_or('█')
 }
 
-/// Comma-separated values with a header; `replay` reads the same.
+/// Comma-separated values with a header.
 pub(super) fn csv(history: &History) -> String {
     let raw = history.span.grain == Grain::Raw;
     let mut text = String::from(if raw {

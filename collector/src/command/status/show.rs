@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::super::server::size;
 use super::super::table::Table;
-use super::gather::{Facts, Group};
+use super::gather::{Facts, Group, Streams};
 use super::judge::Verdict;
 use crate::notify::line::length;
 
@@ -27,58 +27,49 @@ pub(super) fn text(facts: &Facts, verdict: &Verdict) -> String {
     text + &verdict.line() + "\n"
 }
 
-fn lines(facts: &Facts) -> [(&'static str, String); 7] {
+fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
     let Facts {
         redis,
-        streams,
         dead,
         devices,
-        open_episodes,
-        series,
         ..
     } = facts;
     let version = redis.version.as_deref().unwrap_or("of unknown version");
     let used = redis.used_memory.map_or("unknown".to_owned(), size);
-    let rate = match facts.entries_per_second {
-        Some(rate) => format!("{rate:.1}"),
-        None => "unknown".to_owned(),
-    };
-    let open: Vec<_> = open_episodes
-        .iter()
-        .rev()
+    let devices = format!(
+        "{} described, {} in no rack, {} leaving",
+        devices.described, devices.unplaced, devices.leaving
+    );
+    let severities = facts.open_episodes.iter().rev();
+    let open: Vec<_> = severities
         .map(|(severity, count)| format!("{count} {severity}"))
         .collect();
-    [
+    let projected = size(facts.series.projected_bytes);
+    let letters = format!("{} kept, {} in the last hour", dead.kept, dead.last_hour);
+    vec![
         ("redis", format!("{version} at {}", facts.endpoint)),
         ("memory", format!("{used} used, {}", redis.limit())),
-        (
-            "streams",
-            format!(
-                "{} entries of readings ({rate} a second), {} alerts",
-                streams.raw_sensor_data, streams.anomaly_alerts
-            ),
-        ),
-        (
-            "devices",
-            format!(
-                "{} described, {} in no rack, {} leaving",
-                devices.described, devices.unplaced, devices.leaving
-            ),
-        ),
+        ("streams", streams(facts)),
+        ("devices", devices),
         ("open alerts", open.join(", ")),
         (
             "series",
-            format!(
-                "{}, growing to {}",
-                series.backend,
-                size(series.projected_bytes)
-            ),
+            format!("{}, growing to {projected}", facts.series.backend),
         ),
-        (
-            "dead letters",
-            format!("{} kept, {} in the last hour", dead.kept, dead.last_hour),
-        ),
+        ("dead letters", letters),
     ]
+}
+
+fn streams(facts: &Facts) -> String {
+    let rate = match facts.entries_per_second {
+        Some(rate) => format!("{rate:.1} a second"),
+        None => "rate unknown".to_owned(),
+    };
+    let Streams {
+        raw_sensor_data,
+        anomaly_alerts,
+    } = facts.streams;
+    format!("{raw_sensor_data} entries of readings ({rate}), {anomaly_alerts} alerts")
 }
 
 fn groups(groups: &[Group]) -> String {

@@ -6,7 +6,7 @@ use redis::Commands as _;
 use super::{DEVICE, json, now, run, server};
 
 #[test]
-fn devices_are_listed_and_forgotten() {
+fn devices_are_listed() {
     let (_server, mut redis, url) = server();
     let described = r#"{"agent":"h1","source":"hwmon","role":"inlet","rack":"B07","u":42,
         "interval_ms":1000,"limits":{"high_critical":42}}"#;
@@ -29,6 +29,14 @@ fn devices_are_listed_and_forgotten() {
         (&list[0]["device_id"], &list[0]["u"]),
         (&DEVICE.into(), &42.into())
     );
+}
+
+#[test]
+fn a_device_is_forgotten_once() {
+    let (_server, mut redis, url) = server();
+    for device in [DEVICE, "x"] {
+        let _: () = redis.hset("rackwatch:devices", device, "{}").unwrap();
+    }
     let forgot = run(&url, &["devices", "forget", "x"]);
     assert_eq!(forgot.code, Some(0), "{}", forgot.err);
     assert!(forgot.out.starts_with("forgot x: "), "{}", forgot.out);
@@ -56,6 +64,11 @@ fn check_tries_everything_and_leaves_nothing() {
     assert!(report.out.ends_with("all is well\n"), "{}", report.out);
     let left: u64 = redis::cmd("DBSIZE").query(&mut redis).unwrap();
     assert_eq!(left, 0);
+}
+
+#[test]
+fn check_says_what_is_refused_and_what_to_do() {
+    let (_server, mut redis, url) = server();
     let _: () = redis::cmd("ACL")
         .arg(&["SETUSER", "default", "-eval", "-set"])
         .query(&mut redis)
@@ -90,9 +103,10 @@ fn all_commands_work_with_time_series_and_without_info() {
         .unwrap()
         .get_connection()
         .unwrap();
+    let start = now() / 60_000 * 60_000 - 600_000;
     for (at, value) in [(60_000, 20.0), (61_000, 23.0), (120_000, 30.0)] {
         let mut add = redis::cmd("TS.ADD");
-        let at = now() / 60_000 * 60_000 - 600_000 + at;
+        let at = start + at;
         add.arg(format!("sensor:{DEVICE}:temp"))
             .arg(at)
             .arg(value)
@@ -116,7 +130,7 @@ fn all_commands_work_with_time_series_and_without_info() {
 }
 
 #[test]
-fn without_redis_or_with_a_wrong_file_the_commands_say_so() {
+fn without_redis_the_commands_say_so() {
     let url = format!("redis://127.0.0.1:{}", free_port().unwrap());
     for args in [
         &["alerts"][..],
@@ -145,7 +159,11 @@ fn without_redis_or_with_a_wrong_file_the_commands_say_so() {
         "{}",
         check.out
     );
+}
 
+#[test]
+fn a_wrong_configuration_is_named() {
+    let url = format!("redis://127.0.0.1:{}", free_port().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("collector.toml");
     std::fs::write(&file, "[redis]\nurll = 1\n").unwrap();
