@@ -144,7 +144,7 @@ struct Query<'a> {
     resolution: Resolution,
 }
 
-/// What keeping one series takes, in bytes; measured, so good for a warning and not for a bill.
+/// What keeping one series takes, in bytes, roughly: good for a warning, not for a bill.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Footprint {
     /// A raw reading.
