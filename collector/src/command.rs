@@ -9,7 +9,10 @@ pub mod demo;
 pub mod devices;
 pub mod history;
 pub mod run;
+mod server;
 pub mod status;
+mod table;
+mod when;
 
 use std::io::{self, Write};
 use std::path::PathBuf;

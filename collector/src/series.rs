@@ -290,6 +290,11 @@ impl Series {
         self.store.name()
     }
 
+    /// How long readings are kept; roll-ups are kept longer.
+    pub fn raw_retention(&self) -> Duration {
+        self.raw_retention
+    }
+
     /// Uses another connection from now on, after the last one broke. Then store the same batch
     /// again.
     pub fn reconnect(&mut self, connection: MultiplexedConnection) {

@@ -1,0 +1,238 @@
+//! `alerts`: what was found, as people read it.
+//!
+//! The listing reads the stream in pages by entry id; following goes on from its end, so that
+//! nothing is missed or shown twice. No consumer group is touched.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use globset::{Glob, GlobMatcher};
+use rackwatch_core::alert::{AlertRecord, Severity};
+use rackwatch_core::keys;
+use rackwatch_core::time::StreamId;
+use rackwatch_core::wire::alert;
+use rackwatch_runtime::redis::{self as reply, Connector, Purpose, RawEntry};
+use redis::Value;
+use redis::aio::MultiplexedConnection;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::{Common, Failure, Outcome, server, start_logging, stoppable, usage};
+use crate::notify::line::{self, Style, line};
+use crate::retry::{self, Trouble};
+
+/// Records of one page.
+const PAGE: usize = 500;
+/// How long a read blocks while following.
+const BLOCK: Duration = Duration::from_secs(1);
+
+/// Show alerts, and perhaps go on showing new ones
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Example:\n  rackwatch-collector alerts --since 2h --severity warning --follow"
+)]
+pub struct AlertsArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Go on with new alerts, until Ctrl-C
+    #[arg(long, short)]
+    follow: bool,
+    /// How far back to look
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = humantime::parse_duration)]
+    since: Duration,
+    /// Only devices whose id matches, such as 'inlet-B07-*'
+    #[arg(long, value_name = "GLOB", value_parser = Glob::new)]
+    device: Option<Glob>,
+    /// Only alerts as bad as this, or worse
+    #[arg(long, value_name = "SEVERITY")]
+    severity: Option<Least>,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// The mildest severity that is shown.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Least {
+    Info,
+    Warning,
+    Critical,
+}
+
+impl From<Least> for Severity {
+    fn from(least: Least) -> Self {
+        match least {
+            Least::Info => Self::Info,
+            Least::Warning => Self::Warning,
+            Least::Critical => Self::Critical,
+        }
+    }
+}
+
+/// Lists, and follows until `stop` where asked to.
+pub async fn run(args: AlertsArgs, stop: CancellationToken) -> Outcome {
+    let config = args.common.load().map_err(usage)?;
+    start_logging(&config.log);
+    let (connector, mut connection) = server::open(&config.redis).await?;
+    let mut printer = Printer::new(&args);
+    let listing = list(&mut connection, args.since, &mut printer);
+    if !args.follow {
+        let listing = async { listing.await.map(drop) };
+        stoppable(listing, stop).await?;
+        printer.say_if_none(args.since);
+        return Ok(());
+    }
+    let Some(last) = stop.run_until_cancelled(listing).await else {
+        return Ok(());
+    };
+    follow(&connector, last?, &mut printer, &stop).await
+}
+
+/// Shows what is there; gives the id after which nothing has been read.
+async fn list(
+    connection: &mut MultiplexedConnection,
+    since: Duration,
+    printer: &mut Printer,
+) -> Result<StreamId, Failure> {
+    let from = server::now(connection).await?.minus(since).millis();
+    let mut last = StreamId {
+        ms: from.saturating_sub(1),
+        seq: u64::MAX,
+    };
+    loop {
+        let page: Value = redis::cmd("XRANGE")
+            .arg(keys::ALERTS)
+            .arg(last.next().to_string())
+            .arg("+")
+            .arg("COUNT")
+            .arg(PAGE)
+            .query_async(connection)
+            .await?;
+        let entries = reply::entries(page)?;
+        let full = entries.len() == PAGE;
+        if !printer.show(entries, &mut last) || !full {
+            return Ok(last);
+        }
+    }
+}
+
+/// Shows what comes after `last` until `stop`, however often Redis goes away meanwhile.
+async fn follow(
+    connector: &Connector,
+    mut last: StreamId,
+    printer: &mut Printer,
+    stop: &CancellationToken,
+) -> Outcome {
+    let mut reader = None;
+    while !printer.closed {
+        let purpose = Purpose::Blocking(BLOCK);
+        let Some(mut connection) = retry::connection(&mut reader, connector, purpose, stop).await
+        else {
+            return Ok(());
+        };
+        let mut read = redis::cmd("XREAD");
+        read.arg("COUNT")
+            .arg(PAGE)
+            .arg("BLOCK")
+            .arg(BLOCK.as_millis().to_string());
+        read.arg("STREAMS").arg(keys::ALERTS).arg(last.to_string());
+        let answer = stop
+            .run_until_cancelled(read.query_async::<Value>(&mut connection))
+            .await;
+        match answer {
+            None => return Ok(()),
+            Some(Ok(answer)) => {
+                for (_, entries) in reply::streams(answer)? {
+                    printer.show(entries, &mut last);
+                }
+            }
+            Some(Err(error)) => match retry::wait_out(&error, stop).await {
+                Trouble::Reconnect => reader = None,
+                Trouble::Passing => {}
+                Trouble::Stopped => return Ok(()),
+                Trouble::Lasting => return Err(error.into()),
+            },
+        }
+    }
+    Ok(())
+}
+
+/// Writes records to stdout, until that is closed.
+#[derive(Debug)]
+struct Printer {
+    device: Option<GlobMatcher>,
+    least: Severity,
+    json: bool,
+    style: Style,
+    shown: usize,
+    closed: bool,
+}
+
+impl Printer {
+    fn new(args: &AlertsArgs) -> Self {
+        let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Self {
+            device: args.device.as_ref().map(Glob::compile_matcher),
+            least: args.severity.map_or(Severity::Info, Severity::from),
+            json: args.json,
+            style: Style {
+                colour,
+                ..Style::plain()
+            },
+            shown: 0,
+            closed: false,
+        }
+    }
+
+    /// Shows those of the entries that are asked for, and moves `last`; false once nobody reads.
+    fn show(&mut self, entries: Vec<RawEntry>, last: &mut StreamId) -> bool {
+        let mut text = String::new();
+        for RawEntry {
+            id: (ms, seq),
+            fields,
+        } in entries
+        {
+            *last = StreamId { ms, seq };
+            match alert::decode(&fields.unwrap_or_default()) {
+                Ok(record) if self.wants(&record) => {
+                    self.shown += 1;
+                    text.push_str(&self.written(&record));
+                    text.push('\n');
+                }
+                Ok(_) => {}
+                Err(reason) => {
+                    warn!(entry = %last, %reason, "an entry of {} is not an alert", keys::ALERTS);
+                }
+            }
+        }
+        let mut out = io::stdout().lock();
+        self.closed |= out
+            .write_all(text.as_bytes())
+            .and_then(|()| out.flush())
+            .is_err();
+        !self.closed
+    }
+
+    fn wants(&self, record: &AlertRecord) -> bool {
+        let device = |glob: &GlobMatcher| glob.is_match(record.device.as_str());
+        record.severity >= self.least && self.device.as_ref().is_none_or(device)
+    }
+
+    fn written(&self, record: &AlertRecord) -> String {
+        if self.json {
+            // Strings, numbers and plain enums only: this cannot fail.
+            serde_json::to_string(record).unwrap_or_default()
+        } else {
+            line(record, &self.style)
+        }
+    }
+
+    /// For people a word instead of nothing; not on stdout, where lines are counted.
+    fn say_if_none(&self, since: Duration) {
+        if self.shown == 0 && !self.json {
+            let since = line::length(since);
+            let _told = writeln!(io::stderr(), "no such alerts in the last {since}");
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! `check`: whether the collector could do its work with this configuration and this Redis.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use rackwatch_core::keys::CHECK_PREFIX;
+use rackwatch_runtime::backoff::random;
+use rackwatch_runtime::config;
+use rackwatch_runtime::redis::probe::{Step, StepResult, probe};
+use rackwatch_runtime::redis::{ConnectError, Connector, Purpose};
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, RedisError, RedisResult, Value, cmd};
+use serde::Serialize;
+
+use super::server::{Health, size};
+use super::{Common, Failure, Outcome, print, usage};
+use crate::config::CollectorConfig;
+use crate::series::{self, SeriesConfig, SeriesError};
+
+/// How long throwaway keys live when they cannot be removed, in seconds.
+const EXPIRY: u64 = 60;
+/// Projections are made for a site of this size.
+const DEVICES: u64 = 1000;
+/// From this part of maxmemory on, series are too large.
+pub(super) const MUCH: f64 = 0.7;
+
+/// Check the configuration, then Redis: everything that is needed, on throwaway keys
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  rackwatch-collector check --redis redis://10.0.0.5:6379")]
+pub struct CheckArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What came of it.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// The file that was used, or `the defaults`.
+    config: String,
+    /// Where Redis is.
+    redis: String,
+    steps: Vec<Step>,
+    memory: Option<Projection>,
+}
+
+/// The memory that series will need.
+#[derive(Debug, Serialize)]
+struct Projection {
+    backend: &'static str,
+    devices: u64,
+    interval_ms: u64,
+    bytes: u64,
+    maxmemory: Option<u64>,
+    warning: Option<String>,
+    #[serde(skip)]
+    limit: String,
+}
+
+/// Checks everything, as far as one can get.
+pub async fn run(args: CheckArgs) -> Outcome {
+    let config = args.common.load().map_err(usage)?;
+    let from = source(args.common.config.as_deref());
+    let connector = Connector::new(&config.redis).map_err(usage)?;
+    let report = check(from, &config, &connector).await;
+    print(&if args.json {
+        format!("{}\n", serde_json::to_string_pretty(&report)?)
+    } else {
+        report.text()
+    });
+    if report.failed() {
+        Err(Failure::Wrong)
+    } else {
+        Ok(())
+    }
+}
+
+/// The file that the configuration comes from.
+fn source(path: Option<&Path>) -> String {
+    let from = config::load::<CollectorConfig>("collector", path)
+        .ok()
+        .and_then(|all| all.from);
+    from.map_or("the defaults".to_owned(), |file| file.display().to_string())
+}
+
+async fn check(config: String, settings: &CollectorConfig, connector: &Connector) -> Report {
+    let started = Instant::now();
+    let opened = connector.open(Purpose::Commands).await;
+    let (mut steps, mut memory) = (Vec::new(), None);
+    let connect = |result| Step {
+        name: "connect",
+        result,
+        took: started.elapsed(),
+    };
+    match opened {
+        Ok(mut connection) => {
+            steps.push(connect(StepResult::Ok));
+            steps.extend(probe(&mut connection).await);
+            steps.extend(commits(&mut connection).await);
+            match project(&mut connection, &settings.series).await {
+                Ok(projection) => memory = Some(projection),
+                Err(error) => steps.push(no_series(&error)),
+            }
+        }
+        Err(error) => steps.push(connect(refused(&error))),
+    }
+    Report {
+        config,
+        redis: connector.endpoint(),
+        steps,
+        memory,
+    }
+}
+
+fn refused(error: &ConnectError) -> StepResult {
+    // The error's own text says what to do; what is behind it says why.
+    let cause = std::error::Error::source(error);
+    StepResult::Failed {
+        detail: cause.map_or_else(|| error.to_string(), |cause| format!("{error} ({cause})")),
+        advice: "then run this check again",
+    }
+}
+
+fn no_series(error: &SeriesError) -> Step {
+    let result = StepResult::Failed {
+        detail: error.to_string(),
+        advice: "set series.backend to \"auto\", or look at what failed above",
+    };
+    Step {
+        name: "series",
+        result,
+        took: Duration::ZERO,
+    }
+}
+
+/// What only the collector needs: acknowledging, and scripts.
+async fn commits(connection: &mut MultiplexedConnection) -> Vec<Step> {
+    let prefix = format!("{CHECK_PREFIX}{:016x}", random());
+    let (stream, value) = (format!("{prefix}:ack"), format!("{prefix}:script"));
+    let mut create = cmd("XGROUP");
+    create
+        .arg("CREATE")
+        .arg(&stream)
+        .arg("check")
+        .arg("0")
+        .arg("MKSTREAM");
+    let mut read = cmd("XREADGROUP");
+    read.arg("GROUP")
+        .arg("check")
+        .arg("check")
+        .arg("COUNT")
+        .arg(1);
+    read.arg("STREAMS").arg(&stream).arg(">");
+    let acknowledge = [
+        create,
+        cmd("EXPIRE").arg(&stream).arg(EXPIRY).take(),
+        cmd("XADD")
+            .arg(&stream)
+            .arg("1-1")
+            .arg("check")
+            .arg(1)
+            .take(),
+        read,
+        cmd("XACK").arg(&stream).arg("check").arg("1-1").take(),
+    ];
+    let mut script = cmd("EVAL");
+    script.arg("return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])");
+    script.arg(1).arg(&value).arg("1").arg(EXPIRY);
+    let mut steps = vec![
+        step("XACK", connection, &acknowledge).await,
+        step("script", connection, &[script]).await,
+    ];
+    let clean_up = step(
+        "clean up",
+        connection,
+        &[cmd("DEL").arg(&[stream, value]).take()],
+    )
+    .await;
+    // The probe has said so of its own keys: one line is enough where all is well.
+    steps.extend(clean_up.failed().then_some(clean_up));
+    steps
+}
+
+async fn step(
+    name: &'static str,
+    connection: &mut MultiplexedConnection,
+    commands: &[Cmd],
+) -> Step {
+    let started = Instant::now();
+    let result = match all(connection, commands).await {
+        Ok(()) => StepResult::Ok,
+        Err(error) => StepResult::Failed {
+            advice: advice(&error),
+            detail: error.to_string(),
+        },
+    };
+    Step {
+        name,
+        result,
+        took: started.elapsed(),
+    }
+}
+
+async fn all(connection: &mut MultiplexedConnection, commands: &[Cmd]) -> RedisResult<()> {
+    for command in commands {
+        command.query_async::<Value>(connection).await?;
+    }
+    Ok(())
+}
+
+fn advice(error: &RedisError) -> &'static str {
+    match error.code() {
+        Some("NOPERM") => "allow the user XACK, EVAL and EVALSHA (ACL SETUSER)",
+        Some("ERR") => "this Redis is too old, or the command is renamed or off: it is needed",
+        Some(_) => "see what Redis says",
+        None => "the connection broke: check the network, and that Redis still runs",
+    }
+}
+
+async fn project(
+    connection: &mut MultiplexedConnection,
+    config: &SeriesConfig,
+) -> Result<Projection, SeriesError> {
+    let interval = Duration::from_secs(1);
+    let series = series::open(connection.clone(), config).await?;
+    let bytes = series.project(DEVICES, interval);
+    let health = Health::ask(connection)
+        .await
+        .map_err(|source| SeriesError::Redis {
+            what: "ask Redis for its memory",
+            source,
+        })?;
+    let much = health.share(bytes).is_some_and(|share| share > MUCH);
+    let warning = "over 70 % of maxmemory: raise it, or shorten series.raw_retention";
+    Ok(Projection {
+        backend: series.name(),
+        devices: DEVICES,
+        interval_ms: 1000,
+        bytes,
+        maxmemory: health.maxmemory,
+        warning: much.then(|| warning.to_owned()),
+        limit: health.limit(),
+    })
+}
+
+impl Projection {
+    fn text(&self) -> String {
+        let (word, advice) = match &self.warning {
+            Some(warning) => ("warning", format!("{:<21} -> {warning}\n", "")),
+            None => ("ok", String::new()),
+        };
+        format!(
+            "{:<10} {word:<10} {} devices read every second need {} in the end ({} series, {})\n\
+             {advice}",
+            "memory",
+            self.devices,
+            size(self.bytes),
+            self.backend,
+            self.limit
+        )
+    }
+}
+
+impl Report {
+    fn failed(&self) -> bool {
+        self.steps.iter().any(Step::failed)
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{:<10} ok         {}\n", "config", self.config);
+        for step in &self.steps {
+            text.push_str(&self.step(step));
+        }
+        text.extend(self.memory.as_ref().map(Projection::text));
+        let verdict = if self.failed() {
+            "something failed, see above"
+        } else {
+            "all is well"
+        };
+        text + verdict + "\n"
+    }
+
+    fn step(&self, step: &Step) -> String {
+        let name = step.name;
+        let took = format!("{:.1} ms", step.took.as_secs_f64() * 1000.0);
+        match &step.result {
+            StepResult::Ok if name == "connect" => {
+                format!("{name:<10} ok         {}, {took}\n", self.redis)
+            }
+            StepResult::Ok => format!("{name:<10} ok         {took}\n"),
+            StepResult::Skipped { detail } => format!("{name:<10} skipped    {detail}\n"),
+            StepResult::Failed { detail, advice } => {
+                format!("{name:<10} FAILED     {detail}\n{:<21} -> {advice}\n", "")
+            }
+        }
+    }
+}

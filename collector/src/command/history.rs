@@ -1,0 +1,172 @@
+//! `history`: the stored temperatures of one device.
+
+mod fetch;
+mod show;
+mod similar;
+
+use std::time::Duration;
+
+use clap::Args;
+use rackwatch_core::device::DeviceId;
+use rackwatch_core::keys;
+use rackwatch_core::time::Timestamp;
+use redis::aio::MultiplexedConnection;
+
+use super::when::When;
+use super::{Common, Failure, Outcome, print, server, usage};
+use crate::series;
+use fetch::{Grain, Span};
+
+/// Up to this range readings are shown as they came, unless `--every` says otherwise.
+const SHORT: Duration = Duration::from_secs(600);
+/// Widths that are chosen from by themselves.
+const WIDTHS: [u64; 10] = [
+    10,
+    30,
+    60,
+    300,
+    900,
+    1800,
+    3600,
+    3 * 3600,
+    6 * 3600,
+    24 * 3600,
+];
+/// That many rows are enough by themselves.
+const ROWS: u64 = 60;
+
+/// Show the stored temperatures of a device
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  rackwatch-collector history inlet-B07-1 --from -1h --every 1m")]
+pub struct HistoryArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Which device
+    #[arg(value_parser = DeviceId::new)]
+    device: DeviceId,
+    /// The first instant: -1h, 2026-11-23T14:00, 2026-11-23T14:00:00Z
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "-1h",
+        allow_hyphen_values = true
+    )]
+    from: When,
+    /// The last instant
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "now",
+        allow_hyphen_values = true
+    )]
+    to: When,
+    /// Put readings together that are so close, such as 1m, or `raw` for each by itself [default:
+    /// raw up to ten minutes, else what gives some sixty rows]
+    #[arg(long, value_name = "DURATION", value_parser = grain)]
+    every: Option<Grain>,
+    /// Print comma-separated values, times in milliseconds since 1970 UTC
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn grain(text: &str) -> Result<Grain, String> {
+    if text == "raw" {
+        return Ok(Grain::Raw);
+    }
+    let width = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if width < Duration::from_secs(1) || width.subsec_nanos() != 0 {
+        return Err("write whole seconds such as 30s or 1m, or raw".to_owned());
+    }
+    Ok(Grain::Every(width))
+}
+
+/// Reads and shows.
+pub async fn run(args: HistoryArgs) -> Outcome {
+    let config = args.common.load().map_err(usage)?;
+    let now = server::local_now();
+    let (from, to) = (args.from.seen_from(now), args.to.seen_from(now));
+    if from >= to {
+        return Err(usage(anyhow::anyhow!(
+            "--from is not before --to: nothing lies between"
+        )));
+    }
+    let (_, mut connection) = server::open(&config.redis).await?;
+    let mut series = series::open(connection.clone(), &config.series).await?;
+    let span = Span {
+        from,
+        to,
+        grain: args.every.unwrap_or_else(|| sensible(from, to)),
+    };
+    let history = fetch::fetch(&mut series, &args.device, span, now).await?;
+    if history.rows.is_empty() && !is_known(&mut connection, &args.device).await? {
+        return Err(unknown(&mut connection, &args.device).await?);
+    }
+    print(&if args.json {
+        show::json(&args.device, &history)?
+    } else if args.csv {
+        show::csv(&history)
+    } else {
+        show::table(&args.device, &history)
+    });
+    Ok(())
+}
+
+/// What suits the range where nothing is said.
+fn sensible(from: Timestamp, to: Timestamp) -> Grain {
+    let range = to.since(from);
+    if range <= SHORT {
+        return Grain::Raw;
+    }
+    let enough = |width: &u64| range.as_secs() / width <= ROWS;
+    Grain::Every(Duration::from_secs(
+        WIDTHS.into_iter().find(enough).unwrap_or(24 * 3600),
+    ))
+}
+
+async fn is_known(
+    connection: &mut MultiplexedConnection,
+    device: &DeviceId,
+) -> redis::RedisResult<bool> {
+    let mut ask = redis::pipe();
+    ask.hexists(keys::DEVICES, device.as_str());
+    ask.exists(keys::series(device))
+        .exists(keys::rollup(device, "avg"));
+    let (described, raw, minutes): (bool, bool, bool) = ask.query_async(connection).await?;
+    Ok(described || raw || minutes)
+}
+
+async fn unknown(
+    connection: &mut MultiplexedConnection,
+    device: &DeviceId,
+) -> redis::RedisResult<Failure> {
+    let known = server::scan(connection, keys::DEVICES).await?;
+    let similar = similar::similar(device.as_str(), known.keys().map(String::as_str));
+    let hint = if similar.is_empty() {
+        "`rackwatch-collector devices list` shows what is known".to_owned()
+    } else {
+        format!("did you mean {}?", similar.join(", "))
+    };
+    Ok(Failure::Failed(anyhow::anyhow!(
+        "no device {device} is known; {hint}"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grain_suits_the_range() {
+        let from = Timestamp::default();
+        let of = |seconds| sensible(from, from.plus(Duration::from_secs(seconds)));
+        assert_eq!(of(600), Grain::Raw);
+        assert_eq!(of(3600), Grain::Every(Duration::from_secs(60)));
+        assert_eq!(of(86_400), Grain::Every(Duration::from_secs(1800)));
+        assert_eq!(of(90 * 86_400), Grain::Every(Duration::from_secs(86_400)));
+        grain("0s").unwrap_err();
+        grain("500ms").unwrap_err();
+    }
+}

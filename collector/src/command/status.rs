@@ -1,0 +1,38 @@
+//! `status`: how the pipeline is doing, and what to do where it is not.
+
+mod gather;
+mod judge;
+mod show;
+
+use clap::Args;
+
+use super::{Common, Failure, Outcome, print, server, usage};
+
+/// Show how everything is doing; the exit code is 1 where something is wrong
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  rackwatch-collector status")]
+pub struct StatusArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Looks, judges and shows.
+pub async fn run(args: StatusArgs) -> Outcome {
+    let config = args.common.load().map_err(usage)?;
+    let (connector, mut connection) = server::open(&config.redis).await?;
+    let facts = gather::gather(&mut connection, &config, connector.endpoint()).await?;
+    let verdict = judge::judge(&facts);
+    print(&if args.json {
+        show::json(&facts, &verdict)?
+    } else {
+        show::text(&facts, &verdict)
+    });
+    if verdict.wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Wrong)
+    }
+}

@@ -1,0 +1,110 @@
+//! What is wrong with the facts, and what to do. Pure.
+
+use rackwatch_core::keys;
+use serde::Serialize;
+
+use super::super::check::MUCH;
+use super::super::server::size;
+use super::gather::{Facts, Group};
+use crate::notify::line::length;
+use std::time::Duration;
+
+/// More entries unread than this are too many.
+const MOST_LAG: u64 = 10_000;
+/// An entry that has waited longer than this has waited too long.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Redis with less memory left than this will soon refuse to store.
+const FULL: f64 = 0.9;
+
+/// What is to be said of the facts, each with what to do.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Verdict {
+    /// Makes the exit code 1.
+    pub(super) wrong: Vec<String>,
+    /// To be looked at in time.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Looks at everything.
+pub(super) fn judge(facts: &Facts) -> Verdict {
+    let mut verdict = Verdict::default();
+    for group in &facts.groups {
+        verdict.group(group);
+    }
+    verdict.memory(facts);
+    let dead = facts.dead.last_hour;
+    if dead > 0 {
+        verdict.warnings.push(format!(
+            "{dead} dead letters in the last hour: look at their reasons, and at who writes them"
+        ));
+    }
+    verdict
+}
+
+impl Verdict {
+    fn group(&mut self, group: &Group) {
+        let Group { name, stream, .. } = group;
+        if !group.exists {
+            self.wrong.push(format!(
+                "{name} does not exist on {stream}: start `rackwatch-collector run`"
+            ));
+            return;
+        }
+        let log = if *stream == keys::RAW {
+            "detector"
+        } else {
+            "console"
+        };
+        if let Some(lag) = group.lag.filter(|lag| *lag > MOST_LAG) {
+            self.wrong.push(format!(
+                "{name} is {lag} entries behind: the {log} is down or too slow, look at the \
+                 collector's log"
+            ));
+        } else if let Some(age) = too_old(group.oldest_unread_ms) {
+            self.wrong.push(format!(
+                "{name} has left an entry unread for {age}: the {log} is down, start \
+                 `rackwatch-collector run` or look at its log"
+            ));
+        }
+        if let Some(age) = too_old(group.oldest_pending_ms) {
+            self.wrong.push(format!(
+                "{name} has not finished an entry of {age} ago: the {log} is down or stuck, look \
+                 at the collector's log"
+            ));
+        }
+    }
+
+    fn memory(&mut self, facts: &Facts) {
+        let redis = &facts.redis;
+        let full = redis.used_memory.and_then(|used| redis.share(used));
+        if full.is_some_and(|share| share > FULL) {
+            self.wrong.push(
+                "Redis uses over 90 % of its maxmemory: raise it, or shorten \
+                 series.raw_retention, before it refuses to store"
+                    .to_owned(),
+            );
+        }
+        let projected = facts.series.projected_bytes;
+        if redis.share(projected).is_some_and(|share| share > MUCH) {
+            self.warnings.push(format!(
+                "series will need {} in the end, over 70 % of maxmemory: raise it, or shorten \
+                 series.raw_retention",
+                size(projected)
+            ));
+        }
+    }
+
+    /// One line.
+    pub(super) fn line(&self) -> String {
+        match (self.wrong.as_slice(), self.warnings.as_slice()) {
+            ([], []) => "all is well".to_owned(),
+            ([], warnings) => format!("all is well, but: {}", warnings.join("; ")),
+            (wrong, _) => format!("wrong: {}", wrong.join("; ")),
+        }
+    }
+}
+
+fn too_old(age: Option<u64>) -> Option<String> {
+    let age = Duration::from_millis(age?);
+    (age > LONGEST_WAIT).then(|| length(age))
+}
