@@ -46,20 +46,18 @@ enum Command {
     Devices(devices::DevicesArgs),
 }
 
+const REDIS_HELP: &str = "Address of Redis, as redis://host:6379, rediss://host or \
+    redis+unix:///path; else RACKWATCH_REDIS_URL, the configuration, redis://127.0.0.1:6379. \
+    Passwords belong into the configuration";
+
 /// What every command that talks to Redis takes.
 #[derive(Clone, Debug, Args)]
 pub struct Common {
     /// Configuration file [default: /etc/rackwatch/collector.toml, if it is there]
     #[arg(long, value_name = "FILE", env = "RACKWATCH_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Address of Redis, as redis://host:6379, rediss://host or redis+unix:///path; secrets belong
-    /// into the configuration [default: redis://127.0.0.1:6379]
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "RACKWATCH_REDIS_URL",
-        hide_env_values = true
-    )]
+    /// Address of Redis; the environment's `RACKWATCH_REDIS_URL` and the file come after it
+    #[arg(long, value_name = "URL", help = REDIS_HELP)]
     pub redis: Option<RedisUrl>,
 }
 

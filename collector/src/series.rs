@@ -12,6 +12,9 @@
 //! older than the retention. The minute still open when a collector stops is not lost: its
 //! successor computes it from the raw readings, once the device reports again.
 //!
+//! Retention counts back from a device's newest reading. So one timestamp from the far future makes
+//! the backend refuse all that is right: the caller has to keep those away from here.
+//!
 //! A `Series` belongs to one tenure of a partition: open a new one after another collector owned
 //! it, as minutes are only right if all readings of the device came through here.
 
@@ -141,7 +144,7 @@ struct Query<'a> {
     resolution: Resolution,
 }
 
-/// What keeping one series takes, in bytes; measured, so good for a warning and not for a bill.
+/// What keeping one series takes, in bytes, roughly: good for a warning, not for a bill.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Footprint {
     /// A raw reading.

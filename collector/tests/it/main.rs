@@ -2,6 +2,7 @@
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,
+    clippy::too_many_lines,
     clippy::panic,
     clippy::needless_pass_by_value,
     reason = "a test that cannot go on must stop, and says why"

@@ -128,6 +128,31 @@ fn redis_may_be_absent_at_the_start_and_lose_everything_midway() {
 }
 
 #[test]
+fn a_group_that_is_destroyed_is_made_again_where_it_was() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let collector = running(&server.url());
+    let mut second = 0;
+    for _ in 0..5 {
+        send_second(redis, second);
+        wait_all_done(redis);
+        let destroyed: bool = redis
+            .xgroup_destroy("raw_sensor_data", "anomaly_detector_group")
+            .unwrap();
+        assert!(destroyed, "{}", collector.stderr());
+        send_second(redis, second + 1);
+        second += 2;
+        wait_all_done(redis);
+    }
+    for device in 0..10 {
+        let series = plain_series(redis, &format!("inlet-R1-{device}"));
+        assert_eq!(series.len() as u64, second, "{}", collector.stderr());
+    }
+    let dead: u64 = redis.xlen("raw_sensor_data:dead").unwrap();
+    assert_eq!(dead, 0);
+}
+
+#[test]
 fn a_second_collector_takes_over_and_the_first_says_so() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());

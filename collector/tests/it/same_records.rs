@@ -94,7 +94,7 @@ async fn by_memory(
             }
         }
     };
-    let (_, ran, records) = tokio::join!(sending, partition.run(), telling);
+    let ((), ran, records) = tokio::join!(sending, partition.run(), telling);
     ran.unwrap();
     records
 }

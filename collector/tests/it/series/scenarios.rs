@@ -35,6 +35,7 @@ everywhere!(
     late_readings_are_merged_in_order,
     what_is_older_than_the_retention_is_refused,
     a_key_of_another_type_does_not_stop_the_others,
+    a_roll_up_that_cannot_be_kept_does_not_stop_its_readings,
     series_come_back_after_flushall,
     minutes_are_rolled_up,
     a_late_reading_changes_its_minute,
@@ -150,6 +151,23 @@ async fn a_key_of_another_type_does_not_stop_the_others(place: Place) {
         .await
         .unwrap_err();
     assert!(matches!(error, SeriesError::Unreadable { .. }), "{error}");
+}
+
+async fn a_roll_up_that_cannot_be_kept_does_not_stop_its_readings(place: Place) {
+    let Some(mut admin) = place.connect().await else {
+        return;
+    };
+    let mut series = place.open().await;
+    let _: () = cmd("SET")
+        .arg(&["sensor:a:temp:1m:avg", "x"])
+        .query_async(&mut admin)
+        .await
+        .unwrap();
+    let batch = [point("a", 1, 20.0), point("a", 61, 21.0)];
+    let stored = series.store(&batch).await.unwrap();
+    assert_eq!((stored.written, stored.minutes_refused), (2, 1));
+    let maximum = Resolution::Minutes(Aggregate::Maximum);
+    assert_eq!(all(&mut series, "a", maximum).await, [(0, 20.0)]);
 }
 
 async fn series_come_back_after_flushall(place: Place) {

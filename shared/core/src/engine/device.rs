@@ -82,7 +82,7 @@ impl Device {
             return Some(Subject {
                 device: id,
                 role: known.role,
-                rack: known.rack.as_deref().or_else(|| id.rack_part()),
+                rack: known.rack.as_deref(),
                 limits: known.limits,
                 resolution: known.resolution,
             });
@@ -96,15 +96,20 @@ impl Device {
         })
     }
 
+    /// Where it stands. An id names a rack or a host; only a description tells which, so that the
+    /// id is believed where there is none.
     fn place(&self, id: &DeviceId) -> Place {
-        let known = self.description.as_deref();
-        let rack = known
-            .and_then(|d| d.rack.as_deref())
-            .or_else(|| id.rack_part());
-        Place {
-            rack: rack.unwrap_or_default().to_owned(),
-            u: known.and_then(|d| d.u),
-            role: known.map_or(Role::Inlet, |d| d.role),
+        match self.description.as_deref() {
+            Some(known) => Place {
+                rack: known.rack.clone().unwrap_or_default(),
+                u: known.u,
+                role: known.role,
+            },
+            None => Place {
+                rack: id.rack_part().unwrap_or_default().to_owned(),
+                u: None,
+                role: Role::Inlet,
+            },
         }
     }
 
