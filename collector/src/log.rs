@@ -69,6 +69,16 @@ pub struct Resume {
     pub done: StreamId,
 }
 
+/// Which slice of how many. Devices are dealt by that count, so slices of another count stay until
+/// the new ones are complete: a crash between them loses no device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SliceNumber {
+    /// From 0.
+    pub number: usize,
+    /// Slices in all.
+    pub of: usize,
+}
+
 /// Why the loop cannot go on as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -116,7 +126,9 @@ pub trait Log: Send {
     /// Ends the batch.
     async fn commit(&mut self, commit: Commit) -> Result<(), LogError>;
 
-    /// Keeps detector state that stands for the stream up to the last commit, and forgets entries
-    /// that nobody needs any more.
-    async fn save(&mut self, slices: Vec<Slice>) -> Result<(), LogError>;
+    /// Keeps one slice of detector state, which stands for the stream up to the last commit.
+    async fn save(&mut self, number: SliceNumber, slice: Slice) -> Result<(), LogError>;
+
+    /// All of so many slices are kept: forgets others, and entries that nobody needs any more.
+    async fn saved(&mut self, slices: usize) -> Result<(), LogError>;
 }

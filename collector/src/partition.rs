@@ -13,7 +13,7 @@ use rackwatch_core::rules::RuleSet;
 use rackwatch_core::time::StreamId;
 use tokio_util::sync::CancellationToken;
 
-use crate::log::{Batch, Commit, DeadLetter, Entry, Log, LogError};
+use crate::log::{Batch, Commit, DeadLetter, Entry, Log, LogError, SliceNumber};
 use crate::recorder::{Recorder, RecorderError};
 use crate::stats::Stats;
 
@@ -153,9 +153,13 @@ impl<L: Log> Partition<L> {
     }
 
     async fn save(&mut self) -> Result<(), PartitionError> {
-        // The log knows the last commit; slices stand for the stream up to there.
-        let through = self.log.done();
-        self.log.save(self.engine.snapshot(through)).await?;
+        let slices = self.engine.snapshot(self.log.done());
+        let of = slices.len();
+        // One at a time: all of them at once would double the memory.
+        for (number, slice) in slices.enumerate() {
+            self.log.save(SliceNumber { number, of }, slice).await?;
+        }
+        self.log.saved(of).await?;
         self.saved = Instant::now();
         Ok(())
     }

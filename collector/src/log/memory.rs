@@ -15,7 +15,7 @@ use rackwatch_core::wire::Decoded;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Batch, Commit, Entry, Log, LogError, Resume};
+use super::{Batch, Commit, Entry, Log, LogError, Resume, SliceNumber};
 
 /// What a sampler sends.
 #[derive(Clone, Debug)]
@@ -121,7 +121,11 @@ impl Log for MemoryLog {
         Ok(())
     }
 
-    async fn save(&mut self, _: Vec<Slice>) -> Result<(), LogError> {
+    async fn save(&mut self, _: SliceNumber, _: Slice) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    async fn saved(&mut self, _: usize) -> Result<(), LogError> {
         Ok(())
     }
 }

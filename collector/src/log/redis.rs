@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::directory::Directory;
 use super::script::{self, Answer, Fence};
-use super::{Batch, Commit, Entry, Log, LogError, Resume};
+use super::{Batch, Commit, Entry, Log, LogError, Resume, SliceNumber};
 use crate::retry::{self, Trouble};
 
 /// How long a read blocks: short enough that a stop is quick, long enough to cost nothing.
@@ -330,13 +330,23 @@ impl Log for RedisLog {
         Ok(())
     }
 
-    async fn save(&mut self, slices: Vec<Slice>) -> Result<(), LogError> {
+    async fn save(&mut self, number: SliceNumber, slice: Slice) -> Result<(), LogError> {
         loop {
             let mut connection = self.commands().await?;
-            match resume::save(&mut connection, self.fence, &slices).await {
-                Ok(true) => break,
+            match resume::save(&mut connection, self.fence, number, &slice).await {
+                Ok(true) => return Ok(()),
                 Ok(false) => return Err(LogError::Gone),
                 Err(error) => self.wait_out(error, "save detector state").await?,
+            }
+        }
+    }
+
+    async fn saved(&mut self, slices: usize) -> Result<(), LogError> {
+        loop {
+            let mut connection = self.commands().await?;
+            match resume::forget(&mut connection, slices).await {
+                Ok(()) => break,
+                Err(error) => self.wait_out(error, "forget old detector state").await?,
             }
         }
         self.saved = self.done;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::device::DeviceId;
+use crate::hash::fnv1a;
 use crate::time::Timestamp;
 use crate::units::Celsius;
 
@@ -104,19 +105,14 @@ pub struct AlertId(String);
 impl AlertId {
     /// The id of the episode of `rule` on `device` that began at `start`.
     pub fn of(device: &DeviceId, rule: &str, start: Timestamp) -> Self {
-        // 64-bit FNV-1a (Fowler, Noll, Vo): stable over versions and platforms, unlike std's hasher.
-        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
         let start = start.millis().to_be_bytes();
-        let parts = [
+        let mut hash = fnv1a([
             device.as_str().as_bytes(),
             b"\0",
             rule.as_bytes(),
             b"\0",
             &start,
-        ];
-        for byte in parts.into_iter().flatten() {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
+        ]);
         // A final mix (from MurmurHash3): the first digits, which people see, depend on all input.
         hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
         hash ^= hash >> 33;

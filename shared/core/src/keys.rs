@@ -28,7 +28,7 @@ pub const DEVICES_REVISION: &str = "rackwatch:devices:revision";
 pub const FENCE: &str = "rackwatch:fence";
 /// Open episodes, a hash from `<device> <rule>` to JSON.
 pub const EPISODES: &str = "rackwatch:episodes";
-/// Slices of detector state, a hash from the slice's number to JSON.
+/// Slices of detector state, a hash from `<number>/<count>` to JSON.
 pub const SNAPSHOT: &str = "rackwatch:snapshot";
 /// Beginning of the throwaway keys of `check`.
 pub const CHECK_PREFIX: &str = "rackwatch:check:";

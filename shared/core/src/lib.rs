@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock, no global state. Readings and time come in as data; alert records and
 //! episode changes go out as data. The modules stand in the order in which data flows through them.
 
+mod hash;
 pub mod units;
 pub mod time;
 pub mod device;

@@ -7,6 +7,7 @@ use rackwatch_core::time::StreamId;
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 
+use super::super::SliceNumber;
 use super::super::script::Fence;
 
 /// What a new owner gets.
@@ -72,26 +73,35 @@ redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
 return 1
 ";
 
-/// Stores the slices in the place of the last ones; false where another owner has the stream.
+/// Stores a slice in the place of the last one of its number; false where another owner has the
+/// stream.
 pub(super) async fn save(
     connection: &mut MultiplexedConnection,
     fence: Fence,
-    slices: &[Slice],
+    number: SliceNumber,
+    slice: &Slice,
 ) -> RedisResult<bool> {
     let script = redis::Script::new(SAVE);
-    for (number, slice) in slices.iter().enumerate() {
-        let mut call = script.prepare_invoke();
-        call.key(keys::SNAPSHOT).key(keys::FENCE);
-        call.arg(fence.epoch).arg(number).arg(slice.to_json());
-        if call.invoke_async::<u8>(connection).await? == 0 {
-            return Ok(false);
-        }
-    }
+    let mut call = script.prepare_invoke();
+    call.key(keys::SNAPSHOT).key(keys::FENCE);
+    let SliceNumber { number, of } = number;
+    call.arg(fence.epoch)
+        .arg(format!("{number}/{of}"))
+        .arg(slice.to_json());
+    Ok(call.invoke_async::<u8>(connection).await? == 1)
+}
+
+/// Removes slices of another count than there are now.
+pub(super) async fn forget(
+    connection: &mut MultiplexedConnection,
+    slices: usize,
+) -> RedisResult<()> {
     let names: Vec<String> = redis::cmd("HKEYS")
         .arg(keys::SNAPSHOT)
         .query_async(connection)
         .await?;
-    let surplus = |name: &&String| name.parse::<usize>().map_or(true, |n| n >= slices.len());
+    let now = format!("/{slices}");
+    let surplus = |name: &&String| !name.ends_with(&now);
     for name in names.iter().filter(surplus) {
         redis::cmd("HDEL")
             .arg(keys::SNAPSHOT)
@@ -99,5 +109,5 @@ pub(super) async fn save(
             .exec_async(connection)
             .await?;
     }
-    Ok(true)
+    Ok(())
 }

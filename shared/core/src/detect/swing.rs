@@ -42,69 +42,50 @@ pub struct SwingSpec {
 }
 
 /// Buckets a window has.
-const BUCKETS: u64 = 30;
+const BUCKETS: usize = 30;
 
 /// A thousandth of a kelvin, far below any sensor's step: 22.1 - 20.1 must count as 2.0 although
 /// neither has an exact binary form.
 const TOLERANCE: f64 = 1e-3;
 
-/// The extremes of one window.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Window {
-    /// Number of the newest bucket, counted from 1970.
-    newest: u64,
-    /// The extreme of each bucket; bucket `b` is at `b % BUCKETS`. Single precision: half the
-    /// memory, and exact to 0.0001 K.
-    extremes: Vec<Option<f32>>,
-}
-
-impl Window {
-    fn new() -> Self {
-        Self {
-            newest: 0,
-            extremes: vec![None; usize::try_from(BUCKETS).unwrap_or(0)],
-        }
-    }
-
-    /// Moves the window to bucket `to` and forgets what is out of it.
-    fn advance(&mut self, to: u64) {
-        let steps = to.saturating_sub(self.newest).min(BUCKETS);
-        for step in 0..steps {
-            *self.slot(to - step) = None;
-        }
-        self.newest = self.newest.max(to);
-    }
-
-    fn slot(&mut self, bucket: u64) -> &mut Option<f32> {
-        let index = usize::try_from(bucket % BUCKETS).unwrap_or(0);
-        &mut self.extremes[index]
-    }
-}
-
-/// The windows of one swing on one device.
+/// The windows of one swing on one device, in one allocation: there are two of these for each
+/// device of a site.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SwingState {
-    windows: [Option<Window>; 3],
+    /// Number of the newest bucket of each level's window, counted from 1970.
+    newest: [u64; 3],
+    /// The extreme of each bucket of each level; bucket `b` of a level is at `b % BUCKETS` of its
+    /// stretch. Single precision: half the memory, and exact to 0.0001 K.
+    #[serde(with = "extremes")]
+    extremes: Box<[f32]>,
 }
+
+/// A bucket without readings.
+const NONE: f32 = f32::INFINITY;
 
 impl SwingState {
     /// Nothing seen yet.
     pub fn new(spec: &SwingSpec) -> Self {
+        let windows = spec.levels.iter().flatten().count();
         Self {
-            windows: [0, 1, 2].map(|i: usize| spec.levels[i].as_ref().map(|_| Window::new())),
+            newest: [0; 3],
+            extremes: vec![NONE; windows * BUCKETS].into(),
         }
     }
 
     /// Takes the next reading, which must be newer than the last.
     pub fn observe(&mut self, spec: &SwingSpec, at: Timestamp, value: Celsius) -> Option<Finding> {
         let mut worst = None;
-        for ((window, level), severity) in
-            self.windows.iter_mut().zip(&spec.levels).zip(Severity::ALL)
-        {
-            let (Some(window), Some(level)) = (window, level) else {
-                continue;
-            };
-            let change = window.observe(spec.direction, level, at, value);
+        let windows = self
+            .extremes
+            .chunks_exact_mut(BUCKETS)
+            .zip(&mut self.newest);
+        let levels = spec.levels.iter().zip(Severity::ALL);
+        let levels = levels.filter_map(|(level, severity)| Some((level.as_ref()?, severity)));
+        for ((window, newest), (level, severity)) in windows.zip(levels) {
+            let now = bucket(level, at);
+            advance(window, newest, now);
+            let change = change(window, spec.direction, now, value);
             if change >= level.by.0 - TOLERANCE {
                 worst = Some(Finding {
                     severity,
@@ -116,28 +97,66 @@ impl SwingState {
     }
 }
 
-impl Window {
-    /// How far `value` has come from the extreme of the window; never negative.
-    fn observe(
-        &mut self,
-        direction: Direction,
-        level: &SwingLevel,
-        at: Timestamp,
-        value: Celsius,
-    ) -> f64 {
-        let bucket = u64::try_from(level.within.as_millis()).unwrap_or(u64::MAX) / BUCKETS;
-        let now = at.millis() / bucket.max(1);
-        self.advance(now);
-        #[expect(clippy::cast_possible_truncation, reason = "single precision is meant")]
-        let value = value.degrees() as f32;
-        let further = |a: f32, b: f32| match direction {
-            Direction::Rise => a.min(b),
-            Direction::Fall => a.max(b),
-        };
-        let slot = self.slot(now);
-        *slot = Some(slot.map_or(value, |extreme| further(extreme, value)));
-        let extreme = self.extremes.iter().flatten().copied().fold(value, further);
-        f64::from((value - extreme).abs())
+/// The number of the bucket that `at` falls into.
+fn bucket(level: &SwingLevel, at: Timestamp) -> u64 {
+    let width = level.within.as_millis() / BUCKETS as u128;
+    at.millis() / u64::try_from(width).unwrap_or(u64::MAX).max(1)
+}
+
+/// Where a bucket is in its window.
+fn slot(bucket: u64) -> usize {
+    usize::try_from(bucket % BUCKETS as u64).unwrap_or(0)
+}
+
+/// Moves the window to bucket `to` and forgets what is out of it.
+fn advance(window: &mut [f32], newest: &mut u64, to: u64) {
+    let steps = to.saturating_sub(*newest).min(BUCKETS as u64);
+    for step in 0..steps {
+        window[slot(to - step)] = NONE;
+    }
+    *newest = (*newest).max(to);
+}
+
+/// Puts `value` into bucket `now`; says how far it has come from the extreme of the window, which
+/// is never negative.
+fn change(window: &mut [f32], direction: Direction, now: u64, value: Celsius) -> f64 {
+    #[expect(clippy::cast_possible_truncation, reason = "single precision is meant")]
+    let value = value.degrees() as f32;
+    let further = |a: f32, b: f32| match direction {
+        Direction::Rise => a.min(b),
+        Direction::Fall => a.max(b),
+    };
+    let known = &mut window[slot(now)];
+    *known = if known.is_finite() {
+        further(*known, value)
+    } else {
+        value
+    };
+    let seen = window.iter().copied().filter(|extreme| extreme.is_finite());
+    let extreme = seen.fold(value, further);
+    f64::from((value - extreme).abs())
+}
+
+/// JSON has no infinity: a bucket without readings is `null`.
+mod extremes {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::NONE;
+
+    pub(super) fn serialize<S: Serializer>(extremes: &[f32], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(
+            extremes
+                .iter()
+                .map(|extreme| extreme.is_finite().then_some(extreme)),
+        )
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Box<[f32]>, D::Error> {
+        let extremes = Vec::<Option<f32>>::deserialize(from)?;
+        Ok(extremes
+            .into_iter()
+            .map(|extreme| extreme.unwrap_or(NONE))
+            .collect())
     }
 }
 

@@ -8,6 +8,7 @@ use crate::detect::limit::{LimitSpec, Side};
 use crate::detect::swing::{Direction, SwingLevel, SwingSpec};
 use crate::device::{DeviceId, HardwareLimits, Role};
 use crate::episode::Timing;
+use crate::hash::fnv1a;
 use crate::units::{Celsius, Kelvin};
 
 /// What rules look at when they decide whether they hold for a device.
@@ -101,11 +102,8 @@ impl PlannedRule {
     /// Changes whenever the rule means something else: state of another rule must not be taken
     /// for this one's.
     pub fn fingerprint(&self) -> u64 {
-        // 64-bit FNV-1a over the debug form, which shows every number.
-        let text = format!("{self:?}");
-        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+        // The debug form shows every number.
+        fnv1a([format!("{self:?}").as_bytes()])
     }
 }
 

@@ -23,9 +23,8 @@ fn store(kept: &mut BTreeMap<(String, String), Episode>, changes: Vec<EpisodeCha
     }
 }
 
-fn through_json(slices: Vec<Slice>) -> Vec<Slice> {
+fn through_json(slices: impl Iterator<Item = Slice>) -> Vec<Slice> {
     slices
-        .iter()
         .map(|slice| Slice::from_json(slice.to_json().as_bytes()).unwrap())
         .collect()
 }
