@@ -132,3 +132,6 @@ impl CollectorConfig {
         RuleSet::with_defaults(&self.rules).map(Arc::new)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,7 +33,7 @@ const BLOCK: Duration = Duration::from_millis(1000);
 const MOST_ENTRIES: usize = 1000;
 /// A batch is to have about so many readings, however many an entry has: it bounds memory and the
 /// time a commit takes.
-const READINGS_A_BATCH: usize = 10_000;
+const READINGS_A_BATCH: usize = 5_000;
 
 /// The raw stream.
 #[derive(Debug)]
