@@ -37,7 +37,9 @@ fn the_example_is_the_defaults() {
 fn the_example_shows_every_key_and_all_of_them_are_accepted() {
     let all = uncommented(&fs::read_to_string(example()).unwrap());
     for key in KEYS.split_whitespace() {
-        let shown = all.lines().any(|line| line.starts_with(&format!("{key} = ")));
+        let shown = all
+            .lines()
+            .any(|line| line.starts_with(&format!("{key} = ")));
         assert!(shown, "{key} is not shown");
     }
     let folder = tempfile::tempdir().unwrap();

@@ -14,3 +14,4 @@ mod restarts;
 mod rig;
 mod same_records;
 mod series;
+mod simulated;
