@@ -21,16 +21,18 @@ pub(super) fn banner(screen: &Screen, args: &DemoArgs, address: SocketAddr) {
         .length
         .map_or("until Ctrl-C".to_owned(), |d| format!("for {}", length(d)));
     let what = if args.scenario == "demo" {
-        "Things go wrong on purpose: the first rack overheats within seconds."
+        "Things go wrong on purpose: a sensor of rack R1 overheats within seconds."
     } else {
         "What goes wrong is what --scenario says."
     };
     screen.print(&format!(
         "Rackwatch demo: {} simulated inlet sensors in {} racks, one reading a second each,\n\
-         {by_way_of}, {until}. Normal is 20 to 25 °C. {what}\n\
-         Rules: above 28 °C is a warning, above 32 critical; below 18 a note, 15 a warning, 10\n\
-         critical; 2 °C within 5 minutes is a spike or a drop. Each episode is told once, when it\n\
-         begins, when it gets worse and when it is over. Health: http://{address}/readyz\n",
+         {by_way_of}, {until}. Normal is 20 to 25 °C.\n\
+         {what}\n\n\
+         Above 28 °C is a warning, above 32 critical; below 18 a note, 15 a warning, 10 critical.\n\
+         A change of 2 °C within 5 minutes is a spike or a drop. Each episode is told when it begins,\n\
+         when it gets worse and when it is over, and not at each reading.\n\
+         Health: http://{address}/readyz\n",
         args.sensors, args.racks
     ));
 }
@@ -56,7 +58,7 @@ pub(super) async fn live(screen: &Screen, stats: &Stats, stop: &CancellationToke
 
 fn live_line(before: Counts, now: Counts) -> String {
     format!(
-        "{} devices · {} readings/s · {} so far · {} alerts, {} over, {} open",
+        "{} devices · {} readings/s, {} in all · alerts: {} told, {} resolved, {} open",
         now.devices,
         now.readings - before.readings,
         now.readings,
