@@ -91,7 +91,7 @@ impl RedisFeed {
             if reply::is_no_group(&error) {
                 return Ok(None);
             }
-            if error.code() == Some("BUSYGROUP") {
+            if reply::is_group_there(&error) {
                 return Ok(Some(Value::Nil));
             }
             self.pending_first = true;

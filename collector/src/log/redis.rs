@@ -98,21 +98,21 @@ impl RedisLog {
         Ok(())
     }
 
-    /// The consumer group, made where it is missing.
-    async fn make_group(&mut self, at: StreamId) -> Result<(), LogError> {
+    /// A consumer group, made where it is missing.
+    async fn make_group(&mut self, stream: &str, group: &str, at: &str) -> Result<(), LogError> {
+        let mut command = redis::cmd("XGROUP");
+        command
+            .arg("CREATE")
+            .arg(stream)
+            .arg(group)
+            .arg(at)
+            .arg("MKSTREAM");
         loop {
             let mut connection = self.commands().await?;
-            let made = redis::cmd("XGROUP")
-                .arg("CREATE")
-                .arg(keys::RAW)
-                .arg(keys::DETECTOR_GROUP)
-                .arg(at.to_string())
-                .arg("MKSTREAM")
-                .exec_async(&mut connection)
-                .await;
+            let made = command.exec_async(&mut connection).await;
             match made {
                 Ok(()) => return Ok(()),
-                Err(error) if error.code() == Some("BUSYGROUP") => return Ok(()),
+                Err(error) if reply::is_group_there(&error) => return Ok(()),
                 Err(error) => self.wait_out(error, "make the consumer group").await?,
             }
         }
@@ -244,7 +244,12 @@ impl Log for RedisLog {
             .unwrap_or_default();
         self.pending_first = true;
         self.directory = Directory::default();
-        self.make_group(self.done).await?;
+        let done = self.done.to_string();
+        self.make_group(keys::RAW, keys::DETECTOR_GROUP, &done)
+            .await?;
+        // Before the first alert is written, so that the console misses none.
+        self.make_group(keys::ALERTS, keys::LOGGER_GROUP, "$")
+            .await?;
         Ok(Resume {
             slices,
             episodes,

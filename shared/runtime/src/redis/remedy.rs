@@ -38,6 +38,16 @@ pub fn is_no_group(error: &RedisError) -> bool {
     code(error).as_deref() == Some("NOGROUP")
 }
 
+/// Whether the consumer group that was to be made is there already.
+///
+/// Some servers that stand in for Redis put `ERR` before the word.
+pub fn is_group_there(error: &RedisError) -> bool {
+    code(error).as_deref() == Some("BUSYGROUP")
+        || error
+            .detail()
+            .is_some_and(|detail| detail.starts_with("BUSYGROUP"))
+}
+
 /// The first word of Redis' answer; that of the first failed command in a pipeline.
 pub(super) fn code(error: &RedisError) -> Option<String> {
     // The clone shares its contents. Only this way leads to the codes within a pipeline's error.
