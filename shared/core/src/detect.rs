@@ -10,9 +10,17 @@ pub mod trend;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::Severity;
-use crate::rules::Detector;
 use crate::time::Timestamp;
 use crate::units::{Celsius, Kelvin};
+
+/// A detector with its numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Detector {
+    /// Beyond a limit.
+    Limit(limit::LimitSpec),
+    /// Changed by much within a window.
+    Swing(swing::SwingSpec),
+}
 
 /// What a detector sees in a reading.
 #[derive(Clone, Copy, Debug, PartialEq)]

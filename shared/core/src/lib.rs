@@ -13,10 +13,9 @@ pub mod alert;
 pub mod keys;
 pub mod wire;
 
-pub mod rules;
-
 pub mod detect;
 pub mod episode;
+pub mod rules;
 pub mod engine;
 
 pub mod thermal;

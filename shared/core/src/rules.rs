@@ -11,7 +11,7 @@ pub mod raw;
 
 use globset::GlobMatcher;
 
-pub use plan::{Detector, Plan, PlannedRule, Subject};
+pub use plan::{Plan, PlannedRule, Subject};
 pub use raw::{RawRule, RuleError};
 
 use crate::alert::AlertKind;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::raw::{Level, Settings};
 use crate::alert::{AlertKind, Severity};
+use crate::detect::Detector;
 use crate::detect::limit::{LimitSpec, Side};
 use crate::detect::swing::{Direction, SwingLevel, SwingSpec};
 use crate::device::{DeviceId, HardwareLimits, Role};
@@ -44,15 +45,6 @@ pub struct PlannedRule {
     pub timing: Timing,
     /// The detector with its numbers.
     pub detector: Detector,
-}
-
-/// The kinds of detector.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Detector {
-    /// Beyond a limit.
-    Limit(LimitSpec),
-    /// Changed by much within a window.
-    Swing(SwingSpec),
 }
 
 impl PlannedRule {
