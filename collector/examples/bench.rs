@@ -1,0 +1,142 @@
+//! What `ci/bench` compares the collector with: Redis under a client that does nothing but move the
+//! readings, and the engine without Redis. Not a program for users.
+//!
+//! `bench raw <url>`: reads the waiting raw stream through a group of its own, adds each reading to
+//! a stream of its device, acknowledges. Prints the readings and the seconds.
+//! `bench engine <devices> <ticks>`: prints the nanoseconds a reading.
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a measurement that cannot go on must stop, and says why"
+)]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rackwatch_core::device::{Description, DeviceId};
+use rackwatch_core::engine::{Engine, Input};
+use rackwatch_core::keys;
+use rackwatch_core::reading::Reading;
+use rackwatch_core::rules::RuleSet;
+use rackwatch_core::time::{StreamId, Timestamp};
+use rackwatch_core::units::Celsius;
+use rackwatch_runtime::redis::{RawEntry, streams};
+use redis::{Connection, Value};
+
+const GROUP: &str = "bench";
+/// As many commands before waiting for replies as the collector sends.
+const PIPELINE: usize = 500;
+/// The collector's batches have about so many readings, and at most a thousand entries.
+const READINGS: usize = 5_000;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        ["raw", url] => raw(url),
+        ["engine", devices, ticks] => engine(devices.parse().unwrap(), ticks.parse().unwrap()),
+        _ => println!("usage: bench raw <url> | bench engine <devices> <ticks>"),
+    }
+}
+
+fn raw(url: &str) {
+    let client = redis::Client::open(url).unwrap();
+    let redis = &mut client.get_connection().unwrap();
+    let mut make = redis::cmd("XGROUP");
+    make.arg(&["CREATE", keys::RAW, GROUP, "0"]);
+    make.exec(redis).unwrap();
+    let (mut readings, mut count, begin) = (0, 100, Instant::now());
+    loop {
+        let mut read = redis::cmd("XREADGROUP");
+        read.arg(&["GROUP", GROUP, "bench", "COUNT"]).arg(count);
+        read.arg(&["STREAMS", keys::RAW, ">"]);
+        let read = streams(read.query::<Value>(redis).unwrap()).unwrap();
+        let entries: Vec<_> = read.into_iter().flat_map(|(_, entries)| entries).collect();
+        if entries.is_empty() {
+            break;
+        }
+        let moved = store(redis, &entries);
+        readings += moved;
+        count = (READINGS / moved.div_ceil(entries.len())).clamp(1, 1000);
+        let ids = entries
+            .iter()
+            .map(|RawEntry { id, .. }| format!("{}-{}", id.0, id.1));
+        let mut done = redis::cmd("XACK");
+        done.arg(keys::RAW).arg(GROUP).arg(ids.collect::<Vec<_>>());
+        done.exec(redis).unwrap();
+    }
+    println!("{readings} {}", begin.elapsed().as_secs_f64());
+}
+
+/// Adds each reading to `bench:<device>`, as the plain series do; values are not even parsed.
+fn store(redis: &mut Connection, entries: &[RawEntry]) -> usize {
+    let mut readings = Vec::new();
+    for entry in entries {
+        let fields = entry.fields.as_deref().unwrap();
+        let field = |name: &str| {
+            let (_, value) = fields.iter().find(|(n, _)| n == name.as_bytes())?;
+            std::str::from_utf8(value).ok()
+        };
+        let at = field("timestamp").unwrap();
+        match field("readings") {
+            Some(frame) => readings.extend(frame.split(',').map(|pair| {
+                let (device, value) = pair.split_once('=').unwrap();
+                (device, value, at)
+            })),
+            None => readings.push((
+                field("device_id").unwrap(),
+                field("temperature").unwrap(),
+                at,
+            )),
+        }
+    }
+    for some in readings.chunks(PIPELINE) {
+        let mut pipe = redis::pipe();
+        for (device, value, at) in some {
+            pipe.cmd("XADD")
+                .arg(format!("bench:{device}"))
+                .arg(format!("{at}-0"));
+            pipe.arg("t").arg(value).ignore();
+        }
+        pipe.exec(redis).unwrap();
+    }
+    readings.len()
+}
+
+/// Inlets that wander a little, judged in batches as large as the collector's.
+fn engine(devices: u32, ticks: u32) {
+    let name = |n: u32| DeviceId::new(&format!("inlet-R{}-{}", n / 8, n % 8)).unwrap();
+    let ids: Vec<DeviceId> = (0..devices).map(name).collect();
+    let mut engine = Engine::new(Arc::new(RuleSet::with_defaults(&[]).unwrap()));
+    let json = br#"{"role":"inlet","rack":"R1","agent":"bench","interval_ms":1000}"#;
+    let known = Description::from_json(json).unwrap();
+    engine.step(
+        ids.iter()
+            .map(|id| Input::Describe(id.clone(), Some(Box::new(known.clone())))),
+    );
+    let (mut judged, mut took) = (0, 0.0);
+    for tick in 0..ticks {
+        let at = Timestamp::from_millis(1_700_000_000_000 + u64::from(tick) * 1000).unwrap();
+        let input = |(n, device): (u32, &DeviceId)| Input::Reading {
+            entry: StreamId {
+                ms: at.millis(),
+                seq: u64::from(n),
+            },
+            by_agent: true,
+            reading: Reading {
+                device: device.clone(),
+                at,
+                value: Ok(Celsius::new(21.0 + f64::from((tick * 7 + n) % 20) / 10.0).unwrap()),
+            },
+        };
+        let inputs: Vec<Input> = (0..).zip(&ids).map(input).collect();
+        let mut inputs = inputs.into_iter();
+        let begin = Instant::now();
+        while inputs.len() > 0 {
+            judged += engine.step(inputs.by_ref().take(READINGS)).tally.judged;
+        }
+        took += begin.elapsed().as_secs_f64();
+    }
+    assert_eq!(judged, u64::from(devices) * u64::from(ticks));
+    println!("{:.0}", took / judged as f64 * 1e9);
+}
