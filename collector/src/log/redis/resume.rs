@@ -33,7 +33,10 @@ pub(super) async fn take_over(connection: &mut MultiplexedConnection) -> RedisRe
         .arg("done")
         .query_async(connection)
         .await?;
-    let slices = slices(connection).await?;
+    let slices: Vec<Vec<u8>> = redis::cmd("HVALS")
+        .arg(keys::SNAPSHOT)
+        .query_async(connection)
+        .await?;
     let episodes: Vec<Vec<u8>> = redis::cmd("HVALS")
         .arg(keys::EPISODES)
         .query_async(connection)
@@ -46,30 +49,15 @@ pub(super) async fn take_over(connection: &mut MultiplexedConnection) -> RedisRe
         done: done
             .and_then(|id| id.parse().ok())
             .unwrap_or(StreamId::ZERO),
-        slices,
+        slices: slices
+            .iter()
+            .filter_map(|json| known("slice", Slice::from_json(json)))
+            .collect(),
         episodes: episodes
             .iter()
             .filter_map(|json| known("episode", serde_json::from_slice(json)))
             .collect(),
     })
-}
-
-/// Reads the slices one at a time: the JSON of a large site is larger than all else together.
-async fn slices(connection: &mut MultiplexedConnection) -> RedisResult<Vec<Slice>> {
-    let names: Vec<String> = redis::cmd("HKEYS")
-        .arg(keys::SNAPSHOT)
-        .query_async(connection)
-        .await?;
-    let mut slices = Vec::with_capacity(names.len());
-    for name in names {
-        let json: Option<Vec<u8>> = redis::cmd("HGET")
-            .arg(keys::SNAPSHOT)
-            .arg(name)
-            .query_async(connection)
-            .await?;
-        slices.extend(json.and_then(|json| known("slice", Slice::from_json(&json))));
-    }
-    Ok(slices)
 }
 
 /// What another version wrote may not be readable: the detectors then start cold.
