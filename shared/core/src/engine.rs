@@ -139,13 +139,6 @@ impl Engine {
         }
     }
 
-    /// Whether a description of the device has been taken in.
-    pub fn describes(&self, device: &DeviceId) -> bool {
-        self.devices
-            .get(device)
-            .is_some_and(|device| device.description().is_some())
-    }
-
     /// How many devices are known.
     pub fn devices(&self) -> usize {
         self.devices.len()

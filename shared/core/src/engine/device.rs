@@ -56,10 +56,6 @@ pub(super) struct Saved {
 }
 
 impl Device {
-    pub(super) fn description(&self) -> Option<&Description> {
-        self.description.as_deref()
-    }
-
     /// Whether it differs from what was known.
     pub(super) fn set_description(&mut self, now: Option<Box<Description>>) -> bool {
         let changed = self.description != now;
