@@ -61,8 +61,8 @@ pub struct Commit {
 /// Where an owner goes on.
 #[derive(Clone, Debug, Default)]
 pub struct Resume {
-    /// Detector state, perhaps older than `done`.
-    pub slices: Vec<Slice>,
+    /// The oldest position that a slice of detector state stands for; none where there is none.
+    pub saved: Option<StreamId>,
     /// The open episodes.
     pub episodes: Vec<Episode>,
     /// The last entry that was committed.
@@ -108,11 +108,16 @@ pub enum LogError {
     },
 }
 
+/// What takes slices in.
+pub type Restore<'a> = dyn FnMut(Slice) + Send + 'a;
+
 /// A raw stream, and what belongs to it.
 #[async_trait]
 pub trait Log: Send {
-    /// Takes the stream over and says where to go on.
-    async fn resume(&mut self) -> Result<Resume, LogError>;
+    /// Takes the stream over and says where to go on. Each slice of detector state goes to
+    /// `restore` as it is read, so that no two are in memory; after an interruption all of them
+    /// once more.
+    async fn resume(&mut self, restore: &mut Restore<'_>) -> Result<Resume, LogError>;
 
     /// Committed entries after `from`, up to `to` and to some number: for warming up.
     async fn committed(&mut self, from: StreamId, to: StreamId) -> Result<Vec<Entry>, LogError>;

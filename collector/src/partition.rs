@@ -105,12 +105,18 @@ impl<L: Log> Partition<L> {
     }
 
     async fn resume(&mut self) -> Result<(), PartitionError> {
-        let resume = self.log.resume().await?;
-        let from = resume.slices.iter().map(|slice| slice.through).min();
-        let mut engine = Engine::new(Arc::clone(&self.rules));
-        engine.restore(resume.slices, resume.episodes);
+        // The old state goes before the new one comes.
+        self.engine = Engine::new(Arc::clone(&self.rules));
+        let engine = &mut self.engine;
+        let mut restore = |slice| {
+            if !engine.restore(slice) {
+                tracing::warn!("saved state of another version is ignored");
+            }
+        };
+        let resume = self.log.resume(&mut restore).await?;
+        engine.resume(resume.episodes);
         // Nothing saved yet: what the stream still has is all there is to know.
-        let mut at = from.unwrap_or(StreamId::ZERO);
+        let mut at = resume.saved.unwrap_or(StreamId::ZERO);
         let mut warmed = 0;
         while at < resume.done {
             let entries = self.log.committed(at, resume.done).await?;
@@ -120,7 +126,6 @@ impl<L: Log> Partition<L> {
             engine.warm(entries.into_iter().flat_map(readings));
         }
         tracing::info!(done = %resume.done, devices = engine.devices(), warmed, "partition taken over");
-        self.engine = engine;
         Ok(())
     }
 

@@ -237,6 +237,10 @@ trait Store: Send + std::fmt::Debug {
 /// How long a minute may lack readings before it counts as finished.
 const IDLE: Duration = Duration::from_mins(2);
 
+/// So many minutes are computed from their readings at a time. After a restart that is a minute of
+/// every device, and the replies of thousands of readings at once would double the memory.
+const RECOMPUTED_AT_ONCE: usize = 32;
+
 /// The series of a partition's devices.
 #[derive(Debug)]
 pub struct Series {
@@ -337,7 +341,7 @@ impl Series {
         }
         self.rollups.written();
         // After the finished ones: a reading may have come late for one of them.
-        while let Some(stale) = self.rollups.stale(self.max_batch, self.raw_retention) {
+        while let Some(stale) = self.rollups.stale(RECOMPUTED_AT_ONCE, self.raw_retention) {
             let minutes = recompute(self.store.as_mut(), &stale).await?;
             refused += self.store.write_minutes(&minutes).await?;
             self.rollups.recomputed(&stale);

@@ -15,7 +15,7 @@ use rackwatch_core::wire::Decoded;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Batch, Commit, Entry, Log, LogError, Resume, SliceNumber};
+use super::{Batch, Commit, Entry, Log, LogError, Restore, Resume, SliceNumber};
 
 /// What a sampler sends.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ impl MemoryLog {
 
 #[async_trait]
 impl Log for MemoryLog {
-    async fn resume(&mut self) -> Result<Resume, LogError> {
+    async fn resume(&mut self, _: &mut Restore<'_>) -> Result<Resume, LogError> {
         Ok(Resume::default())
     }
 

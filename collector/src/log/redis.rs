@@ -24,11 +24,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::directory::Directory;
 use super::script::{self, Answer, Fence};
-use super::{Batch, Commit, Entry, Log, LogError, Resume, SliceNumber};
+use super::{Batch, Commit, Entry, Log, LogError, Restore, Resume, SliceNumber};
 use crate::retry::{self, Trouble};
 
 /// How long a read blocks: short enough that a stop is quick, long enough to cost nothing.
 const BLOCK: Duration = Duration::from_millis(1000);
+/// Entries of the first read, before it is known how many readings an entry has: each may have
+/// thousands.
+const FIRST_ENTRIES: usize = 16;
 /// Most entries of one read.
 const MOST_ENTRIES: usize = 1000;
 /// A batch is to have about so many readings, however many an entry has: it bounds memory and the
@@ -71,7 +74,7 @@ impl RedisLog {
             saved: StreamId::ZERO,
             keep,
             pending_first: true,
-            count: 100,
+            count: FIRST_ENTRIES,
             directory: Directory::default(),
         }
     }
@@ -181,16 +184,13 @@ impl RedisLog {
         self.count = (READINGS_A_BATCH / an_entry).clamp(1, MOST_ENTRIES);
     }
 
-    async fn take_over(
-        &mut self,
-    ) -> Result<(Vec<Slice>, Vec<rackwatch_core::episode::Episode>), LogError> {
+    async fn take_over(&mut self, restore: &mut Restore<'_>) -> Result<Resume, LogError> {
         loop {
             let mut connection = self.commands().await?;
-            match resume::take_over(&mut connection).await {
+            match resume::take_over(&mut connection, restore).await {
                 Ok(taken) => {
                     self.fence = taken.fence;
-                    self.done = taken.done;
-                    return Ok((taken.slices, taken.episodes));
+                    return Ok(taken.resume);
                 }
                 Err(error) => self.wait_out(error, "take over the raw stream").await?,
             }
@@ -235,13 +235,10 @@ fn entry(raw: RawEntry) -> Entry {
 
 #[async_trait]
 impl Log for RedisLog {
-    async fn resume(&mut self) -> Result<Resume, LogError> {
-        let (slices, episodes) = self.take_over().await?;
-        self.saved = slices
-            .iter()
-            .map(|slice| slice.through)
-            .min()
-            .unwrap_or_default();
+    async fn resume(&mut self, restore: &mut Restore<'_>) -> Result<Resume, LogError> {
+        let resume = self.take_over(restore).await?;
+        self.done = resume.done;
+        self.saved = resume.saved.unwrap_or_default();
         self.pending_first = true;
         self.directory = Directory::default();
         let done = self.done.to_string();
@@ -250,11 +247,7 @@ impl Log for RedisLog {
         // Before the first alert is written, so that the console misses none.
         self.make_group(keys::ALERTS, keys::LOGGER_GROUP, "$")
             .await?;
-        Ok(Resume {
-            slices,
-            episodes,
-            done: self.done,
-        })
+        Ok(resume)
     }
 
     async fn committed(&mut self, from: StreamId, to: StreamId) -> Result<Vec<Entry>, LogError> {
@@ -265,13 +258,17 @@ impl Log for RedisLog {
                 .arg(from.next().to_string())
                 .arg(to.to_string())
                 .arg("COUNT")
-                .arg(MOST_ENTRIES)
+                .arg(self.count)
                 .query_async::<Value>(&mut connection)
                 .await;
             match read {
                 Ok(reply) => {
                     let raw = reply::entries(reply).map_err(|e| refused("read", e))?;
-                    return Ok(raw.into_iter().map(entry).collect());
+                    let entries: Vec<_> = raw.into_iter().map(entry).collect();
+                    if !entries.is_empty() {
+                        self.learn(&entries);
+                    }
+                    return Ok(entries);
                 }
                 Err(error) => self.wait_out(error, "read committed entries").await?,
             }

@@ -46,7 +46,7 @@ impl DetectorState {
     pub fn new(detector: &Detector) -> Self {
         match detector {
             Detector::Limit(_) => Self::Limit(limit::LimitState::default()),
-            Detector::Swing(spec) => Self::Swing(swing::SwingState::new(spec)),
+            Detector::Swing(_) => Self::Swing(swing::SwingState::default()),
         }
     }
 

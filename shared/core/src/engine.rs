@@ -1,8 +1,8 @@
 //! The engine: one partition's readings in, alert records and episode changes out.
 //!
-//! A pure state machine with four doors: [`Engine::step`] judges, [`Engine::warm`] runs readings
-//! through that were judged before, [`Engine::snapshot`] and [`Engine::restore`] carry its state
-//! over a restart. The same inputs give the same effects, whoever drives it: a collector, the demo,
+//! A pure state machine with few doors: [`Engine::step`] judges, [`Engine::warm`] runs readings
+//! through that were judged before; [`Engine::snapshot`], [`Engine::restore`] and
+//! [`Engine::resume`] carry its state over a restart. The same inputs give the same effects, whoever drives it: a collector, the demo,
 //! a replay or a test.
 //!
 //! A reading no newer than its device's last is not judged. Faults are counted, not judged.

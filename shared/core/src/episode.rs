@@ -53,9 +53,14 @@ pub struct Episode {
     pub role: Role,
 }
 
-/// Where one rule on one device is.
+/// Where one rule on one device is: nowhere, nearly always, which takes no memory.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Tracker {
+#[serde(transparent)]
+pub struct Tracker(Option<Box<Crossed>>);
+
+/// What is crossed, or open.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Crossed {
     /// Since when each severity or a worse one has been crossed without a break.
     since: [Option<Timestamp>; 3],
     /// The episode, once it fires.
@@ -89,6 +94,39 @@ pub enum Change {
 impl Tracker {
     /// Takes what the detector saw in the next reading. `further` picks the more extreme of two.
     pub fn observe(
+        &mut self,
+        timing: Timing,
+        at: Timestamp,
+        value: Celsius,
+        finding: Option<Finding>,
+        further: fn(Celsius, Celsius) -> Celsius,
+    ) -> Option<Change> {
+        if finding.is_none() && self.0.is_none() {
+            return None;
+        }
+        let crossed = self.0.get_or_insert_default();
+        let change = crossed.observe(timing, at, value, finding, further);
+        if **crossed == Crossed::default() {
+            self.0 = None;
+        }
+        change
+    }
+
+    /// The open episode.
+    pub fn open(&self) -> Option<&Open> {
+        self.0.as_ref()?.open.as_ref()
+    }
+
+    /// Brings the tracker in line with what was said: `said` is the stored episode.
+    pub fn align(&mut self, said: Option<&Episode>) {
+        if said.is_some() || self.0.is_some() {
+            self.0.get_or_insert_default().align(said);
+        }
+    }
+}
+
+impl Crossed {
+    fn observe(
         &mut self,
         timing: Timing,
         at: Timestamp,
@@ -139,13 +177,7 @@ impl Tracker {
         asserted.map(|(_, severity)| severity).max()
     }
 
-    /// The open episode.
-    pub fn open(&self) -> Option<&Open> {
-        self.open.as_ref()
-    }
-
-    /// Brings the tracker in line with what was said: `said` is the stored episode.
-    pub fn align(&mut self, said: Option<&Episode>) {
+    fn align(&mut self, said: Option<&Episode>) {
         self.open = said.map(|said| {
             let open = self.open.filter(|open| open.started == said.started);
             let base = open.unwrap_or(Open {

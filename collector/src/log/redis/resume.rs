@@ -1,26 +1,26 @@
 //! Taking the stream over, and the state that makes it possible to go on.
 
 use rackwatch_core::engine::Slice;
-use rackwatch_core::episode::Episode;
 use rackwatch_core::keys;
 use rackwatch_core::time::StreamId;
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 
-use super::super::SliceNumber;
 use super::super::script::Fence;
+use super::super::{Restore, Resume, SliceNumber};
 
 /// What a new owner gets.
 pub(super) struct Taken {
     pub(super) fence: Fence,
-    pub(super) done: StreamId,
-    pub(super) slices: Vec<Slice>,
-    pub(super) episodes: Vec<Episode>,
+    pub(super) resume: Resume,
 }
 
 /// Counts the epoch up, so that whoever had the stream before can commit no more, and then reads
 /// what that owner left.
-pub(super) async fn take_over(connection: &mut MultiplexedConnection) -> RedisResult<Taken> {
+pub(super) async fn take_over(
+    connection: &mut MultiplexedConnection,
+    restore: &mut Restore<'_>,
+) -> RedisResult<Taken> {
     let epoch: u64 = redis::cmd("HINCRBY")
         .arg(keys::FENCE)
         .arg("epoch")
@@ -33,10 +33,7 @@ pub(super) async fn take_over(connection: &mut MultiplexedConnection) -> RedisRe
         .arg("done")
         .query_async(connection)
         .await?;
-    let slices: Vec<Vec<u8>> = redis::cmd("HVALS")
-        .arg(keys::SNAPSHOT)
-        .query_async(connection)
-        .await?;
+    let saved = slices(connection, restore).await?;
     let episodes: Vec<Vec<u8>> = redis::cmd("HVALS")
         .arg(keys::EPISODES)
         .query_async(connection)
@@ -46,18 +43,41 @@ pub(super) async fn take_over(connection: &mut MultiplexedConnection) -> RedisRe
             epoch,
             commit: commit.unwrap_or(0),
         },
-        done: done
-            .and_then(|id| id.parse().ok())
-            .unwrap_or(StreamId::ZERO),
-        slices: slices
-            .iter()
-            .filter_map(|json| known("slice", Slice::from_json(json)))
-            .collect(),
-        episodes: episodes
-            .iter()
-            .filter_map(|json| known("episode", serde_json::from_slice(json)))
-            .collect(),
+        resume: Resume {
+            saved,
+            episodes: episodes
+                .iter()
+                .filter_map(|json| known("episode", serde_json::from_slice(json)))
+                .collect(),
+            done: done
+                .and_then(|id| id.parse().ok())
+                .unwrap_or(StreamId::ZERO),
+        },
     })
+}
+
+/// Reads the slices one by one; says what the oldest stands for.
+async fn slices(
+    connection: &mut MultiplexedConnection,
+    restore: &mut Restore<'_>,
+) -> RedisResult<Option<StreamId>> {
+    let names: Vec<String> = redis::cmd("HKEYS")
+        .arg(keys::SNAPSHOT)
+        .query_async(connection)
+        .await?;
+    let mut oldest: Option<StreamId> = None;
+    for name in names {
+        let json: Option<Vec<u8>> = redis::cmd("HGET")
+            .arg(keys::SNAPSHOT)
+            .arg(name)
+            .query_async(connection)
+            .await?;
+        let slice = json.and_then(|json| known("slice", Slice::from_json(&json)));
+        let Some(slice) = slice else { continue };
+        oldest = Some(oldest.map_or(slice.through, |oldest| oldest.min(slice.through)));
+        restore(slice);
+    }
+    Ok(oldest)
 }
 
 /// What another version wrote may not be readable: the detectors then start cold.

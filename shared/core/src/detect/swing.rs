@@ -1,9 +1,11 @@
 //! Swings: how far the temperature has come from its lowest (or highest) within a sliding window.
 //!
 //! ASHRAE limits the largest difference within a window, not a slope; telling a rise from a fall
-//! adds the direction. The window is made of fixed buckets, each the extreme of a thirtieth of
-//! it: memory is constant, and the window is never longer than it says and at most one bucket
-//! shorter.
+//! adds the direction. The window is made of fixed buckets, each a thirtieth of it, so that it is
+//! never longer than it says and at most one bucket shorter. Of the buckets only those are
+//! remembered that no later one reaches or passes: the first of them is the window's extreme, a
+//! reading costs the same however long the window is, and there are at most thirty, in quiet times
+//! a few.
 
 use std::time::Duration;
 
@@ -42,50 +44,37 @@ pub struct SwingSpec {
 }
 
 /// Buckets a window has.
-const BUCKETS: usize = 30;
+const BUCKETS: u32 = 30;
 
 /// A thousandth of a kelvin, far below any sensor's step: 22.1 - 20.1 must count as 2.0 although
 /// neither has an exact binary form.
 const TOLERANCE: f64 = 1e-3;
 
-/// The windows of one swing on one device, in one allocation: there are two of these for each
-/// device of a site.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The windows of one swing on one device: there are two of these for each device of a site.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SwingState {
-    /// Number of the newest bucket of each level's window, counted from 1970.
-    newest: [u64; 3],
-    /// The extreme of each bucket of each level; bucket `b` of a level is at `b % BUCKETS` of its
-    /// stretch. Single precision: half the memory, and exact to 0.0001 K.
-    #[serde(with = "extremes")]
-    extremes: Box<[f32]>,
+    /// One for each level, from info to critical; empty where the level is off.
+    windows: [Window; 3],
 }
 
-/// A bucket without readings.
-const NONE: f32 = f32::INFINITY;
+/// The extremes that still matter, the oldest and furthest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Window(Vec<Extreme>);
+
+/// The extreme of a bucket: the end of its number, counted from 1970, and the temperature. Single precision:
+/// half the memory, and exact to 0.0001 K.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Extreme(u32, f32);
 
 impl SwingState {
-    /// Nothing seen yet.
-    pub fn new(spec: &SwingSpec) -> Self {
-        let windows = spec.levels.iter().flatten().count();
-        Self {
-            newest: [0; 3],
-            extremes: vec![NONE; windows * BUCKETS].into(),
-        }
-    }
-
     /// Takes the next reading, which must be newer than the last.
     pub fn observe(&mut self, spec: &SwingSpec, at: Timestamp, value: Celsius) -> Option<Finding> {
         let mut worst = None;
-        let windows = self
-            .extremes
-            .chunks_exact_mut(BUCKETS)
-            .zip(&mut self.newest);
         let levels = spec.levels.iter().zip(Severity::ALL);
-        let levels = levels.filter_map(|(level, severity)| Some((level.as_ref()?, severity)));
-        for ((window, newest), (level, severity)) in windows.zip(levels) {
-            let now = bucket(level, at);
-            advance(window, newest, now);
-            let change = change(window, spec.direction, now, value);
+        for (window, (level, severity)) in self.windows.iter_mut().zip(levels) {
+            let Some(level) = level else { continue };
+            let change = window.change(spec.direction, bucket(level, at), value);
             if change >= level.by.0 - TOLERANCE {
                 worst = Some(Finding {
                     severity,
@@ -98,65 +87,48 @@ impl SwingState {
 }
 
 /// The number of the bucket that `at` falls into.
-fn bucket(level: &SwingLevel, at: Timestamp) -> u64 {
-    let width = level.within.as_millis() / BUCKETS as u128;
-    at.millis() / u64::try_from(width).unwrap_or(u64::MAX).max(1)
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "only differences count, and they are small"
+)]
+fn bucket(level: &SwingLevel, at: Timestamp) -> u32 {
+    let width = level.within.as_millis() / u128::from(BUCKETS);
+    (u128::from(at.millis()) / width.max(1)) as u32
 }
 
-/// Where a bucket is in its window.
-fn slot(bucket: u64) -> usize {
-    usize::try_from(bucket % BUCKETS as u64).unwrap_or(0)
-}
-
-/// Moves the window to bucket `to` and forgets what is out of it.
-fn advance(window: &mut [f32], newest: &mut u64, to: u64) {
-    let steps = to.saturating_sub(*newest).min(BUCKETS as u64);
-    for step in 0..steps {
-        window[slot(to - step)] = NONE;
+impl Window {
+    /// Takes `value` into bucket `now`; says how far it has come from the extreme of the window,
+    /// which is never negative.
+    fn change(&mut self, direction: Direction, now: u32, value: Celsius) -> f64 {
+        let Self(known) = self;
+        #[expect(clippy::cast_possible_truncation, reason = "single precision is meant")]
+        let value = value.degrees() as f32;
+        let out = known
+            .iter()
+            .take_while(|Extreme(bucket, _)| now.wrapping_sub(*bucket) >= BUCKETS);
+        known.drain(..out.count());
+        // No further than this reading, and older: never the extreme again.
+        while known
+            .pop_if(|Extreme(_, known)| !direction.is_further(*known, value))
+            .is_some()
+        {}
+        if known.last().is_none_or(|Extreme(bucket, _)| *bucket != now) {
+            known.push(Extreme(now, value));
+        }
+        let extreme = known
+            .first()
+            .map_or(value, |Extreme(_, furthest)| *furthest);
+        f64::from((value - extreme).abs())
     }
-    *newest = (*newest).max(to);
 }
 
-/// Puts `value` into bucket `now`; says how far it has come from the extreme of the window, which
-/// is never negative.
-fn change(window: &mut [f32], direction: Direction, now: u64, value: Celsius) -> f64 {
-    #[expect(clippy::cast_possible_truncation, reason = "single precision is meant")]
-    let value = value.degrees() as f32;
-    let further = |a: f32, b: f32| match direction {
-        Direction::Rise => a.min(b),
-        Direction::Fall => a.max(b),
-    };
-    let known = &mut window[slot(now)];
-    *known = if known.is_finite() {
-        further(*known, value)
-    } else {
-        value
-    };
-    let seen = window.iter().copied().filter(|extreme| extreme.is_finite());
-    let extreme = seen.fold(value, further);
-    f64::from((value - extreme).abs())
-}
-
-/// JSON has no infinity: a bucket without readings is `null`.
-mod extremes {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use super::NONE;
-
-    pub(super) fn serialize<S: Serializer>(extremes: &[f32], to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(
-            extremes
-                .iter()
-                .map(|extreme| extreme.is_finite().then_some(extreme)),
-        )
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Box<[f32]>, D::Error> {
-        let extremes = Vec::<Option<f32>>::deserialize(from)?;
-        Ok(extremes
-            .into_iter()
-            .map(|extreme| extreme.unwrap_or(NONE))
-            .collect())
+impl Direction {
+    /// Whether `a` is further than `b` from where this direction leads to.
+    fn is_further(self, a: f32, b: f32) -> bool {
+        match self {
+            Self::Rise => a < b,
+            Self::Fall => a > b,
+        }
     }
 }
 
@@ -181,7 +153,7 @@ mod tests {
 
     fn worst(direction: Direction, readings: &[(u64, f64)]) -> Option<Severity> {
         let spec = spec(direction);
-        let mut state = SwingState::new(&spec);
+        let mut state = SwingState::default();
         let see = |(second, t): &(u64, f64)| {
             let at = Timestamp::from_millis(1_700_000_000_000 + second * 1000).unwrap();
             state
@@ -218,7 +190,7 @@ mod tests {
                 direction: Direction::Rise,
                 levels: [Some(SwingLevel { by: Kelvin(4.0), within: Duration::from_secs(300) }), None, None],
             };
-            let mut state = SwingState::new(&spec);
+            let mut state = SwingState::default();
             let (mut second, mut t) = (0, 40.0);
             let mut seen: Vec<(u64, f64)> = Vec::new();
             for (gap, change) in steps {

@@ -238,6 +238,11 @@ impl Device {
         }
     }
 
+    /// Whether it has taken in later entries.
+    pub(super) fn is_newer_than(&self, other: &Self) -> bool {
+        self.through > other.through
+    }
+
     pub(super) fn save(&self, id: &DeviceId) -> Saved {
         let rules = self.plan.rules.iter().zip(&self.rules);
         Saved {

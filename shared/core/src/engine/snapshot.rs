@@ -12,8 +12,8 @@ use crate::episode::Episode;
 use crate::hash::fnv1a;
 use crate::time::StreamId;
 
-/// About as many devices go into a slice: one of 250 inlets is about half a megabyte, storing it
-/// takes Redis a fraction of a millisecond, and making it takes the engine little memory.
+/// About as many devices go into a slice: making, storing and reading one takes little time and
+/// memory, here and in Redis.
 const DEVICES_A_SLICE: usize = 250;
 
 /// A part of the engine's state.
@@ -27,7 +27,7 @@ pub struct Slice {
 }
 
 /// Counts up when the layout of a slice changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Engine {
     /// All of the state, standing for the stream up to `through`, slice by slice: each is made
@@ -53,25 +53,38 @@ impl Engine {
         })
     }
 
-    /// Takes over the state of `slices`, and what was said as `said` has it. To be called on a new
-    /// engine; then [`Engine::warm`] with what came after the oldest slice, then
-    /// [`Engine::step`], which ends the episodes of rules that are gone.
+    /// Takes over the state of a slice. To be called on a new engine, for each slice in any order;
+    /// then [`Engine::resume`], then [`Engine::warm`] with what came after the oldest slice, then
+    /// [`Engine::step`].
     ///
     /// A device that is in several slices, as after a crash while they were written, is taken from
-    /// the youngest.
-    pub fn restore(&mut self, mut slices: Vec<Slice>, said: Vec<Episode>) {
-        slices.sort_by_key(|slice| slice.through);
-        for slice in slices.into_iter().filter(|slice| slice.version == VERSION) {
-            for saved in slice.devices {
-                let (id, device, states) = saved.into_device();
-                self.devices.insert(id.clone(), device);
-                // A plan that has no state yet ends no episode.
-                self.replan(&id, &mut Effects::default());
-                if let Some(device) = self.devices.get_mut(&id) {
-                    device.resume(states);
-                }
+    /// the youngest. False where the layout is another version's: the slice is ignored.
+    pub fn restore(&mut self, slice: Slice) -> bool {
+        if slice.version != VERSION {
+            return false;
+        }
+        for saved in slice.devices {
+            let (id, device, states) = saved.into_device();
+            if self
+                .devices
+                .get(&id)
+                .is_some_and(|known| known.is_newer_than(&device))
+            {
+                continue;
+            }
+            self.devices.insert(id.clone(), device);
+            // A plan that has no state yet ends no episode.
+            self.replan(&id, &mut Effects::default());
+            if let Some(device) = self.devices.get_mut(&id) {
+                device.resume(states);
             }
         }
+        true
+    }
+
+    /// Takes over what was said as `said` has it; the first step ends the episodes of rules that
+    /// are gone.
+    pub fn resume(&mut self, said: Vec<Episode>) {
         for episode in &said {
             self.know(&episode.device);
             self.open

@@ -55,7 +55,10 @@ proptest! {
         store(&mut episodes, between.episodes);
 
         let mut second = engine();
-        second.restore(slices, episodes.into_values().collect());
+        for slice in slices {
+            prop_assert!(second.restore(slice));
+        }
+        second.resume(episodes.into_values().collect());
         second.warm(newer_than_slice(snapshot_at, acknowledged, &readings));
         let rest = second.step(newer_than_slice(acknowledged, readings.len(), &readings));
 
