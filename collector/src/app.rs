@@ -1,20 +1,24 @@
 //! The collector, wired: the one file that knows every stage. It reads as the pipeline.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rackwatch_core::keys;
 use rackwatch_core::rules::RuleError;
+use rackwatch_runtime::host::host_name;
 use rackwatch_runtime::redis::{ConnectError, Connector};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{AlertsConfig, CollectorConfig};
 use crate::feed::redis::RedisFeed;
+use crate::lease::{CollectorName, Leases};
 use crate::log::LogError;
 use crate::log::redis::RedisLog;
 use crate::notify::console::{Console, Screen};
 use crate::notify::file::{AlertFile, FileError, Format};
-use crate::notify::{self, Teller};
+use crate::notify::{self, Teller, Tellers};
+use crate::owner::{Owner, OwnerError, Tenure};
 use crate::partition::{Partition, PartitionError};
 use crate::recorder::Recorder;
 use crate::stats::Stats;
@@ -35,6 +39,9 @@ pub enum RunError {
     /// A file for alerts.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Owning partitions.
+    #[error(transparent)]
+    Owner(#[from] OwnerError),
     /// Judging.
     #[error(transparent)]
     Partition(#[from] PartitionError),
@@ -79,22 +86,54 @@ pub fn pipeline(
     let tellers = tellers(&config.alerts, screen)?;
     tracing::info!(redis = connector.endpoint(), "collector starts");
 
-    let log = RedisLog::new(connector.clone(), config.stream.keep, stop.clone());
-    let recorder = Recorder::redis(connector.clone(), config.series, stop.clone());
-    let partition = Partition::new(log, recorder, rules, stats, stop.clone());
-    let feed = RedisFeed::new(
-        connector,
-        keys::LOGGER_GROUP,
-        keys::LOGGER_CONSUMER,
-        stop.clone(),
-    );
+    let leases = Leases::new(connector.clone(), this_collector(), config.partition.lease);
+    let start = {
+        let stats = Arc::clone(&stats);
+        move |tenure: Tenure| {
+            let lease = config.partition.lease;
+            let log = RedisLog::new(connector.clone(), &tenure, config.stream.keep, lease);
+            let recorder = Recorder::redis(
+                connector.clone(),
+                config.series.clone(),
+                tenure.stop.clone(),
+            );
+            let partition = Partition::new(
+                tenure.partition,
+                log,
+                recorder,
+                Arc::clone(&rules),
+                Arc::clone(&stats),
+                tenure.stop.clone(),
+            );
+            let feed = RedisFeed::new(
+                connector.clone(),
+                tenure.keys.alerts,
+                keys::LOGGER_GROUP,
+                keys::LOGGER_CONSUMER,
+                tenure.stop.clone(),
+            );
+            let tellers = tellers.clone();
+            async move {
+                let mut stages: JoinSet<Result<(), RunError>> = JoinSet::new();
+                stages.spawn(async move { Ok(partition.run().await?) });
+                stages.spawn(
+                    async move { notify::run(feed, tellers).await.map_err(RunError::Alerts) },
+                );
+                finish(stages, &tenure.stop).await
+            }
+        }
+    };
+    Ok(Owner::new(leases, config.partition.count, stats, stop, start).run())
+}
 
-    Ok(async move {
-        let mut stages: JoinSet<Result<(), RunError>> = JoinSet::new();
-        stages.spawn(async move { Ok(partition.run().await?) });
-        stages.spawn(async move { notify::run(feed, tellers).await.map_err(RunError::Alerts) });
-        finish(stages, &stop).await
-    })
+/// A name that no other collector has.
+fn this_collector() -> CollectorName {
+    let started = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let host = host_name().unwrap_or_else(|| "localhost".to_owned());
+    let started = u64::try_from(started.as_millis()).unwrap_or(0);
+    CollectorName::new(started, &host, std::process::id())
 }
 
 /// Waits for every stage. The first to end, however it ends, stops the others; the first error is
@@ -115,7 +154,7 @@ pub async fn finish(
 }
 
 /// Everyone who tells alerts.
-pub fn tellers(config: &AlertsConfig, screen: &Screen) -> Result<Vec<Box<dyn Teller>>, FileError> {
+pub fn tellers(config: &AlertsConfig, screen: &Screen) -> Result<Tellers, FileError> {
     let mut tellers: Vec<Box<dyn Teller>> = Vec::new();
     if config.console {
         tellers.push(Box::new(Console::new(screen.clone())));
@@ -130,5 +169,5 @@ pub fn tellers(config: &AlertsConfig, screen: &Screen) -> Result<Vec<Box<dyn Tel
             tellers.push(Box::new(file));
         }
     }
-    Ok(tellers)
+    Ok(Tellers::new(tellers))
 }

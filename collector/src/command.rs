@@ -85,6 +85,16 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
+impl Failure {
+    /// The error of Redis behind it, where it is one.
+    pub fn redis(&self) -> Option<&redis::RedisError> {
+        match self {
+            Self::Usage(error) | Self::Failed(error) => error.downcast_ref(),
+            Self::Wrong => None,
+        }
+    }
+}
+
 /// The end of a command.
 pub type Outcome = Result<(), Failure>;
 

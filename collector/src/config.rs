@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rackwatch_core::partition::Partitions;
 use rackwatch_core::rules::{RawRule, RuleError, RuleSet};
 use rackwatch_runtime::config::{
     self, ByteSize, ConfigError, Loaded, LogConfig, RedisConfig, RedisUrl,
@@ -21,6 +22,8 @@ pub struct CollectorConfig {
     pub redis: RedisConfig,
     /// The program's own log.
     pub log: LogConfig,
+    /// How readings are spread, and who owns a part of them.
+    pub partition: PartitionConfig,
     /// The raw stream.
     pub stream: StreamConfig,
     /// Where series are kept and for how long.
@@ -31,6 +34,39 @@ pub struct CollectorConfig {
     pub web: WebConfig,
     /// The operator's own rules, laid over the defaults.
     pub rules: Vec<RawRule>,
+}
+
+/// `[partition]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PartitionConfig {
+    /// How many partitions the readings are spread over; 0: none. Left out, what this Redis holds
+    /// counts, and none on an empty one. To change it later: `layout migrate`.
+    pub count: Option<Partitions>,
+    /// How long a collector owns a partition without saying so again: after a crash another one
+    /// takes over so much later. At least half a second, default 10 s.
+    #[serde(deserialize_with = "lease")]
+    pub lease: Duration,
+}
+
+impl Default for PartitionConfig {
+    fn default() -> Self {
+        Self {
+            count: None,
+            lease: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A shorter lease would be lost to every pause of the machine.
+const SHORTEST_LEASE: Duration = Duration::from_millis(500);
+
+fn lease<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let lease = config::duration::deserialize(from)?;
+    if lease < SHORTEST_LEASE {
+        return Err(serde::de::Error::custom("a lease lasts at least 500ms"));
+    }
+    Ok(lease)
 }
 
 /// `[stream]`.

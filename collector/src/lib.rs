@@ -6,6 +6,9 @@
 pub mod config;
 pub mod retry;
 
+pub mod share;
+pub mod lease;
+pub mod owner;
 pub mod log;
 pub mod series;
 pub mod recorder;

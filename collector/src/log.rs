@@ -85,14 +85,9 @@ pub enum LogError {
     /// The program is to stop.
     #[error("stopped")]
     Stopped,
-    /// Another collector has taken over.
-    #[error(
-        "another collector has taken over {stream}: run one collector only, or stop the other first"
-    )]
-    TakenOver {
-        /// The stream.
-        stream: String,
-    },
+    /// The tenure is over: another collector has the partition, or Redis has lost the fence.
+    #[error("the partition is owned by another collector now")]
+    TakenOver,
     /// Redis no longer holds what was committed (FLUSHALL, restart without persistence, failover):
     /// state must be loaded again.
     #[error("what was committed is no longer in Redis")]
@@ -114,7 +109,7 @@ pub type Restore<'a> = dyn FnMut(Slice) + Send + 'a;
 /// A raw stream, and what belongs to it.
 #[async_trait]
 pub trait Log: Send {
-    /// Takes the stream over and says where to go on. Each slice of detector state goes to
+    /// Says where to go on. Each slice of detector state goes to
     /// `restore` as it is read, so that no two are in memory; after an interruption all of them
     /// once more.
     async fn resume(&mut self, restore: &mut Restore<'_>) -> Result<Resume, LogError>;

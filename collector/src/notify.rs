@@ -5,9 +5,13 @@ pub mod console;
 pub mod file;
 pub mod line;
 
-use crate::feed::AlertFeed;
-use crate::log::LogError;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use rackwatch_core::alert::AlertRecord;
+
+use crate::feed::{AlertFeed, FedAlert};
+use crate::log::LogError;
 
 /// Somewhere to tell alerts.
 pub trait Teller: Send {
@@ -18,30 +22,49 @@ pub trait Teller: Send {
     fn flush(&mut self);
 }
 
-/// Tells every record of `feed` to every teller, until the feed ends.
-pub async fn run(
-    mut feed: impl AlertFeed,
-    mut tellers: Vec<Box<dyn Teller>>,
-) -> Result<(), LogError> {
+/// Everyone who tells alerts; clones are the same ones. The feeds of several partitions share them.
+#[derive(Clone)]
+pub struct Tellers(Arc<Mutex<Vec<Box<dyn Teller>>>>);
+
+impl fmt::Debug for Tellers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tellers").finish()
+    }
+}
+
+impl Tellers {
+    /// These.
+    pub fn new(tellers: Vec<Box<dyn Teller>>) -> Self {
+        Self(Arc::new(Mutex::new(tellers)))
+    }
+
+    /// All records of `alerts` told by all of them.
+    fn tell(&self, alerts: &[FedAlert]) {
+        let mut tellers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for alert in alerts {
+            match &alert.record {
+                Ok(record) => tellers.iter_mut().for_each(|teller| teller.tell(record)),
+                Err(reason) => {
+                    tracing::warn!(entry = %alert.id, reason, "alert record cannot be told");
+                }
+            }
+        }
+        for teller in &mut *tellers {
+            teller.flush();
+        }
+    }
+}
+
+/// Tells every record of `feed`, until the feed ends.
+pub async fn run(mut feed: impl AlertFeed, tellers: Tellers) -> Result<(), LogError> {
     loop {
         let alerts = match feed.next().await {
             Ok(alerts) => alerts,
             Err(LogError::Stopped) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let mut ids = Vec::with_capacity(alerts.len());
-        for alert in alerts {
-            ids.push(alert.id);
-            match alert.record {
-                Ok(record) => tellers.iter_mut().for_each(|teller| teller.tell(&record)),
-                Err(reason) => {
-                    tracing::warn!(entry = %alert.id, reason, "alert record cannot be told");
-                }
-            }
-        }
-        for teller in &mut tellers {
-            teller.flush();
-        }
+        tellers.tell(&alerts);
+        let ids: Vec<_> = alerts.iter().map(|alert| alert.id).collect();
         match feed.done(&ids).await {
             Err(LogError::Stopped) => return Ok(()),
             other => other?,

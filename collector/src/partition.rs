@@ -1,4 +1,4 @@
-//! One partition: next batch → store series → judge → commit, for ever.
+//! One partition: next batch → store series → judge → commit, for a tenure.
 //!
 //! Promise: nothing is acknowledged before it is stored and judged; what could not be understood is
 //! in the dead letters by the same step that acknowledges it. A crash anywhere makes the batch come
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rackwatch_core::engine::{Engine, Input};
+use rackwatch_core::partition::PartitionId;
 use rackwatch_core::rules::RuleSet;
 use rackwatch_core::time::StreamId;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +35,7 @@ pub enum PartitionError {
 /// The loop and what it drives.
 #[derive(Debug)]
 pub struct Partition<L> {
+    id: PartitionId,
     log: L,
     recorder: Recorder,
     rules: Arc<RuleSet>,
@@ -46,6 +48,7 @@ pub struct Partition<L> {
 impl<L: Log> Partition<L> {
     /// A partition that has judged nothing yet.
     pub fn new(
+        id: PartitionId,
         log: L,
         recorder: Recorder,
         rules: Arc<RuleSet>,
@@ -54,6 +57,7 @@ impl<L: Log> Partition<L> {
     ) -> Self {
         let engine = Engine::new(Arc::clone(&rules));
         Self {
+            id,
             log,
             recorder,
             rules,
@@ -64,7 +68,7 @@ impl<L: Log> Partition<L> {
         }
     }
 
-    /// Runs until told to stop; state is saved on the way out.
+    /// Runs until told to stop, or until another owner is there; state is saved on the way out.
     pub async fn run(mut self) -> Result<(), PartitionError> {
         loop {
             match self.own().await {
@@ -75,7 +79,7 @@ impl<L: Log> Partition<L> {
                     );
                 }
                 Err(
-                    PartitionError::Log(LogError::Stopped)
+                    PartitionError::Log(LogError::Stopped | LogError::TakenOver)
                     | PartitionError::Recorder(RecorderError::Stopped),
                 ) => return Ok(()),
                 other => return other,
@@ -125,7 +129,7 @@ impl<L: Log> Partition<L> {
             warmed += entries.len();
             engine.warm(entries.into_iter().flat_map(readings));
         }
-        tracing::info!(done = %resume.done, devices = engine.devices(), warmed, "partition taken over");
+        tracing::info!(partition = %self.id, done = %resume.done, devices = engine.devices(), warmed, "partition taken over");
         Ok(())
     }
 
@@ -152,7 +156,8 @@ impl<L: Log> Partition<L> {
         let inputs = described.chain(entries.into_iter().flat_map(readings));
         commit.effects = self.engine.step(inputs);
         self.stats.batch(read, &commit);
-        self.stats.known(self.engine.devices(), self.engine.open());
+        self.stats
+            .known(self.id, self.engine.devices(), self.engine.open());
         self.log.commit(commit).await?;
         Ok(())
     }

@@ -1,8 +1,11 @@
 //! What the collector counts about itself: for the demo's live line, `/readyz` and the log.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rackwatch_core::alert::{AlertState, Severity};
+use rackwatch_core::partition::PartitionId;
 
 use crate::log::Commit;
 
@@ -15,11 +18,11 @@ pub struct Stats {
     readings: AtomicU64,
     faults: AtomicU64,
     dead: AtomicU64,
-    devices: AtomicU64,
     firing: AtomicU64,
     critical: AtomicU64,
     resolved: AtomicU64,
-    open: AtomicU64,
+    /// Devices known and episodes open, of each partition that is owned.
+    known: Mutex<BTreeMap<PartitionId, (usize, usize)>>,
 }
 
 /// The counters at one moment.
@@ -74,25 +77,34 @@ impl Stats {
         }
     }
 
-    /// So many devices are known, and so many episodes open, now.
-    pub fn known(&self, devices: usize, open: usize) {
-        self.devices.store(devices as u64, Ordering::Relaxed);
-        self.open.store(open as u64, Ordering::Relaxed);
+    /// So many devices are known of a partition, and so many episodes open, now.
+    pub fn known(&self, partition: PartitionId, devices: usize, open: usize) {
+        self.all_known().insert(partition, (devices, open));
+    }
+
+    /// Another collector owns this partition.
+    pub fn forget(&self, partition: PartitionId) {
+        self.all_known().remove(&partition);
+    }
+
+    fn all_known(&self) -> MutexGuard<'_, BTreeMap<PartitionId, (usize, usize)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The counters now.
     pub fn counts(&self) -> Counts {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let known = self.all_known();
         Counts {
             entries: get(&self.entries),
             readings: get(&self.readings),
             faults: get(&self.faults),
             dead: get(&self.dead),
-            devices: get(&self.devices),
+            devices: known.values().map(|(devices, _)| *devices as u64).sum(),
             firing: get(&self.firing),
             critical: get(&self.critical),
             resolved: get(&self.resolved),
-            open: get(&self.open),
+            open: known.values().map(|(_, open)| *open as u64).sum(),
         }
     }
 }

@@ -4,8 +4,8 @@
 
 use std::fmt;
 
+use rackwatch_runtime::host;
 use serde::Deserialize;
-use sysinfo::System;
 
 /// The longest name, in bytes.
 const MAX_LEN: usize = 128;
@@ -47,8 +47,7 @@ fn visible(c: char) -> bool {
 
 /// The name of this host, as it calls itself; `localhost` where that is no name.
 pub fn host_name() -> String {
-    System::host_name()
-        .ok()
+    host::host_name()
         .filter(|name| AgentName::new(name).is_ok())
         .unwrap_or_else(|| NAMELESS.to_owned())
 }

@@ -1,7 +1,9 @@
 //! `alerts`: what was found, as people read it.
 //!
-//! The listing reads the stream in pages by entry id; following goes on from its end, so that
+//! The listing reads the streams in pages by entry id; following goes on from their ends, so that
 //! nothing is missed or shown twice. No consumer group is touched.
+
+mod merged;
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -9,23 +11,21 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use globset::{Glob, GlobMatcher};
 use rackwatch_core::alert::{AlertRecord, Severity};
-use rackwatch_core::keys;
+use rackwatch_core::keys::PartitionKeys;
 use rackwatch_core::time::StreamId;
 use rackwatch_core::wire::alert;
-use rackwatch_runtime::redis::{self as reply, Connector, Purpose, RawEntry};
-use redis::Value;
+use rackwatch_runtime::redis::{Connector, Layout, Purpose, RawEntry};
 use redis::aio::MultiplexedConnection;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{Common, Failure, Outcome, server, start_logging, stoppable, usage};
+use self::merged::Merged;
+use super::{Common, Outcome, server, start_logging, stoppable, usage};
 use crate::notify::line::{self, Style, line};
 use crate::retry::{self, Trouble};
 
-/// Records of one page.
-const PAGE: usize = 500;
-/// How long a read blocks while following.
-const BLOCK: Duration = Duration::from_secs(1);
+/// How often to look for new alerts while following.
+const ASK_EVERY: Duration = Duration::from_millis(500);
 
 /// Show alerts, and perhaps go on showing new ones
 #[derive(Clone, Debug, Args)]
@@ -75,84 +75,81 @@ pub async fn run(args: AlertsArgs, stop: CancellationToken) -> Outcome {
     let config = args.common.load().map_err(usage)?;
     start_logging(&config.log);
     let (connector, mut connection) = server::open(&config.redis).await?;
-    let mut printer = Printer::new(&args);
-    let listing = list(&mut connection, args.since, &mut printer);
-    if !args.follow {
-        let listing = async { listing.await.map(drop) };
-        stoppable(listing, stop).await?;
-        printer.say_if_none(args.since);
-        return Ok(());
-    }
-    let Some(last) = stop.run_until_cancelled(listing).await else {
-        return Ok(());
-    };
-    follow(&connector, last?, &mut printer, &stop).await
-}
-
-/// Shows what is there; gives the id after which nothing has been read.
-async fn list(
-    connection: &mut MultiplexedConnection,
-    since: Duration,
-    printer: &mut Printer,
-) -> Result<StreamId, Failure> {
-    let from = server::now(connection).await?.minus(since).millis();
-    let mut last = StreamId {
+    let layout = Layout::read(&mut connection).await?;
+    let streams = layout
+        .partitions()
+        .all()
+        .map(|p| PartitionKeys::of(p).alerts);
+    let from = server::now(&mut connection)
+        .await?
+        .minus(args.since)
+        .millis();
+    let before = StreamId {
         ms: from.saturating_sub(1),
         seq: u64::MAX,
     };
+    let mut merged = Merged::new(streams, before);
+    let mut printer = Printer::new(&args);
+    stoppable(
+        list(&mut connection, &mut merged, &mut printer),
+        stop.clone(),
+    )
+    .await?;
+    if args.follow {
+        return follow(&connector, &mut merged, &mut printer, &stop).await;
+    }
+    printer.say_if_none(args.since);
+    Ok(())
+}
+
+/// Shows all that is there.
+async fn list(
+    connection: &mut MultiplexedConnection,
+    merged: &mut Merged,
+    printer: &mut Printer,
+) -> Outcome {
     loop {
-        let page: Value = redis::cmd("XRANGE")
-            .arg(keys::ALERTS)
-            .arg(last.next().to_string())
-            .arg("+")
-            .arg("COUNT")
-            .arg(PAGE)
-            .query_async(connection)
-            .await?;
-        let entries = reply::entries(page)?;
-        let full = entries.len() == PAGE;
-        if !printer.show(entries, &mut last) || !full {
-            return Ok(last);
+        let entries = merged.next(connection).await?;
+        if entries.is_empty() || !printer.show(entries) {
+            return Ok(());
         }
     }
 }
 
-/// Shows what comes after `last` until `stop`, however often Redis goes away meanwhile.
+/// Shows what comes until `stop`, however often Redis goes away meanwhile.
 async fn follow(
     connector: &Connector,
-    mut last: StreamId,
+    merged: &mut Merged,
     printer: &mut Printer,
     stop: &CancellationToken,
 ) -> Outcome {
     let mut reader = None;
     while !printer.closed {
-        let purpose = Purpose::Blocking(BLOCK);
+        let purpose = Purpose::Commands;
         let Some(mut connection) = retry::connection(&mut reader, connector, purpose, stop).await
         else {
             return Ok(());
         };
-        let mut read = redis::cmd("XREAD");
-        read.arg("COUNT")
-            .arg(PAGE)
-            .arg("BLOCK")
-            .arg(BLOCK.as_millis().to_string());
-        read.arg("STREAMS").arg(keys::ALERTS).arg(last.to_string());
-        let answer = stop
-            .run_until_cancelled(read.query_async::<Value>(&mut connection))
-            .await;
-        match answer {
+        let listed = stop.run_until_cancelled(list(&mut connection, merged, printer));
+        match listed.await {
             None => return Ok(()),
-            Some(Ok(answer)) => {
-                for (_, entries) in reply::streams(answer)? {
-                    printer.show(entries, &mut last);
+            Some(Ok(())) => {
+                let rest = tokio::time::sleep(ASK_EVERY);
+                if stop.run_until_cancelled(rest).await.is_none() {
+                    return Ok(());
                 }
             }
-            Some(Err(error)) => match retry::wait_out(&error, stop).await {
-                Trouble::Reconnect => reader = None,
-                Trouble::Passing => {}
-                Trouble::Stopped => return Ok(()),
-                Trouble::Lasting => return Err(error.into()),
-            },
+            Some(Err(failure)) => {
+                let Some(error) = failure.redis() else {
+                    return Err(failure);
+                };
+                match retry::wait_out(error, stop).await {
+                    Trouble::Reconnect => reader = None,
+                    Trouble::Passing => {}
+                    Trouble::Stopped => return Ok(()),
+                    Trouble::Lasting => return Err(failure),
+                }
+            }
         }
     }
     Ok(())
@@ -185,15 +182,14 @@ impl Printer {
         }
     }
 
-    /// Shows those of the entries that are asked for, and moves `last`; false once nobody reads.
-    fn show(&mut self, entries: Vec<RawEntry>, last: &mut StreamId) -> bool {
+    /// Shows those of the entries that are asked for; false once nobody reads.
+    fn show(&mut self, entries: Vec<RawEntry>) -> bool {
         let mut text = String::new();
         for RawEntry {
             id: (ms, seq),
             fields,
         } in entries
         {
-            *last = StreamId { ms, seq };
             match alert::decode(&fields.unwrap_or_default()) {
                 Ok(record) if self.wants(&record) => {
                     self.shown += 1;
@@ -202,7 +198,7 @@ impl Printer {
                 }
                 Ok(_) => {}
                 Err(reason) => {
-                    warn!(entry = %last, %reason, "an entry of {} is not an alert", keys::ALERTS);
+                    warn!(entry = format!("{ms}-{seq}"), %reason, "an entry is not an alert");
                 }
             }
         }

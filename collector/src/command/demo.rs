@@ -16,6 +16,7 @@ use rackwatch_agent::config::AgentConfig;
 use rackwatch_agent::publisher::Departure;
 use rackwatch_agent::sampler::{DEPTH, Observed, Sampler};
 use rackwatch_agent::source::simulated::SimulatedConfig;
+use rackwatch_core::partition::PartitionId;
 use rackwatch_core::rules::RuleSet;
 use rackwatch_runtime::config::{LogConfig, RedisConfig, RedisUrl};
 use tokio::net::TcpListener;
@@ -169,7 +170,14 @@ fn in_memory(
     });
     let log = MemoryLog::new(sent, alert, stop.clone());
     let recorder = Recorder::memory(SeriesConfig::default(), stop.clone());
-    let partition = Partition::new(log, recorder, rules, Arc::clone(stats), stop.clone());
+    let partition = Partition::new(
+        PartitionId::PLAIN,
+        log,
+        recorder,
+        rules,
+        Arc::clone(stats),
+        stop.clone(),
+    );
     stages.spawn(async move { Ok(partition.run().await?) });
     let feed = MemoryFeed::new(alerts);
     stages.spawn(async move { notify::run(feed, tellers).await.map_err(RunError::Alerts) });

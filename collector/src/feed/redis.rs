@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rackwatch_core::keys;
 use rackwatch_core::time::StreamId;
 use rackwatch_core::wire::alert;
 use rackwatch_runtime::redis::{self as reply, Connector, Purpose, RawEntry};
@@ -24,10 +23,11 @@ const BLOCK: Duration = Duration::from_millis(1000);
 /// Records of one read.
 const MOST: usize = 100;
 
-/// A reader of `anomaly_alerts`.
+/// A reader of an alert stream.
 #[derive(Debug)]
 pub struct RedisFeed {
     connector: Connector,
+    stream: String,
     stop: CancellationToken,
     reader: Option<MultiplexedConnection>,
     commands: Option<MultiplexedConnection>,
@@ -40,15 +40,17 @@ pub struct RedisFeed {
 }
 
 impl RedisFeed {
-    /// Reads as `consumer` of `group`.
+    /// Reads `stream` as `consumer` of `group`.
     pub fn new(
         connector: Connector,
+        stream: String,
         group: &'static str,
         consumer: &'static str,
         stop: CancellationToken,
     ) -> Self {
         Self {
             connector,
+            stream,
             stop,
             reader: None,
             commands: None,
@@ -101,7 +103,7 @@ impl RedisFeed {
                 Trouble::Passing => {}
                 Trouble::Stopped => return Err(LogError::Stopped),
                 Trouble::Lasting => {
-                    let what = format!("Redis refused to read {} as {}", keys::ALERTS, self.group);
+                    let what = format!("Redis refused to read {} as {}", self.stream, self.group);
                     return Err(LogError::Refused {
                         what,
                         source: Box::new(error),
@@ -121,7 +123,7 @@ impl RedisFeed {
         let mut command = redis::cmd("XGROUP");
         command
             .arg("CREATE")
-            .arg(keys::ALERTS)
+            .arg(&self.stream)
             .arg(self.group)
             .arg(at)
             .arg("MKSTREAM");
@@ -143,7 +145,7 @@ impl RedisFeed {
                 .arg("COUNT")
                 .arg(MOST);
             command.arg("BLOCK").arg(BLOCK.as_millis().to_string());
-            command.arg("STREAMS").arg(keys::ALERTS).arg(from);
+            command.arg("STREAMS").arg(&self.stream).arg(from);
             let Some(answer) = self.run(&command, true).await? else {
                 tracing::warn!(
                     group = self.group,
@@ -153,7 +155,7 @@ impl RedisFeed {
                 continue;
             };
             let streams = reply::streams(answer).map_err(|error| LogError::Refused {
-                what: format!("reply to a read of {} cannot be understood", keys::ALERTS),
+                what: format!("reply to a read of {} cannot be understood", self.stream),
                 source: Box::new(error),
             })?;
             return Ok(streams
@@ -195,7 +197,7 @@ impl AlertFeed for RedisFeed {
             return Ok(());
         };
         let mut command = redis::cmd("XACK");
-        command.arg(keys::ALERTS).arg(self.group);
+        command.arg(&self.stream).arg(self.group);
         for id in ids {
             command.arg(id.to_string());
         }

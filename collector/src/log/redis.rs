@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rackwatch_core::engine::Slice;
-use rackwatch_core::keys;
+use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::time::StreamId;
 use rackwatch_core::wire;
 use rackwatch_runtime::redis::{self as reply, Connector, Purpose, RawEntry};
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::directory::Directory;
 use super::script::{self, Answer, Fence};
 use super::{Batch, Commit, Entry, Log, LogError, Restore, Resume, SliceNumber};
+use crate::owner::Tenure;
 use crate::retry::{self, Trouble};
 
 /// How long a read blocks: short enough that a stop is quick, long enough to cost nothing.
@@ -42,6 +43,8 @@ const READINGS_A_BATCH: usize = 5_000;
 #[derive(Debug)]
 pub struct RedisLog {
     connector: Connector,
+    keys: PartitionKeys,
+    block: Duration,
     stop: CancellationToken,
     reader: Option<MultiplexedConnection>,
     commands: Option<MultiplexedConnection>,
@@ -61,15 +64,21 @@ pub struct RedisLog {
 }
 
 impl RedisLog {
-    /// Reads from the Redis of `connector`; entries are kept in the stream for at least `keep`.
-    pub fn new(connector: Connector, keep: Duration, stop: CancellationToken) -> Self {
+    /// Reads the raw stream of `tenure`; entries are kept in it for at least `keep`, and reads
+    /// block for a part of `lease`: a paused owner should not take entries long after it.
+    pub fn new(connector: Connector, tenure: &Tenure, keep: Duration, lease: Duration) -> Self {
         Self {
             connector,
-            stop,
+            keys: tenure.keys.clone(),
+            block: BLOCK.min(lease / 4),
+            stop: tenure.stop.clone(),
             reader: None,
             commands: None,
             commit: script::script(),
-            fence: Fence::default(),
+            fence: Fence {
+                epoch: tenure.epoch,
+                commit: 0,
+            },
             done: StreamId::ZERO,
             saved: StreamId::ZERO,
             keep,
@@ -96,7 +105,7 @@ impl RedisLog {
             Trouble::Reconnect => self.commands = None,
             Trouble::Passing => {}
             Trouble::Stopped => return Err(LogError::Stopped),
-            Trouble::Lasting => return Err(refused(what, error)),
+            Trouble::Lasting => return Err(self.refused(what, error)),
         }
         Ok(())
     }
@@ -123,7 +132,7 @@ impl RedisLog {
 
     async fn read(&mut self, from: &str) -> Result<Vec<RawEntry>, LogError> {
         loop {
-            let purpose = Purpose::Blocking(BLOCK);
+            let purpose = Purpose::Blocking(self.block);
             let reader =
                 retry::connection(&mut self.reader, &self.connector, purpose, &self.stop).await;
             let mut reader = reader.ok_or(LogError::Stopped)?;
@@ -136,8 +145,8 @@ impl RedisLog {
                 .arg("COUNT")
                 .arg(self.count)
                 .arg("BLOCK")
-                .arg(BLOCK.as_millis().to_string());
-            command.arg("STREAMS").arg(keys::RAW).arg(from);
+                .arg(self.block.as_millis().to_string());
+            command.arg("STREAMS").arg(&self.keys.raw).arg(from);
             // Dropping the read when told to stop is safe: what Redis hands out meanwhile stays
             // pending, and comes first at the next start.
             let read = self
@@ -148,7 +157,7 @@ impl RedisLog {
             };
             match read {
                 Ok(reply) => {
-                    let streams = reply::streams(reply).map_err(|e| refused("read", e))?;
+                    let streams = reply::streams(reply).map_err(|e| self.refused("read", e))?;
                     return Ok(streams
                         .into_iter()
                         .flat_map(|(_, entries)| entries)
@@ -163,7 +172,7 @@ impl RedisLog {
                         Trouble::Reconnect => self.reader = None,
                         Trouble::Passing => {}
                         Trouble::Stopped => return Err(LogError::Stopped),
-                        Trouble::Lasting => return Err(refused("read", error)),
+                        Trouble::Lasting => return Err(self.refused("read", error)),
                     }
                     // The pending entries come first from here on.
                     if from == ">" {
@@ -184,25 +193,29 @@ impl RedisLog {
         self.count = (READINGS_A_BATCH / an_entry).clamp(1, MOST_ENTRIES);
     }
 
-    async fn take_over(&mut self, restore: &mut Restore<'_>) -> Result<Resume, LogError> {
+    async fn load(&mut self, restore: &mut Restore<'_>) -> Result<Resume, LogError> {
         loop {
             let mut connection = self.commands().await?;
-            match resume::take_over(&mut connection, restore).await {
-                Ok(taken) => {
-                    self.fence = taken.fence;
-                    return Ok(taken.resume);
+            let epoch = self.fence.epoch;
+            match resume::load(&mut connection, &self.keys, epoch, restore).await {
+                Ok(Some((commit, resume))) => {
+                    self.fence.commit = commit;
+                    return Ok(resume);
                 }
-                Err(error) => self.wait_out(error, "take over the raw stream").await?,
+                Ok(None) => return Err(LogError::TakenOver),
+                Err(error) => self.wait_out(error, "load detector state").await?,
             }
         }
     }
-}
 
-fn refused<E: std::error::Error + Send + Sync + 'static>(what: &str, source: E) -> LogError {
-    let what = format!("Redis refused to {what} on {}", keys::RAW);
-    LogError::Refused {
-        what,
-        source: Box::new(source),
+    fn refused<E>(&self, what: &str, source: E) -> LogError
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        LogError::Refused {
+            what: format!("Redis refused to {what} on {}", self.keys.raw),
+            source: Box::new(source),
+        }
     }
 }
 
@@ -236,17 +249,16 @@ fn entry(raw: RawEntry) -> Entry {
 #[async_trait]
 impl Log for RedisLog {
     async fn resume(&mut self, restore: &mut Restore<'_>) -> Result<Resume, LogError> {
-        let resume = self.take_over(restore).await?;
+        let resume = self.load(restore).await?;
         self.done = resume.done;
         self.saved = resume.saved.unwrap_or_default();
         self.pending_first = true;
         self.directory = Directory::default();
         let done = self.done.to_string();
-        self.make_group(keys::RAW, keys::DETECTOR_GROUP, &done)
-            .await?;
+        let (raw, alerts) = (self.keys.raw.clone(), self.keys.alerts.clone());
+        self.make_group(&raw, keys::DETECTOR_GROUP, &done).await?;
         // Before the first alert is written, so that the console misses none.
-        self.make_group(keys::ALERTS, keys::LOGGER_GROUP, "$")
-            .await?;
+        self.make_group(&alerts, keys::LOGGER_GROUP, "$").await?;
         Ok(resume)
     }
 
@@ -254,7 +266,7 @@ impl Log for RedisLog {
         loop {
             let mut connection = self.commands().await?;
             let read = redis::cmd("XRANGE")
-                .arg(keys::RAW)
+                .arg(&self.keys.raw)
                 .arg(from.next().to_string())
                 .arg(to.to_string())
                 .arg("COUNT")
@@ -263,7 +275,7 @@ impl Log for RedisLog {
                 .await;
             match read {
                 Ok(reply) => {
-                    let raw = reply::entries(reply).map_err(|e| refused("read", e))?;
+                    let raw = reply::entries(reply).map_err(|e| self.refused("read", e))?;
                     let entries: Vec<_> = raw.into_iter().map(entry).collect();
                     if !entries.is_empty() {
                         self.learn(&entries);
@@ -310,15 +322,11 @@ impl Log for RedisLog {
     async fn commit(&mut self, commit: Commit) -> Result<(), LogError> {
         loop {
             let mut connection = self.commands().await?;
-            let call = script::invocation(&self.commit, self.fence, &commit);
+            let call = script::invocation(&self.commit, &self.keys, self.fence, &commit);
             match call.invoke_async::<String>(&mut connection).await {
                 Ok(word) => match Answer::of(&word) {
                     Answer::Done => break,
-                    Answer::Taken => {
-                        return Err(LogError::TakenOver {
-                            stream: keys::RAW.to_owned(),
-                        });
-                    }
+                    Answer::Taken => return Err(LogError::TakenOver),
                     Answer::Gone | Answer::Behind => return Err(LogError::Gone),
                 },
                 Err(error) if reply::is_no_group(&error) => {
@@ -335,7 +343,7 @@ impl Log for RedisLog {
     async fn save(&mut self, number: SliceNumber, slice: Slice) -> Result<(), LogError> {
         loop {
             let mut connection = self.commands().await?;
-            match resume::save(&mut connection, self.fence, number, &slice).await {
+            match resume::save(&mut connection, &self.keys, self.fence, number, &slice).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => return Err(LogError::Gone),
                 Err(error) => self.wait_out(error, "save detector state").await?,
@@ -346,7 +354,7 @@ impl Log for RedisLog {
     async fn saved(&mut self, slices: usize) -> Result<(), LogError> {
         loop {
             let mut connection = self.commands().await?;
-            match resume::forget(&mut connection, slices).await {
+            match resume::forget(&mut connection, &self.keys, slices).await {
                 Ok(()) => break,
                 Err(error) => self.wait_out(error, "forget old detector state").await?,
             }
@@ -360,7 +368,7 @@ impl Log for RedisLog {
         loop {
             let mut connection = self.commands().await?;
             let trimmed = redis::cmd("XTRIM")
-                .arg(keys::RAW)
+                .arg(&self.keys.raw)
                 .arg("MINID")
                 .arg("~")
                 .arg(young.min(self.saved).to_string())

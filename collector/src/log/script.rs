@@ -1,7 +1,7 @@
 //! The commit as one Lua script, and the arguments it takes.
 
 use rackwatch_core::engine::EpisodeChange;
-use rackwatch_core::keys;
+use rackwatch_core::keys::{DETECTOR_GROUP, PartitionKeys};
 use rackwatch_core::wire::alert;
 use redis::{Script, ScriptInvocation};
 
@@ -57,16 +57,17 @@ pub(super) fn script() -> Script {
 /// `script` with the arguments for `commit`, which would be the one after `fence`.
 pub(super) fn invocation<'a>(
     script: &'a Script,
+    keys: &PartitionKeys,
     fence: Fence,
     commit: &Commit,
 ) -> ScriptInvocation<'a> {
     let mut call = script.prepare_invoke();
-    call.key(keys::RAW)
-        .key(keys::ALERTS)
-        .key(keys::DEAD)
-        .key(keys::EPISODES)
-        .key(keys::FENCE);
-    call.arg(keys::DETECTOR_GROUP)
+    call.key(&keys.raw)
+        .key(&keys.alerts)
+        .key(&keys.dead)
+        .key(&keys.episodes)
+        .key(&keys.fence);
+    call.arg(DETECTOR_GROUP)
         .arg(fence.epoch)
         .arg(fence.commit + 1);
     call.arg(MOST_ALERTS).arg(MOST_DEAD);

@@ -9,6 +9,7 @@
 )]
 
 mod commands;
+mod owners;
 mod pipeline;
 mod restarts;
 mod rig;

@@ -153,30 +153,6 @@ fn a_group_that_is_destroyed_is_made_again_where_it_was() {
 }
 
 #[test]
-fn a_second_collector_takes_over_and_the_first_says_so() {
-    let server = RedisServer::start().unwrap();
-    let redis = &mut connect(&server.url());
-    let mut first = running(&server.url());
-    send(redis, "inlet-R1-1", START, "21.0");
-    wait_all_done(redis);
-    let second = running(&server.url());
-    second
-        .wait_stderr_contains("partition taken over", DEADLINE)
-        .unwrap();
-    // Whichever of the two reads these, only the second can commit.
-    wait_until_sync(DEADLINE, "the first notices", || {
-        send(redis, "inlet-R1-1", START + 1000, "21.0");
-        first
-            .stderr()
-            .contains("another collector has taken over")
-            .then_some(())
-    })
-    .unwrap();
-    assert_eq!(first.wait_exit(DEADLINE).unwrap().code(), Some(1));
-    wait_all_done(redis);
-}
-
-#[test]
 fn a_taken_port_and_a_wrong_config_stop_the_start() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -190,6 +166,10 @@ fn a_taken_port_and_a_wrong_config_stop_the_start() {
     for (text, expected) in [
         ("[stream]\nkep = \"10m\"\n", vec!["stream.kep"]),
         ("[stream]\nkeep = \"soon\"\n", vec!["stream.keep", "soon"]),
+        (
+            "[partition]\ncount = 5000\n",
+            vec!["partition.count", "1024"],
+        ),
         (
             "[[rules]]\ntype = \"high_temp\"\nwarning = 33\ncritical = 30\n",
             vec!["rules[0].critical", "30"],

@@ -2,6 +2,7 @@
 //! records, however its readings are laid out in entries.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use rackwatch_collector::feed::redis::RedisFeed;
@@ -9,6 +10,7 @@ use rackwatch_collector::feed::{AlertFeed, memory::MemoryFeed};
 use rackwatch_collector::log::LogError;
 use rackwatch_collector::log::memory::{MemoryLog, Sent};
 use rackwatch_collector::log::redis::RedisLog;
+use rackwatch_collector::owner::Tenure;
 use rackwatch_collector::partition::Partition;
 use rackwatch_collector::recorder::Recorder;
 use rackwatch_collector::series::SeriesConfig;
@@ -16,7 +18,8 @@ use rackwatch_collector::stats::Stats;
 use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::engine::{Engine, Input};
-use rackwatch_core::keys;
+use rackwatch_core::keys::{self, PartitionKeys};
+use rackwatch_core::partition::PartitionId;
 use rackwatch_core::reading::{Fault, Reading, Sample};
 use rackwatch_core::rules::RuleSet;
 use rackwatch_core::thermal::{Hall, Scenario};
@@ -76,7 +79,14 @@ async fn by_memory(
     let (alert, alerts) = mpsc::channel(4);
     let log = MemoryLog::new(sent, alert, stop.clone());
     let recorder = Recorder::memory(SeriesConfig::default(), stop.clone());
-    let partition = Partition::new(log, recorder, rules(), Arc::new(Stats::default()), stop);
+    let partition = Partition::new(
+        PartitionId::PLAIN,
+        log,
+        recorder,
+        rules(),
+        Arc::new(Stats::default()),
+        stop,
+    );
     let sending = async move {
         send.send(Sent::Devices(devices)).await.unwrap();
         for sample in samples {
@@ -151,13 +161,34 @@ async fn by_redis(
     };
     let connector = Connector::new(&config).unwrap();
     let stop = CancellationToken::new();
-    let mut feed = RedisFeed::new(connector.clone(), "test_group", "test", stop.clone());
+    let mut feed = RedisFeed::new(
+        connector.clone(),
+        keys::ALERTS.to_owned(),
+        "test_group",
+        "test",
+        stop.clone(),
+    );
     assert!(feed.next().await.unwrap().is_empty());
     write(redis, samples, laid);
-    let log = RedisLog::new(connector.clone(), std::time::Duration::ZERO, stop.clone());
+    let _: () = redis.hset("rackwatch:fence", "epoch", 1).unwrap();
+    let tenure = Tenure {
+        partition: PartitionId::PLAIN,
+        keys: PartitionKeys::of(PartitionId::PLAIN),
+        epoch: 1,
+        stop: stop.clone(),
+    };
+    let (keep, lease) = (Duration::ZERO, Duration::from_secs(10));
+    let log = RedisLog::new(connector.clone(), &tenure, keep, lease);
     let recorder = Recorder::redis(connector, SeriesConfig::default(), stop.clone());
     let stats = Arc::new(Stats::default());
-    let partition = Partition::new(log, recorder, rules(), stats, stop.clone());
+    let partition = Partition::new(
+        tenure.partition,
+        log,
+        recorder,
+        rules(),
+        stats,
+        stop.clone(),
+    );
     let telling = async {
         let mut records = Vec::new();
         let all = wait_until(DEADLINE, "all records are there", async || {

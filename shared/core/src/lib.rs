@@ -10,6 +10,7 @@ pub mod device;
 pub mod reading;
 
 pub mod alert;
+pub mod partition;
 pub mod keys;
 pub mod wire;
 

@@ -5,6 +5,7 @@
 
 pub mod backoff;
 pub mod config;
+pub mod host;
 pub mod logging;
 pub mod redis;
 pub mod shutdown;

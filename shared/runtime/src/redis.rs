@@ -5,6 +5,7 @@
 
 mod connect;
 mod error;
+mod layout;
 mod outage;
 pub mod probe;
 mod remedy;
@@ -12,5 +13,6 @@ mod reply;
 
 pub use connect::{Connector, Purpose};
 pub use error::ConnectError;
+pub use layout::Layout;
 pub use remedy::{Remedy, is_group_there, is_no_group, remedy};
 pub use reply::{Fields, RawEntry, ReplyError, entries, per_item, request_per_item, streams};

@@ -111,6 +111,24 @@ impl Program {
         self.signal("INT")
     }
 
+    /// Stops it where it is, as a suspended machine would, until [`Program::resume`].
+    ///
+    /// # Errors
+    ///
+    /// When the process is gone.
+    pub fn pause(&self) -> Result<()> {
+        self.signal("STOP")
+    }
+
+    /// Lets a paused program go on.
+    ///
+    /// # Errors
+    ///
+    /// When the process is gone.
+    pub fn resume(&self) -> Result<()> {
+        self.signal("CONT")
+    }
+
     /// Kills it, as a crash would.
     ///
     /// # Errors

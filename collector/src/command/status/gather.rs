@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use rackwatch_core::alert::Severity;
 use rackwatch_core::device::Description;
-use rackwatch_core::keys;
+use rackwatch_core::keys::{self, PartitionKeys};
+use rackwatch_core::partition::PartitionId;
 use rackwatch_core::time::{StreamId, Timestamp};
-use rackwatch_runtime::redis::entries;
+use rackwatch_runtime::redis::{Layout, entries};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
 use serde::Serialize;
@@ -29,6 +30,9 @@ pub(super) struct Facts {
     pub(super) endpoint: String,
     pub(super) redis: Health,
     pub(super) streams: Streams,
+    pub(super) partitions: Vec<Owned>,
+    /// Collectors that run, the oldest first.
+    pub(super) collectors: Vec<String>,
     pub(super) groups: Vec<Group>,
     pub(super) entries_per_second: Option<f64>,
     pub(super) dead: Dead,
@@ -37,8 +41,16 @@ pub(super) struct Facts {
     pub(super) series: Projection,
 }
 
-/// How long the streams are.
+/// Who owns a partition.
 #[derive(Debug, Serialize)]
+pub(super) struct Owned {
+    /// Its number, or `all`.
+    pub(super) partition: String,
+    pub(super) owner: Option<String>,
+}
+
+/// How long the streams are, all partitions together.
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Streams {
     pub(super) raw_sensor_data: u64,
     pub(super) anomaly_alerts: u64,
@@ -48,7 +60,7 @@ pub(super) struct Streams {
 #[derive(Debug, Serialize)]
 pub(super) struct Group {
     pub(super) name: &'static str,
-    pub(super) stream: &'static str,
+    pub(super) stream: String,
     pub(super) exists: bool,
     pub(super) consumers: u64,
     pub(super) pending: u64,
@@ -60,7 +72,7 @@ pub(super) struct Group {
 }
 
 /// Entries that could not be understood.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Dead {
     pub(super) kept: u64,
     /// At most [`COUNTED`].
@@ -93,7 +105,10 @@ pub(super) async fn gather(
     config: &CollectorConfig,
     endpoint: String,
 ) -> anyhow::Result<Facts> {
-    let before = (Instant::now(), added(connection).await?);
+    let layout = Layout::read(connection).await?;
+    let all: Vec<_> = layout.partitions().all().collect();
+    let keys: Vec<_> = all.iter().map(|p| PartitionKeys::of(*p)).collect();
+    let before = (Instant::now(), added(connection, &keys).await?);
     let now = server::now(connection).await?;
     let devices = devices(connection).await?;
     let series = series::open(connection.clone(), &config.series).await?;
@@ -101,54 +116,111 @@ pub(super) async fn gather(
     let mut facts = Facts {
         endpoint,
         redis: Health::ask(connection).await?,
-        streams: Streams {
-            raw_sensor_data: length(connection, keys::RAW).await?,
-            anomaly_alerts: length(connection, keys::ALERTS).await?,
-        },
-        groups: vec![
-            group(connection, keys::RAW, keys::DETECTOR_GROUP, now).await?,
-            group(connection, keys::ALERTS, keys::LOGGER_GROUP, now).await?,
-        ],
+        streams: Streams::default(),
+        partitions: Vec::new(),
+        collectors: collectors(connection).await?,
+        groups: Vec::new(),
         entries_per_second: None,
-        dead: dead(connection, now).await?,
-        open_episodes: episodes(connection).await?,
+        dead: Dead::default(),
+        open_episodes: Severity::ALL.into_iter().map(|s| (s, 0)).collect(),
         series: Projection {
             backend: series.name(),
             projected_bytes: devices.intervals.iter().map(project).sum(),
         },
         devices,
     };
-    facts.entries_per_second = rate(connection, before).await?;
+    for (partition, keys) in all.iter().zip(&keys) {
+        facts.partition(connection, *partition, keys, now).await?;
+    }
+    facts.entries_per_second = rate(connection, &keys, before).await?;
     Ok(facts)
+}
+
+impl Facts {
+    /// Adds what is known of a partition.
+    async fn partition(
+        &mut self,
+        connection: &mut MultiplexedConnection,
+        partition: PartitionId,
+        keys: &PartitionKeys,
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
+        self.streams.raw_sensor_data += length(connection, &keys.raw).await?;
+        self.streams.anomaly_alerts += length(connection, &keys.alerts).await?;
+        let mut owner = redis::cmd("GET");
+        owner.arg(&keys.lease);
+        self.partitions.push(Owned {
+            partition: partition.to_string(),
+            owner: owner.query_async(connection).await?,
+        });
+        let groups = [
+            (&keys.raw, keys::DETECTOR_GROUP),
+            (&keys.alerts, keys::LOGGER_GROUP),
+        ];
+        for (stream, name) in groups {
+            self.groups
+                .push(group(connection, stream, name, now).await?);
+        }
+        self.dead.add(dead(connection, &keys.dead, now).await?);
+        episodes(connection, &keys.episodes, &mut self.open_episodes).await
+    }
+}
+
+impl Dead {
+    fn add(&mut self, other: Self) {
+        self.kept += other.kept;
+        self.last_hour += other.last_hour;
+        self.reasons.extend(other.reasons);
+        self.reasons.truncate(REASONS);
+    }
+}
+
+/// The collectors that said so within their term.
+async fn collectors(connection: &mut MultiplexedConnection) -> RedisResult<Vec<String>> {
+    let now = server::now(connection).await?;
+    let mut ask = redis::cmd("ZRANGEBYSCORE");
+    ask.arg(keys::COLLECTORS).arg(now.millis()).arg("+inf");
+    let mut all: Vec<String> = ask.query_async(connection).await?;
+    all.sort_unstable();
+    Ok(all)
 }
 
 async fn length(connection: &mut MultiplexedConnection, key: &str) -> RedisResult<u64> {
     redis::cmd("XLEN").arg(key).query_async(connection).await
 }
 
-/// How many entries the raw stream has ever had, where it is there and Redis tells (from 7.0 on).
-async fn added(connection: &mut MultiplexedConnection) -> RedisResult<Option<u64>> {
-    let mut ask = redis::cmd("XINFO");
-    ask.arg("STREAM").arg(keys::RAW);
-    let answer: Option<BTreeMap<String, Value>> =
-        unless_refused(ask.query_async(connection).await)?;
-    Ok(answer.and_then(|info| field(&info, "entries-added")))
+/// How many entries the raw streams have ever had, where one is there and Redis tells (from 7.0 on).
+async fn added(
+    connection: &mut MultiplexedConnection,
+    keys: &[PartitionKeys],
+) -> RedisResult<Option<u64>> {
+    let mut sum = None;
+    for keys in keys {
+        let mut ask = redis::cmd("XINFO");
+        ask.arg("STREAM").arg(&keys.raw);
+        let answer: Option<BTreeMap<String, Value>> =
+            unless_refused(ask.query_async(connection).await)?;
+        let added: Option<u64> = answer.and_then(|info| field(&info, "entries-added"));
+        sum = added.map(|added| added + sum.unwrap_or(0)).or(sum);
+    }
+    Ok(sum)
 }
 
 async fn rate(
     connection: &mut MultiplexedConnection,
+    keys: &[PartitionKeys],
     (started, first): (Instant, Option<u64>),
 ) -> RedisResult<Option<f64>> {
     let Some(first) = first else { return Ok(None) };
     tokio::time::sleep(RATE_OVER.saturating_sub(started.elapsed())).await;
-    let last = added(connection).await?;
+    let last = added(connection, keys).await?;
     let elapsed = started.elapsed().as_secs_f64();
     Ok(last.map(|last| last.saturating_sub(first) as f64 / elapsed))
 }
 
 async fn group(
     connection: &mut MultiplexedConnection,
-    stream: &'static str,
+    stream: &str,
     name: &'static str,
     now: Timestamp,
 ) -> anyhow::Result<Group> {
@@ -159,7 +231,7 @@ async fn group(
     let found = all.into_iter().find(is_it);
     let mut group = Group {
         name,
-        stream,
+        stream: stream.to_owned(),
         exists: found.is_some(),
         consumers: 0,
         pending: 0,
@@ -224,23 +296,23 @@ async fn first_after(
     }))
 }
 
-async fn dead(connection: &mut MultiplexedConnection, now: Timestamp) -> anyhow::Result<Dead> {
-    let kept = length(connection, keys::DEAD).await?;
+async fn dead(
+    connection: &mut MultiplexedConnection,
+    stream: &str,
+    now: Timestamp,
+) -> anyhow::Result<Dead> {
+    let kept = length(connection, stream).await?;
     let hour_ago = now.minus(Duration::from_secs(3600)).millis();
     let mut recent = redis::cmd("XRANGE");
     recent
-        .arg(keys::DEAD)
+        .arg(stream)
         .arg(hour_ago)
         .arg("+")
         .arg("COUNT")
         .arg(COUNTED);
     let last_hour = entries(recent.query_async(connection).await?)?.len();
     let mut last = redis::cmd("XREVRANGE");
-    last.arg(keys::DEAD)
-        .arg("+")
-        .arg("-")
-        .arg("COUNT")
-        .arg(REASONS);
+    last.arg(stream).arg("+").arg("-").arg("COUNT").arg(REASONS);
     let last = entries(last.query_async(connection).await?)?;
     let reasons = last.into_iter().map(|entry| {
         let fields = entry.fields.unwrap_or_default();
@@ -277,22 +349,17 @@ async fn devices(connection: &mut MultiplexedConnection) -> RedisResult<Devices>
 
 async fn episodes(
     connection: &mut MultiplexedConnection,
-) -> RedisResult<BTreeMap<Severity, usize>> {
+    key: &str,
+    open: &mut BTreeMap<Severity, usize>,
+) -> anyhow::Result<()> {
     #[derive(serde::Deserialize)]
     struct Open {
         severity: Severity,
     }
-    let mut open: BTreeMap<_, _> = Severity::ALL
-        .into_iter()
-        .map(|severity| (severity, 0))
-        .collect();
-    for json in server::scan(connection, keys::EPISODES)
-        .await?
-        .into_values()
-    {
+    for json in server::scan(connection, key).await?.into_values() {
         if let Ok(episode) = serde_json::from_slice::<Open>(&json) {
             *open.entry(episode.severity).or_default() += 1;
         }
     }
-    Ok(open)
+    Ok(())
 }

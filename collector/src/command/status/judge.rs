@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rackwatch_core::keys;
+use rackwatch_core::keys::DETECTOR_GROUP;
 use serde::Serialize;
 
 use super::super::check::MUCH;
@@ -29,6 +29,7 @@ pub(super) struct Verdict {
 /// Looks at everything.
 pub(super) fn judge(facts: &Facts) -> Verdict {
     let mut verdict = Verdict::default();
+    verdict.owners(facts);
     for group in &facts.groups {
         verdict.group(group);
     }
@@ -43,6 +44,21 @@ pub(super) fn judge(facts: &Facts) -> Verdict {
 }
 
 impl Verdict {
+    fn owners(&mut self, facts: &Facts) {
+        let nobodys = facts.partitions.iter().filter(|p| p.owner.is_none());
+        let nobodys: Vec<_> = nobodys.map(|p| p.partition.as_str()).collect();
+        match (nobodys.as_slice(), facts.partitions.len()) {
+            ([], _) => {}
+            (some, all) if some.len() == all => self
+                .wrong
+                .push("no collector owns the readings: start `rackwatch-collector run`".to_owned()),
+            (some, _) => self.wrong.push(format!(
+                "no collector owns partition {}: look at the collectors' logs",
+                some.join(", ")
+            )),
+        }
+    }
+
     fn group(&mut self, group: &Group) {
         let Group { name, stream, .. } = group;
         if !group.exists {
@@ -51,7 +67,7 @@ impl Verdict {
             ));
             return;
         }
-        let log = if *stream == keys::RAW {
+        let log = if *name == DETECTOR_GROUP {
             "detector"
         } else {
             "console"

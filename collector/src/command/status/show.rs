@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::super::server::size;
 use super::super::table::Table;
-use super::gather::{Facts, Group, Streams};
+use super::gather::{Facts, Group, Owned, Streams};
 use super::judge::Verdict;
 use crate::notify::line::length;
 
@@ -50,6 +50,7 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
         ("redis", format!("{version} at {}", facts.endpoint)),
         ("memory", format!("{used} used, {}", redis.limit())),
         ("streams", streams(facts)),
+        ("collectors", collectors(facts)),
         ("devices", devices),
         ("open alerts", open.join(", ")),
         (
@@ -58,6 +59,27 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
         ),
         ("dead letters", letters),
     ]
+}
+
+/// Who runs, and what each owns.
+fn collectors(facts: &Facts) -> String {
+    let owns = |name: &String| {
+        let owned = |p: &&Owned| p.owner.as_ref() == Some(name);
+        let owned = facts
+            .partitions
+            .iter()
+            .filter(owned)
+            .map(|p| p.partition.as_str());
+        match owned.collect::<Vec<_>>().as_slice() {
+            [] => format!("{name} stands by"),
+            ["all"] => format!("{name} owns all"),
+            some => format!("{name} owns partition {}", some.join(", ")),
+        }
+    };
+    match facts.collectors.as_slice() {
+        [] => "none".to_owned(),
+        some => some.iter().map(owns).collect::<Vec<_>>().join("; "),
+    }
 }
 
 fn streams(facts: &Facts) -> String {
@@ -85,7 +107,7 @@ fn groups(groups: &[Group]) -> String {
     let mut table = Table::new(&headings, 2);
     let age = |ms: Option<u64>| ms.map_or("-".into(), |ms| length(Duration::from_millis(ms)));
     for group in groups {
-        let mut row = vec![group.name.to_owned(), group.stream.to_owned()];
+        let mut row = vec![group.name.to_owned(), group.stream.clone()];
         if group.exists {
             row.push(group.consumers.to_string());
             row.push(group.pending.to_string());

@@ -1,7 +1,7 @@
-//! Taking the stream over, and the state that makes it possible to go on.
+//! The state that makes it possible to go on where the last owner stopped.
 
 use rackwatch_core::engine::Slice;
-use rackwatch_core::keys;
+use rackwatch_core::keys::PartitionKeys;
 use rackwatch_core::time::StreamId;
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
@@ -9,66 +9,56 @@ use redis::aio::MultiplexedConnection;
 use super::super::script::Fence;
 use super::super::{Restore, Resume, SliceNumber};
 
-/// What a new owner gets.
-pub(super) struct Taken {
-    pub(super) fence: Fence,
-    pub(super) resume: Resume,
-}
-
-/// Counts the epoch up, so that whoever had the stream before can commit no more, and then reads
-/// what that owner left.
-pub(super) async fn take_over(
+/// Reads what the last owner left; none where `epoch` is not the newest any more. Says the number
+/// of the last commit too.
+pub(super) async fn load(
     connection: &mut MultiplexedConnection,
+    keys: &PartitionKeys,
+    epoch: u64,
     restore: &mut Restore<'_>,
-) -> RedisResult<Taken> {
-    let epoch: u64 = redis::cmd("HINCRBY")
-        .arg(keys::FENCE)
+) -> RedisResult<Option<(u64, Resume)>> {
+    let (newest, commit, done): (Option<u64>, Option<u64>, Option<String>) = redis::cmd("HMGET")
+        .arg(&keys.fence)
         .arg("epoch")
-        .arg(1)
-        .query_async(connection)
-        .await?;
-    let (commit, done): (Option<u64>, Option<String>) = redis::cmd("HMGET")
-        .arg(keys::FENCE)
         .arg("commit")
         .arg("done")
         .query_async(connection)
         .await?;
-    let saved = slices(connection, restore).await?;
+    if newest != Some(epoch) {
+        return Ok(None);
+    }
+    let saved = slices(connection, keys, restore).await?;
     let episodes: Vec<Vec<u8>> = redis::cmd("HVALS")
-        .arg(keys::EPISODES)
+        .arg(&keys.episodes)
         .query_async(connection)
         .await?;
-    Ok(Taken {
-        fence: Fence {
-            epoch,
-            commit: commit.unwrap_or(0),
-        },
-        resume: Resume {
-            saved,
-            episodes: episodes
-                .iter()
-                .filter_map(|json| known("episode", serde_json::from_slice(json)))
-                .collect(),
-            done: done
-                .and_then(|id| id.parse().ok())
-                .unwrap_or(StreamId::ZERO),
-        },
-    })
+    let resume = Resume {
+        saved,
+        episodes: episodes
+            .iter()
+            .filter_map(|json| known("episode", serde_json::from_slice(json)))
+            .collect(),
+        done: done
+            .and_then(|id| id.parse().ok())
+            .unwrap_or(StreamId::ZERO),
+    };
+    Ok(Some((commit.unwrap_or(0), resume)))
 }
 
 /// Reads the slices one by one; says what the oldest stands for.
 async fn slices(
     connection: &mut MultiplexedConnection,
+    keys: &PartitionKeys,
     restore: &mut Restore<'_>,
 ) -> RedisResult<Option<StreamId>> {
     let names: Vec<String> = redis::cmd("HKEYS")
-        .arg(keys::SNAPSHOT)
+        .arg(&keys.snapshot)
         .query_async(connection)
         .await?;
     let mut oldest: Option<StreamId> = None;
     for name in names {
         let json: Option<Vec<u8>> = redis::cmd("HGET")
-            .arg(keys::SNAPSHOT)
+            .arg(&keys.snapshot)
             .arg(name)
             .query_async(connection)
             .await?;
@@ -97,13 +87,14 @@ return 1
 /// stream.
 pub(super) async fn save(
     connection: &mut MultiplexedConnection,
+    keys: &PartitionKeys,
     fence: Fence,
     number: SliceNumber,
     slice: &Slice,
 ) -> RedisResult<bool> {
     let script = redis::Script::new(SAVE);
     let mut call = script.prepare_invoke();
-    call.key(keys::SNAPSHOT).key(keys::FENCE);
+    call.key(&keys.snapshot).key(&keys.fence);
     let SliceNumber { number, of } = number;
     call.arg(fence.epoch)
         .arg(format!("{number}/{of}"))
@@ -114,17 +105,18 @@ pub(super) async fn save(
 /// Removes slices of another count than there are now.
 pub(super) async fn forget(
     connection: &mut MultiplexedConnection,
+    keys: &PartitionKeys,
     slices: usize,
 ) -> RedisResult<()> {
     let names: Vec<String> = redis::cmd("HKEYS")
-        .arg(keys::SNAPSHOT)
+        .arg(&keys.snapshot)
         .query_async(connection)
         .await?;
     let now = format!("/{slices}");
     let surplus = |name: &&String| !name.ends_with(&now);
     for name in names.iter().filter(surplus) {
         redis::cmd("HDEL")
-            .arg(keys::SNAPSHOT)
+            .arg(&keys.snapshot)
             .arg(name)
             .exec_async(connection)
             .await?;

@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::{json, now, run, server};
 
-/// Both groups, with nothing left to do.
+/// An owner, and both groups with nothing left to do.
 fn groups(redis: &mut redis::Connection) {
+    let _: () = redis.set("rackwatch:lease", "1-host-2").unwrap();
     for (stream, group) in [
         ("raw_sensor_data", "anomaly_detector_group"),
         ("anomaly_alerts", "alert_logger_group"),
@@ -24,7 +25,7 @@ fn status_says_that_all_is_well_or_what_is_not() {
     assert!(
         empty
             .out
-            .contains("wrong: anomaly_detector_group does not exist on raw_sensor_data: start"),
+            .contains("anomaly_detector_group does not exist on raw_sensor_data: start"),
         "{}",
         empty.out
     );

@@ -1,0 +1,5 @@
+-- Gives a partition up.
+-- KEYS  1 lease
+-- ARGV  1 who owned it
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1
