@@ -4,6 +4,9 @@
 //! then the backlog closes, then the publisher sends what is left, within five seconds in all. A
 //! stage that ends early or panics is a stop too, and an error.
 
+use std::path::PathBuf;
+
+use rackwatch_core::wire::Seq;
 use rackwatch_runtime::redis::{ConnectError, Connector};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -11,15 +14,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::backlog::Backlog;
-use crate::config::{AgentConfig, SourcesConfig, host_name};
+use crate::config::{AgentConfig, SourcesConfig, SpoolConfig, host_name};
 use crate::inventory::Inventory;
-use crate::publisher::{Departure, Publisher, Sender, Summary};
+use crate::publisher::{Departure, Publisher, Sender, Summary, new_run};
 use crate::sampler::{self, Sampler, SamplerError};
 use crate::source::Source;
 #[cfg(target_os = "linux")]
 use crate::source::hwmon::Hwmon;
 use crate::source::simulated::Simulated;
 use crate::source::sysinfo::Sysinfo;
+use crate::spool::Spool;
+use crate::spool::log::Bounds;
 
 /// Why the agent does not run, or runs no more.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +42,14 @@ pub enum RunError {
     Redis {
         /// Why.
         source: ConnectError,
+    },
+    /// The spool cannot be used.
+    #[error("cannot use spool.path {}: check that it exists and this user may write there", path.display())]
+    Spool {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
     },
     /// The sampler cannot go on.
     #[error("the sampler ended")]
@@ -91,10 +104,12 @@ pub async fn pipeline(
 ) -> Result<Summary, RunError> {
     let connector = Connector::new(&config.redis).map_err(|source| RunError::Redis { source })?;
     let inventory = Inventory::new(&config.agent, &host_name(), config.devices.clone());
-    let backlog = Backlog::new(&config.publish, inventory);
+    let run = new_run();
     let sender = Sender::new(&config.agent.name, config.publish.safety_cap);
     let endpoint = connector.endpoint();
-    info!(agent = sender.agent, run = sender.run, endpoint, "starting");
+    info!(agent = sender.agent, run, endpoint, "starting");
+    let (spool, prev) = open_spool(&config.spool)?;
+    let backlog = Backlog::new(&config.publish, inventory, &run, spool, prev);
     let stop = stop.child_token();
 
     let mut stages = JoinSet::new();
@@ -109,16 +124,46 @@ pub async fn pipeline(
         Ended::Backlog
     });
 
+    let published = CancellationToken::new();
+    let spilling = backlog.clone().spill(published.clone());
+    stages.spawn(async {
+        spilling.await;
+        Ended::Spool
+    });
+
     let publishing = Publisher::new(backlog, connector, sender, departure).run(stop.clone());
-    stages.spawn(async { Ended::Publisher(publishing.await) });
+    stages.spawn(async move {
+        let summary = publishing.await;
+        published.cancel();
+        Ended::Publisher(summary)
+    });
 
     supervise(stages, &stop).await
+}
+
+/// The spool, where one is configured, and the last number of the run before.
+fn open_spool(config: &SpoolConfig) -> Result<(Option<Spool>, Option<Seq>), RunError> {
+    let Some(path) = &config.path else {
+        info!("no spool is configured: while redis is away readings are kept in memory only");
+        return Ok((None, None));
+    };
+    let bounds = Bounds {
+        bytes: config.max_bytes.bytes(),
+        age: config.max_age,
+    };
+    let opened = Spool::open(path, bounds, config.sync.into());
+    let (spool, prev) = opened.map_err(|source| RunError::Spool {
+        path: path.clone(),
+        source,
+    })?;
+    Ok((Some(spool), prev))
 }
 
 /// How a stage ended.
 enum Ended {
     Sampler(Result<(), SamplerError>),
     Backlog,
+    Spool,
     Publisher(Summary),
 }
 
@@ -136,6 +181,7 @@ async fn supervise(
             Ok(Ended::Sampler(Err(source))) => (Some(RunError::Sampler { source }), None),
             Ok(Ended::Sampler(Ok(()))) => (None, early("sampler")),
             Ok(Ended::Backlog) => (None, early("backlog")),
+            Ok(Ended::Spool) => (None, early("spool")),
             Ok(Ended::Publisher(sent)) => {
                 summary = sent;
                 (None, early("publisher"))

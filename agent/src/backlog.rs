@@ -1,26 +1,41 @@
-//! What is not published yet, in memory, between the sampler and the publisher.
+//! What is not published yet, between the sampler and the publisher: in memory, and on disk where
+//! Redis does not take it for long.
 //!
 //! In: what the sampler says. Out: entries in order, to be taken off once Redis has them, and the
-//! descriptions that go before them. Lost: the oldest readings when more wait than the queue holds
-//! (`publish.queue`; Redis is away for long), counted and logged when it begins and ends; everything
-//! in it when the process dies.
-//!
-//! This is the place of a spool on disk: the stages on both sides know only what is public here.
+//! descriptions that go before them. Entries that waited longer than a second go to the spool, and
+//! come back from there as frames before anything in memory. Lost: the oldest readings when the spool
+//! is full or there is none and more wait than the queue holds (`publish.queue`), counted, and logged
+//! when it begins and ends; what is in memory alone when the process dies.
 
+mod pack;
 mod queue;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rackwatch_core::device::DeviceId;
+use rackwatch_core::wire::Seq;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::PublishConfig;
 use crate::inventory::Inventory;
 use crate::sampler::Observed;
+use crate::spool::Spool;
+use crate::spool::log::End;
 
 pub use queue::{Content, Entry, Queue};
+
+/// What waited for so long goes to disk.
+const SPOOL_AFTER: Duration = Duration::from_secs(1);
+/// How often to look whether something does.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Entries written to disk in one go.
+const SPOOLED_AT_ONCE: usize = 5_000;
+/// Readings of one round trip from disk: half a megabyte, and some milliseconds of Redis' time.
+const DRAINED_AT_ONCE: usize = 20_000;
+/// At the stop the disk has this long for what is left.
+const SAVE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// How long after the stop the sampler may take to say its last: longer than it waits for a source
 /// that hangs.
@@ -33,6 +48,8 @@ pub struct Backlog(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
+    /// Held while entries go to disk or come from there, so that none is in both places.
+    spool: tokio::sync::Mutex<Option<Spool>>,
     changed: Notify,
 }
 
@@ -41,6 +58,10 @@ struct State {
     queue: Queue,
     inventory: Inventory,
     closed: bool,
+    /// Something is on disk.
+    spooled: bool,
+    /// The publisher has entries of the queue under way.
+    in_flight: bool,
 }
 
 /// What to send next.
@@ -52,17 +73,39 @@ pub struct Work {
     pub entries: Vec<Entry>,
     /// A device to ask for, to notice that descriptions were lost.
     pub probe: Option<DeviceId>,
+    /// Where each of the entries ends on disk; empty where they come from memory.
+    pub ends: Vec<End>,
+}
+
+/// What became of readings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fate {
+    /// Dropped because too many waited.
+    pub dropped: u64,
+    /// In memory.
+    pub waiting: u64,
+    /// On disk.
+    pub spooled: u64,
 }
 
 impl Backlog {
-    /// An empty backlog.
-    pub fn new(config: &PublishConfig, inventory: Inventory) -> Self {
+    /// A backlog of `run`, with what is in `spool`; `prev` is the last number of the run before.
+    pub fn new(
+        config: &PublishConfig,
+        inventory: Inventory,
+        run: &str,
+        spool: Option<Spool>,
+        prev: Option<Seq>,
+    ) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::new(State {
-                queue: Queue::new(config.layout, config.queue.get()),
+                queue: Queue::new(config.layout, config.queue.get(), run, prev),
                 inventory,
                 closed: false,
+                spooled: spool.as_ref().is_some_and(|spool| !spool.is_empty()),
+                in_flight: false,
             }),
+            spool: tokio::sync::Mutex::new(spool),
             changed: Notify::new(),
         }))
     }
@@ -109,7 +152,7 @@ impl Backlog {
         loop {
             {
                 let state = self.lock();
-                if !state.queue.is_empty() {
+                if !state.queue.is_empty() || state.spooled {
                     return true;
                 }
                 if state.closed {
@@ -123,20 +166,104 @@ impl Backlog {
         }
     }
 
-    /// The descriptions that are due and the first `limit` entries; they stay here until
-    /// [`Backlog::done`] and [`Backlog::described`].
-    pub fn next(&self, limit: usize) -> Work {
+    /// The descriptions that are due and the first entries, of memory at most `limit`; they stay
+    /// here until [`Backlog::done`] and [`Backlog::described`].
+    pub async fn next(&self, limit: usize) -> Work {
+        let mut spool = self.0.spool.lock().await;
+        let mut drained = Vec::new();
+        let spooled = self.lock().spooled;
+        let usable = spool.as_mut().filter(|spool| spooled && spool.is_usable());
+        if let Some(spool) = usable {
+            drained = spool.first(DRAINED_AT_ONCE).await;
+            self.lock().spooled = !spool.is_empty();
+        }
         let mut state = self.lock();
-        Work {
+        let mut work = Work {
             descriptions: state.inventory.pending(Instant::now()),
-            entries: state.queue.first(limit),
             probe: state.inventory.probe(),
+            ..Work::default()
+        };
+        if drained.is_empty() {
+            // Also while a disk cannot be read: what is now comes before what was.
+            work.entries = state.queue.first(limit);
+            state.in_flight = true;
+        }
+        for (record, end) in drained {
+            work.entries.push(pack::entry(record));
+            work.ends.push(end);
+        }
+        work
+    }
+
+    /// Redis has the first `count` entries of `work`; the rest is to be sent again.
+    pub async fn done(&self, work: &Work, count: usize) {
+        let done = &work.entries[..count.min(work.entries.len())];
+        if work.ends.is_empty() {
+            let mut state = self.lock();
+            state.in_flight = false;
+            if let Some(last) = done.last() {
+                state.queue.done(last.n);
+            }
+            return;
+        }
+        let readings = done.iter().map(|entry| entry.readings() as u64).sum();
+        let ends = work.ends[..done.len()].to_vec();
+        let last = self.lock().queue.last();
+        if let Some(spool) = &mut *self.0.spool.lock().await {
+            spool.done(readings, ends, last);
+            self.lock().spooled = !spool.is_empty();
         }
     }
 
-    /// Redis has all entries up to number `n`.
-    pub fn done(&self, n: u64) {
-        self.lock().queue.done(n);
+    /// Moves to disk what waits too long, until the publisher has ended.
+    pub async fn spill(self, ended: CancellationToken) {
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        while ended.run_until_cancelled(looks.tick()).await.is_some() {
+            self.spill_some(false).await;
+        }
+    }
+
+    /// Moves a part of the queue to disk where that is due, or all of it; false where nothing was.
+    async fn spill_some(&self, all: bool) -> bool {
+        let mut spool = self.0.spool.lock().await;
+        let Some(spool) = spool.as_mut().filter(|spool| all || spool.is_usable()) else {
+            return false;
+        };
+        let entries = {
+            let state = self.lock();
+            let late = |taken: Instant| taken.elapsed() >= SPOOL_AFTER;
+            let due = state.queue.oldest().is_some_and(late) || state.queue.is_filling();
+            if state.in_flight && !all || !(due || all) {
+                return false;
+            }
+            state.queue.first(SPOOLED_AT_ONCE)
+        };
+        let (records, last): (Vec<_>, Vec<_>) = pack::records(&entries).into_iter().unzip();
+        let taken = if records.is_empty() {
+            0
+        } else {
+            spool.append(records).await
+        };
+        let mut state = self.lock();
+        state.spooled = !spool.is_empty();
+        match last.get(..taken).and_then(<[u64]>::last) {
+            Some(last) => state.queue.done(*last),
+            None => return false,
+        }
+        true
+    }
+
+    /// The publisher has ended: what is left goes to disk for the next start.
+    pub async fn save(&self) {
+        let all = async {
+            while self.spill_some(true).await {}
+            let last = self.lock().queue.last();
+            if let Some(spool) = &mut *self.0.spool.lock().await {
+                spool.close(last).await;
+            }
+        };
+        // A disk that hangs has its own log line.
+        let _late = tokio::time::timeout(SAVE_DEADLINE, all).await;
     }
 
     /// Redis has these descriptions.
@@ -158,10 +285,15 @@ impl Backlog {
         self.lock().inventory.leaving()
     }
 
-    /// Readings dropped so far, and readings that wait.
-    pub fn losses(&self) -> (u64, usize) {
+    /// What became of the readings that are not published.
+    pub async fn fate(&self) -> Fate {
+        let spool = self.0.spool.lock().await;
         let state = self.lock();
-        (state.queue.dropped(), state.queue.waiting())
+        Fate {
+            dropped: state.queue.dropped() + spool.as_ref().map_or(0, Spool::dropped),
+            waiting: state.queue.waiting() as u64,
+            spooled: spool.as_ref().map_or(0, Spool::waiting),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -6,6 +6,7 @@
 
 mod devices;
 mod name;
+mod spool;
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 pub use devices::{DeviceConfig, DeviceGlob, NotAGlob};
 pub use name::{AgentName, NotAnAgentName, host_name};
+pub use spool::{SpoolConfig, Sync};
 
 #[cfg(target_os = "linux")]
 use crate::source::hwmon::HwmonConfig;
@@ -40,6 +42,8 @@ pub struct AgentConfig {
     pub agent: IdentityConfig,
     /// What is sent, and how much is kept while Redis is away.
     pub publish: PublishConfig,
+    /// What goes to disk while Redis is away.
+    pub spool: SpoolConfig,
     /// What is read.
     pub sources: SourcesConfig,
     /// What is known of single devices here and nowhere else; of several entries that match one

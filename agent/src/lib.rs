@@ -11,6 +11,7 @@ pub mod sampler;
 
 pub mod inventory;
 
+pub mod spool;
 pub mod backlog;
 
 pub mod publisher;

@@ -23,7 +23,7 @@ use tracing::{error, info, warn};
 use crate::backlog::Backlog;
 use batch::{Batch, Outcome};
 
-pub use sender::Sender;
+pub use sender::{Sender, new_run};
 
 /// How long after the stop the rest of the backlog may take.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(3);
@@ -56,8 +56,10 @@ pub struct Summary {
     pub readings: u64,
     /// Readings that were dropped because too many waited.
     pub dropped: u64,
-    /// Readings that were still waiting at the end.
+    /// Readings that were still waiting at the end, and are lost.
     pub unsent: u64,
+    /// Readings that are on disk for the next start.
+    pub spooled: u64,
 }
 
 /// Sends the backlog until it is closed and empty.
@@ -107,16 +109,24 @@ impl Publisher {
             () = self.publish_all() => {}
             () = time_is_up => {}
         }
-        let (dropped, unsent) = self.backlog.losses();
-        self.summary.dropped = dropped;
-        self.summary.unsent = unsent as u64;
-        if unsent > 0 {
+        self.say_goodbye().await;
+        self.backlog.save().await;
+        let fate = self.backlog.fate().await;
+        self.summary.dropped = fate.dropped;
+        self.summary.unsent = fate.waiting;
+        self.summary.spooled = fate.spooled;
+        if fate.waiting > 0 {
             warn!(
-                unsent,
+                unsent = fate.waiting,
                 "stopped before all readings were sent, they are lost"
             );
         }
-        self.say_goodbye().await;
+        if fate.spooled > 0 {
+            info!(
+                spooled = fate.spooled,
+                "readings are in the spool, the next start sends them"
+            );
+        }
         self.summary
     }
 
@@ -129,13 +139,16 @@ impl Publisher {
                     None => continue,
                 },
             };
-            let batch = Batch::new(self.backlog.next(BATCH), &self.sender);
+            let batch = Batch::new(self.backlog.next(BATCH).await, &self.sender);
             match batch.send(&mut connection).await {
                 Ok(outcome) => {
                     self.connection = Some(connection);
                     self.settle(&batch, outcome).await;
                 }
-                Err(error) => self.failed(&error).await,
+                Err(error) => {
+                    self.backlog.done(batch.work(), 0).await;
+                    self.failed(&error).await;
+                }
             }
         }
     }
@@ -154,10 +167,8 @@ impl Publisher {
 
     async fn settle(&mut self, batch: &Batch, outcome: Outcome) {
         let sent = batch.sent(&outcome);
-        if let Some(last) = sent.through {
-            self.backlog.done(last);
-        }
-        self.summary.entries += sent.entries;
+        self.backlog.done(batch.work(), sent.entries).await;
+        self.summary.entries += sent.entries as u64;
         self.summary.readings += sent.readings;
         if outcome.described {
             self.backlog.described(batch.descriptions());

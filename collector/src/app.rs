@@ -103,6 +103,7 @@ pub fn pipeline(
                 recorder,
                 Arc::clone(&rules),
                 Arc::clone(&stats),
+                config.partition.save_every,
                 tenure.stop.clone(),
             );
             let feed = RedisFeed::new(

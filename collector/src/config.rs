@@ -47,6 +47,10 @@ pub struct PartitionConfig {
     /// takes over so much later. At least half a second, default 10 s.
     #[serde(deserialize_with = "lease")]
     pub lease: Duration,
+    /// How often detector state is saved: whoever takes over has at most so much to run through
+    /// again. Default 30 s.
+    #[serde(with = "config::duration")]
+    pub save_every: Duration,
 }
 
 impl Default for PartitionConfig {
@@ -54,6 +58,7 @@ impl Default for PartitionConfig {
         Self {
             count: None,
             lease: Duration::from_secs(10),
+            save_every: Duration::from_secs(30),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rackwatch_core::alert::AlertRecord;
 
+use crate::failpoint;
 use crate::feed::{AlertFeed, FedAlert};
 use crate::log::LogError;
 
@@ -63,11 +64,17 @@ pub async fn run(mut feed: impl AlertFeed, tellers: Tellers) -> Result<(), LogEr
             Err(LogError::Stopped) => return Ok(()),
             Err(error) => return Err(error),
         };
+        if alerts.is_empty() {
+            continue;
+        }
+        failpoint::pass("before told");
         tellers.tell(&alerts);
+        failpoint::pass("before acknowledged");
         let ids: Vec<_> = alerts.iter().map(|alert| alert.id).collect();
         match feed.done(&ids).await {
             Err(LogError::Stopped) => return Ok(()),
             other => other?,
         }
+        failpoint::pass("after acknowledged");
     }
 }

@@ -19,6 +19,7 @@ use redis::{RedisError, RedisResult};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::failpoint;
 use crate::lease::Leases;
 use crate::retry::{self, Trouble};
 use crate::share::share;
@@ -176,6 +177,7 @@ where
         };
         for tenure in self.tenures.values().filter(|t| !t.stop.is_cancelled()) {
             let keys = &tenure.keys;
+            failpoint::pass("before lease kept");
             if !self.leases.keep(connection, keys, tenure.epoch).await? {
                 tracing::warn!(partition = %tenure.partition, "another collector owns it now");
                 tenure.stop.cancel();
@@ -199,6 +201,7 @@ where
             }
             let keys = PartitionKeys::of(partition);
             if let Some(epoch) = self.leases.take(connection, &keys).await? {
+                failpoint::pass("partition taken");
                 self.begin(partition, keys, epoch);
             }
         }

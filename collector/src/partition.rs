@@ -14,12 +14,10 @@ use rackwatch_core::rules::RuleSet;
 use rackwatch_core::time::StreamId;
 use tokio_util::sync::CancellationToken;
 
+use crate::failpoint;
 use crate::log::{Batch, Commit, DeadLetter, Entry, Log, LogError, SliceNumber};
 use crate::recorder::{Recorder, RecorderError};
 use crate::stats::Stats;
-
-/// Detector state is saved so often: a restart then has at most so much to run through again.
-const SAVE_EVERY: Duration = Duration::from_secs(30);
 
 /// Why a partition ended.
 #[derive(Debug, thiserror::Error)]
@@ -42,17 +40,20 @@ pub struct Partition<L> {
     engine: Engine,
     stats: Arc<Stats>,
     stop: CancellationToken,
+    /// Detector state is saved so often: a restart then has at most so much to run through again.
+    save_every: Duration,
     saved: Instant,
 }
 
 impl<L: Log> Partition<L> {
-    /// A partition that has judged nothing yet.
+    /// A partition that has judged nothing yet, and saves its state every so often.
     pub fn new(
         id: PartitionId,
         log: L,
         recorder: Recorder,
         rules: Arc<RuleSet>,
         stats: Arc<Stats>,
+        save_every: Duration,
         stop: CancellationToken,
     ) -> Self {
         let engine = Engine::new(Arc::clone(&rules));
@@ -64,6 +65,7 @@ impl<L: Log> Partition<L> {
             engine,
             stats,
             stop,
+            save_every,
             saved: Instant::now(),
         }
     }
@@ -90,6 +92,7 @@ impl<L: Log> Partition<L> {
     /// From taking the stream over to the end of owning it.
     async fn own(&mut self) -> Result<(), PartitionError> {
         self.resume().await?;
+        failpoint::pass("state loaded");
         self.recorder.begin().await?;
         self.stats.ready();
         while !self.stop.is_cancelled() {
@@ -101,7 +104,7 @@ impl<L: Log> Partition<L> {
                 self.judge(batch).await?;
             }
             self.recorder.tidy().await?;
-            if self.saved.elapsed() >= SAVE_EVERY {
+            if self.saved.elapsed() >= self.save_every {
                 self.save().await?;
             }
         }
@@ -144,6 +147,7 @@ impl<L: Log> Partition<L> {
             dead: entries.iter().filter_map(dead_letter).collect(),
             ..Commit::default()
         };
+        failpoint::pass("before store");
         let refused = self.recorder.store(&entries).await?;
         commit.dead.extend(refused);
         let described = descriptions
@@ -158,18 +162,24 @@ impl<L: Log> Partition<L> {
         self.stats.batch(read, &commit);
         self.stats
             .known(self.id, self.engine.devices(), self.engine.open());
+        failpoint::pass("before commit");
         self.log.commit(commit).await?;
+        failpoint::pass("after commit");
         Ok(())
     }
 
     async fn save(&mut self) -> Result<(), PartitionError> {
         let slices = self.engine.snapshot(self.log.done());
         let of = slices.len();
+        failpoint::pass("before save");
         // One at a time: all of them at once would double the memory.
         for (number, slice) in slices.enumerate() {
             self.log.save(SliceNumber { number, of }, slice).await?;
+            failpoint::pass("slice saved");
         }
+        failpoint::pass("before trim");
         self.log.saved(of).await?;
+        failpoint::pass("after trim");
         self.saved = Instant::now();
         Ok(())
     }

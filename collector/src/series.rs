@@ -37,6 +37,7 @@ use tracing::debug;
 
 pub use config::{Backend, SeriesConfig};
 
+use crate::failpoint;
 use memory::Memory;
 use plain::Plain;
 use rollup::{Minute, Rollups};
@@ -320,6 +321,7 @@ impl Series {
                 self.rollups.take(point);
             }
         }
+        failpoint::pass("before minutes");
         let mut stored = Stored::of(outcomes);
         stored.minutes_refused = self.settle().await?;
         Ok(stored)

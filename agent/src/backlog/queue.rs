@@ -1,19 +1,30 @@
 //! A queue of samples that drops its oldest when full.
 //!
 //! In: samples in the order of reading. Out: numbered entries in that order, from the first one that
-//! is not done. A number is never given twice: what was dropped leaves a gap that receivers see.
+//! is not done. Readings are numbered, and an entry has the number of its last one; a number is never
+//! given twice: what was dropped leaves a gap that receivers see, and the entry behind it says why.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
 
 use rackwatch_core::reading::{Reading, Sample};
-use rackwatch_core::wire::Layout;
+use rackwatch_core::wire::{Gap, Layout, Seq};
 use tracing::{info, warn};
 
 /// What becomes one entry of the stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// Counts the entries of this run from 1.
+    /// Names the run of the agent that read it.
+    pub run: Arc<str>,
+    /// The number of its last reading, counted over the run from 1.
     pub n: u64,
+    /// The last number of the run before, in the first entry of a run where it is known.
+    pub prev: Option<Seq>,
+    /// Why numbers before it are missing.
+    pub gap: Option<Gap>,
+    /// When it was taken in.
+    pub taken: Instant,
     /// What is in it.
     pub content: Content,
 }
@@ -40,6 +51,8 @@ impl Entry {
 /// Samples that are not published yet.
 #[derive(Debug)]
 pub struct Queue {
+    run: Arc<str>,
+    prev: Option<Seq>,
     layout: Layout,
     /// In readings.
     capacity: usize,
@@ -52,9 +65,11 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// An empty queue for `capacity` readings.
-    pub fn new(layout: Layout, capacity: usize) -> Self {
+    /// An empty queue of `run` for `capacity` readings; `prev` is the last number of the run before.
+    pub fn new(layout: Layout, capacity: usize, run: &str, prev: Option<Seq>) -> Self {
         Self {
+            run: run.into(),
+            prev,
             layout,
             capacity,
             entries: VecDeque::new(),
@@ -80,11 +95,16 @@ impl Queue {
     }
 
     fn append(&mut self, content: Content) {
-        self.last += 1;
-        let entry = Entry {
+        let mut entry = Entry {
+            run: Arc::clone(&self.run),
             n: self.last,
+            prev: self.prev.take(),
+            gap: None,
+            taken: Instant::now(),
             content,
         };
+        self.last += entry.readings() as u64;
+        entry.n = self.last;
         self.waiting += entry.readings();
         self.entries.push_back(entry);
         while self.waiting > self.capacity && self.entries.len() > 1 {
@@ -99,6 +119,11 @@ impl Queue {
         let readings = oldest.readings();
         self.waiting -= readings;
         self.dropped += readings as u64;
+        if let Some(next) = self.entries.front_mut() {
+            next.gap = Some(Gap::QueueFull);
+            // Whose first entry is gone still followed that run.
+            next.prev = next.prev.take().or(oldest.prev);
+        }
         if self.overflow.is_none() {
             let queue = self.capacity;
             warn!(queue, "the queue is full, dropping the oldest readings");
@@ -121,6 +146,24 @@ impl Queue {
         {
             info!(dropped, "the queue is empty again");
         }
+    }
+
+    /// When the oldest entry was taken in.
+    pub fn oldest(&self) -> Option<Instant> {
+        self.entries.front().map(|entry| entry.taken)
+    }
+
+    /// Whether it is half full.
+    pub fn is_filling(&self) -> bool {
+        self.waiting > self.capacity / 2
+    }
+
+    /// The last number that was given; none before the first.
+    pub fn last(&self) -> Option<Seq> {
+        (self.last > 0).then(|| Seq {
+            run: self.run.to_string(),
+            n: self.last,
+        })
     }
 
     /// Nothing waits.
@@ -166,7 +209,7 @@ mod tests {
 
     #[test]
     fn entries_stay_until_done_and_keep_their_numbers() {
-        let mut queue = Queue::new(Layout::Reading, 100);
+        let mut queue = Queue::new(Layout::Reading, 100, "r", None);
         queue.push(sample(3));
         assert_eq!(numbers(&queue), [1, 2, 3]);
         assert_eq!(queue.first(2).len(), 2);
@@ -180,11 +223,13 @@ mod tests {
 
     #[test]
     fn the_oldest_are_dropped_and_counted() {
-        let mut queue = Queue::new(Layout::Reading, 4);
+        let mut queue = Queue::new(Layout::Reading, 4, "r", None);
         queue.push(sample(3));
         queue.push(sample(3));
         assert_eq!(numbers(&queue), [3, 4, 5, 6]);
         assert_eq!((queue.waiting(), queue.dropped()), (4, 2));
+        let gaps: Vec<_> = queue.first(2).iter().map(|entry| entry.gap).collect();
+        assert_eq!(gaps, [Some(Gap::QueueFull), None]);
         // Numbers that were sent before they were dropped are no harm.
         queue.done(1);
         assert_eq!(queue.waiting(), 4);
@@ -192,16 +237,16 @@ mod tests {
 
     #[test]
     fn a_frame_is_one_entry_and_counts_its_readings() {
-        let mut queue = Queue::new(Layout::Frame, 4);
+        let mut queue = Queue::new(Layout::Frame, 4, "r", None);
         queue.push(sample(3));
         queue.push(sample(0));
         queue.push(sample(3));
-        assert_eq!(numbers(&queue), [2]);
+        assert_eq!(numbers(&queue), [6]);
         assert_eq!((queue.waiting(), queue.dropped()), (3, 3));
         queue.push(sample(9));
         assert_eq!(
             numbers(&queue),
-            [3],
+            [15],
             "too large a frame is sent all the same"
         );
     }

@@ -20,13 +20,15 @@ pub(super) struct RunArgs {
 
 impl RunArgs {
     pub(super) async fn execute(self) -> Result<ExitCode> {
-        let (config, from) = self.settings.load()?;
+        let (mut config, from) = self.settings.load()?;
+        config.spool.or_state_directory();
         let from = from.map_or("the defaults".to_owned(), |file| file.display().to_string());
         info!(from, "configured");
         let stop = shutdown::on_signals()?;
         let sent = app::run(&config, stop).await?;
         let (entries, readings, dropped) = (sent.entries, sent.readings, sent.dropped);
-        info!(entries, readings, dropped, unsent = sent.unsent, "stopped");
+        let (unsent, spooled) = (sent.unsent, sent.spooled);
+        info!(entries, readings, dropped, unsent, spooled, "stopped");
         Ok(ExitCode::SUCCESS)
     }
 }

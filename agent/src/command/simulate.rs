@@ -81,6 +81,7 @@ impl SimulateArgs {
                 readings,
                 dropped,
                 unsent,
+                spooled: _,
             } = sent;
             writeln!(out, "sent {entries} entries with {readings} readings")?;
             if dropped + unsent > 0 {
@@ -95,6 +96,8 @@ impl SimulateArgs {
     }
 
     fn configure(&self, config: &mut AgentConfig) {
+        // What is made up need not outlive this run.
+        config.spool.path = None;
         let sources = &mut config.sources;
         sources.simulated = SimulatedConfig {
             enabled: true,

@@ -7,7 +7,7 @@ use super::*;
 /// Keys that the example has to show, in each section the ones that are easily forgotten.
 const KEYS: &str = "url username password_file password ca_file tls_insecure connect_timeout \
     response_timeout backoff_min backoff_max format filter name rack zone layout safety_cap queue \
-    enabled root interval deadline per_core racks sensors seed scenario match role u off";
+    path max_bytes max_age sync enabled root interval deadline per_core racks sensors seed scenario match role u off";
 
 fn example() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/agent.example.toml")

@@ -39,10 +39,8 @@ pub(super) struct Outcome {
 /// Which entries are done.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Sent {
-    /// The number of the last one.
-    pub(super) through: Option<u64>,
-    /// How many.
-    pub(super) entries: u64,
+    /// How many, from the first on.
+    pub(super) entries: usize,
     /// The readings in them.
     pub(super) readings: u64,
 }
@@ -70,6 +68,10 @@ impl Batch {
             pipeline,
             describing,
         }
+    }
+
+    pub(super) fn work(&self) -> &Work {
+        &self.work
     }
 
     pub(super) fn descriptions(&self) -> &[(DeviceId, String)] {
@@ -119,8 +121,7 @@ impl Batch {
     pub(super) fn sent(&self, outcome: &Outcome) -> Sent {
         let done = &self.work.entries[..outcome.entries.min(self.work.entries.len())];
         Sent {
-            through: done.last().map(|entry| entry.n),
-            entries: done.len() as u64,
+            entries: done.len(),
             readings: done.iter().map(|entry| entry.readings() as u64).sum(),
         }
     }
@@ -168,7 +169,11 @@ mod tests {
     fn batch() -> Batch {
         let device = DeviceId::new("cpu-1").unwrap();
         let entry = |n| Entry {
+            run: "r1".into(),
             n,
+            prev: None,
+            gap: None,
+            taken: std::time::Instant::now(),
             content: Content::Reading(Reading {
                 device: device.clone(),
                 at: Timestamp::default(),
@@ -179,10 +184,10 @@ mod tests {
             descriptions: vec![(device.clone(), "{}".to_owned())],
             entries: vec![entry(7), entry(8), entry(9)],
             probe: Some(device.clone()),
+            ends: Vec::new(),
         };
         let sender = Sender {
             agent: "node7".to_owned(),
-            run: "r1".to_owned(),
             safety_cap: NonZeroU64::MIN,
         };
         Batch::new(work, &sender)
@@ -218,7 +223,7 @@ mod tests {
         let outcome = batch.outcome(replies);
         assert!(outcome.described && !outcome.lost && outcome.error.is_none());
         let sent = batch.sent(&outcome);
-        assert_eq!((sent.through, sent.entries, sent.readings), (Some(9), 3, 3));
+        assert_eq!((sent.entries, sent.readings), (3, 3));
     }
 
     #[test]
@@ -235,6 +240,6 @@ mod tests {
         let outcome = batch.outcome(replies);
         assert!(!outcome.described && outcome.lost);
         assert_eq!(outcome.error.as_ref().and_then(|e| e.code()), Some("OOM"));
-        assert_eq!(batch.sent(&outcome).through, Some(7));
+        assert_eq!(batch.sent(&outcome).entries, 1);
     }
 }

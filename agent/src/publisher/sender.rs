@@ -16,36 +16,40 @@ use crate::config::AgentName;
 pub struct Sender {
     /// The agent's name.
     pub agent: String,
-    /// Names this run of the agent: its entries are numbered from 1.
-    pub run: String,
     /// About how many entries the stream may hold.
     pub safety_cap: NonZeroU64,
 }
 
 impl Sender {
-    /// A run of `agent` that starts now.
+    /// Sends as `agent`.
     pub fn new(agent: &AgentName, safety_cap: NonZeroU64) -> Self {
         Self {
             agent: agent.to_string(),
-            run: base36(clock::now().millis()),
             safety_cap,
         }
     }
 
     /// What the stream holds of `entry`.
     pub(super) fn fields(&self, entry: &Entry) -> Vec<(&'static str, String)> {
+        let seq = Seq {
+            run: entry.run.to_string(),
+            n: entry.n,
+        };
         let from = Provenance {
-            agent: self.agent.clone(),
-            seq: Seq {
-                run: self.run.clone(),
-                n: entry.n,
-            },
+            prev: entry.prev.clone(),
+            gap: entry.gap,
+            ..Provenance::new(&self.agent, seq)
         };
         match &entry.content {
             Content::Reading(reading) => entry::encode(reading, Some(&from)),
             Content::Frame(sample) => frame::encode(sample, &from),
         }
     }
+}
+
+/// The name of a run that starts now.
+pub fn new_run() -> String {
+    base36(clock::now().millis())
 }
 
 /// The number in digits and small letters: it stands in every entry, so it had better be short.

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Failure, Outcome, start_logging, usage};
 use crate::app::{self, RunError};
-use crate::config::{AlertsConfig, CollectorConfig};
+use crate::config::{AlertsConfig, CollectorConfig, PartitionConfig};
 use crate::feed::memory::MemoryFeed;
 use crate::log::memory::{MemoryLog, Sent};
 use crate::notify;
@@ -176,6 +176,7 @@ fn in_memory(
         recorder,
         rules,
         Arc::clone(stats),
+        PartitionConfig::default().save_every,
         stop.clone(),
     );
     stages.spawn(async move { Ok(partition.run().await?) });

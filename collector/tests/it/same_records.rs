@@ -85,6 +85,7 @@ async fn by_memory(
         recorder,
         rules(),
         Arc::new(Stats::default()),
+        DEADLINE,
         stop,
     );
     let sending = async move {
@@ -120,10 +121,7 @@ enum Laid {
 fn write(redis: &mut Connection, samples: &[Sample], laid: Laid) {
     let mut pipe = redis::pipe();
     for (n, sample) in samples.iter().enumerate() {
-        let from = Provenance {
-            agent: "h".into(),
-            seq: format!("r-{n}").parse().unwrap(),
-        };
+        let from = Provenance::new("h", format!("r-{n}").parse().unwrap());
         let frame = match laid {
             Laid::Readings => false,
             Laid::Frames => true,
@@ -187,6 +185,7 @@ async fn by_redis(
         recorder,
         rules(),
         stats,
+        DEADLINE,
         stop.clone(),
     );
     let telling = async {
@@ -269,7 +268,7 @@ proptest! {
     fn frames_and_readings_mixed_say_what_readings_say(
         samples in samples(), frames in prop::collection::vec(any::<bool>(), 60)
     ) {
-        let from = Provenance { agent: "h".into(), seq: "r-0".parse().unwrap() };
+        let from = Provenance::new("h", "r-0".parse().unwrap());
         let decode = |fields: Vec<(&'static str, String)>| {
             let fields = fields.into_iter().map(|(n, v)| (n.as_bytes().to_vec(), v.into_bytes()));
             wire::decode(&fields.collect())

@@ -29,6 +29,10 @@ pub mod field {
     pub const AGENT: &str = "agent";
     /// Number of the entry in its agent's run.
     pub const SEQ: &str = "seq";
+    /// The last number of the agent's run before this one.
+    pub const PREV: &str = "prev";
+    /// Why numbers before this entry are missing, where its agent knows.
+    pub const GAP: &str = "gap";
     /// All readings of a tick.
     pub const READINGS: &str = "readings";
 }
@@ -54,11 +58,14 @@ pub enum Layout {
 }
 
 /// The number of an entry: `<run>-<n>`, so that a gap can be told from silence.
+///
+/// Readings are counted, not entries: one with k readings stands for the numbers `n-k+1` to `n` of
+/// its run, so that a gap says how many readings are missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seq {
     /// Names the run of the agent, 1 to 32 letters and digits.
     pub run: String,
-    /// Counts the entries of the run from 0.
+    /// Counts the readings of the run from 1: the number of the entry's last one.
     pub n: u64,
 }
 
@@ -92,6 +99,70 @@ pub struct Provenance {
     pub agent: String,
     /// The entry's number.
     pub seq: Seq,
+    /// The last number of the run before, said by the first entry of a run where it is known.
+    pub prev: Option<Seq>,
+    /// Why numbers before this one are missing.
+    pub gap: Option<Gap>,
+}
+
+impl Provenance {
+    /// The number `seq` of `agent`, and nothing by the way.
+    pub fn new(agent: &str, seq: Seq) -> Self {
+        Self {
+            agent: agent.to_owned(),
+            seq,
+            prev: None,
+            gap: None,
+        }
+    }
+
+    fn encode(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let seq = (field::SEQ, self.seq.to_string());
+        let prev = self
+            .prev
+            .as_ref()
+            .map(|prev| (field::PREV, prev.to_string()));
+        let gap = self.gap.map(|gap| (field::GAP, gap.word().to_owned()));
+        let agent = (field::AGENT, self.agent.clone());
+        [agent, seq].into_iter().chain(prev).chain(gap)
+    }
+}
+
+/// Why an agent could not publish readings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gap {
+    /// Too many waited in memory.
+    QueueFull,
+    /// The spool on disk was full.
+    SpoolFull,
+    /// They waited on disk for too long.
+    SpoolAge,
+    /// They were on disk, and could not be read any more.
+    SpoolCorrupt,
+}
+
+impl Gap {
+    const ALL: [Self; 4] = [
+        Self::QueueFull,
+        Self::SpoolFull,
+        Self::SpoolAge,
+        Self::SpoolCorrupt,
+    ];
+
+    /// The word on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::SpoolFull => "spool_full",
+            Self::SpoolAge => "spool_age",
+            Self::SpoolCorrupt => "spool_corrupt",
+        }
+    }
+
+    /// What the word means; none for one of another version.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|gap| gap.word() == word)
+    }
 }
 
 /// What one entry says.
@@ -101,6 +172,10 @@ pub struct Decoded {
     pub agent: Option<String>,
     /// The number its agent gave it.
     pub seq: Option<Seq>,
+    /// The last number of the agent's run before this one.
+    pub prev: Option<Seq>,
+    /// Why numbers before it are missing, where its agent knows.
+    pub gap: Option<Gap>,
     /// The readings that could be understood.
     pub readings: Vec<Reading>,
     /// What could not be. A frame may have both.
@@ -250,16 +325,24 @@ impl<'a> Lookup<'a> {
     }
 
     /// The agent and the number, where the entry has them. A number alone means nothing.
-    pub(crate) fn provenance(&self) -> Result<(Option<String>, Option<Seq>), Reason> {
+    ///
+    /// The rest is said by the way: what of it cannot be understood is ignored.
+    pub(crate) fn provenance(&self) -> Result<Decoded, Reason> {
         let Some(agent) = self.get(field::AGENT)? else {
-            return Ok((None, None));
+            return Ok(Decoded::default());
         };
         let visible = |c: char| !c.is_control() && !c.is_whitespace();
         if agent.len() > 128 || !agent.chars().all(visible) {
             return Err(Reason::BadAgent);
         }
-        let seq = self.get(field::SEQ)?.map(str::parse).transpose()?;
-        Ok((Some(agent.to_owned()), seq))
+        let by_the_way = |name| self.get(name).ok().flatten();
+        Ok(Decoded {
+            agent: Some(agent.to_owned()),
+            seq: self.get(field::SEQ)?.map(str::parse).transpose()?,
+            prev: by_the_way(field::PREV).and_then(|text| text.parse().ok()),
+            gap: by_the_way(field::GAP).and_then(Gap::of),
+            ..Decoded::default()
+        })
     }
 }
 

@@ -19,8 +19,7 @@ pub fn encode(reading: &Reading, from: Option<&Provenance>) -> Vec<(&'static str
         (field::TIMESTAMP, reading.at.to_string()),
     ];
     if let Some(from) = from {
-        fields.push((field::AGENT, from.agent.clone()));
-        fields.push((field::SEQ, from.seq.to_string()));
+        fields.extend(from.encode());
     }
     fields
 }
@@ -38,12 +37,9 @@ fn reading(fields: &Lookup<'_>) -> Result<Decoded, Reason> {
         (None, None) => return Err(Reason::Missing(field::TEMPERATURE)),
     };
     let at = fields.timestamp()?;
-    let (agent, seq) = fields.provenance()?;
     Ok(Decoded {
-        agent,
-        seq,
         readings: vec![Reading { device, at, value }],
-        reject: None,
+        ..fields.provenance()?
     })
 }
 
@@ -174,8 +170,9 @@ mod tests {
     #[test]
     fn what_is_encoded_decodes_the_same() {
         let from = Provenance {
-            agent: "host1".into(),
-            seq: "r1-7".parse().unwrap(),
+            prev: Some("r0-9".parse().unwrap()),
+            gap: Some(Gap::QueueFull),
+            ..Provenance::new("host1", "r1-7".parse().unwrap())
         };
         for value in [Ok(Celsius::new(21.25).unwrap()), Err(Fault::TIMEOUT)] {
             let reading = Reading {

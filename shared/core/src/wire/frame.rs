@@ -26,12 +26,9 @@ pub fn encode(sample: &Sample, from: &Provenance) -> Vec<(&'static str, String)>
             Err(fault) => write!(readings, "{}=!{fault}", reading.device),
         };
     }
-    vec![
-        (field::AGENT, from.agent.clone()),
-        (field::SEQ, from.seq.to_string()),
-        (field::TIMESTAMP, sample.at.to_string()),
-        (field::READINGS, readings),
-    ]
+    let timestamp = (field::TIMESTAMP, sample.at.to_string());
+    let readings = (field::READINGS, readings);
+    from.encode().chain([timestamp, readings]).collect()
 }
 
 pub(super) fn decode(fields: &Lookup<'_>) -> Decoded {
@@ -41,12 +38,7 @@ pub(super) fn decode(fields: &Lookup<'_>) -> Decoded {
 fn frame(fields: &Lookup<'_>) -> Result<Decoded, Reason> {
     let readings = fields.need(field::READINGS)?;
     let at = fields.timestamp()?;
-    let (agent, seq) = fields.provenance()?;
-    let mut decoded = Decoded {
-        agent,
-        seq,
-        ..Decoded::default()
-    };
+    let mut decoded = fields.provenance()?;
     let mut seen = HashSet::new();
     for (index, text) in readings.split(',').enumerate() {
         let reading = pair(text, at).and_then(|reading| {
@@ -138,7 +130,7 @@ mod tests {
                 value: if n % 7 == 3 { Err(Fault::NO_READING) } else { Ok(Celsius::new(*v).unwrap()) },
             });
             let sample = Sample { at, readings: readings.collect() };
-            let from = Provenance { agent: "host1".into(), seq: "r-1".parse().unwrap() };
+            let from = Provenance::new("host1", "r-1".parse().unwrap());
             let decoded = decode(&as_fields(encode(&sample, &from)));
             prop_assert_eq!(decoded.readings, sample.readings);
             prop_assert_eq!(decoded.reject, None);

@@ -1,0 +1,419 @@
+//! The spool's log: records in order, in segments, bounded in bytes and age.
+//!
+//! In: records at the end, and acknowledgements. Out: records from the front, each until it is
+//! acknowledged. Lost: the oldest segment when there is no room or it is too old, and what cannot be
+//! read any more; both are counted, and the next record says why.
+//!
+//! A segment is never added to after a restart or an error, so whatever is torn is the end of its
+//! segment. What is acknowledged is remembered in a file of its own, now and then: after a crash
+//! some records come again.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use rackwatch_core::time::Timestamp;
+use rackwatch_core::wire::{Gap, Seq};
+use tracing::warn;
+
+use super::files::Files;
+use super::record::Record;
+
+/// What a segment begins with: another version's is left alone.
+const MAGIC: &[u8] = b"rackwatch spool 1\n";
+const SUFFIX: &str = ".segment";
+/// How far records are acknowledged, and the last number that was given.
+const POSITION: &str = "position";
+/// A bound is kept to by dropping a segment: a sixteenth of it at most.
+const SEGMENTS: u64 = 16;
+const SMALLEST_SEGMENT: u64 = 4 << 10;
+const LARGEST_SEGMENT: u64 = 1 << 20;
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// In bytes of files.
+    pub bytes: u64,
+    /// By the time of the readings.
+    pub age: Duration,
+}
+
+/// Records, from one run to the next.
+#[derive(Debug)]
+pub struct Log {
+    files: Box<dyn Files>,
+    bounds: Bounds,
+    segments: VecDeque<Segment>,
+    /// The newest segment may be added to.
+    active: bool,
+    next: u64,
+    /// The first segment's content while it is read.
+    loaded: Option<(u64, Vec<u8>)>,
+    /// To be said by the next record.
+    gap: Option<Gap>,
+    dropped: u64,
+    dirty: bool,
+}
+
+/// A file of records.
+#[derive(Debug)]
+struct Segment {
+    number: u64,
+    /// Up to here its records are good.
+    length: u64,
+    /// Up to here they are acknowledged.
+    done: u64,
+    /// Readings that are not.
+    readings: u64,
+    newest: Timestamp,
+    /// What came after the good records was cut off.
+    torn: bool,
+}
+
+/// Where a record ends: acknowledging it acknowledges all before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    segment: u64,
+    offset: u64,
+    readings: u64,
+}
+
+impl Log {
+    /// Opens what the last run left; the second is the last number it is known to have given.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be read.
+    pub fn open(files: Box<dyn Files>, bounds: Bounds) -> io::Result<(Self, Option<Seq>)> {
+        let mut numbers: Vec<u64> = files
+            .list()?
+            .iter()
+            .filter_map(|name| name.strip_suffix(SUFFIX)?.parse().ok())
+            .collect();
+        numbers.sort_unstable();
+        let mut log = Self {
+            files,
+            bounds,
+            segments: VecDeque::new(),
+            active: false,
+            next: numbers.last().map_or(1, |last| last + 1),
+            loaded: None,
+            gap: None,
+            dropped: 0,
+            dirty: false,
+        };
+        let position = Position::read(log.files.as_ref());
+        let mut last = position.as_ref().and_then(|position| position.last.clone());
+        for number in numbers {
+            let done = match &position {
+                Some(position) if position.segment == number => position.offset,
+                Some(position) if position.segment > number => u64::MAX,
+                _ => 0,
+            };
+            log.scan(number, done, &mut last)?;
+        }
+        log.tidy();
+        Ok((log, last))
+    }
+
+    /// Finds the good records of a segment.
+    fn scan(&mut self, number: u64, done: u64, last: &mut Option<Seq>) -> io::Result<()> {
+        let bytes = self.files.read(&name(number))?;
+        let mut segment = Segment::new(number);
+        if !bytes.starts_with(MAGIC) {
+            segment.length = bytes.len() as u64;
+            segment.torn = true;
+        }
+        while let Some((record, length)) = record_at(&bytes, segment.length) {
+            segment.length += length;
+            segment.newest = segment.newest.max(record.sample.at);
+            if segment.length > done {
+                segment.readings += record.sample.readings.len() as u64;
+            } else {
+                segment.done = segment.length;
+            }
+            if last
+                .as_ref()
+                .is_none_or(|last| last.run != record.seq.run || last.n < record.seq.n)
+            {
+                *last = Some(record.seq);
+            }
+        }
+        let torn = bytes.len() as u64 - segment.length.min(bytes.len() as u64);
+        if torn > 0 {
+            warn!(
+                segment = number,
+                torn, "the end of a spool segment cannot be read, it is cut off"
+            );
+            segment.torn = true;
+        }
+        self.segments.push_back(segment);
+        Ok(())
+    }
+
+    /// Adds a record; `now` is this host's clock.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses it. The record is not in the log then.
+    pub fn append(&mut self, record: &Record, now: Timestamp) -> io::Result<()> {
+        let bytes = record.encode();
+        self.make_room(bytes.len() as u64, now)?;
+        if !self.active {
+            let segment = Segment::new(self.next);
+            self.next += 1;
+            // A segment that could not be begun is left as it is: the next has another number.
+            self.files.append(&name(segment.number), MAGIC)?;
+            self.segments.push_back(segment);
+            self.active = true;
+        }
+        let Some(segment) = self.segments.back_mut() else {
+            return Ok(());
+        };
+        self.dirty = true;
+        if let Err(error) = self.files.append(&name(segment.number), &bytes) {
+            // Whatever was written of it is torn: nothing may follow.
+            segment.torn = true;
+            self.active = false;
+            return Err(error);
+        }
+        segment.length += bytes.len() as u64;
+        segment.readings += record.sample.readings.len() as u64;
+        segment.newest = segment.newest.max(record.sample.at);
+        if segment.length >= self.segment_size() {
+            self.seal()?;
+        }
+        Ok(())
+    }
+
+    /// Nothing is added to the newest segment any more.
+    fn seal(&mut self) -> io::Result<()> {
+        let synced = self.sync();
+        self.active = false;
+        synced
+    }
+
+    /// What was added survives a loss of power from here on.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses.
+    pub fn sync(&mut self) -> io::Result<()> {
+        if let (true, true, Some(segment)) = (self.dirty, self.active, self.segments.back()) {
+            self.files.sync(&name(segment.number))?;
+        }
+        self.dirty = false;
+        Ok(())
+    }
+
+    /// The first records that are not acknowledged, of about so many readings, each with its end.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses to give them.
+    pub fn first(&mut self, readings: usize) -> io::Result<Vec<(Record, End)>> {
+        let mut found = Vec::new();
+        while found.is_empty() {
+            self.tidy();
+            let Some(segment) = self.segments.front() else {
+                break;
+            };
+            let (number, length) = (segment.number, segment.length);
+            if self.segments.len() == 1 && self.active {
+                self.seal()?;
+            }
+            if self
+                .loaded
+                .as_ref()
+                .is_none_or(|(loaded, _)| *loaded != number)
+            {
+                self.loaded = Some((number, self.files.read(&name(number))?));
+            }
+            let Some(segment) = self.segments.front_mut() else {
+                break;
+            };
+            let bytes = self.loaded.as_ref().map_or(&[][..], |(_, bytes)| bytes);
+            let mut offset = segment.done.max(MAGIC.len() as u64);
+            let mut taken = 0;
+            while taken < readings && offset < length {
+                let Some((mut record, size)) = record_at(bytes, offset) else {
+                    break;
+                };
+                offset += size;
+                let count = record.sample.readings.len();
+                taken += count;
+                if found.is_empty() {
+                    record.gap = record.gap.or(self.gap);
+                }
+                let end = End {
+                    segment: number,
+                    offset,
+                    readings: count as u64,
+                };
+                found.push((record, end));
+            }
+            if found.is_empty() {
+                // It was good when it was scanned or written.
+                warn!(segment = number, "a spool segment cannot be read any more");
+                self.drop_oldest(Gap::SpoolCorrupt);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Redis has every record up to these ends, which came from [`Log::first`] in this order.
+    pub fn done(&mut self, ends: &[End]) {
+        for end in ends {
+            let Some(segment) = self.segments.front_mut() else {
+                return;
+            };
+            // A segment that was dropped meanwhile has no more say.
+            if segment.number == end.segment && segment.done < end.offset {
+                segment.done = end.offset;
+                segment.readings = segment.readings.saturating_sub(end.readings);
+                self.gap = None;
+            }
+            self.tidy();
+        }
+    }
+
+    /// Remembers how far records are acknowledged, and the last number that was given.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses.
+    pub fn remember(&mut self, last: Option<&Seq>) -> io::Result<()> {
+        let front = self.segments.front();
+        let position = Position {
+            segment: front.map_or(self.next, |segment| segment.number),
+            offset: front.map_or(0, |segment| segment.done),
+            last: last.cloned(),
+        };
+        self.files.replace(POSITION, position.text().as_bytes())
+    }
+
+    /// Removes segments that are acknowledged.
+    fn tidy(&mut self) {
+        let finished = |segment: &Segment| segment.readings == 0 && segment.done >= segment.length;
+        while let Some(segment) = self.segments.front() {
+            let empty = segment.readings == 0 && segment.length <= MAGIC.len() as u64;
+            if !(finished(segment) || empty) || (self.active && self.segments.len() == 1) {
+                return;
+            }
+            if segment.torn {
+                self.gap.get_or_insert(Gap::SpoolCorrupt);
+            }
+            self.remove_front();
+        }
+    }
+
+    fn make_room(&mut self, bytes: u64, now: Timestamp) -> io::Result<()> {
+        while let Some(oldest) = self.segments.front() {
+            let total: u64 = self.segments.iter().map(|segment| segment.length).sum();
+            let why = if total + bytes > self.bounds.bytes {
+                Gap::SpoolFull
+            } else if oldest.newest < now.minus(self.bounds.age) && oldest.readings > 0 {
+                Gap::SpoolAge
+            } else {
+                return Ok(());
+            };
+            if self.segments.len() == 1 {
+                self.active = false;
+            }
+            self.drop_oldest(why);
+        }
+        if bytes > self.bounds.bytes {
+            return Err(io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                "one sample is larger than spool.max_bytes",
+            ));
+        }
+        Ok(())
+    }
+
+    fn drop_oldest(&mut self, why: Gap) {
+        if let Some(oldest) = self.segments.front() {
+            let readings = oldest.readings;
+            self.dropped += readings;
+            self.gap = Some(why);
+            warn!(
+                readings,
+                why = why.word(),
+                "the oldest readings of the spool are dropped"
+            );
+        }
+        self.remove_front();
+    }
+
+    fn remove_front(&mut self) {
+        let Some(segment) = self.segments.pop_front() else {
+            return;
+        };
+        self.loaded = None;
+        if let Err(error) = self.files.remove(&name(segment.number)) {
+            warn!(%error, segment = segment.number, "a spool segment cannot be removed");
+        }
+    }
+
+    fn segment_size(&self) -> u64 {
+        (self.bounds.bytes / SEGMENTS).clamp(SMALLEST_SEGMENT, LARGEST_SEGMENT)
+    }
+
+    /// Readings that are not acknowledged.
+    pub fn readings(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.readings).sum()
+    }
+
+    /// Readings that were dropped since the start.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
+
+impl Segment {
+    fn new(number: u64) -> Self {
+        Self {
+            number,
+            length: MAGIC.len() as u64,
+            done: 0,
+            readings: 0,
+            newest: Timestamp::default(),
+            torn: false,
+        }
+    }
+}
+
+fn name(number: u64) -> String {
+    format!("{number:012}{SUFFIX}")
+}
+
+fn record_at(bytes: &[u8], offset: u64) -> Option<(Record, u64)> {
+    let rest = bytes.get(usize::try_from(offset).ok()?..)?;
+    let (record, length) = Record::decode(rest)?;
+    Some((record, length as u64))
+}
+
+/// What is remembered beside the segments.
+#[derive(Debug)]
+struct Position {
+    segment: u64,
+    offset: u64,
+    last: Option<Seq>,
+}
+
+impl Position {
+    fn read(files: &dyn Files) -> Option<Self> {
+        let text = String::from_utf8(files.read(POSITION).ok()?).ok()?;
+        let mut words = text.split_whitespace();
+        Some(Self {
+            segment: words.next()?.parse().ok()?,
+            offset: words.next()?.parse().ok()?,
+            last: words.next().and_then(|word| word.parse().ok()),
+        })
+    }
+
+    fn text(&self) -> String {
+        let last = self.last.as_ref().map(Seq::to_string).unwrap_or_default();
+        format!("{} {} {last}\n", self.segment, self.offset)
+    }
+}

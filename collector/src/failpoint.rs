@@ -1,0 +1,61 @@
+//! Places where a test has the program killed, to show that it may die anywhere. Debug builds
+//! only: a release has none of them.
+//!
+//! In: the environment variable `RACKWATCH_FAILPOINT`, `<name>` or `<name>:<n>`. Out: at the n-th
+//! time (the first unless given) that the place of that name is passed, SIGKILL.
+
+/// Every place, in the order in which a reading passes them.
+pub const NAMES: [&str; 14] = [
+    "partition taken",
+    "state loaded",
+    "before store",
+    "before minutes",
+    "before commit",
+    "after commit",
+    "before save",
+    "slice saved",
+    "before trim",
+    "after trim",
+    "before lease kept",
+    "before told",
+    "before acknowledged",
+    "after acknowledged",
+];
+
+/// This place is passed.
+#[cfg(not(debug_assertions))]
+#[inline]
+pub(crate) fn pass(_name: &'static str) {}
+
+/// This place is passed.
+#[cfg(debug_assertions)]
+pub(crate) fn pass(name: &'static str) {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// The place, and how often it is still to be passed unharmed.
+    static WANTED: LazyLock<Option<(String, AtomicU64)>> = LazyLock::new(|| {
+        let wanted = std::env::var("RACKWATCH_FAILPOINT").ok()?;
+        let (name, times) = wanted.split_once(':').unwrap_or((&wanted, "1"));
+        let times = times.parse::<u64>().ok()?;
+        Some((name.to_owned(), AtomicU64::new(times.saturating_sub(1))))
+    });
+    debug_assert!(NAMES.contains(&name), "{name} is not listed");
+    let Some((wanted, left)) = &*WANTED else {
+        return;
+    };
+    let spared = |left: u64| left.checked_sub(1);
+    if wanted != name
+        || left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, spared)
+            .is_ok()
+    {
+        return;
+    }
+    let process = std::process::id().to_string();
+    let killed = std::process::Command::new("kill")
+        .args(["-KILL", &process])
+        .status();
+    // Not reached, unless there is no such command.
+    tracing::error!(name, ?killed, "the failpoint did not kill the program");
+}
