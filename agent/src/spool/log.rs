@@ -19,7 +19,7 @@ use tracing::warn;
 use super::files::Files;
 use super::record::Record;
 
-/// What a segment begins with: another version's is left alone.
+/// What a segment begins with: what begins otherwise was not written by this version.
 const MAGIC: &[u8] = b"rackwatch spool 1\n";
 const SUFFIX: &str = ".segment";
 /// How far records are acknowledged, and the last number that was given.
@@ -96,13 +96,16 @@ impl Log {
             bounds,
             segments: VecDeque::new(),
             active: false,
-            next: numbers.last().map_or(1, |last| last + 1),
+            next: 1,
             loaded: None,
             gap: None,
             dropped: 0,
             dirty: false,
         };
         let position = Position::read(log.files.as_ref());
+        // Never a number that the position calls acknowledged.
+        let after = numbers.last().map_or(1, |last| last + 1);
+        log.next = after.max(position.as_ref().map_or(1, |position| position.segment));
         let mut last = position.as_ref().and_then(|position| position.last.clone());
         for number in numbers {
             let done = match &position {
@@ -120,11 +123,12 @@ impl Log {
     fn scan(&mut self, number: u64, done: u64, last: &mut Option<Seq>) -> io::Result<()> {
         let bytes = self.files.read(&name(number))?;
         let mut segment = Segment::new(number);
-        if !bytes.starts_with(MAGIC) {
-            segment.length = bytes.len() as u64;
-            segment.torn = true;
-        }
-        while let Some((record, length)) = record_at(&bytes, segment.length) {
+        let good: &[u8] = if bytes.starts_with(MAGIC) {
+            &bytes
+        } else {
+            &[]
+        };
+        while let Some((record, length)) = record_at(good, segment.length) {
             segment.length += length;
             segment.newest = segment.newest.max(record.sample.at);
             if segment.length > done {

@@ -13,3 +13,4 @@ mod refused;
 mod sampling;
 mod site;
 mod sources;
+mod spool;

@@ -1,0 +1,5 @@
+//! The spool: nothing of what was synced is lost, whatever happens to the disk or the program.
+
+mod disk;
+mod log;
+mod outage;

@@ -1,0 +1,126 @@
+//! A disk that loses what was not synced, that is full, read-only, or flips bits.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use rackwatch_agent::spool::files::Files;
+
+/// Clones are the same disk.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Disk(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    files: BTreeMap<String, File>,
+    /// Bytes it still takes; none where there is no bound.
+    room: Option<usize>,
+    read_only: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct File {
+    content: Vec<u8>,
+    synced: usize,
+}
+
+impl Disk {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// The power goes: what was not synced is gone.
+    pub(super) fn power_loss(&self) {
+        for file in self.state().files.values_mut() {
+            file.content.truncate(file.synced);
+        }
+    }
+
+    pub(super) fn room(&self, bytes: Option<usize>) {
+        self.state().room = bytes;
+    }
+
+    pub(super) fn read_only(&self, is: bool) {
+        self.state().read_only = is;
+    }
+
+    /// The names and sizes of the segments.
+    pub(super) fn segments(&self) -> Vec<(String, usize)> {
+        let state = self.state();
+        let segment = |(name, file): (&String, &File)| (name.clone(), file.content.len());
+        let files = state
+            .files
+            .iter()
+            .filter(|(name, _)| name.ends_with(".segment"));
+        files.map(segment).collect()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.segments().iter().map(|(_, size)| size).sum()
+    }
+
+    /// A copy with a segment changed.
+    pub(super) fn with(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let mut files = self.state().files.clone();
+        change(&mut files.get_mut(name).unwrap().content);
+        Self(Arc::new(Mutex::new(State {
+            files,
+            ..State::default()
+        })))
+    }
+}
+
+impl Files for Disk {
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.state().files.keys().cloned().collect())
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        let state = self.state();
+        let file = state.files.get(name).ok_or(io::ErrorKind::NotFound)?;
+        Ok(file.content.clone())
+    }
+
+    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.state();
+        if state.read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        let taken = state.room.map_or(bytes.len(), |room| room.min(bytes.len()));
+        if let Some(room) = &mut state.room {
+            *room -= taken;
+        }
+        let file = state.files.entry(name.to_owned()).or_default();
+        // As a real disk: a part of it may have been written.
+        file.content.extend_from_slice(&bytes[..taken]);
+        if taken < bytes.len() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self, name: &str) -> io::Result<()> {
+        if let Some(file) = self.state().files.get_mut(name) {
+            file.synced = file.content.len();
+        }
+        Ok(())
+    }
+
+    fn replace(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.state();
+        if state.read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        let file = File {
+            content: bytes.to_vec(),
+            synced: bytes.len(),
+        };
+        state.files.insert(name.to_owned(), file);
+        Ok(())
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.state().files.remove(name);
+        Ok(())
+    }
+}

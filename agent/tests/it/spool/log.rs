@@ -1,0 +1,298 @@
+//! The log on disks that misbehave.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use rackwatch_agent::spool::log::{Bounds, Log};
+use rackwatch_agent::spool::record::Record;
+use rackwatch_core::device::DeviceId;
+use rackwatch_core::reading::{Fault, Reading, Sample};
+use rackwatch_core::time::Timestamp;
+use rackwatch_core::units::Celsius;
+use rackwatch_core::wire::{Gap, Seq};
+
+use super::disk::Disk;
+
+const START: u64 = 1_795_438_931_000;
+const LARGE: Bounds = Bounds {
+    bytes: 1 << 20,
+    age: Duration::from_hours(48),
+};
+
+fn at(second: u64) -> Timestamp {
+    Timestamp::from_millis(START + second * 1000).unwrap()
+}
+
+/// Three readings of this second, one of them a fault.
+fn record(second: u64) -> Record {
+    let reading = |n: u64| Reading {
+        device: DeviceId::new(&format!("inlet-R1-{n}")).unwrap(),
+        at: at(second),
+        value: match n {
+            2 => Err(Fault::TIMEOUT),
+            n => Ok(Celsius::new(20.0 + (second % 70 + n) as f64 / 10.0).unwrap()),
+        },
+    };
+    Record {
+        seq: Seq {
+            run: "r1".to_owned(),
+            n: second * 3 + 3,
+        },
+        prev: None,
+        gap: None,
+        sample: Sample {
+            at: at(second),
+            readings: (0..3).map(reading).collect(),
+        },
+    }
+}
+
+fn open(disk: &Disk, bounds: Bounds) -> Log {
+    Log::open(Box::new(disk.clone()), bounds).unwrap().0
+}
+
+fn append(log: &mut Log, seconds: std::ops::Range<u64>) {
+    for second in seconds {
+        log.append(&record(second), at(second)).unwrap();
+    }
+}
+
+/// Everything that is left, acknowledged as it is read.
+fn drain(log: &mut Log) -> Vec<Record> {
+    let mut all = Vec::new();
+    loop {
+        let some = log.first(50).unwrap();
+        if some.is_empty() {
+            return all;
+        }
+        let (records, ends): (Vec<_>, Vec<_>) = some.into_iter().unzip();
+        all.extend(records);
+        log.done(&ends);
+    }
+}
+
+/// Without what is said of gaps.
+fn bare(records: Vec<Record>) -> Vec<Record> {
+    let bare = |record| Record {
+        gap: None,
+        ..record
+    };
+    records.into_iter().map(bare).collect()
+}
+
+fn all(seconds: std::ops::Range<u64>) -> Vec<Record> {
+    seconds.map(record).collect()
+}
+
+#[test]
+fn what_goes_in_comes_out_in_order_over_restarts() {
+    let disk = Disk::default();
+    let mut log = open(&disk, LARGE);
+    append(&mut log, 0..1000);
+    assert_eq!(log.readings(), 3000);
+    let some = log.first(300).unwrap();
+    assert_eq!(some.len(), 100);
+    let ends: Vec<_> = some.into_iter().map(|(_, end)| end).collect();
+    log.done(&ends);
+    log.remember(Some(&record(1234).seq)).unwrap();
+    drop(log);
+
+    let (mut log, last) = Log::open(Box::new(disk.clone()), LARGE).unwrap();
+    assert_eq!(last, Some(record(1234).seq), "the last number of the run");
+    assert_eq!(log.readings(), 2700);
+    append(&mut log, 1000..1100);
+    assert_eq!(drain(&mut log), all(100..1100));
+    assert_eq!(log.readings(), 0);
+    // The position is not remembered yet: they would come again, which does no harm.
+    log.remember(None).unwrap();
+    assert_eq!(drain(&mut open(&disk, LARGE)), []);
+    assert_eq!(disk.bytes(), 0);
+}
+
+#[test]
+fn cut_anywhere_in_its_last_segment_all_before_the_cut_survives() {
+    let disk = Disk::default();
+    append(&mut open(&disk, LARGE), 0..40);
+    let (name, size) = disk.segments().pop().unwrap();
+    let lengths: Vec<_> = (0..40).map(|s| record(s).encode().len()).collect();
+    let head = size - lengths.iter().sum::<usize>();
+    for cut in 0..=size {
+        let torn = disk.with(&name, |content| content.truncate(cut));
+        let mut end = head;
+        let whole = lengths.iter().take_while(|length| {
+            end += **length;
+            end <= cut
+        });
+        let whole = whole.count() as u64;
+        let mut log = open(&torn, LARGE);
+        assert_eq!(bare(drain(&mut log)), all(0..whole), "cut at {cut}");
+        append(&mut log, 40..42);
+        assert_eq!(
+            bare(drain(&mut log)),
+            all(40..42),
+            "goes on after a cut at {cut}"
+        );
+    }
+}
+
+#[test]
+fn a_flipped_bit_never_gives_a_wrong_reading() {
+    let disk = Disk::default();
+    append(&mut open(&disk, LARGE), 0..12);
+    let (name, size) = disk.segments().pop().unwrap();
+    for bit in 0..size * 8 {
+        let flipped = disk.with(&name, |content| content[bit / 8] ^= 1 << (bit % 8));
+        let found = bare(drain(&mut open(&flipped, LARGE)));
+        assert_eq!(found, all(0..found.len() as u64), "bit {bit}");
+        assert!(found.len() < 12, "bit {bit} was not noticed");
+    }
+}
+
+proptest! {
+    /// Whatever lies in a segment, opening it does not panic, and new records are kept behind it.
+    #[test]
+    fn rubbish_is_survived(rubbish in prop::collection::vec(any::<u8>(), 0..400), from in 0usize..1200) {
+        let disk = Disk::default();
+        append(&mut open(&disk, LARGE), 0..12);
+        let (name, _) = disk.segments().pop().unwrap();
+        let spoilt = disk.with(&name, |content| {
+            content.truncate(from);
+            content.extend_from_slice(&rubbish);
+        });
+        let mut log = open(&spoilt, LARGE);
+        append(&mut log, 12..14);
+        let found = bare(drain(&mut log));
+        prop_assert_eq!(&found[found.len() - 2..], &all(12..14)[..]);
+    }
+
+    /// Appends, reads, acknowledgements, restarts and losses of power in any order: what was
+    /// synced comes out, in order, and nothing that was not put in.
+    #[test]
+    fn synced_means_kept(steps in prop::collection::vec((0u8..6, 1u64..30), 1..60)) {
+        let disk = Disk::default();
+        let mut log = open(&disk, LARGE);
+        let (mut next, mut synced, mut got) = (0, 0, 0);
+        for (what, count) in steps {
+            match what {
+                0..=2 => {
+                    append(&mut log, next..next + count);
+                    next += count;
+                }
+                3 => {
+                    log.sync().unwrap();
+                    synced = next;
+                }
+                4 => {
+                    let some = log.first(usize::try_from(count).unwrap() * 3).unwrap();
+                    let (records, ends): (Vec<_>, Vec<_>) = some.into_iter().unzip();
+                    prop_assert_eq!(&bare(records.clone()), &all(got..got + records.len() as u64));
+                    got += records.len() as u64;
+                    log.done(&ends);
+                    log.remember(None).unwrap();
+                    // Reading the newest segment ends it, which syncs it.
+                    synced = synced.max(got);
+                }
+                _ => {
+                    disk.power_loss();
+                    log = open(&disk, LARGE);
+                    let left = log.readings() / 3;
+                    prop_assert!(got + left >= synced, "{got} read, {left} left, {synced} synced");
+                    next = got + left;
+                    synced = next;
+                }
+            }
+        }
+        prop_assert_eq!(bare(drain(&mut log)), all(got..next));
+    }
+}
+
+#[test]
+fn without_syncing_a_loss_of_power_loses_the_unsynced_and_no_more() {
+    let disk = Disk::default();
+    let mut log = open(&disk, LARGE);
+    append(&mut log, 0..10);
+    log.sync().unwrap();
+    append(&mut log, 10..20);
+    disk.power_loss();
+    assert_eq!(bare(drain(&mut open(&disk, LARGE))), all(0..10));
+}
+
+#[test]
+fn the_bound_in_bytes_holds_and_the_oldest_are_counted() {
+    let disk = Disk::default();
+    let bounds = Bounds {
+        bytes: 64 << 10,
+        ..LARGE
+    };
+    let mut log = open(&disk, bounds);
+    for second in 0..5_000 {
+        log.append(&record(second), at(second)).unwrap();
+        assert!(disk.bytes() <= 64 << 10);
+    }
+    assert_eq!(log.dropped() + log.readings(), 15_000, "the sum holds");
+    assert!(log.readings() > 1_000, "it keeps what it has room for");
+    let left = drain(&mut log);
+    assert_eq!(left[0].gap, Some(Gap::SpoolFull));
+    assert_eq!(left[1].gap, None);
+    assert_eq!(
+        left[0].seq.n - 3,
+        log.dropped(),
+        "the gap is what was dropped"
+    );
+    assert_eq!(bare(left.clone()), all(5_000 - left.len() as u64..5_000));
+}
+
+#[test]
+fn what_is_too_old_is_dropped_and_counted() {
+    let disk = Disk::default();
+    let bounds = Bounds {
+        bytes: 1 << 20,
+        age: Duration::from_secs(60),
+    };
+    let mut log = open(&disk, bounds);
+    append(&mut log, 0..10);
+    let mut log = open(&disk, bounds);
+    log.append(&record(1000), at(1000)).unwrap();
+    assert_eq!((log.dropped(), log.readings()), (30, 3));
+    assert_eq!(drain(&mut log)[0].gap, Some(Gap::SpoolAge));
+}
+
+#[test]
+fn a_full_disk_refuses_and_what_it_has_stays_good() {
+    let disk = Disk::default();
+    let mut log = open(&disk, LARGE);
+    append(&mut log, 0..5);
+    disk.room(Some(100));
+    assert!(log.append(&record(5), at(5)).is_err());
+    disk.room(Some(0));
+    assert!(log.append(&record(5), at(5)).is_err());
+    disk.room(None);
+    append(&mut log, 5..8);
+    assert_eq!(bare(drain(&mut log)), all(0..8));
+}
+
+#[test]
+fn a_read_only_disk_refuses_and_is_used_again_afterwards() {
+    let disk = Disk::default();
+    let mut log = open(&disk, LARGE);
+    disk.read_only(true);
+    assert!(log.append(&record(0), at(0)).is_err());
+    disk.read_only(false);
+    append(&mut log, 0..3);
+    assert_eq!(drain(&mut log), all(0..3));
+}
+
+#[test]
+fn a_segment_that_cannot_be_read_any_more_is_a_gap() {
+    let disk = Disk::default();
+    let mut log = open(&disk, LARGE);
+    append(&mut log, 0..5);
+    log.first(1).unwrap();
+    append(&mut log, 5..8);
+    let (name, _) = disk.segments()[0].clone();
+    let spoilt = disk.with(&name, |content| content[30] ^= 1);
+    let mut log = open(&spoilt, LARGE);
+    let left = drain(&mut log);
+    assert_eq!(bare(left.clone()), all(5..8));
+    assert_eq!(left[0].gap, Some(Gap::SpoolCorrupt));
+}

@@ -1,0 +1,238 @@
+//! Redis away, and back: through the whole agent, on a real disk.
+
+use std::time::Duration;
+
+use rackwatch_agent::config::AgentConfig;
+use rackwatch_core::wire::Decoded;
+use rackwatch_testing::{Program, RedisServer, wait_until};
+use tempfile::TempDir;
+
+use crate::fake::{Fake, Reads};
+use crate::site::{Agent, SOON, config, connect, entries, wait_for_entries};
+
+fn spooling(server: &RedisServer, folder: &TempDir) -> AgentConfig {
+    let mut config = config(server);
+    config.spool.path = Some(folder.path().join("spool"));
+    config
+}
+
+/// The segments that are there.
+fn segments(folder: &TempDir) -> usize {
+    let Ok(files) = std::fs::read_dir(folder.path().join("spool")) else {
+        return 0;
+    };
+    let names = files.map(|file| file.unwrap().file_name());
+    names
+        .filter(|name| name.to_string_lossy().ends_with(".segment"))
+        .count()
+}
+
+/// What they take.
+fn bytes(folder: &TempDir) -> u64 {
+    let Ok(files) = std::fs::read_dir(folder.path().join("spool")) else {
+        return 0;
+    };
+    let sizes = files.filter_map(|file| Some(file.ok()?.metadata().ok()?.len()));
+    sizes.sum()
+}
+
+async fn wait_for_the_spool(folder: &TempDir) {
+    wait_until(SOON, "readings go to disk", async || {
+        (segments(folder) > 0).then_some(())
+    })
+    .await
+    .unwrap();
+}
+
+/// The numbers of the readings of a run, entry by entry.
+fn numbers<'a>(entries: impl IntoIterator<Item = &'a Decoded>) -> Vec<u64> {
+    let numbers = |entry: &Decoded| {
+        let last = entry.seq.as_ref().unwrap().n;
+        last + 1 - entry.readings.len() as u64..=last
+    };
+    entries.into_iter().flat_map(numbers).collect()
+}
+
+fn counted() -> (Vec<Box<dyn rackwatch_agent::source::Source>>, Reads) {
+    let (source, reads) = Fake::counted("inlet");
+    (vec![source], reads)
+}
+
+#[tokio::test]
+async fn an_outage_goes_to_disk_and_comes_back_whole_and_in_order() {
+    let folder = TempDir::new().unwrap();
+    let mut server = RedisServer::start().unwrap();
+    server.stop().unwrap();
+    let (sources, reads) = counted();
+    let agent = Agent::start(spooling(&server, &folder), sources);
+    wait_for_the_spool(&folder).await;
+    reads.wait_for(10).await;
+    server.restart().unwrap();
+    let mut redis = connect(&server).await;
+    wait_until(SOON, "the spool is empty again", async || {
+        (segments(&folder) == 0).then_some(())
+    })
+    .await
+    .unwrap();
+    let before = entries(&mut redis).await.len();
+    wait_for_entries(&mut redis, before + 4).await;
+    let sent = agent.stop().await.unwrap();
+    assert_eq!((sent.dropped, sent.unsent, sent.spooled), (0, 0, 0));
+
+    let entries = entries(&mut redis).await;
+    assert!(
+        entries[0].readings.len() == 2,
+        "the backlog comes as frames"
+    );
+    assert!(
+        entries.last().unwrap().readings.len() == 1,
+        "then as configured"
+    );
+    let all: Vec<_> = (1..=sent.readings).collect();
+    assert_eq!(numbers(&entries), all, "each once, in order, no gap");
+    let times: Vec<_> = entries.iter().map(|entry| entry.readings[0].at).collect();
+    assert!(times.is_sorted());
+}
+
+#[tokio::test]
+async fn what_was_not_sent_at_the_stop_is_sent_by_the_next_start() {
+    let folder = TempDir::new().unwrap();
+    let mut server = RedisServer::start().unwrap();
+    server.stop().unwrap();
+    let (sources, reads) = counted();
+    let agent = Agent::start(spooling(&server, &folder), sources);
+    reads.wait_for(10).await;
+    let sent = agent.stop().await.unwrap();
+    assert_eq!((sent.dropped, sent.unsent), (0, 0));
+    assert!(sent.spooled >= 18, "{sent:?}");
+
+    server.restart().unwrap();
+    let mut redis = connect(&server).await;
+    let (sources, _) = counted();
+    let agent = Agent::start(spooling(&server, &folder), sources);
+    wait_until(SOON, "the new run sends", async || {
+        let entries = entries(&mut redis).await;
+        let runs = |entry: &Decoded| entry.seq.as_ref().unwrap().run.clone();
+        (entries.first().map(runs) != entries.last().map(runs)).then_some(())
+    })
+    .await
+    .unwrap();
+    agent.stop().await.unwrap();
+
+    let entries = entries(&mut redis).await;
+    let first_run = entries[0].seq.as_ref().unwrap().run.clone();
+    let (old, new): (Vec<_>, Vec<_>) = entries
+        .iter()
+        .partition(|entry| entry.seq.as_ref().unwrap().run == first_run);
+    let all: Vec<_> = (1..=sent.spooled).collect();
+    assert_eq!(numbers(old.iter().copied()), all);
+    let prev = new[0].prev.as_ref().unwrap();
+    assert_eq!((&prev.run, prev.n), (&first_run, sent.spooled));
+    assert!(new[1..].iter().all(|entry| entry.prev.is_none()));
+}
+
+#[tokio::test]
+async fn a_small_spool_drops_its_oldest_and_the_sum_holds() {
+    let folder = TempDir::new().unwrap();
+    let mut server = RedisServer::start().unwrap();
+    server.stop().unwrap();
+    let mut config = spooling(&server, &folder);
+    config.spool.max_bytes = "8KiB".parse().unwrap();
+    let (sources, reads) = counted();
+    let agent = Agent::start(config, sources);
+    reads.wait_for(150).await;
+    server.restart().unwrap();
+    let mut redis = connect(&server).await;
+    wait_for_entries(&mut redis, 3).await;
+    let sent = agent.stop().await.unwrap();
+    assert!(sent.dropped > 0, "{sent:?}");
+
+    let entries = entries(&mut redis).await;
+    let numbers = numbers(&entries);
+    assert_eq!(numbers[0], sent.dropped + 1, "the gap is what was dropped");
+    let gap = entries[0].gap.map(rackwatch_core::wire::Gap::word);
+    assert_eq!(gap, Some("spool_full"));
+    let all: Vec<_> = (sent.dropped + 1..=sent.dropped + sent.readings).collect();
+    assert_eq!(numbers, all);
+}
+
+#[tokio::test]
+async fn a_second_agent_does_not_get_the_same_spool() {
+    let folder = TempDir::new().unwrap();
+    let server = RedisServer::start().unwrap();
+    let agent = Agent::start(spooling(&server, &folder), counted().0);
+    wait_until(SOON, "the folder is there", async || {
+        folder.path().join("spool/lock").exists().then_some(())
+    })
+    .await
+    .unwrap();
+    let second = Agent::start(spooling(&server, &folder), counted().0);
+    let error = second.ended().await.unwrap_err();
+    let said = format!("{error}: {:?}", std::error::Error::source(&error));
+    assert!(
+        said.contains("spool.path") && said.contains("another agent"),
+        "{said}"
+    );
+    agent.stop().await.unwrap();
+}
+
+/// The agent's own program on simulated racks.
+fn agent(server: &RedisServer, folder: &TempDir) -> Program {
+    let spool = folder.path().join("spool");
+    Program::spawn(
+        env!("CARGO_BIN_EXE_rackwatch-agent"),
+        &["run"],
+        &[
+            ("RACKWATCH_REDIS_URL", server.url().as_str()),
+            ("RACKWATCH_AGENT__NAME", "node7"),
+            ("RACKWATCH_SPOOL__PATH", spool.to_str().unwrap()),
+            ("RACKWATCH_SOURCES__HWMON__ENABLED", "false"),
+            ("RACKWATCH_SOURCES__SIMULATED__ENABLED", "true"),
+            ("RACKWATCH_SOURCES__SIMULATED__INTERVAL", "100ms"),
+            ("RACKWATCH_PUBLISH__LAYOUT", "frame"),
+        ],
+    )
+    .unwrap()
+}
+
+#[tokio::test]
+async fn killed_while_it_spools_what_was_on_disk_arrives() {
+    let folder = TempDir::new().unwrap();
+    let mut server = RedisServer::start().unwrap();
+    server.stop().unwrap();
+    for _ in 0..3 {
+        let before = bytes(&folder);
+        let mut killed = agent(&server, &folder);
+        wait_until(SOON, "readings go to disk", async || {
+            (bytes(&folder) > before + 500).then_some(())
+        })
+        .await
+        .unwrap();
+        killed.kill().unwrap();
+    }
+    server.restart().unwrap();
+    let mut redis = connect(&server).await;
+    let mut last = agent(&server, &folder);
+    wait_until(SOON, "all of it is sent", async || {
+        (segments(&folder) == 0 && entries(&mut redis).await.len() > 3).then_some(())
+    })
+    .await
+    .unwrap();
+    last.term().unwrap();
+    assert!(last.wait_exit(Duration::from_secs(10)).unwrap().success());
+
+    let entries = entries(&mut redis).await;
+    let mut runs: Vec<&str> = Vec::new();
+    let mut next = 0;
+    for entry in &entries {
+        let seq = entry.seq.as_ref().unwrap();
+        if runs.last() != Some(&seq.run.as_str()) {
+            assert!(!runs.contains(&seq.run.as_str()), "runs do not mix");
+            runs.push(&seq.run);
+            next = 0;
+        }
+        next += entry.readings.len() as u64;
+        assert_eq!(seq.n, next, "no gap within a run");
+    }
+    assert_eq!(runs.len(), 4, "three that were killed, and the last");
+}
