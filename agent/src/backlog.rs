@@ -233,7 +233,7 @@ impl Backlog {
             let state = self.lock();
             let late = |taken: Instant| taken.elapsed() >= SPOOL_AFTER;
             let due = state.queue.oldest().is_some_and(late) || state.queue.is_filling();
-            if state.in_flight && !all || !(due || all) {
+            if !all && (state.in_flight || !due) {
                 return false;
             }
             state.queue.first(SPOOLED_AT_ONCE)

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::engine::{Effects, Slice};
 use rackwatch_core::episode::Episode;
+use rackwatch_core::ledger::Runs;
 use rackwatch_core::time::StreamId;
 use rackwatch_core::wire::{Decoded, Fields};
 
@@ -65,6 +66,8 @@ pub struct Resume {
     pub saved: Option<StreamId>,
     /// The open episodes.
     pub episodes: Vec<Episode>,
+    /// How far agents had come.
+    pub agents: Vec<(String, Runs)>,
     /// The last entry that was committed.
     pub done: StreamId,
 }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rackwatch_core::engine::{Engine, Input};
+use rackwatch_core::ledger::Passed;
 use rackwatch_core::partition::PartitionId;
 use rackwatch_core::rules::RuleSet;
-use rackwatch_core::time::StreamId;
+use rackwatch_core::time::{StreamId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::failpoint;
@@ -121,7 +122,7 @@ impl<L: Log> Partition<L> {
             }
         };
         let resume = self.log.resume(&mut restore).await?;
-        engine.resume(resume.episodes);
+        engine.resume(resume.episodes, resume.agents);
         // Nothing saved yet: what the stream still has is all there is to know.
         let mut at = resume.saved.unwrap_or(StreamId::ZERO);
         let mut warmed = 0;
@@ -185,17 +186,35 @@ impl<L: Log> Partition<L> {
     }
 }
 
+/// What the engine is to know of an entry: who wrote it, then what it says.
 fn readings(entry: Entry) -> impl Iterator<Item = Input> {
+    let passed = passed(&entry).map(|passed| Input::Passed(Box::new(passed)));
     let (id, by_agent) = (entry.id, entry.decoded.agent.is_some());
-    entry
-        .decoded
-        .readings
-        .into_iter()
-        .map(move |reading| Input::Reading {
-            entry: id,
-            by_agent,
-            reading,
-        })
+    let readings = entry.decoded.readings.into_iter();
+    let readings = readings.map(move |reading| Input::Reading {
+        entry: id,
+        by_agent,
+        reading,
+    });
+    passed.into_iter().chain(readings)
+}
+
+/// None for a plain client, which does not number its readings.
+fn passed(entry: &Entry) -> Option<Passed> {
+    let decoded = &entry.decoded;
+    let refused = decoded.reject.as_ref().map_or(0, |reject| reject.readings);
+    let arrived = Timestamp::from_millis(entry.id.ms).unwrap_or_default();
+    Some(Passed {
+        agent: decoded.agent.clone()?,
+        seq: decoded.seq.clone()?,
+        readings: (decoded.readings.len() + refused) as u64,
+        at: decoded
+            .readings
+            .first()
+            .map_or(arrived, |reading| reading.at),
+        prev: decoded.prev.clone(),
+        gap: decoded.gap,
+    })
 }
 
 fn dead_letter(entry: &Entry) -> Option<DeadLetter> {

@@ -1,11 +1,12 @@
 -- Ends a batch in one step: alert records, episode changes, dead letters, and last the XACK, so
 -- that a Redis out of memory can never acknowledge without the record.
 --
--- KEYS  1 raw stream  2 alerts  3 dead letters  4 episodes  5 fence
+-- KEYS  1 raw stream  2 alerts  3 dead letters  4 episodes  5 fence  6 losses  7 ledger
 -- ARGV  1 group  2 epoch  3 number of this commit  4 most alerts kept  5 most dead letters kept
---       then four lists, each its length and its members:
---       ids that are done; alerts and dead letters (each a field count, then fields);
---       episode changes (field, JSON, or field and '' to forget it).
+--       6 most losses kept
+--       then six lists, each its length and its members:
+--       ids that are done; alerts, dead letters and losses (each a field count, then fields);
+--       changes of episodes and of the ledger (field, JSON, or field and '' to forget it).
 -- Returns ok, again (this commit is done already), taken (by another epoch), gone (the fence went
 -- back) or behind (an older entry is pending: read that first).
 local fence = redis.call('HMGET', KEYS[5], 'epoch', 'commit')
@@ -19,7 +20,7 @@ local number = tonumber(ARGV[3])
 if number == last then return 'again' end
 if number ~= last + 1 then return 'gone' end
 
-local at = 6
+local at = 7
 local function take()
   local value = ARGV[at]
   at = at + 1
@@ -46,10 +47,15 @@ local function add(key, most)
 end
 add(KEYS[2], ARGV[4])
 add(KEYS[3], ARGV[5])
-for _ = 1, tonumber(take()) do
-  local field, json = take(), take()
-  if json == '' then redis.call('HDEL', KEYS[4], field) else redis.call('HSET', KEYS[4], field, json) end
+add(KEYS[6], ARGV[6])
+local function change(key)
+  for _ = 1, tonumber(take()) do
+    local field, json = take(), take()
+    if json == '' then redis.call('HDEL', key, field) else redis.call('HSET', key, field, json) end
+  end
 end
+change(KEYS[4])
+change(KEYS[7])
 redis.call('HSET', KEYS[5], 'commit', ARGV[3])
 if #done > 0 then
   redis.call('HSET', KEYS[5], 'done', done[#done])

@@ -2,7 +2,7 @@
 
 use rackwatch_core::engine::EpisodeChange;
 use rackwatch_core::keys::{DETECTOR_GROUP, PartitionKeys};
-use rackwatch_core::wire::alert;
+use rackwatch_core::wire::{alert, loss};
 use redis::{Script, ScriptInvocation};
 
 use super::{Commit, DeadLetter};
@@ -11,6 +11,8 @@ use super::{Commit, DeadLetter};
 const MOST_ALERTS: u64 = 1_000_000;
 /// Dead letters kept, about. Each is up to 4 KiB a field.
 const MOST_DEAD: u64 = 10_000;
+/// Losses kept, about.
+const MOST_LOSSES: u64 = 100_000;
 /// Of each field of a dead letter this much is kept, in bytes.
 const FIELD_KEPT: usize = 4 * 1024;
 /// Of a dead letter so many fields are kept.
@@ -66,32 +68,47 @@ pub(super) fn invocation<'a>(
         .key(&keys.alerts)
         .key(&keys.dead)
         .key(&keys.episodes)
-        .key(&keys.fence);
+        .key(&keys.fence)
+        .key(&keys.losses)
+        .key(&keys.ledger);
     call.arg(DETECTOR_GROUP)
         .arg(fence.epoch)
         .arg(fence.commit + 1);
-    call.arg(MOST_ALERTS).arg(MOST_DEAD);
+    call.arg(MOST_ALERTS).arg(MOST_DEAD).arg(MOST_LOSSES);
     call.arg(commit.done.len());
     for id in &commit.done {
         call.arg(id.to_string());
     }
     call.arg(commit.effects.alerts.len());
     for record in &commit.effects.alerts {
-        let fields = alert::encode(record);
-        call.arg(fields.len() * 2);
-        for (name, value) in fields {
-            call.arg(name).arg(value);
-        }
+        entry(&mut call, alert::encode(record));
     }
     call.arg(commit.dead.len());
     for letter in &commit.dead {
         dead_letter(&mut call, letter);
     }
+    call.arg(commit.effects.losses.len());
+    for lost in &commit.effects.losses {
+        entry(&mut call, loss::encode(lost));
+    }
     call.arg(commit.effects.episodes.len());
     for change in &commit.effects.episodes {
         episode(&mut call, change);
     }
+    call.arg(commit.effects.agents.len());
+    for (agent, runs) in &commit.effects.agents {
+        // Strings and numbers only: this cannot fail.
+        let json = serde_json::to_string(runs).unwrap_or_default();
+        call.arg(agent).arg(json);
+    }
     call
+}
+
+fn entry(call: &mut ScriptInvocation<'_>, fields: Vec<(&'static str, String)>) {
+    call.arg(fields.len() * 2);
+    for (name, value) in fields {
+        call.arg(name).arg(value);
+    }
 }
 
 /// `reason` and `entry` first, then the original fields, cut to what is kept.

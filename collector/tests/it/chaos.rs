@@ -5,8 +5,7 @@
 //! random; `ci/chaos` runs the long form.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use crate::rig::connect;
 
 const START: u64 = 1_795_438_931_000;
 const PARTITIONS: u16 = 2;
-const DEVICES: u64 = 12;
+const DEVICES: usize = 12;
 /// The whole of the readings may have to be gone through in the end.
 const DEADLINE: Duration = Duration::from_secs(120);
 /// Between two ticks: some hundred readings a second, far below what a collector takes.
@@ -49,13 +48,12 @@ fn keys() -> Vec<PartitionKeys> {
     all.map(PartitionKeys::of).collect()
 }
 
-/// Writes ticks until told to stop; says how many.
-fn write(url: &str, seed: u64, stop: &AtomicBool) -> u64 {
+/// Writes ticks until the other end of `stop` is gone; says how many.
+fn write(url: &str, seed: u64, stop: &mpsc::Receiver<()>) -> u64 {
     let redis = &mut connect(url);
     let mut trace = Trace::new(seed);
-    while !stop.load(Ordering::Relaxed) {
+    while stop.recv_timeout(TICK) == Err(mpsc::RecvTimeoutError::Timeout) {
         trace.write(redis);
-        thread::sleep(TICK);
     }
     trace.ticks
 }
@@ -72,7 +70,7 @@ impl Trace {
     fn new(seed: u64) -> Self {
         Self {
             random: Random(seed),
-            levels: vec![230; usize::from(PARTITIONS) * DEVICES as usize],
+            levels: vec![230; usize::from(PARTITIONS) * DEVICES],
             ticks: 0,
         }
     }
@@ -84,7 +82,7 @@ impl Trace {
         for (partition, keys) in keys().into_iter().enumerate() {
             let mut readings = Vec::new();
             for device in 0..DEVICES {
-                let level = &mut self.levels[partition * DEVICES as usize + device as usize];
+                let level = &mut self.levels[partition * DEVICES + device];
                 let jump = if self.random.next(40) == 0 { 70 } else { 8 };
                 *level = (*level + self.random.next(2 * jump + 1)).saturating_sub(jump);
                 *level = (*level).clamp(90, 360);
@@ -172,6 +170,14 @@ fn undisturbed(seed: u64, ticks: u64) -> BTreeMap<String, Vec<Fields>> {
     records(redis)
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a kill comes at any time, not when something is so"
+)]
+fn rest(time: Duration) {
+    thread::sleep(time);
+}
+
 #[test]
 fn killed_anywhere_the_records_are_those_of_an_undisturbed_run() {
     let seed = setting("RACKWATCH_CHAOS_SEED", 1);
@@ -179,12 +185,12 @@ fn killed_anywhere_the_records_are_those_of_an_undisturbed_run() {
     let server = RedisServer::start().unwrap();
     let url = server.url();
     let redis = &mut connect(&url);
-    let stop = Arc::new(AtomicBool::new(false));
+    let (stop, stopped) = mpsc::channel();
     let mut random = Random(seed ^ 0xC4A05);
 
     let writer = thread::spawn({
-        let (url, stop) = (url.clone(), Arc::clone(&stop));
-        move || write(&url, seed, &stop)
+        let url = url.clone();
+        move || write(&url, seed, &stopped)
     });
     for name in failpoint::NAMES {
         // A collector passes some of them once for each partition, and no more.
@@ -200,12 +206,12 @@ fn killed_anywhere_the_records_are_those_of_an_undisturbed_run() {
     }
     let mut running = [start(&url, ""), start(&url, "")];
     for _ in 0..kills {
-        thread::sleep(Duration::from_millis(random.next(1_200)));
+        rest(Duration::from_millis(random.next(1_200)));
         let one = &mut running[usize::try_from(random.next(2)).unwrap()];
         one.kill().unwrap();
         *one = start(&url, "");
     }
-    stop.store(true, Ordering::Relaxed);
+    drop(stop);
     let ticks = writer.join().unwrap();
     wait_done(redis);
     let disturbed = records(redis);

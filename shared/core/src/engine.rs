@@ -20,6 +20,7 @@ use self::device::Device;
 use crate::alert::AlertRecord;
 use crate::device::{Description, DeviceId};
 use crate::episode::Episode;
+use crate::ledger::{Ledger, Loss, Passed, Runs};
 use crate::reading::Reading;
 use crate::rules::{Plan, RuleSet};
 use crate::time::StreamId;
@@ -39,6 +40,8 @@ pub enum Input {
         /// What it says.
         reading: Reading,
     },
+    /// What an agent's entry says of itself; before its readings.
+    Passed(Box<Passed>),
     /// Other rules hold from here on.
     Rules(Arc<RuleSet>),
 }
@@ -48,6 +51,10 @@ pub enum Input {
 pub struct Effects {
     /// Records to write, in order.
     pub alerts: Vec<AlertRecord>,
+    /// Losses to write, in order.
+    pub losses: Vec<Loss>,
+    /// How far agents have come, to be stored together with the records.
+    pub agents: Vec<(String, Runs)>,
     /// What to change in the stored episodes, together with the records.
     pub episodes: Vec<EpisodeChange>,
     /// What was done with the readings.
@@ -88,6 +95,8 @@ pub struct Tally {
 pub struct Engine {
     rules: Arc<RuleSet>,
     devices: HashMap<DeviceId, Device>,
+    /// What each agent's numbers have come to.
+    ledger: Ledger,
     /// Devices with equal plans share one.
     plans: Vec<Arc<Plan>>,
     /// Stored episodes to be brought in line with at the first step after a restore.
@@ -102,6 +111,7 @@ impl Engine {
         Self {
             rules,
             devices: HashMap::new(),
+            ledger: Ledger::default(),
             plans: Vec::new(),
             said: None,
             open: HashSet::new(),
@@ -115,6 +125,7 @@ impl Engine {
         for input in inputs {
             self.take(input, &mut effects);
         }
+        effects.agents = self.ledger.moved();
         for change in &effects.episodes {
             match change {
                 EpisodeChange::Open(episode) => {
@@ -135,8 +146,10 @@ impl Engine {
         for input in inputs {
             self.take(input, &mut unsaid);
             unsaid.alerts.clear();
+            unsaid.losses.clear();
             unsaid.episodes.clear();
         }
+        self.ledger.moved();
     }
 
     /// How many devices are known.
@@ -159,6 +172,7 @@ impl Engine {
             } => {
                 self.read(entry, by_agent, &reading, effects);
             }
+            Input::Passed(passed) => effects.losses.extend(self.ledger.pass(&passed)),
             Input::Rules(rules) => {
                 self.rules = rules;
                 self.plans.clear();

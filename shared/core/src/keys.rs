@@ -40,12 +40,16 @@ pub struct PartitionKeys {
     pub dead: String,
     /// Alert records, a stream.
     pub alerts: String,
+    /// What was lost, a stream.
+    pub losses: String,
     /// Who may commit, and how far the commits are: a hash of `epoch`, `commit` and `done`.
     pub fence: String,
     /// The owner for as long as it lasts, a string that expires.
     pub lease: String,
     /// Open episodes, a hash from `<device> <rule>` to JSON.
     pub episodes: String,
+    /// How far each agent's numbers have come, a hash from its name to JSON.
+    pub ledger: String,
     /// Slices of detector state, a hash from `<number>/<count>` to JSON.
     pub snapshot: String,
 }
@@ -61,9 +65,11 @@ impl PartitionKeys {
             raw: format!("{RAW}{tag}"),
             dead: format!("{RAW}{tag}:dead"),
             alerts: format!("{ALERTS}{tag}"),
+            losses: format!("{ours}:losses"),
             fence: format!("{ours}:fence"),
             lease: format!("{ours}:lease"),
             episodes: format!("{ours}:episodes"),
+            ledger: format!("{ours}:ledger"),
             snapshot: format!("{ours}:snapshot"),
         }
     }

@@ -17,6 +17,7 @@ pub mod wire;
 pub mod detect;
 pub mod episode;
 pub mod rules;
+pub mod ledger;
 pub mod engine;
 
 pub mod thermal;

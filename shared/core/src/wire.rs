@@ -6,6 +6,7 @@
 pub mod alert;
 pub mod entry;
 pub mod frame;
+pub mod loss;
 
 use std::str::FromStr;
 
@@ -274,6 +275,19 @@ fn rejected(reason: Reason) -> Decoded {
             readings: 1,
         }),
         ..Decoded::default()
+    }
+}
+
+/// An entry whose fields can be told apart, but not understood: who wrote it is still worth knowing,
+/// as it explains a gap.
+fn rejected_from(fields: &Lookup<'_>, reason: Reason) -> Decoded {
+    let pairs = fields.get(field::READINGS).ok().flatten();
+    Decoded {
+        reject: Some(Reject {
+            reason,
+            readings: pairs.map_or(1, |pairs| pairs.split(',').count()),
+        }),
+        ..fields.provenance().unwrap_or_default()
     }
 }
 

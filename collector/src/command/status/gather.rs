@@ -8,6 +8,7 @@ use rackwatch_core::device::Description;
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::partition::PartitionId;
 use rackwatch_core::time::{StreamId, Timestamp};
+use rackwatch_core::wire::loss::{self, Told};
 use rackwatch_runtime::redis::{Layout, entries};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
@@ -36,6 +37,7 @@ pub(super) struct Facts {
     pub(super) groups: Vec<Group>,
     pub(super) entries_per_second: Option<f64>,
     pub(super) dead: Dead,
+    pub(super) losses: Losses,
     pub(super) devices: Devices,
     pub(super) open_episodes: BTreeMap<Severity, usize>,
     pub(super) series: Projection,
@@ -81,6 +83,17 @@ pub(super) struct Dead {
     pub(super) reasons: Vec<String>,
 }
 
+/// Readings that were lost, as the ledger has it.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Losses {
+    /// Records of it.
+    pub(super) kept: u64,
+    /// Readings of the last day; of at most [`COUNTED`] records a partition.
+    pub(super) readings_last_day: u64,
+    /// The last few, newest first.
+    pub(super) last: Vec<Told>,
+}
+
 /// What is known of devices.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Devices {
@@ -122,6 +135,7 @@ pub(super) async fn gather(
         groups: Vec::new(),
         entries_per_second: None,
         dead: Dead::default(),
+        losses: Losses::default(),
         open_episodes: Severity::ALL.into_iter().map(|s| (s, 0)).collect(),
         series: Projection {
             backend: series.name(),
@@ -162,6 +176,8 @@ impl Facts {
                 .push(group(connection, stream, name, now).await?);
         }
         self.dead.add(dead(connection, &keys.dead, now).await?);
+        self.losses
+            .add(losses(connection, &keys.losses, now).await?);
         episodes(connection, &keys.episodes, &mut self.open_episodes).await
     }
 }
@@ -172,6 +188,16 @@ impl Dead {
         self.last_hour += other.last_hour;
         self.reasons.extend(other.reasons);
         self.reasons.truncate(REASONS);
+    }
+}
+
+impl Losses {
+    fn add(&mut self, other: Self) {
+        self.kept += other.kept;
+        self.readings_last_day += other.readings_last_day;
+        self.last.extend(other.last);
+        self.last.sort_by_key(|told| std::cmp::Reverse(told.until));
+        self.last.truncate(REASONS);
     }
 }
 
@@ -328,6 +354,27 @@ async fn dead(
         kept,
         last_hour,
         reasons: reasons.collect(),
+    })
+}
+
+async fn losses(
+    connection: &mut MultiplexedConnection,
+    stream: &str,
+    now: Timestamp,
+) -> anyhow::Result<Losses> {
+    let day_ago = now.minus(Duration::from_hours(24)).millis();
+    let mut recent = redis::cmd("XREVRANGE");
+    recent.arg(stream).arg("+").arg(day_ago);
+    recent.arg("COUNT").arg(COUNTED);
+    let recent = entries(recent.query_async(connection).await?)?;
+    let told = recent
+        .into_iter()
+        .filter_map(|entry| loss::decode(&entry.fields?).ok());
+    let told: Vec<_> = told.collect();
+    Ok(Losses {
+        kept: length(connection, stream).await?,
+        readings_last_day: told.iter().map(|told| told.readings).sum(),
+        last: told.into_iter().take(REASONS).collect(),
     })
 }
 

@@ -40,6 +40,12 @@ pub(super) fn judge(facts: &Facts) -> Verdict {
             "{dead} dead letters in the last hour: look at their reasons, and at who writes them"
         ));
     }
+    let lost = facts.losses.readings_last_day;
+    if lost > 0 {
+        verdict.warnings.push(format!(
+            "{lost} readings were lost in the last 24 hours: see which, and why, above"
+        ));
+    }
     verdict
 }
 

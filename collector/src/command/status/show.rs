@@ -3,13 +3,16 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+use rackwatch_core::time::Timestamp;
+use rackwatch_core::wire::loss::Told;
 use serde_json::json;
 
 use super::super::server::size;
 use super::super::table::Table;
-use super::gather::{Facts, Group, Owned, Streams};
+use super::gather::{Facts, Group, Losses, Owned, Streams};
 use super::judge::Verdict;
-use crate::notify::line::length;
+use crate::notify::line::{self, length};
 
 /// For people.
 pub(super) fn text(facts: &Facts, verdict: &Verdict) -> String {
@@ -20,6 +23,23 @@ pub(super) fn text(facts: &Facts, verdict: &Verdict) -> String {
     }
     for reason in &facts.dead.reasons {
         let _ok = writeln!(text, "{:<12} {reason}", "");
+    }
+    for told in &facts.losses.last {
+        let Told {
+            agent,
+            readings,
+            reason,
+            until,
+        } = told;
+        let until = line::time(
+            Timestamp::from_millis(*until).unwrap_or_default(),
+            &TimeZone::system(),
+        );
+        let _ok = writeln!(
+            text,
+            "{:<12} {readings} of {agent} before {until}: {reason}",
+            ""
+        );
     }
     text.push('\n');
     text.push_str(&groups(&facts.groups));
@@ -58,7 +78,17 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
             format!("{}, growing to {projected}", facts.series.backend),
         ),
         ("dead letters", letters),
+        ("losses", losses(facts)),
     ]
+}
+
+fn losses(facts: &Facts) -> String {
+    let Losses {
+        kept,
+        readings_last_day,
+        ..
+    } = &facts.losses;
+    format!("{kept} recorded, {readings_last_day} readings in the last 24 hours")
 }
 
 /// Who runs, and what each owns.

@@ -1,5 +1,7 @@
 //! The state that makes it possible to go on where the last owner stopped.
 
+use std::collections::HashMap;
+
 use rackwatch_core::engine::Slice;
 use rackwatch_core::keys::PartitionKeys;
 use rackwatch_core::time::StreamId;
@@ -32,8 +34,17 @@ pub(super) async fn load(
         .arg(&keys.episodes)
         .query_async(connection)
         .await?;
+    let agents: HashMap<String, Vec<u8>> = redis::cmd("HGETALL")
+        .arg(&keys.ledger)
+        .query_async(connection)
+        .await?;
+    let runs = |(agent, json): (String, Vec<u8>)| {
+        let runs = known("ledger entry", serde_json::from_slice(&json))?;
+        Some((agent, runs))
+    };
     let resume = Resume {
         saved,
+        agents: agents.into_iter().filter_map(runs).collect(),
         episodes: episodes
             .iter()
             .filter_map(|json| known("episode", serde_json::from_slice(json)))

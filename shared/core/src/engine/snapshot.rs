@@ -10,6 +10,7 @@ use super::{Effects, Engine};
 use crate::device::DeviceId;
 use crate::episode::Episode;
 use crate::hash::fnv1a;
+use crate::ledger::Runs;
 use crate::time::StreamId;
 
 /// About as many devices go into a slice: making, storing and reading one takes little time and
@@ -82,9 +83,10 @@ impl Engine {
         true
     }
 
-    /// Takes over what was said as `said` has it; the first step ends the episodes of rules that
-    /// are gone.
-    pub fn resume(&mut self, said: Vec<Episode>) {
+    /// Takes over what was said as `said` has it, and how far `agents` had come; the first step
+    /// ends the episodes of rules that are gone.
+    pub fn resume(&mut self, said: Vec<Episode>, agents: Vec<(String, Runs)>) {
+        self.ledger.resume(agents);
         for episode in &said {
             self.know(&episode.device);
             self.open

@@ -2,7 +2,7 @@
 //!
 //! `device_id`, `temperature` (or `fault`), `timestamp`; agents add `agent` and `seq`.
 
-use super::{Decoded, Lookup, Provenance, Reason, field, rejected};
+use super::{Decoded, Lookup, Provenance, Reason, field, rejected_from};
 use crate::device::DeviceId;
 use crate::reading::{Fault, Reading};
 use crate::units::Celsius;
@@ -25,7 +25,7 @@ pub fn encode(reading: &Reading, from: Option<&Provenance>) -> Vec<(&'static str
 }
 
 pub(super) fn decode(fields: &Lookup<'_>) -> Decoded {
-    reading(fields).unwrap_or_else(rejected)
+    reading(fields).unwrap_or_else(|reason| rejected_from(fields, reason))
 }
 
 fn reading(fields: &Lookup<'_>) -> Result<Decoded, Reason> {
@@ -45,7 +45,7 @@ fn reading(fields: &Lookup<'_>) -> Result<Decoded, Reason> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Fields, MAX_FIELD, decode};
+    use super::super::{Fields, Gap, MAX_FIELD, decode};
     use super::*;
     use crate::time::Timestamp;
 

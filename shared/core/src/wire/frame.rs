@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 
-use super::{Decoded, Lookup, Provenance, Reason, Reject, field, rejected};
+use super::{Decoded, Lookup, Provenance, Reason, Reject, field, rejected_from};
 use crate::device::DeviceId;
 use crate::reading::{Fault, Reading, Sample};
 use crate::time::Timestamp;
@@ -32,7 +32,7 @@ pub fn encode(sample: &Sample, from: &Provenance) -> Vec<(&'static str, String)>
 }
 
 pub(super) fn decode(fields: &Lookup<'_>) -> Decoded {
-    frame(fields).unwrap_or_else(rejected)
+    frame(fields).unwrap_or_else(|reason| rejected_from(fields, reason))
 }
 
 fn frame(fields: &Lookup<'_>) -> Result<Decoded, Reason> {

@@ -58,7 +58,7 @@ proptest! {
         for slice in slices {
             prop_assert!(second.restore(slice));
         }
-        second.resume(episodes.into_values().collect());
+        second.resume(episodes.into_values().collect(), Vec::new());
         second.warm(newer_than_slice(snapshot_at, acknowledged, &readings));
         let rest = second.step(newer_than_slice(acknowledged, readings.len(), &readings));
 
