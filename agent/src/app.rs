@@ -105,7 +105,7 @@ pub async fn pipeline(
     let connector = Connector::new(&config.redis).map_err(|source| RunError::Redis { source })?;
     let inventory = Inventory::new(&config.agent, &host_name(), config.devices.clone());
     let run = new_run();
-    let sender = Sender::new(&config.agent.name, config.publish.safety_cap);
+    let sender = Sender::new(&config.agent, config.publish.safety_cap);
     let endpoint = connector.endpoint();
     info!(agent = sender.agent, run, endpoint, "starting");
     let (spool, prev) = open_spool(&config.spool)?;

@@ -9,6 +9,7 @@
 
 mod pack;
 mod queue;
+mod recent;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,6 +26,7 @@ use crate::spool::Spool;
 use crate::spool::log::End;
 
 pub use queue::{Content, Entry, Queue};
+use recent::Recent;
 
 /// What waited for so long goes to disk.
 const SPOOL_AFTER: Duration = Duration::from_secs(1);
@@ -56,6 +58,7 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     queue: Queue,
+    recent: Recent,
     inventory: Inventory,
     closed: bool,
     /// Something is on disk.
@@ -73,8 +76,37 @@ pub struct Work {
     pub entries: Vec<Entry>,
     /// A device to ask for, to notice that descriptions were lost.
     pub probe: Option<DeviceId>,
-    /// Where each of the entries ends on disk; empty where they come from memory.
-    pub ends: Vec<End>,
+    /// Where they come from.
+    origin: Origin,
+}
+
+/// Where entries come from.
+#[derive(Clone, Debug, Default, PartialEq)]
+enum Origin {
+    /// They were sent before, and Redis may have lost them.
+    Again,
+    /// The spool; where each ends there.
+    Disk(Vec<End>),
+    /// The queue.
+    #[default]
+    Memory,
+}
+
+impl Work {
+    /// These, from memory.
+    #[cfg(test)]
+    pub(crate) fn of(
+        descriptions: Vec<(DeviceId, String)>,
+        entries: Vec<Entry>,
+        probe: Option<DeviceId>,
+    ) -> Self {
+        Self {
+            descriptions,
+            entries,
+            probe,
+            origin: Origin::Memory,
+        }
+    }
 }
 
 /// What became of readings.
@@ -100,6 +132,7 @@ impl Backlog {
         Self(Arc::new(Shared {
             state: Mutex::new(State {
                 queue: Queue::new(config.layout, config.queue.get(), run, prev),
+                recent: Recent::new(config.queue.get()),
                 inventory,
                 closed: false,
                 spooled: spool.as_ref().is_some_and(|spool| !spool.is_empty()),
@@ -152,7 +185,7 @@ impl Backlog {
         loop {
             {
                 let state = self.lock();
-                if !state.queue.is_empty() || state.spooled {
+                if !state.queue.is_empty() || state.spooled || state.recent.is_due() {
                     return true;
                 }
                 if state.closed {
@@ -171,48 +204,66 @@ impl Backlog {
     pub async fn next(&self, limit: usize) -> Work {
         let mut spool = self.0.spool.lock().await;
         let mut drained = Vec::new();
-        let spooled = self.lock().spooled;
-        let usable = spool.as_mut().filter(|spool| spooled && spool.is_usable());
+        let from_disk = {
+            let state = self.lock();
+            state.spooled && !state.recent.is_due()
+        };
+        let usable = spool
+            .as_mut()
+            .filter(|spool| from_disk && spool.is_usable());
         if let Some(spool) = usable {
             drained = spool.first(DRAINED_AT_ONCE).await;
             self.lock().spooled = !spool.is_empty();
         }
         let mut state = self.lock();
-        let mut work = Work {
+        let (entries, origin) = if state.recent.is_due() {
+            (state.recent.again(limit), Origin::Again)
+        } else if drained.is_empty() {
+            // Also while a disk cannot be read: what is now comes before what was.
+            state.in_flight = true;
+            (state.queue.first(limit), Origin::Memory)
+        } else {
+            let (records, ends): (Vec<_>, Vec<_>) = drained.into_iter().unzip();
+            let entries = records.into_iter().map(pack::entry).collect();
+            (entries, Origin::Disk(ends))
+        };
+        Work {
             descriptions: state.inventory.pending(Instant::now()),
             probe: state.inventory.probe(),
-            ..Work::default()
-        };
-        if drained.is_empty() {
-            // Also while a disk cannot be read: what is now comes before what was.
-            work.entries = state.queue.first(limit);
-            state.in_flight = true;
+            entries,
+            origin,
         }
-        for (record, end) in drained {
-            work.entries.push(pack::entry(record));
-            work.ends.push(end);
-        }
-        work
     }
 
     /// Redis has the first `count` entries of `work`; the rest is to be sent again.
-    pub async fn done(&self, work: &Work, count: usize) {
-        let done = &work.entries[..count.min(work.entries.len())];
-        if work.ends.is_empty() {
-            let mut state = self.lock();
-            state.in_flight = false;
-            if let Some(last) = done.last() {
-                state.queue.done(last.n);
+    pub async fn done(&self, mut work: Work, count: usize) {
+        work.entries.truncate(count);
+        let (entries, last) = (work.entries, self.lock().queue.last());
+        match work.origin {
+            Origin::Again => self.lock().recent.sent_again(entries.len()),
+            Origin::Memory => {
+                let mut state = self.lock();
+                state.in_flight = false;
+                if let Some(last) = entries.last() {
+                    state.queue.done(last.n);
+                }
             }
-            return;
+            Origin::Disk(mut ends) => {
+                ends.truncate(entries.len());
+                let readings = entries.iter().map(|entry| entry.readings() as u64).sum();
+                if let Some(spool) = &mut *self.0.spool.lock().await {
+                    spool.done(readings, ends, last);
+                    self.lock().spooled = !spool.is_empty();
+                }
+            }
         }
-        let readings = done.iter().map(|entry| entry.readings() as u64).sum();
-        let ends = work.ends[..done.len()].to_vec();
-        let last = self.lock().queue.last();
-        if let Some(spool) = &mut *self.0.spool.lock().await {
-            spool.done(readings, ends, last);
-            self.lock().spooled = !spool.is_empty();
-        }
+        self.lock().recent.sent(entries, Instant::now());
+    }
+
+    /// Redis may have lost what it had: all of the last minute is to be sent again. Says how many
+    /// entries that is.
+    pub fn send_again(&self) -> usize {
+        self.lock().recent.send_again()
     }
 
     /// Moves to disk what waits too long, until the publisher has ended.

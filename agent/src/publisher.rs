@@ -1,14 +1,17 @@
 //! Sends the backlog to Redis.
 //!
-//! In: the backlog. Out: entries of `raw_sensor_data`, in order, each at least once, and before them
+//! In: the backlog. Out: entries of `raw_sensor_data`, or of the partition of the agent's zone, in order, each at least once, and before them
 //! the descriptions of their devices in `rackwatch:devices`, all in one round trip. Nothing is lost
 //! here: an entry leaves the backlog when Redis has acknowledged it. One whose acknowledgement was
-//! lost is sent twice, with the same `seq`. Beyond `publish.safety_cap` Redis drops the oldest.
+//! lost is sent twice, with the same `seq`. Beyond `publish.safety_cap` Redis drops the oldest. What
+//! was sent within the last minute goes again when the stream has vanished or Redis has another
+//! replication id: it may have lost what it had acknowledged.
 //!
 //! While Redis is away, or refuses because it is full, loading or a replica, the publisher waits and
 //! tries again, for ever. At the stop it has three seconds for what is left.
 
 mod batch;
+mod route;
 mod sender;
 
 use std::time::Duration;
@@ -22,6 +25,7 @@ use tracing::{error, info, warn};
 
 use crate::backlog::Backlog;
 use batch::{Batch, Outcome};
+use route::{Found, Route};
 
 pub use sender::{Sender, new_run};
 
@@ -37,6 +41,9 @@ const BATCH: usize = 1_000;
 /// The shortest and the longest wait after Redis refused: it may take readings again at any moment,
 /// and a failure in the racks should be seen within seconds then.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+
+/// How often to ask for a layout that is being changed.
+const HOLD: Duration = Duration::from_millis(500);
 
 /// What becomes of the devices when the agent stops cleanly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +75,12 @@ pub struct Publisher {
     backlog: Backlog,
     connector: Connector,
     connection: Option<MultiplexedConnection>,
+    /// Where entries go, as far as that is known.
+    route: Option<Route>,
+    /// The replication id of the Redis that has what was sent.
+    replication: Option<String>,
+    /// The layout is being changed, and that was logged.
+    on_hold: bool,
     sender: Sender,
     departure: Departure,
     backoff: Backoff,
@@ -90,6 +103,9 @@ impl Publisher {
             backlog,
             connector,
             connection: None,
+            route: None,
+            replication: None,
+            on_hold: false,
             sender,
             departure,
             backoff: Backoff::new(RETRY.0, RETRY.1),
@@ -132,42 +148,73 @@ impl Publisher {
 
     async fn publish_all(&mut self) {
         while self.backlog.wait().await {
-            let mut connection = match self.connection.take() {
-                Some(connection) => connection,
-                None => match self.connect().await {
-                    Some(connection) => connection,
-                    None => continue,
-                },
+            let Some(mut connection) = self.connect().await else {
+                continue;
             };
-            let batch = Batch::new(self.backlog.next(BATCH).await, &self.sender);
+            let Some(route) = &self.route else { continue };
+            let batch = Batch::new(self.backlog.next(BATCH).await, &self.sender, route);
             match batch.send(&mut connection).await {
-                Ok(outcome) => {
-                    self.connection = Some(connection);
-                    self.settle(&batch, outcome).await;
-                }
+                Ok(outcome) => self.settle(batch, outcome).await,
                 Err(error) => {
-                    self.backlog.done(batch.work(), 0).await;
+                    self.backlog.done(batch.into_work(), 0).await;
                     self.failed(&error).await;
                 }
             }
         }
     }
 
+    /// The connection, with a route to publish on; none where there is none for the moment.
     async fn connect(&mut self) -> Option<MultiplexedConnection> {
-        // Never stopped by this token: the caller drops the whole future when the time is up.
-        let for_ever = CancellationToken::new();
-        let connection = self
-            .connector
-            .open_until(Purpose::Commands, &for_ever)
-            .await;
-        // It may be another Redis now, or one that lost everything.
-        self.backlog.descriptions_lost();
-        connection
+        let mut connection = if let Some(connection) = &self.connection {
+            connection.clone()
+        } else {
+            // Never stopped by this token: the caller drops the whole future when the time is up.
+            let for_ever = CancellationToken::new();
+            let opened = self.connector.open_until(Purpose::Commands, &for_ever);
+            let connection = opened.await?;
+            // It may be another Redis now, or one that lost everything.
+            self.backlog.descriptions_lost();
+            self.route = None;
+            self.connection = Some(connection.clone());
+            connection
+        };
+        if self.route.is_none() {
+            match route::find(&mut connection, &self.sender.zone).await {
+                Ok(found) => self.found(found).await,
+                Err(error) => self.failed(&error).await,
+            }
+        }
+        self.route.as_ref().map(|_| connection)
     }
 
-    async fn settle(&mut self, batch: &Batch, outcome: Outcome) {
+    async fn found(&mut self, found: Found) {
+        let (old, new) = (self.replication.as_ref(), found.replication);
+        if old.is_some() && new.is_some() && old != new.as_ref() {
+            self.send_again("this is another redis, or one that was restarted");
+        }
+        self.replication = new.or(self.replication.take());
+        if found.route.is_none() {
+            if !self.on_hold {
+                info!("the layout is being changed: readings wait until that is done");
+            }
+            tokio::time::sleep(HOLD).await;
+        }
+        self.on_hold = found.route.is_none();
+        self.route = found.route;
+    }
+
+    fn send_again(&self, why: &'static str) {
+        let entries = self.backlog.send_again();
+        if entries > 0 {
+            warn!(
+                why,
+                entries, "what was sent within the last minute is sent again"
+            );
+        }
+    }
+
+    async fn settle(&mut self, batch: Batch, outcome: Outcome) {
         let sent = batch.sent(&outcome);
-        self.backlog.done(batch.work(), sent.entries).await;
         self.summary.entries += sent.entries as u64;
         self.summary.readings += sent.readings;
         if outcome.described {
@@ -176,6 +223,17 @@ impl Publisher {
         if outcome.lost {
             warn!("redis has lost the descriptions of the devices, writing them again");
             self.backlog.descriptions_lost();
+        }
+        self.backlog.done(batch.into_work(), sent.entries).await;
+        if let Some(route) = &mut self.route {
+            route.exists |= sent.entries > 0;
+            if outcome.layout.is_some_and(|layout| layout != route.layout) {
+                self.route = None;
+            }
+        }
+        if outcome.vanished {
+            self.route = None;
+            self.send_again("the stream has vanished");
         }
         match outcome.error {
             Some(error) => self.failed(&error).await,

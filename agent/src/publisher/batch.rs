@@ -5,9 +5,11 @@
 
 use rackwatch_core::device::DeviceId;
 use rackwatch_core::keys;
+use rackwatch_runtime::redis::Layout;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Pipeline, RedisError, RedisResult, Value};
 
+use super::route::Route;
 use super::{Departure, Sender};
 use crate::backlog::Work;
 
@@ -32,6 +34,10 @@ pub(super) struct Outcome {
     pub(super) entries: usize,
     /// The descriptions written earlier are gone.
     pub(super) lost: bool,
+    /// The stream was there, and is not any more.
+    pub(super) vanished: bool,
+    /// How the readings are spread now.
+    pub(super) layout: Option<Layout>,
     /// The first error.
     pub(super) error: Option<RedisError>,
 }
@@ -46,13 +52,19 @@ pub(super) struct Sent {
 }
 
 impl Batch {
-    pub(super) fn new(work: Work, sender: &Sender) -> Self {
+    pub(super) fn new(work: Work, sender: &Sender, route: &Route) -> Self {
         let mut pipeline = redis::pipe();
         describe(&mut pipeline, &work.descriptions);
         let describing = pipeline.len();
         for entry in &work.entries {
-            let command = pipeline.cmd("XADD").arg(keys::RAW).arg("MAXLEN").arg("~");
+            let command = pipeline.cmd("XADD").arg(&route.stream);
+            if route.exists {
+                // A stream that vanished must not come back with this entry as its first.
+                command.arg("NOMKSTREAM");
+            }
             command
+                .arg("MAXLEN")
+                .arg("~")
                 .arg(sender.safety_cap.get())
                 .arg("*")
                 .arg(sender.fields(entry));
@@ -63,6 +75,9 @@ impl Batch {
                 .arg(keys::DEVICES)
                 .arg(device.as_str());
         }
+        if !work.entries.is_empty() {
+            pipeline.add_command(Layout::question());
+        }
         Self {
             work,
             pipeline,
@@ -70,8 +85,8 @@ impl Batch {
         }
     }
 
-    pub(super) fn work(&self) -> &Work {
-        &self.work
+    pub(super) fn into_work(self) -> Work {
+        self.work
     }
 
     pub(super) fn descriptions(&self) -> &[(DeviceId, String)] {
@@ -108,13 +123,26 @@ impl Batch {
         }
         let mut in_order = true;
         for reply in replies.by_ref().take(self.work.entries.len()) {
-            if let Value::ServerError(error) = reply {
-                in_order = false;
-                outcome.error.get_or_insert(error.into());
+            match reply {
+                Value::ServerError(error) => {
+                    in_order = false;
+                    outcome.error.get_or_insert(error.into());
+                }
+                Value::Nil => {
+                    in_order = false;
+                    outcome.vanished = true;
+                }
+                _ => {}
             }
             outcome.entries += usize::from(in_order);
         }
-        outcome.lost = matches!(replies.next(), Some(Value::Int(0) | Value::Boolean(false)));
+        if self.work.probe.is_some() {
+            outcome.lost = matches!(replies.next(), Some(Value::Int(0) | Value::Boolean(false)));
+        }
+        let layout = replies
+            .next()
+            .and_then(|reply| redis::from_redis_value(reply).ok());
+        outcome.layout = layout.and_then(|answer| Layout::of(answer).ok());
         outcome
     }
 
@@ -180,17 +208,22 @@ mod tests {
                 value: Err(Fault::TIMEOUT),
             }),
         };
-        let work = Work {
-            descriptions: vec![(device.clone(), "{}".to_owned())],
-            entries: vec![entry(7), entry(8), entry(9)],
-            probe: Some(device.clone()),
-            ends: Vec::new(),
-        };
+        let work = Work::of(
+            vec![(device.clone(), "{}".to_owned())],
+            vec![entry(7), entry(8), entry(9)],
+            Some(device.clone()),
+        );
         let sender = Sender {
             agent: "node7".to_owned(),
+            zone: "default".to_owned(),
             safety_cap: NonZeroU64::MIN,
         };
-        Batch::new(work, &sender)
+        let route = Route {
+            stream: "raw".to_owned(),
+            exists: true,
+            layout: Layout::Unset,
+        };
+        Batch::new(work, &sender, &route)
     }
 
     fn refused() -> Value {
@@ -224,6 +257,26 @@ mod tests {
         assert!(outcome.described && !outcome.lost && outcome.error.is_none());
         let sent = batch.sent(&outcome);
         assert_eq!((sent.entries, sent.readings), (3, 3));
+    }
+
+    #[test]
+    fn a_stream_that_vanished_is_noticed() {
+        let batch = batch();
+        let layout = Value::Array(vec![Value::BulkString(b"4".to_vec()), Value::Nil]);
+        let replies = vec![
+            Value::Int(1),
+            Value::Int(1),
+            added(),
+            Value::Nil,
+            Value::Nil,
+            Value::Int(1),
+            layout,
+        ];
+        let outcome = batch.outcome(replies);
+        assert!(outcome.vanished && outcome.error.is_none());
+        assert_eq!(batch.sent(&outcome).entries, 1);
+        let partitions = outcome.layout.unwrap().partitions();
+        assert_eq!(u16::from(partitions), 4);
     }
 
     #[test]

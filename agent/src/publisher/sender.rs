@@ -9,22 +9,25 @@ use rackwatch_core::wire::{Provenance, Seq, entry, frame};
 
 use crate::backlog::{Content, Entry};
 use crate::clock;
-use crate::config::AgentName;
+use crate::config::IdentityConfig;
 
 /// Who sends, and how much Redis keeps.
 #[derive(Clone, Debug)]
 pub struct Sender {
     /// The agent's name.
     pub agent: String,
+    /// The zone, which decides the partition.
+    pub zone: String,
     /// About how many entries the stream may hold.
     pub safety_cap: NonZeroU64,
 }
 
 impl Sender {
     /// Sends as `agent`.
-    pub fn new(agent: &AgentName, safety_cap: NonZeroU64) -> Self {
+    pub fn new(agent: &IdentityConfig, safety_cap: NonZeroU64) -> Self {
         Self {
-            agent: agent.to_string(),
+            agent: agent.name.to_string(),
+            zone: agent.zone.clone(),
             safety_cap,
         }
     }

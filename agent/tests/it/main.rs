@@ -10,6 +10,7 @@ mod commands;
 mod fake;
 mod publish;
 mod refused;
+mod routes;
 mod sampling;
 mod site;
 mod sources;

@@ -1,5 +1,6 @@
 //! Redis away, and back: through the whole agent, on a real disk.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rackwatch_agent::config::AgentConfig;
@@ -213,9 +214,18 @@ async fn killed_while_it_spools_what_was_on_disk_arrives() {
     server.restart().unwrap();
     let mut redis = connect(&server).await;
     let mut last = agent(&server, &folder);
-    wait_until(SOON, "all of it is sent", async || {
-        (segments(&folder) == 0 && entries(&mut redis).await.len() > 3).then_some(())
-    })
+    wait_until(
+        SOON,
+        "all of it is sent, and new readings too",
+        async || {
+            let entries = entries(&mut redis).await;
+            let runs: BTreeSet<_> = entries
+                .iter()
+                .map(|e| e.seq.as_ref().unwrap().run.clone())
+                .collect();
+            (segments(&folder) == 0 && runs.len() == 4).then_some(())
+        },
+    )
     .await
     .unwrap();
     last.term().unwrap();
