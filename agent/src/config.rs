@@ -11,6 +11,7 @@ mod spool;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
 
+use rackwatch_core::device::Description;
 use rackwatch_core::wire::Layout;
 use rackwatch_runtime::config::{self, ConfigError, Loaded, LogConfig, RedisConfig};
 use serde::Deserialize;
@@ -68,7 +69,7 @@ impl Default for IdentityConfig {
         Self {
             name: AgentName::of_this_host(),
             rack: None,
-            zone: "default".to_owned(),
+            zone: Description::DEFAULT_ZONE.to_owned(),
         }
     }
 }

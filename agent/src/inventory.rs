@@ -22,6 +22,7 @@ pub const REWRITE_EVERY: Duration = Duration::from_mins(10);
 #[derive(Debug)]
 pub struct Inventory {
     agent: AgentName,
+    zone: String,
     host: String,
     rack: Option<String>,
     rules: Vec<DeviceConfig>,
@@ -41,6 +42,7 @@ impl Inventory {
     pub fn new(identity: &IdentityConfig, host: &str, rules: Vec<DeviceConfig>) -> Self {
         Self {
             agent: identity.name.clone(),
+            zone: identity.zone.clone(),
             host: host.to_owned(),
             rack: identity.rack.clone(),
             rules,
@@ -144,6 +146,7 @@ impl Inventory {
     /// What is known of `device` in all: the source's words, and what the operator says.
     pub fn complete(&self, device: &DeviceId, mut description: Description) -> Description {
         self.agent.as_str().clone_into(&mut description.agent);
+        description.zone.clone_from(&self.zone);
         if description.host.is_empty() {
             description.host.clone_from(&self.host);
         }

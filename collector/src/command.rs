@@ -8,6 +8,7 @@ pub mod check;
 pub mod demo;
 pub mod devices;
 pub mod history;
+pub mod layout;
 pub mod run;
 mod server;
 pub mod status;
@@ -44,6 +45,7 @@ enum Command {
     Status(status::StatusArgs),
     History(history::HistoryArgs),
     Devices(devices::DevicesArgs),
+    Layout(layout::LayoutArgs),
 }
 
 const REDIS_HELP: &str = "Address of Redis, as redis://host:6379, rediss://host or \
@@ -135,6 +137,7 @@ impl Cli {
                 Command::Status(args) => stoppable(status::run(args), stop).await,
                 Command::History(args) => stoppable(history::run(args), stop).await,
                 Command::Devices(args) => stoppable(devices::run(args), stop).await,
+                Command::Layout(args) => layout::run(args, stop).await,
             }
         });
         // A read that hangs in the kernel must not keep the program from ending.

@@ -10,6 +10,7 @@ pub mod failpoint;
 pub mod share;
 pub mod lease;
 pub mod owner;
+pub mod migration;
 pub mod log;
 pub mod series;
 pub mod recorder;

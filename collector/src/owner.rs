@@ -173,7 +173,9 @@ where
         let share = match layout {
             // Whoever changes it needs every partition to himself.
             Layout::Changing(_) => 0,
-            Layout::Unset | Layout::Set(_) => share(self.leases.me(), &collectors, all.len()),
+            Layout::Unset | Layout::Set(_) | Layout::Draining(_) => {
+                share(self.leases.me(), &collectors, all.len())
+            }
         };
         for tenure in self.tenures.values().filter(|t| !t.stop.is_cancelled()) {
             let keys = &tenure.keys;

@@ -42,7 +42,7 @@ pub(super) async fn find(connection: &mut MultiplexedConnection, zone: &str) -> 
         line.map(|id| id.trim().to_owned())
     };
     let route = match layout {
-        Layout::Changing(_) => None,
+        Layout::Draining(_) | Layout::Changing(_) => None,
         Layout::Unset | Layout::Set(_) => Some(Route {
             stream: PartitionKeys::of(layout.partitions().of_zone(zone)).raw,
             exists: false,

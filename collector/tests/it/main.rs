@@ -10,6 +10,7 @@
 
 mod chaos;
 mod commands;
+mod layout;
 mod losses;
 mod owners;
 mod pipeline;

@@ -232,6 +232,8 @@ impl HardwareLimits {
 pub struct Description {
     /// Name of the agent that reads the device.
     pub agent: String,
+    /// The agent's zone, a room or a row, which decides the partition.
+    pub zone: String,
     /// The host that the agent runs on.
     pub host: String,
     /// What the agent polls to read it: this host, a BMC, a cooler.
@@ -265,6 +267,17 @@ pub struct Description {
 impl Description {
     /// The longest JSON that is accepted, in bytes.
     pub const MAX_JSON: usize = 16 * 1024;
+
+    /// The zone of an agent that names none, and of a plain client.
+    pub const DEFAULT_ZONE: &str = "default";
+
+    /// The zone it counts for.
+    pub fn zone(&self) -> &str {
+        match self.zone.as_str() {
+            "" => Self::DEFAULT_ZONE,
+            zone => zone,
+        }
+    }
 
     /// The JSON for `rackwatch:devices`.
     pub fn to_json(&self) -> String {

@@ -31,6 +31,8 @@ pub(super) struct Facts {
     pub(super) endpoint: String,
     pub(super) redis: Health,
     pub(super) streams: Streams,
+    /// The layout is being changed.
+    pub(super) changing: bool,
     pub(super) partitions: Vec<Owned>,
     /// Collectors that run, the oldest first.
     pub(super) collectors: Vec<String>,
@@ -130,6 +132,7 @@ pub(super) async fn gather(
         endpoint,
         redis: Health::ask(connection).await?,
         streams: Streams::default(),
+        changing: matches!(layout, Layout::Draining(_) | Layout::Changing(_)),
         partitions: Vec::new(),
         collectors: collectors(connection).await?,
         groups: Vec::new(),

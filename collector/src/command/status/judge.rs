@@ -51,6 +51,14 @@ pub(super) fn judge(facts: &Facts) -> Verdict {
 
 impl Verdict {
     fn owners(&mut self, facts: &Facts) {
+        if facts.changing {
+            self.wrong.push(
+                "the layout is being changed, and agents wait: if nobody does so any more, run \
+                 `rackwatch-collector layout migrate` again"
+                    .to_owned(),
+            );
+            return;
+        }
         let nobodys = facts.partitions.iter().filter(|p| p.owner.is_none());
         let nobodys: Vec<_> = nobodys.map(|p| p.partition.as_str()).collect();
         match (nobodys.as_slice(), facts.partitions.len()) {

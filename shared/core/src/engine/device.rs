@@ -260,6 +260,12 @@ impl Device {
 }
 
 impl Saved {
+    /// The zone it counts for.
+    pub(super) fn zone(&self) -> &str {
+        let described = self.description.as_deref();
+        described.map_or(Description::DEFAULT_ZONE, Description::zone)
+    }
+
     /// The device without its plan, and the states that its plan may take over.
     pub(super) fn into_device(self) -> (DeviceId, Device, Vec<(String, u64, RuleState)>) {
         let device = Device {

@@ -3,6 +3,8 @@
 //! Each slice stands for the stream up to `through`: restored, the entries after it are run through
 //! [`Engine::warm`], and the state is as it was.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::device::Saved;
@@ -11,6 +13,7 @@ use crate::device::DeviceId;
 use crate::episode::Episode;
 use crate::hash::fnv1a;
 use crate::ledger::Runs;
+use crate::partition::{PartitionId, Partitions};
 use crate::time::StreamId;
 
 /// About as many devices go into a slice: making, storing and reading one takes little time and
@@ -101,6 +104,23 @@ impl Engine {
 }
 
 impl Slice {
+    /// Deals the devices to partitions, by the zone that is known of each; the slices stand for
+    /// their new streams from the beginning.
+    pub fn deal(self, partitions: Partitions) -> BTreeMap<PartitionId, Self> {
+        let mut dealt: BTreeMap<_, Self> = BTreeMap::new();
+        for saved in self.devices {
+            let slice = dealt
+                .entry(partitions.of_zone(saved.zone()))
+                .or_insert(Self {
+                    version: self.version,
+                    through: StreamId::ZERO,
+                    devices: Vec::new(),
+                });
+            slice.devices.push(saved);
+        }
+        dealt
+    }
+
     /// The JSON kept in Redis.
     pub fn to_json(&self) -> String {
         // Strings, numbers and plain enums only: this cannot fail.

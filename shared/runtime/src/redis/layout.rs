@@ -15,7 +15,9 @@ pub enum Layout {
     Unset,
     /// So many partitions.
     Set(Partitions),
-    /// It is being changed from this one.
+    /// It is to be changed from this one: agents hold readings back, collectors finish what is there.
+    Draining(Partitions),
+    /// It is being changed from this one: collectors hold off too.
     Changing(Partitions),
 }
 
@@ -50,6 +52,7 @@ impl Layout {
             RedisError::from((redis::ErrorKind::UnexpectedReturnType, "bad layout", what))
         })?;
         Ok(match state.as_deref() {
+            Some("draining") => Self::Draining(partitions),
             Some("changing") => Self::Changing(partitions),
             _ => Self::Set(partitions),
         })
@@ -59,7 +62,9 @@ impl Layout {
     pub fn partitions(self) -> Partitions {
         match self {
             Self::Unset => Partitions::PLAIN,
-            Self::Set(partitions) | Self::Changing(partitions) => partitions,
+            Self::Set(partitions) | Self::Draining(partitions) | Self::Changing(partitions) => {
+                partitions
+            }
         }
     }
 }

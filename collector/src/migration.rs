@@ -1,0 +1,486 @@
+//! Changing the layout: from one number of partitions to another, and nothing lost.
+//!
+//! Agents hold their readings back; collectors finish what is in the streams and give their
+//! partitions up; then detector state, open episodes, the ledger and the alerts that were written are
+//! dealt out anew by the zone of each device, and the new layout holds. What was there is put aside
+//! under other names first, so that a change that was interrupted is simply begun again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use rackwatch_core::device::Description;
+use rackwatch_core::engine::Slice;
+use rackwatch_core::episode::Episode;
+use rackwatch_core::keys::{self, PartitionKeys};
+use rackwatch_core::partition::{PartitionId, Partitions};
+use rackwatch_runtime::redis::{Layout, RawEntry, entries};
+use redis::aio::MultiplexedConnection;
+use redis::{RedisResult, Value};
+use tokio_util::sync::CancellationToken;
+
+/// How often to look whether others are ready.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// An agent that writes at longer intervals than this finds its stream gone, and sends again.
+const QUIET: Duration = Duration::from_secs(2);
+/// Entries copied at a time.
+const PAGE: usize = 500;
+
+/// The layout cannot be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// Told to stop while there was nothing to lose by it.
+    #[error("interrupted: the layout is as it was")]
+    Interrupted,
+    /// Collectors do not finish or do not let go.
+    #[error("{what} for {}: the layout is as it was", humantime::format_duration(*waited))]
+    Waited {
+        /// What did not happen.
+        what: &'static str,
+        /// For how long.
+        waited: Duration,
+    },
+    /// Redis.
+    #[error("cannot change the layout: begin it again when Redis is well, nothing is lost")]
+    Redis(#[from] redis::RedisError),
+    /// A reply that is none.
+    #[error("cannot change the layout: Redis says what nobody understands")]
+    Reply(#[from] rackwatch_runtime::redis::ReplyError),
+}
+
+/// What was moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Moved {
+    /// Devices whose state was.
+    pub slices: usize,
+    /// Open episodes.
+    pub episodes: usize,
+    /// Agents in the ledger.
+    pub agents: usize,
+    /// Alert records.
+    pub alerts: usize,
+}
+
+/// Changes the layout to `to`; others have `patience` to finish and to let go. Once they have, `stop`
+/// is no longer listened to: the rest takes seconds, and half of it would keep agents waiting.
+pub async fn migrate(
+    connection: &mut MultiplexedConnection,
+    to: Partitions,
+    patience: Duration,
+    stop: &CancellationToken,
+) -> Result<Moved, MigrationError> {
+    let mut migration = Migration {
+        zones: Zones::read(connection).await?,
+        moved: Moved::default(),
+        connection: connection.clone(),
+        to,
+    };
+    let found = Layout::read(connection).await?;
+    let from = found.partitions();
+    if !migration.put_aside_before().await? {
+        migration.set(from, "draining").await?;
+        let made = stop
+            .run_until_cancelled(migration.make_way(from, patience))
+            .await;
+        if let Err(error) = made.unwrap_or(Err(MigrationError::Interrupted)) {
+            migration.set(from, "set").await?;
+            return Err(error);
+        }
+        migration.put_aside(from).await?;
+    }
+    migration.deal(from).await?;
+    migration.set(to, "set").await?;
+    migration.forget_old(from).await?;
+    migration.stragglers(from).await?;
+    Ok(migration.moved)
+}
+
+#[derive(Debug)]
+struct Migration {
+    connection: MultiplexedConnection,
+    zones: Zones,
+    to: Partitions,
+    moved: Moved,
+}
+
+impl Migration {
+    async fn set(&mut self, partitions: Partitions, state: &str) -> RedisResult<()> {
+        let mut set = redis::cmd("HSET");
+        set.arg(keys::LAYOUT)
+            .arg("partitions")
+            .arg(u16::from(partitions));
+        set.arg("state").arg(state);
+        set.exec_async(&mut self.connection).await
+    }
+
+    /// Whether an earlier try got so far that what was there is put aside.
+    async fn put_aside_before(&mut self) -> RedisResult<bool> {
+        let mut ask = redis::cmd("HEXISTS");
+        ask.arg(keys::LAYOUT).arg("aside");
+        ask.query_async(&mut self.connection).await
+    }
+
+    /// Waits until collectors have finished and let go.
+    async fn make_way(
+        &mut self,
+        from: Partitions,
+        patience: Duration,
+    ) -> Result<(), MigrationError> {
+        let began = Instant::now();
+        let mut quiet = Instant::now();
+        while quiet.elapsed() < QUIET {
+            if !self.is_drained(from).await? {
+                quiet = Instant::now();
+            }
+            let what = "collectors have not finished what is in the streams";
+            wait(began, patience, what).await?;
+        }
+        self.set(from, "changing").await?;
+        let began = Instant::now();
+        while self.is_owned(from).await? {
+            wait(
+                began,
+                patience,
+                "collectors have not let go of their partitions",
+            )
+            .await?;
+        }
+        if !self.is_drained(from).await? {
+            return Err(MigrationError::Waited {
+                what: "somebody goes on writing to the old streams",
+                waited: began.elapsed(),
+            });
+        }
+        Ok(())
+    }
+
+    async fn is_drained(&mut self, from: Partitions) -> RedisResult<bool> {
+        for keys in from.all().map(PartitionKeys::of) {
+            let newest: Value = redis::cmd("XREVRANGE")
+                .arg(&keys.raw)
+                .arg(&["+", "-", "COUNT", "1"])
+                .query_async(&mut self.connection)
+                .await?;
+            let newest = entries(newest).unwrap_or_default();
+            let Some(newest) = newest.first() else {
+                continue;
+            };
+            let done: Option<String> = redis::cmd("HGET")
+                .arg(&keys.fence)
+                .arg("done")
+                .query_async(&mut self.connection)
+                .await?;
+            let (ms, seq) = newest.id;
+            if done.as_deref() != Some(&format!("{ms}-{seq}")) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn is_owned(&mut self, from: Partitions) -> RedisResult<bool> {
+        for keys in from.all().map(PartitionKeys::of) {
+            if self.exists(&keys.lease).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn exists(&mut self, key: &str) -> RedisResult<bool> {
+        redis::cmd("EXISTS")
+            .arg(key)
+            .query_async(&mut self.connection)
+            .await
+    }
+
+    async fn delete(&mut self, key: &str) -> RedisResult<()> {
+        redis::cmd("UNLINK")
+            .arg(key)
+            .exec_async(&mut self.connection)
+            .await
+    }
+
+    /// Gives all that is to be dealt out another name; the streams of readings are done and go.
+    async fn put_aside(&mut self, from: Partitions) -> RedisResult<()> {
+        for keys in from.all().map(PartitionKeys::of) {
+            for key in dealt(&keys) {
+                if self.exists(key).await? {
+                    let mut rename = redis::cmd("RENAME");
+                    rename.arg(key).arg(aside(key));
+                    rename.exec_async(&mut self.connection).await?;
+                }
+            }
+            self.delete(&keys.raw).await?;
+        }
+        let mut told = redis::cmd("HSET");
+        told.arg(keys::LAYOUT).arg("aside").arg(u16::from(from));
+        told.exec_async(&mut self.connection).await
+    }
+
+    /// Deals out what was put aside. Begins anew each time: nobody else writes meanwhile.
+    async fn deal(&mut self, from: Partitions) -> Result<(), MigrationError> {
+        let mut epoch = 0;
+        for keys in from.all().map(PartitionKeys::of) {
+            let last: Option<u64> = redis::cmd("HGET")
+                .arg(aside(&keys.fence))
+                .arg("epoch")
+                .query_async(&mut self.connection)
+                .await?;
+            epoch = epoch.max(last.unwrap_or(0));
+        }
+        for keys in self.to.all().map(PartitionKeys::of) {
+            for key in dealt(&keys) {
+                self.delete(key).await?;
+            }
+            // Beyond every epoch there was, so that no owner of old can commit.
+            let mut fence = redis::cmd("HSET");
+            fence.arg(&keys.fence).arg("epoch").arg(epoch);
+            fence.exec_async(&mut self.connection).await?;
+        }
+        let mut number = 0;
+        for keys in from.all().map(PartitionKeys::of) {
+            number = self.deal_slices(&keys, number).await?;
+            self.deal_episodes(&keys).await?;
+            self.deal_ledger(&keys).await?;
+        }
+        let streams: [fn(&PartitionKeys) -> &String; 3] =
+            [|keys| &keys.alerts, |keys| &keys.losses, |keys| &keys.dead];
+        for stream in streams {
+            self.deal_stream(from, stream).await?;
+        }
+        Ok(())
+    }
+
+    async fn deal_slices(&mut self, old: &PartitionKeys, first: usize) -> RedisResult<usize> {
+        let names: Vec<String> = redis::cmd("HKEYS")
+            .arg(aside(&old.snapshot))
+            .query_async(&mut self.connection)
+            .await?;
+        let mut number = first;
+        for name in names {
+            let json: Option<Vec<u8>> = redis::cmd("HGET")
+                .arg(aside(&old.snapshot))
+                .arg(name)
+                .query_async(&mut self.connection)
+                .await?;
+            let Some(slice) = json.and_then(|json| Slice::from_json(&json).ok()) else {
+                continue;
+            };
+            for (partition, slice) in slice.deal(self.to) {
+                let mut set = redis::cmd("HSET");
+                set.arg(PartitionKeys::of(partition).snapshot);
+                // No number of an owner's: its first whole snapshot takes the place of these.
+                set.arg(format!("{number}/moved")).arg(slice.to_json());
+                set.exec_async(&mut self.connection).await?;
+            }
+            number += 1;
+            self.moved.slices += 1;
+        }
+        Ok(number)
+    }
+
+    async fn deal_episodes(&mut self, old: &PartitionKeys) -> RedisResult<()> {
+        let all: HashMap<String, Vec<u8>> = redis::cmd("HGETALL")
+            .arg(aside(&old.episodes))
+            .query_async(&mut self.connection)
+            .await?;
+        for (field, json) in all {
+            let Ok(episode) = serde_json::from_slice::<Episode>(&json) else {
+                continue;
+            };
+            let partition = self.zones.of_device(self.to, episode.device.as_str());
+            let mut set = redis::cmd("HSET");
+            set.arg(PartitionKeys::of(partition).episodes)
+                .arg(field)
+                .arg(json);
+            set.exec_async(&mut self.connection).await?;
+            self.moved.episodes += 1;
+        }
+        Ok(())
+    }
+
+    async fn deal_ledger(&mut self, old: &PartitionKeys) -> RedisResult<()> {
+        let all: HashMap<String, Vec<u8>> = redis::cmd("HGETALL")
+            .arg(aside(&old.ledger))
+            .query_async(&mut self.connection)
+            .await?;
+        for (agent, json) in all {
+            let partition = self.zones.of_agent(self.to, &agent);
+            let mut set = redis::cmd("HSET");
+            set.arg(PartitionKeys::of(partition).ledger)
+                .arg(agent)
+                .arg(json);
+            set.exec_async(&mut self.connection).await?;
+            self.moved.agents += 1;
+        }
+        Ok(())
+    }
+
+    /// Copies a stream of each partition into those of the new ones, in the order of its ids.
+    async fn deal_stream(
+        &mut self,
+        from: Partitions,
+        which: fn(&PartitionKeys) -> &String,
+    ) -> Result<(), MigrationError> {
+        let mut all: Vec<RawEntry> = Vec::new();
+        for keys in from.all().map(PartitionKeys::of) {
+            let mut next = "-".to_owned();
+            loop {
+                let page: Value = redis::cmd("XRANGE")
+                    .arg(aside(which(&keys)))
+                    .arg(&next)
+                    .arg("+")
+                    .arg("COUNT")
+                    .arg(PAGE)
+                    .query_async(&mut self.connection)
+                    .await?;
+                let page = entries(page)?;
+                let Some(last) = page.last() else { break };
+                next = format!("({}-{}", last.id.0, last.id.1);
+                all.extend(page);
+            }
+        }
+        all.sort_by_key(|entry| entry.id);
+        for page in all.chunks(PAGE) {
+            let mut pipeline = redis::pipe();
+            for entry in page {
+                let fields = entry.fields.clone().unwrap_or_default();
+                let stream = PartitionKeys::of(self.zones.of_entry(self.to, &fields));
+                // The same millisecond; the rest of the id may be taken.
+                pipeline
+                    .cmd("XADD")
+                    .arg(which(&stream))
+                    .arg(format!("{}-*", entry.id.0))
+                    .arg(fields)
+                    .ignore();
+            }
+            pipeline.exec_async(&mut self.connection).await?;
+        }
+        self.moved.alerts += all.len();
+        Ok(())
+    }
+
+    async fn forget_old(&mut self, from: Partitions) -> RedisResult<()> {
+        for keys in from.all().map(PartitionKeys::of) {
+            for key in dealt(&keys) {
+                self.delete(&aside(key)).await?;
+            }
+        }
+        let mut done = redis::cmd("HDEL");
+        done.arg(keys::LAYOUT).arg("aside");
+        done.exec_async(&mut self.connection).await
+    }
+
+    /// Moves what came to the old streams all the same: by an agent that had just asked for the
+    /// layout, or by a plain client.
+    async fn stragglers(&mut self, from: Partitions) -> Result<(), MigrationError> {
+        let new: Vec<_> = self.to.all().collect();
+        for partition in from.all().filter(|partition| !new.contains(partition)) {
+            let old = PartitionKeys::of(partition).raw;
+            let late: Value = redis::cmd("XRANGE")
+                .arg(&old)
+                .arg(&["-", "+"])
+                .query_async(&mut self.connection)
+                .await?;
+            for entry in entries(late)? {
+                let fields = entry.fields.unwrap_or_default();
+                let stream = PartitionKeys::of(self.zones.of_entry(self.to, &fields)).raw;
+                let mut add = redis::cmd("XADD");
+                add.arg(stream).arg("*").arg(fields);
+                add.exec_async(&mut self.connection).await?;
+            }
+            self.delete(&old).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What is dealt out, but for the readings.
+fn dealt(keys: &PartitionKeys) -> [&String; 7] {
+    [
+        &keys.fence,
+        &keys.snapshot,
+        &keys.episodes,
+        &keys.ledger,
+        &keys.alerts,
+        &keys.losses,
+        &keys.dead,
+    ]
+}
+
+/// The name under which a key is put aside: in the same slot of a cluster.
+fn aside(key: &str) -> String {
+    format!("{key}:aside")
+}
+
+async fn wait(
+    began: Instant,
+    patience: Duration,
+    what: &'static str,
+) -> Result<(), MigrationError> {
+    let waited = began.elapsed();
+    if waited > patience {
+        let waited = Duration::from_secs(waited.as_secs());
+        return Err(MigrationError::Waited { what, waited });
+    }
+    tokio::time::sleep(LOOK_EVERY).await;
+    Ok(())
+}
+
+/// The zones of devices and agents, as agents describe them.
+#[derive(Debug)]
+struct Zones {
+    devices: BTreeMap<String, String>,
+    agents: BTreeMap<String, String>,
+}
+
+impl Zones {
+    async fn read(connection: &mut MultiplexedConnection) -> RedisResult<Self> {
+        let mut zones = Self {
+            devices: BTreeMap::new(),
+            agents: BTreeMap::new(),
+        };
+        let mut cursor = 0_u64;
+        loop {
+            let (next, part): (u64, Vec<(String, Vec<u8>)>) = redis::cmd("HSCAN")
+                .arg(keys::DEVICES)
+                .arg(cursor)
+                .arg("COUNT")
+                .arg(1000)
+                .query_async(connection)
+                .await?;
+            for (device, json) in part {
+                let described = Description::from_json(&json).unwrap_or_default();
+                let zone = described.zone().to_owned();
+                zones.agents.insert(described.agent, zone.clone());
+                zones.devices.insert(device, zone);
+            }
+            cursor = next;
+            if cursor == 0 {
+                return Ok(zones);
+            }
+        }
+    }
+
+    fn of_device(&self, to: Partitions, device: &str) -> PartitionId {
+        let zone = self.devices.get(device).map(String::as_str);
+        to.of_zone(zone.unwrap_or(Description::DEFAULT_ZONE))
+    }
+
+    fn of_agent(&self, to: Partitions, agent: &str) -> PartitionId {
+        let zone = self.agents.get(agent).map(String::as_str);
+        to.of_zone(zone.unwrap_or(Description::DEFAULT_ZONE))
+    }
+
+    fn of_entry(&self, to: Partitions, fields: &[(Vec<u8>, Vec<u8>)]) -> PartitionId {
+        let text = |wanted: &str| {
+            let found = fields.iter().find(|(name, _)| name == wanted.as_bytes());
+            found.and_then(|(_, value)| std::str::from_utf8(value).ok())
+        };
+        match (text("agent"), text("device_id")) {
+            (Some(agent), _) => self.of_agent(to, agent),
+            (None, Some(device)) => self.of_device(to, device),
+            (None, None) => to.of_zone(Description::DEFAULT_ZONE),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The layout changed under way: agents and collectors go on, and nothing is lost or said twice.
+
+use std::collections::BTreeSet;
+
+use rackwatch_agent::app::pipeline;
+use rackwatch_agent::config::AgentConfig;
+use rackwatch_agent::publisher::{Departure, Summary};
+use rackwatch_agent::source::Source;
+use rackwatch_agent::source::simulated::{Simulated, SimulatedConfig};
+use rackwatch_runtime::config::RedisConfig;
+use rackwatch_testing::{RedisServer, wait_until};
+use redis::{Commands, Connection};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::rig::{DEADLINE, collector, connect, running};
+
+/// A hall of eight inlets that fails now and then, ten times a second.
+fn agent(url: &str, zone: &str, seed: u64, stop: &CancellationToken) -> JoinHandle<Summary> {
+    let simulated = SimulatedConfig {
+        enabled: true,
+        racks: 2,
+        sensors: 8,
+        seed,
+        interval: std::time::Duration::from_millis(100),
+        scenario: "demo".to_owned(),
+    };
+    let mut config = AgentConfig {
+        redis: RedisConfig {
+            url: url.into(),
+            ..RedisConfig::default()
+        },
+        ..AgentConfig::default()
+    };
+    config.agent.zone = zone.to_owned();
+    let sources: Vec<Box<dyn Source>> = vec![Box::new(Simulated::new(&simulated).unwrap())];
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        pipeline(&config, sources, Departure::Leave, stop)
+            .await
+            .unwrap()
+    })
+}
+
+fn stored(redis: &mut Connection) -> u64 {
+    let keys: Vec<String> = redis.keys("sensor:*:temp").unwrap();
+    keys.iter()
+        .map(|key| redis.xlen::<_, u64>(key).unwrap())
+        .sum()
+}
+
+async fn wait_for_more(redis: &mut Connection, more: u64) {
+    let target = stored(redis) + more;
+    wait_until(DEADLINE, "readings are stored", async || {
+        (stored(redis) >= target).then_some(())
+    })
+    .await
+    .unwrap();
+}
+
+fn migrate(url: &str, partitions: &str) -> String {
+    let mut migrate = collector(&["layout", "migrate", partitions, "--redis", url]);
+    let ended = migrate.wait_exit(DEADLINE).unwrap();
+    assert_eq!(ended.code(), Some(0), "{}", migrate.stderr());
+    migrate.stdout()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_layout_changes_while_all_goes_on() {
+    let server = RedisServer::start().unwrap();
+    let url = server.url();
+    let redis = &mut connect(&url);
+    let stop = CancellationToken::new();
+    let mut watching = running(&url);
+    let agent = agent(&url, "hall-1", 1, &stop);
+    wait_for_more(redis, 400).await;
+    for partitions in ["4", "2", "0"] {
+        let said = migrate(&url, partitions);
+        assert!(said.contains("partition"), "{said}");
+        wait_for_more(redis, 400).await;
+    }
+    stop.cancel();
+    let sent = agent.await.unwrap();
+    assert_eq!((sent.dropped, sent.unsent), (0, 0));
+    wait_until(DEADLINE, "all is stored", async || {
+        (stored(redis) == sent.readings).then_some(())
+    })
+    .await
+    .unwrap();
+
+    let entries: redis::streams::StreamRangeReply = redis.xrange_all("anomaly_alerts").unwrap();
+    let record = |entry: &redis::streams::StreamId| {
+        ["alert_id", "severity", "state"].map(|name| entry.get::<String>(name).unwrap())
+    };
+    let records: Vec<_> = entries.ids.iter().map(record).collect();
+    let different: BTreeSet<_> = records.iter().collect();
+    assert_eq!(different.len(), records.len(), "none is there twice");
+    assert!(!records.is_empty());
+    assert!(!redis.exists::<_, bool>("rackwatch:losses").unwrap());
+    let left: Vec<String> = redis.keys("*{*").unwrap();
+    assert!(left.is_empty(), "{left:?}");
+    let left: Vec<String> = redis.keys("*:aside").unwrap();
+    assert!(left.is_empty(), "{left:?}");
+    watching.term().unwrap();
+    assert!(watching.wait_exit(DEADLINE).unwrap().success());
+}
+
+#[test]
+fn without_collectors_nothing_is_changed_while_entries_wait() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    crate::rig::send(redis, "inlet-R1-1", 1_795_438_931_000, "30.0");
+    let url = server.url();
+    let mut refused = collector(&[
+        "layout",
+        "migrate",
+        "4",
+        "--patience",
+        "1s",
+        "--redis",
+        &url,
+    ]);
+    assert_eq!(refused.wait_exit(DEADLINE).unwrap().code(), Some(1));
+    let error = refused.stderr();
+    assert!(
+        error.contains("have not finished") && error.contains("as it was"),
+        "{error}"
+    );
+    let state: String = redis.hget("rackwatch:layout", "state").unwrap();
+    assert_eq!(state, "set");
+    assert_eq!(redis.xlen::<_, u64>("raw_sensor_data").unwrap(), 1);
+}
+
+#[test]
+fn an_open_episode_and_its_alerts_move_with_their_device() {
+    let server = RedisServer::start().unwrap();
+    let url = server.url();
+    let redis = &mut connect(&url);
+    let start = 1_795_438_931_000;
+    let _watching = running(&url);
+    crate::rig::send(redis, "inlet-R1-1", start, "30.0");
+    crate::rig::wait_all_done(redis);
+    migrate(&url, "4");
+    let mut show = collector(&["layout", "show", "--zone", "default", "--redis", &url]);
+    show.wait_exit(DEADLINE).unwrap();
+    let said = show.stdout();
+    let partition = said.split("zone default goes to partition ").nth(1);
+    let partition = partition.unwrap_or_else(|| panic!("{said}")).trim();
+    let stream = format!("raw_sensor_data:{{{partition}}}");
+    let alerts = format!("anomaly_alerts:{{{partition}}}");
+    let at = (start + 1000).to_string();
+    let fields = [
+        ("device_id", "inlet-R1-1"),
+        ("temperature", "22.0"),
+        ("timestamp", &at),
+    ];
+    let _id: String = redis.xadd(&stream, "*", &fields).unwrap();
+    rackwatch_testing::wait_until_sync(DEADLINE, "it is resolved, and the drop is seen", || {
+        (redis.xlen::<_, u64>(&alerts).unwrap() == 3).then_some(())
+    })
+    .unwrap();
+    let entries: redis::streams::StreamRangeReply = redis.xrange_all(&alerts).unwrap();
+    let states: Vec<_> = entries
+        .ids
+        .iter()
+        .map(|entry| {
+            (
+                entry.get::<String>("type").unwrap(),
+                entry.get::<String>("state").unwrap(),
+            )
+        })
+        .collect();
+    assert!(
+        states.contains(&("high_temp".to_owned(), "resolved".to_owned())),
+        "{states:?}"
+    );
+    assert!(
+        states.contains(&("drop".to_owned(), "firing".to_owned())),
+        "{states:?}"
+    );
+}
