@@ -91,7 +91,7 @@ pub fn pipeline(
         let stats = Arc::clone(&stats);
         move |tenure: Tenure| {
             let lease = config.partition.lease;
-            let log = RedisLog::new(connector.clone(), &tenure, config.stream.keep, lease);
+            let log = RedisLog::new(connector.clone(), &tenure, &config.stream, lease);
             let recorder = Recorder::redis(
                 connector.clone(),
                 config.series.clone(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rackwatch_core::partition::Partitions;
 use rackwatch_core::rules::{RawRule, RuleError, RuleSet};
+use rackwatch_core::wire::Decoded;
 use rackwatch_runtime::config::{
     self, ByteSize, ConfigError, Loaded, LogConfig, RedisConfig, RedisUrl,
 };
@@ -82,12 +83,17 @@ pub struct StreamConfig {
     /// done.
     #[serde(with = "config::duration")]
     pub keep: Duration,
+    /// A reading that is further ahead of the time at which its entry came goes to the dead letters.
+    /// Default 1 min.
+    #[serde(with = "config::duration")]
+    pub max_future: Duration,
 }
 
 impl Default for StreamConfig {
     fn default() -> Self {
         Self {
             keep: Duration::from_secs(600),
+            max_future: Decoded::MAX_FUTURE,
         }
     }
 }

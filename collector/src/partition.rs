@@ -6,8 +6,9 @@
 //! been acknowledged.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::engine::{Engine, Input};
 use rackwatch_core::ledger::Passed;
 use rackwatch_core::partition::PartitionId;
@@ -160,6 +161,10 @@ impl<L: Log> Partition<L> {
             .sum();
         let inputs = described.chain(entries.into_iter().flat_map(readings));
         commit.effects = self.engine.step(inputs);
+        let news = now().minus(AlertRecord::NEWS);
+        for alert in &mut commit.effects.alerts {
+            alert.historical = alert.at < news;
+        }
         self.stats.batch(read, &commit);
         self.stats
             .known(self.id, self.engine.devices(), self.engine.open());
@@ -184,6 +189,12 @@ impl<L: Log> Partition<L> {
         self.saved = Instant::now();
         Ok(())
     }
+}
+
+/// This collector's clock: it decides what is news, and nothing else.
+fn now() -> Timestamp {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Timestamp::default().plus(since_1970.unwrap_or_default())
 }
 
 /// What the engine is to know of an entry: who wrote it, then what it says.

@@ -1,5 +1,6 @@
 //! `layout`: how readings are spread over partitions, and how to change that.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -111,7 +112,8 @@ async fn show(args: ShowArgs) -> Outcome {
     }
     let mut text = format!("{partitions}, {state}\n\n{}", table.text());
     for (zone, partition) in zones {
-        text.push_str(&format!("zone {zone} goes to partition {partition}\n"));
+        // Writing to a String cannot fail.
+        let _ok = writeln!(text, "zone {zone} goes to partition {partition}");
     }
     print(&text);
     Ok(())

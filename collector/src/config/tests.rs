@@ -6,7 +6,7 @@ use super::*;
 
 /// Keys that the example has to show.
 const KEYS: &str = "url username password_file password ca_file tls_insecure connect_timeout \
-    response_timeout backoff_min backoff_max format filter count lease save_every keep backend raw_retention \
+    response_timeout backoff_min backoff_max format filter count lease save_every keep max_future backend raw_retention \
     rollup_retention max_batch console file json_file rotate_at rotate_keep listen type name role \
     rack device info warning critical hysteresis dwell hold tighten";
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rackwatch_core::engine::Slice;
 use rackwatch_core::keys::{self, PartitionKeys};
-use rackwatch_core::time::StreamId;
+use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::wire;
 use rackwatch_runtime::redis::{self as reply, Connector, Purpose, RawEntry};
 use redis::Value;
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::directory::Directory;
 use super::script::{self, Answer, Fence};
 use super::{Batch, Commit, Entry, Log, LogError, Restore, Resume, SliceNumber};
+use crate::config::StreamConfig;
 use crate::owner::Tenure;
 use crate::retry::{self, Trouble};
 
@@ -54,6 +55,8 @@ pub struct RedisLog {
     done: StreamId,
     /// The oldest position that the saved slices stand for.
     saved: StreamId,
+    /// Readings further ahead of their entries than this are rejected.
+    max_future: Duration,
     /// Entries younger than this are kept for people to look at.
     keep: Duration,
     /// Read what is pending before what is new.
@@ -64,9 +67,14 @@ pub struct RedisLog {
 }
 
 impl RedisLog {
-    /// Reads the raw stream of `tenure`; entries are kept in it for at least `keep`, and reads
-    /// block for a part of `lease`: a paused owner should not take entries long after it.
-    pub fn new(connector: Connector, tenure: &Tenure, keep: Duration, lease: Duration) -> Self {
+    /// Reads the raw stream of `tenure`, for a part of `lease` at a time: a paused owner should not
+    /// take entries long after it.
+    pub fn new(
+        connector: Connector,
+        tenure: &Tenure,
+        stream: &StreamConfig,
+        lease: Duration,
+    ) -> Self {
         Self {
             connector,
             keys: tenure.keys.clone(),
@@ -81,7 +89,8 @@ impl RedisLog {
             },
             done: StreamId::ZERO,
             saved: StreamId::ZERO,
-            keep,
+            keep: stream.keep,
+            max_future: stream.max_future,
             pending_first: true,
             count: FIRST_ENTRIES,
             directory: Directory::default(),
@@ -219,7 +228,7 @@ impl RedisLog {
     }
 }
 
-fn entry(raw: RawEntry) -> Entry {
+fn entry(raw: RawEntry, max_future: Duration) -> Entry {
     let id = StreamId {
         ms: raw.id.0,
         seq: raw.id.1,
@@ -233,7 +242,8 @@ fn entry(raw: RawEntry) -> Entry {
             fields,
         };
     }
-    let decoded = wire::decode(&fields);
+    let arrived = Timestamp::from_millis(id.ms).unwrap_or_default();
+    let decoded = wire::decode(&fields).without_future(arrived, max_future);
     let fields = if decoded.reject.is_some() {
         fields
     } else {
@@ -276,7 +286,10 @@ impl Log for RedisLog {
             match read {
                 Ok(reply) => {
                     let raw = reply::entries(reply).map_err(|e| self.refused("read", e))?;
-                    let entries: Vec<_> = raw.into_iter().map(entry).collect();
+                    let entries: Vec<_> = raw
+                        .into_iter()
+                        .map(|raw| entry(raw, self.max_future))
+                        .collect();
                     if !entries.is_empty() {
                         self.learn(&entries);
                     }
@@ -296,7 +309,10 @@ impl Log for RedisLog {
         if raw.is_empty() {
             raw = self.read(">").await?;
         }
-        let entries: Vec<_> = raw.into_iter().map(entry).collect();
+        let entries: Vec<_> = raw
+            .into_iter()
+            .map(|raw| entry(raw, self.max_future))
+            .collect();
         if entries.is_empty() {
             return Ok(Batch::default());
         }

@@ -47,6 +47,9 @@ pub fn line(record: &AlertRecord, style: &Style) -> String {
     let _ok = write!(line, "  {}{} {}", place(record), record.role, record.device);
     line.push_str("  ");
     what(record, &mut line);
+    if record.historical {
+        line.push_str(", historical");
+    }
     let _ok = write!(line, "  [{}]", record.id.short());
     line
 }
@@ -106,6 +109,7 @@ fn firing(record: &AlertRecord, line: &mut String) {
         AlertKind::HighTemp => write!(line, " > {:.1}", record.threshold),
         AlertKind::LowTemp => write!(line, " < {:.1}", record.threshold),
         AlertKind::Spike | AlertKind::Drop => swing(record, line),
+        AlertKind::ClockSkew => clock(record, line),
     };
     if let Some(rate) = record.rate {
         let _ok = write!(line, ", {rate:+.1} °C/min");
@@ -114,6 +118,14 @@ fn firing(record: &AlertRecord, line: &mut String) {
     if !age.is_zero() {
         let _ok = write!(line, ", for {}", length(age));
     }
+}
+
+/// `, clock 5m behind`.
+fn clock(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
+    let skew = record.skew_ms.unwrap_or_default();
+    let by = length(Duration::from_millis(skew.unsigned_abs()));
+    let which = if skew < 0 { "behind" } else { "ahead" };
+    write!(line, ", clock {by} {which}")
 }
 
 /// `, +6.2 °C within 5m`.
@@ -179,6 +191,8 @@ mod tests {
             window: None,
             peak: None,
             duration: None,
+            skew_ms: None,
+            historical: false,
         }
     }
 

@@ -120,6 +120,10 @@ fn what_cannot_be_understood_is_in_the_dead_letters_and_harms_nothing() {
         (vec![id, t], "field timestamp is missing"),
         (vec![("hello", "world")], "field device_id is missing"),
         (
+            vec![id, t, ("timestamp", "4102444800000")],
+            "timestamp 4102444800000 is more than 1m after the entry came",
+        ),
+        (
             vec![id, ("temperature", "NaN"), at],
             "temperature is not finite",
         ),

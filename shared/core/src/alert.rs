@@ -22,11 +22,22 @@ pub enum AlertKind {
     Spike,
     /// Fell by much within a window.
     Drop,
+    /// A clock that is wrong, or was set back.
+    ClockSkew,
 }
 
 impl AlertKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::HighTemp, Self::LowTemp, Self::Spike, Self::Drop];
+    pub const ALL: [Self; 5] = [
+        Self::HighTemp,
+        Self::LowTemp,
+        Self::Spike,
+        Self::Drop,
+        Self::ClockSkew,
+    ];
+
+    /// Those that a configured rule may have; the others are always watched for.
+    pub const RULES: [Self; 4] = [Self::HighTemp, Self::LowTemp, Self::Spike, Self::Drop];
 
     /// The word on the wire.
     pub fn name(self) -> &'static str {
@@ -35,6 +46,7 @@ impl AlertKind {
             Self::LowTemp => "low_temp",
             Self::Spike => "spike",
             Self::Drop => "drop",
+            Self::ClockSkew => "clock_skew",
         }
     }
 }
@@ -155,7 +167,8 @@ pub struct AlertRecord {
     /// When that reading was taken.
     #[serde(rename = "timestamp")]
     pub at: Timestamp,
-    /// What was crossed: a temperature for limits, the allowed change in kelvin for swings.
+    /// What was crossed: a temperature for limits, the allowed change in kelvin for swings, seconds
+    /// for clocks.
     pub threshold: f64,
     /// How bad; on resolution the worst it was.
     pub severity: Severity,
@@ -187,6 +200,18 @@ pub struct AlertRecord {
     /// On resolution, how long it lasted.
     #[serde(rename = "duration_ms", with = "optional_millis")]
     pub duration: Option<Duration>,
+    /// By how much a clock is ahead of Redis' clock, or of its own former time, in milliseconds;
+    /// negative where it is behind: `clock_skew` only.
+    pub skew_ms: Option<i64>,
+    /// It was so long ago when it was written that it is no news: a backlog was gone through. It
+    /// depends on the collector's clock, and is the only part of a record that does.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub historical: bool,
+}
+
+impl AlertRecord {
+    /// What is older than this when it is written is no news.
+    pub const NEWS: Duration = Duration::from_mins(2);
 }
 
 mod optional_millis {

@@ -5,8 +5,10 @@
 //! [`Engine::resume`] carry its state over a restart. The same inputs give the same effects, whoever drives it: a collector, the demo,
 //! a replay or a test.
 //!
-//! A reading no newer than its device's last is not judged. Faults are counted, not judged.
+//! A reading no newer than its device's last is not judged, unless the device's clock was set back
+//! (`clock`). Faults are counted, not judged.
 
+mod clock;
 mod device;
 mod records;
 mod snapshot;

@@ -117,6 +117,17 @@ impl Tracker {
         self.0.as_ref()?.open.as_ref()
     }
 
+    /// A new time begins at `at`: what has lasted so far lasts from there on.
+    pub fn rebase(&mut self, at: Timestamp) {
+        let Some(crossed) = &mut self.0 else { return };
+        for since in crossed.since.iter_mut().flatten() {
+            *since = at;
+        }
+        if let Some(clear) = crossed.open.as_mut().and_then(|open| open.clear.as_mut()) {
+            *clear = at;
+        }
+    }
+
     /// Brings the tracker in line with what was said: `said` is the stored episode.
     pub fn align(&mut self, said: Option<&Episode>) {
         if said.is_some() || self.0.is_some() {

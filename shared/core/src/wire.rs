@@ -9,6 +9,7 @@ pub mod frame;
 pub mod loss;
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -183,6 +184,31 @@ pub struct Decoded {
     pub reject: Option<Reject>,
 }
 
+impl Decoded {
+    /// How far ahead of its entry a reading may be: an agent's clock may be a little fast.
+    pub const MAX_FUTURE: Duration = Duration::from_mins(1);
+
+    /// Rejects readings from the future: stored, they would have a series refuse all that is right.
+    /// `arrived` is the time of the entry's id, by Redis' own clock.
+    #[must_use]
+    pub fn without_future(mut self, arrived: Timestamp, limit: Duration) -> Self {
+        let latest = arrived.plus(limit);
+        let Some(late) = self.readings.iter().find(|reading| reading.at > latest) else {
+            return self;
+        };
+        let reason = Reason::Future {
+            timestamp: late.at,
+            arrived,
+            limit,
+        };
+        // An entry has one timestamp.
+        let before = self.reject.map_or(0, |reject| reject.readings);
+        let readings = before + std::mem::take(&mut self.readings).len();
+        self.reject = Some(Reject { reason, readings });
+        self
+    }
+}
+
 /// An entry, or a part of one, that could not be understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
@@ -233,6 +259,20 @@ pub enum Reason {
     /// Not milliseconds since 1970.
     #[error("timestamp is not whole milliseconds between 1970 and 9999")]
     BadTimestamp,
+    /// From the future.
+    #[error(
+        "timestamp {timestamp} is more than {} after the entry came, at {arrived}: set the clock of \
+         who wrote it",
+        humantime::format_duration(*limit)
+    )]
+    Future {
+        /// The reading's time.
+        timestamp: Timestamp,
+        /// The time of the entry's id.
+        arrived: Timestamp,
+        /// How far ahead it may be.
+        limit: Duration,
+    },
     /// Not an agent's name.
     #[error("agent is not a name of 1 to 128 visible characters")]
     BadAgent,

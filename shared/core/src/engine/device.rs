@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::records::{Place, ended, fired, given_up};
+use super::clock::{Clock, SetBack};
+use super::records::{CLOCK_SKEW, Place, ended, fired, given_up, recovered, set_back};
 use super::{Effects, EpisodeChange};
 use crate::alert::AlertKind;
 use crate::detect::DetectorState;
@@ -28,8 +29,9 @@ pub(super) struct Device {
     trend: Trend,
     /// The newest reading that was taken in.
     last: Option<(Timestamp, Option<Celsius>)>,
-    /// The entry that brought it.
+    /// The last entry that had a reading of it.
     through: StreamId,
+    clock: Clock,
     /// What was said before a restart of which the device's own state is lost: waits for the plan.
     carried: Vec<Episode>,
 }
@@ -51,6 +53,8 @@ pub(super) struct Saved {
     by_agent: Option<bool>,
     last: Option<(Timestamp, Option<Celsius>)>,
     trend: Trend,
+    #[serde(default, skip_serializing_if = "Clock::is_fine")]
+    clock: Clock,
     /// Name and fingerprint of each rule, with its state.
     rules: Vec<(String, u64, RuleState)>,
 }
@@ -153,19 +157,42 @@ impl Device {
     }
 
     pub(super) fn read(&mut self, entry: StreamId, reading: &Reading, effects: &mut Effects) {
-        let tally = &mut effects.tally;
         if let Some((last, _)) = self.last
             && reading.at <= last
         {
-            let count = if reading.at == last {
-                &mut tally.duplicate
-            } else {
-                &mut tally.late
+            // An entry that was gone through before says nothing of the clock.
+            let again = entry <= self.through && entry != StreamId::ZERO;
+            self.through = self.through.max(entry);
+            let value = match reading.value {
+                Ok(value) if !again && self.clock.behind(entry, reading.at) => Some(value),
+                _ => None,
             };
-            *count += 1;
-            return;
+            let Some(value) = value else {
+                let tally = &mut effects.tally;
+                let count = if reading.at == last {
+                    &mut tally.duplicate
+                } else {
+                    &mut tally.late
+                };
+                *count += 1;
+                return;
+            };
+            self.begin_anew(reading, value, last, effects);
         }
-        self.through = entry;
+        self.through = self.through.max(entry);
+        self.clock.in_time();
+        if let Ok(value) = reading.value
+            && let Some(set_back) = self.clock.recovers(reading.at)
+        {
+            let id = &reading.device;
+            let record = recovered(id, self.place(id), set_back.started, reading.at, value);
+            effects.alerts.push(record);
+            effects.episodes.push(EpisodeChange::Close {
+                device: id.clone(),
+                rule: CLOCK_SKEW.to_owned(),
+            });
+        }
+        let tally = &mut effects.tally;
         let Ok(value) = reading.value else {
             tally.faults += 1;
             self.last = Some((reading.at, self.last.and_then(|(_, value)| value)));
@@ -179,6 +206,34 @@ impl Device {
         }
         self.judge(&reading.device, reading.at, value, effects);
         self.trend.observe(reading.at, value);
+    }
+
+    /// The device's clock was set back from `last`: its windows start cold by the new time, its
+    /// episodes go on.
+    fn begin_anew(
+        &mut self,
+        reading: &Reading,
+        value: Celsius,
+        last: Timestamp,
+        effects: &mut Effects,
+    ) {
+        let (id, at) = (&reading.device, reading.at);
+        self.trend = Trend::default();
+        for (rule, state) in self.plan.rules.iter().zip(&mut self.rules) {
+            state.detector = DetectorState::new(&rule.detector);
+            state.tracker.rebase(at);
+        }
+        let said = self.clock.set_back.is_some();
+        self.clock.begin(at, last);
+        // Set back again before it was over: the same trouble.
+        if said {
+            return;
+        }
+        let (record, episode) = set_back(id, self.place(id), at, value, last.since(at));
+        effects.alerts.push(record);
+        effects
+            .episodes
+            .push(EpisodeChange::Open(Box::new(episode)));
     }
 
     fn judge(&mut self, id: &DeviceId, at: Timestamp, value: Celsius, effects: &mut Effects) {
@@ -227,7 +282,15 @@ impl Device {
                 .tracker
                 .align(said.iter().find(|e| e.rule == rule.name).copied());
         }
-        for episode in said {
+        let skewed = said.iter().find(|episode| episode.rule == CLOCK_SKEW);
+        self.clock.set_back = skewed.map(|episode| {
+            let known = self.clock.set_back;
+            known.unwrap_or(SetBack {
+                started: episode.started,
+                from: None,
+            })
+        });
+        for episode in said.iter().filter(|episode| episode.rule != CLOCK_SKEW) {
             if !self.plan.rules.iter().any(|rule| rule.name == episode.rule) {
                 let at = self.last.map_or(episode.at, |(at, _)| at);
                 let now = self.last.and_then(|(_, value)| value);
@@ -252,6 +315,7 @@ impl Device {
             by_agent: self.by_agent,
             last: self.last,
             trend: self.trend.clone(),
+            clock: self.clock.clone(),
             rules: rules
                 .map(|(r, s)| (r.name.clone(), r.fingerprint(), s.clone()))
                 .collect(),
@@ -273,6 +337,7 @@ impl Saved {
             by_agent: self.by_agent,
             last: self.last,
             trend: self.trend,
+            clock: self.clock,
             through: self.through,
             ..Device::default()
         };
@@ -304,7 +369,7 @@ impl RuleState {
 
 fn further_of(kind: AlertKind) -> fn(Celsius, Celsius) -> Celsius {
     match kind {
-        AlertKind::HighTemp | AlertKind::Spike => Celsius::max,
+        AlertKind::HighTemp | AlertKind::Spike | AlertKind::ClockSkew => Celsius::max,
         AlertKind::LowTemp | AlertKind::Drop => Celsius::min,
     }
 }

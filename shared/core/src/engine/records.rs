@@ -1,6 +1,8 @@
 //! Alert records and stored episodes, made from what a tracker says.
 
-use crate::alert::{AlertId, AlertRecord, AlertState, Severity};
+use std::time::Duration;
+
+use crate::alert::{AlertId, AlertKind, AlertRecord, AlertState, Severity};
 use crate::detect::Finding;
 use crate::device::{DeviceId, Role};
 use crate::episode::{Episode, Open};
@@ -84,6 +86,8 @@ pub(super) fn ended(
         window: None,
         peak: Some(open.peak),
         duration: Some(open.clear.unwrap_or(at).since(open.started)),
+        skew_ms: None,
+        historical: false,
     }
 }
 
@@ -95,6 +99,56 @@ pub(super) fn given_up(episode: &Episode, at: Timestamp, now: Option<Celsius>) -
         peak: Some(episode.temperature),
         duration: Some(at.since(episode.started)),
         ..of_episode(episode, AlertState::Resolved)
+    }
+}
+
+/// The name of the rule that watches clocks: it is always there.
+pub(super) const CLOCK_SKEW: &str = "clock_skew";
+
+/// The record of a clock that was set back by so much, and the episode to store with it.
+pub(super) fn set_back(
+    device: &DeviceId,
+    place: Place,
+    at: Timestamp,
+    value: Celsius,
+    by: Duration,
+) -> (AlertRecord, Episode) {
+    let episode = Episode {
+        id: AlertId::of(device, CLOCK_SKEW, at),
+        device: device.clone(),
+        rule: CLOCK_SKEW.to_owned(),
+        kind: AlertKind::ClockSkew,
+        started: at,
+        severity: Severity::Warning,
+        threshold: 0.0,
+        temperature: value,
+        at,
+        rack: place.rack,
+        u: place.u,
+        role: place.role,
+    };
+    let record = AlertRecord {
+        skew_ms: i64::try_from(by.as_millis()).ok().map(|by| -by),
+        ..of_episode(&episode, AlertState::Firing)
+    };
+    (record, episode)
+}
+
+/// The record of a clock that has caught up, or that everybody has got used to.
+pub(super) fn recovered(
+    device: &DeviceId,
+    place: Place,
+    started: Timestamp,
+    at: Timestamp,
+    value: Celsius,
+) -> AlertRecord {
+    let (record, _) = set_back(device, place, started, value, Duration::ZERO);
+    AlertRecord {
+        at,
+        state: AlertState::Resolved,
+        skew_ms: None,
+        duration: Some(at.since(started)),
+        ..record
     }
 }
 
@@ -126,5 +180,7 @@ fn of_episode(episode: &Episode, state: AlertState) -> AlertRecord {
         window: None,
         peak: None,
         duration: None,
+        skew_ms: None,
+        historical: false,
     }
 }

@@ -61,6 +61,8 @@ impl PlannedRule {
             AlertKind::LowTemp => Detector::Limit(limit(Side::Below, settings, subject)?),
             AlertKind::Spike => Detector::Swing(swing(Direction::Rise, settings, subject)?),
             AlertKind::Drop => Detector::Swing(swing(Direction::Fall, settings, subject)?),
+            // No rule is of this kind: the engine watches clocks itself.
+            AlertKind::ClockSkew => return None,
         };
         let timing = Timing {
             dwell: settings.dwell.unwrap_or(Duration::ZERO),

@@ -141,7 +141,7 @@ impl RawRule {
         let wrong = |key: &str, value: &dyn ToString, why: &str| {
             Err(RuleError::new(index, key, value).because(why))
         };
-        let kinds = AlertKind::ALL;
+        let kinds = AlertKind::RULES;
         let Some(kind) = kinds.into_iter().find(|kind| kind.name() == self.kind) else {
             return wrong(
                 "type",
@@ -153,6 +153,9 @@ impl RawRule {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
             return wrong("name", &name, "expected 1 to 64 of A-Z a-z 0-9 . _ -");
+        }
+        if name == AlertKind::ClockSkew.name() {
+            return wrong("name", &name, "the engine watches clocks by that name");
         }
         if let Some(h) = self.hysteresis.filter(|h| !(0.0..=20.0).contains(h)) {
             return wrong("hysteresis", &h, "expected 0 to 20 kelvin");

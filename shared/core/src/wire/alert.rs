@@ -39,6 +39,8 @@ pub fn encode(record: &AlertRecord) -> Vec<(&'static str, String)> {
         ("window_ms", record.window.map(millis)),
         ("peak", record.peak.map(|p| p.to_string())),
         ("duration_ms", record.duration.map(millis)),
+        ("skew_ms", record.skew_ms.map(|skew| skew.to_string())),
+        ("historical", record.historical.then(|| "1".to_owned())),
     ];
     fields.extend(
         more.into_iter()
@@ -91,6 +93,10 @@ pub fn decode(fields: &Fields) -> Result<AlertRecord, Reason> {
         duration: optional("duration_ms")?
             .map(|text| millis(text, "duration_ms"))
             .transpose()?,
+        skew_ms: optional("skew_ms")?
+            .map(|text| number(text, "skew_ms"))
+            .transpose()?,
+        historical: optional("historical")? == Some("1"),
     })
 }
 

@@ -7,9 +7,10 @@ use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Role};
 use rackwatch_core::engine::Input;
 use rackwatch_core::rules::{RawRule, RuleSet};
+use rackwatch_core::time::StreamId;
 use rackwatch_core::units::Celsius;
 
-use crate::trace::{engine, entry, input, inputs, reading};
+use crate::trace::{START, engine, entry, input, inputs, reading};
 
 fn judge(readings: &[(u64, f64)]) -> Vec<AlertRecord> {
     let readings: Vec<_> = readings
@@ -259,4 +260,90 @@ fn a_wrong_rule_says_which_key_and_value() {
     assert!(
         wrong(|rule| rule.rack = vec!["a[".into()]).starts_with("rules[0].rack = a[: not a glob")
     );
+}
+
+/// One reading a second by Redis' clock, `back` seconds behind it.
+fn by_clock(entries: std::ops::Range<u64>, back: u64, degrees: f64) -> Vec<Input> {
+    let one = |second: u64| Input::Reading {
+        entry: StreamId {
+            ms: START + second * 1000,
+            seq: 0,
+        },
+        by_agent: false,
+        reading: reading("inrow-ABC-1", second - back, degrees),
+    };
+    entries.map(one).collect()
+}
+
+#[test]
+fn a_clock_that_was_set_back_blinds_nobody() {
+    let mut engine = engine();
+    assert_eq!(engine.step(by_clock(10_000..10_060, 0, 22.0)).alerts, []);
+    // An hour back, and 33 degrees from then on.
+    let said = engine.step(by_clock(10_060..10_075, 3600, 33.0)).alerts;
+    let skew = said
+        .iter()
+        .find(|r| r.kind == AlertKind::ClockSkew)
+        .unwrap();
+    assert_eq!(skew.severity, Severity::Warning);
+    assert_eq!(
+        skew.skew_ms,
+        Some(-3_589_000),
+        "from the last reading by the old time"
+    );
+    assert_eq!(
+        of(AlertKind::HighTemp, &said).len(),
+        1,
+        "judged again within seconds"
+    );
+    assert_eq!(of(AlertKind::Spike, &said), [], "windows start cold");
+    let later = engine.step(by_clock(10_075..11_000, 3600, 33.0)).alerts;
+    let states = of(AlertKind::ClockSkew, &later);
+    assert_eq!(
+        states,
+        [(AlertState::Resolved, Severity::Warning, 0.0)],
+        "after 15 minutes"
+    );
+    assert_eq!(later.len(), 1);
+}
+
+#[test]
+fn an_episode_goes_on_over_a_clock_that_was_set_back_and_forward() {
+    let mut engine = engine();
+    let mut said = engine.step(by_clock(10_000..10_010, 0, 30.0)).alerts;
+    said.extend(engine.step(by_clock(10_010..10_040, 60, 30.0)).alerts);
+    said.extend(engine.step(by_clock(10_040..10_050, 0, 22.0)).alerts);
+    let kinds: Vec<_> = said
+        .iter()
+        .filter(|record| record.kind != AlertKind::Drop)
+        .map(|record| (record.kind, record.state))
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            (AlertKind::HighTemp, AlertState::Firing),
+            (AlertKind::ClockSkew, AlertState::Firing),
+            (AlertKind::ClockSkew, AlertState::Resolved),
+            (AlertKind::HighTemp, AlertState::Resolved),
+        ]
+    );
+}
+
+#[test]
+fn a_backlog_and_readings_sent_again_are_no_skew() {
+    let mut engine = engine();
+    let live = by_clock(10_000..10_060, 0, 22.0);
+    engine.step(live.clone());
+    // The last minute once more, and a backlog of ten minutes within twenty seconds.
+    let mut again = live;
+    for (n, input) in (0..).zip(
+        again
+            .iter_mut()
+            .chain(&mut by_clock(10_000..10_600, 600, 22.0)),
+    ) {
+        if let Input::Reading { entry, .. } = input {
+            entry.ms = START + 10_060_000 + n * 33;
+        }
+    }
+    assert_eq!(engine.step(again).alerts, []);
 }
