@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 use crate::rig::{DEADLINE, collector, connect, running};
 
 /// A hall of eight inlets that fails now and then, ten times a second.
-fn agent(url: &str, zone: &str, seed: u64, stop: &CancellationToken) -> JoinHandle<Summary> {
+fn agent(url: &str, stop: &CancellationToken) -> JoinHandle<Summary> {
     let simulated = SimulatedConfig {
         enabled: true,
         racks: 2,
         sensors: 8,
-        seed,
+        seed: 1,
         interval: std::time::Duration::from_millis(100),
         scenario: "demo".to_owned(),
     };
@@ -32,7 +32,7 @@ fn agent(url: &str, zone: &str, seed: u64, stop: &CancellationToken) -> JoinHand
         },
         ..AgentConfig::default()
     };
-    config.agent.zone = zone.to_owned();
+    "hall-1".clone_into(&mut config.agent.zone);
     let sources: Vec<Box<dyn Source>> = vec![Box::new(Simulated::new(&simulated).unwrap())];
     let stop = stop.clone();
     tokio::spawn(async move {
@@ -72,7 +72,7 @@ async fn the_layout_changes_while_all_goes_on() {
     let redis = &mut connect(&url);
     let stop = CancellationToken::new();
     let mut watching = running(&url);
-    let agent = agent(&url, "hall-1", 1, &stop);
+    let agent = agent(&url, &stop);
     wait_for_more(redis, 400).await;
     for partitions in ["4", "2", "0"] {
         let said = migrate(&url, partitions);
