@@ -10,7 +10,7 @@ use std::time::Duration;
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_runtime::redis::{Connector, Purpose};
 use redis::aio::MultiplexedConnection;
-use redis::{RedisResult, Script};
+use redis::{RedisError, RedisResult, Script};
 use tokio_util::sync::CancellationToken;
 
 use crate::retry;
@@ -84,6 +84,16 @@ impl Leases {
     /// The connection, where one is open.
     pub fn open(&self) -> Option<MultiplexedConnection> {
         self.connection.clone()
+    }
+
+    /// Redis took what it was sent.
+    pub fn accepted(&self) {
+        self.connector.accepted();
+    }
+
+    /// Redis refused what it was sent.
+    pub fn refused(&self, error: &RedisError) {
+        self.connector.refused(error);
     }
 
     /// The connection broke.

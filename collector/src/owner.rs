@@ -149,14 +149,18 @@ where
             return Ok(());
         };
         let polled = self.share_out(&mut connection).await;
-        let Err(error) = polled else { return Ok(()) };
+        let Err(error) = polled else {
+            self.leases.accepted();
+            return Ok(());
+        };
         let cause = match error {
             ShareError::Layout(error) => return Err(error.into()),
             ShareError::Redis(cause) => cause,
         };
+        self.leases.refused(&cause);
         match retry::wait_out(&cause, &stop).await {
             Trouble::Reconnect => self.leases.reconnect(),
-            Trouble::Passing | Trouble::Stopped => {}
+            Trouble::Stopped => {}
             Trouble::Lasting => return Err(OwnerError::Refused(cause).into()),
         }
         Ok(())

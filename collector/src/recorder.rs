@@ -100,7 +100,6 @@ impl Recorder {
         match retry::wait_out(cause, &self.stop).await {
             Trouble::Stopped => Err(RecorderError::Stopped),
             Trouble::Lasting => Err(error.into()),
-            Trouble::Passing => Ok(()),
             Trouble::Reconnect => {
                 let (Some(connector), Some(series)) = (&self.connector, &mut self.series) else {
                     return Ok(());

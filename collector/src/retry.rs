@@ -13,10 +13,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// What kind of trouble it was, once waited out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// The connection is of no more use.
+    /// Open another connection and try again: this one is of no more use, or the address may lead to
+    /// a Redis that can by now.
     Reconnect,
-    /// Redis could not for the moment: try again.
-    Passing,
     /// Trying again would not help.
     Lasting,
     /// The program is to stop.
@@ -25,23 +24,14 @@ pub enum Trouble {
 
 /// Waits as long as the error asks for.
 pub async fn wait_out(error: &RedisError, stop: &CancellationToken) -> Trouble {
-    let kind = match remedy(error) {
-        Remedy::Reconnect => Trouble::Reconnect,
-        Remedy::RetryLater => Trouble::Passing,
+    let pause = match remedy(error) {
+        Remedy::Reconnect => Duration::ZERO,
+        Remedy::RetryLater => PAUSE,
         Remedy::Fatal => return Trouble::Lasting,
     };
-    if kind == Trouble::Passing
-        && stop
-            .run_until_cancelled(tokio::time::sleep(PAUSE))
-            .await
-            .is_none()
-    {
-        return Trouble::Stopped;
-    }
-    if stop.is_cancelled() {
-        Trouble::Stopped
-    } else {
-        kind
+    match stop.run_until_cancelled(tokio::time::sleep(pause)).await {
+        Some(()) if !stop.is_cancelled() => Trouble::Reconnect,
+        _ => Trouble::Stopped,
     }
 }
 

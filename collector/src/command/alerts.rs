@@ -145,7 +145,6 @@ async fn follow(
                 };
                 match retry::wait_out(error, stop).await {
                     Trouble::Reconnect => reader = None,
-                    Trouble::Passing => {}
                     Trouble::Stopped => return Ok(()),
                     Trouble::Lasting => return Err(failure),
                 }

@@ -100,7 +100,6 @@ impl RedisFeed {
             match retry::wait_out(&error, &self.stop).await {
                 Trouble::Reconnect if blocking => self.reader = None,
                 Trouble::Reconnect => self.commands = None,
-                Trouble::Passing => {}
                 Trouble::Stopped => return Err(LogError::Stopped),
                 Trouble::Lasting => {
                     let what = format!("Redis refused to read {} as {}", self.stream, self.group);

@@ -112,7 +112,6 @@ impl RedisLog {
     async fn wait_out(&mut self, error: redis::RedisError, what: &str) -> Result<(), LogError> {
         match retry::wait_out(&error, &self.stop).await {
             Trouble::Reconnect => self.commands = None,
-            Trouble::Passing => {}
             Trouble::Stopped => return Err(LogError::Stopped),
             Trouble::Lasting => return Err(self.refused(what, error)),
         }
@@ -179,7 +178,6 @@ impl RedisLog {
                     }
                     match retry::wait_out(&error, &self.stop).await {
                         Trouble::Reconnect => self.reader = None,
-                        Trouble::Passing => {}
                         Trouble::Stopped => return Err(LogError::Stopped),
                         Trouble::Lasting => return Err(self.refused("read", error)),
                     }

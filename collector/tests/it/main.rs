@@ -19,3 +19,4 @@ mod rig;
 mod same_records;
 mod series;
 mod simulated;
+mod trouble;

@@ -14,7 +14,11 @@ pub fn collector(args: &[&str]) -> Program {
         env!("CARGO_BIN_EXE_rackwatch-collector"),
         args,
         // A short lease: after a kill the next one goes on within a second.
-        &[("TZ", "UTC"), ("RACKWATCH_PARTITION__LEASE", "1s")],
+        &[
+            ("TZ", "UTC"),
+            ("RACKWATCH_PARTITION__LEASE", "1s"),
+            ("RACKWATCH_REDIS__RESPONSE_TIMEOUT", "2s"),
+        ],
     )
     .unwrap()
 }

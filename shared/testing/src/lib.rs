@@ -10,15 +10,19 @@
 )]
 
 mod certificates;
+mod fault_proxy;
 mod process;
 mod program;
+mod redis_sentinel;
 mod redis_server;
 mod timeseries_server;
 mod wait;
 
 pub use certificates::Certificates;
+pub use fault_proxy::FaultProxy;
 pub use process::free_port;
 pub use program::Program;
+pub use redis_sentinel::RedisSentinel;
 pub use redis_server::RedisServer;
 pub use timeseries_server::TimeSeriesServer;
 pub use wait::{wait_until, wait_until_sync};

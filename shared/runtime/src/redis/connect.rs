@@ -5,13 +5,17 @@
 //! ends, however many tasks share the connector. Nothing is sent again: a command that was under
 //! way when a connection broke is its sender's to repeat.
 
+mod sentinel;
+
 use std::fs;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
+use redis::sentinel::SentinelClient;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
     TlsCertificates,
@@ -20,8 +24,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::ConnectError;
 use super::outage::Outage;
+use super::remedy::code;
 use crate::backoff::{self, Backoff};
 use crate::config::RedisConfig;
+use sentinel::Sentinels;
 
 /// What a connection is for, which decides how long an answer may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,12 +42,31 @@ pub enum Purpose {
 /// Opens connections to one Redis; cheap to clone, clones share what they log.
 #[derive(Debug, Clone)]
 pub struct Connector {
-    client: Client,
+    target: Target,
     endpoint: String,
     connect_timeout: Duration,
     response_timeout: Duration,
     backoff: Backoff,
     outage: Arc<Mutex<Outage>>,
+}
+
+/// Where connections lead.
+#[derive(Clone)]
+enum Target {
+    /// To one address.
+    Node(Client),
+    /// To the master that Sentinels name.
+    Sentinels(Arc<tokio::sync::Mutex<SentinelClient>>),
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Clients know passwords.
+        f.write_str(match self {
+            Self::Node(_) => "Node",
+            Self::Sentinels(_) => "Sentinels",
+        })
+    }
 }
 
 impl Connector {
@@ -52,10 +77,16 @@ impl Connector {
     /// When the address is none, or a file cannot be read or used.
     pub fn new(config: &RedisConfig) -> Result<Self, ConnectError> {
         install_tls_provider();
-        let info = connection_info(config)?;
-        let endpoint = endpoint(&info);
+        let (target, endpoint) = match Sentinels::parse(config.url.expose()) {
+            Some(sentinels) => by_sentinels(config, sentinels)?,
+            None => {
+                let info = connection_info(config)?;
+                let endpoint = endpoint(&info);
+                (Target::Node(client(config, info)?), endpoint)
+            }
+        };
         Ok(Self {
-            client: client(config, info)?,
+            target,
             endpoint,
             connect_timeout: config.connect_timeout,
             response_timeout: config.response_timeout,
@@ -111,8 +142,8 @@ impl Connector {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_timeout))
             .set_response_timeout(Some(self.connect_timeout));
-        let mut connection = self
-            .client
+        let client = self.client().await?;
+        let mut connection = client
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
         // Without a password, and while Redis loads its data, only a command tells.
@@ -121,9 +152,94 @@ impl Connector {
         Ok(connection)
     }
 
+    /// The one address there is, or that of the master there is now.
+    async fn client(&self) -> redis::RedisResult<Client> {
+        match &self.target {
+            Target::Node(client) => Ok(client.clone()),
+            Target::Sentinels(sentinels) => {
+                // Boxed: it is a large future, and part of every other that connects.
+                let asked: Pin<Box<dyn Future<Output = _> + Send>> =
+                    Box::pin(async { sentinels.lock().await.async_get_client().await });
+                // Each of them may take its time.
+                let limit = self.connect_timeout * 2;
+                tokio::time::timeout(limit, asked)
+                    .await
+                    .unwrap_or_else(|_| {
+                        let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
+                        Err(late.into())
+                    })
+            }
+        }
+    }
+
+    /// Redis answers, but refuses what it is sent: logged when it begins, and for each new reason.
+    pub fn refused(&self, error: &redis::RedisError) {
+        if let Some(code) = code(error) {
+            self.note(|outage| outage.refused(&code, error));
+        }
+    }
+
+    /// Redis takes what it is sent.
+    pub fn accepted(&self) {
+        self.note(Outage::accepted);
+    }
+
     fn note(&self, change: impl FnOnce(&mut Outage)) {
         change(&mut self.outage.lock().unwrap_or_else(PoisonError::into_inner));
     }
+}
+
+/// What Sentinels need to be asked, and their endpoint.
+fn by_sentinels(
+    config: &RedisConfig,
+    sentinels: redis::RedisResult<Sentinels>,
+) -> Result<(Target, String), ConnectError> {
+    let unusable = |source| ConnectError::Url {
+        url: config.url.clone(),
+        source,
+    };
+    let sentinels = sentinels.map_err(unusable)?;
+    if !sentinels.is_tls() {
+        tls_unused(config)?;
+    }
+    let ca = config
+        .ca_file
+        .as_deref()
+        .map(|file| read("redis.ca_file", file));
+    let client = sentinels.client(config, password(config)?, ca.transpose()?, tcp_settings());
+    let client = Arc::new(tokio::sync::Mutex::new(client.map_err(unusable)?));
+    Ok((Target::Sentinels(client), sentinels.endpoint()))
+}
+
+/// TLS settings make no sense with an address that does not use TLS.
+fn tls_unused(config: &RedisConfig) -> Result<(), ConnectError> {
+    let key = match (&config.ca_file, config.tls_insecure) {
+        (Some(_), _) => "redis.ca_file",
+        (None, true) => "redis.tls_insecure",
+        (None, false) => return Ok(()),
+    };
+    Err(ConnectError::TlsUnused {
+        key,
+        url: config.url.clone(),
+    })
+}
+
+/// The configured password, where there is one beside the address's.
+fn password(config: &RedisConfig) -> Result<Option<String>, ConnectError> {
+    if let Some(file) = &config.password_file {
+        let text = read("redis.password_file", file)?;
+        let text = String::from_utf8_lossy(&text);
+        return Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()));
+    }
+    Ok(config
+        .password
+        .as_ref()
+        .map(|password| password.expose().to_owned()))
+}
+
+fn tcp_settings() -> TcpSettings {
+    // Small commands would wait for each other's acknowledgement otherwise.
+    TcpSettings::default().set_nodelay(true)
 }
 
 /// The address with the user, password and TCP settings to use.
@@ -138,15 +254,12 @@ fn connection_info(config: &RedisConfig) -> Result<ConnectionInfo, ConnectError>
     if let Some(username) = &config.username {
         login = login.set_username(username);
     }
-    if let Some(file) = &config.password_file {
-        let text = read("redis.password_file", file)?;
-        login = login.set_password(String::from_utf8_lossy(&text).trim_end_matches(['\n', '\r']));
-    } else if let Some(password) = &config.password {
-        login = login.set_password(password.expose());
+    if let Some(password) = password(config)? {
+        login = login.set_password(password);
     }
-    // Small commands would wait for each other's acknowledgement otherwise.
-    let tcp = TcpSettings::default().set_nodelay(true);
-    Ok(info.set_redis_settings(login).set_tcp_settings(tcp))
+    Ok(info
+        .set_redis_settings(login)
+        .set_tcp_settings(tcp_settings()))
 }
 
 fn client(config: &RedisConfig, info: ConnectionInfo) -> Result<Client, ConnectError> {
@@ -161,15 +274,8 @@ fn client(config: &RedisConfig, info: ConnectionInfo) -> Result<Client, ConnectE
         ..
     } = info.addr().clone()
     else {
-        let key = match (&config.ca_file, config.tls_insecure) {
-            (Some(_), _) => "redis.ca_file",
-            (None, true) => "redis.tls_insecure",
-            (None, false) => return Client::open(info).map_err(unusable),
-        };
-        return Err(ConnectError::TlsUnused {
-            key,
-            url: config.url.clone(),
-        });
+        tls_unused(config)?;
+        return Client::open(info).map_err(unusable);
     };
     let insecure = insecure || config.tls_insecure;
     let info = info.set_addr(ConnectionAddr::TcpTls {

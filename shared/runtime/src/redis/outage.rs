@@ -4,44 +4,78 @@ use std::error::Error;
 use std::mem::{Discriminant, discriminant};
 use std::time::{Duration, Instant};
 
+use redis::RedisError;
 use tracing::{debug, info, warn};
 
 use super::error::ConnectError;
 
-/// An outage, or none.
+/// What Redis does not do at the moment.
 #[derive(Debug, Default)]
-pub(super) struct Outage(Option<Since>);
+pub(super) struct Outage {
+    away: Option<Since<Discriminant<ConnectError>>>,
+    refusing: Option<Since<String>>,
+}
 
 #[derive(Debug)]
-struct Since {
+struct Since<R> {
     began: Instant,
-    reason: Discriminant<ConnectError>,
+    /// Every reason that was logged: they may alternate for hours.
+    reasons: Vec<R>,
+}
+
+impl<R: PartialEq> Since<R> {
+    /// Whether this reason is new, in an outage that perhaps begins.
+    fn is_new(outage: &mut Option<Self>, reason: R) -> bool {
+        let since = outage.get_or_insert_with(|| Self {
+            began: Instant::now(),
+            reasons: Vec::new(),
+        });
+        let is_new = !since.reasons.contains(&reason);
+        if is_new {
+            since.reasons.push(reason);
+        }
+        is_new
+    }
+
+    /// How long it took.
+    fn length(&self) -> String {
+        humantime::format_duration(round(self.began.elapsed())).to_string()
+    }
 }
 
 impl Outage {
-    /// A try failed: logs it unless the last one failed for the same reason.
+    /// A try to connect failed: logs it unless one has failed for the same reason since all was well.
     pub(super) fn failed(&mut self, error: &ConnectError) {
-        let reason = discriminant(error);
-        let began = match &self.0 {
-            Some(since) if since.reason == reason => return,
-            Some(since) => since.began,
-            None => Instant::now(),
-        };
-        self.0 = Some(Since { began, reason });
-        warn!(
-            error = with_causes(error),
-            "no connection to redis, trying until there is one"
-        );
+        if Since::is_new(&mut self.away, discriminant(error)) {
+            let error = with_causes(error);
+            warn!(error, "no connection to redis, trying until there is one");
+        }
     }
 
     /// A try succeeded: logs how long it took if any failed before.
     pub(super) fn ended(&mut self, endpoint: &str) {
-        let Some(Since { began, .. }) = self.0.take() else {
-            debug!(endpoint, "connected to redis");
-            return;
-        };
-        let outage = humantime::format_duration(round(began.elapsed())).to_string();
-        info!(endpoint, outage, "connected to redis again");
+        match self.away.take() {
+            Some(since) => info!(
+                endpoint,
+                outage = since.length(),
+                "connected to redis again"
+            ),
+            None => debug!(endpoint, "connected to redis"),
+        }
+    }
+
+    /// Redis refused with this code: logs it unless it has done so since all was well.
+    pub(super) fn refused(&mut self, code: &str, error: &RedisError) {
+        if Since::is_new(&mut self.refusing, code.to_owned()) {
+            warn!(%error, "redis refuses what it is sent, trying until it takes it");
+        }
+    }
+
+    /// Redis took what it was sent.
+    pub(super) fn accepted(&mut self) {
+        if let Some(since) = self.refusing.take() {
+            info!(outage = since.length(), "redis takes everything again");
+        }
     }
 }
 

@@ -1,0 +1,215 @@
+//! Redis in trouble: whatever it is, nothing is lost, nothing is said twice, and the log is short.
+
+use rackwatch_testing::{FaultProxy, Program, RedisSentinel, RedisServer, wait_until_sync};
+use redis::{Commands, Connection};
+
+use crate::rig::{DEADLINE, alerts_of, connect, plain_series, running, send, wait_all_done};
+
+const START: u64 = 1_795_438_931_000;
+
+/// One log line a change of state, not one a try.
+fn assert_quiet(collector: &Program) {
+    let log = collector.stderr();
+    assert!(log.lines().count() < 20, "{log}");
+}
+
+/// A device that is hot on even seconds and cool on odd ones: an episode each two seconds.
+struct Swinging {
+    seconds: u64,
+}
+
+impl Swinging {
+    fn send(&mut self, redis: &mut Connection, seconds: u64) {
+        for _ in 0..seconds {
+            let temperature = if self.seconds.is_multiple_of(2) {
+                "30.0"
+            } else {
+                "22.0"
+            };
+            send(
+                redis,
+                "inlet-R1-1",
+                START + self.seconds * 1000,
+                temperature,
+            );
+            self.seconds += 1;
+        }
+    }
+
+    /// Everything is stored once, and each episode was said once.
+    fn assert_whole(&self, redis: &mut Connection) {
+        assert_eq!(plain_series(redis, "inlet-R1-1").len() as u64, self.seconds);
+        let states = alerts_of(redis, "high_temp")
+            .into_iter()
+            .map(|(_, state, _)| state);
+        let states: Vec<_> = states.collect();
+        let expected = ["firing", "resolved"].into_iter().cycle();
+        let expected: Vec<_> = expected.take(states.len()).collect();
+        assert_eq!(states, expected);
+        assert_eq!(states.len() as u64, self.seconds);
+    }
+}
+
+#[test]
+fn connections_that_break_hang_or_lose_answers_do_no_harm() {
+    let server = RedisServer::start().unwrap();
+    let proxy = FaultProxy::before(server.port()).unwrap();
+    let redis = &mut connect(&server.url());
+    let collector = running(&proxy.url());
+    let mut device = Swinging { seconds: 0 };
+    let faults = [
+        FaultProxy::cut,
+        FaultProxy::lose_answers,
+        FaultProxy::freeze,
+    ];
+    for round in 0..6 {
+        device.send(redis, 4);
+        wait_all_done(redis);
+        faults[round % 3](&proxy);
+        device.send(redis, 4);
+        wait_all_done(redis);
+    }
+    device.assert_whole(redis);
+    assert_quiet(&collector);
+}
+
+#[test]
+fn a_redis_that_refuses_is_waited_for_and_that_is_said_once() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let collector = running(&server.url());
+    let mut device = Swinging { seconds: 0 };
+    let set = |redis: &mut Connection, words: &[&str]| {
+        redis::cmd(words[0]).arg(&words[1..]).exec(redis).unwrap();
+    };
+    let troubles: [(&[&str], &[&str], &str); 2] = [
+        (
+            &["CONFIG", "SET", "maxmemory", "1"],
+            &["CONFIG", "SET", "maxmemory", "0"],
+            "OOM",
+        ),
+        (
+            &["REPLICAOF", "127.0.0.1", "1"],
+            &["REPLICAOF", "NO", "ONE"],
+            "read only",
+        ),
+    ];
+    for (over, (begin, end, word)) in (1..).zip(troubles) {
+        device.send(redis, 4);
+        wait_all_done(redis);
+        set(redis, begin);
+        collector.wait_stderr_contains(word, DEADLINE).unwrap();
+        set(redis, end);
+        device.send(redis, 4);
+        wait_all_done(redis);
+        wait_until_sync(DEADLINE, "it says that all is well", || {
+            let said = collector.stderr().matches("takes everything again").count();
+            (said == over).then_some(())
+        })
+        .unwrap();
+        let log = collector.stderr();
+        assert_eq!(log.matches(word).count(), 1, "{log}");
+    }
+    device.assert_whole(redis);
+    assert_quiet(&collector);
+}
+
+#[test]
+fn a_restart_that_keeps_its_data_loses_nothing() {
+    let mut server = RedisServer::start_with(&["--appendonly", "yes"]).unwrap();
+    let collector = running(&server.url());
+    let mut device = Swinging { seconds: 0 };
+    for _ in 0..3 {
+        let redis = &mut connect(&server.url());
+        device.send(redis, 4);
+        wait_all_done(redis);
+        device.send(redis, 2);
+        // What was acknowledged a second ago is on disk.
+        let _: () = redis::cmd("WAITAOF")
+            .arg(&["0", "0", "0"])
+            .query(redis)
+            .unwrap_or(());
+        server.restart().unwrap();
+    }
+    let redis = &mut connect(&server.url());
+    wait_all_done(redis);
+    device.assert_whole(redis);
+    assert_quiet(&collector);
+}
+
+#[test]
+fn entries_that_were_trimmed_while_they_were_pending_are_let_go() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let entry = |redis: &mut Connection, n: u64| {
+        let (at, seq) = ((START + n * 1000).to_string(), format!("r-{n}"));
+        let fields = [
+            ("device_id", "inlet-R1-1"),
+            ("temperature", "21.0"),
+            ("timestamp", &at),
+            ("agent", "node7"),
+            ("seq", &seq),
+        ];
+        crate::rig::xadd(redis, &fields);
+    };
+    let listen = format!("127.0.0.1:{}", rackwatch_testing::free_port().unwrap());
+    let mut doomed = Program::spawn(
+        env!("CARGO_BIN_EXE_rackwatch-collector"),
+        &["run", "--redis", &server.url(), "--listen", &listen],
+        &[
+            ("RACKWATCH_PARTITION__LEASE", "1s"),
+            ("RACKWATCH_FAILPOINT", "before store:2"),
+        ],
+    )
+    .unwrap();
+    entry(redis, 1);
+    wait_all_done(redis);
+    entry(redis, 2);
+    doomed.wait_exit(DEADLINE).unwrap();
+    entry(redis, 3);
+    let _: u64 = redis::cmd("XTRIM")
+        .arg("raw_sensor_data")
+        .arg(&["MAXLEN", "0"])
+        .query(redis)
+        .unwrap();
+    entry(redis, 4);
+    let collector = running(&server.url());
+    wait_all_done(redis);
+    assert_eq!(plain_series(redis, "inlet-R1-1").len(), 2);
+    let losses: redis::streams::StreamRangeReply = redis.xrange_all("rackwatch:losses").unwrap();
+    let range = |entry: &redis::streams::StreamId| {
+        ["from", "to"].map(|name| entry.get::<u64>(name).unwrap())
+    };
+    let losses: Vec<_> = losses.ids.iter().map(range).collect();
+    assert_eq!(losses, [[2, 3]], "{}", collector.stderr());
+}
+
+#[test]
+fn sentinels_lead_to_the_new_master() {
+    let mut site = RedisSentinel::start().unwrap();
+    let collector = running(&site.url());
+    let mut device = Swinging { seconds: 0 };
+    let redis = &mut connect(&site.first().url());
+    device.send(redis, 6);
+    wait_all_done(redis);
+    // All of it is on the replica before the master goes.
+    let copied: u32 = redis::cmd("WAIT").arg(1).arg(0).query(redis).unwrap();
+    assert_eq!(copied, 1);
+    site.first().stop().unwrap();
+    let url = site.second().url();
+    // A promoted server drops its connections.
+    wait_until_sync(DEADLINE, "the replica is the master", || {
+        let redis = &mut redis::Client::open(url.as_str())
+            .ok()?
+            .get_connection()
+            .ok()?;
+        let role: (String, redis::Value, redis::Value) = redis::cmd("ROLE").query(redis).ok()?;
+        (role.0 == "master").then_some(())
+    })
+    .unwrap();
+    let redis = &mut connect(&url);
+    device.send(redis, 6);
+    wait_all_done(redis);
+    device.assert_whole(redis);
+    assert_quiet(&collector);
+}
