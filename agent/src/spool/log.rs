@@ -51,6 +51,8 @@ pub struct Log {
     loaded: Option<(u64, Vec<u8>)>,
     /// To be said by the next record.
     gap: Option<Gap>,
+    /// The last number that was given, as far as it is known here.
+    last: Option<Seq>,
     dropped: u64,
     dirty: bool,
 }
@@ -99,6 +101,7 @@ impl Log {
             next: 1,
             loaded: None,
             gap: None,
+            last: None,
             dropped: 0,
             dirty: false,
         };
@@ -106,6 +109,7 @@ impl Log {
         // Never a number that the position calls acknowledged.
         let after = numbers.last().map_or(1, |last| last + 1);
         log.next = after.max(position.as_ref().map_or(1, |position| position.segment));
+        log.gap = position.as_ref().and_then(|position| position.gap);
         let mut last = position.as_ref().and_then(|position| position.last.clone());
         for number in numbers {
             let done = match &position {
@@ -115,6 +119,7 @@ impl Log {
             };
             log.scan(number, done, &mut last)?;
         }
+        log.last.clone_from(&last);
         log.tidy();
         Ok((log, last))
     }
@@ -181,6 +186,7 @@ impl Log {
             self.active = false;
             return Err(error);
         }
+        self.last = Some(record.seq.clone());
         segment.length += bytes.len() as u64;
         segment.readings += record.sample.readings.len() as u64;
         segment.newest = segment.newest.max(record.sample.at);
@@ -287,11 +293,15 @@ impl Log {
     ///
     /// When the disk refuses.
     pub fn remember(&mut self, last: Option<&Seq>) -> io::Result<()> {
+        if let Some(last) = last {
+            self.last = Some(last.clone());
+        }
         let front = self.segments.front();
         let position = Position {
             segment: front.map_or(self.next, |segment| segment.number),
             offset: front.map_or(0, |segment| segment.done),
-            last: last.cloned(),
+            last: self.last.clone(),
+            gap: self.gap,
         };
         self.files.replace(POSITION, position.text().as_bytes())
     }
@@ -347,6 +357,10 @@ impl Log {
             );
         }
         self.remove_front();
+        // A restart must not forget that something is missing.
+        if let Err(error) = self.remember(None) {
+            warn!(%error, "the spool's position cannot be written");
+        }
     }
 
     fn remove_front(&mut self) {
@@ -403,6 +417,7 @@ struct Position {
     segment: u64,
     offset: u64,
     last: Option<Seq>,
+    gap: Option<Gap>,
 }
 
 impl Position {
@@ -413,11 +428,13 @@ impl Position {
             segment: words.next()?.parse().ok()?,
             offset: words.next()?.parse().ok()?,
             last: words.next().and_then(|word| word.parse().ok()),
+            gap: words.next().and_then(Gap::of),
         })
     }
 
     fn text(&self) -> String {
-        let last = self.last.as_ref().map(Seq::to_string).unwrap_or_default();
-        format!("{} {} {last}\n", self.segment, self.offset)
+        let last = self.last.as_ref().map_or("-".to_owned(), Seq::to_string);
+        let gap = self.gap.map_or("-", Gap::word);
+        format!("{} {} {last} {gap}\n", self.segment, self.offset)
     }
 }

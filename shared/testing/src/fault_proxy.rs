@@ -106,7 +106,7 @@ fn accept(listener: &TcpListener, port: u16, shared: &Arc<Shared>) {
 /// Copies one direction of a connection.
 fn pump(mut from: TcpStream, mut to: TcpStream, answers: bool, number: u64, shared: &Shared) {
     let marked = |mark: &AtomicU64| number <= mark.load(Ordering::SeqCst);
-    let mut buffer = [0; 64 * 1024];
+    let mut buffer = vec![0; 64 * 1024];
     let usable =
         from.set_read_timeout(Some(LOOK_EVERY)).is_ok() && from.set_nonblocking(false).is_ok();
     while usable && !shared.stop.load(Ordering::SeqCst) && !marked(&shared.cut) {

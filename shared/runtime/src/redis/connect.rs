@@ -54,7 +54,7 @@ pub struct Connector {
 #[derive(Clone)]
 enum Target {
     /// To one address.
-    Node(Client),
+    Node(Box<Client>),
     /// To the master that Sentinels name.
     Sentinels(Arc<tokio::sync::Mutex<SentinelClient>>),
 }
@@ -77,13 +77,12 @@ impl Connector {
     /// When the address is none, or a file cannot be read or used.
     pub fn new(config: &RedisConfig) -> Result<Self, ConnectError> {
         install_tls_provider();
-        let (target, endpoint) = match Sentinels::parse(config.url.expose()) {
-            Some(sentinels) => by_sentinels(config, sentinels)?,
-            None => {
-                let info = connection_info(config)?;
-                let endpoint = endpoint(&info);
-                (Target::Node(client(config, info)?), endpoint)
-            }
+        let (target, endpoint) = if let Some(sentinels) = Sentinels::parse(config.url.expose()) {
+            by_sentinels(config, sentinels)?
+        } else {
+            let info = connection_info(config)?;
+            let endpoint = endpoint(&info);
+            (Target::Node(Box::new(client(config, info)?)), endpoint)
         };
         Ok(Self {
             target,
@@ -155,7 +154,7 @@ impl Connector {
     /// The one address there is, or that of the master there is now.
     async fn client(&self) -> redis::RedisResult<Client> {
         match &self.target {
-            Target::Node(client) => Ok(client.clone()),
+            Target::Node(client) => Ok(Client::clone(client)),
             Target::Sentinels(sentinels) => {
                 // Boxed: it is a large future, and part of every other that connects.
                 let asked: Pin<Box<dyn Future<Output = _> + Send>> =
@@ -202,11 +201,10 @@ fn by_sentinels(
     if !sentinels.is_tls() {
         tls_unused(config)?;
     }
-    let ca = config
-        .ca_file
-        .as_deref()
-        .map(|file| read("redis.ca_file", file));
-    let client = sentinels.client(config, password(config)?, ca.transpose()?, tcp_settings());
+    let ca = config.ca_file.as_deref();
+    let ca = ca.map(|file| read("redis.ca_file", file)).transpose()?;
+    let password = password(config)?;
+    let client = sentinels.client(config, password.as_deref(), ca.as_deref(), tcp_settings());
     let client = Arc::new(tokio::sync::Mutex::new(client.map_err(unusable)?));
     Ok((Target::Sentinels(client), sentinels.endpoint()))
 }

@@ -54,13 +54,14 @@ impl Outage {
 
     /// A try succeeded: logs how long it took if any failed before.
     pub(super) fn ended(&mut self, endpoint: &str) {
-        match self.away.take() {
-            Some(since) => info!(
+        if let Some(since) = self.away.take() {
+            info!(
                 endpoint,
                 outage = since.length(),
                 "connected to redis again"
-            ),
-            None => debug!(endpoint, "connected to redis"),
+            );
+        } else {
+            debug!(endpoint, "connected to redis");
         }
     }
 

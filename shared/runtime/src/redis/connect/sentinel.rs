@@ -86,8 +86,8 @@ impl Sentinels {
     pub(super) fn client(
         &self,
         config: &RedisConfig,
-        password: Option<String>,
-        ca: Option<Vec<u8>>,
+        password: Option<&str>,
+        ca: Option<&[u8]>,
         tcp: TcpSettings,
     ) -> RedisResult<SentinelClient> {
         let address = |(host, port): &(String, u16)| {
@@ -112,7 +112,7 @@ impl Sentinels {
         if let Some(user) = config.username.as_ref().or(self.user.as_ref()) {
             builder = builder.set_client_to_redis_username(user);
         }
-        if let Some(password) = password.as_ref().or(self.password.as_ref()) {
+        if let Some(password) = password.or(self.password.as_deref()) {
             builder = builder.set_client_to_redis_password(password);
         }
         if self.tls {
@@ -127,7 +127,7 @@ impl Sentinels {
             if let Some(ca) = ca {
                 let certificates = || TlsCertificates {
                     client_tls: None,
-                    root_cert: Some(ca.clone()),
+                    root_cert: Some(ca.to_vec()),
                 };
                 builder = builder
                     .set_client_to_redis_certificates(certificates())
