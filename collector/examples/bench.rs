@@ -3,7 +3,8 @@
 //!
 //! `bench raw <url>`: reads the waiting raw stream through a group of its own, adds each reading to
 //! a stream of its device, acknowledges. Prints the readings and the seconds.
-//! `bench engine <devices> <ticks>`: prints the nanoseconds a reading.
+//! `bench engine <devices> <ticks>`: prints the nanoseconds a reading, then of the detector state the
+//! milliseconds it takes to make its slices, their bytes, and the milliseconds to restore them.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rackwatch_core::device::{Description, DeviceId};
-use rackwatch_core::engine::{Engine, Input};
+use rackwatch_core::engine::{Engine, Input, Slice};
 use rackwatch_core::keys;
 use rackwatch_core::reading::Reading;
 use rackwatch_core::rules::RuleSet;
@@ -138,5 +139,22 @@ fn engine(devices: u32, ticks: u32) {
         took += begin.elapsed().as_secs_f64();
     }
     assert_eq!(judged, u64::from(devices) * u64::from(ticks));
-    println!("{:.0}", took / judged as f64 * 1e9);
+    let begin = Instant::now();
+    let slices: Vec<String> = engine
+        .snapshot(StreamId::ZERO)
+        .map(|s| s.to_json())
+        .collect();
+    let saved = begin.elapsed().as_secs_f64() * 1e3;
+    let bytes: usize = slices.iter().map(String::len).sum();
+    let begin = Instant::now();
+    let mut restored = Engine::new(Arc::new(RuleSet::with_defaults(&[]).unwrap()));
+    for slice in &slices {
+        assert!(restored.restore(Slice::from_json(slice.as_bytes()).unwrap()));
+    }
+    let back = begin.elapsed().as_secs_f64() * 1e3;
+    assert_eq!(restored.devices(), engine.devices());
+    println!(
+        "{:.0} {saved:.1} {bytes} {back:.1}",
+        took / judged as f64 * 1e9
+    );
 }
