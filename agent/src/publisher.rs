@@ -13,8 +13,9 @@
 mod batch;
 mod route;
 mod sender;
+mod skew;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rackwatch_runtime::backoff::{self, Backoff};
 use rackwatch_runtime::redis::{Connector, Purpose, Remedy, remedy};
@@ -24,8 +25,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::backlog::Backlog;
+use crate::clock;
 use batch::{Batch, Outcome};
 use route::{Found, Route};
+use skew::Skew;
 
 pub use sender::{Sender, new_run};
 
@@ -79,6 +82,7 @@ pub struct Publisher {
     route: Option<Route>,
     /// The replication id of the Redis that has what was sent.
     replication: Option<String>,
+    skew: Skew,
     /// The layout is being changed, and that was logged.
     on_hold: bool,
     sender: Sender,
@@ -105,6 +109,7 @@ impl Publisher {
             connection: None,
             route: None,
             replication: None,
+            skew: Skew::default(),
             on_hold: false,
             sender,
             departure,
@@ -151,8 +156,12 @@ impl Publisher {
             let Some(mut connection) = self.connect().await else {
                 continue;
             };
+            if self.skew.is_due() {
+                self.look_at_the_clock(&mut connection).await;
+            }
             let Some(route) = &self.route else { continue };
-            let batch = Batch::new(self.backlog.next(BATCH).await, &self.sender, route);
+            let work = self.backlog.next(BATCH).await;
+            let batch = Batch::new(work, &self.sender, route, self.skew.news());
             match batch.send(&mut connection).await {
                 Ok(outcome) => self.settle(batch, outcome).await,
                 Err(error) => {
@@ -185,6 +194,15 @@ impl Publisher {
             }
         }
         self.route.as_ref().map(|_| connection)
+    }
+
+    async fn look_at_the_clock(&mut self, connection: &mut MultiplexedConnection) {
+        let (asked, began) = (clock::now(), Instant::now());
+        let told: redis::RedisResult<(u64, u64)> = redis::cmd("TIME").query_async(connection).await;
+        // A connection that broke shows at the next command.
+        if let Ok(told) = told {
+            self.skew.learn(asked, began.elapsed(), told);
+        }
     }
 
     async fn found(&mut self, found: Found) {
@@ -227,6 +245,9 @@ impl Publisher {
         self.backlog.done(batch.into_work(), sent.entries).await;
         if let Some(route) = &mut self.route {
             route.exists |= sent.entries > 0;
+            if sent.entries > 0 {
+                self.skew.said();
+            }
             if outcome.layout.is_some_and(|layout| layout != route.layout) {
                 self.route = None;
             }

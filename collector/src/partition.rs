@@ -225,6 +225,8 @@ fn passed(entry: &Entry) -> Option<Passed> {
             .map_or(arrived, |reading| reading.at),
         prev: decoded.prev.clone(),
         gap: decoded.gap,
+        skew: decoded.skew,
+        arrived,
     })
 }
 

@@ -52,11 +52,13 @@ pub(super) struct Sent {
 }
 
 impl Batch {
-    pub(super) fn new(work: Work, sender: &Sender, route: &Route) -> Self {
+    /// `skew` is what the first entry says of this host's clock.
+    pub(super) fn new(work: Work, sender: &Sender, route: &Route, skew: Option<i64>) -> Self {
         let mut pipeline = redis::pipe();
         describe(&mut pipeline, &work.descriptions);
         let describing = pipeline.len();
-        for entry in &work.entries {
+        let skews = std::iter::once(skew).chain(std::iter::repeat(None));
+        for (entry, skew) in work.entries.iter().zip(skews) {
             let command = pipeline.cmd("XADD").arg(&route.stream);
             if route.exists {
                 // A stream that vanished must not come back with this entry as its first.
@@ -67,7 +69,7 @@ impl Batch {
                 .arg("~")
                 .arg(sender.safety_cap.get())
                 .arg("*")
-                .arg(sender.fields(entry));
+                .arg(sender.fields(entry, skew));
         }
         if let Some(device) = &work.probe {
             pipeline
@@ -223,7 +225,7 @@ mod tests {
             exists: true,
             layout: Layout::Unset,
         };
-        Batch::new(work, &sender, &route)
+        Batch::new(work, &sender, &route, Some(12))
     }
 
     fn refused() -> Value {
@@ -240,6 +242,7 @@ mod tests {
         let at = |what: &str| text.find(what).unwrap();
         assert!(at("HSET") < at("INCR") && at("INCR") < at("XADD") && at("XADD") < at("HEXISTS"));
         assert!(text.contains("r1-7"), "{text}");
+        assert_eq!(text.matches("skew").count(), 1, "the first entry says it");
     }
 
     #[test]

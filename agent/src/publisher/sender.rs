@@ -32,8 +32,8 @@ impl Sender {
         }
     }
 
-    /// What the stream holds of `entry`.
-    pub(super) fn fields(&self, entry: &Entry) -> Vec<(&'static str, String)> {
+    /// What the stream holds of `entry`, and what it says of this host's clock.
+    pub(super) fn fields(&self, entry: &Entry, skew: Option<i64>) -> Vec<(&'static str, String)> {
         let seq = Seq {
             run: entry.run.to_string(),
             n: entry.n,
@@ -41,6 +41,7 @@ impl Sender {
         let from = Provenance {
             prev: entry.prev.clone(),
             gap: entry.gap,
+            skew,
             ..Provenance::new(&self.agent, seq)
         };
         match &entry.content {

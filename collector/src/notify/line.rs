@@ -89,6 +89,7 @@ fn what(record: &AlertRecord, line: &mut String) {
         Some(temperature) => {
             let _ok = write!(line, "{:.1} °C", temperature.degrees());
         }
+        None if record.kind == AlertKind::ClockSkew => line.push_str("its clock"),
         None => line.push_str("no reading"),
     }
     match record.state {
@@ -125,7 +126,12 @@ fn clock(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
     let skew = record.skew_ms.unwrap_or_default();
     let by = length(Duration::from_millis(skew.unsigned_abs()));
     let which = if skew < 0 { "behind" } else { "ahead" };
-    write!(line, ", clock {by} {which}")
+    let whose = if record.temperature.is_some() {
+        ", clock"
+    } else {
+        ""
+    };
+    write!(line, "{whose} {by} {which}")
 }
 
 /// `, +6.2 °C within 5m`.

@@ -8,6 +8,7 @@
 //! A reading no newer than its device's last is not judged, unless the device's clock was set back
 //! (`clock`). Faults are counted, not judged.
 
+mod agents;
 mod clock;
 mod device;
 mod records;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 pub use snapshot::Slice;
 
+use self::agents::Agents;
 use self::device::Device;
 use crate::alert::AlertRecord;
 use crate::device::{Description, DeviceId};
@@ -99,6 +101,8 @@ pub struct Engine {
     devices: HashMap<DeviceId, Device>,
     /// What each agent's numbers have come to.
     ledger: Ledger,
+    /// Agents whose clock is wrong.
+    agents: Agents,
     /// Devices with equal plans share one.
     plans: Vec<Arc<Plan>>,
     /// Stored episodes to be brought in line with at the first step after a restore.
@@ -114,6 +118,7 @@ impl Engine {
             rules,
             devices: HashMap::new(),
             ledger: Ledger::default(),
+            agents: Agents::default(),
             plans: Vec::new(),
             said: None,
             open: HashSet::new(),
@@ -174,7 +179,10 @@ impl Engine {
             } => {
                 self.read(entry, by_agent, &reading, effects);
             }
-            Input::Passed(passed) => effects.losses.extend(self.ledger.pass(&passed)),
+            Input::Passed(passed) => {
+                effects.losses.extend(self.ledger.pass(&passed));
+                self.agents.pass(&passed, effects);
+            }
             Input::Rules(rules) => {
                 self.rules = rules;
                 self.plans.clear();
@@ -232,6 +240,7 @@ impl Engine {
     /// After a restore: what was said is what counts. Episodes of rules that are gone end here.
     fn align(&mut self, effects: &mut Effects) {
         let Some(said) = self.said.take() else { return };
+        self.agents = Agents::of(&said);
         let mut by_device: HashMap<&DeviceId, Vec<&Episode>> = HashMap::new();
         for episode in &said {
             by_device.entry(&episode.device).or_default().push(episode);

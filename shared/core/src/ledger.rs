@@ -70,6 +70,10 @@ pub struct Passed {
     pub prev: Option<Seq>,
     /// Why numbers before it are missing.
     pub gap: Option<Gap>,
+    /// By how many milliseconds the agent's clock is ahead of Redis' own, where it says so.
+    pub skew: Option<i64>,
+    /// When the entry came, by Redis' clock.
+    pub arrived: Timestamp,
 }
 
 /// How far the runs of each agent have come.
@@ -172,6 +176,8 @@ mod tests {
             at: Timestamp::from_millis(n * 1000 + 1).unwrap(),
             prev: None,
             gap: None,
+            skew: None,
+            arrived: Timestamp::default(),
         }
     }
 

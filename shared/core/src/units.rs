@@ -29,6 +29,8 @@ pub enum NotATemperature {
 impl Celsius {
     /// Absolute zero.
     pub const MIN: Self = Self(-273.15);
+    /// Where water freezes: the zero of the scale.
+    pub const ZERO: Self = Self(0.0);
     /// Far beyond any sensor used in a rack.
     pub const MAX: Self = Self(1_000.0);
 

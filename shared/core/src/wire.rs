@@ -35,6 +35,8 @@ pub mod field {
     pub const PREV: &str = "prev";
     /// Why numbers before this entry are missing, where its agent knows.
     pub const GAP: &str = "gap";
+    /// By how many milliseconds the agent's clock is ahead of Redis' own, said now and then.
+    pub const SKEW: &str = "skew";
     /// All readings of a tick.
     pub const READINGS: &str = "readings";
 }
@@ -105,6 +107,8 @@ pub struct Provenance {
     pub prev: Option<Seq>,
     /// Why numbers before this one are missing.
     pub gap: Option<Gap>,
+    /// By how many milliseconds the agent's clock is ahead of Redis' own, where it has just looked.
+    pub skew: Option<i64>,
 }
 
 impl Provenance {
@@ -115,6 +119,7 @@ impl Provenance {
             seq,
             prev: None,
             gap: None,
+            skew: None,
         }
     }
 
@@ -126,7 +131,8 @@ impl Provenance {
             .map(|prev| (field::PREV, prev.to_string()));
         let gap = self.gap.map(|gap| (field::GAP, gap.word().to_owned()));
         let agent = (field::AGENT, self.agent.clone());
-        [agent, seq].into_iter().chain(prev).chain(gap)
+        let skew = self.skew.map(|skew| (field::SKEW, skew.to_string()));
+        [agent, seq].into_iter().chain(prev).chain(gap).chain(skew)
     }
 }
 
@@ -178,6 +184,8 @@ pub struct Decoded {
     pub prev: Option<Seq>,
     /// Why numbers before it are missing, where its agent knows.
     pub gap: Option<Gap>,
+    /// By how many milliseconds its agent's clock is ahead of Redis' own.
+    pub skew: Option<i64>,
     /// The readings that could be understood.
     pub readings: Vec<Reading>,
     /// What could not be. A frame may have both.
@@ -395,6 +403,7 @@ impl<'a> Lookup<'a> {
             seq: self.get(field::SEQ)?.map(str::parse).transpose()?,
             prev: by_the_way(field::PREV).and_then(|text| text.parse().ok()),
             gap: by_the_way(field::GAP).and_then(Gap::of),
+            skew: by_the_way(field::SKEW).and_then(|text| text.parse().ok()),
             ..Decoded::default()
         })
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::agents::Agents;
 use super::device::Saved;
 use super::{Effects, Engine};
 use crate::device::DeviceId;
@@ -91,7 +92,9 @@ impl Engine {
     pub fn resume(&mut self, said: Vec<Episode>, agents: Vec<(String, Runs)>) {
         self.ledger.resume(agents);
         for episode in &said {
-            self.know(&episode.device);
+            if !Agents::has(episode) {
+                self.know(&episode.device);
+            }
             self.open
                 .insert((episode.device.clone(), episode.rule.clone()));
         }

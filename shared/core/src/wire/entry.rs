@@ -172,6 +172,7 @@ mod tests {
         let from = Provenance {
             prev: Some("r0-9".parse().unwrap()),
             gap: Some(Gap::QueueFull),
+            skew: Some(-1_500),
             ..Provenance::new("host1", "r1-7".parse().unwrap())
         };
         for value in [Ok(Celsius::new(21.25).unwrap()), Err(Fault::TIMEOUT)] {
@@ -186,6 +187,8 @@ mod tests {
             assert_eq!(decoded.readings, vec![reading]);
             assert_eq!(decoded.agent.as_deref(), Some("host1"));
             assert_eq!(decoded.seq, Some(from.seq.clone()));
+            assert_eq!(decoded.prev, from.prev);
+            assert_eq!((decoded.gap, decoded.skew), (from.gap, from.skew));
         }
     }
 }

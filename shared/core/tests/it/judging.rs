@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Role};
-use rackwatch_core::engine::Input;
+use rackwatch_core::engine::{EpisodeChange, Input};
+use rackwatch_core::ledger::Passed;
 use rackwatch_core::rules::{RawRule, RuleSet};
-use rackwatch_core::time::StreamId;
+use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::units::Celsius;
 
 use crate::trace::{START, engine, entry, input, inputs, reading};
@@ -262,6 +263,10 @@ fn a_wrong_rule_says_which_key_and_value() {
     );
 }
 
+fn at(second: u64) -> Timestamp {
+    Timestamp::from_millis(START + second * 1000).unwrap()
+}
+
 /// One reading a second by Redis' clock, `back` seconds behind it.
 fn by_clock(entries: std::ops::Range<u64>, back: u64, degrees: f64) -> Vec<Input> {
     let one = |second: u64| Input::Reading {
@@ -346,4 +351,52 @@ fn a_backlog_and_readings_sent_again_are_no_skew() {
         }
     }
     assert_eq!(engine.step(again).alerts, []);
+}
+
+#[test]
+fn an_agent_whose_clock_is_wrong_is_said_once_and_over_a_restart() {
+    let says = |n: u64, skew| {
+        Input::Passed(Box::new(Passed {
+            agent: "node7".to_owned(),
+            seq: format!("r-{n}").parse().unwrap(),
+            readings: 1,
+            at: at(n),
+            prev: None,
+            gap: None,
+            skew,
+            arrived: at(n),
+        }))
+    };
+    let mut first = engine();
+    let said = first.step([
+        says(1, Some(-4_900)),
+        says(2, Some(-5_100)),
+        says(3, None),
+        says(4, Some(9_000)),
+    ]);
+    assert_eq!(said.alerts.len(), 1);
+    let alert = &said.alerts[0];
+    assert_eq!(
+        (alert.kind, alert.state),
+        (AlertKind::ClockSkew, AlertState::Firing)
+    );
+    assert_eq!(
+        (alert.device.as_str(), alert.skew_ms),
+        ("agent:node7", Some(-5_100))
+    );
+    let episodes = said.episodes.into_iter().map(|change| match change {
+        EpisodeChange::Open(episode) => *episode,
+        EpisodeChange::Close { .. } => panic!("nothing has ended"),
+    });
+    let mut second = engine();
+    second.resume(episodes.collect(), said.agents);
+    let said = second.step([
+        says(5, Some(7_000)),
+        says(6, Some(-2_000)),
+        says(7, Some(0)),
+    ]);
+    let states = of(AlertKind::ClockSkew, &said.alerts);
+    assert_eq!(states, [(AlertState::Resolved, Severity::Warning, 5.0)]);
+    assert_eq!(said.alerts[0].id, alert.id);
+    assert_eq!(second.devices(), 0, "an agent is no device");
 }

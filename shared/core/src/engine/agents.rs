@@ -1,0 +1,113 @@
+//! Agents whose clock is wrong: each measures its own against Redis', and says so now and then.
+//!
+//! The readings of a wrong clock are judged all the same; but series, alerts and the neighbours of a
+//! device are then hard to read together. Whether that was said is all there is to remember, and it
+//! is with the stored episodes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::records::CLOCK_SKEW;
+use super::{Effects, EpisodeChange};
+use crate::alert::{AlertId, AlertKind, AlertRecord, AlertState, Severity};
+use crate::device::{DeviceId, Role};
+use crate::episode::Episode;
+use crate::ledger::Passed;
+use crate::time::Timestamp;
+use crate::units::Celsius;
+
+/// A clock further off than this is wrong; one within half of it is right again. Hosts that keep
+/// their time by NTP are within a fraction of a second.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// The prefix of the name under which an agent's episode stands, in the place of a device.
+const PREFIX: &str = "agent:";
+
+/// Agents of whose clock it was said that it is wrong, and since when.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Agents(BTreeMap<DeviceId, Timestamp>);
+
+impl Agents {
+    /// Whether `episode` is one of these.
+    pub(super) fn has(episode: &Episode) -> bool {
+        episode.rule == CLOCK_SKEW && episode.device.as_str().starts_with(PREFIX)
+    }
+
+    /// Those of the stored episodes.
+    pub(super) fn of(said: &[Episode]) -> Self {
+        let skewed = said.iter().filter(|episode| Self::has(episode));
+        Self(skewed.map(|e| (e.device.clone(), e.started)).collect())
+    }
+
+    /// Takes what an entry says of its agent's clock.
+    pub(super) fn pass(&mut self, entry: &Passed, effects: &mut Effects) {
+        let Some(skew) = entry.skew else { return };
+        let name = DeviceId::sanitized(&format!("{PREFIX}{}", entry.agent));
+        let off = Duration::from_millis(skew.unsigned_abs());
+        match self.0.get(&name) {
+            None if off > LIMIT => {
+                self.0.insert(name.clone(), entry.arrived);
+                let record = record(&name, entry.arrived, entry.arrived, Some(skew));
+                effects
+                    .episodes
+                    .push(EpisodeChange::Open(Box::new(episode(&record))));
+                effects.alerts.push(record);
+            }
+            Some(started) if off <= LIMIT / 2 => {
+                effects
+                    .alerts
+                    .push(record(&name, *started, entry.arrived, None));
+                self.0.remove(&name);
+                effects.episodes.push(EpisodeChange::Close {
+                    device: name,
+                    rule: CLOCK_SKEW.to_owned(),
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Firing where there is a skew, resolved where there is none.
+fn record(name: &DeviceId, started: Timestamp, at: Timestamp, skew: Option<i64>) -> AlertRecord {
+    AlertRecord {
+        kind: AlertKind::ClockSkew,
+        device: name.clone(),
+        temperature: None,
+        at,
+        threshold: LIMIT.as_secs_f64(),
+        severity: Severity::Warning,
+        state: skew.map_or(AlertState::Resolved, |_| AlertState::Firing),
+        id: AlertId::of(name, CLOCK_SKEW, started),
+        rule: CLOCK_SKEW.to_owned(),
+        rack: String::new(),
+        u: None,
+        role: Role::Other,
+        started,
+        rate: None,
+        change: None,
+        window: None,
+        peak: None,
+        duration: skew.is_none().then(|| at.since(started)),
+        skew_ms: skew,
+        historical: false,
+    }
+}
+
+fn episode(record: &AlertRecord) -> Episode {
+    Episode {
+        id: record.id.clone(),
+        device: record.device.clone(),
+        rule: record.rule.clone(),
+        kind: record.kind,
+        started: record.started,
+        severity: record.severity,
+        threshold: record.threshold,
+        // A clock has no temperature.
+        temperature: Celsius::ZERO,
+        at: record.at,
+        rack: String::new(),
+        u: None,
+        role: record.role,
+    }
+}
