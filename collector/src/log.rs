@@ -117,8 +117,9 @@ pub trait Log: Send {
     /// once more.
     async fn resume(&mut self, restore: &mut Restore<'_>) -> Result<Resume, LogError>;
 
-    /// Committed entries after `from`, up to `to` and to some number: for warming up.
-    async fn committed(&mut self, from: StreamId, to: StreamId) -> Result<Vec<Entry>, LogError>;
+    /// Committed entries after `from`, up to `to` and to some number, with what is known of their
+    /// devices: for warming up.
+    async fn committed(&mut self, from: StreamId, to: StreamId) -> Result<Batch, LogError>;
 
     /// The next batch; empty when nothing came for a while.
     async fn next(&mut self) -> Result<Batch, LogError>;

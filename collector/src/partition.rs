@@ -128,39 +128,35 @@ impl<L: Log> Partition<L> {
         let mut at = resume.saved.unwrap_or(StreamId::ZERO);
         let mut warmed = 0;
         while at < resume.done {
-            let entries = self.log.committed(at, resume.done).await?;
-            let Some(last) = entries.last() else { break };
+            let batch = self.log.committed(at, resume.done).await?;
+            let Some(last) = batch.entries.last() else {
+                break;
+            };
             at = last.id;
-            warmed += entries.len();
-            engine.warm(entries.into_iter().flat_map(readings));
+            warmed += batch.entries.len();
+            // A device that nobody has described yet is not judged: the windows would stay cold.
+            engine.warm(inputs(batch));
         }
         tracing::info!(partition = %self.id, done = %resume.done, devices = engine.devices(), warmed, "partition taken over");
         Ok(())
     }
 
     async fn judge(&mut self, batch: Batch) -> Result<(), PartitionError> {
-        let Batch {
-            descriptions,
-            entries,
-        } = batch;
-        self.recorder.describe(&descriptions).await?;
+        let entries = &batch.entries;
+        self.recorder.describe(&batch.descriptions).await?;
         let mut commit = Commit {
             done: entries.iter().map(|entry| entry.id).collect(),
             dead: entries.iter().filter_map(dead_letter).collect(),
             ..Commit::default()
         };
         failpoint::pass("before store");
-        let refused = self.recorder.store(&entries).await?;
+        let refused = self.recorder.store(entries).await?;
         commit.dead.extend(refused);
-        let described = descriptions
-            .into_iter()
-            .map(|(id, known)| Input::Describe(id, known));
         let read: usize = entries
             .iter()
             .map(|entry| entry.decoded.readings.len())
             .sum();
-        let inputs = described.chain(entries.into_iter().flat_map(readings));
-        commit.effects = self.engine.step(inputs);
+        commit.effects = self.engine.step(inputs(batch));
         let news = now().minus(AlertRecord::NEWS);
         for alert in &mut commit.effects.alerts {
             alert.historical = alert.at < news;
@@ -195,6 +191,13 @@ impl<L: Log> Partition<L> {
 fn now() -> Timestamp {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Timestamp::default().plus(since_1970.unwrap_or_default())
+}
+
+/// What has become known of devices, then what the entries say.
+fn inputs(batch: Batch) -> impl Iterator<Item = Input> {
+    let described = batch.descriptions.into_iter();
+    let described = described.map(|(id, known)| Input::Describe(id, known));
+    described.chain(batch.entries.into_iter().flat_map(readings))
 }
 
 /// What the engine is to know of an entry: who wrote it, then what it says.

@@ -72,8 +72,8 @@ impl Log for MemoryLog {
         Ok(Resume::default())
     }
 
-    async fn committed(&mut self, _: StreamId, _: StreamId) -> Result<Vec<Entry>, LogError> {
-        Ok(Vec::new())
+    async fn committed(&mut self, _: StreamId, _: StreamId) -> Result<Batch, LogError> {
+        Ok(Batch::default())
     }
 
     async fn next(&mut self) -> Result<Batch, LogError> {

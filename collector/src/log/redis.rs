@@ -64,6 +64,8 @@ pub struct RedisLog {
     /// Entries to ask for, so that a batch has [`READINGS_A_BATCH`].
     count: usize,
     directory: Directory,
+    /// What the directory has said so far was for warming up: the series have not heard it.
+    warming: bool,
 }
 
 impl RedisLog {
@@ -94,6 +96,7 @@ impl RedisLog {
             pending_first: true,
             count: FIRST_ENTRIES,
             directory: Directory::default(),
+            warming: false,
         }
     }
 
@@ -200,6 +203,26 @@ impl RedisLog {
         self.count = (READINGS_A_BATCH / an_entry).clamp(1, MOST_ENTRIES);
     }
 
+    /// A batch of `entries`, with what has become known of devices.
+    async fn with_descriptions(&mut self, entries: Vec<Entry>) -> Result<Batch, LogError> {
+        if entries.is_empty() {
+            return Ok(Batch::default());
+        }
+        self.learn(&entries);
+        loop {
+            let mut connection = self.commands().await?;
+            match self.directory.news(&mut connection, &entries).await {
+                Ok(descriptions) => {
+                    return Ok(Batch {
+                        descriptions,
+                        entries,
+                    });
+                }
+                Err(error) => self.wait_out(error, "look devices up").await?,
+            }
+        }
+    }
+
     async fn load(&mut self, restore: &mut Restore<'_>) -> Result<Resume, LogError> {
         loop {
             let mut connection = self.commands().await?;
@@ -270,7 +293,8 @@ impl Log for RedisLog {
         Ok(resume)
     }
 
-    async fn committed(&mut self, from: StreamId, to: StreamId) -> Result<Vec<Entry>, LogError> {
+    async fn committed(&mut self, from: StreamId, to: StreamId) -> Result<Batch, LogError> {
+        self.warming = true;
         loop {
             let mut connection = self.commands().await?;
             let read = redis::cmd("XRANGE")
@@ -288,10 +312,7 @@ impl Log for RedisLog {
                         .into_iter()
                         .map(|raw| entry(raw, self.max_future))
                         .collect();
-                    if !entries.is_empty() {
-                        self.learn(&entries);
-                    }
-                    return Ok(entries);
+                    return self.with_descriptions(entries).await;
                 }
                 Err(error) => self.wait_out(error, "read committed entries").await?,
             }
@@ -299,6 +320,9 @@ impl Log for RedisLog {
     }
 
     async fn next(&mut self) -> Result<Batch, LogError> {
+        if std::mem::take(&mut self.warming) {
+            self.directory = Directory::default();
+        }
         let mut raw = Vec::new();
         if self.pending_first {
             raw = self.read("0").await?;
@@ -311,22 +335,7 @@ impl Log for RedisLog {
             .into_iter()
             .map(|raw| entry(raw, self.max_future))
             .collect();
-        if entries.is_empty() {
-            return Ok(Batch::default());
-        }
-        self.learn(&entries);
-        loop {
-            let mut connection = self.commands().await?;
-            match self.directory.news(&mut connection, &entries).await {
-                Ok(descriptions) => {
-                    return Ok(Batch {
-                        descriptions,
-                        entries,
-                    });
-                }
-                Err(error) => self.wait_out(error, "look devices up").await?,
-            }
-        }
+        self.with_descriptions(entries).await
     }
 
     fn done(&self) -> StreamId {

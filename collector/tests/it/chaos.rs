@@ -1,5 +1,5 @@
-//! Collectors killed at every step of their loop and at random, under load: the alert records are
-//! those of a run that nobody disturbed.
+//! Collectors killed at every step of their loop and at random, under load: the alert records and the
+//! losses are those of a run that nobody disturbed.
 //!
 //! `RACKWATCH_CHAOS_KILLS` is the number of random kills, `RACKWATCH_CHAOS_SEED` decides what is
 //! random; `ci/chaos` runs the long form.
@@ -64,6 +64,8 @@ struct Trace {
     /// In tenths of a degree.
     levels: Vec<u64>,
     ticks: u64,
+    /// The last number of each partition's agent: now and then one is left out.
+    numbers: Vec<u64>,
 }
 
 impl Trace {
@@ -72,6 +74,7 @@ impl Trace {
             random: Random(seed),
             levels: vec![230; usize::from(PARTITIONS) * DEVICES],
             ticks: 0,
+            numbers: vec![0; usize::from(PARTITIONS)],
         }
     }
 
@@ -91,13 +94,15 @@ impl Trace {
                 let value = format!("{}.{}", *level / 10, *level % 10);
                 readings.push(format!("inlet-R{partition}-{device}={value}"));
             }
-            let (readings, at) = (readings.join(","), at.to_string());
-            pipe.xadd(
-                &keys.raw,
-                "*",
-                &[("timestamp", &at), ("readings", &readings)],
-            )
-            .ignore();
+            let missing = if self.random.next(30) == 0 { 5 } else { 0 };
+            self.numbers[partition] += missing + DEVICES as u64;
+            let fields = [
+                ("agent", format!("node{partition}")),
+                ("seq", format!("r-{}", self.numbers[partition])),
+                ("timestamp", at.to_string()),
+                ("readings", readings.join(",")),
+            ];
+            pipe.xadd(&keys.raw, "*", &fields).ignore();
         }
         pipe.exec(redis).unwrap();
     }
@@ -136,7 +141,36 @@ fn wait_done(redis: &mut Connection) {
     }
 }
 
+/// Says what the devices are.
+fn describe(redis: &mut Connection) {
+    for (partition, device) in devices() {
+        let name = format!("inlet-R{partition}-{device}");
+        let _: () = redis
+            .hset("rackwatch:devices", name, r#"{"role":"inlet"}"#)
+            .unwrap();
+    }
+}
+
+fn devices() -> impl Iterator<Item = (u16, usize)> {
+    (0..PARTITIONS).flat_map(|partition| (0..DEVICES).map(move |device| (partition, device)))
+}
+
+/// The losses of each partition, in order.
+fn losses(redis: &mut Connection) -> Vec<Vec<[String; 4]>> {
+    let of = |keys: PartitionKeys| {
+        let entries: redis::streams::StreamRangeReply = redis.xrange_all(keys.losses).unwrap();
+        let loss = |entry: &redis::streams::StreamId| {
+            ["loss_id", "agent", "from", "to"].map(|name| entry.get::<String>(name).unwrap())
+        };
+        entries.ids.iter().map(loss).collect()
+    };
+    keys().into_iter().map(of).collect()
+}
+
 type Fields = BTreeMap<String, String>;
+
+/// What is written: the records of each device, and the losses of each partition.
+type Written = (BTreeMap<String, Vec<Fields>>, Vec<Vec<[String; 4]>>);
 
 /// The records of each device, in order; whether they came late depends on the clock.
 fn records(redis: &mut Connection) -> BTreeMap<String, Vec<Fields>> {
@@ -157,9 +191,10 @@ fn records(redis: &mut Connection) -> BTreeMap<String, Vec<Fields>> {
 }
 
 /// What an undisturbed run says of the first ticks.
-fn undisturbed(seed: u64, ticks: u64) -> BTreeMap<String, Vec<Fields>> {
+fn undisturbed(seed: u64, ticks: u64) -> Written {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
+    describe(redis);
     let _collector = start(&server.url(), "");
     let mut trace = Trace::new(seed);
     for _ in 0..ticks {
@@ -167,7 +202,7 @@ fn undisturbed(seed: u64, ticks: u64) -> BTreeMap<String, Vec<Fields>> {
     }
     // The layout is the collectors' to write, so the streams may be there before the groups.
     wait_done(redis);
-    records(redis)
+    (records(redis), losses(redis))
 }
 
 #[expect(
@@ -185,6 +220,7 @@ fn killed_anywhere_the_records_are_those_of_an_undisturbed_run() {
     let server = RedisServer::start().unwrap();
     let url = server.url();
     let redis = &mut connect(&url);
+    describe(redis);
     let (stop, stopped) = mpsc::channel();
     let mut random = Random(seed ^ 0xC4A05);
 
@@ -216,7 +252,12 @@ fn killed_anywhere_the_records_are_those_of_an_undisturbed_run() {
     wait_done(redis);
     let disturbed = records(redis);
 
-    let expected = undisturbed(seed, ticks);
+    let (expected, lost) = undisturbed(seed, ticks);
+    assert!(
+        lost.iter().all(|losses| losses.len() > 3),
+        "too few to tell: {lost:?}"
+    );
+    assert_eq!(losses(redis), lost, "seed {seed}");
     let count: usize = expected.values().map(Vec::len).sum();
     assert!(
         count > 100,
@@ -234,7 +275,7 @@ fn killed_anywhere_the_records_are_those_of_an_undisturbed_run() {
         let dead: u64 = redis.xlen(&keys.dead).unwrap();
         assert_eq!(dead, 0);
     }
-    for (partition, device) in (0..PARTITIONS).flat_map(|p| (0..DEVICES).map(move |d| (p, d))) {
+    for (partition, device) in devices() {
         let stored: u64 = redis
             .xlen(format!("sensor:inlet-R{partition}-{device}:temp"))
             .unwrap();

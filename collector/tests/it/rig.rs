@@ -55,7 +55,8 @@ pub fn wait_all_done(redis: &mut Connection) {
     wait_until_sync(DEADLINE, "every entry is acknowledged", || all_done(redis)).unwrap();
 }
 
-fn all_done(redis: &mut Connection) -> Option<()> {
+/// Whether every entry has been.
+pub fn all_done(redis: &mut Connection) -> Option<()> {
     let last: redis::streams::StreamRangeReply =
         redis.xrevrange_count("raw_sensor_data", "+", "-", 1).ok()?;
     let groups: redis::streams::StreamInfoGroupsReply =

@@ -1,7 +1,20 @@
 //! Redis in trouble: whatever it is, nothing is lost, nothing is said twice, and the log is short.
 
-use rackwatch_testing::{FaultProxy, Program, RedisSentinel, RedisServer, wait_until_sync};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rackwatch_agent::app::pipeline;
+use rackwatch_agent::config::AgentConfig;
+use rackwatch_agent::publisher::{Departure, Summary};
+use rackwatch_agent::source::Source;
+use rackwatch_agent::source::simulated::{Simulated, SimulatedConfig};
+use rackwatch_runtime::config::RedisConfig;
+use rackwatch_testing::{
+    FaultProxy, Program, RedisSentinel, RedisServer, wait_until, wait_until_sync,
+};
 use redis::{Commands, Connection};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::rig::{DEADLINE, alerts_of, connect, plain_series, running, send, wait_all_done};
 
@@ -212,4 +225,91 @@ fn sentinels_lead_to_the_new_master() {
     wait_all_done(redis);
     device.assert_whole(redis);
     assert_quiet(&collector);
+}
+
+/// The master takes readings that its replica never gets, and dies: the replica knows nothing of
+/// them, nor of what the collector did with them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_failover_lost_is_sent_again() {
+    let mut site = RedisSentinel::start().unwrap();
+    let url = site.url();
+    let collector = running(&url);
+    let stop = CancellationToken::new();
+    let agent = agent(&url, &stop);
+    let entries = |server: &RedisServer| {
+        let client = redis::Client::open(server.url()).unwrap();
+        let connection = client.get_connection();
+        connection
+            .and_then(|mut redis| redis.xlen::<_, u64>("raw_sensor_data"))
+            .unwrap_or(0)
+    };
+    let wait_for = async |server: &RedisServer, more_than: u64| {
+        let there = wait_until(DEADLINE, "readings come", async || {
+            (entries(server) > more_than).then_some(())
+        });
+        there.await.unwrap();
+    };
+    wait_for(site.first(), 100).await;
+    wait_for(site.second(), 100).await;
+    // The replica follows nobody from here on.
+    let second = site.second().client();
+    redis::cmd("REPLICAOF")
+        .arg(&["127.0.0.1", "1"])
+        .exec(&mut second.get_connection().unwrap())
+        .unwrap();
+    let stale = entries(site.second());
+    wait_for(site.first(), stale + 100).await;
+    site.first().stop().unwrap();
+    assert_eq!(entries(site.second()), stale, "the last hundred are lost");
+    wait_for(site.second(), stale + 200).await;
+    stop.cancel();
+    let sent = agent.await.unwrap();
+    assert_eq!((sent.dropped, sent.unsent), (0, 0));
+
+    let redis = &mut connect(&site.second().url());
+    let ledger = |redis: &mut Connection| redis.xlen::<_, u64>("rackwatch:losses").unwrap();
+    wait_until_sync(DEADLINE, "every entry is acknowledged", || {
+        crate::rig::all_done(redis)
+    })
+    .unwrap();
+    assert_eq!(ledger(redis), 0, "{}", collector.stderr());
+    // The agent's numbers count its readings: each is stored, whatever was sent twice.
+    let runs: Vec<String> = redis.hvals("rackwatch:ledger").unwrap();
+    let run: serde_json::Value = serde_json::from_str(&runs[0]).unwrap();
+    let produced = run[0]["last"].as_u64().unwrap();
+    let keys: Vec<String> = redis.keys("sensor:*:temp").unwrap();
+    let stored: u64 = keys
+        .iter()
+        .map(|key| redis.xlen::<_, u64>(key).unwrap())
+        .sum();
+    assert_eq!(stored, produced, "{}", collector.stderr());
+    let records: redis::streams::StreamRangeReply = redis.xrange_all("anomaly_alerts").unwrap();
+    let identity = |entry: &redis::streams::StreamId| {
+        ["alert_id", "severity", "state"].map(|name| entry.get::<String>(name).unwrap())
+    };
+    let different: BTreeSet<_> = records.ids.iter().map(identity).collect();
+    assert_eq!(different.len(), records.ids.len(), "none is there twice");
+    assert_quiet(&collector);
+}
+
+/// An agent on eight simulated inlets, twenty times a second.
+fn agent(url: &str, stop: &CancellationToken) -> JoinHandle<Summary> {
+    let simulated = SimulatedConfig {
+        enabled: true,
+        interval: Duration::from_millis(50),
+        ..SimulatedConfig::default()
+    };
+    let sources: Vec<Box<dyn Source>> = vec![Box::new(Simulated::new(&simulated).unwrap())];
+    let config = AgentConfig {
+        redis: RedisConfig {
+            url: url.into(),
+            ..RedisConfig::default()
+        },
+        ..AgentConfig::default()
+    };
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        let ran = pipeline(&config, sources, Departure::Leave, stop).await;
+        ran.unwrap()
+    })
 }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::wait_until_sync;
 
@@ -36,6 +36,15 @@ impl Killed {
             .spawn()
             .with_context(|| format!("start {}", command.get_program().display()))?;
         Ok(Self(child))
+    }
+
+    /// Sends a signal by its name, such as `TERM`.
+    pub(crate) fn signal(&self, signal: &str) -> Result<()> {
+        let id = self.0.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &id]).status();
+        let sent = sent.context("start kill")?;
+        ensure!(sent.success(), "send SIG{signal} to {id}: {sent}");
+        Ok(())
     }
 
     /// Kills the process and waits until it is gone.

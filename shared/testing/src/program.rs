@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::process::Killed;
 use crate::wait_until_sync;
@@ -156,12 +156,7 @@ impl Program {
     }
 
     fn signal(&self, signal: &str) -> Result<()> {
-        let sent = Command::new("kill")
-            .args(["-s", signal, &self.id().to_string()])
-            .status()
-            .context("start kill")?;
-        ensure!(sent.success(), "send SIG{signal} to {}: {sent}", self.name);
-        Ok(())
+        self.process.signal(signal)
     }
 
     fn both(&self) -> String {
