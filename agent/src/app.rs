@@ -11,7 +11,7 @@ use rackwatch_runtime::redis::{ConnectError, Connector};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{error, info};
 
 use crate::backlog::Backlog;
 use crate::config::{AgentConfig, SourcesConfig, SpoolConfig, host_name};
@@ -43,8 +43,8 @@ pub enum RunError {
         /// Why.
         source: ConnectError,
     },
-    /// The spool cannot be used.
-    #[error("cannot use spool.path {}: check that it exists and this user may write there", path.display())]
+    /// Another agent has the spool.
+    #[error("cannot use spool.path {}", path.display())]
     Spool {
         /// The folder.
         path: PathBuf,
@@ -151,12 +151,20 @@ fn open_spool(config: &SpoolConfig) -> Result<(Option<Spool>, Option<Seq>), RunE
         bytes: config.max_bytes.bytes(),
         age: config.max_age,
     };
-    let opened = Spool::open(path, bounds, config.sync.into());
-    let (spool, prev) = opened.map_err(|source| RunError::Spool {
-        path: path.clone(),
-        source,
-    })?;
-    Ok((Some(spool), prev))
+    match Spool::open(path, bounds, config.sync.into()) {
+        Ok((spool, prev)) => Ok((Some(spool), prev)),
+        // Two agents would take each other's readings.
+        Err(source) if source.kind() == std::io::ErrorKind::ResourceBusy => Err(RunError::Spool {
+            path: path.clone(),
+            source,
+        }),
+        // A bad disk must not keep a host from being watched.
+        Err(error) => {
+            let path = path.display();
+            error!(%path, %error, "the spool cannot be used: readings are kept in memory only");
+            Ok((None, None))
+        }
+    }
 }
 
 /// How a stage ended.

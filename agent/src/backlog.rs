@@ -36,6 +36,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const SPOOLED_AT_ONCE: usize = 5_000;
 /// Readings of one round trip from disk: half a megabyte, and some milliseconds of Redis' time.
 const DRAINED_AT_ONCE: usize = 20_000;
+/// A disk that does not give back what it has is left in peace for so long.
+const DISK_RESTS: Duration = Duration::from_secs(1);
 /// At the stop the disk has this long for what is left.
 const SAVE_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -63,6 +65,8 @@ struct State {
     closed: bool,
     /// Something is on disk.
     spooled: bool,
+    /// When to look there again, where the disk does not give it back.
+    disk_rests: Option<Instant>,
     /// The publisher has entries of the queue under way.
     in_flight: bool,
 }
@@ -109,6 +113,13 @@ impl Work {
     }
 }
 
+impl State {
+    /// Whether something is on disk, and it is worth asking for it.
+    fn gives_from_disk(&self) -> bool {
+        self.spooled && self.disk_rests.is_none_or(|until| Instant::now() >= until)
+    }
+}
+
 /// What became of readings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fate {
@@ -136,6 +147,7 @@ impl Backlog {
                 inventory,
                 closed: false,
                 spooled: spool.as_ref().is_some_and(|spool| !spool.is_empty()),
+                disk_rests: None,
                 in_flight: false,
             }),
             spool: tokio::sync::Mutex::new(spool),
@@ -185,7 +197,7 @@ impl Backlog {
         loop {
             {
                 let state = self.lock();
-                if !state.queue.is_empty() || state.spooled || state.recent.is_due() {
+                if !state.queue.is_empty() || state.recent.is_due() || state.gives_from_disk() {
                     return true;
                 }
                 if state.closed {
@@ -195,7 +207,9 @@ impl Backlog {
                     return true;
                 }
             }
-            self.0.changed.notified().await;
+            // A disk that rests does not say when it is well again.
+            let changed = self.0.changed.notified();
+            let _rested = tokio::time::timeout(DISK_RESTS, changed).await;
         }
     }
 
@@ -214,6 +228,9 @@ impl Backlog {
         if let Some(spool) = usable {
             drained = spool.first(DRAINED_AT_ONCE).await;
             self.lock().spooled = !spool.is_empty();
+        }
+        if from_disk && drained.is_empty() {
+            self.lock().disk_rests = Some(Instant::now() + DISK_RESTS);
         }
         let mut state = self.lock();
         let (entries, origin) = if state.recent.is_due() {

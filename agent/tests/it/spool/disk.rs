@@ -16,6 +16,7 @@ struct State {
     /// Bytes it still takes; none where there is no bound.
     room: Option<usize>,
     read_only: bool,
+    unreadable: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -42,6 +43,10 @@ impl Disk {
 
     pub(super) fn read_only(&self, is: bool) {
         self.state().read_only = is;
+    }
+
+    pub(super) fn unreadable(&self, is: bool) {
+        self.state().unreadable = is;
     }
 
     /// The names and sizes of the segments.
@@ -77,6 +82,9 @@ impl Files for Disk {
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         let state = self.state();
+        if state.unreadable {
+            return Err(io::Error::other("a bad block"));
+        }
         let file = state.files.get(name).ok_or(io::ErrorKind::NotFound)?;
         Ok(file.content.clone())
     }

@@ -14,7 +14,7 @@ use rackwatch_core::wire::{Gap, Seq};
 use super::disk::Disk;
 
 const START: u64 = 1_795_438_931_000;
-const LARGE: Bounds = Bounds {
+pub(super) const LARGE: Bounds = Bounds {
     bytes: 1 << 20,
     age: Duration::from_hours(48),
 };
@@ -24,7 +24,7 @@ fn at(second: u64) -> Timestamp {
 }
 
 /// Three readings of this second, one of them a fault.
-fn record(second: u64) -> Record {
+pub(super) fn record(second: u64) -> Record {
     let reading = |n: u64| Reading {
         device: DeviceId::new(&format!("inlet-R1-{n}")).unwrap(),
         at: at(second),

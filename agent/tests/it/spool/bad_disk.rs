@@ -1,0 +1,99 @@
+//! The backlog over a disk that fails: readings go on in memory, and nothing spins or hangs.
+
+use rackwatch_agent::backlog::Backlog;
+use rackwatch_agent::config::{AgentName, IdentityConfig, PublishConfig};
+use rackwatch_agent::inventory::Inventory;
+use rackwatch_agent::sampler::Observed;
+use rackwatch_agent::spool::{Spool, SyncPolicy};
+use rackwatch_core::reading::Sample;
+use rackwatch_testing::wait_until;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::disk::Disk;
+use super::log::{LARGE, record};
+use crate::site::SOON;
+
+/// A backlog of twenty readings in memory, over this disk; the sender fills it.
+fn backlog(disk: &Disk) -> (Backlog, mpsc::Sender<Observed>) {
+    let identity = IdentityConfig {
+        name: AgentName::new("node7").unwrap(),
+        ..IdentityConfig::default()
+    };
+    let inventory = Inventory::new(&identity, "node7", Vec::new());
+    let config = PublishConfig {
+        queue: 20.try_into().unwrap(),
+        ..PublishConfig::default()
+    };
+    let (spool, prev) = Spool::over(Box::new(disk.clone()), LARGE, SyncPolicy::Always).unwrap();
+    let backlog = Backlog::new(&config, inventory, "r1", Some(spool), prev);
+    let (observe, observed) = mpsc::channel(100);
+    tokio::spawn(backlog.clone().fill(observed, CancellationToken::new()));
+    tokio::spawn(backlog.clone().spill(CancellationToken::new()));
+    (backlog, observe)
+}
+
+fn sample(second: u64) -> Sample {
+    record(second).sample
+}
+
+#[tokio::test]
+async fn with_a_disk_that_refuses_the_newest_stay_in_memory() {
+    let disk = Disk::default();
+    let (backlog, observe) = backlog(&disk);
+    disk.read_only(true);
+    for second in 0..10 {
+        observe
+            .send(Observed::Sample(sample(second)))
+            .await
+            .unwrap();
+    }
+    wait_until(SOON, "the oldest are dropped", async || {
+        (backlog.fate().await.dropped == 10).then_some(())
+    })
+    .await
+    .unwrap();
+    let fate = backlog.fate().await;
+    assert_eq!((fate.waiting, fate.spooled), (20, 0));
+    assert!(backlog.wait().await);
+    assert_eq!(backlog.next(100).await.entries.len(), 20);
+}
+
+#[tokio::test]
+async fn a_disk_that_does_not_give_back_what_it_has_is_waited_for() {
+    let disk = Disk::default();
+    let (backlog, observe) = backlog(&disk);
+    observe.send(Observed::Sample(sample(0))).await.unwrap();
+    wait_until(SOON, "it goes to disk", async || {
+        (backlog.fate().await.spooled == 3).then_some(())
+    })
+    .await
+    .unwrap();
+    disk.unreadable(true);
+    assert!(backlog.wait().await);
+    let work = backlog.next(100).await;
+    assert_eq!(work.entries, []);
+    backlog.done(work, 0).await;
+    // It does not ask again and again.
+    tokio::select! {
+        biased;
+        _ = backlog.wait() => panic!("there is nothing to send"),
+        () = std::future::ready(()) => {}
+    }
+    // What is new goes all the same, and the rest when the disk is well again.
+    observe.send(Observed::Sample(sample(1))).await.unwrap();
+    assert!(backlog.wait().await);
+    let work = backlog.next(100).await;
+    assert_eq!(work.entries.len(), 3);
+    backlog.done(work, 3).await;
+    disk.unreadable(false);
+    let back = wait_until(SOON, "the disk gives it back", async || {
+        assert!(backlog.wait().await);
+        let work = backlog.next(100).await;
+        let found = work.entries.len();
+        backlog.done(work, found).await;
+        (found == 1).then_some(())
+    });
+    back.await.unwrap();
+    assert_eq!(backlog.fate().await.spooled, 0);
+}
