@@ -57,6 +57,9 @@ pub struct Spool {
     began: Option<(Instant, u64)>,
 }
 
+/// What is done to it at the end.
+const CLOSED: &str = "closed";
+
 /// What the thread is to do.
 #[derive(Debug)]
 enum Order {
@@ -200,7 +203,8 @@ impl Spool {
         };
         match result {
             Ok(done) => {
-                if self.trouble.take().is_some() {
+                // Closing works on a full disk too.
+                if what != CLOSED && self.trouble.take().is_some() {
                     info!("the spool can be used again");
                 }
                 Some(done)

@@ -171,8 +171,12 @@ impl Log {
         if !self.active {
             let segment = Segment::new(self.next);
             self.next += 1;
-            // A segment that could not be begun is left as it is: the next has another number.
-            self.files.append(&name(segment.number), MAGIC)?;
+            let name = name(segment.number);
+            if let Err(error) = self.files.append(&name, MAGIC) {
+                // What of it is there would only be in the way; the next has another number.
+                let _gone = self.files.remove(&name);
+                return Err(error);
+            }
             self.segments.push_back(segment);
             self.active = true;
         }
