@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod retry;
+pub mod scan;
 pub mod failpoint;
 
 pub mod share;

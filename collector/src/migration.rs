@@ -18,6 +18,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
 use tokio_util::sync::CancellationToken;
 
+use crate::scan::scan;
+
 /// How often to look whether others are ready.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// An agent that writes at longer intervals than this finds its stream gone, and sends again.
@@ -440,26 +442,13 @@ impl Zones {
             devices: BTreeMap::new(),
             agents: BTreeMap::new(),
         };
-        let mut cursor = 0_u64;
-        loop {
-            let (next, part): (u64, Vec<(String, Vec<u8>)>) = redis::cmd("HSCAN")
-                .arg(keys::DEVICES)
-                .arg(cursor)
-                .arg("COUNT")
-                .arg(1000)
-                .query_async(connection)
-                .await?;
-            for (device, json) in part {
-                let described = Description::from_json(&json).unwrap_or_default();
-                let zone = described.zone().to_owned();
-                zones.agents.insert(described.agent, zone.clone());
-                zones.devices.insert(device, zone);
-            }
-            cursor = next;
-            if cursor == 0 {
-                return Ok(zones);
-            }
+        for (device, json) in scan(connection, keys::DEVICES).await? {
+            let described = Description::from_json(&json).unwrap_or_default();
+            let zone = described.zone().to_owned();
+            zones.agents.insert(described.agent, zone.clone());
+            zones.devices.insert(device, zone);
         }
+        Ok(zones)
     }
 
     fn of_device(&self, to: Partitions, device: &str) -> PartitionId {

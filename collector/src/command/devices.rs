@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::table::Table;
 use super::{Common, Failure, Outcome, print, server, usage};
 use crate::notify::line::length;
+use crate::scan::scan;
 
 /// List the devices that are known, or forget some
 #[derive(Clone, Debug, Args)]
@@ -64,7 +65,7 @@ pub async fn run(args: DevicesArgs) -> Outcome {
 async fn list(args: ListArgs) -> Outcome {
     let config = args.common.load().map_err(usage)?;
     let (_, mut connection) = server::open(&config.redis).await?;
-    let known: Vec<Known> = server::scan(&mut connection, keys::DEVICES)
+    let known: Vec<Known> = scan(&mut connection, keys::DEVICES)
         .await?
         .into_iter()
         .map(|(device_id, json)| Known {

@@ -14,6 +14,7 @@ use redis::aio::MultiplexedConnection;
 
 use super::when::When;
 use super::{Common, Failure, Outcome, print, server, usage};
+use crate::scan::scan;
 use crate::series;
 use fetch::{Grain, Span};
 
@@ -142,7 +143,7 @@ async fn unknown(
     connection: &mut MultiplexedConnection,
     device: &DeviceId,
 ) -> redis::RedisResult<Failure> {
-    let known = server::scan(connection, keys::DEVICES).await?;
+    let known = scan(connection, keys::DEVICES).await?;
     let similar = similar::similar(device.as_str(), known.keys().map(String::as_str));
     let hint = if similar.is_empty() {
         "`rackwatch-collector devices list` shows what is known".to_owned()

@@ -12,9 +12,6 @@ use serde::Serialize;
 
 use super::{Failure, usage};
 
-/// Fields of a hash that are asked for at once.
-const SCAN: usize = 500;
-
 /// Connects once, or says why that does not work.
 pub(super) async fn open(
     config: &RedisConfig,
@@ -49,29 +46,6 @@ pub(super) fn unless_refused<T>(answer: RedisResult<T>) -> RedisResult<Option<T>
         Ok(answer) => Ok(Some(answer)),
         Err(error) if remedy(&error) == Remedy::Fatal => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-/// All fields of a hash, asked for in pieces, as a large one at once would stall Redis.
-pub(super) async fn scan(
-    connection: &mut MultiplexedConnection,
-    key: &str,
-) -> RedisResult<BTreeMap<String, Vec<u8>>> {
-    let mut all = BTreeMap::new();
-    let mut cursor = 0_u64;
-    loop {
-        let (next, part): (u64, Vec<(String, Vec<u8>)>) = redis::cmd("HSCAN")
-            .arg(key)
-            .arg(cursor)
-            .arg("COUNT")
-            .arg(SCAN)
-            .query_async(connection)
-            .await?;
-        all.extend(part);
-        if next == 0 {
-            return Ok(all);
-        }
-        cursor = next;
     }
 }
 

@@ -151,6 +151,37 @@ fn a_restart_that_keeps_its_data_loses_nothing() {
 }
 
 #[test]
+fn a_redis_that_loads_its_data_is_waited_for() {
+    // Each key takes three tenths of a second to load.
+    let slow = ["--appendonly", "yes", "--key-load-delay", "300000"];
+    let events = ["--loading-process-events-interval-bytes", "1024"];
+    let mut server = RedisServer::start_with(&[&slow[..], &events[..]].concat()).unwrap();
+    let collector = running(&server.url());
+    let mut device = Swinging { seconds: 0 };
+    let redis = &mut connect(&server.url());
+    device.send(redis, 4);
+    wait_all_done(redis);
+    // Keys, not the commands that made them: only those are loaded slowly.
+    redis::cmd("BGREWRITEAOF").exec(redis).unwrap();
+    wait_until_sync(DEADLINE, "the log is rewritten", || {
+        let info: String = redis::cmd("INFO").arg("persistence").query(redis).ok()?;
+        info.contains("aof_rewrite_in_progress:0").then_some(())
+    })
+    .unwrap();
+    server.restart().unwrap();
+    collector
+        .wait_stderr_contains("it is loading its data", DEADLINE)
+        .unwrap();
+    let redis = &mut connect(&server.url());
+    device.send(redis, 4);
+    wait_all_done(redis);
+    device.assert_whole(redis);
+    let log = collector.stderr();
+    assert_eq!(log.matches("it is loading its data").count(), 1, "{log}");
+    assert_quiet(&collector);
+}
+
+#[test]
 fn entries_that_were_trimmed_while_they_were_pending_are_let_go() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());

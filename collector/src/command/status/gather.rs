@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::super::server::{self, Health, field, unless_refused};
 use crate::config::CollectorConfig;
+use crate::scan::scan;
 use crate::series;
 
 /// How long entries are counted to tell their rate.
@@ -383,7 +384,7 @@ async fn losses(
 
 async fn devices(connection: &mut MultiplexedConnection) -> RedisResult<Devices> {
     let mut devices = Devices::default();
-    for json in server::scan(connection, keys::DEVICES).await?.into_values() {
+    for json in scan(connection, keys::DEVICES).await?.into_values() {
         let described = Description::from_json(&json).unwrap_or_default();
         devices.described += 1;
         devices.unplaced += usize::from(described.rack.is_none_or(|rack| rack.is_empty()));
@@ -406,7 +407,7 @@ async fn episodes(
     struct Open {
         severity: Severity,
     }
-    for json in server::scan(connection, key).await?.into_values() {
+    for json in scan(connection, key).await?.into_values() {
         if let Ok(episode) = serde_json::from_slice::<Open>(&json) {
             *open.entry(episode.severity).or_default() += 1;
         }
