@@ -176,9 +176,7 @@ impl Spool {
 
     /// Writes all down, for the next start.
     pub async fn close(&mut self, last: Option<Seq>) {
-        let _told = self
-            .ask("closed", |answer| Order::Close(last, answer))
-            .await;
+        let _told = self.ask(CLOSED, |answer| Order::Close(last, answer)).await;
     }
 
     /// None where the disk refuses or does not answer; that is logged when it begins and ends.

@@ -185,7 +185,7 @@ where
             let keys = &tenure.keys;
             failpoint::pass("before lease kept");
             if !self.leases.keep(connection, keys, tenure.epoch).await? {
-                tracing::warn!(partition = %tenure.partition, "another collector owns it now");
+                tracing::warn!(partition = %tenure.partition, "the lease is lost: another collector has it, or redis lost its data");
                 tenure.stop.cancel();
             }
         }
