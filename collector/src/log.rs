@@ -91,9 +91,9 @@ pub enum LogError {
     /// The tenure is over: another collector has the partition, or Redis has lost the fence.
     #[error("the partition is owned by another collector now")]
     TakenOver,
-    /// Redis no longer holds what was committed (FLUSHALL, restart without persistence, failover):
-    /// state must be loaded again.
-    #[error("what was committed is no longer in Redis")]
+    /// Redis no longer holds what was committed (FLUSHALL, restart without persistence, failover), or
+    /// nobody knows what of the last commit it holds: state must be loaded again.
+    #[error("it is not known what of the last commit is in Redis")]
     Gone,
     /// Redis refuses for a reason that does not pass by itself.
     #[error("{what}")]

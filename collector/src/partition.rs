@@ -76,10 +76,11 @@ impl<L: Log> Partition<L> {
     pub async fn run(mut self) -> Result<(), PartitionError> {
         loop {
             match self.own().await {
-                // Redis lost what was committed: begin from what it has now.
+                // Begin from what Redis has now.
                 Err(PartitionError::Log(LogError::Gone)) => {
                     tracing::warn!(
-                        "what was committed is no longer in Redis, state is loaded again"
+                        partition = %self.id,
+                        "not sure what redis has of the last commit, state is loaded again"
                     );
                 }
                 Err(

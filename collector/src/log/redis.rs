@@ -355,7 +355,16 @@ impl Log for RedisLog {
                 Err(error) if reply::is_no_group(&error) => {
                     return Err(LogError::Gone);
                 }
-                Err(error) => self.wait_out(error, "commit").await?,
+                Err(error) if reply::may_be_another(&error) => {
+                    // What was stored went to the server before, so that committing here could
+                    // acknowledge what this one does not have: the batch has to come again.
+                    self.wait_out(error, "commit").await?;
+                    return Err(LogError::Gone);
+                }
+                Err(error) => {
+                    self.wait_out(error, "commit").await?;
+                    self.commands = Some(connection);
+                }
             }
         }
         self.fence.commit += 1;

@@ -20,10 +20,10 @@ use crate::rig::{DEADLINE, alerts_of, connect, plain_series, running, send, wait
 
 const START: u64 = 1_795_438_931_000;
 
-/// One log line a change of state, not one a try.
-fn assert_quiet(collector: &Program) {
+/// One log line a change of state, not one a try: below twenty for each outage.
+fn assert_quiet(collector: &Program, outages: usize) {
     let log = collector.stderr();
-    assert!(log.lines().count() < 20, "{log}");
+    assert!(log.lines().count() < 20 * outages, "{log}");
 }
 
 /// A device that is hot on even seconds and cool on odd ones: an episode each two seconds.
@@ -83,7 +83,7 @@ fn connections_that_break_hang_or_lose_answers_do_no_harm() {
         wait_all_done(redis);
     }
     device.assert_whole(redis);
-    assert_quiet(&collector);
+    assert_quiet(&collector, 3);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_redis_that_refuses_is_waited_for_and_that_is_said_once() {
         assert_eq!(log.matches(word).count(), 1, "{log}");
     }
     device.assert_whole(redis);
-    assert_quiet(&collector);
+    assert_quiet(&collector, 1);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_restart_that_keeps_its_data_loses_nothing() {
     let redis = &mut connect(&server.url());
     wait_all_done(redis);
     device.assert_whole(redis);
-    assert_quiet(&collector);
+    assert_quiet(&collector, 1);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_redis_that_loads_its_data_is_waited_for() {
     device.assert_whole(redis);
     let log = collector.stderr();
     assert_eq!(log.matches("it is loading its data").count(), 1, "{log}");
-    assert_quiet(&collector);
+    assert_quiet(&collector, 1);
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn sentinels_lead_to_the_new_master() {
     device.send(redis, 6);
     wait_all_done(redis);
     device.assert_whole(redis);
-    assert_quiet(&collector);
+    assert_quiet(&collector, 1);
 }
 
 /// The master takes readings that its replica never gets, and dies: the replica knows nothing of
@@ -320,7 +320,7 @@ async fn what_a_failover_lost_is_sent_again() {
     };
     let different: BTreeSet<_> = records.ids.iter().map(identity).collect();
     assert_eq!(different.len(), records.ids.len(), "none is there twice");
-    assert_quiet(&collector);
+    assert_quiet(&collector, 1);
 }
 
 /// An agent on eight simulated inlets, twenty times a second.

@@ -14,5 +14,5 @@ mod reply;
 pub use connect::{Connector, Purpose};
 pub use error::ConnectError;
 pub use layout::Layout;
-pub use remedy::{Remedy, is_group_there, is_no_group, remedy};
+pub use remedy::{Remedy, is_group_there, is_no_group, may_be_another, remedy};
 pub use reply::{Fields, RawEntry, ReplyError, entries, per_item, request_per_item, streams};

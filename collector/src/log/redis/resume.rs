@@ -87,10 +87,13 @@ fn known<T>(what: &str, read: Result<T, serde_json::Error>) -> Option<T> {
         .ok()
 }
 
-/// Writes the slices if this owner's epoch still holds; one slice a call, so that none stalls Redis.
+/// Writes a slice if this owner's last commit is the last of all: a Redis that went back behind it
+/// must not get state of readings that it will be given again. One slice a call, so that none stalls
+/// Redis.
 const SAVE: &str = r"
-if redis.call('HGET', KEYS[2], 'epoch') ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
+local fence = redis.call('HMGET', KEYS[2], 'epoch', 'commit')
+if fence[1] ~= ARGV[1] or (fence[2] or '0') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[3], ARGV[4])
 return 1
 ";
 
@@ -108,6 +111,7 @@ pub(super) async fn save(
     call.key(&keys.snapshot).key(&keys.fence);
     let SliceNumber { number, of } = number;
     call.arg(fence.epoch)
+        .arg(fence.commit)
         .arg(format!("{number}/{of}"))
         .arg(slice.to_json());
     Ok(call.invoke_async::<u8>(connection).await? == 1)

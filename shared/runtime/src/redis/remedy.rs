@@ -33,6 +33,12 @@ pub fn remedy(error: &RedisError) -> Remedy {
     }
 }
 
+/// Whether the next connection may lead to another server, or to one that lost what it had: after a
+/// broken connection, and where a master has become a replica.
+pub fn may_be_another(error: &RedisError) -> bool {
+    remedy(error) == Remedy::Reconnect || code(error).as_deref() == Some("READONLY")
+}
+
 /// Whether the consumer group, or its stream, does not exist: create it, then send again.
 pub fn is_no_group(error: &RedisError) -> bool {
     code(error).as_deref() == Some("NOGROUP")
