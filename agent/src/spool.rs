@@ -9,6 +9,7 @@
 
 pub mod files;
 pub mod log;
+mod position;
 pub mod record;
 
 use std::io;

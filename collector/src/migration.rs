@@ -5,27 +5,24 @@
 //! dealt out anew by the zone of each device, and the new layout holds. What was there is put aside
 //! under other names first, so that a change that was interrupted is simply begun again.
 
-use std::collections::{BTreeMap, HashMap};
+mod deal;
+mod zones;
+
 use std::time::{Duration, Instant};
 
-use rackwatch_core::device::Description;
-use rackwatch_core::engine::Slice;
-use rackwatch_core::episode::Episode;
 use rackwatch_core::keys::{self, PartitionKeys};
-use rackwatch_core::partition::{PartitionId, Partitions};
-use rackwatch_runtime::redis::{Layout, RawEntry, entries};
+use rackwatch_core::partition::Partitions;
+use rackwatch_runtime::redis::{Layout, entries};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
 use tokio_util::sync::CancellationToken;
 
-use crate::scan::scan;
+use zones::Zones;
 
 /// How often to look whether others are ready.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// An agent that writes at longer intervals than this finds its stream gone, and sends again.
 const QUIET: Duration = Duration::from_secs(2);
-/// Entries copied at a time.
-const PAGE: usize = 500;
 
 /// The layout cannot be changed.
 #[derive(Debug, thiserror::Error)]
@@ -219,149 +216,6 @@ impl Migration {
         told.exec_async(&mut self.connection).await
     }
 
-    /// Deals out what was put aside. Begins anew each time: nobody else writes meanwhile.
-    async fn deal(&mut self, from: Partitions) -> Result<(), MigrationError> {
-        let mut epoch = 0;
-        for keys in from.all().map(PartitionKeys::of) {
-            let last: Option<u64> = redis::cmd("HGET")
-                .arg(aside(&keys.fence))
-                .arg("epoch")
-                .query_async(&mut self.connection)
-                .await?;
-            epoch = epoch.max(last.unwrap_or(0));
-        }
-        for keys in self.to.all().map(PartitionKeys::of) {
-            for key in dealt(&keys) {
-                self.delete(key).await?;
-            }
-            // Beyond every epoch there was, so that no owner of old can commit.
-            let mut fence = redis::cmd("HSET");
-            fence.arg(&keys.fence).arg("epoch").arg(epoch);
-            fence.exec_async(&mut self.connection).await?;
-        }
-        let mut number = 0;
-        for keys in from.all().map(PartitionKeys::of) {
-            number = self.deal_slices(&keys, number).await?;
-            self.deal_episodes(&keys).await?;
-            self.deal_ledger(&keys).await?;
-        }
-        let streams: [fn(&PartitionKeys) -> &String; 3] =
-            [|keys| &keys.alerts, |keys| &keys.losses, |keys| &keys.dead];
-        for stream in streams {
-            self.deal_stream(from, stream).await?;
-        }
-        Ok(())
-    }
-
-    async fn deal_slices(&mut self, old: &PartitionKeys, first: usize) -> RedisResult<usize> {
-        let names: Vec<String> = redis::cmd("HKEYS")
-            .arg(aside(&old.snapshot))
-            .query_async(&mut self.connection)
-            .await?;
-        let mut number = first;
-        for name in names {
-            let json: Option<Vec<u8>> = redis::cmd("HGET")
-                .arg(aside(&old.snapshot))
-                .arg(name)
-                .query_async(&mut self.connection)
-                .await?;
-            let Some(slice) = json.and_then(|json| Slice::from_json(&json).ok()) else {
-                continue;
-            };
-            for (partition, slice) in slice.deal(self.to) {
-                let mut set = redis::cmd("HSET");
-                set.arg(PartitionKeys::of(partition).snapshot);
-                // No number of an owner's: its first whole snapshot takes the place of these.
-                set.arg(format!("{number}/moved")).arg(slice.to_json());
-                set.exec_async(&mut self.connection).await?;
-            }
-            number += 1;
-            self.moved.slices += 1;
-        }
-        Ok(number)
-    }
-
-    async fn deal_episodes(&mut self, old: &PartitionKeys) -> RedisResult<()> {
-        let all: HashMap<String, Vec<u8>> = redis::cmd("HGETALL")
-            .arg(aside(&old.episodes))
-            .query_async(&mut self.connection)
-            .await?;
-        for (field, json) in all {
-            let Ok(episode) = serde_json::from_slice::<Episode>(&json) else {
-                continue;
-            };
-            let partition = self.zones.of_device(self.to, episode.device.as_str());
-            let mut set = redis::cmd("HSET");
-            set.arg(PartitionKeys::of(partition).episodes)
-                .arg(field)
-                .arg(json);
-            set.exec_async(&mut self.connection).await?;
-            self.moved.episodes += 1;
-        }
-        Ok(())
-    }
-
-    async fn deal_ledger(&mut self, old: &PartitionKeys) -> RedisResult<()> {
-        let all: HashMap<String, Vec<u8>> = redis::cmd("HGETALL")
-            .arg(aside(&old.ledger))
-            .query_async(&mut self.connection)
-            .await?;
-        for (agent, json) in all {
-            let partition = self.zones.of_agent(self.to, &agent);
-            let mut set = redis::cmd("HSET");
-            set.arg(PartitionKeys::of(partition).ledger)
-                .arg(agent)
-                .arg(json);
-            set.exec_async(&mut self.connection).await?;
-            self.moved.agents += 1;
-        }
-        Ok(())
-    }
-
-    /// Copies a stream of each partition into those of the new ones, in the order of its ids.
-    async fn deal_stream(
-        &mut self,
-        from: Partitions,
-        which: fn(&PartitionKeys) -> &String,
-    ) -> Result<(), MigrationError> {
-        let mut all: Vec<RawEntry> = Vec::new();
-        for keys in from.all().map(PartitionKeys::of) {
-            let mut next = "-".to_owned();
-            loop {
-                let page: Value = redis::cmd("XRANGE")
-                    .arg(aside(which(&keys)))
-                    .arg(&next)
-                    .arg("+")
-                    .arg("COUNT")
-                    .arg(PAGE)
-                    .query_async(&mut self.connection)
-                    .await?;
-                let page = entries(page)?;
-                let Some(last) = page.last() else { break };
-                next = format!("({}-{}", last.id.0, last.id.1);
-                all.extend(page);
-            }
-        }
-        all.sort_by_key(|entry| entry.id);
-        for page in all.chunks(PAGE) {
-            let mut pipeline = redis::pipe();
-            for entry in page {
-                let fields = entry.fields.clone().unwrap_or_default();
-                let stream = PartitionKeys::of(self.zones.of_entry(self.to, &fields));
-                // The same millisecond; the rest of the id may be taken.
-                pipeline
-                    .cmd("XADD")
-                    .arg(which(&stream))
-                    .arg(format!("{}-*", entry.id.0))
-                    .arg(fields)
-                    .ignore();
-            }
-            pipeline.exec_async(&mut self.connection).await?;
-        }
-        self.moved.alerts += all.len();
-        Ok(())
-    }
-
     async fn forget_old(&mut self, from: Partitions) -> RedisResult<()> {
         for keys in from.all().map(PartitionKeys::of) {
             for key in dealt(&keys) {
@@ -427,49 +281,4 @@ async fn wait(
     }
     tokio::time::sleep(LOOK_EVERY).await;
     Ok(())
-}
-
-/// The zones of devices and agents, as agents describe them.
-#[derive(Debug)]
-struct Zones {
-    devices: BTreeMap<String, String>,
-    agents: BTreeMap<String, String>,
-}
-
-impl Zones {
-    async fn read(connection: &mut MultiplexedConnection) -> RedisResult<Self> {
-        let mut zones = Self {
-            devices: BTreeMap::new(),
-            agents: BTreeMap::new(),
-        };
-        for (device, json) in scan(connection, keys::DEVICES).await? {
-            let described = Description::from_json(&json).unwrap_or_default();
-            let zone = described.zone().to_owned();
-            zones.agents.insert(described.agent, zone.clone());
-            zones.devices.insert(device, zone);
-        }
-        Ok(zones)
-    }
-
-    fn of_device(&self, to: Partitions, device: &str) -> PartitionId {
-        let zone = self.devices.get(device).map(String::as_str);
-        to.of_zone(zone.unwrap_or(Description::DEFAULT_ZONE))
-    }
-
-    fn of_agent(&self, to: Partitions, agent: &str) -> PartitionId {
-        let zone = self.agents.get(agent).map(String::as_str);
-        to.of_zone(zone.unwrap_or(Description::DEFAULT_ZONE))
-    }
-
-    fn of_entry(&self, to: Partitions, fields: &[(Vec<u8>, Vec<u8>)]) -> PartitionId {
-        let text = |wanted: &str| {
-            let found = fields.iter().find(|(name, _)| name == wanted.as_bytes());
-            found.and_then(|(_, value)| std::str::from_utf8(value).ok())
-        };
-        match (text("agent"), text("device_id")) {
-            (Some(agent), _) => self.of_agent(to, agent),
-            (None, Some(device)) => self.of_device(to, device),
-            (None, None) => to.of_zone(Description::DEFAULT_ZONE),
-        }
-    }
 }

@@ -17,13 +17,12 @@ use rackwatch_core::wire::{Gap, Seq};
 use tracing::warn;
 
 use super::files::Files;
+use super::position::Position;
 use super::record::Record;
 
 /// What a segment begins with: what begins otherwise was not written by this version.
 const MAGIC: &[u8] = b"rackwatch spool 1\n";
 const SUFFIX: &str = ".segment";
-/// How far records are acknowledged, and the last number that was given.
-const POSITION: &str = "position";
 /// A bound is kept to by dropping a segment: a sixteenth of it at most.
 const SEGMENTS: u64 = 16;
 const SMALLEST_SEGMENT: u64 = 4 << 10;
@@ -307,7 +306,7 @@ impl Log {
             last: self.last.clone(),
             gap: self.gap,
         };
-        self.files.replace(POSITION, position.text().as_bytes())
+        position.write(self.files.as_mut())
     }
 
     /// Removes segments that are acknowledged.
@@ -413,32 +412,4 @@ fn record_at(bytes: &[u8], offset: u64) -> Option<(Record, u64)> {
     let rest = bytes.get(usize::try_from(offset).ok()?..)?;
     let (record, length) = Record::decode(rest)?;
     Some((record, length as u64))
-}
-
-/// What is remembered beside the segments.
-#[derive(Debug)]
-struct Position {
-    segment: u64,
-    offset: u64,
-    last: Option<Seq>,
-    gap: Option<Gap>,
-}
-
-impl Position {
-    fn read(files: &dyn Files) -> Option<Self> {
-        let text = String::from_utf8(files.read(POSITION).ok()?).ok()?;
-        let mut words = text.split_whitespace();
-        Some(Self {
-            segment: words.next()?.parse().ok()?,
-            offset: words.next()?.parse().ok()?,
-            last: words.next().and_then(|word| word.parse().ok()),
-            gap: words.next().and_then(Gap::of),
-        })
-    }
-
-    fn text(&self) -> String {
-        let last = self.last.as_ref().map_or("-".to_owned(), Seq::to_string);
-        let gap = self.gap.map_or("-", Gap::word);
-        format!("{} {} {last} {gap}\n", self.segment, self.offset)
-    }
 }

@@ -1,0 +1,56 @@
+//! Which partition something goes to: by the zone of its agent, as agents describe their devices.
+
+use std::collections::BTreeMap;
+
+use rackwatch_core::device::Description;
+use rackwatch_core::keys;
+use rackwatch_core::partition::{PartitionId, Partitions};
+use redis::RedisResult;
+use redis::aio::MultiplexedConnection;
+
+use crate::scan::scan;
+
+/// The zones of devices and agents, as agents describe them.
+#[derive(Debug)]
+pub(super) struct Zones {
+    devices: BTreeMap<String, String>,
+    agents: BTreeMap<String, String>,
+}
+
+impl Zones {
+    pub(super) async fn read(connection: &mut MultiplexedConnection) -> RedisResult<Self> {
+        let mut zones = Self {
+            devices: BTreeMap::new(),
+            agents: BTreeMap::new(),
+        };
+        for (device, json) in scan(connection, keys::DEVICES).await? {
+            let described = Description::from_json(&json).unwrap_or_default();
+            let zone = described.zone().to_owned();
+            zones.agents.insert(described.agent, zone.clone());
+            zones.devices.insert(device, zone);
+        }
+        Ok(zones)
+    }
+
+    pub(super) fn of_device(&self, to: Partitions, device: &str) -> PartitionId {
+        let zone = self.devices.get(device).map(String::as_str);
+        to.of_zone(zone.unwrap_or(Description::DEFAULT_ZONE))
+    }
+
+    pub(super) fn of_agent(&self, to: Partitions, agent: &str) -> PartitionId {
+        let zone = self.agents.get(agent).map(String::as_str);
+        to.of_zone(zone.unwrap_or(Description::DEFAULT_ZONE))
+    }
+
+    pub(super) fn of_entry(&self, to: Partitions, fields: &[(Vec<u8>, Vec<u8>)]) -> PartitionId {
+        let text = |wanted: &str| {
+            let found = fields.iter().find(|(name, _)| name == wanted.as_bytes());
+            found.and_then(|(_, value)| std::str::from_utf8(value).ok())
+        };
+        match (text("agent"), text("device_id")) {
+            (Some(agent), _) => self.of_agent(to, agent),
+            (None, Some(device)) => self.of_device(to, device),
+            (None, None) => to.of_zone(Description::DEFAULT_ZONE),
+        }
+    }
+}
