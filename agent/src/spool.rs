@@ -5,7 +5,8 @@
 //! of the host loses what was not synced (`spool.sync`), and nothing else.
 //!
 //! The disk belongs to a thread of its own: one that hangs, is full or read-only stops neither
-//! the sampler nor the publisher; they go on in memory, which is bounded.
+//! the sampler nor the publisher; they go on in memory. That is bounded, but for what was handed to a
+//! disk that hangs.
 
 pub mod files;
 pub mod log;

@@ -49,13 +49,13 @@ pub enum MigrationError {
 /// What was moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Moved {
-    /// Devices whose state was.
+    /// Slices of detector state.
     pub slices: usize,
     /// Open episodes.
     pub episodes: usize,
     /// Agents in the ledger.
     pub agents: usize,
-    /// Alert records.
+    /// Records that were written: alerts, losses and dead letters.
     pub alerts: usize,
 }
 

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rackwatch_core::keys::{self, PartitionKeys};
@@ -69,7 +70,7 @@ pub struct Owner<S, E> {
     wanted: Option<Partitions>,
     poll: Duration,
     stop: CancellationToken,
-    stats: std::sync::Arc<Stats>,
+    stats: Arc<Stats>,
     start: S,
     tenures: BTreeMap<PartitionId, Tenure>,
     running: JoinSet<(PartitionId, Result<(), E>)>,
@@ -95,7 +96,7 @@ where
     pub fn new(
         leases: Leases,
         wanted: Option<Partitions>,
-        stats: std::sync::Arc<Stats>,
+        stats: Arc<Stats>,
         stop: CancellationToken,
         start: S,
     ) -> Self {

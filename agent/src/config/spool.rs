@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::spool::SyncPolicy;
 
-/// Two days of a hundred sensors a second.
+/// More than a day of a hundred sensors a second.
 const MAX_BYTES: ByteSize = ByteSize(256 << 20);
 
 /// What goes to disk.

@@ -163,7 +163,8 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// When the disk refuses it. The record is not in the log then.
+    /// When the disk refuses it, or to sync the segment that it filled; in that case the record is in
+    /// the log all the same, and comes twice if it is added again.
     pub fn append(&mut self, record: &Record, now: Timestamp) -> io::Result<()> {
         let bytes = record.encode();
         self.make_room(bytes.len() as u64, now)?;

@@ -12,7 +12,8 @@ use rackwatch_core::wire::{self, Gap, Provenance, Seq, field, frame};
 
 /// Bytes before the text.
 const HEAD: usize = 8;
-/// A longer record was not written by us: a frame of [`MOST_READINGS`] is a quarter of it.
+/// A longer record was not written by us: a frame of [`MOST_READINGS`] with the longest
+/// ids has less than two thirds of it.
 const LONGEST: usize = 1 << 20;
 /// The most readings of one record: a larger sample becomes several, so that no field of an entry
 /// grows beyond what a collector takes.

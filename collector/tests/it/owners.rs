@@ -104,8 +104,8 @@ fn a_paused_owner_writes_nothing_more() {
     wait_all_done(redis);
     let records = alerts_of(redis, "high_temp");
     assert_eq!(records.len(), 1, "{records:?}");
-    let commits: u64 = redis.hget("rackwatch:fence", "epoch").unwrap();
-    assert_eq!(commits, 2);
+    let epoch: u64 = redis.hget("rackwatch:fence", "epoch").unwrap();
+    assert_eq!(epoch, 2);
     let dead: u64 = redis.xlen("raw_sensor_data:dead").unwrap();
     assert_eq!(dead, 0);
 }
