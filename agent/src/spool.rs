@@ -15,7 +15,7 @@ pub mod record;
 
 use std::io;
 use std::path::Path;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, RecvTimeoutError, TrySendError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,13 +43,16 @@ pub enum SyncPolicy {
 const PATIENCE: Duration = Duration::from_secs(5);
 /// After an error the disk is left in peace for this long.
 const REST: Duration = Duration::from_secs(10);
+/// Orders that wait for the disk. A disk that hangs fills it, and what comes then is refused at once:
+/// the readings stay in the queue, which is bounded.
+const DEPTH: usize = 4;
 /// The position is written this often at most.
 const REMEMBER: Duration = Duration::from_secs(1);
 
 /// The spool of this agent, by the thread that has the disk.
 #[derive(Debug)]
 pub struct Spool {
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::SyncSender<Order>,
     /// Readings on disk that Redis does not have.
     waiting: u64,
     dropped: u64,
@@ -102,7 +105,7 @@ impl Spool {
                 "readings of the run before are in the spool, they go first"
             );
         }
-        let (orders, receiver) = mpsc::channel();
+        let (orders, receiver) = mpsc::sync_channel(DEPTH);
         thread::Builder::new()
             .name("spool".to_owned())
             .spawn(move || serve(log, sync, &receiver))?;
@@ -162,8 +165,8 @@ impl Spool {
     /// Redis has these; `last` is the last number that was given.
     pub fn done(&mut self, readings: u64, ends: Vec<End>, last: Option<Seq>) {
         self.waiting = self.waiting.saturating_sub(readings);
-        // A thread that is gone has said why.
-        let _gone = self.orders.send(Order::Done(ends, last));
+        // A thread that is gone has said why; for one that hangs they come once more.
+        let _refused = self.orders.try_send(Order::Done(ends, last));
         let Some((began, sent)) = &mut self.began else {
             return;
         };
@@ -188,15 +191,19 @@ impl Spool {
         order: impl FnOnce(Answer<T>) -> Order,
     ) -> Option<T> {
         let (answer, answered) = oneshot::channel();
-        let _gone = self.orders.send(order(answer));
+        // Refused, it drops the answer's sender, or the thread has ended: both are errors below.
+        let full = matches!(
+            self.orders.try_send(order(answer)),
+            Err(TrySendError::Full(_))
+        );
         let result = match tokio::time::timeout(PATIENCE, answered).await {
             Ok(Ok((result, waiting, dropped))) => {
                 self.waiting = waiting;
                 self.dropped = dropped;
                 result
             }
-            Ok(Err(_)) => Err(io::Error::other("its thread has ended")),
-            Err(_) => Err(io::Error::new(
+            Ok(Err(_)) if !full => Err(io::Error::other("its thread has ended")),
+            Ok(Err(_)) | Err(_) => Err(io::Error::new(
                 io::ErrorKind::TimedOut,
                 "it does not answer",
             )),
@@ -237,6 +244,8 @@ fn serve(mut log: Log, sync: SyncPolicy, orders: &mpsc::Receiver<Order>) {
                     warn!(%error, "the spool cannot be synced");
                 }
             }
+            // Whoever lost patience has kept them, and brings them again.
+            Ok(Order::Append(_, answer)) if answer.is_closed() => {}
             Ok(Order::Append(records, answer)) => {
                 let taken = append(&mut log, &records, sync);
                 written = written.or(Some(Instant::now()));

@@ -281,7 +281,10 @@ impl Log {
             let Some(segment) = self.segments.front_mut() else {
                 return;
             };
-            // A segment that was dropped meanwhile has no more say.
+            if end.segment < segment.number {
+                // Its segment was dropped while it was under way: it was counted, and is not lost.
+                self.dropped = self.dropped.saturating_sub(end.readings);
+            }
             if segment.number == end.segment && segment.done < end.offset {
                 segment.done = end.offset;
                 segment.readings = segment.readings.saturating_sub(end.readings);

@@ -1,5 +1,7 @@
 //! The backlog over a disk that fails: readings go on in memory, and nothing spins or hangs.
 
+use std::time::Duration;
+
 use rackwatch_agent::backlog::Backlog;
 use rackwatch_agent::config::{AgentName, IdentityConfig, PublishConfig};
 use rackwatch_agent::inventory::Inventory;
@@ -8,6 +10,7 @@ use rackwatch_agent::spool::{Spool, SyncPolicy};
 use rackwatch_core::reading::Sample;
 use rackwatch_testing::wait_until;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::disk::Disk;
@@ -96,4 +99,28 @@ async fn a_disk_that_does_not_give_back_what_it_has_is_waited_for() {
     });
     back.await.unwrap();
     assert_eq!(backlog.fate().await.spooled, 0);
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_is_not_given_the_same_again_and_again() {
+    let disk = Disk::default();
+    let (mut spool, _) = Spool::over(Box::new(disk.clone()), LARGE, SyncPolicy::Never).unwrap();
+    let hangs = disk.hang().await;
+    // It loses patience, and keeps them.
+    assert_eq!(spool.append(vec![record(0)]).await, 0);
+    let mut refused = 0;
+    for _ in 0..20 {
+        let tried = timeout(Duration::ZERO, spool.append(vec![record(0)]));
+        refused += usize::from(tried.await.is_ok());
+    }
+    assert!(
+        refused > 10,
+        "only {refused} of twenty were refused at once"
+    );
+    drop(hangs);
+    // The one that was under way got there; those behind it nobody waited for.
+    let found = wait_until(SOON, "the disk gives it back", async || {
+        Some(spool.first(1000).await).filter(|found| !found.is_empty())
+    });
+    assert_eq!(found.await.unwrap().len(), 1);
 }

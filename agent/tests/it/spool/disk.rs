@@ -8,7 +8,7 @@ use rackwatch_agent::spool::files::Files;
 
 /// Clones are the same disk.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Disk(Arc<Mutex<State>>);
+pub(super) struct Disk(Arc<Mutex<State>>, Arc<tokio::sync::Mutex<()>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -35,6 +35,11 @@ impl Disk {
         for file in self.state().files.values_mut() {
             file.content.truncate(file.synced);
         }
+    }
+
+    /// Writes hang for as long as this is held.
+    pub(super) async fn hang(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.1).lock_owned().await
     }
 
     pub(super) fn room(&self, bytes: Option<usize>) {
@@ -68,10 +73,11 @@ impl Disk {
     pub(super) fn with(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> Self {
         let mut files = self.state().files.clone();
         change(&mut files.get_mut(name).unwrap().content);
-        Self(Arc::new(Mutex::new(State {
+        let state = State {
             files,
             ..State::default()
-        })))
+        };
+        Self(Arc::new(Mutex::new(state)), Arc::default())
     }
 }
 
@@ -90,6 +96,13 @@ impl Files for Disk {
     }
 
     fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        // Only a spool's own thread waits here; a test's thread finds it free.
+        let _written = loop {
+            if let Ok(free) = self.1.try_lock() {
+                break free;
+            }
+            std::thread::yield_now();
+        };
         let mut state = self.state();
         if state.read_only {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());

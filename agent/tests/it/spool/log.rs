@@ -242,6 +242,30 @@ fn the_bound_in_bytes_holds_and_the_oldest_are_counted() {
 }
 
 #[test]
+fn what_is_sent_while_it_is_dropped_is_not_counted_as_lost() {
+    let disk = Disk::default();
+    let bounds = Bounds {
+        bytes: 8 << 10,
+        ..LARGE
+    };
+    let mut log = open(&disk, bounds);
+    let mut next = 0;
+    let mut until = |log: &mut Log, enough: &dyn Fn(&Log) -> bool| {
+        while !enough(log) {
+            log.append(&record(next), at(next)).unwrap();
+            next += 1;
+        }
+        next
+    };
+    until(&mut log, &|_| disk.segments().len() == 2);
+    let (records, ends): (Vec<_>, Vec<_>) = log.first(1_000_000).unwrap().into_iter().unzip();
+    let put_in = until(&mut log, &|log| log.dropped() > 0);
+    log.done(&ends);
+    let sent = records.len() as u64 * 3;
+    assert_eq!(sent + log.dropped() + log.readings(), put_in * 3);
+}
+
+#[test]
 fn what_is_too_old_is_dropped_and_counted() {
     let disk = Disk::default();
     let bounds = Bounds {
