@@ -108,8 +108,6 @@ pub async fn pipeline(
     let sender = Sender::new(&config.agent, config.publish.safety_cap);
     let endpoint = connector.endpoint();
     info!(agent = sender.agent, run, endpoint, "starting");
-    let (spool, prev) = open_spool(&config.spool)?;
-    let backlog = Backlog::new(&config.publish, inventory, &run, spool, prev);
     let stop = stop.child_token();
 
     let mut stages = JoinSet::new();
@@ -117,6 +115,10 @@ pub async fn pipeline(
 
     let sampling = Sampler::new(sources).run(stop.clone(), observed);
     stages.spawn(async { Ended::Sampler(sampling.await) });
+
+    // A disk that does not answer does not keep the sampler waiting.
+    let (spool, prev) = open_spool(&config.spool).await?;
+    let backlog = Backlog::new(&config.publish, inventory, &run, spool, prev);
 
     let filling = backlog.clone().fill(incoming, stop.clone());
     stages.spawn(async {
@@ -142,7 +144,7 @@ pub async fn pipeline(
 }
 
 /// The spool, where one is configured, and the last number of the run before.
-fn open_spool(config: &SpoolConfig) -> Result<(Option<Spool>, Option<Seq>), RunError> {
+async fn open_spool(config: &SpoolConfig) -> Result<(Option<Spool>, Option<Seq>), RunError> {
     let Some(path) = &config.path else {
         info!("no spool is configured: while redis is away readings are kept in memory only");
         return Ok((None, None));
@@ -151,7 +153,7 @@ fn open_spool(config: &SpoolConfig) -> Result<(Option<Spool>, Option<Seq>), RunE
         bytes: config.max_bytes.bytes(),
         age: config.max_age,
     };
-    match Spool::open(path, bounds, config.sync.into()) {
+    match Spool::open(path.clone(), bounds, config.sync.into()).await {
         Ok((spool, prev)) => Ok((Some(spool), prev)),
         // Two agents would take each other's readings.
         Err(source) if source.kind() == std::io::ErrorKind::ResourceBusy => Err(RunError::Spool {
@@ -161,7 +163,11 @@ fn open_spool(config: &SpoolConfig) -> Result<(Option<Spool>, Option<Seq>), RunE
         // A bad disk must not keep a host from being watched.
         Err(error) => {
             let path = path.display();
-            error!(%path, %error, "the spool cannot be used: readings are kept in memory only");
+            error!(
+                %path,
+                %error,
+                "the spool cannot be used: until the next start readings are kept in memory only"
+            );
             Ok((None, None))
         }
     }

@@ -222,9 +222,7 @@ impl Backlog {
             let state = self.lock();
             state.spooled && !state.recent.is_due()
         };
-        let usable = spool
-            .as_mut()
-            .filter(|spool| from_disk && spool.is_usable());
+        let usable = spool.as_mut().filter(|spool| from_disk && spool.gives());
         if let Some(spool) = usable {
             drained = spool.first(DRAINED_AT_ONCE).await;
             self.lock().spooled = !spool.is_empty();
@@ -294,7 +292,7 @@ impl Backlog {
     /// Moves a part of the queue to disk where that is due, or all of it; false where nothing was.
     async fn spill_some(&self, all: bool) -> bool {
         let mut spool = self.0.spool.lock().await;
-        let Some(spool) = spool.as_mut().filter(|spool| all || spool.is_usable()) else {
+        let Some(spool) = spool.as_mut().filter(|spool| all || spool.takes()) else {
             return false;
         };
         let entries = {

@@ -5,8 +5,8 @@
 //! of the host loses what was not synced (`spool.sync`), and nothing else.
 //!
 //! The disk belongs to a thread of its own: one that hangs, is full or read-only stops neither
-//! the sampler nor the publisher; they go on in memory. That is bounded, but for what was handed to a
-//! disk that hangs.
+//! the sampler nor the publisher; they go on in memory, which is bounded: of what a disk that hangs has
+//! not taken, a few batches wait for it, and the rest is refused at once.
 
 pub mod files;
 pub mod log;
@@ -14,7 +14,7 @@ mod position;
 pub mod record;
 
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError, TrySendError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -56,14 +56,12 @@ pub struct Spool {
     /// Readings on disk that Redis does not have.
     waiting: u64,
     dropped: u64,
-    /// Since when the disk refuses.
-    trouble: Option<Instant>,
+    /// Since when the disk refuses to be written, and to be read: a full one still gives what it has.
+    unwritable: Option<Instant>,
+    unreadable: Option<Instant>,
     /// When entries began to go to disk, and how many have been sent from there since.
     began: Option<(Instant, u64)>,
 }
-
-/// What is done to it at the end.
-const CLOSED: &str = "closed";
 
 /// What the thread is to do.
 #[derive(Debug)]
@@ -82,38 +80,61 @@ impl Spool {
     ///
     /// # Errors
     ///
-    /// When the folder cannot be used, or another agent uses it.
-    pub fn open(path: &Path, bounds: Bounds, sync: SyncPolicy) -> io::Result<(Self, Option<Seq>)> {
-        Self::over(Box::new(files::Folder::open(path)?), bounds, sync)
-    }
-
-    /// A spool over these files.
-    ///
-    /// # Errors
-    ///
-    /// When they cannot be read.
-    pub fn over(
-        files: Box<dyn Files>,
+    /// When the folder cannot be used, another agent uses it, or the disk does not answer.
+    pub async fn open(
+        path: PathBuf,
         bounds: Bounds,
         sync: SyncPolicy,
     ) -> io::Result<(Self, Option<Seq>)> {
-        let (log, last) = Log::open(files, bounds)?;
-        let waiting = log.readings();
+        let files = move || Ok(Box::new(files::Folder::open(&path)?) as Box<dyn Files>);
+        Self::over(files, bounds, sync).await
+    }
+
+    /// A spool over these files, which are first touched by its thread.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read, or do not answer.
+    pub async fn over(
+        files: impl FnOnce() -> io::Result<Box<dyn Files>> + Send + 'static,
+        bounds: Bounds,
+        sync: SyncPolicy,
+    ) -> io::Result<(Self, Option<Seq>)> {
+        let (orders, receiver) = mpsc::sync_channel(DEPTH);
+        let (answer, answered) = oneshot::channel();
+        let work = move || {
+            match files().and_then(|files| Log::open(files, bounds)) {
+                Err(error) => {
+                    let _told = answer.send(Err(error));
+                }
+                // Whoever lost patience goes on without: then this is the end of it.
+                Ok((log, last)) => {
+                    if answer.send(Ok((log.readings(), last))).is_ok() {
+                        serve(log, sync, &receiver);
+                    }
+                }
+            }
+        };
+        thread::Builder::new()
+            .name("spool".to_owned())
+            .spawn(work)?;
+        let (waiting, last) = match tokio::time::timeout(PATIENCE, answered).await {
+            Ok(Ok(opened)) => opened?,
+            Ok(Err(_)) => return Err(thread_ended()),
+            Err(_) => return Err(no_answer()),
+        };
         if waiting > 0 {
             info!(
                 waiting,
                 "readings of the run before are in the spool, they go first"
             );
         }
-        let (orders, receiver) = mpsc::sync_channel(DEPTH);
-        thread::Builder::new()
-            .name("spool".to_owned())
-            .spawn(move || serve(log, sync, &receiver))?;
         let spool = Self {
             orders,
             waiting,
             dropped: 0,
-            trouble: None,
+            unwritable: None,
+            unreadable: None,
             began: (waiting > 0).then(|| (Instant::now(), 0)),
         };
         Ok((spool, last))
@@ -134,19 +155,23 @@ impl Spool {
         self.dropped
     }
 
-    /// Whether it may be tried.
-    pub fn is_usable(&self) -> bool {
-        self.trouble.is_none_or(|since| since.elapsed() >= REST)
+    /// Whether writing may be tried.
+    pub fn takes(&self) -> bool {
+        rested(self.unwritable)
+    }
+
+    /// Whether reading may be tried.
+    pub fn gives(&self) -> bool {
+        rested(self.unreadable)
     }
 
     /// Adds records; how many the disk took, from the first on.
     pub async fn append(&mut self, records: Vec<Record>) -> usize {
-        if self.is_empty() && self.began.is_none() && self.trouble.is_none() {
+        if self.is_empty() && self.began.is_none() && self.unwritable.is_none() {
             info!("redis does not take readings, they go to the spool");
         }
-        let taken = self
-            .ask("written", |answer| Order::Append(records, answer))
-            .await;
+        let taken = self.ask(|answer| Order::Append(records, answer)).await;
+        let taken = said(taken, &mut self.unwritable, "written");
         let taken = taken.unwrap_or(0);
         if taken > 0 {
             self.began.get_or_insert_with(|| (Instant::now(), 0));
@@ -156,10 +181,8 @@ impl Spool {
 
     /// The first records, of about so many readings.
     pub async fn first(&mut self, readings: usize) -> Vec<(Record, End)> {
-        let first = self
-            .ask("read", |answer| Order::First(readings, answer))
-            .await;
-        first.unwrap_or_default()
+        let first = self.ask(|answer| Order::First(readings, answer)).await;
+        said(first, &mut self.unreadable, "read").unwrap_or_default()
     }
 
     /// Redis has these; `last` is the last number that was given.
@@ -181,48 +204,53 @@ impl Spool {
 
     /// Writes all down, for the next start.
     pub async fn close(&mut self, last: Option<Seq>) {
-        let _told = self.ask(CLOSED, |answer| Order::Close(last, answer)).await;
+        let closed = self.ask(|answer| Order::Close(last, answer)).await;
+        if let Err(error) = closed
+            && self.unwritable.is_none()
+        {
+            warn!(%error, "the spool cannot be closed");
+        }
     }
 
-    /// None where the disk refuses or does not answer; that is logged when it begins and ends.
-    async fn ask<T>(
-        &mut self,
-        what: &'static str,
-        order: impl FnOnce(Answer<T>) -> Order,
-    ) -> Option<T> {
+    /// Gives the thread an order, and waits for its answer.
+    async fn ask<T>(&mut self, order: impl FnOnce(Answer<T>) -> Order) -> io::Result<T> {
         let (answer, answered) = oneshot::channel();
         // Refused, it drops the answer's sender, or the thread has ended: both are errors below.
         let full = matches!(
             self.orders.try_send(order(answer)),
             Err(TrySendError::Full(_))
         );
-        let result = match tokio::time::timeout(PATIENCE, answered).await {
+        match tokio::time::timeout(PATIENCE, answered).await {
             Ok(Ok((result, waiting, dropped))) => {
                 self.waiting = waiting;
                 self.dropped = dropped;
                 result
             }
-            Ok(Err(_)) if !full => Err(io::Error::other("its thread has ended")),
-            Ok(Err(_)) | Err(_) => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "it does not answer",
-            )),
-        };
-        match result {
-            Ok(done) => {
-                // Closing works on a full disk too.
-                if what != CLOSED && self.trouble.take().is_some() {
-                    info!("the spool can be used again");
-                }
-                Some(done)
+            Ok(Err(_)) if !full => Err(thread_ended()),
+            Ok(Err(_)) | Err(_) => Err(no_answer()),
+        }
+    }
+}
+
+fn rested(trouble: Option<Instant>) -> bool {
+    trouble.is_none_or(|since| since.elapsed() >= REST)
+}
+
+/// None where the disk refuses or does not answer; that is logged when it begins and ends.
+fn said<T>(result: io::Result<T>, trouble: &mut Option<Instant>, what: &str) -> Option<T> {
+    match result {
+        Ok(done) => {
+            if trouble.take().is_some() {
+                info!("the spool can be {what} again");
             }
-            Err(error) => {
-                if self.trouble.is_none() {
-                    warn!(%error, "the spool cannot be {what}, readings are kept in memory only");
-                }
-                self.trouble = Some(Instant::now());
-                None
+            Some(done)
+        }
+        Err(error) => {
+            if trouble.is_none() {
+                warn!(%error, "the spool cannot be {what}, readings are kept in memory only");
             }
+            *trouble = Some(Instant::now());
+            None
         }
     }
 }
@@ -240,9 +268,7 @@ fn serve(mut log: Log, sync: SyncPolicy, orders: &mpsc::Receiver<Order>) {
             Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {
                 written = None;
-                if let Err(error) = log.sync() {
-                    warn!(%error, "the spool cannot be synced");
-                }
+                log.sync();
             }
             // Whoever lost patience has kept them, and brings them again.
             Ok(Order::Append(_, answer)) if answer.is_closed() => {}
@@ -252,7 +278,7 @@ fn serve(mut log: Log, sync: SyncPolicy, orders: &mpsc::Receiver<Order>) {
                 tell(answer, taken, &log);
             }
             Ok(Order::First(readings, answer)) => {
-                let first = log.first(readings);
+                let first = log.first(readings, clock::now());
                 tell(answer, first, &log);
             }
             Ok(Order::Done(ends, last)) => {
@@ -263,9 +289,9 @@ fn serve(mut log: Log, sync: SyncPolicy, orders: &mpsc::Receiver<Order>) {
                 }
             }
             Ok(Order::Close(last, answer)) => {
-                let synced = log.sync();
+                log.sync();
                 remember(&mut log, last.as_ref());
-                tell(answer, synced, &log);
+                tell(answer, Ok(()), &log);
             }
         }
     }
@@ -275,17 +301,25 @@ fn serve(mut log: Log, sync: SyncPolicy, orders: &mpsc::Receiver<Order>) {
 fn append(log: &mut Log, records: &[Record], sync: SyncPolicy) -> io::Result<usize> {
     let mut taken = 0;
     for record in records {
-        let appended = log.append(record, clock::now()).and_then(|()| match sync {
-            SyncPolicy::Always => log.sync(),
-            SyncPolicy::Within(_) | SyncPolicy::Never => Ok(()),
-        });
-        match appended {
+        match log.append(record, clock::now()) {
             Ok(()) => taken += 1,
             Err(error) if taken == 0 => return Err(error),
             Err(_) => break,
         }
     }
+    // The answer comes after it.
+    if sync == SyncPolicy::Always {
+        log.sync();
+    }
     Ok(taken)
+}
+
+fn thread_ended() -> io::Error {
+    io::Error::other("its thread has ended")
+}
+
+fn no_answer() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "it does not answer")
 }
 
 fn remember(log: &mut Log, last: Option<&Seq>) {

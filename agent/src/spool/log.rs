@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::wire::{Gap, Seq};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::files::Files;
 use super::position::Position;
@@ -54,6 +54,8 @@ pub struct Log {
     last: Option<Seq>,
     dropped: u64,
     dirty: bool,
+    /// The disk refused to sync the last time.
+    unsynced: bool,
 }
 
 /// A file of records.
@@ -69,6 +71,8 @@ struct Segment {
     newest: Timestamp,
     /// What came after the good records was cut off.
     torn: bool,
+    /// Its file cannot be read: it stays, for a person or a disk that is well again.
+    unreadable: bool,
 }
 
 /// Where a record ends: acknowledging it acknowledges all before it.
@@ -103,6 +107,7 @@ impl Log {
             last: None,
             dropped: 0,
             dirty: false,
+            unsynced: false,
         };
         let position = Position::read(log.files.as_ref());
         // Never a number that the position calls acknowledged.
@@ -116,17 +121,26 @@ impl Log {
                 Some(position) if position.segment > number => u64::MAX,
                 _ => 0,
             };
-            log.scan(number, done, &mut last)?;
+            let known = position.as_ref().map(|position| position.end);
+            log.scan(number, done, known, &mut last);
         }
         log.last.clone_from(&last);
         log.tidy();
         Ok((log, last))
     }
 
-    /// Finds the good records of a segment.
-    fn scan(&mut self, number: u64, done: u64, last: &mut Option<Seq>) -> io::Result<()> {
-        let bytes = self.files.read(&name(number))?;
+    /// Finds the good records of a segment; what lies beyond `known` was added after `last` was written.
+    fn scan(&mut self, number: u64, done: u64, known: Option<(u64, u64)>, last: &mut Option<Seq>) {
         let mut segment = Segment::new(number);
+        let bytes = match self.files.read(&name(number)) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                warn!(%error, segment = number, "a spool segment cannot be read, it is left out");
+                (segment.torn, segment.unreadable) = (true, true);
+                self.segments.push_back(segment);
+                return;
+            }
+        };
         let good: &[u8] = if bytes.starts_with(MAGIC) {
             &bytes
         } else {
@@ -140,10 +154,12 @@ impl Log {
             } else {
                 segment.done = segment.length;
             }
-            if last
-                .as_ref()
-                .is_none_or(|last| last.run != record.seq.run || last.n < record.seq.n)
-            {
+            let is_newer = match &last {
+                Some(last) if last.run == record.seq.run => last.n < record.seq.n,
+                Some(_) => known.is_none_or(|known| known < (number, segment.length)),
+                None => true,
+            };
+            if is_newer {
                 *last = Some(record.seq);
             }
         }
@@ -156,19 +172,19 @@ impl Log {
             segment.torn = true;
         }
         self.segments.push_back(segment);
-        Ok(())
     }
 
     /// Adds a record; `now` is this host's clock.
     ///
     /// # Errors
     ///
-    /// When the disk refuses it, or to sync the segment that it filled; in that case the record is in
-    /// the log all the same, and comes twice if it is added again.
+    /// When the disk refuses it.
     pub fn append(&mut self, record: &Record, now: Timestamp) -> io::Result<()> {
         let bytes = record.encode();
         self.make_room(bytes.len() as u64, now)?;
         if !self.active {
+            // After an error the last one may not be.
+            self.sync();
             let segment = Segment::new(self.next);
             self.next += 1;
             let name = name(segment.number);
@@ -185,8 +201,8 @@ impl Log {
         };
         self.dirty = true;
         if let Err(error) = self.files.append(&name(segment.number), &bytes) {
-            // Whatever was written of it is torn: nothing may follow.
-            segment.torn = true;
+            // Whatever was written of it is torn: nothing may follow in this segment. Nothing is lost
+            // by that: whoever adds it keeps it.
             self.active = false;
             return Err(error);
         }
@@ -195,46 +211,60 @@ impl Log {
         segment.readings += record.sample.readings.len() as u64;
         segment.newest = segment.newest.max(record.sample.at);
         if segment.length >= self.segment_size() {
-            self.seal()?;
+            self.seal();
         }
         Ok(())
     }
 
     /// Nothing is added to the newest segment any more.
-    fn seal(&mut self) -> io::Result<()> {
-        let synced = self.sync();
+    fn seal(&mut self) {
+        self.sync();
         self.active = false;
-        synced
     }
 
-    /// What was added survives a loss of power from here on.
-    ///
-    /// # Errors
-    ///
-    /// When the disk refuses.
-    pub fn sync(&mut self) -> io::Result<()> {
-        if let (true, true, Some(segment)) = (self.dirty, self.active, self.segments.back()) {
-            self.files.sync(&name(segment.number))?;
+    /// What was added survives a loss of power from here on, unless the disk refuses to promise it:
+    /// that is logged when it begins and ends, and no reason to stop adding.
+    pub fn sync(&mut self) {
+        if !std::mem::take(&mut self.dirty) {
+            return;
         }
-        self.dirty = false;
-        Ok(())
+        let Some(segment) = self.segments.back() else {
+            return;
+        };
+        match self.files.sync(&name(segment.number)) {
+            Ok(()) => {
+                if std::mem::take(&mut self.unsynced) {
+                    info!("the spool can be synced again");
+                }
+            }
+            Err(error) => {
+                // The kernel tells this once, and then takes the file for clean: what is added from
+                // here on goes to another.
+                self.active = false;
+                if !std::mem::replace(&mut self.unsynced, true) {
+                    warn!(%error, "the spool cannot be synced: a loss of power may lose what is in it");
+                }
+            }
+        }
     }
 
-    /// The first records that are not acknowledged, of about so many readings, each with its end.
+    /// The first records that are neither acknowledged nor too old, of about so many readings, each
+    /// with its end; `now` is this host's clock.
     ///
     /// # Errors
     ///
     /// When the disk refuses to give them.
-    pub fn first(&mut self, readings: usize) -> io::Result<Vec<(Record, End)>> {
+    pub fn first(&mut self, readings: usize, now: Timestamp) -> io::Result<Vec<(Record, End)>> {
         let mut found = Vec::new();
         while found.is_empty() {
+            self.drop_aged(now);
             self.tidy();
             let Some(segment) = self.segments.front() else {
                 break;
             };
             let (number, length) = (segment.number, segment.length);
             if self.segments.len() == 1 && self.active {
-                self.seal()?;
+                self.seal();
             }
             if self
                 .loaded
@@ -309,6 +339,10 @@ impl Log {
             offset: front.map_or(0, |segment| segment.done),
             last: self.last.clone(),
             gap: self.gap,
+            end: self
+                .segments
+                .back()
+                .map_or((self.next, 0), |segment| (segment.number, segment.length)),
         };
         position.write(self.files.as_mut())
     }
@@ -329,30 +363,34 @@ impl Log {
     }
 
     fn make_room(&mut self, bytes: u64, now: Timestamp) -> io::Result<()> {
-        while let Some(oldest) = self.segments.front() {
-            let total: u64 = self.segments.iter().map(|segment| segment.length).sum();
-            let why = if total + bytes > self.bounds.bytes {
-                Gap::SpoolFull
-            } else if oldest.newest < now.minus(self.bounds.age) && oldest.readings > 0 {
-                Gap::SpoolAge
-            } else {
-                return Ok(());
-            };
-            if self.segments.len() == 1 {
-                self.active = false;
-            }
-            self.drop_oldest(why);
-        }
         if bytes > self.bounds.bytes {
             return Err(io::Error::new(
                 io::ErrorKind::QuotaExceeded,
                 "one sample is larger than spool.max_bytes",
             ));
         }
+        self.drop_aged(now);
+        let taken = |segments: &VecDeque<Segment>| -> u64 {
+            segments.iter().map(|segment| segment.length).sum()
+        };
+        while !self.segments.is_empty() && taken(&self.segments) + bytes > self.bounds.bytes {
+            self.drop_oldest(Gap::SpoolFull);
+        }
         Ok(())
     }
 
+    fn drop_aged(&mut self, now: Timestamp) {
+        let oldest = now.minus(self.bounds.age);
+        let aged = |segment: &Segment| segment.newest < oldest && segment.readings > 0;
+        while self.segments.front().is_some_and(aged) {
+            self.drop_oldest(Gap::SpoolAge);
+        }
+    }
+
     fn drop_oldest(&mut self, why: Gap) {
+        if self.segments.len() == 1 {
+            self.active = false;
+        }
         if let Some(oldest) = self.segments.front() {
             let readings = oldest.readings;
             self.dropped += readings;
@@ -375,6 +413,9 @@ impl Log {
             return;
         };
         self.loaded = None;
+        if segment.unreadable {
+            return;
+        }
         if let Err(error) = self.files.remove(&name(segment.number)) {
             warn!(%error, segment = segment.number, "a spool segment cannot be removed");
         }
@@ -404,6 +445,7 @@ impl Segment {
             readings: 0,
             newest: Timestamp::default(),
             torn: false,
+            unreadable: false,
         }
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Position {
     pub(super) last: Option<Seq>,
     /// What the next record has to say of those before it.
     pub(super) gap: Option<Gap>,
+    /// The newest segment and its length when this was written: what lies beyond is newer than `last`.
+    pub(super) end: (u64, u64),
 }
 
 impl Position {
@@ -32,17 +34,26 @@ impl Position {
             offset: words.next()?.parse().ok()?,
             last: words.next().and_then(|word| word.parse().ok()),
             gap: words.next().and_then(Gap::of),
+            end: end(&mut words).unwrap_or_default(),
         })
     }
 
     fn text(&self) -> String {
         let last = self.last.as_ref().map_or("-".to_owned(), Seq::to_string);
         let gap = self.gap.map_or("-", Gap::word);
-        format!("{} {} {last} {gap}\n", self.segment, self.offset)
+        let (end, length) = self.end;
+        format!(
+            "{} {} {last} {gap} {end} {length}\n",
+            self.segment, self.offset
+        )
     }
 
     /// Writes it in the place of the last one.
     pub(super) fn write(&self, files: &mut dyn Files) -> io::Result<()> {
         files.replace(POSITION, self.text().as_bytes())
     }
+}
+
+fn end<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<(u64, u64)> {
+    Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
 }

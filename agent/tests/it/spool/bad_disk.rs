@@ -8,6 +8,7 @@ use rackwatch_agent::inventory::Inventory;
 use rackwatch_agent::sampler::Observed;
 use rackwatch_agent::spool::{Spool, SyncPolicy};
 use rackwatch_core::reading::Sample;
+use rackwatch_core::wire::Seq;
 use rackwatch_testing::wait_until;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -17,8 +18,15 @@ use super::disk::Disk;
 use super::log::{LARGE, record};
 use crate::site::SOON;
 
+async fn spool(disk: &Disk, sync: SyncPolicy) -> (Spool, Option<Seq>) {
+    let disk = disk.clone();
+    Spool::over(move || Ok(Box::new(disk)), LARGE, sync)
+        .await
+        .unwrap()
+}
+
 /// A backlog of twenty readings in memory, over this disk; the sender fills it.
-fn backlog(disk: &Disk) -> (Backlog, mpsc::Sender<Observed>) {
+async fn backlog(disk: &Disk) -> (Backlog, mpsc::Sender<Observed>) {
     let identity = IdentityConfig {
         name: AgentName::new("node7").unwrap(),
         ..IdentityConfig::default()
@@ -28,7 +36,7 @@ fn backlog(disk: &Disk) -> (Backlog, mpsc::Sender<Observed>) {
         queue: 20.try_into().unwrap(),
         ..PublishConfig::default()
     };
-    let (spool, prev) = Spool::over(Box::new(disk.clone()), LARGE, SyncPolicy::Always).unwrap();
+    let (spool, prev) = spool(disk, SyncPolicy::Always).await;
     let backlog = Backlog::new(&config, inventory, "r1", Some(spool), prev);
     let (observe, observed) = mpsc::channel(100);
     tokio::spawn(backlog.clone().fill(observed, CancellationToken::new()));
@@ -43,7 +51,7 @@ fn sample(second: u64) -> Sample {
 #[tokio::test]
 async fn with_a_disk_that_refuses_the_newest_stay_in_memory() {
     let disk = Disk::default();
-    let (backlog, observe) = backlog(&disk);
+    let (backlog, observe) = backlog(&disk).await;
     disk.read_only(true);
     for second in 0..10 {
         observe
@@ -65,7 +73,7 @@ async fn with_a_disk_that_refuses_the_newest_stay_in_memory() {
 #[tokio::test]
 async fn a_disk_that_does_not_give_back_what_it_has_is_waited_for() {
     let disk = Disk::default();
-    let (backlog, observe) = backlog(&disk);
+    let (backlog, observe) = backlog(&disk).await;
     observe.send(Observed::Sample(sample(0))).await.unwrap();
     wait_until(SOON, "it goes to disk", async || {
         (backlog.fate().await.spooled == 3).then_some(())
@@ -104,7 +112,7 @@ async fn a_disk_that_does_not_give_back_what_it_has_is_waited_for() {
 #[tokio::test]
 async fn a_disk_that_hangs_is_not_given_the_same_again_and_again() {
     let disk = Disk::default();
-    let (mut spool, _) = Spool::over(Box::new(disk.clone()), LARGE, SyncPolicy::Never).unwrap();
+    let (mut spool, _) = spool(&disk, SyncPolicy::Never).await;
     let hangs = disk.hang().await;
     // It loses patience, and keeps them.
     assert_eq!(spool.append(vec![record(0)]).await, 0);
@@ -123,4 +131,40 @@ async fn a_disk_that_hangs_is_not_given_the_same_again_and_again() {
         Some(spool.first(1000).await).filter(|found| !found.is_empty())
     });
     assert_eq!(found.await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_always_is_said_to_have_survives_a_loss_of_power() {
+    let disk = Disk::default();
+    let (mut first, _) = spool(&disk, SyncPolicy::Always).await;
+    assert_eq!(first.append(vec![record(0), record(1)]).await, 2);
+    disk.power_loss();
+    let (mut again, last) = spool(&disk, SyncPolicy::Always).await;
+    assert_eq!(last, Some(record(1).seq));
+    assert_eq!(again.first(1000).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_disk_that_cannot_sync_has_each_record_once() {
+    let disk = Disk::default();
+    let (mut spool, _) = spool(&disk, SyncPolicy::Always).await;
+    disk.no_sync(true);
+    assert_eq!(spool.append(vec![record(0)]).await, 1);
+    disk.no_sync(false);
+    assert_eq!(spool.append(vec![record(1)]).await, 1);
+    let found = spool.first(1000).await;
+    assert_eq!(found.len(), 1, "the second begins another segment");
+    assert_eq!(spool.waiting(), 6);
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_at_the_start_is_given_up() {
+    let (held, hangs) = std::sync::mpsc::channel::<()>();
+    let files = move || {
+        let _ = hangs.recv();
+        Err(std::io::Error::other("given up long ago"))
+    };
+    let opened = Spool::over(files, LARGE, SyncPolicy::Never).await;
+    assert_eq!(opened.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+    drop(held);
 }

@@ -17,6 +17,9 @@ struct State {
     room: Option<usize>,
     read_only: bool,
     unreadable: bool,
+    /// A file of this name cannot be read.
+    bad_block: Option<String>,
+    no_sync: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -54,6 +57,14 @@ impl Disk {
         self.state().unreadable = is;
     }
 
+    pub(super) fn bad_block(&self, name: Option<&str>) {
+        self.state().bad_block = name.map(str::to_owned);
+    }
+
+    pub(super) fn no_sync(&self, is: bool) {
+        self.state().no_sync = is;
+    }
+
     /// The names and sizes of the segments.
     pub(super) fn segments(&self) -> Vec<(String, usize)> {
         let state = self.state();
@@ -88,7 +99,7 @@ impl Files for Disk {
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         let state = self.state();
-        if state.unreadable {
+        if state.unreadable || state.bad_block.as_deref() == Some(name) {
             return Err(io::Error::other("a bad block"));
         }
         let file = state.files.get(name).ok_or(io::ErrorKind::NotFound)?;
@@ -121,7 +132,11 @@ impl Files for Disk {
     }
 
     fn sync(&mut self, name: &str) -> io::Result<()> {
-        if let Some(file) = self.state().files.get_mut(name) {
+        let mut state = self.state();
+        if state.no_sync {
+            return Err(io::Error::other("a bad block"));
+        }
+        if let Some(file) = state.files.get_mut(name) {
             file.synced = file.content.len();
         }
         Ok(())

@@ -16,10 +16,11 @@ use super::disk::Disk;
 const START: u64 = 1_795_438_931_000;
 pub(super) const LARGE: Bounds = Bounds {
     bytes: 1 << 20,
-    age: Duration::from_hours(48),
+    // The records are of a fixed day.
+    age: Duration::from_hours(24 * 365 * 100),
 };
 
-fn at(second: u64) -> Timestamp {
+pub(super) fn at(second: u64) -> Timestamp {
     Timestamp::from_millis(START + second * 1000).unwrap()
 }
 
@@ -61,7 +62,7 @@ fn append(log: &mut Log, seconds: std::ops::Range<u64>) {
 fn drain(log: &mut Log) -> Vec<Record> {
     let mut all = Vec::new();
     loop {
-        let some = log.first(50).unwrap();
+        let some = log.first(50, at(0)).unwrap();
         if some.is_empty() {
             return all;
         }
@@ -90,7 +91,7 @@ fn what_goes_in_comes_out_in_order_over_restarts() {
     let mut log = open(&disk, LARGE);
     append(&mut log, 0..1000);
     assert_eq!(log.readings(), 3000);
-    let some = log.first(300).unwrap();
+    let some = log.first(300, at(0)).unwrap();
     assert_eq!(some.len(), 100);
     let ends: Vec<_> = some.into_iter().map(|(_, end)| end).collect();
     log.done(&ends);
@@ -179,11 +180,11 @@ proptest! {
                     next += count;
                 }
                 3 => {
-                    log.sync().unwrap();
+                    log.sync();
                     synced = next;
                 }
                 4 => {
-                    let some = log.first(usize::try_from(count).unwrap() * 3).unwrap();
+                    let some = log.first(usize::try_from(count).unwrap() * 3, at(0)).unwrap();
                     let (records, ends): (Vec<_>, Vec<_>) = some.into_iter().unzip();
                     prop_assert_eq!(&bare(records.clone()), &all(got..got + records.len() as u64));
                     got += records.len() as u64;
@@ -211,7 +212,7 @@ fn without_syncing_a_loss_of_power_loses_the_unsynced_and_no_more() {
     let disk = Disk::default();
     let mut log = open(&disk, LARGE);
     append(&mut log, 0..10);
-    log.sync().unwrap();
+    log.sync();
     append(&mut log, 10..20);
     disk.power_loss();
     assert_eq!(bare(drain(&mut open(&disk, LARGE))), all(0..10));
@@ -258,7 +259,8 @@ fn what_is_sent_while_it_is_dropped_is_not_counted_as_lost() {
         next
     };
     until(&mut log, &|_| disk.segments().len() == 2);
-    let (records, ends): (Vec<_>, Vec<_>) = log.first(1_000_000).unwrap().into_iter().unzip();
+    let (records, ends): (Vec<_>, Vec<_>) =
+        log.first(1_000_000, at(0)).unwrap().into_iter().unzip();
     let put_in = until(&mut log, &|log| log.dropped() > 0);
     log.done(&ends);
     let sent = records.len() as u64 * 3;
@@ -314,7 +316,7 @@ fn a_segment_that_cannot_be_read_any_more_is_a_gap() {
     let disk = Disk::default();
     let mut log = open(&disk, LARGE);
     append(&mut log, 0..5);
-    log.first(1).unwrap();
+    log.first(1, at(0)).unwrap();
     append(&mut log, 5..8);
     let (name, _) = disk.segments()[0].clone();
     let spoilt = disk.with(&name, |content| content[30] ^= 1);
@@ -322,4 +324,84 @@ fn a_segment_that_cannot_be_read_any_more_is_a_gap() {
     let left = drain(&mut log);
     assert_eq!(bare(left.clone()), all(5..8));
     assert_eq!(left[0].gap, Some(Gap::SpoolCorrupt));
+}
+
+#[test]
+fn one_segment_that_cannot_be_read_does_not_take_the_others_with_it() {
+    let disk = Disk::default();
+    for second in 0..3 {
+        // Each start begins a new one.
+        append(&mut open(&disk, LARGE), second..second + 1);
+    }
+    let bad = disk.segments()[1].0.clone();
+    disk.bad_block(Some(&bad));
+    let mut log = open(&disk, LARGE);
+    let records = drain(&mut log);
+    assert_eq!(bare(records.clone()), [record(0), record(2)]);
+    assert_eq!(records[1].gap, Some(Gap::SpoolCorrupt));
+    // It may be a cable: whoever looks after the disk finds the file where it was.
+    assert!(disk.segments().iter().any(|(name, _)| *name == bad));
+    log.remember(None).unwrap();
+    disk.bad_block(None);
+    assert_eq!(drain(&mut open(&disk, LARGE)), [], "its turn is over");
+    assert_eq!(disk.bytes(), 0);
+}
+
+#[test]
+fn the_last_number_is_of_the_last_run_though_older_records_are_left() {
+    let disk = Disk::default();
+    let mut log = open(&disk, LARGE);
+    append(&mut log, 0..2);
+    let last = |n| Seq {
+        run: "r2".to_owned(),
+        n,
+    };
+    log.remember(Some(&last(500))).unwrap();
+    drop(log);
+    let (mut log, found) = Log::open(Box::new(disk.clone()), LARGE).unwrap();
+    assert_eq!(found, Some(last(500)));
+    // And what was added after it was written down is newer.
+    let newer = Record {
+        seq: Seq {
+            run: "r3".to_owned(),
+            n: 3,
+        },
+        ..record(2)
+    };
+    log.append(&newer, at(2)).unwrap();
+    drop(log);
+    let (_, found) = Log::open(Box::new(disk.clone()), LARGE).unwrap();
+    assert_eq!(found, Some(newer.seq));
+}
+
+#[test]
+fn what_is_too_old_at_the_start_is_dropped_and_said() {
+    let bounds = Bounds {
+        age: Duration::from_mins(1),
+        ..LARGE
+    };
+    let disk = Disk::default();
+    let mut log = open(&disk, bounds);
+    append(&mut log, 0..2);
+    drop(log);
+    let mut log = open(&disk, bounds);
+    assert_eq!(log.first(100, at(62)).unwrap(), []);
+    assert_eq!(log.dropped(), 6);
+    append(&mut log, 62..63);
+    let (first, _) = log.first(100, at(62)).unwrap().remove(0);
+    assert_eq!(first.gap, Some(Gap::SpoolAge));
+}
+
+#[test]
+fn what_was_added_before_an_error_is_synced_too() {
+    let disk = Disk::default();
+    let mut log = open(&disk, LARGE);
+    append(&mut log, 0..2);
+    disk.room(Some(5));
+    log.append(&record(2), at(2)).unwrap_err();
+    disk.room(None);
+    log.sync();
+    drop(log);
+    disk.power_loss();
+    assert_eq!(bare(drain(&mut open(&disk, LARGE))), all(0..2));
 }

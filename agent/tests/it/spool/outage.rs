@@ -179,10 +179,17 @@ async fn a_second_agent_does_not_get_the_same_spool() {
 
 /// The agent's own program on simulated racks.
 fn agent(server: &RedisServer, folder: &TempDir) -> Program {
+    agent_by(&[env!("CARGO_BIN_EXE_rackwatch-agent")], server, folder)
+}
+
+/// The same, started by this command.
+fn agent_by(command: &[&str], server: &RedisServer, folder: &TempDir) -> Program {
     let spool = folder.path().join("spool");
+    let mut args = command[1..].to_vec();
+    args.push("run");
     Program::spawn(
-        env!("CARGO_BIN_EXE_rackwatch-agent"),
-        &["run"],
+        command[0],
+        &args,
         &[
             ("RACKWATCH_REDIS_URL", server.url().as_str()),
             ("RACKWATCH_AGENT__NAME", "node7"),
@@ -245,4 +252,48 @@ async fn killed_while_it_spools_what_was_on_disk_arrives() {
         assert_eq!(seq.n, next, "no gap within a run");
     }
     assert_eq!(runs.len(), 4, "three that were killed, and the last");
+}
+
+/// Runs what follows it with a file system of 32 kB at the folder that is its first argument.
+#[cfg(target_os = "linux")]
+const ON_A_SMALL_DISK: &[&str] = &["unshare", "--user", "--map-root-user", "--mount"];
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_full_disk_does_not_stop_the_agent() {
+    let mut probe = std::process::Command::new(ON_A_SMALL_DISK[0]);
+    let allowed = probe.args(&ON_A_SMALL_DISK[1..]).arg("true").output();
+    if !allowed.is_ok_and(|done| done.status.success()) {
+        // A container may not be allowed to mount; the same is tried on a made-up disk in any case.
+        eprintln!("not tried: this system does not let its users mount a file system");
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let spool = folder.path().join("spool");
+    std::fs::create_dir(&spool).unwrap();
+    let mut server = RedisServer::start().unwrap();
+    server.stop().unwrap();
+    let mount = "mount -t tmpfs -o size=32k small \"$1\" && exec \"$0\" run";
+    let mut command = ON_A_SMALL_DISK.to_vec();
+    command.extend(["sh", "-c", mount]);
+    command.push(env!("CARGO_BIN_EXE_rackwatch-agent"));
+    command.push(spool.to_str().unwrap());
+    let mut agent = agent_by(&command, &server, &folder);
+    agent
+        .wait_stderr_contains("kept in memory only", Duration::from_secs(60))
+        .unwrap();
+    server.restart().unwrap();
+    let mut redis = connect(&server).await;
+    let all_in_order = async || {
+        let entries = entries(&mut redis).await;
+        let numbers = numbers(&entries);
+        let whole = numbers.iter().copied().eq(1..=numbers.len() as u64);
+        (whole && agent.stderr().contains("the spool is empty again")).then_some(())
+    };
+    let there = wait_until(SOON, "every reading is there", all_in_order).await;
+    assert!(there.is_ok(), "{there:?}: {}", agent.stderr());
+    agent.term().unwrap();
+    assert!(agent.wait_exit(Duration::from_secs(10)).unwrap().success());
+    let said = agent.stderr();
+    assert_eq!(said.matches("kept in memory only").count(), 1, "{said}");
 }
