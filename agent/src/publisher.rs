@@ -18,9 +18,8 @@ mod skew;
 use std::time::{Duration, Instant};
 
 use rackwatch_runtime::backoff::{self, Backoff};
-use rackwatch_runtime::redis::{Connector, Purpose, Remedy, remedy};
+use rackwatch_runtime::redis::{Connection, Connector, Purpose, Remedy, remedy};
 use redis::RedisError;
-use redis::aio::MultiplexedConnection;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -77,7 +76,7 @@ pub struct Summary {
 pub struct Publisher {
     backlog: Backlog,
     connector: Connector,
-    connection: Option<MultiplexedConnection>,
+    connection: Option<Connection>,
     /// Where entries go, as far as that is known.
     route: Option<Route>,
     /// The replication id of the Redis that has what was sent.
@@ -173,7 +172,7 @@ impl Publisher {
     }
 
     /// The connection, with a route to publish on; none where there is none for the moment.
-    async fn connect(&mut self) -> Option<MultiplexedConnection> {
+    async fn connect(&mut self) -> Option<Connection> {
         let mut connection = if let Some(connection) = &self.connection {
             connection.clone()
         } else {
@@ -196,7 +195,7 @@ impl Publisher {
         self.route.as_ref().map(|_| connection)
     }
 
-    async fn look_at_the_clock(&mut self, connection: &mut MultiplexedConnection) {
+    async fn look_at_the_clock(&mut self, connection: &mut Connection) {
         let (asked, began) = (clock::now(), Instant::now());
         let told: redis::RedisResult<(u64, u64)> = redis::cmd("TIME").query_async(connection).await;
         // A connection that broke shows at the next command.
@@ -213,7 +212,10 @@ impl Publisher {
         self.replication = new.or(self.replication.take());
         if found.route.is_none() {
             if !self.on_hold {
-                info!("the layout is being changed: readings wait until that is done");
+                info!(
+                    "the layout is being changed, or on a cluster not set by a collector yet: readings \
+                     wait until that is done"
+                );
             }
             tokio::time::sleep(HOLD).await;
         }

@@ -91,6 +91,7 @@ pub fn pipeline(
         let stats = Arc::clone(&stats);
         move |tenure: Tenure| {
             let lease = config.partition.lease;
+            let connector = connector.at(&tenure.keys.raw);
             let log = RedisLog::new(connector.clone(), &tenure, &config.stream, lease);
             let recorder = Recorder::redis(
                 connector.clone(),

@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use rackwatch_core::keys::{self, PartitionKeys};
-use rackwatch_runtime::redis::{Connector, Purpose};
-use redis::aio::MultiplexedConnection;
+use rackwatch_core::partition::Partitions;
+use rackwatch_runtime::redis::{Connection, Connector, Purpose};
 use redis::{RedisError, RedisResult, Script};
 use tokio_util::sync::CancellationToken;
 
@@ -41,7 +41,7 @@ impl CollectorName {
 #[derive(Debug)]
 pub struct Leases {
     connector: Connector,
-    connection: Option<MultiplexedConnection>,
+    connection: Option<Connection>,
     me: CollectorName,
     lease: Duration,
     enrol: Script,
@@ -65,6 +65,16 @@ impl Leases {
         }
     }
 
+    /// How many partitions there are where nobody says otherwise. A commit touches several keys, which a
+    /// cluster only lets it do in one slot: there are always partitions there.
+    pub fn default_partitions(&self) -> Partitions {
+        if self.connector.is_cluster() {
+            Partitions::CLUSTER
+        } else {
+            Partitions::PLAIN
+        }
+    }
+
     /// Who asks.
     pub fn me(&self) -> &str {
         self.me.as_str()
@@ -76,13 +86,13 @@ impl Leases {
     }
 
     /// The connection to ask on, opened where there is none; none when `stop` comes first.
-    pub async fn connection(&mut self, stop: &CancellationToken) -> Option<MultiplexedConnection> {
+    pub async fn connection(&mut self, stop: &CancellationToken) -> Option<Connection> {
         let purpose = Purpose::Commands;
         retry::connection(&mut self.connection, &self.connector, purpose, stop).await
     }
 
     /// The connection, where one is open.
-    pub fn open(&self) -> Option<MultiplexedConnection> {
+    pub fn open(&self) -> Option<Connection> {
         self.connection.clone()
     }
 
@@ -102,7 +112,7 @@ impl Leases {
     }
 
     /// Says that this collector runs; all that do, the oldest first.
-    pub async fn enrol(&self, connection: &mut MultiplexedConnection) -> RedisResult<Vec<String>> {
+    pub async fn enrol(&self, connection: &mut Connection) -> RedisResult<Vec<String>> {
         let mut call = self.enrol.key(keys::COLLECTORS);
         call.arg(self.me.as_str()).arg(self.term());
         let mut all: Vec<String> = call.invoke_async(connection).await?;
@@ -113,7 +123,7 @@ impl Leases {
     /// Takes a partition if nobody owns it: the epoch of the tenure.
     pub async fn take(
         &self,
-        connection: &mut MultiplexedConnection,
+        connection: &mut Connection,
         of: &PartitionKeys,
     ) -> RedisResult<Option<u64>> {
         let mut call = self.take.key(&of.lease);
@@ -125,7 +135,7 @@ impl Leases {
     /// Prolongs a tenure; false where it is over.
     pub async fn keep(
         &self,
-        connection: &mut MultiplexedConnection,
+        connection: &mut Connection,
         of: &PartitionKeys,
         epoch: u64,
     ) -> RedisResult<bool> {
@@ -136,17 +146,13 @@ impl Leases {
     }
 
     /// Gives a partition up, so that another can take it at once.
-    pub async fn free(
-        &self,
-        connection: &mut MultiplexedConnection,
-        of: &PartitionKeys,
-    ) -> RedisResult<()> {
+    pub async fn free(&self, connection: &mut Connection, of: &PartitionKeys) -> RedisResult<()> {
         let mut call = self.free.key(&of.lease);
         call.arg(self.me.as_str()).invoke_async(connection).await
     }
 
     /// Says that this collector runs no more.
-    pub async fn leave(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    pub async fn leave(&self, connection: &mut Connection) -> RedisResult<()> {
         let mut leave = redis::cmd("ZREM");
         leave.arg(keys::COLLECTORS).arg(self.me.as_str());
         leave.exec_async(connection).await

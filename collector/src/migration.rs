@@ -10,10 +10,9 @@ mod zones;
 
 use std::time::{Duration, Instant};
 
-use rackwatch_core::keys::{self, PartitionKeys};
+use rackwatch_core::keys::{self, PartitionKeys, SeriesKeys};
 use rackwatch_core::partition::Partitions;
-use rackwatch_runtime::redis::{Layout, entries};
-use redis::aio::MultiplexedConnection;
+use rackwatch_runtime::redis::{Connection, Layout, entries};
 use redis::{RedisResult, Value};
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +37,9 @@ pub enum MigrationError {
         /// For how long.
         waited: Duration,
     },
+    /// The plain names on a cluster.
+    #[error("Redis Cluster needs partitions: give a number from 1")]
+    NoPartitions,
     /// Redis.
     #[error("cannot change the layout: begin it again when Redis is well, nothing is lost")]
     Redis(#[from] redis::RedisError),
@@ -62,11 +64,14 @@ pub struct Moved {
 /// Changes the layout to `to`; others have `patience` to finish and to let go. Once they have, `stop`
 /// is no longer listened to: the rest takes seconds, and half of it would keep agents waiting.
 pub async fn migrate(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     to: Partitions,
     patience: Duration,
     stop: &CancellationToken,
 ) -> Result<Moved, MigrationError> {
+    if to == Partitions::PLAIN && connection.series_keys() == SeriesKeys::Cluster {
+        return Err(MigrationError::NoPartitions);
+    }
     let mut migration = Migration {
         zones: Zones::read(connection).await?,
         moved: Moved::default(),
@@ -95,7 +100,7 @@ pub async fn migrate(
 
 #[derive(Debug)]
 struct Migration {
-    connection: MultiplexedConnection,
+    connection: Connection,
     zones: Zones,
     to: Partitions,
     moved: Moved,

@@ -14,8 +14,7 @@ use std::time::Duration;
 
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::partition::{PartitionId, Partitions};
-use rackwatch_runtime::redis::Layout;
-use redis::aio::MultiplexedConnection;
+use rackwatch_runtime::redis::{Connection, Layout};
 use redis::{RedisError, RedisResult};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -56,6 +55,12 @@ pub enum OwnerError {
         /// What holds.
         found: Partitions,
     },
+    /// The plain names on a cluster.
+    #[error(
+        "partition.count = 0 cannot be on Redis Cluster, where all of a partition has to be in one slot: \
+         leave the key out, or give a number from 1"
+    )]
+    NoPartitions,
     /// Redis refuses for a reason that does not pass.
     #[error("Redis refused to give out leases of partitions")]
     Refused(#[source] RedisError),
@@ -168,10 +173,9 @@ where
     }
 
     /// Keeps what is owned, takes what is missing, ends what is too much.
-    async fn share_out(
-        &mut self,
-        connection: &mut MultiplexedConnection,
-    ) -> Result<(), ShareError> {
+    async fn share_out(&mut self, connection: &mut Connection) -> Result<(), ShareError> {
+        // First of all, and whatever became of others: on a cluster each is on a server of its own.
+        let kept = self.keep(connection).await;
         let layout = self.layout(connection).await?;
         let collectors = self.leases.enrol(connection).await?;
         let all: Vec<_> = layout.partitions().all().collect();
@@ -182,14 +186,6 @@ where
                 share(self.leases.me(), &collectors, all.len())
             }
         };
-        for tenure in self.tenures.values().filter(|t| !t.stop.is_cancelled()) {
-            let keys = &tenure.keys;
-            failpoint::pass("before lease kept");
-            if !self.leases.keep(connection, keys, tenure.epoch).await? {
-                tracing::warn!(partition = %tenure.partition, "the lease is lost: another collector has it, or redis lost its data");
-                tenure.stop.cancel();
-            }
-        }
         let surplus = self
             .tenures
             .values()
@@ -199,6 +195,7 @@ where
             tracing::info!(partition = %tenure.partition, "handed over");
             tenure.stop.cancel();
         }
+        let mut failed = kept;
         for partition in all {
             if self.tenures.len() >= share {
                 break;
@@ -207,24 +204,52 @@ where
                 continue;
             }
             let keys = PartitionKeys::of(partition);
-            if let Some(epoch) = self.leases.take(connection, &keys).await? {
-                failpoint::pass("partition taken");
-                self.begin(partition, keys, epoch);
+            match self.leases.take(connection, &keys).await {
+                Ok(None) => {}
+                Ok(Some(epoch)) => {
+                    failpoint::pass("partition taken");
+                    self.begin(partition, keys, epoch);
+                }
+                Err(error) => failed = failed.and(Err(error)),
             }
         }
         if share == 0 && self.tenures.is_empty() {
             // Others own everything: ready to take over from them.
             self.stats.ready();
         }
-        Ok(())
+        Ok(failed?)
+    }
+
+    /// Keeps what is owned; the first error.
+    async fn keep(&mut self, connection: &mut Connection) -> RedisResult<()> {
+        let mut failed = Ok(());
+        for tenure in self.tenures.values().filter(|t| !t.stop.is_cancelled()) {
+            failpoint::pass("before lease kept");
+            let kept = self
+                .leases
+                .keep(connection, &tenure.keys, tenure.epoch)
+                .await;
+            match kept {
+                Ok(true) => {}
+                Ok(false) => {
+                    tracing::warn!(partition = %tenure.partition, "the lease is lost: another collector has it, or redis lost its data");
+                    tenure.stop.cancel();
+                }
+                Err(error) => failed = failed.and(Err(error)),
+            }
+        }
+        failed
     }
 
     /// The layout, written where nobody has.
-    async fn layout(&self, connection: &mut MultiplexedConnection) -> Result<Layout, ShareError> {
+    async fn layout(&self, connection: &mut Connection) -> Result<Layout, ShareError> {
         let layout = Layout::read(connection).await?;
-        let wanted = self.wanted.unwrap_or(layout.partitions());
         if layout == Layout::Unset {
-            let found = Partitions::PLAIN;
+            let default = self.leases.default_partitions();
+            let (wanted, found) = (self.wanted.unwrap_or(default), Partitions::PLAIN);
+            if wanted == found && wanted != default {
+                return Err(ShareError::Layout(OwnerError::NoPartitions));
+            }
             if wanted != found && holds_readings(connection).await? {
                 return Err(ShareError::Layout(OwnerError::Layout { wanted, found }));
             }
@@ -236,6 +261,7 @@ where
             return Ok(Layout::read(connection).await?);
         }
         let found = layout.partitions();
+        let wanted = self.wanted.unwrap_or(found);
         if wanted != found {
             return Err(ShareError::Layout(OwnerError::Layout { wanted, found }));
         }
@@ -292,7 +318,7 @@ fn ended_tenure<E: From<OwnerError>>(
 }
 
 /// Whether a collector or a client has used the plain names.
-async fn holds_readings(connection: &mut MultiplexedConnection) -> RedisResult<bool> {
+async fn holds_readings(connection: &mut Connection) -> RedisResult<bool> {
     let plain = PartitionKeys::of(PartitionId::PLAIN);
     for key in [&plain.fence, &plain.raw] {
         let found: bool = redis::cmd("EXISTS")

@@ -21,6 +21,10 @@ use crate::log::{Batch, Commit, DeadLetter, Entry, Log, LogError, SliceNumber};
 use crate::recorder::{Recorder, RecorderError};
 use crate::stats::Stats;
 
+/// How far back series are looked after when a master was replaced, in milliseconds: as far as agents
+/// go back with readings.
+const AGAIN: u64 = 60_000;
+
 /// Why a partition ended.
 #[derive(Debug, thiserror::Error)]
 pub enum PartitionError {
@@ -106,6 +110,9 @@ impl<L: Log> Partition<L> {
             if !batch.entries.is_empty() || !batch.descriptions.is_empty() {
                 self.judge(batch).await?;
             }
+            if self.recorder.may_have_lost() {
+                self.store_again().await?;
+            }
             self.recorder.tidy().await?;
             if self.saved.elapsed() >= self.save_every {
                 self.save().await?;
@@ -168,6 +175,25 @@ impl<L: Log> Partition<L> {
         failpoint::pass("before commit");
         self.log.commit(commit).await?;
         failpoint::pass("after commit");
+        Ok(())
+    }
+
+    /// Keeps the readings of the last minute once more: what is there already changes nothing.
+    async fn store_again(&mut self) -> Result<(), PartitionError> {
+        let done = self.log.done();
+        let mut at = StreamId {
+            ms: done.ms.saturating_sub(AGAIN),
+            seq: 0,
+        };
+        while at < done {
+            let batch = self.log.committed(at, done).await?;
+            let Some(last) = batch.entries.last() else {
+                break;
+            };
+            at = last.id;
+            // Those that were refused are in the dead letters already.
+            self.recorder.store(&batch.entries).await?;
+        }
         Ok(())
     }
 

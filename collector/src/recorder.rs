@@ -6,9 +6,10 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use rackwatch_core::device::{Description, DeviceId};
+use rackwatch_core::keys::SeriesKeys;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::wire::field;
-use rackwatch_runtime::redis::{Connector, Purpose};
+use rackwatch_runtime::redis::{Connection, Connector, Purpose, replication_id};
 use tokio_util::sync::CancellationToken;
 
 use crate::log::{DeadLetter, Entry};
@@ -41,6 +42,10 @@ pub struct Recorder {
     series: Option<Series>,
     idle: Instant,
     sweep: Instant,
+    /// The data of each master of a cluster, as far as that is known.
+    masters: Option<Vec<String>>,
+    /// Other masters are there now, or nobody knows.
+    others: bool,
 }
 
 impl Recorder {
@@ -63,6 +68,8 @@ impl Recorder {
             series: None,
             idle: now,
             sweep: now,
+            masters: None,
+            others: false,
         }
     }
 
@@ -84,6 +91,7 @@ impl Recorder {
             };
             let connection = connector.open_until(Purpose::Commands, &self.stop).await;
             let connection = connection.ok_or(RecorderError::Stopped)?;
+            self.look_at_masters(&connection).await;
             match series::open(connection, &self.config).await {
                 Ok(series) => self.series = Some(series),
                 Err(error) => self.wait_out(error).await?,
@@ -101,14 +109,46 @@ impl Recorder {
             Trouble::Stopped => Err(RecorderError::Stopped),
             Trouble::Lasting => Err(error.into()),
             Trouble::Reconnect => {
-                let (Some(connector), Some(series)) = (&self.connector, &mut self.series) else {
+                let Some(connector) = &self.connector else {
                     return Ok(());
                 };
                 let connection = connector.open_until(Purpose::Commands, &self.stop).await;
-                series.reconnect(connection.ok_or(RecorderError::Stopped)?);
+                let connection = connection.ok_or(RecorderError::Stopped)?;
+                self.look_at_masters(&connection).await;
+                if let Some(series) = &mut self.series {
+                    series.reconnect(connection);
+                }
                 Ok(())
             }
         }
+    }
+
+    /// On a cluster series are on other masters than the stream: one that was replaced may have lost
+    /// what the stream says was done.
+    async fn look_at_masters(&mut self, connection: &Connection) {
+        if connection.series_keys() == SeriesKeys::Plain {
+            return;
+        }
+        let mut masters = Vec::new();
+        for mut master in connection.masters() {
+            match replication_id(&mut master).await {
+                Ok(Some(id)) => masters.push(id),
+                // An access list forbids it.
+                Ok(None) => {}
+                // The next connection tells, if anything on that master is needed.
+                Err(_) => return,
+            }
+        }
+        if self.masters.as_ref() != Some(&masters) {
+            self.others = true;
+            self.masters = Some(masters);
+        }
+    }
+
+    /// Whether what was kept lately is to be kept once more: that other masters are there is said
+    /// once.
+    pub fn may_have_lost(&mut self) -> bool {
+        std::mem::take(&mut self.others)
     }
 
     /// Labels series with what has become known.

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use rackwatch_runtime::redis::{Connector, Purpose, Remedy, remedy};
+use rackwatch_runtime::redis::{Connection, Connector, Purpose, Remedy, remedy};
 use redis::RedisError;
-use redis::aio::MultiplexedConnection;
 use tokio_util::sync::CancellationToken;
 
 /// How long to wait for a Redis that is loading, read-only or out of memory.
@@ -37,11 +36,11 @@ pub async fn wait_out(error: &RedisError, stop: &CancellationToken) -> Trouble {
 
 /// The connection in `slot`, opened if there is none; none when the program is to stop.
 pub async fn connection(
-    slot: &mut Option<MultiplexedConnection>,
+    slot: &mut Option<Connection>,
     connector: &Connector,
     purpose: Purpose,
     stop: &CancellationToken,
-) -> Option<MultiplexedConnection> {
+) -> Option<Connection> {
     if slot.is_none() {
         *slot = Some(connector.open_until(purpose, stop).await?);
     }

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use rackwatch_runtime::redis::Connection;
 use redis::RedisResult;
-use redis::aio::MultiplexedConnection;
 
 /// Fields of one piece, about.
 const SCAN: usize = 1_000;
 
 /// All fields of a hash.
 pub async fn scan(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     key: &str,
 ) -> RedisResult<BTreeMap<String, Vec<u8>>> {
     let mut all = BTreeMap::new();

@@ -31,8 +31,8 @@ use async_trait::async_trait;
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
+use rackwatch_runtime::redis::Connection;
 use redis::RedisError;
-use redis::aio::MultiplexedConnection;
 use tracing::debug;
 
 pub use config::{Backend, SeriesConfig};
@@ -209,7 +209,7 @@ trait Store: Send + std::fmt::Debug {
     fn footprint(&self) -> Footprint;
 
     /// Uses another connection from now on.
-    fn reconnect(&mut self, connection: MultiplexedConnection);
+    fn reconnect(&mut self, connection: Connection);
 
     /// Keeps points. The first value of a time stays. Says of each point what became of it.
     async fn append(&mut self, points: &[Point]) -> Result<Vec<Outcome>, SeriesError>;
@@ -254,7 +254,7 @@ pub struct Series {
 
 /// Opens the series in Redis, where `config` or what this Redis offers says.
 pub async fn open(
-    mut connection: MultiplexedConnection,
+    mut connection: Connection,
     config: &SeriesConfig,
 ) -> Result<Series, SeriesError> {
     let has_time_series = match config.backend {
@@ -302,7 +302,7 @@ impl Series {
 
     /// Uses another connection from now on, after the last one broke. Then store the same batch
     /// again.
-    pub fn reconnect(&mut self, connection: MultiplexedConnection) {
+    pub fn reconnect(&mut self, connection: Connection) {
         self.store.reconnect(connection);
     }
 

@@ -5,8 +5,8 @@
 
 use rackwatch_core::device::DeviceId;
 use rackwatch_core::keys;
-use rackwatch_runtime::redis::Layout;
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use rackwatch_runtime::redis::{Connection, Layout};
+use redis::aio::ConnectionLike;
 use redis::{Pipeline, RedisError, RedisResult, Value};
 
 use super::route::Route;
@@ -96,10 +96,7 @@ impl Batch {
     }
 
     /// An error means that nobody knows what was done.
-    pub(super) async fn send(
-        &self,
-        connection: &mut MultiplexedConnection,
-    ) -> RedisResult<Outcome> {
+    pub(super) async fn send(&self, connection: &mut Connection) -> RedisResult<Outcome> {
         if self.pipeline.is_empty() {
             return Ok(self.outcome(Vec::new()));
         }

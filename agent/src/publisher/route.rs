@@ -4,10 +4,9 @@
 //! to. A stream that has vanished, or another replication id (a failover, a restart), means that
 //! Redis may have lost what it had acknowledged.
 
-use rackwatch_core::keys::PartitionKeys;
-use rackwatch_runtime::redis::Layout;
+use rackwatch_core::keys::{PartitionKeys, SeriesKeys};
+use rackwatch_runtime::redis::{Connection, Layout, replication_id};
 use redis::RedisResult;
-use redis::aio::MultiplexedConnection;
 
 /// Where entries go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,27 +29,20 @@ pub(super) struct Found {
 }
 
 /// Asks where entries of `zone` go.
-pub(super) async fn find(connection: &mut MultiplexedConnection, zone: &str) -> RedisResult<Found> {
+pub(super) async fn find(connection: &mut Connection, zone: &str) -> RedisResult<Found> {
     let layout = Layout::read(connection).await?;
-    let mut ask = redis::cmd("INFO");
-    let info: RedisResult<String> = ask.arg("replication").query_async(connection).await;
+    let stream = PartitionKeys::of(layout.partitions().of_zone(zone)).raw;
     // An access list may forbid it: then a failover shows only where the stream has vanished.
-    let id = |info: String| {
-        let line = info
-            .lines()
-            .find_map(|line| line.strip_prefix("master_replid:"));
-        line.map(|id| id.trim().to_owned())
-    };
+    let replication = replication_id(&mut connection.at(&stream)).await?;
     let route = match layout {
         Layout::Draining(_) | Layout::Changing(_) => None,
+        // On a cluster there are always partitions, once a collector has said how many.
+        Layout::Unset if connection.series_keys() == SeriesKeys::Cluster => None,
         Layout::Unset | Layout::Set(_) => Some(Route {
-            stream: PartitionKeys::of(layout.partitions().of_zone(zone)).raw,
+            stream,
             exists: false,
             layout,
         }),
     };
-    Ok(Found {
-        route,
-        replication: info.ok().and_then(id),
-    })
+    Ok(Found { route, replication })
 }

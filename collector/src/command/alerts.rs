@@ -14,8 +14,7 @@ use rackwatch_core::alert::{AlertRecord, Severity};
 use rackwatch_core::keys::PartitionKeys;
 use rackwatch_core::time::StreamId;
 use rackwatch_core::wire::alert;
-use rackwatch_runtime::redis::{Connector, Layout, Purpose, RawEntry};
-use redis::aio::MultiplexedConnection;
+use rackwatch_runtime::redis::{Connection, Connector, Layout, Purpose, RawEntry};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -103,11 +102,7 @@ pub async fn run(args: AlertsArgs, stop: CancellationToken) -> Outcome {
 }
 
 /// Shows all that is there.
-async fn list(
-    connection: &mut MultiplexedConnection,
-    merged: &mut Merged,
-    printer: &mut Printer,
-) -> Outcome {
+async fn list(connection: &mut Connection, merged: &mut Merged, printer: &mut Printer) -> Outcome {
     loop {
         let entries = merged.next(connection).await?;
         if entries.is_empty() || !printer.show(entries) {

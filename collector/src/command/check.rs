@@ -8,8 +8,7 @@ use rackwatch_core::keys::CHECK_PREFIX;
 use rackwatch_runtime::backoff::random;
 use rackwatch_runtime::config;
 use rackwatch_runtime::redis::probe::{Step, StepResult, probe};
-use rackwatch_runtime::redis::{ConnectError, Connector, Purpose};
-use redis::aio::MultiplexedConnection;
+use rackwatch_runtime::redis::{ConnectError, Connection, Connector, Purpose};
 use redis::{Cmd, RedisError, RedisResult, Value};
 use serde::Serialize;
 
@@ -139,8 +138,8 @@ fn no_series(error: &SeriesError) -> Step {
 }
 
 /// What only the collector needs: acknowledging, and scripts.
-async fn commits(connection: &mut MultiplexedConnection) -> Vec<Step> {
-    let prefix = format!("{CHECK_PREFIX}{:016x}", random());
+async fn commits(connection: &mut Connection) -> Vec<Step> {
+    let prefix = format!("{CHECK_PREFIX}{{{:016x}}}", random());
     let (stream, value) = (format!("{prefix}:ack"), format!("{prefix}:script"));
     let acknowledge = [
         command(&["XGROUP", "CREATE", &stream, "check", "0", "MKSTREAM"]),
@@ -179,11 +178,7 @@ fn command(words: &[&str]) -> Cmd {
     command
 }
 
-async fn step(
-    name: &'static str,
-    connection: &mut MultiplexedConnection,
-    commands: &[Cmd],
-) -> Step {
+async fn step(name: &'static str, connection: &mut Connection, commands: &[Cmd]) -> Step {
     let started = Instant::now();
     let result = match all(connection, commands).await {
         Ok(()) => StepResult::Ok,
@@ -199,7 +194,7 @@ async fn step(
     }
 }
 
-async fn all(connection: &mut MultiplexedConnection, commands: &[Cmd]) -> RedisResult<()> {
+async fn all(connection: &mut Connection, commands: &[Cmd]) -> RedisResult<()> {
     for command in commands {
         command.query_async::<Value>(connection).await?;
     }
@@ -216,7 +211,7 @@ fn advice(error: &RedisError) -> &'static str {
 }
 
 async fn project(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     config: &SeriesConfig,
 ) -> Result<Projection, SeriesError> {
     let interval = Duration::from_secs(1);

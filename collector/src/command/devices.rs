@@ -148,7 +148,6 @@ async fn forget(args: ForgetArgs) -> Outcome {
     let config = args.common.load().map_err(usage)?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let mut all = redis::pipe();
-    all.atomic();
     for device in &args.devices {
         all.hdel(keys::DEVICES, device.as_str());
     }

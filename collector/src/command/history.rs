@@ -10,7 +10,7 @@ use clap::Args;
 use rackwatch_core::device::DeviceId;
 use rackwatch_core::keys;
 use rackwatch_core::time::Timestamp;
-use redis::aio::MultiplexedConnection;
+use rackwatch_runtime::redis::Connection;
 
 use super::when::When;
 use super::{Common, Failure, Outcome, print, server, usage};
@@ -127,22 +127,17 @@ fn sensible(from: Timestamp, to: Timestamp) -> Grain {
     ))
 }
 
-async fn is_known(
-    connection: &mut MultiplexedConnection,
-    device: &DeviceId,
-) -> redis::RedisResult<bool> {
+async fn is_known(connection: &mut Connection, device: &DeviceId) -> redis::RedisResult<bool> {
     let mut ask = redis::pipe();
     ask.hexists(keys::DEVICES, device.as_str());
-    ask.exists(keys::series(device))
-        .exists(keys::rollup(device, "avg"));
+    let series = connection.series_keys();
+    ask.exists(series.raw(device))
+        .exists(series.rollup(device, "avg"));
     let (described, raw, minutes): (bool, bool, bool) = ask.query_async(connection).await?;
     Ok(described || raw || minutes)
 }
 
-async fn unknown(
-    connection: &mut MultiplexedConnection,
-    device: &DeviceId,
-) -> redis::RedisResult<Failure> {
+async fn unknown(connection: &mut Connection, device: &DeviceId) -> redis::RedisResult<Failure> {
     let known = scan(connection, keys::DEVICES).await?;
     let similar = similar::similar(device.as_str(), known.keys().map(String::as_str));
     let hint = if similar.is_empty() {

@@ -5,17 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::config::RedisConfig;
-use rackwatch_runtime::redis::{Connector, Purpose, Remedy, remedy};
-use redis::aio::MultiplexedConnection;
+use rackwatch_runtime::redis::{Connection, Connector, Purpose, Remedy, remedy};
 use redis::{FromRedisValue, RedisResult, Value};
 use serde::Serialize;
 
 use super::{Failure, usage};
 
 /// Connects once, or says why that does not work.
-pub(super) async fn open(
-    config: &RedisConfig,
-) -> Result<(Connector, MultiplexedConnection), Failure> {
+pub(super) async fn open(config: &RedisConfig) -> Result<(Connector, Connection), Failure> {
     let connector = Connector::new(config).map_err(usage)?;
     let connection = connector.open(Purpose::Commands).await?;
     Ok((connector, connection))
@@ -30,7 +27,7 @@ pub(super) fn local_now() -> Timestamp {
 }
 
 /// What Redis' clock says, which is that of entry ids; this computer's where Redis does not tell.
-pub(super) async fn now(connection: &mut MultiplexedConnection) -> RedisResult<Timestamp> {
+pub(super) async fn now(connection: &mut Connection) -> RedisResult<Timestamp> {
     let told: Option<(u64, u32)> =
         unless_refused(redis::cmd("TIME").query_async(connection).await)?;
     Ok(told.map_or_else(local_now, |(seconds, micros)| {
@@ -57,7 +54,7 @@ pub(super) fn field<T: FromRedisValue>(map: &BTreeMap<String, Value>, name: &str
 /// What Redis says of itself; none of it where it does not tell.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Health {
-    /// Its version.
+    /// Its version; on a cluster that of the first master.
     pub(super) version: Option<String>,
     /// The memory it uses, in bytes.
     pub(super) used_memory: Option<u64>,
@@ -67,10 +64,28 @@ pub(super) struct Health {
 
 impl Health {
     /// Asks with INFO.
-    pub(super) async fn ask(connection: &mut MultiplexedConnection) -> RedisResult<Self> {
-        let info: Option<String> =
-            unless_refused(redis::cmd("INFO").query_async(connection).await)?;
-        Ok(Self::read(&info.unwrap_or_default()))
+    pub(super) async fn ask(connection: &mut Connection) -> RedisResult<Self> {
+        let mut all = Self::default();
+        for mut master in connection.masters() {
+            let info: Option<String> =
+                unless_refused(redis::cmd("INFO").query_async(&mut master).await)?;
+            all.add(Self::read(&info.unwrap_or_default()));
+        }
+        Ok(all)
+    }
+
+    /// Several servers are together what one would be; without a limit if one of them has none.
+    fn add(&mut self, other: Self) {
+        let first = self.version.is_none();
+        self.version = self.version.take().or(other.version);
+        let sum = |all: Option<u64>, one: Option<u64>| Some(all.unwrap_or(0) + one?);
+        self.used_memory = sum(self.used_memory, other.used_memory);
+        let unlimited = !first && self.maxmemory == Some(0) || other.maxmemory == Some(0);
+        self.maxmemory = if unlimited {
+            Some(0)
+        } else {
+            sum(self.maxmemory, other.maxmemory)
+        };
     }
 
     fn read(info: &str) -> Self {

@@ -9,9 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rackwatch_core::time::StreamId;
 use rackwatch_core::wire::alert;
-use rackwatch_runtime::redis::{self as reply, Connector, Purpose, RawEntry};
+use rackwatch_runtime::redis::{self as reply, Connection, Connector, Purpose, RawEntry};
 use redis::Value;
-use redis::aio::MultiplexedConnection;
 use tokio_util::sync::CancellationToken;
 
 use super::{AlertFeed, FedAlert};
@@ -29,8 +28,8 @@ pub struct RedisFeed {
     connector: Connector,
     stream: String,
     stop: CancellationToken,
-    reader: Option<MultiplexedConnection>,
-    commands: Option<MultiplexedConnection>,
+    reader: Option<Connection>,
+    commands: Option<Connection>,
     group: &'static str,
     consumer: &'static str,
     /// The last record that was told by this program.

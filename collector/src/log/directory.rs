@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::keys;
+use rackwatch_runtime::redis::Connection;
 use redis::RedisResult;
-use redis::aio::MultiplexedConnection;
 
 use super::Entry;
 
@@ -38,7 +38,7 @@ impl Directory {
     /// What there is to say before these entries are judged.
     pub(super) async fn news(
         &mut self,
-        connection: &mut MultiplexedConnection,
+        connection: &mut Connection,
         entries: &[Entry],
     ) -> RedisResult<Vec<Known>> {
         let readings = entries.iter().flat_map(|entry| &entry.decoded.readings);
@@ -73,7 +73,7 @@ impl Directory {
 
     async fn ask(
         &mut self,
-        connection: &mut MultiplexedConnection,
+        connection: &mut Connection,
         devices: &[DeviceId],
     ) -> RedisResult<Vec<Known>> {
         let mut news = Vec::new();
@@ -96,7 +96,7 @@ impl Directory {
     }
 
     /// All that is described, and those that are described no more.
-    async fn scan(&mut self, connection: &mut MultiplexedConnection) -> RedisResult<Vec<Known>> {
+    async fn scan(&mut self, connection: &mut Connection) -> RedisResult<Vec<Known>> {
         let mut news = Vec::new();
         let mut gone: HashSet<_> = self
             .asked

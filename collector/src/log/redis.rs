@@ -17,9 +17,8 @@ use rackwatch_core::engine::Slice;
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::wire;
-use rackwatch_runtime::redis::{self as reply, Connector, Purpose, RawEntry};
+use rackwatch_runtime::redis::{self as reply, Connection, Connector, Purpose, RawEntry};
 use redis::Value;
-use redis::aio::MultiplexedConnection;
 use tokio_util::sync::CancellationToken;
 
 use super::directory::Directory;
@@ -47,8 +46,8 @@ pub struct RedisLog {
     keys: PartitionKeys,
     block: Duration,
     stop: CancellationToken,
-    reader: Option<MultiplexedConnection>,
-    commands: Option<MultiplexedConnection>,
+    reader: Option<Connection>,
+    commands: Option<Connection>,
     commit: redis::Script,
     fence: Fence,
     /// The last entry that was committed.
@@ -100,7 +99,7 @@ impl RedisLog {
         }
     }
 
-    async fn commands(&mut self) -> Result<MultiplexedConnection, LogError> {
+    async fn commands(&mut self) -> Result<Connection, LogError> {
         retry::connection(
             &mut self.commands,
             &self.connector,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use rackwatch_core::device::Description;
 use rackwatch_core::keys;
 use rackwatch_core::partition::{PartitionId, Partitions};
+use rackwatch_runtime::redis::Connection;
 use redis::RedisResult;
-use redis::aio::MultiplexedConnection;
 
 use crate::scan::scan;
 
@@ -18,7 +18,7 @@ pub(super) struct Zones {
 }
 
 impl Zones {
-    pub(super) async fn read(connection: &mut MultiplexedConnection) -> RedisResult<Self> {
+    pub(super) async fn read(connection: &mut Connection) -> RedisResult<Self> {
         let mut zones = Self {
             devices: BTreeMap::new(),
             agents: BTreeMap::new(),

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
-use redis::aio::MultiplexedConnection;
+use rackwatch_runtime::redis::Connection;
 
 use super::rollup::buckets;
 use super::{
@@ -116,7 +116,7 @@ impl Store for Memory {
         }
     }
 
-    fn reconnect(&mut self, _connection: MultiplexedConnection) {}
+    fn reconnect(&mut self, _connection: Connection) {}
 
     async fn append(&mut self, points: &[Point]) -> Result<Vec<Outcome>, SeriesError> {
         Ok(points.iter().map(|point| self.keep(point)).collect())

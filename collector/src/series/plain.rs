@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rackwatch_core::device::{Description, DeviceId};
-use rackwatch_core::keys;
+use rackwatch_core::keys::SeriesKeys;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
-use redis::aio::MultiplexedConnection;
+use rackwatch_runtime::redis::Connection;
 use redis::{Cmd, Value, cmd};
 
 use super::rollup::{self, buckets};
@@ -43,7 +43,8 @@ const PER_DEVICE: usize = 16;
 
 /// Series on a plain Redis.
 pub(super) struct Plain {
-    connection: MultiplexedConnection,
+    connection: Connection,
+    keys: SeriesKeys,
     /// The key of each device's stream, made once.
     streams: HashMap<DeviceId, String>,
     late_reading: Script,
@@ -62,8 +63,9 @@ impl std::fmt::Debug for Plain {
 }
 
 impl Plain {
-    pub(super) fn new(connection: MultiplexedConnection, config: &SeriesConfig) -> Self {
+    pub(super) fn new(connection: Connection, config: &SeriesConfig) -> Self {
         Self {
+            keys: connection.series_keys(),
             connection,
             streams: HashMap::new(),
             late_reading: Script::new(LATE_READING),
@@ -77,17 +79,17 @@ impl Plain {
     fn know(&mut self, points: &[Point]) {
         for Point { device, .. } in points {
             if !self.streams.contains_key(device) {
-                self.streams.insert(device.clone(), keys::series(device));
+                self.streams.insert(device.clone(), self.keys.raw(device));
             }
         }
     }
 }
 
 /// The two commands that read a stretch: of the stream, and of what came late.
-fn ranges(query: &Query<'_>) -> [Cmd; 2] {
+fn ranges(keys: SeriesKeys, query: &Query<'_>) -> [Cmd; 2] {
     let stream = match query.resolution {
-        Resolution::Minutes(which) => keys::rollup(query.device, which.name()),
-        Resolution::Raw | Resolution::Buckets(..) => keys::series(query.device),
+        Resolution::Minutes(which) => keys.rollup(query.device, which.name()),
+        Resolution::Raw | Resolution::Buckets(..) => keys.raw(query.device),
     };
     let (from, to) = (query.from.millis(), query.to.millis());
     let mut entries = cmd("XRANGE");
@@ -169,7 +171,7 @@ impl Store for Plain {
         }
     }
 
-    fn reconnect(&mut self, connection: MultiplexedConnection) {
+    fn reconnect(&mut self, connection: Connection) {
         self.connection = connection;
     }
 
@@ -196,7 +198,7 @@ impl Store for Plain {
     }
 
     async fn write_minutes(&mut self, minutes: &[Minute]) -> Result<usize, SeriesError> {
-        let values = rollup::values(minutes);
+        let values = rollup::values(self.keys, minutes);
         let items: Vec<_> = values
             .iter()
             .map(|(minute, which, stream)| Item {
@@ -221,7 +223,10 @@ impl Store for Plain {
         &mut self,
         queries: &[Query<'_>],
     ) -> Result<Vec<Result<Samples, String>>, SeriesError> {
-        let commands = queries.iter().flat_map(ranges).collect();
+        let commands = queries
+            .iter()
+            .flat_map(|query| ranges(self.keys, query))
+            .collect();
         let replies = reply::run(&mut self.connection, READ, self.most, commands).await?;
         let answer = |(query, (entries, members)): (&Query<'_>, (Value, Value))| {
             let samples = merged(entries, members)?;
@@ -240,10 +245,10 @@ impl Store for Plain {
         let mut commands = Vec::with_capacity(devices.len() * 2);
         for device in devices {
             let mut entries = cmd("XREVRANGE");
-            entries.arg(keys::series(device));
+            entries.arg(self.keys.raw(device));
             entries.arg(&["+", "-", "COUNT", "1"]);
             let mut members = cmd("ZREVRANGE");
-            members.arg(keys::series_late(device)).arg(&["0", "0"]);
+            members.arg(self.keys.late(device)).arg(&["0", "0"]);
             commands.extend([entries, members]);
         }
         let replies = reply::run(&mut self.connection, READ, self.most, commands).await?;
@@ -261,9 +266,9 @@ impl Store for Plain {
         for some in devices.chunks(self.most.div_ceil(PER_DEVICE)) {
             let mut commands = Vec::with_capacity(some.len() * PER_DEVICE);
             for device in some {
-                commands.extend(trims(&keys::series(device), now, self.raw_retention));
+                commands.extend(trims(&self.keys.raw(device), now, self.raw_retention));
                 for which in Aggregate::ALL {
-                    let stream = keys::rollup(device, which.name());
+                    let stream = self.keys.rollup(device, which.name());
                     commands.extend(trims(&stream, now, self.rollup_retention));
                 }
             }

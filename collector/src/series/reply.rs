@@ -6,7 +6,8 @@
 
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use rackwatch_runtime::redis::Connection;
+use redis::aio::ConnectionLike;
 use redis::{Cmd, Pipeline, ServerError, ServerErrorKind, Value};
 
 use super::{Samples, SeriesError};
@@ -16,7 +17,7 @@ const SHOWN: usize = 200;
 
 /// Runs commands, at most `most` before waiting for replies. One reply for each, in order.
 pub(super) async fn run(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     what: &'static str,
     most: usize,
     commands: Vec<Cmd>,

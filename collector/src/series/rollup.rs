@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use rackwatch_core::device::DeviceId;
-use rackwatch_core::keys;
+use rackwatch_core::keys::SeriesKeys;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 
@@ -58,11 +58,11 @@ impl Minute {
 }
 
 /// The three values of each minute, with the keys that they belong under.
-pub(super) fn values(minutes: &[Minute]) -> Vec<(&Minute, Aggregate, String)> {
+pub(super) fn values(keys: SeriesKeys, minutes: &[Minute]) -> Vec<(&Minute, Aggregate, String)> {
     minutes
         .iter()
         .flat_map(|minute| Aggregate::ALL.map(|which| (minute, which)))
-        .map(|(minute, which)| (minute, which, keys::rollup(&minute.device, which.name())))
+        .map(|(minute, which)| (minute, which, keys.rollup(&minute.device, which.name())))
         .collect()
 }
 

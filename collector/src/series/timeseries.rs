@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rackwatch_core::device::{Description, DeviceId};
-use rackwatch_core::keys;
+use rackwatch_core::keys::{CHECK_PREFIX, SeriesKeys};
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use rackwatch_runtime::redis::Connection;
+use redis::aio::ConnectionLike;
 use redis::{Cmd, Value, cmd};
 
 use super::{
@@ -40,11 +41,9 @@ const ROLLUP_CHUNK: u32 = 512;
 
 /// Asks whether this Redis knows `TS.*`. Neither `MODULE LIST` nor `COMMAND INFO` is allowed or
 /// there everywhere, so it is a command that must fail in a telling way.
-pub(super) async fn is_offered(
-    connection: &mut MultiplexedConnection,
-) -> Result<bool, SeriesError> {
+pub(super) async fn is_offered(connection: &mut Connection) -> Result<bool, SeriesError> {
     let mut probe = cmd("TS.INFO");
-    probe.arg(format!("{}series", keys::CHECK_PREFIX));
+    probe.arg(format!("{CHECK_PREFIX}series"));
     let what = "find out whether Redis has time series";
     let error = match connection.req_packed_command(&probe).await {
         Ok(Value::ServerError(error)) => error.into(),
@@ -71,9 +70,9 @@ struct Device {
 }
 
 impl Device {
-    fn new(device: &DeviceId) -> Self {
+    fn new(device: &DeviceId, keys: SeriesKeys) -> Self {
         Self {
-            key: keys::series(device),
+            key: keys.raw(device),
             rack: device.rack_part().map(str::to_owned),
             role: None,
         }
@@ -94,7 +93,8 @@ impl Device {
 
 /// Series in Redis `TimeSeries`.
 pub(super) struct TimeSeries {
-    connection: MultiplexedConnection,
+    connection: Connection,
+    keys: SeriesKeys,
     devices: HashMap<DeviceId, Device>,
     raw_retention: Duration,
     rollup_retention: Duration,
@@ -110,8 +110,9 @@ impl std::fmt::Debug for TimeSeries {
 }
 
 impl TimeSeries {
-    pub(super) fn new(connection: MultiplexedConnection, config: &SeriesConfig) -> Self {
+    pub(super) fn new(connection: Connection, config: &SeriesConfig) -> Self {
         Self {
+            keys: connection.series_keys(),
             connection,
             devices: HashMap::new(),
             raw_retention: config.raw_retention.unwrap_or(RETENTION),
@@ -123,7 +124,8 @@ impl TimeSeries {
     fn know(&mut self, points: &[Point]) {
         for Point { device, .. } in points {
             if !self.devices.contains_key(device) {
-                self.devices.insert(device.clone(), Device::new(device));
+                self.devices
+                    .insert(device.clone(), Device::new(device, self.keys));
             }
         }
     }
@@ -160,10 +162,10 @@ fn create(key: &str, retention: Duration, chunk: u32, policy: &str) -> Cmd {
     command
 }
 
-fn range(query: &Query<'_>) -> Cmd {
+fn range(keys: SeriesKeys, query: &Query<'_>) -> Cmd {
     let key = match query.resolution {
-        Resolution::Minutes(which) => keys::rollup(query.device, which.name()),
-        Resolution::Raw | Resolution::Buckets(..) => keys::series(query.device),
+        Resolution::Minutes(which) => keys.rollup(query.device, which.name()),
+        Resolution::Raw | Resolution::Buckets(..) => keys.raw(query.device),
     };
     let mut command = cmd("TS.RANGE");
     command
@@ -209,7 +211,7 @@ impl Store for TimeSeries {
         }
     }
 
-    fn reconnect(&mut self, connection: MultiplexedConnection) {
+    fn reconnect(&mut self, connection: Connection) {
         self.connection = connection;
     }
 
@@ -232,7 +234,7 @@ impl Store for TimeSeries {
     }
 
     async fn write_minutes(&mut self, minutes: &[Minute]) -> Result<usize, SeriesError> {
-        let values = rollup::values(minutes);
+        let values = rollup::values(self.keys, minutes);
         let items: Vec<_> = values
             .iter()
             .map(|(minute, which, key)| Item {
@@ -254,7 +256,10 @@ impl Store for TimeSeries {
         &mut self,
         queries: &[Query<'_>],
     ) -> Result<Vec<Result<Samples, String>>, SeriesError> {
-        let commands = queries.iter().map(range).collect();
+        let commands = queries
+            .iter()
+            .map(|query| range(self.keys, query))
+            .collect();
         let replies = reply::run(&mut self.connection, READ, self.most, commands).await?;
         Ok(replies.into_iter().map(samples).collect())
     }
@@ -266,7 +271,7 @@ impl Store for TimeSeries {
         let mut commands = Vec::with_capacity(devices.len());
         for device in devices {
             let mut command = cmd("TS.REVRANGE");
-            command.arg(keys::series(device));
+            command.arg(self.keys.raw(device));
             command.arg(&["-", "+", "COUNT", "1"]);
             commands.push(command);
         }
@@ -279,7 +284,7 @@ impl Store for TimeSeries {
         let mut commands = Vec::new();
         let mut changed = Vec::new();
         for (id, description) in devices {
-            let mut device = Device::new(id);
+            let mut device = Device::new(id, self.keys);
             device.rack = description.rack.clone().or(device.rack);
             device.role = Some(description.role.name());
             let known = self.devices.get(id);

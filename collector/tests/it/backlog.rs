@@ -66,7 +66,7 @@ fn outage(folder: &TempDir, bytes: u64) -> u64 {
         };
         log.append(&record, at).unwrap();
     }
-    log.sync().unwrap();
+    log.sync();
     log.dropped()
 }
 

@@ -10,6 +10,7 @@
 
 mod backlog;
 mod chaos;
+mod cluster;
 mod commands;
 mod layout;
 mod losses;

@@ -75,19 +75,41 @@ impl PartitionKeys {
     }
 }
 
-/// The time series of a device.
-pub fn series(device: &DeviceId) -> String {
-    format!("sensor:{device}:temp")
+/// The names of what is kept of a device's readings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeriesKeys {
+    /// On one server.
+    Plain,
+    /// On Redis Cluster: the rack part of the device's id stands in braces, so that a rack's series
+    /// are in one slot. The whole id does where it has no rack part.
+    Cluster,
 }
 
-/// What came later than the newest reading of [`series`], on a Redis without TimeSeries.
-pub fn series_late(device: &DeviceId) -> String {
-    format!("sensor:{device}:temp:late")
-}
+impl SeriesKeys {
+    /// The time series of a device.
+    pub fn raw(self, device: &DeviceId) -> String {
+        let id = device.as_str();
+        match (self, device.rack_part()) {
+            (Self::Plain, _) => format!("sensor:{id}:temp"),
+            (Self::Cluster, None) => format!("sensor:{{{id}}}:temp"),
+            (Self::Cluster, Some(rack)) => {
+                // The rack may look like the kind: it comes after the first hyphen.
+                let kind = id.find('-').unwrap_or(0);
+                let (kind, n) = (&id[..kind], &id[kind + 1 + rack.len()..]);
+                format!("sensor:{kind}-{{{rack}}}{n}:temp")
+            }
+        }
+    }
 
-/// One of the one-minute roll-ups of a device; `which` is `avg`, `min` or `max`.
-pub fn rollup(device: &DeviceId, which: &str) -> String {
-    format!("sensor:{device}:temp:1m:{which}")
+    /// What came later than the newest reading of [`SeriesKeys::raw`], on a Redis without TimeSeries.
+    pub fn late(self, device: &DeviceId) -> String {
+        format!("{}:late", self.raw(device))
+    }
+
+    /// One of the one-minute roll-ups of a device; `which` is `avg`, `min` or `max`.
+    pub fn rollup(self, device: &DeviceId, which: &str) -> String {
+        format!("{}:1m:{which}", self.raw(device))
+    }
 }
 
 #[cfg(test)]
@@ -108,5 +130,27 @@ mod tests {
         assert_eq!(keys.dead, "raw_sensor_data:{2}:dead");
         assert_eq!(keys.alerts, "anomaly_alerts:{2}");
         assert_eq!(keys.episodes, "rackwatch:{2}:episodes");
+    }
+
+    #[test]
+    fn names_of_series() {
+        let device = |id| DeviceId::new(id).unwrap();
+        let inrow = device("inrow-ABC-1");
+        assert_eq!(SeriesKeys::Plain.raw(&inrow), "sensor:inrow-ABC-1:temp");
+        assert_eq!(
+            SeriesKeys::Plain.late(&inrow),
+            "sensor:inrow-ABC-1:temp:late"
+        );
+        let rollup = SeriesKeys::Plain.rollup(&inrow, "avg");
+        assert_eq!(rollup, "sensor:inrow-ABC-1:temp:1m:avg");
+        for (id, name) in [
+            ("inrow-ABC-1", "sensor:inrow-{ABC}-1:temp"),
+            ("cpu-a-b-1", "sensor:cpu-{a-b}-1:temp"),
+            ("cpu-cpu-cpu", "sensor:cpu-{cpu}-cpu:temp"),
+            ("probe7", "sensor:{probe7}:temp"),
+            ("a--1", "sensor:{a--1}:temp"),
+        ] {
+            assert_eq!(SeriesKeys::Cluster.raw(&device(id)), name);
+        }
     }
 }

@@ -28,6 +28,8 @@ pub struct PartitionId(Option<u16>);
 impl Partitions {
     /// No partitions: one stream under the plain names.
     pub const PLAIN: Self = Self(0);
+    /// What there are on Redis Cluster unless said otherwise: enough to spread over a few masters.
+    pub const CLUSTER: Self = Self(64);
 
     /// So many partitions; 0 is [`Partitions::PLAIN`].
     ///

@@ -89,6 +89,29 @@ impl RedisServer {
         }
     }
 
+    /// Stops it where it is, as a machine that hangs would, until [`RedisServer::resume`].
+    ///
+    /// # Errors
+    ///
+    /// When it does not run.
+    pub fn pause(&self) -> Result<()> {
+        self.signal("STOP")
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run.
+    pub fn resume(&self) -> Result<()> {
+        self.signal("CONT")
+    }
+
+    fn signal(&self, signal: &str) -> Result<()> {
+        let process = self.process.as_ref().context("the server does not run")?;
+        process.signal(signal)
+    }
+
     /// Starts it again, empty, with the same port, socket and arguments.
     ///
     /// # Errors

@@ -161,7 +161,7 @@ async fn a_disk_that_cannot_sync_has_each_record_once() {
 async fn a_disk_that_hangs_at_the_start_is_given_up() {
     let (held, hangs) = std::sync::mpsc::channel::<()>();
     let files = move || {
-        let _ = hangs.recv();
+        hangs.recv().unwrap_err();
         Err(std::io::Error::other("given up long ago"))
     };
     let opened = Spool::over(files, LARGE, SyncPolicy::Never).await;

@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 
 use rackwatch_core::time::StreamId;
-use rackwatch_runtime::redis::{self as reply, RawEntry};
+use rackwatch_runtime::redis::{self as reply, Connection, RawEntry};
 use redis::Value;
-use redis::aio::MultiplexedConnection;
 
 use super::super::Failure;
 
@@ -43,7 +42,7 @@ impl Merged {
     /// gives what has come since.
     pub(super) async fn next(
         &mut self,
-        connection: &mut MultiplexedConnection,
+        connection: &mut Connection,
     ) -> Result<Vec<RawEntry>, Failure> {
         let mut merged = Vec::new();
         while merged.len() < PAGE {
@@ -70,7 +69,7 @@ impl Merged {
 }
 
 impl Tail {
-    async fn fill(&mut self, connection: &mut MultiplexedConnection) -> Result<(), Failure> {
+    async fn fill(&mut self, connection: &mut Connection) -> Result<(), Failure> {
         if self.ended || !self.page.is_empty() {
             return Ok(());
         }

@@ -9,8 +9,7 @@ use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::partition::PartitionId;
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::wire::loss::{self, Told};
-use rackwatch_runtime::redis::{Layout, entries};
-use redis::aio::MultiplexedConnection;
+use rackwatch_runtime::redis::{Connection, Layout, entries};
 use redis::{RedisResult, Value};
 use serde::Serialize;
 
@@ -117,7 +116,7 @@ pub(super) struct Projection {
 
 /// Asks for everything.
 pub(super) async fn gather(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     config: &CollectorConfig,
     endpoint: String,
 ) -> anyhow::Result<Facts> {
@@ -158,7 +157,7 @@ impl Facts {
     /// Adds what is known of a partition.
     async fn partition(
         &mut self,
-        connection: &mut MultiplexedConnection,
+        connection: &mut Connection,
         partition: PartitionId,
         keys: &PartitionKeys,
         now: Timestamp,
@@ -206,7 +205,7 @@ impl Losses {
 }
 
 /// The collectors that said so within their term.
-async fn collectors(connection: &mut MultiplexedConnection) -> RedisResult<Vec<String>> {
+async fn collectors(connection: &mut Connection) -> RedisResult<Vec<String>> {
     let now = server::now(connection).await?;
     let mut ask = redis::cmd("ZRANGEBYSCORE");
     ask.arg(keys::COLLECTORS).arg(now.millis()).arg("+inf");
@@ -215,15 +214,12 @@ async fn collectors(connection: &mut MultiplexedConnection) -> RedisResult<Vec<S
     Ok(all)
 }
 
-async fn length(connection: &mut MultiplexedConnection, key: &str) -> RedisResult<u64> {
+async fn length(connection: &mut Connection, key: &str) -> RedisResult<u64> {
     redis::cmd("XLEN").arg(key).query_async(connection).await
 }
 
 /// How many entries the raw streams have ever had, where one is there and Redis tells (from 7.0 on).
-async fn added(
-    connection: &mut MultiplexedConnection,
-    keys: &[PartitionKeys],
-) -> RedisResult<Option<u64>> {
+async fn added(connection: &mut Connection, keys: &[PartitionKeys]) -> RedisResult<Option<u64>> {
     let mut sum = None;
     for keys in keys {
         let mut ask = redis::cmd("XINFO");
@@ -237,7 +233,7 @@ async fn added(
 }
 
 async fn rate(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     keys: &[PartitionKeys],
     (started, first): (Instant, Option<u64>),
 ) -> RedisResult<Option<f64>> {
@@ -249,7 +245,7 @@ async fn rate(
 }
 
 async fn group(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     stream: &str,
     name: &'static str,
     now: Timestamp,
@@ -285,7 +281,7 @@ async fn group(
 
 /// The groups of a stream; none where there is no such stream.
 async fn groups_of(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     stream: &str,
 ) -> RedisResult<Vec<BTreeMap<String, Value>>> {
     let mut ask = redis::cmd("XINFO");
@@ -298,7 +294,7 @@ async fn groups_of(
 }
 
 async fn oldest_pending(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     stream: &str,
     group: &str,
 ) -> RedisResult<Option<StreamId>> {
@@ -309,7 +305,7 @@ async fn oldest_pending(
 }
 
 async fn first_after(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     stream: &str,
     id: StreamId,
 ) -> anyhow::Result<Option<StreamId>> {
@@ -326,11 +322,7 @@ async fn first_after(
     }))
 }
 
-async fn dead(
-    connection: &mut MultiplexedConnection,
-    stream: &str,
-    now: Timestamp,
-) -> anyhow::Result<Dead> {
+async fn dead(connection: &mut Connection, stream: &str, now: Timestamp) -> anyhow::Result<Dead> {
     let kept = length(connection, stream).await?;
     let hour_ago = now.minus(Duration::from_secs(3600)).millis();
     let mut recent = redis::cmd("XRANGE");
@@ -362,7 +354,7 @@ async fn dead(
 }
 
 async fn losses(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     stream: &str,
     now: Timestamp,
 ) -> anyhow::Result<Losses> {
@@ -382,7 +374,7 @@ async fn losses(
     })
 }
 
-async fn devices(connection: &mut MultiplexedConnection) -> RedisResult<Devices> {
+async fn devices(connection: &mut Connection) -> RedisResult<Devices> {
     let mut devices = Devices::default();
     for json in scan(connection, keys::DEVICES).await?.into_values() {
         let described = Description::from_json(&json).unwrap_or_default();
@@ -399,7 +391,7 @@ async fn devices(connection: &mut MultiplexedConnection) -> RedisResult<Devices>
 }
 
 async fn episodes(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     key: &str,
     open: &mut BTreeMap<Severity, usize>,
 ) -> anyhow::Result<()> {

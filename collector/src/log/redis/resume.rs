@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use rackwatch_core::engine::Slice;
 use rackwatch_core::keys::PartitionKeys;
 use rackwatch_core::time::StreamId;
+use rackwatch_runtime::redis::Connection;
 use redis::RedisResult;
-use redis::aio::MultiplexedConnection;
 
 use super::super::script::Fence;
 use super::super::{Restore, Resume, SliceNumber};
@@ -14,7 +14,7 @@ use super::super::{Restore, Resume, SliceNumber};
 /// Reads what the last owner left; none where `epoch` is not the newest any more. Says the number
 /// of the last commit too.
 pub(super) async fn load(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     keys: &PartitionKeys,
     epoch: u64,
     restore: &mut Restore<'_>,
@@ -58,7 +58,7 @@ pub(super) async fn load(
 
 /// Reads the slices one by one; says what the oldest stands for.
 async fn slices(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     keys: &PartitionKeys,
     restore: &mut Restore<'_>,
 ) -> RedisResult<Option<StreamId>> {
@@ -100,7 +100,7 @@ return 1
 /// Stores a slice in the place of the last one of its number; false where another owner has the
 /// stream.
 pub(super) async fn save(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     keys: &PartitionKeys,
     fence: Fence,
     number: SliceNumber,
@@ -119,7 +119,7 @@ pub(super) async fn save(
 
 /// Removes slices of another count than there are now.
 pub(super) async fn forget(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     keys: &PartitionKeys,
     slices: usize,
 ) -> RedisResult<()> {

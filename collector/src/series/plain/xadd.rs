@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
-use redis::aio::MultiplexedConnection;
+use rackwatch_runtime::redis::Connection;
 use redis::{Cmd, ServerError, ServerErrorKind, Value, cmd};
 
 use super::super::{Outcome, SeriesError, reply};
@@ -76,14 +76,14 @@ impl Script {
     }
 }
 
-/// The sorted set beside a stream: [`keys::series_late`] for readings.
+/// The sorted set beside a stream: [`SeriesKeys::late`](rackwatch_core::keys::SeriesKeys::late) for readings.
 pub(super) fn late(stream: &str) -> String {
     format!("{stream}:late")
 }
 
 /// Adds values to streams, and those that come late by `script`. What became of each.
 pub(super) async fn add(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     most: usize,
     items: &[Item<'_>],
     script: &Script,
@@ -124,7 +124,7 @@ pub(super) async fn add(
 
 /// Runs calls of a script, which is loaded if Redis does not have it.
 async fn eval(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     most: usize,
     script: &Script,
     calls: &[Cmd],

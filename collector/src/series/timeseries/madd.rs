@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
-use redis::aio::MultiplexedConnection;
+use rackwatch_runtime::redis::Connection;
 use redis::{Cmd, ServerError, Value, cmd};
 
 use super::super::{Outcome, SeriesError, reply};
@@ -33,7 +33,7 @@ fn madd(items: &[&Item<'_>]) -> Cmd {
 /// Adds values; of each the error, if any. Series that are missing are created with what `create`
 /// gives for the index of a value.
 pub(super) async fn add(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     most: usize,
     items: &[Item<'_>],
     create: impl Fn(usize) -> Option<Cmd> + Send + Sync,
@@ -63,31 +63,50 @@ pub(super) async fn add(
 }
 
 async fn add_known(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     most: usize,
     items: &[&Item<'_>],
 ) -> Result<Vec<Option<ServerError>>, SeriesError> {
-    let chunks = || items.chunks(most);
-    let commands = chunks().map(|chunk| madd(chunk)).collect();
-    // Few chunks in flight: the replies of one are as large as those of a pipeline elsewhere.
-    let replies = reply::run(connection, WRITE, 2, commands).await?;
-    let mut errors = Vec::with_capacity(items.len());
-    for (chunk, answer) in chunks().zip(replies) {
-        match answer {
+    // Stable: values of a series stay in order.
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_by_key(|&index| tag(items[index].key));
+    let chunks: Vec<&[usize]> = order
+        .chunk_by(|&a, &b| tag(items[a].key) == tag(items[b].key))
+        .flat_map(|same| same.chunks(most))
+        .collect();
+    let of = |chunk: &[usize]| -> Vec<&Item<'_>> { chunk.iter().map(|&i| items[i]).collect() };
+    let commands: Vec<_> = chunks.iter().map(|chunk| madd(&of(chunk))).collect();
+    // Few values in flight: the replies of a full chunk are as large as those of a pipeline elsewhere.
+    let at_once = 2 * (most * chunks.len() / items.len().max(1)).max(1);
+    let replies = reply::run(connection, WRITE, at_once, commands).await?;
+    let mut errors = vec![None; items.len()];
+    for (chunk, answer) in chunks.into_iter().zip(replies) {
+        let found = match answer {
             Value::Array(answers) if answers.len() == chunk.len() => {
                 reply::check(WRITE, &answers)?;
-                errors.extend(answers.into_iter().map(error));
+                answers.into_iter().map(error).collect()
             }
             // Some servers refuse the whole command for one of its values.
-            Value::ServerError(_) => errors.extend(add_singly(connection, most, chunk).await?),
+            Value::ServerError(_) => add_singly(connection, most, &of(chunk)).await?,
             other => return Err(reply::unexpected(WRITE, &other)),
+        };
+        for (&index, error) in chunk.iter().zip(found) {
+            errors[index] = error;
         }
     }
     Ok(errors)
 }
 
+/// What stands in braces in a key: a command's keys must have it in common on a cluster.
+fn tag(key: &str) -> &str {
+    let tag = key
+        .split_once('{')
+        .and_then(|(_, rest)| rest.split_once('}'));
+    tag.map_or("", |(tag, _)| tag)
+}
+
 async fn add_singly(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     most: usize,
     items: &[&Item<'_>],
 ) -> Result<Vec<Option<ServerError>>, SeriesError> {

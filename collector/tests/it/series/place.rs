@@ -6,8 +6,8 @@ use rackwatch_collector::series::{Aggregate, Point, Resolution, Series, SeriesCo
 use rackwatch_core::device::DeviceId;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
+use rackwatch_runtime::redis::Connection;
 use rackwatch_testing::{RedisServer, TimeSeriesServer};
-use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client};
 
 /// A full minute in 2026.
@@ -53,7 +53,7 @@ impl Place {
         }
     }
 
-    pub(super) async fn connect(&self) -> Option<MultiplexedConnection> {
+    pub(super) async fn connect(&self) -> Option<Connection> {
         Some(connect(&self.url()?).await)
     }
 
@@ -66,13 +66,14 @@ impl Place {
     }
 }
 
-pub(super) async fn connect(url: &str) -> MultiplexedConnection {
+pub(super) async fn connect(url: &str) -> Connection {
     let config = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(30)));
     Client::open(url)
         .unwrap()
         .get_multiplexed_async_connection_with_config(&config)
         .await
         .unwrap()
+        .into()
 }
 
 pub(super) fn device(name: &str) -> DeviceId {

@@ -3,8 +3,8 @@
 use rackwatch_collector::series::{Backend, Point, SeriesConfig, SeriesError, open};
 use rackwatch_core::device::{Description, Role};
 use rackwatch_core::time::Timestamp;
+use rackwatch_runtime::redis::Connection;
 use rackwatch_testing::RedisServer;
-use redis::aio::MultiplexedConnection;
 use redis::cmd;
 
 use super::place::{Place, START, connect, device, minutes, point};
@@ -18,7 +18,7 @@ async fn labels_follow_the_description() {
         .store(&[point("inlet-B07-1", 1, 20.0)])
         .await
         .unwrap();
-    let find = async |admin: &mut MultiplexedConnection, filter: &str| -> Vec<String> {
+    let find = async |admin: &mut Connection, filter: &str| -> Vec<String> {
         let mut command = cmd("TS.QUERYINDEX");
         command.arg(filter);
         command.query_async(admin).await.unwrap()

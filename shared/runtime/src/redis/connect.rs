@@ -5,6 +5,8 @@
 //! ends, however many tasks share the connector. Nothing is sent again: a command that was under
 //! way when a connection broke is its sender's to repeat.
 
+mod cluster;
+mod hosts;
 mod sentinel;
 
 use std::fs;
@@ -13,6 +15,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rackwatch_core::keys::LAYOUT;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::sentinel::SentinelClient;
@@ -22,12 +25,18 @@ use redis::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::connection::Connection;
 use super::error::ConnectError;
 use super::outage::Outage;
 use super::remedy::code;
 use crate::backoff::{self, Backoff};
 use crate::config::RedisConfig;
-use sentinel::Sentinels;
+use cluster::Nodes;
+use hosts::{Hosts, NotHosts};
+
+/// Kinds of addresses with several hosts.
+const SENTINEL: &str = "sentinel";
+const CLUSTER: &str = "cluster";
 
 /// What a connection is for, which decides how long an answer may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +52,8 @@ pub enum Purpose {
 #[derive(Debug, Clone)]
 pub struct Connector {
     target: Target,
+    /// On a cluster the server that has this key is connected to first.
+    home: Arc<str>,
     endpoint: String,
     connect_timeout: Duration,
     response_timeout: Duration,
@@ -57,6 +68,8 @@ enum Target {
     Node(Box<Client>),
     /// To the master that Sentinels name.
     Sentinels(Arc<tokio::sync::Mutex<SentinelClient>>),
+    /// To all masters of a cluster.
+    Cluster(Box<Nodes>),
 }
 
 impl std::fmt::Debug for Target {
@@ -65,6 +78,7 @@ impl std::fmt::Debug for Target {
         f.write_str(match self {
             Self::Node(_) => "Node",
             Self::Sentinels(_) => "Sentinels",
+            Self::Cluster(_) => "Cluster",
         })
     }
 }
@@ -77,8 +91,11 @@ impl Connector {
     /// When the address is none, or a file cannot be read or used.
     pub fn new(config: &RedisConfig) -> Result<Self, ConnectError> {
         install_tls_provider();
-        let (target, endpoint) = if let Some(sentinels) = Sentinels::parse(config.url.expose()) {
-            by_sentinels(config, sentinels)?
+        let url = config.url.expose();
+        let (target, endpoint) = if let Some(hosts) = Hosts::parse(url, SENTINEL, sentinel::PORT) {
+            by_sentinels(config, hosts)?
+        } else if let Some(hosts) = Hosts::parse(url, CLUSTER, cluster::PORT) {
+            in_cluster(config, hosts)?
         } else {
             let info = connection_info(config)?;
             let endpoint = endpoint(&info);
@@ -86,6 +103,7 @@ impl Connector {
         };
         Ok(Self {
             target,
+            home: LAYOUT.into(),
             endpoint,
             connect_timeout: config.connect_timeout,
             response_timeout: config.response_timeout,
@@ -99,12 +117,27 @@ impl Connector {
         self.endpoint.clone()
     }
 
+    /// Whether it leads to a Redis Cluster.
+    pub fn is_cluster(&self) -> bool {
+        matches!(self.target, Target::Cluster(_))
+    }
+
+    /// The same, for a task that needs the server that has `key` before all others: on a cluster
+    /// the connection is good when that one answers.
+    #[must_use]
+    pub fn at(&self, key: &str) -> Self {
+        Self {
+            home: key.into(),
+            ..self.clone()
+        }
+    }
+
     /// Connects, logs in and waits for the answer to a PING; one try.
     ///
     /// # Errors
     ///
     /// When Redis cannot be reached, refuses, or is not ready yet.
-    pub async fn open(&self, purpose: Purpose) -> Result<MultiplexedConnection, ConnectError> {
+    pub async fn open(&self, purpose: Purpose) -> Result<Connection, ConnectError> {
         self.try_open(purpose)
             .await
             .map_err(|source| ConnectError::sort(&self.endpoint, source))
@@ -115,72 +148,68 @@ impl Connector {
         &self,
         purpose: Purpose,
         stop: &CancellationToken,
-    ) -> Option<MultiplexedConnection> {
-        stop.run_until_cancelled(self.open_for_ever(purpose)).await
+    ) -> Option<Connection> {
+        let opened = stop.run_until_cancelled(self.open_for_ever(purpose)).await;
+        if opened.is_none() {
+            self.note(|outage| outage.given_up(&self.home));
+        }
+        opened
     }
 
-    async fn open_for_ever(&self, purpose: Purpose) -> MultiplexedConnection {
+    async fn open_for_ever(&self, purpose: Purpose) -> Connection {
         let mut backoff = self.backoff.clone();
         loop {
             match self.open(purpose).await {
                 Ok(connection) => {
-                    self.note(|outage| outage.ended(&self.endpoint));
+                    self.note(|outage| outage.ended(&self.home, &self.endpoint));
                     return connection;
                 }
-                Err(error) => self.note(|outage| outage.failed(&error)),
+                Err(error) => self.note(|outage| outage.failed(&self.home, &error)),
             }
             tokio::time::sleep(backoff.next_jittered(backoff::random())).await;
         }
     }
 
-    async fn try_open(&self, purpose: Purpose) -> redis::RedisResult<MultiplexedConnection> {
+    async fn try_open(&self, purpose: Purpose) -> redis::RedisResult<Connection> {
         let response_timeout = match purpose {
             Purpose::Commands => self.response_timeout,
             Purpose::Blocking(block) => block.saturating_add(self.response_timeout),
         };
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.connect_timeout))
-            .set_response_timeout(Some(self.connect_timeout));
-        let client = self.client().await?;
-        let mut connection = client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await?;
-        // Without a password, and while Redis loads its data, only a command tells.
-        redis::cmd("PING").exec_async(&mut connection).await?;
-        connection.set_response_timeout(response_timeout);
-        Ok(connection)
-    }
-
-    /// The one address there is, or that of the master there is now.
-    async fn client(&self) -> redis::RedisResult<Client> {
-        match &self.target {
-            Target::Node(client) => Ok(Client::clone(client)),
-            Target::Sentinels(sentinels) => {
+        let connect_timeout = self.connect_timeout;
+        let client = match &self.target {
+            Target::Node(client) => Client::clone(client),
+            Target::Cluster(nodes) => {
                 // Boxed: it is a large future, and part of every other that connects.
+                let opened = nodes.open(&self.home, connect_timeout, Some(response_timeout));
+                return Ok(Box::pin(opened).await?.into());
+            }
+            Target::Sentinels(sentinels) => {
                 let asked: Pin<Box<dyn Future<Output = _> + Send>> =
                     Box::pin(async { sentinels.lock().await.async_get_client().await });
                 // Each of them may take its time.
-                let limit = self.connect_timeout * 2;
+                let limit = connect_timeout * 2;
                 tokio::time::timeout(limit, asked)
                     .await
                     .unwrap_or_else(|_| {
                         let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
                         Err(late.into())
-                    })
+                    })?
             }
-        }
+        };
+        let opened = open_client(&client, connect_timeout, Some(response_timeout)).await?;
+        Ok(opened.into())
     }
 
     /// Redis answers, but refuses what it is sent: logged when it begins, and for each new reason.
     pub fn refused(&self, error: &redis::RedisError) {
         if let Some(code) = code(error) {
-            self.note(|outage| outage.refused(&code, error));
+            self.note(|outage| outage.refused(&self.home, &code, error));
         }
     }
 
     /// Redis takes what it is sent.
     pub fn accepted(&self) {
-        self.note(Outage::accepted);
+        self.note(|outage| outage.accepted(&self.home));
     }
 
     fn note(&self, change: impl FnOnce(&mut Outage)) {
@@ -188,25 +217,72 @@ impl Connector {
     }
 }
 
-/// What Sentinels need to be asked, and their endpoint.
-fn by_sentinels(
+/// A connection that answered a PING. Connecting may take as long as `connect`, each answer after
+/// that as long as `response`.
+async fn open_client(
+    client: &Client,
+    connect: Duration,
+    response: Option<Duration>,
+) -> redis::RedisResult<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(connect))
+        .set_response_timeout(Some(connect));
+    let mut connection = client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await?;
+    // Without a password, and while Redis loads its data, only a command tells.
+    redis::cmd("PING").exec_async(&mut connection).await?;
+    if let Some(response) = response {
+        connection.set_response_timeout(response);
+    }
+    Ok(connection)
+}
+
+/// What several hosts have in common: they are to be used with this password, and this CA.
+fn several(
     config: &RedisConfig,
-    sentinels: redis::RedisResult<Sentinels>,
-) -> Result<(Target, String), ConnectError> {
-    let unusable = |source| ConnectError::Url {
+    hosts: Result<Hosts, NotHosts>,
+    expected: &'static str,
+) -> Result<(Hosts, Option<String>, Option<Vec<u8>>), ConnectError> {
+    let hosts = hosts.map_err(|NotHosts| ConnectError::Url {
         url: config.url.clone(),
-        source,
-    };
-    let sentinels = sentinels.map_err(unusable)?;
-    if !sentinels.is_tls() {
+        source: (redis::ErrorKind::InvalidClientConfig, expected).into(),
+    })?;
+    if !hosts.tls {
         tls_unused(config)?;
     }
     let ca = config.ca_file.as_deref();
     let ca = ca.map(|file| read("redis.ca_file", file)).transpose()?;
-    let password = password(config)?;
-    let client = sentinels.client(config, password.as_deref(), ca.as_deref(), tcp_settings());
-    let client = Arc::new(tokio::sync::Mutex::new(client.map_err(unusable)?));
-    Ok((Target::Sentinels(client), sentinels.endpoint()))
+    Ok((hosts, password(config)?, ca))
+}
+
+/// What Sentinels need to be asked, and their endpoint.
+fn by_sentinels(
+    config: &RedisConfig,
+    hosts: Result<Hosts, NotHosts>,
+) -> Result<(Target, String), ConnectError> {
+    let (hosts, password, ca) = several(config, hosts, sentinel::EXPECTED)?;
+    let endpoint = hosts.endpoint(SENTINEL);
+    let client = sentinel::client(config, hosts, password, ca, tcp_settings());
+    let client = client.map_err(|source| ConnectError::Url {
+        url: config.url.clone(),
+        source,
+    })?;
+    let client = Arc::new(tokio::sync::Mutex::new(client));
+    Ok((Target::Sentinels(client), endpoint))
+}
+
+/// What the nodes of a cluster need to be asked, and their endpoint.
+fn in_cluster(
+    config: &RedisConfig,
+    hosts: Result<Hosts, NotHosts>,
+) -> Result<(Target, String), ConnectError> {
+    let expected = "expected redis+cluster://host:port,host:port";
+    let not_a_path = |hosts: Hosts| hosts.path.is_empty().then_some(hosts).ok_or(NotHosts);
+    let (hosts, password, ca) = several(config, hosts.and_then(not_a_path), expected)?;
+    let endpoint = hosts.endpoint(CLUSTER);
+    let nodes = Nodes::new(config, hosts, password, ca, tcp_settings());
+    Ok((Target::Cluster(Box::new(nodes)), endpoint))
 }
 
 /// TLS settings make no sense with an address that does not use TLS.

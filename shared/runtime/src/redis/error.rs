@@ -13,8 +13,8 @@ use crate::config::RedisUrl;
 pub enum ConnectError {
     /// An address that is none.
     #[error(
-        "cannot use {url} as redis.url: write redis://host:6379, rediss://host:6379 or \
-         redis+unix:///path"
+        "cannot use {url} as redis.url: write redis://host:6379, rediss://host:6379, \
+         redis+unix:///path, redis+sentinel://host:26379/master or redis+cluster://host:6379"
     )]
     Url {
         /// The address, shown without user and password.

@@ -21,10 +21,11 @@ pub fn remedy(error: &RedisError) -> Remedy {
     match code(error).as_deref() {
         Some(
             "READONLY" | "LOADING" | "OOM" | "BUSY" | "CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN"
-            | "MISCONF" | "NOREPLICAS" | "UNBLOCKED",
+            | "ASK" | "MISCONF" | "NOREPLICAS" | "UNBLOCKED",
         ) => Remedy::RetryLater,
-        // The password was changed: a new connection logs in with it, or says that it cannot.
-        Some("NOAUTH" | "WRONGPASS") => Remedy::Reconnect,
+        // The password was changed: a new connection logs in with it, or says that it cannot. A slot
+        // has moved: a new connection asks where to.
+        Some("NOAUTH" | "WRONGPASS" | "MOVED") => Remedy::Reconnect,
         Some(_) => Remedy::Fatal,
         None => match error.kind() {
             ErrorKind::Io | ErrorKind::Parse | ErrorKind::AuthenticationFailed => Remedy::Reconnect,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rackwatch_runtime::config::{RedisConfig, Secret};
-use rackwatch_runtime::redis::{Connector, Purpose, Remedy, remedy};
+use rackwatch_runtime::redis::{Connection, Connector, Purpose, Remedy, remedy};
 use rackwatch_testing::{RedisServer, wait_until};
 use redis::AsyncCommands;
 use tokio_util::sync::CancellationToken;
@@ -134,7 +134,7 @@ async fn a_full_or_read_only_redis_is_waited_for() {
     let server = RedisServer::start_with(&["--maxmemory", "1"]).unwrap();
     let connector = Connector::new(&impatient(&server)).unwrap();
     let mut connection = connector.open(Purpose::Commands).await.unwrap();
-    let set = async |connection: &mut redis::aio::MultiplexedConnection| {
+    let set = async |connection: &mut Connection| {
         connection
             .set::<_, _, ()>("key", "value")
             .await

@@ -1,15 +1,14 @@
 //! Replies of a real Redis taken apart.
 
 use rackwatch_runtime::redis::{
-    Connector, Purpose, RawEntry, entries, is_no_group, request_per_item, streams,
+    Connection, Connector, Purpose, RawEntry, entries, is_no_group, request_per_item, streams,
 };
 use rackwatch_testing::RedisServer;
-use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Value};
 
 use crate::connecting::with_url;
 
-async fn send(connection: &mut MultiplexedConnection, command: &str) -> RedisResult<Value> {
+async fn send(connection: &mut Connection, command: &str) -> RedisResult<Value> {
     let mut words = command.split(' ');
     let mut sent = redis::cmd(words.next().unwrap_or_default());
     for word in words {

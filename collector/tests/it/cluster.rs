@@ -1,0 +1,290 @@
+//! Redis Cluster: partitions spread over masters, and masters that die.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rackwatch_agent::app::pipeline;
+use rackwatch_agent::config::{AgentConfig, AgentName};
+use rackwatch_agent::publisher::{Departure, Summary};
+use rackwatch_agent::source::{Found, Outcome, Source};
+use rackwatch_core::device::{Description, DeviceId, Role};
+use rackwatch_core::keys::{PartitionKeys, SeriesKeys};
+use rackwatch_core::partition::Partitions;
+use rackwatch_core::time::Timestamp;
+use rackwatch_core::units::Celsius;
+use rackwatch_runtime::config::RedisConfig;
+use rackwatch_runtime::redis::{Connection, Connector, Purpose};
+use rackwatch_testing::{Program, RedisCluster, free_port, wait_until};
+use redis::AsyncCommands;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::rig::{DEADLINE, collector};
+
+/// One inlet in each of six racks, which are too hot every other second.
+struct Racks {
+    zone: String,
+    interval: Duration,
+}
+
+impl Racks {
+    fn devices(&self) -> Vec<DeviceId> {
+        let device = |rack| DeviceId::new(&format!("inlet-{}.{rack}-1", self.zone)).unwrap();
+        (1..=6).map(device).collect()
+    }
+}
+
+#[async_trait]
+impl Source for Racks {
+    fn kind(&self) -> &'static str {
+        "racks"
+    }
+
+    fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
+    async fn discover(&mut self) -> Vec<Found> {
+        let found = |device| Found {
+            device,
+            description: Description {
+                role: Role::Inlet,
+                interval: self.interval,
+                ..Description::default()
+            },
+        };
+        self.devices().into_iter().map(found).collect()
+    }
+
+    async fn read(&mut self, at: Timestamp) -> Vec<Outcome> {
+        let hot = (at.millis() / 1000).is_multiple_of(2);
+        let value = Celsius::new(if hot { 29.0 } else { 22.0 }).unwrap();
+        let devices = self.devices().into_iter();
+        devices.map(|device| (device, Ok(value))).collect()
+    }
+}
+
+struct Agent {
+    zone: String,
+    keys: PartitionKeys,
+    running: JoinHandle<Summary>,
+}
+
+fn agent(url: &str, zone: &str, stop: &CancellationToken) -> Agent {
+    let racks = Racks {
+        zone: zone.to_owned(),
+        interval: Duration::from_millis(100),
+    };
+    let mut config = AgentConfig {
+        redis: redis_config(url),
+        ..AgentConfig::default()
+    };
+    config.agent.name = AgentName::new(zone).unwrap();
+    config.agent.zone = zone.to_owned();
+    let stop = stop.clone();
+    Agent {
+        zone: zone.to_owned(),
+        keys: PartitionKeys::of(Partitions::CLUSTER.of_zone(zone)),
+        running: tokio::spawn(async move {
+            let ran = pipeline(&config, vec![Box::new(racks)], Departure::Leave, stop).await;
+            ran.unwrap()
+        }),
+    }
+}
+
+fn redis_config(url: &str) -> RedisConfig {
+    RedisConfig {
+        url: url.into(),
+        ..RedisConfig::default()
+    }
+}
+
+/// A collector as it comes: 64 partitions, ten seconds of lease.
+fn running(url: &str) -> Program {
+    let listen = format!("127.0.0.1:{}", free_port().unwrap());
+    Program::spawn(
+        env!("CARGO_BIN_EXE_rackwatch-collector"),
+        &["run", "--redis", url, "--listen", &listen],
+        &[("TZ", "UTC")],
+    )
+    .unwrap()
+}
+
+async fn connect(url: &str) -> Connection {
+    let connector = Connector::new(&redis_config(url)).unwrap();
+    let for_ever = CancellationToken::new();
+    let opened = connector.open_until(Purpose::Commands, &for_ever);
+    opened.await.unwrap()
+}
+
+/// Zones whose streams are on the first, second and third master.
+fn zones(cluster: &RedisCluster) -> [String; 3] {
+    [0, 1, 2].map(|master| {
+        let mut zones = (1..).map(|n| format!("hall{n}"));
+        let is_there = |zone: &String| {
+            let keys = PartitionKeys::of(Partitions::CLUSTER.of_zone(zone));
+            cluster.master_of(&keys.raw).unwrap() == master
+        };
+        zones.find(is_there).unwrap()
+    })
+}
+
+/// The number of the last reading that a partition has committed of its only agent.
+async fn committed(url: &str, agent: &Agent) -> Option<u64> {
+    let mut redis = Connector::new(&redis_config(url))
+        .unwrap()
+        .open(Purpose::Commands)
+        .await
+        .ok()?;
+    let runs: Option<String> = redis.hget(&agent.keys.ledger, &agent.zone).await.ok()?;
+    let runs: serde_json::Value = serde_json::from_str(&runs?).ok()?;
+    runs[0]["last"].as_u64()
+}
+
+async fn wait_for(url: &str, agent: &Agent, more_than: u64) -> u64 {
+    let there = wait_until(DEADLINE, "readings are committed", async || {
+        committed(url, agent).await.filter(|last| *last > more_than)
+    });
+    there.await.unwrap()
+}
+
+/// Stops the agents, waits for their last readings, and looks at what became of all of them.
+async fn assert_whole(url: &str, agents: Vec<Agent>, stop: &CancellationToken, said: &Program) {
+    stop.cancel();
+    let mut redis = connect(url).await;
+    for mut agent in agents {
+        let sent = (&mut agent.running).await.unwrap();
+        assert_eq!((sent.dropped, sent.unsent), (0, 0));
+        let last = wait_for(url, &agent, 0).await;
+        let mut last = last;
+        wait_until(DEADLINE, "all of it is committed", async || {
+            let before = std::mem::replace(&mut last, committed(url, &agent).await?);
+            let pending: redis::streams::StreamPendingReply = redis
+                .xpending(&agent.keys.raw, "anomaly_detector_group")
+                .await
+                .ok()?;
+            let info: redis::streams::StreamInfoGroupsReply =
+                redis.xinfo_groups(&agent.keys.raw).await.ok()?;
+            let lag = info.groups[0].lag.unwrap_or(0);
+            (before == last && pending.count() == 0 && lag == 0).then_some(())
+        })
+        .await
+        .unwrap();
+        let lost: u64 = redis.xlen(&agent.keys.losses).await.unwrap();
+        assert_eq!(lost, 0, "{}: {}", agent.zone, said.stderr());
+        // Readings are numbered from one on: each is stored, wherever its series is.
+        let racks = Racks {
+            zone: agent.zone.clone(),
+            interval: Duration::ZERO,
+        };
+        let mut stored = BTreeMap::new();
+        for device in racks.devices() {
+            let key = SeriesKeys::Cluster.raw(&device);
+            let late: u64 = redis
+                .zcard(SeriesKeys::Cluster.late(&device))
+                .await
+                .unwrap();
+            let values: u64 = redis.xlen(&key).await.unwrap();
+            stored.insert(key, values + late);
+        }
+        let all: u64 = stored.values().sum();
+        assert_eq!(all, last, "{stored:?} {}", said.stderr());
+        let records: redis::streams::StreamRangeReply =
+            redis.xrange_all(&agent.keys.alerts).await.unwrap();
+        let identity = |entry: &redis::streams::StreamId| {
+            ["alert_id", "severity", "state"].map(|name| entry.get::<String>(name).unwrap())
+        };
+        let different: BTreeSet<_> = records.ids.iter().map(identity).collect();
+        assert!(!different.is_empty());
+        assert_eq!(different.len(), records.ids.len(), "none is there twice");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_are_spread_and_go_on_when_a_master_dies() {
+    let mut cluster = RedisCluster::start().unwrap();
+    let url = cluster.url();
+    let stop = CancellationToken::new();
+    let zones = zones(&cluster);
+    // They wait until a collector has said how many partitions there are.
+    let agents = zones.each_ref().map(|zone| agent(&url, zone, &stop));
+    let collectors = [running(&url), running(&url)];
+    let mut last = Vec::new();
+    for agent in &agents {
+        last.push(wait_for(&url, agent, 100).await);
+    }
+    let mut redis = connect(&url).await;
+    wait_until(DEADLINE, "the collectors share", async || {
+        let mut owned = BTreeMap::new();
+        for keys in Partitions::CLUSTER.all().map(PartitionKeys::of) {
+            let owner: Option<String> = redis.get(&keys.lease).await.ok()?;
+            *owned.entry(owner?).or_insert(0) += 1;
+        }
+        owned.into_values().eq([32, 32]).then_some(())
+    })
+    .await
+    .unwrap();
+    let mut status = collector(&["status", "--redis", &url]);
+    let ended = status.wait_exit(DEADLINE).unwrap();
+    assert!(ended.success(), "{}{}", status.stdout(), status.stderr());
+
+    cluster.node(1).stop().unwrap();
+    for (agent, last) in agents.iter().zip(last) {
+        // Half a minute, at most.
+        wait_for(&url, agent, last + 100).await;
+    }
+    assert_whole(&url, agents.into(), &stop, &collectors[0]).await;
+    for collector in collectors {
+        let log = collector.stderr();
+        let of_partitions = ["partition taken over", "series are kept", "handed over"];
+        let said = log
+            .lines()
+            .filter(|line| !of_partitions.iter().any(|word| line.contains(word)));
+        assert!(said.count() < 20, "{log}");
+    }
+}
+
+/// A master takes what its replica never gets, and dies: readings, what became of them, and series
+/// of readings whose stream is elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_master_lost_is_sent_and_stored_again() {
+    let mut cluster = RedisCluster::start().unwrap();
+    let url = cluster.url();
+    let stop = CancellationToken::new();
+    let zones = zones(&cluster);
+    let agents = zones.each_ref().map(|zone| agent(&url, zone, &stop));
+    let collector = running(&url);
+    for agent in &agents {
+        wait_for(&url, agent, 100).await;
+    }
+    let (master, replica) = (1, 4);
+    // Its replica hears nothing more of it from here on.
+    cluster.node(replica).pause().unwrap();
+    let killed: u64 = cluster
+        .ask(master, &["CLIENT", "KILL", "TYPE", "replica"])
+        .unwrap();
+    assert_eq!(killed, 1);
+    let stale = committed(&url, &agents[master]).await.unwrap();
+    for agent in &agents {
+        let now = committed(&url, agent).await.unwrap();
+        wait_for(&url, agent, now + 100).await;
+    }
+    cluster.node(master).stop().unwrap();
+    cluster.node(replica).resume().unwrap();
+    wait_until(DEADLINE, "the replica is the master", async || {
+        let info: String = cluster.ask(replica, &["INFO", "replication"]).ok()?;
+        info.contains("role:master").then_some(())
+    })
+    .await
+    .unwrap();
+    for agent in &agents {
+        let now = wait_for(&url, agent, 0).await;
+        wait_for(&url, agent, now.max(stale + 100) + 100).await;
+    }
+    assert_whole(&url, agents.into(), &stop, &collector).await;
+}

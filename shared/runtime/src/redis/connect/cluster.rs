@@ -1,0 +1,171 @@
+//! A cluster: any of its nodes tells where everything is, each time a connection is opened.
+//!
+//! `redis+cluster://host:port,host:port` (`rediss+cluster://` for TLS), with user and password before
+//! an `@`. One host that answers is enough; the others are learned from it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{
+    Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisResult, TlsCertificates,
+};
+
+use super::hosts::Hosts;
+use crate::config::RedisConfig;
+use crate::redis::cluster::{Address, Cluster, OpenNode};
+
+/// The port of a node unless told otherwise.
+pub(super) const PORT: u16 = 6379;
+
+/// What is needed to connect to any node.
+#[derive(Clone)]
+pub(super) struct Nodes {
+    login: RedisConnectionInfo,
+    tcp: TcpSettings,
+    tls: Option<Tls>,
+    /// The next to be asked comes first.
+    known: Arc<Mutex<Vec<Address>>>,
+}
+
+#[derive(Clone)]
+struct Tls {
+    insecure: bool,
+    ca: Option<Vec<u8>>,
+}
+
+/// How long nodes may take, for one connection to the cluster.
+#[derive(Clone)]
+struct Opener {
+    nodes: Nodes,
+    connect: Duration,
+    response: Option<Duration>,
+}
+
+impl std::fmt::Debug for Opener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // It knows the password.
+        f.write_str("Opener")
+    }
+}
+
+impl Nodes {
+    /// Those at `hosts`; connects nowhere yet. User and password of `config` win over the address's.
+    pub(super) fn new(
+        config: &RedisConfig,
+        hosts: Hosts,
+        password: Option<String>,
+        ca: Option<Vec<u8>>,
+        tcp: TcpSettings,
+    ) -> Self {
+        let mut login = RedisConnectionInfo::default();
+        if let Some(user) = config.username.clone().or(hosts.user) {
+            login = login.set_username(user);
+        }
+        if let Some(password) = password.or(hosts.password) {
+            login = login.set_password(password);
+        }
+        let tls = hosts.tls.then_some(Tls {
+            insecure: config.tls_insecure,
+            ca,
+        });
+        let address = |(host, port)| Address { host, port };
+        let known: Vec<_> = hosts.hosts.into_iter().map(address).collect();
+        Self {
+            login,
+            tcp,
+            tls,
+            known: Arc::new(Mutex::new(known)),
+        }
+    }
+
+    fn client(&self, node: &Address) -> RedisResult<Client> {
+        let (host, port) = (node.host.clone(), node.port);
+        let address = match &self.tls {
+            None => ConnectionAddr::Tcp(host, port),
+            Some(tls) => ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure: tls.insecure,
+                tls_params: None,
+            },
+        };
+        let info = address
+            .into_connection_info()?
+            .set_redis_settings(self.login.clone())
+            .set_tcp_settings(self.tcp.clone());
+        match self.tls.as_ref().and_then(|tls| tls.ca.clone()) {
+            None => Client::open(info),
+            Some(ca) => {
+                let certificates = TlsCertificates {
+                    client_tls: None,
+                    root_cert: Some(ca),
+                };
+                Client::build_with_tls(info, certificates)
+            }
+        }
+    }
+
+    /// A connection by what one of the nodes says, at home where the key `home` is. Answers may take
+    /// as long as `response`, connecting to each node as long as `connect`.
+    pub(super) async fn open(
+        &self,
+        home: &str,
+        connect: Duration,
+        response: Option<Duration>,
+    ) -> RedisResult<Cluster> {
+        let opener = Opener {
+            nodes: self.clone(),
+            connect,
+            response,
+        };
+        let mut failure = None;
+        let known = self.known().clone();
+        for node in known {
+            // Each is asked in its turn: what one that was cut off from the others believes does not
+            // hold for long.
+            self.known().rotate_left(1);
+            let asked = async {
+                let mut connection = opener.open(&node).await?;
+                Cluster::ask(&mut connection, &node).await
+            };
+            match asked.await {
+                Err(error) => failure = Some(error),
+                Ok(slots) => {
+                    let cluster = Cluster::open(slots, home, Arc::new(opener)).await?;
+                    self.learn(cluster.nodes());
+                    return Ok(cluster);
+                }
+            }
+        }
+        Err(failure.unwrap_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound).into()))
+    }
+
+    /// Nodes that were there before stay known: those that were named at the start are among them.
+    fn learn(&self, nodes: &[Address]) {
+        let mut known = self.known();
+        for node in nodes {
+            if !known.contains(node) {
+                known.push(node.clone());
+            }
+        }
+        // A cluster whose nodes come and go under ever new addresses must not fill the memory.
+        known.truncate(MOST_KNOWN);
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Vec<Address>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Redis Cluster is made for at most a thousand nodes.
+const MOST_KNOWN: usize = 1_000;
+
+#[async_trait::async_trait]
+impl OpenNode for Opener {
+    async fn open(&self, node: &Address) -> RedisResult<MultiplexedConnection> {
+        let client = self.nodes.client(node)?;
+        super::open_client(&client, self.connect, self.response).await
+    }
+}

@@ -1,0 +1,25 @@
+//! Whether a server still has what it had.
+
+use redis::RedisResult;
+use redis::aio::ConnectionLike;
+
+/// Names the history of a server's data: another one after a failover or a restart, when what was
+/// acknowledged last may be lost. None where the server does not tell.
+///
+/// # Errors
+///
+/// When the connection breaks.
+pub async fn replication_id(connection: &mut impl ConnectionLike) -> RedisResult<Option<String>> {
+    let mut ask = redis::cmd("INFO");
+    let info: RedisResult<String> = ask.arg("replication").query_async(connection).await;
+    match info {
+        Ok(info) => {
+            let line = info
+                .lines()
+                .find_map(|line| line.strip_prefix("master_replid:"));
+            Ok(line.map(|id| id.trim().to_owned()))
+        }
+        Err(error) if error.code().is_some() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
