@@ -98,9 +98,11 @@ impl<L: Log> Partition<L> {
 
     /// From taking the stream over to the end of owning it.
     async fn own(&mut self) -> Result<(), PartitionError> {
-        self.resume().await?;
+        let warmed = self.resume().await?;
         failpoint::pass("state loaded");
-        self.recorder.begin().await?;
+        let series = self.recorder.begin().await?;
+        let (done, devices) = (self.log.done(), self.engine.devices());
+        tracing::info!(partition = %self.id, %done, devices, warmed, series, "partition taken over");
         self.stats.ready();
         while !self.stop.is_cancelled() {
             let batch = match self.log.next().await {
@@ -121,7 +123,8 @@ impl<L: Log> Partition<L> {
         self.save().await
     }
 
-    async fn resume(&mut self) -> Result<(), PartitionError> {
+    /// How many entries it took to come to where the last owner was.
+    async fn resume(&mut self) -> Result<usize, PartitionError> {
         // The old state goes before the new one comes.
         self.engine = Engine::new(Arc::clone(&self.rules));
         let engine = &mut self.engine;
@@ -145,8 +148,7 @@ impl<L: Log> Partition<L> {
             // A device that nobody has described yet is not judged: the windows would stay cold.
             engine.warm(inputs(batch));
         }
-        tracing::info!(partition = %self.id, done = %resume.done, devices = engine.devices(), warmed, "partition taken over");
-        Ok(())
+        Ok(warmed)
     }
 
     async fn judge(&mut self, batch: Batch) -> Result<(), PartitionError> {

@@ -73,14 +73,12 @@ impl Recorder {
         }
     }
 
-    /// Begins a tenure: minutes are only right if all readings of it come through here.
-    pub async fn begin(&mut self) -> Result<(), RecorderError> {
+    /// Begins a tenure: minutes are only right if all readings of it come through here. Says where
+    /// series are kept.
+    pub async fn begin(&mut self) -> Result<&'static str, RecorderError> {
         self.series = None;
         self.open().await?;
-        if let Some(series) = &self.series {
-            tracing::info!(backend = series.name(), "series are kept");
-        }
-        Ok(())
+        Ok(self.series.as_ref().map_or("none", Series::name))
     }
 
     async fn open(&mut self) -> Result<(), RecorderError> {

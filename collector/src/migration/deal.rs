@@ -1,18 +1,18 @@
 //! Dealing out: detector state, open episodes, the ledger, and what was written, to new partitions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use rackwatch_core::engine::Slice;
 use rackwatch_core::episode::Episode;
 use rackwatch_core::keys::PartitionKeys;
 use rackwatch_core::partition::Partitions;
-use rackwatch_runtime::redis::{RawEntry, entries};
+use rackwatch_runtime::redis::{Connection, RawEntry, entries};
 use redis::{RedisResult, Value};
 
 use super::{Migration, MigrationError, aside, dealt};
 
 /// Entries copied at a time.
-const PAGE: usize = 500;
+const PAGE: usize = 200;
 
 impl Migration {
     /// Deals out what was put aside. Begins anew each time: nobody else writes meanwhile.
@@ -120,29 +120,15 @@ impl Migration {
         from: Partitions,
         which: fn(&PartitionKeys) -> &String,
     ) -> Result<(), MigrationError> {
-        let mut all: Vec<RawEntry> = Vec::new();
-        for keys in from.all().map(PartitionKeys::of) {
-            let mut next = "-".to_owned();
-            loop {
-                let page: Value = redis::cmd("XRANGE")
-                    .arg(aside(which(&keys)))
-                    .arg(&next)
-                    .arg("+")
-                    .arg("COUNT")
-                    .arg(PAGE)
-                    .query_async(&mut self.connection)
-                    .await?;
-                let page = entries(page)?;
-                let Some(last) = page.last() else { break };
-                next = format!("({}-{}", last.id.0, last.id.1);
-                all.extend(page);
-            }
-        }
-        all.sort_by_key(|entry| entry.id);
-        for page in all.chunks(PAGE) {
+        let keys = from.all().map(PartitionKeys::of);
+        let mut old: Vec<_> = keys.map(|keys| Old::new(aside(which(&keys)))).collect();
+        loop {
             let mut pipeline = redis::pipe();
-            for entry in page {
-                let fields = entry.fields.clone().unwrap_or_default();
+            while pipeline.len() < PAGE {
+                let Some(entry) = self.oldest(&mut old).await? else {
+                    break;
+                };
+                let fields = entry.fields.unwrap_or_default();
                 let stream = PartitionKeys::of(self.zones.of_entry(self.to, &fields));
                 // The same millisecond; the rest of the id may be taken.
                 pipeline
@@ -152,9 +138,63 @@ impl Migration {
                     .arg(fields)
                     .ignore();
             }
+            if pipeline.is_empty() {
+                return Ok(());
+            }
             pipeline.exec_async(&mut self.connection).await?;
+            self.moved.alerts += pipeline.len();
         }
-        self.moved.alerts += all.len();
+    }
+
+    /// Takes the oldest entry of several streams.
+    async fn oldest(&mut self, streams: &mut [Old]) -> Result<Option<RawEntry>, MigrationError> {
+        for stream in &mut *streams {
+            stream.fill(&mut self.connection).await?;
+        }
+        let first = streams
+            .iter_mut()
+            .filter(|stream| !stream.page.is_empty())
+            .min_by_key(|stream| stream.page.front().map(|entry| entry.id));
+        Ok(first.and_then(|stream| stream.page.pop_front()))
+    }
+}
+
+/// An old stream that is being read, a page at a time: it may be longer than memory is large.
+#[derive(Debug)]
+struct Old {
+    key: String,
+    next: String,
+    page: VecDeque<RawEntry>,
+    ended: bool,
+}
+
+impl Old {
+    fn new(key: String) -> Self {
+        Self {
+            key,
+            next: "-".to_owned(),
+            page: VecDeque::new(),
+            ended: false,
+        }
+    }
+
+    async fn fill(&mut self, connection: &mut Connection) -> Result<(), MigrationError> {
+        if self.ended || !self.page.is_empty() {
+            return Ok(());
+        }
+        let page: Value = redis::cmd("XRANGE")
+            .arg(&self.key)
+            .arg(&self.next)
+            .arg("+")
+            .arg("COUNT")
+            .arg(PAGE)
+            .query_async(connection)
+            .await?;
+        self.page = entries(page)?.into();
+        match self.page.back() {
+            Some(last) => self.next = format!("({}-{}", last.id.0, last.id.1),
+            None => self.ended = true,
+        }
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rackwatch_core::device::Description;
+use rackwatch_core::engine::agent_device;
 use rackwatch_core::keys;
 use rackwatch_core::partition::{PartitionId, Partitions};
 use rackwatch_runtime::redis::Connection;
@@ -26,6 +27,9 @@ impl Zones {
         for (device, json) in scan(connection, keys::DEVICES).await? {
             let described = Description::from_json(&json).unwrap_or_default();
             let zone = described.zone().to_owned();
+            // An agent's own episodes stand where a device's would.
+            let own = agent_device(&described.agent);
+            zones.devices.insert(own.to_string(), zone.clone());
             zones.agents.insert(described.agent, zone.clone());
             zones.devices.insert(device, zone);
         }

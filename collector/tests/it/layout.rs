@@ -7,8 +7,10 @@ use rackwatch_agent::config::AgentConfig;
 use rackwatch_agent::publisher::{Departure, Summary};
 use rackwatch_agent::source::Source;
 use rackwatch_agent::source::simulated::{Simulated, SimulatedConfig};
+use rackwatch_core::keys::PartitionKeys;
+use rackwatch_core::partition::Partitions;
 use rackwatch_runtime::config::RedisConfig;
-use rackwatch_testing::{RedisServer, wait_until};
+use rackwatch_testing::{RedisServer, wait_until, wait_until_sync};
 use redis::{Commands, Connection};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -160,7 +162,7 @@ fn an_open_episode_and_its_alerts_move_with_their_device() {
         ("timestamp", &at),
     ];
     let _id: String = redis.xadd(&stream, "*", &fields).unwrap();
-    rackwatch_testing::wait_until_sync(DEADLINE, "it is resolved, and the drop is seen", || {
+    wait_until_sync(DEADLINE, "it is resolved, and the drop is seen", || {
         (redis.xlen::<_, u64>(&alerts).unwrap() == 3).then_some(())
     })
     .unwrap();
@@ -183,4 +185,49 @@ fn an_open_episode_and_its_alerts_move_with_their_device() {
         states.contains(&("drop".to_owned(), "firing".to_owned())),
         "{states:?}"
     );
+}
+
+#[test]
+fn an_agents_own_episode_goes_where_the_agent_goes() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let collector = running(&server.url());
+    let described = r#"{"agent":"node9","zone":"hall-1","role":"inlet"}"#;
+    let _: () = redis
+        .hset("rackwatch:devices", "inlet-R1-1", described)
+        .unwrap();
+    let send = |redis: &mut Connection, stream: &str, n: u64, skew: &str| {
+        let (seq, at) = (
+            format!("r1-{n}"),
+            (1_795_438_931_000 + n * 1000).to_string(),
+        );
+        let fields = [
+            ("device_id", "inlet-R1-1"),
+            ("temperature", "22.0"),
+            ("timestamp", &at),
+            ("agent", "node9"),
+            ("seq", &seq),
+            ("skew", skew),
+        ];
+        let _id: String = redis.xadd(stream, "*", &fields).unwrap();
+    };
+    let said = |redis: &mut Connection, stream: &str, state: &str| {
+        wait_until_sync(DEADLINE, state, || {
+            let records: redis::streams::StreamRangeReply = redis.xrange_all(stream).ok()?;
+            let last = records.ids.last()?;
+            let is = |field, value: &str| last.get::<String>(field).as_deref() == Some(value);
+            (is("type", "clock_skew") && is("state", state)).then_some(())
+        })
+        .unwrap();
+    };
+    send(redis, "raw_sensor_data", 1, "60000");
+    said(redis, "anomaly_alerts", "firing");
+    migrate(&server.url(), "4");
+    let keys = PartitionKeys::of(Partitions::new(4).unwrap().of_zone("hall-1"));
+    let elsewhere = Partitions::new(4).unwrap().of_zone("default");
+    assert_ne!(PartitionKeys::of(elsewhere), keys, "or it shows nothing");
+    said(redis, &keys.alerts, "firing");
+    send(redis, &keys.raw, 2, "0");
+    said(redis, &keys.alerts, "resolved");
+    assert_eq!(collector.stderr().matches("ERROR").count(), 0);
 }

@@ -123,7 +123,7 @@ async fn with_time_series_the_series_hold_what_was_sent() {
     let redis = &mut connect(&server.url());
     let collector = running(&server.url());
     collector
-        .wait_stderr_contains("series are kept", DEADLINE)
+        .wait_stderr_contains(r#"series="timeseries""#, DEADLINE)
         .unwrap();
     simulate(&server.url(), a_high_alert(server.url())).await;
     let sent = sent(redis);

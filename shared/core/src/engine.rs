@@ -17,6 +17,7 @@ mod snapshot;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+pub use agents::agent_device;
 pub use snapshot::Slice;
 
 use self::agents::Agents;

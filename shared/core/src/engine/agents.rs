@@ -23,6 +23,11 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// The prefix of the name under which an agent's episode stands, in the place of a device.
 const PREFIX: &str = "agent:";
 
+/// The name under which an agent's episode stands, in the place of a device.
+pub fn agent_device(agent: &str) -> DeviceId {
+    DeviceId::sanitized(&format!("{PREFIX}{agent}"))
+}
+
 /// Agents of whose clock it was said that it is wrong, and since when.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Agents(BTreeMap<DeviceId, Timestamp>);
@@ -42,7 +47,7 @@ impl Agents {
     /// Takes what an entry says of its agent's clock.
     pub(super) fn pass(&mut self, entry: &Passed, effects: &mut Effects) {
         let Some(skew) = entry.skew else { return };
-        let name = DeviceId::sanitized(&format!("{PREFIX}{}", entry.agent));
+        let name = agent_device(&entry.agent);
         let off = Duration::from_millis(skew.unsigned_abs());
         match self.0.get(&name) {
             None if off > LIMIT => {

@@ -238,13 +238,14 @@ async fn open_client(
     Ok(connection)
 }
 
-/// What several hosts have in common: they are to be used with this password, and this CA.
+/// Hosts with the user and password to use there, and the CA. Those of `config` win over the
+/// address's.
 fn several(
     config: &RedisConfig,
     hosts: Result<Hosts, NotHosts>,
     expected: &'static str,
-) -> Result<(Hosts, Option<String>, Option<Vec<u8>>), ConnectError> {
-    let hosts = hosts.map_err(|NotHosts| ConnectError::Url {
+) -> Result<(Hosts, Option<Vec<u8>>), ConnectError> {
+    let mut hosts = hosts.map_err(|NotHosts| ConnectError::Url {
         url: config.url.clone(),
         source: (redis::ErrorKind::InvalidClientConfig, expected).into(),
     })?;
@@ -253,7 +254,9 @@ fn several(
     }
     let ca = config.ca_file.as_deref();
     let ca = ca.map(|file| read("redis.ca_file", file)).transpose()?;
-    Ok((hosts, password(config)?, ca))
+    hosts.user = config.username.clone().or(hosts.user);
+    hosts.password = password(config)?.or(hosts.password);
+    Ok((hosts, ca))
 }
 
 /// What Sentinels need to be asked, and their endpoint.
@@ -261,9 +264,9 @@ fn by_sentinels(
     config: &RedisConfig,
     hosts: Result<Hosts, NotHosts>,
 ) -> Result<(Target, String), ConnectError> {
-    let (hosts, password, ca) = several(config, hosts, sentinel::EXPECTED)?;
+    let (hosts, ca) = several(config, hosts, sentinel::EXPECTED)?;
     let endpoint = hosts.endpoint(SENTINEL);
-    let client = sentinel::client(config, hosts, password, ca, tcp_settings());
+    let client = sentinel::client(config, hosts, ca, tcp_settings());
     let client = client.map_err(|source| ConnectError::Url {
         url: config.url.clone(),
         source,
@@ -279,9 +282,9 @@ fn in_cluster(
 ) -> Result<(Target, String), ConnectError> {
     let expected = "expected redis+cluster://host:port,host:port";
     let not_a_path = |hosts: Hosts| hosts.path.is_empty().then_some(hosts).ok_or(NotHosts);
-    let (hosts, password, ca) = several(config, hosts.and_then(not_a_path), expected)?;
+    let (hosts, ca) = several(config, hosts.and_then(not_a_path), expected)?;
     let endpoint = hosts.endpoint(CLUSTER);
-    let nodes = Nodes::new(config, hosts, password, ca, tcp_settings());
+    let nodes = Nodes::new(config, hosts, ca, tcp_settings());
     Ok((Target::Cluster(Box::new(nodes)), endpoint))
 }
 

@@ -51,19 +51,18 @@ impl std::fmt::Debug for Opener {
 }
 
 impl Nodes {
-    /// Those at `hosts`; connects nowhere yet. User and password of `config` win over the address's.
+    /// Those at `hosts`; connects nowhere yet.
     pub(super) fn new(
         config: &RedisConfig,
         hosts: Hosts,
-        password: Option<String>,
         ca: Option<Vec<u8>>,
         tcp: TcpSettings,
     ) -> Self {
         let mut login = RedisConnectionInfo::default();
-        if let Some(user) = config.username.clone().or(hosts.user) {
+        if let Some(user) = hosts.user {
             login = login.set_username(user);
         }
-        if let Some(password) = password.or(hosts.password) {
+        if let Some(password) = hosts.password {
             login = login.set_password(password);
         }
         let tls = hosts.tls.then_some(Tls {
@@ -71,7 +70,7 @@ impl Nodes {
             ca,
         });
         let address = |(host, port)| Address { host, port };
-        let known: Vec<_> = hosts.hosts.into_iter().map(address).collect();
+        let known: Vec<_> = hosts.all.into_iter().map(address).collect();
         Self {
             login,
             tcp,

@@ -7,7 +7,7 @@ pub(super) struct Hosts {
     pub(super) tls: bool,
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
-    pub(super) hosts: Vec<(String, u16)>,
+    pub(super) all: Vec<(String, u16)>,
     /// What comes after the hosts, without the slash; empty where nothing does.
     pub(super) path: String,
 }
@@ -41,15 +41,15 @@ impl Hosts {
             Some((host, port)) => Some((host.to_owned(), port.parse().ok()?)),
             None => Some((text.to_owned(), port)),
         };
-        let hosts: Vec<_> = hosts.split(',').map(host).collect::<Option<_>>()?;
-        if hosts.iter().any(|(host, _)| host.is_empty()) {
+        let all: Vec<_> = hosts.split(',').map(host).collect::<Option<_>>()?;
+        if all.iter().any(|(host, _)| host.is_empty()) {
             return None;
         }
         Some(Self {
             tls,
             user: given(user),
             password: given(password),
-            hosts,
+            all,
             path: path.to_owned(),
         })
     }
@@ -57,10 +57,7 @@ impl Hosts {
     /// The address again, without user and password.
     pub(super) fn endpoint(&self, kind: &str) -> String {
         let scheme = if self.tls { "rediss" } else { "redis" };
-        let hosts = self
-            .hosts
-            .iter()
-            .map(|(host, port)| format!("{host}:{port}"));
+        let hosts = self.all.iter().map(|(host, port)| format!("{host}:{port}"));
         let hosts = hosts.collect::<Vec<_>>().join(",");
         let path = match self.path.as_str() {
             "" => String::new(),
@@ -81,7 +78,7 @@ mod tests {
             tls: false,
             user: Some("ada".to_owned()),
             password: Some("s3".to_owned()),
-            hosts: vec![("a".to_owned(), 1), ("b".to_owned(), 6379)],
+            all: vec![("a".to_owned(), 1), ("b".to_owned(), 6379)],
             path: String::new(),
         };
         let parsed = parse("redis+cluster://ada:s3@a:1,b").unwrap().unwrap();

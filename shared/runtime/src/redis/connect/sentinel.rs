@@ -15,11 +15,10 @@ pub(super) const PORT: u16 = 26379;
 /// How such an address is written.
 pub(super) const EXPECTED: &str = "expected redis+sentinel://host:port,host:port/master";
 
-/// The client; connects nowhere yet. User and password of `config` win over the address's.
+/// The client; connects nowhere yet.
 pub(super) fn client(
     config: &RedisConfig,
     sentinels: Hosts,
-    password: Option<String>,
     ca: Option<Vec<u8>>,
     tcp: TcpSettings,
 ) -> RedisResult<SentinelClient> {
@@ -37,15 +36,15 @@ pub(super) fn client(
             ConnectionAddr::Tcp(host, port)
         }
     };
-    let hosts: Vec<_> = sentinels.hosts.into_iter().map(address).collect();
+    let hosts: Vec<_> = sentinels.all.into_iter().map(address).collect();
     let mut builder = SentinelClientBuilder::new(hosts, master, SentinelServerType::Master)?
         .set_client_to_redis_db(database)
         .set_client_to_redis_tcp_settings(tcp.clone())
         .set_client_to_sentinel_tcp_settings(tcp);
-    if let Some(user) = config.username.clone().or(sentinels.user) {
+    if let Some(user) = sentinels.user {
         builder = builder.set_client_to_redis_username(user);
     }
-    if let Some(password) = password.or(sentinels.password) {
+    if let Some(password) = sentinels.password {
         builder = builder.set_client_to_redis_password(password);
     }
     if sentinels.tls {
