@@ -192,7 +192,7 @@ fn an_agents_own_episode_goes_where_the_agent_goes() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let collector = running(&server.url());
-    let described = r#"{"agent":"node9","zone":"hall-1","role":"inlet"}"#;
+    let described = r#"{"agent":"node9","zone":"hall-2","role":"inlet"}"#;
     let _: () = redis
         .hset("rackwatch:devices", "inlet-R1-1", described)
         .unwrap();
@@ -223,7 +223,7 @@ fn an_agents_own_episode_goes_where_the_agent_goes() {
     send(redis, "raw_sensor_data", 1, "60000");
     said(redis, "anomaly_alerts", "firing");
     migrate(&server.url(), "4");
-    let keys = PartitionKeys::of(Partitions::new(4).unwrap().of_zone("hall-1"));
+    let keys = PartitionKeys::of(Partitions::new(4).unwrap().of_zone("hall-2"));
     let elsewhere = Partitions::new(4).unwrap().of_zone("default");
     assert_ne!(PartitionKeys::of(elsewhere), keys, "or it shows nothing");
     said(redis, &keys.alerts, "firing");

@@ -66,7 +66,7 @@ fn with_time_series_the_readings_are_samples() {
     let redis = &mut connect(&server.url());
     let mut collector = running(&server.url());
     collector
-        .wait_stderr_contains("backend=\"timeseries\"", DEADLINE)
+        .wait_stderr_contains("series=\"timeseries\"", DEADLINE)
         .unwrap();
     for n in 0..60u64 {
         send(
