@@ -9,6 +9,7 @@ pub mod demo;
 pub mod devices;
 pub mod history;
 pub mod layout;
+pub mod replay;
 pub mod run;
 mod server;
 pub mod status;
@@ -46,6 +47,7 @@ enum Command {
     History(history::HistoryArgs),
     Devices(devices::DevicesArgs),
     Layout(layout::LayoutArgs),
+    Replay(replay::ReplayArgs),
 }
 
 const REDIS_HELP: &str = "Address of Redis, as redis://host:6379, rediss://host or \
@@ -138,6 +140,7 @@ impl Cli {
                 Command::History(args) => stoppable(history::run(args), stop).await,
                 Command::Devices(args) => stoppable(devices::run(args), stop).await,
                 Command::Layout(args) => layout::run(args, stop).await,
+                Command::Replay(args) => replay::run(args, stop).await,
             }
         });
         // A read that hangs in the kernel must not keep the program from ending.

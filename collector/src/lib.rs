@@ -22,6 +22,8 @@ pub mod feed;
 pub mod notify;
 pub mod web;
 
+pub mod replay;
+
 pub mod command;
 
 pub mod app;

@@ -110,6 +110,7 @@ fn firing(record: &AlertRecord, line: &mut String) {
         AlertKind::HighTemp => write!(line, " > {:.1}", record.threshold),
         AlertKind::LowTemp => write!(line, " < {:.1}", record.threshold),
         AlertKind::Spike | AlertKind::Drop => swing(record, line),
+        AlertKind::Drift => drift(record, line),
         AlertKind::ClockSkew => clock(record, line),
     };
     if let Some(rate) = record.rate {
@@ -132,6 +133,16 @@ fn clock(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
         ""
     };
     write!(line, "{whose} {by} {which}")
+}
+
+/// `, +3.2 °C from the usual of 14d`.
+fn drift(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
+    let change = record.change.unwrap_or(record.threshold);
+    write!(line, ", {change:+.1} °C from the usual")?;
+    match record.window {
+        Some(window) => write!(line, " of {}", length(window)),
+        None => Ok(()),
+    }
 }
 
 /// `, +6.2 °C within 5m`.

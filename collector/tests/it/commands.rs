@@ -8,6 +8,7 @@ use serde_json::Value;
 mod alerts;
 mod history;
 mod others;
+mod replay;
 mod status;
 
 const DEADLINE: Duration = Duration::from_secs(30);

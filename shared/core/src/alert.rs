@@ -22,22 +22,31 @@ pub enum AlertKind {
     Spike,
     /// Fell by much within a window.
     Drop,
+    /// Crept away from what is usual for the device.
+    Drift,
     /// A clock that is wrong, or was set back.
     ClockSkew,
 }
 
 impl AlertKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::HighTemp,
         Self::LowTemp,
         Self::Spike,
         Self::Drop,
+        Self::Drift,
         Self::ClockSkew,
     ];
 
     /// Those that a configured rule may have; the others are always watched for.
-    pub const RULES: [Self; 4] = [Self::HighTemp, Self::LowTemp, Self::Spike, Self::Drop];
+    pub const RULES: [Self; 5] = [
+        Self::HighTemp,
+        Self::LowTemp,
+        Self::Spike,
+        Self::Drop,
+        Self::Drift,
+    ];
 
     /// The word on the wire.
     pub fn name(self) -> &'static str {
@@ -46,6 +55,7 @@ impl AlertKind {
             Self::LowTemp => "low_temp",
             Self::Spike => "spike",
             Self::Drop => "drop",
+            Self::Drift => "drift",
             Self::ClockSkew => "clock_skew",
         }
     }
@@ -167,8 +177,8 @@ pub struct AlertRecord {
     /// When that reading was taken.
     #[serde(rename = "timestamp")]
     pub at: Timestamp,
-    /// What was crossed: a temperature for limits, the allowed change in kelvin for swings, seconds
-    /// for clocks.
+    /// What was crossed: a temperature for limits, the allowed change in kelvin for swings and drifts,
+    /// seconds for clocks.
     pub threshold: f64,
     /// How bad; on resolution the worst it was.
     pub severity: Severity,
@@ -190,9 +200,9 @@ pub struct AlertRecord {
     pub started: Timestamp,
     /// Change per minute when the record was made, in kelvin, where it can be told.
     pub rate: Option<f64>,
-    /// The change within its window, in kelvin: swings only.
+    /// The change within its window, in kelvin; of a drift that from the usual, with its sign.
     pub change: Option<f64>,
-    /// Length of that window: swings only.
+    /// Length of that window; of a drift how long the usual goes back.
     #[serde(rename = "window_ms", with = "optional_millis")]
     pub window: Option<Duration>,
     /// On resolution, the extreme of the episode.

@@ -3,6 +3,7 @@
 //! Pure and O(1) a reading. What a detector says is a function of the readings alone; when a
 //! finding becomes an alert is decided by [`crate::episode`].
 
+pub mod drift;
 pub mod limit;
 pub mod swing;
 pub mod trend;
@@ -20,6 +21,8 @@ pub enum Detector {
     Limit(limit::LimitSpec),
     /// Changed by much within a window.
     Swing(swing::SwingSpec),
+    /// Crept away from what is usual.
+    Drift(drift::DriftSpec),
 }
 
 /// What a detector sees in a reading.
@@ -27,7 +30,7 @@ pub enum Detector {
 pub struct Finding {
     /// The worst level that is crossed.
     pub severity: Severity,
-    /// The change that was seen, for swings.
+    /// The change that was seen: of swings its size, of drifts with its sign.
     pub change: Option<Kelvin>,
 }
 
@@ -39,6 +42,8 @@ pub enum DetectorState {
     Limit(limit::LimitState),
     /// Of a swing.
     Swing(swing::SwingState),
+    /// Of a drift.
+    Drift(drift::DriftState),
 }
 
 impl DetectorState {
@@ -47,6 +52,7 @@ impl DetectorState {
         match detector {
             Detector::Limit(_) => Self::Limit(limit::LimitState::default()),
             Detector::Swing(_) => Self::Swing(swing::SwingState::default()),
+            Detector::Drift(_) => Self::Drift(drift::DriftState::default()),
         }
     }
 
@@ -55,6 +61,7 @@ impl DetectorState {
         match (self, by) {
             (Self::Limit(state), Detector::Limit(spec)) => state.observe(spec, value),
             (Self::Swing(state), Detector::Swing(spec)) => state.observe(spec, at, value),
+            (Self::Drift(state), Detector::Drift(spec)) => state.observe(spec, at, value),
             // State is made from its detector, so the two agree; were they not to, start cold.
             (state, detector) => {
                 *state = Self::new(detector);

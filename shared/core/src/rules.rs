@@ -67,6 +67,13 @@ impl RuleSet {
         })
     }
 
+    /// Only the rules of these kinds.
+    #[must_use]
+    pub fn of(mut self, kinds: &[AlertKind]) -> Self {
+        self.rules.retain(|rule| kinds.contains(&rule.kind));
+        self
+    }
+
     /// One name must be of one kind: rules are laid over each other by name.
     fn checked(self) -> Result<Self, RuleError> {
         for (index, rule) in self.rules.iter().enumerate() {

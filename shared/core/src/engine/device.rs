@@ -8,8 +8,8 @@ use super::clock::{Clock, SetBack};
 use super::records::{CLOCK_SKEW, Place, ended, fired, given_up, recovered, set_back};
 use super::{Effects, EpisodeChange};
 use crate::alert::AlertKind;
-use crate::detect::DetectorState;
 use crate::detect::trend::Trend;
+use crate::detect::{DetectorState, Finding};
 use crate::device::{Description, DeviceId, HardwareLimits, Role};
 use crate::episode::{Change, Episode, Tracker};
 use crate::reading::Reading;
@@ -242,7 +242,7 @@ impl Device {
             let rule = &plan.rules[index];
             let state = &mut self.rules[index];
             let finding = state.detector.observe(&rule.detector, at, value);
-            let further = further_of(rule.kind);
+            let further = further_of(rule.kind, finding);
             let change = state
                 .tracker
                 .observe(rule.timing, at, value, finding, further);
@@ -367,8 +367,17 @@ impl RuleState {
     }
 }
 
-fn further_of(kind: AlertKind) -> fn(Celsius, Celsius) -> Celsius {
+fn further_of(kind: AlertKind, finding: Option<Finding>) -> fn(Celsius, Celsius) -> Celsius {
+    let fell = || {
+        finding
+            .and_then(|f| f.change)
+            .is_some_and(|change| change.0 < 0.0)
+    };
     match kind {
+        AlertKind::Drift if fell() => Celsius::min,
+        // While it is held open nothing says which way it was: the peak stays.
+        AlertKind::Drift if finding.is_none() => |peak, _| peak,
+        AlertKind::Drift => Celsius::max,
         AlertKind::HighTemp | AlertKind::Spike | AlertKind::ClockSkew => Celsius::max,
         AlertKind::LowTemp | AlertKind::Drop => Celsius::min,
     }

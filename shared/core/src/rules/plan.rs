@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::raw::{Level, Settings};
 use crate::alert::{AlertKind, Severity};
 use crate::detect::Detector;
+use crate::detect::drift::DriftSpec;
 use crate::detect::limit::{LimitSpec, Side};
 use crate::detect::swing::{Direction, SwingLevel, SwingSpec};
 use crate::device::{DeviceId, HardwareLimits, Role};
@@ -61,6 +62,7 @@ impl PlannedRule {
             AlertKind::LowTemp => Detector::Limit(limit(Side::Below, settings, subject)?),
             AlertKind::Spike => Detector::Swing(swing(Direction::Rise, settings, subject)?),
             AlertKind::Drop => Detector::Swing(swing(Direction::Fall, settings, subject)?),
+            AlertKind::Drift => Detector::Drift(drift(settings, subject)?),
             // No rule is of this kind: the engine watches clocks itself.
             AlertKind::ClockSkew => return None,
         };
@@ -76,20 +78,22 @@ impl PlannedRule {
         })
     }
 
-    /// What has to be crossed for `severity`: °C for limits, kelvin for swings; none where the
+    /// What has to be crossed for `severity`: °C for limits, kelvin for the others; none where the
     /// level is off.
     pub fn threshold(&self, severity: Severity) -> Option<f64> {
         match &self.detector {
             Detector::Limit(spec) => spec.levels[severity as usize].map(Celsius::degrees),
             Detector::Swing(spec) => spec.levels[severity as usize].as_ref().map(|l| l.by.0),
+            Detector::Drift(spec) => spec.levels[severity as usize].map(|level| level.0),
         }
     }
 
-    /// The window of `severity`, for swings.
+    /// The window of `severity`, for swings and drifts.
     pub fn window(&self, severity: Severity) -> Option<Duration> {
         match &self.detector {
             Detector::Limit(_) => None,
             Detector::Swing(spec) => spec.levels[severity as usize].as_ref().map(|l| l.within),
+            Detector::Drift(spec) => Some(spec.slow),
         }
     }
 
@@ -145,4 +149,25 @@ fn swing(direction: Direction, settings: &Settings, subject: &Subject<'_>) -> Op
         .iter()
         .any(Option::is_some)
         .then_some(SwingSpec { direction, levels })
+}
+
+/// A usual difference of less than a tenth of a kelvin is that of a sensor that shows no tenths.
+const LEAST_USUAL: f64 = 0.1;
+
+fn drift(settings: &Settings, subject: &Subject<'_>) -> Option<DriftSpec> {
+    let hours = Duration::from_hours;
+    let levels = settings.levels.map(|setting| match setting {
+        Some(Level::Limit(limit)) => Some(Kelvin(limit)),
+        _ => None,
+    });
+    let step = subject.resolution.map_or(0.0, |step| step.0 / 3.0);
+    levels.iter().any(Option::is_some).then_some(DriftSpec {
+        levels,
+        score: settings.score.unwrap_or(3.0),
+        fast: settings.fast.unwrap_or(hours(3)),
+        slow: settings.slow.unwrap_or(hours(14 * 24)),
+        warm_up: settings.warm_up.unwrap_or(hours(4 * 24)),
+        cool_down: settings.cool_down.unwrap_or(hours(24)),
+        least: Kelvin(step.max(LEAST_USUAL)),
+    })
 }

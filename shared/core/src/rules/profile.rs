@@ -23,6 +23,7 @@ pub fn default_rules() -> Vec<RawRule> {
         hardware_only(vec![Role::Cpu, Role::Gpu, Role::Memory, Role::Disk], None),
         swing("spike"),
         swing("drop"),
+        drift(),
     ]
 }
 
@@ -92,6 +93,24 @@ fn swing(kind: &str) -> RawRule {
         warning: level(5.0, "15m"),
         critical: level(20.0, "1h"),
         hold: Some("15m".into()),
+        ..RawRule::default()
+    }
+}
+
+/// A kelvin is worth a note, three are work for this week: a clogged filter, a fan that gives up.
+fn drift() -> RawRule {
+    let text = |length: &str| Some(length.to_owned());
+    RawRule {
+        kind: "drift".into(),
+        role: Role::ALL.into_iter().filter(|role| role.is_air()).collect(),
+        info: Some(RawLevel::Limit(1.0)),
+        warning: Some(RawLevel::Limit(3.0)),
+        score: Some(3.0),
+        fast: text("3h"),
+        slow: text("14d"),
+        warm_up: text("4d"),
+        cool_down: text("24h"),
+        hold: text("6h"),
         ..RawRule::default()
     }
 }

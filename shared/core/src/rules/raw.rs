@@ -18,7 +18,7 @@ pub struct RawRule {
     /// The name in alert records; the type where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `high_temp`, `low_temp`, `spike` or `drop`.
+    /// `high_temp`, `low_temp`, `spike`, `drop` or `drift`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Only devices of these roles.
@@ -51,13 +51,28 @@ pub struct RawRule {
     /// Whether the hardware's own limits may tighten these (never loosen them). Limits only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tighten: Option<bool>,
+    /// How unusual a difference must be, in its usual sizes; 1 to 20. Drift only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    /// Time constant of the fast average, as `3h`; a minute to 90 days. Drift only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fast: Option<String>,
+    /// Time constant of the slow average, as `14d`; longer than that of the fast one. Drift only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow: Option<String>,
+    /// How long a device must be known before its drift is spoken of, as `4d`. Drift only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warm_up: Option<String>,
+    /// At most one drift of a device begins in this time, as `24h`. Drift only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cool_down: Option<String>,
 }
 
 /// One level of a rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum RawLevel {
-    /// A limit in °C.
+    /// A limit in °C, or for `drift` a difference in kelvin.
     Limit(f64),
     /// A change within a window: `{ by = 2.0, within = "5m" }`.
     Swing {
@@ -87,6 +102,11 @@ pub(crate) struct Settings {
     pub(crate) dwell: Option<Duration>,
     pub(crate) hold: Option<Duration>,
     pub(crate) tighten: Option<bool>,
+    pub(crate) score: Option<f64>,
+    pub(crate) fast: Option<Duration>,
+    pub(crate) slow: Option<Duration>,
+    pub(crate) warm_up: Option<Duration>,
+    pub(crate) cool_down: Option<Duration>,
 }
 
 impl Settings {
@@ -98,6 +118,11 @@ impl Settings {
         self.dwell = over.dwell.or(self.dwell);
         self.hold = over.hold.or(self.hold);
         self.tighten = over.tighten.or(self.tighten);
+        self.score = over.score.or(self.score);
+        self.fast = over.fast.or(self.fast);
+        self.slow = over.slow.or(self.slow);
+        self.warm_up = over.warm_up.or(self.warm_up);
+        self.cool_down = over.cool_down.or(self.cool_down);
     }
 }
 
@@ -135,6 +160,9 @@ impl RuleError {
 const LONGEST: Duration = Duration::from_hours(24);
 /// Windows shorter than this would be a single reading of most sensors.
 const SHORTEST_WINDOW: Duration = Duration::from_secs(10);
+/// What a drift is measured by.
+const SHORTEST_AVERAGE: Duration = Duration::from_mins(1);
+const LONGEST_AVERAGE: Duration = Duration::from_hours(90 * 24);
 
 impl RawRule {
     pub(crate) fn check(&self, index: usize) -> Result<Rule, RuleError> {
@@ -146,7 +174,7 @@ impl RawRule {
             return wrong(
                 "type",
                 &self.kind,
-                "expected high_temp, low_temp, spike or drop",
+                "expected high_temp, low_temp, spike, drop or drift",
             );
         };
         let name = self.name.clone().unwrap_or_else(|| self.kind.clone());
@@ -159,6 +187,9 @@ impl RawRule {
         }
         if let Some(h) = self.hysteresis.filter(|h| !(0.0..=20.0).contains(h)) {
             return wrong("hysteresis", &h, "expected 0 to 20 kelvin");
+        }
+        if let Some(score) = self.score.filter(|score| !(1.0..=20.0).contains(score)) {
+            return wrong("score", &score, "expected 1 to 20");
         }
         Ok(Rule {
             name,
@@ -180,7 +211,12 @@ impl RawRule {
         }
         let length = |key: &str, text: &Option<String>| {
             text.as_deref()
-                .map(|t| duration(index, key, t, Duration::ZERO))
+                .map(|t| duration(index, key, t, Duration::ZERO, LONGEST))
+                .transpose()
+        };
+        let average = |key: &str, text: &Option<String>| {
+            text.as_deref()
+                .map(|t| duration(index, key, t, SHORTEST_AVERAGE, LONGEST_AVERAGE))
                 .transpose()
         };
         in_order(index, kind, &levels)?;
@@ -190,6 +226,11 @@ impl RawRule {
             dwell: length("dwell", &self.dwell)?,
             hold: length("hold", &self.hold)?,
             tighten: self.tighten,
+            score: self.score,
+            fast: average("fast", &self.fast)?,
+            slow: average("slow", &self.slow)?,
+            warm_up: average("warm_up", &self.warm_up)?,
+            cool_down: average("cool_down", &self.cool_down)?,
         })
     }
 }
@@ -198,34 +239,40 @@ impl RawLevel {
     fn check(&self, index: usize, key: &str, kind: AlertKind) -> Result<Level, RuleError> {
         let wrong = |value: &dyn ToString, why| Err(RuleError::new(index, key, value).because(why));
         let swing = matches!(kind, AlertKind::Spike | AlertKind::Drop);
+        let drift = kind == AlertKind::Drift;
         match self {
             Self::Word(word) if word == "off" => Ok(Level::Off),
-            Self::Word(word) if word == "hardware" && !swing => Ok(Level::Hardware),
-            Self::Limit(limit) if !swing && (-60.0..=200.0).contains(limit) => {
+            Self::Word(word) if word == "hardware" && !swing && !drift => Ok(Level::Hardware),
+            Self::Limit(kelvin) if drift && (0.1..=100.0).contains(kelvin) => {
+                Ok(Level::Limit(*kelvin))
+            }
+            Self::Limit(limit) if !swing && !drift && (-60.0..=200.0).contains(limit) => {
                 Ok(Level::Limit(*limit))
             }
             Self::Swing { by, within } if swing => {
                 if !(0.1..=100.0).contains(by) {
                     return wrong(by, "expected a change of 0.1 to 100 kelvin");
                 }
-                let within = duration(index, key, within, SHORTEST_WINDOW)?;
+                let within = duration(index, key, within, SHORTEST_WINDOW, LONGEST)?;
                 Ok(Level::Swing {
                     by: Kelvin(*by),
                     within,
                 })
             }
-            Self::Limit(value) => wrong(value, expected(swing)),
-            Self::Word(value) => wrong(value, expected(swing)),
-            Self::Swing { within, .. } => wrong(within, expected(swing)),
+            Self::Limit(value) => wrong(value, expected(kind)),
+            Self::Word(value) => wrong(value, expected(kind)),
+            Self::Swing { within, .. } => wrong(within, expected(kind)),
         }
     }
 }
 
-fn expected(swing: bool) -> &'static str {
-    if swing {
-        "expected { by = <kelvin>, within = \"<duration>\" } or \"off\""
-    } else {
-        "expected -60 to 200 °C, \"hardware\" or \"off\""
+fn expected(kind: AlertKind) -> &'static str {
+    match kind {
+        AlertKind::Spike | AlertKind::Drop => {
+            "expected { by = <kelvin>, within = \"<duration>\" } or \"off\""
+        }
+        AlertKind::Drift => "expected 0.1 to 100 kelvin or \"off\"",
+        _ => "expected -60 to 200 °C, \"hardware\" or \"off\"",
     }
 }
 
@@ -253,12 +300,22 @@ fn in_order(index: usize, kind: AlertKind, levels: &[Option<Level>; 3]) -> Resul
     Ok(())
 }
 
-fn duration(index: usize, key: &str, text: &str, least: Duration) -> Result<Duration, RuleError> {
+fn duration(
+    index: usize,
+    key: &str,
+    text: &str,
+    least: Duration,
+    most: Duration,
+) -> Result<Duration, RuleError> {
     let wrong = |why: String| RuleError::new(index, key, &text).because(&why);
     let parsed = humantime::parse_duration(text)
         .map_err(|e| wrong(format!("not a duration such as 90s or 5m: {e}")))?;
-    if parsed < least || parsed > LONGEST {
-        return Err(wrong(format!("expected {} s to a day", least.as_secs())));
+    if parsed < least || parsed > most {
+        let (least, most) = (
+            humantime::format_duration(least),
+            humantime::format_duration(most),
+        );
+        return Err(wrong(format!("expected {least} to {most}")));
     }
     Ok(parsed)
 }

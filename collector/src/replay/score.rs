@@ -1,0 +1,181 @@
+//! How good alarms are, against windows in which something is known to have been wrong.
+//!
+//! The score is that of the Numenta Anomaly Benchmark, standard profile (Lavin and Ahmad, "Evaluating
+//! Real-time Anomaly Detection Algorithms", ICMLA 2015): an alarm early in a window counts up to 1, a
+//! missed window -1, an alarm outside 0.11 at most, less shortly after a window; 100 is perfect, 0 is
+//! saying nothing. As there, the first part of a recording does not count.
+
+use std::time::Duration;
+
+use rackwatch_core::time::Timestamp;
+use serde::Serialize;
+
+use super::labels::Window;
+
+/// What a false alarm costs.
+const FALSE_POSITIVE: f64 = 0.11;
+/// The part of a recording in which a detector may learn.
+const PROBATION: f64 = 0.15;
+/// For the score that part has at most so many readings.
+const MOST_PROBATION: usize = 750;
+
+/// How alarms meet windows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Score {
+    /// Windows there are.
+    pub windows: usize,
+    /// Of each window how long after its start the first alarm in it came, in milliseconds; none
+    /// where it was missed.
+    pub delays_ms: Vec<Option<u64>>,
+    /// Alarms outside of all windows, after the first 15 % of the readings.
+    pub false_alarms: usize,
+    /// The score; none without windows.
+    pub nab: Option<f64>,
+}
+
+impl Score {
+    /// How many windows have an alarm.
+    pub fn hits(&self) -> usize {
+        self.delays_ms.iter().flatten().count()
+    }
+
+    /// The alarms of a device whose readings were taken at `times`, in order; windows in order.
+    pub fn of(times: &[Timestamp], windows: &[Window], alarms: &[Timestamp]) -> Self {
+        let within = |at: Timestamp| {
+            windows
+                .iter()
+                .position(|(from, to)| (*from..=*to).contains(&at))
+        };
+        let learning = part(times.len());
+        let starts = times.get(learning).copied().unwrap_or(Timestamp::MAX);
+        let delay = |(from, to): &Window| {
+            let first = alarms.iter().find(|at| (*from..=*to).contains(*at))?;
+            u64::try_from(first.since(*from).as_millis()).ok()
+        };
+        let outside = alarms
+            .iter()
+            .filter(|at| **at >= starts && within(**at).is_none());
+        Self {
+            windows: windows.len(),
+            delays_ms: windows.iter().map(delay).collect(),
+            false_alarms: outside.count(),
+            nab: (!windows.is_empty()).then(|| nab(times, windows, alarms)),
+        }
+    }
+
+    /// The middle of the delays.
+    pub fn median_delay(&self) -> Option<Duration> {
+        let mut delays: Vec<u64> = self.delays_ms.iter().flatten().copied().collect();
+        delays.sort_unstable();
+        delays
+            .get(delays.len() / 2)
+            .copied()
+            .map(Duration::from_millis)
+    }
+}
+
+/// The first 15 % of so many readings.
+fn part(readings: usize) -> usize {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a part of a count is a count"
+    )]
+    let part = (readings as f64 * PROBATION) as usize;
+    part
+}
+
+fn nab(times: &[Timestamp], windows: &[Window], alarms: &[Timestamp]) -> f64 {
+    let index = |at: Timestamp| times.partition_point(|time| *time < at);
+    // First and last reading of each.
+    let spans: Vec<(usize, usize)> = windows
+        .iter()
+        .map(|(from, to)| {
+            let after = times.partition_point(|time| *time <= *to);
+            (index(*from), after.saturating_sub(1))
+        })
+        .collect();
+    let learning = part(times.len()).min(MOST_PROBATION);
+    let mut found: Vec<Option<f64>> = vec![None; windows.len()];
+    let mut score = 0.0;
+    for alarm in alarms
+        .iter()
+        .map(|at| index(*at))
+        .filter(|n| *n >= learning)
+    {
+        let inside = spans
+            .iter()
+            .position(|(first, last)| (*first..=*last).contains(&alarm));
+        if let Some(window) = inside {
+            let (first, last) = spans[window];
+            let width = (last - first + 1) as f64;
+            let value = sigmoid(-((last - alarm + 1) as f64) / width) / sigmoid(-1.0);
+            let best = found[window].map_or(value, |known| known.max(value));
+            found[window] = Some(best);
+            continue;
+        }
+        let before = spans.iter().rfind(|(_, last)| *last < alarm);
+        let value = before.map_or(-1.0, |(first, last)| {
+            let width = (last - first).max(1) as f64;
+            sigmoid((alarm - last) as f64 / width)
+        });
+        score += FALSE_POSITIVE * value;
+    }
+    score += found
+        .into_iter()
+        .map(|found| found.unwrap_or(-1.0))
+        .sum::<f64>();
+    let windows = windows.len() as f64;
+    100.0 * (score + windows) / (2.0 * windows)
+}
+
+/// 1 at the start of a window, 0 at its end, -1 far behind it.
+fn sigmoid(position: f64) -> f64 {
+    if position > 3.0 {
+        return -1.0;
+    }
+    2.0 / (1.0 + (5.0 * position).exp()) - 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(n: u64) -> Timestamp {
+        Timestamp::from_millis(n * 1000).unwrap()
+    }
+
+    fn of(alarms: &[u64]) -> Score {
+        let times: Vec<_> = (0..1000).map(at).collect();
+        let windows = [(at(400), at(499)), (at(800), at(899))];
+        let alarms: Vec<_> = alarms.iter().map(|n| at(*n)).collect();
+        Score::of(&times, &windows, &alarms)
+    }
+
+    #[test]
+    fn the_ends_of_the_scale() {
+        let nab = |alarms: &[u64]| of(alarms).nab.unwrap();
+        assert!(nab(&[]).abs() < 1e-9);
+        assert!((nab(&[400, 800]) - 100.0).abs() < 1e-9);
+        let late = nab(&[499, 899]);
+        assert!((50.0..60.0).contains(&late), "{late}");
+        // Repeats in a window are free, alarms outside are not, and those of the first part are.
+        assert!((nab(&[400, 410, 800]) - 100.0).abs() < 1e-9);
+        assert!((nab(&[100, 400, 800]) - 100.0).abs() < 1e-9);
+        let one_false = nab(&[300, 400, 800]);
+        assert!(
+            (one_false - (100.0 - 11.0 / 4.0)).abs() < 1e-9,
+            "{one_false}"
+        );
+        let just_after = nab(&[400, 510, 800]);
+        assert!(one_false < just_after && just_after < 100.0);
+    }
+
+    #[test]
+    fn hits_delays_and_false_alarms_are_counted() {
+        let score = of(&[100, 300, 430, 440, 950]);
+        assert_eq!(score.delays_ms, [Some(30_000), None]);
+        assert_eq!((score.hits(), score.false_alarms), (1, 2));
+        assert_eq!(score.median_delay(), Some(Duration::from_secs(30)));
+    }
+}
