@@ -163,6 +163,11 @@ pub fn start_logging(config: &LogConfig) {
     }
 }
 
+/// Writes a line to stderr, for what is not the result. It may be closed.
+pub fn remark(text: &str) {
+    let _told = writeln!(io::stderr(), "{text}");
+}
+
 /// Writes to stdout. That it is closed (a pipe into `head`) is no failure of the command.
 pub fn print(text: &str) {
     let mut out = io::stdout().lock();

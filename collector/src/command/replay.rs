@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::table::Table;
-use super::{Failure, Outcome, print, usage};
+use super::{Failure, Outcome, print, remark, usage};
 use crate::config::CollectorConfig;
 use crate::notify::line::{self, Style, length};
 use crate::replay::Replay;
@@ -162,9 +162,9 @@ fn read(args: &ReplayArgs) -> anyhow::Result<Vec<Recording>> {
         let read = recording::read(file, &layout)?;
         if let Some((line, why)) = read.first_bad {
             let (file, bad) = (file.display(), read.bad_lines);
-            eprintln!(
+            remark(&format!(
                 "warning: {bad} lines of {file} are no readings, the first is line {line}: {why}"
-            );
+            ));
         }
         for recording in read.recordings {
             // A device may go on in the next file.
@@ -271,13 +271,12 @@ impl Report {
             return;
         }
         let count = self.rules.entry(record.rule.clone()).or_default();
-        match self.said.insert(id, record.severity) {
+        if let Some(before) = self.said.insert(id, record.severity) {
             // It became worse: the episode counts as its worst.
-            Some(before) => count.episodes[before as usize] -= 1,
-            None => {
-                let alarms = self.alarms.entry(record.device.clone()).or_default();
-                alarms.push(record.at);
-            }
+            count.episodes[before as usize] -= 1;
+        } else {
+            let alarms = self.alarms.entry(record.device.clone()).or_default();
+            alarms.push(record.at);
         }
         count.episodes[record.severity as usize] += 1;
         count.devices.insert(record.device.clone());
@@ -322,7 +321,7 @@ impl Report {
             let score = Score::of(times, labels.of(device), alarms);
             if self.json {
                 // On stderr, so that stdout has records alone.
-                eprintln!("{}", json!({ "device_id": device, "score": score }));
+                remark(&json!({ "device_id": device, "score": score }).to_string());
                 continue;
             }
             let delay = score

@@ -377,8 +377,9 @@ fn further_of(kind: AlertKind, finding: Option<Finding>) -> fn(Celsius, Celsius)
         AlertKind::Drift if fell() => Celsius::min,
         // While it is held open nothing says which way it was: the peak stays.
         AlertKind::Drift if finding.is_none() => |peak, _| peak,
-        AlertKind::Drift => Celsius::max,
-        AlertKind::HighTemp | AlertKind::Spike | AlertKind::ClockSkew => Celsius::max,
+        AlertKind::HighTemp | AlertKind::Spike | AlertKind::Drift | AlertKind::ClockSkew => {
+            Celsius::max
+        }
         AlertKind::LowTemp | AlertKind::Drop => Celsius::min,
     }
 }
