@@ -111,6 +111,7 @@ fn firing(record: &AlertRecord, line: &mut String) {
         AlertKind::LowTemp => write!(line, " < {:.1}", record.threshold),
         AlertKind::Spike | AlertKind::Drop => swing(record, line),
         AlertKind::Drift => drift(record, line),
+        AlertKind::Runaway => return runaway(record, line),
         AlertKind::ClockSkew => clock(record, line),
     };
     if let Some(rate) = record.rate {
@@ -133,6 +134,22 @@ fn clock(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
         ""
     };
     write!(line, "{whose} {by} {which}")
+}
+
+/// `, its rack +2.1 °C/min for 1m15s, critical in 3m to 4m`.
+fn runaway(record: &AlertRecord, line: &mut String) {
+    // Writing to a String cannot fail.
+    let _ok = write!(
+        line,
+        ", its rack {:+.1} °C/min",
+        record.rate.unwrap_or_default()
+    );
+    if let Some(window) = record.window {
+        let _ok = write!(line, " for {}", length(window));
+    }
+    if let (Some(least), Some(most)) = (record.left_least, record.left_most) {
+        let _ok = write!(line, ", critical in {} to {}", length(least), length(most));
+    }
 }
 
 /// `, +3.2 °C from the usual of 14d`.
@@ -206,6 +223,8 @@ mod tests {
             rate: Some(1.8),
             change: None,
             window: None,
+            left_least: None,
+            left_most: None,
             peak: None,
             duration: None,
             skew_ms: None,

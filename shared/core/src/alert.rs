@@ -24,28 +24,32 @@ pub enum AlertKind {
     Drop,
     /// Crept away from what is usual for the device.
     Drift,
+    /// A rack that warms so fast that its cooling must be lost.
+    Runaway,
     /// A clock that is wrong, or was set back.
     ClockSkew,
 }
 
 impl AlertKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::HighTemp,
         Self::LowTemp,
         Self::Spike,
         Self::Drop,
         Self::Drift,
+        Self::Runaway,
         Self::ClockSkew,
     ];
 
     /// Those that a configured rule may have; the others are always watched for.
-    pub const RULES: [Self; 5] = [
+    pub const RULES: [Self; 6] = [
         Self::HighTemp,
         Self::LowTemp,
         Self::Spike,
         Self::Drop,
         Self::Drift,
+        Self::Runaway,
     ];
 
     /// The word on the wire.
@@ -56,6 +60,7 @@ impl AlertKind {
             Self::Spike => "spike",
             Self::Drop => "drop",
             Self::Drift => "drift",
+            Self::Runaway => "runaway",
             Self::ClockSkew => "clock_skew",
         }
     }
@@ -177,8 +182,8 @@ pub struct AlertRecord {
     /// When that reading was taken.
     #[serde(rename = "timestamp")]
     pub at: Timestamp,
-    /// What was crossed: a temperature for limits, the allowed change in kelvin for swings and drifts,
-    /// seconds for clocks.
+    /// What was crossed: a temperature for limits, the allowed change in kelvin for swings, drifts and
+    /// runaways, seconds for clocks.
     pub threshold: f64,
     /// How bad; on resolution the worst it was.
     pub severity: Severity,
@@ -205,6 +210,12 @@ pub struct AlertRecord {
     /// Length of that window; of a drift how long the usual goes back.
     #[serde(rename = "window_ms", with = "optional_millis")]
     pub window: Option<Duration>,
+    /// Until the critical limit is reached, at least: runaways only.
+    #[serde(rename = "left_min_ms", with = "optional_millis")]
+    pub left_least: Option<Duration>,
+    /// And at most.
+    #[serde(rename = "left_max_ms", with = "optional_millis")]
+    pub left_most: Option<Duration>,
     /// On resolution, the extreme of the episode.
     pub peak: Option<Celsius>,
     /// On resolution, how long it lasted.

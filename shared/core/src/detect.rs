@@ -5,6 +5,7 @@
 
 pub mod drift;
 pub mod limit;
+pub mod runaway;
 pub mod swing;
 pub mod trend;
 
@@ -23,6 +24,8 @@ pub enum Detector {
     Swing(swing::SwingSpec),
     /// Crept away from what is usual.
     Drift(drift::DriftSpec),
+    /// Warms so fast, with others of its rack, that cooling must be lost.
+    Runaway(runaway::RunawaySpec),
 }
 
 /// What a detector sees in a reading.
@@ -32,6 +35,28 @@ pub struct Finding {
     pub severity: Severity,
     /// The change that was seen: of swings its size, of drifts with its sign.
     pub change: Option<Kelvin>,
+    /// What its rack does together: runaways only.
+    pub runaway: Option<runaway::Runaway>,
+}
+
+impl Finding {
+    /// One that is all there is to say.
+    pub fn of(severity: Severity) -> Self {
+        Self {
+            severity,
+            change: None,
+            runaway: None,
+        }
+    }
+
+    /// With the change that was seen.
+    #[must_use]
+    pub fn by(self, change: f64) -> Self {
+        Self {
+            change: Some(Kelvin(change)),
+            ..self
+        }
+    }
 }
 
 /// The memory of one detector on one device.
@@ -44,6 +69,8 @@ pub enum DetectorState {
     Swing(swing::SwingState),
     /// Of a drift.
     Drift(drift::DriftState),
+    /// Of a runaway.
+    Runaway(runaway::RunawayState),
 }
 
 impl DetectorState {
@@ -53,15 +80,21 @@ impl DetectorState {
             Detector::Limit(_) => Self::Limit(limit::LimitState::default()),
             Detector::Swing(_) => Self::Swing(swing::SwingState::default()),
             Detector::Drift(_) => Self::Drift(drift::DriftState::default()),
+            Detector::Runaway(_) => Self::Runaway(runaway::RunawayState::default()),
         }
     }
 
-    /// Takes the next reading, which must be newer than the last.
+    /// Takes the next reading, which must be newer than the last. A runaway is for the engine to
+    /// find: it has the other devices of the rack.
     pub fn observe(&mut self, by: &Detector, at: Timestamp, value: Celsius) -> Option<Finding> {
         match (self, by) {
             (Self::Limit(state), Detector::Limit(spec)) => state.observe(spec, value),
             (Self::Swing(state), Detector::Swing(spec)) => state.observe(spec, at, value),
             (Self::Drift(state), Detector::Drift(spec)) => state.observe(spec, at, value),
+            (Self::Runaway(state), Detector::Runaway(spec)) => {
+                state.observe(spec, at, value);
+                None
+            }
             // State is made from its detector, so the two agree; were they not to, start cold.
             (state, detector) => {
                 *state = Self::new(detector);

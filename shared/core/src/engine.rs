@@ -11,6 +11,7 @@
 mod agents;
 mod clock;
 mod device;
+mod racks;
 mod records;
 mod snapshot;
 
@@ -22,6 +23,7 @@ pub use snapshot::Slice;
 
 use self::agents::Agents;
 use self::device::Device;
+use self::racks::Racks;
 use crate::alert::AlertRecord;
 use crate::device::{Description, DeviceId};
 use crate::episode::Episode;
@@ -100,6 +102,8 @@ pub struct Tally {
 pub struct Engine {
     rules: Arc<RuleSet>,
     devices: HashMap<DeviceId, Device>,
+    /// Devices that are judged together.
+    racks: Racks,
     /// What each agent's numbers have come to.
     ledger: Ledger,
     /// Agents whose clock is wrong.
@@ -118,6 +122,7 @@ impl Engine {
         Self {
             rules,
             devices: HashMap::new(),
+            racks: Racks::default(),
             ledger: Ledger::default(),
             agents: Agents::default(),
             plans: Vec::new(),
@@ -216,7 +221,17 @@ impl Engine {
             self.replan(&reading.device, effects);
         }
         if let Some(device) = self.devices.get_mut(&reading.device) {
-            device.read(entry, reading, effects);
+            let asks = device.read(entry, reading, effects);
+            if asks {
+                self.judge_rack(reading, effects);
+            }
+        }
+    }
+
+    fn judge_rack(&mut self, reading: &Reading, effects: &mut Effects) {
+        let found = self.racks.runaway(&self.devices, reading);
+        if let Some(device) = self.devices.get_mut(&reading.device) {
+            device.judge_rack(reading, found, effects);
         }
     }
 
@@ -236,6 +251,8 @@ impl Engine {
             plan
         });
         device.set_plan(id, &plan, effects);
+        let rack = device.runaway().and_then(|_| device.rack(id));
+        self.racks.place(id, rack);
     }
 
     /// After a restore: what was said is what counts. Episodes of rules that are gone end here.

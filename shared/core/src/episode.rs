@@ -233,10 +233,7 @@ mod tests {
         let mut changes = Vec::new();
         for (second, severity) in findings {
             let at = Timestamp::from_millis(1_000_000 + second * 1000).unwrap();
-            let finding = severity.map(|severity| Finding {
-                severity,
-                change: None,
-            });
+            let finding = severity.map(Finding::of);
             let value = Celsius::new(20.0).unwrap();
             let change = tracker.observe(timing, at, value, finding, Celsius::max);
             changes.extend(change.map(|change| match change {

@@ -14,8 +14,10 @@ use globset::GlobMatcher;
 pub use plan::{Plan, PlannedRule, Subject};
 pub use raw::{RawRule, RuleError};
 
-use crate::alert::AlertKind;
+use crate::alert::{AlertKind, Severity};
+use crate::detect::Detector;
 use crate::device::Role;
+use crate::units::Celsius;
 
 /// Checked rules, in order: the defaults, then the operator's own.
 #[derive(Clone, Debug)]
@@ -100,8 +102,17 @@ impl RuleSet {
         let planned = layers
             .into_iter()
             .filter_map(|(name, kind, settings)| PlannedRule::new(name, kind, &settings, subject));
-        Plan {
-            rules: planned.collect(),
+        let mut rules: Vec<PlannedRule> = planned.collect();
+        // A runaway tells how long it is until the limit that holds for the same device.
+        let critical = rules
+            .iter()
+            .filter(|rule| rule.kind == AlertKind::HighTemp)
+            .find_map(|rule| rule.threshold(Severity::Critical));
+        for rule in &mut rules {
+            if let Detector::Runaway(spec) = &mut rule.detector {
+                spec.critical = critical.and_then(|degrees| Celsius::new(degrees).ok());
+            }
         }
+        Plan { rules }
     }
 }

@@ -149,10 +149,8 @@ impl Known {
                 .filter_map(|(level, severity)| level.map(|_| severity))
                 .min()
         };
-        Some(Finding {
-            severity: self.level(spec).or_else(mildest)?,
-            change: Some(Kelvin(self.difference())),
-        })
+        let severity = self.level(spec).or_else(mildest)?;
+        Some(Finding::of(severity).by(self.difference()))
     }
 
     fn level(&self, spec: &DriftSpec) -> Option<Severity> {

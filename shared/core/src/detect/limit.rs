@@ -62,10 +62,7 @@ impl LimitState {
                 worst = Some(severity);
             }
         }
-        worst.map(|severity| Finding {
-            severity,
-            change: None,
-        })
+        worst.map(Finding::of)
     }
 }
 

@@ -76,10 +76,7 @@ impl SwingState {
             let Some(level) = level else { continue };
             let change = window.change(spec.direction, bucket(level, at), value);
             if change >= level.by.0 - TOLERANCE {
-                worst = Some(Finding {
-                    severity,
-                    change: Some(Kelvin(change)),
-                });
+                worst = Some(Finding::of(severity).by(change));
             }
         }
         worst

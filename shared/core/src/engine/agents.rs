@@ -92,6 +92,8 @@ fn record(name: &DeviceId, started: Timestamp, at: Timestamp, skew: Option<i64>)
         rate: None,
         change: None,
         window: None,
+        left_least: None,
+        left_most: None,
         peak: None,
         duration: skew.is_none().then(|| at.since(started)),
         skew_ms: skew,

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::clock::{Clock, SetBack};
+use super::racks::Rack;
 use super::records::{CLOCK_SKEW, Place, ended, fired, given_up, recovered, set_back};
 use super::{Effects, EpisodeChange};
-use crate::alert::AlertKind;
+use crate::alert::{AlertKind, Severity};
+use crate::detect::runaway::{Runaway, RunawaySpec, RunawayState};
 use crate::detect::trend::Trend;
-use crate::detect::{DetectorState, Finding};
+use crate::detect::{Detector, DetectorState, Finding};
 use crate::device::{Description, DeviceId, HardwareLimits, Role};
 use crate::episode::{Change, Episode, Tracker};
 use crate::reading::Reading;
@@ -156,7 +158,13 @@ impl Device {
         }
     }
 
-    pub(super) fn read(&mut self, entry: StreamId, reading: &Reading, effects: &mut Effects) {
+    /// Whether it is to be asked together with its rack.
+    pub(super) fn read(
+        &mut self,
+        entry: StreamId,
+        reading: &Reading,
+        effects: &mut Effects,
+    ) -> bool {
         if let Some((last, _)) = self.last
             && reading.at <= last
         {
@@ -175,7 +183,7 @@ impl Device {
                     &mut tally.late
                 };
                 *count += 1;
-                return;
+                return false;
             };
             self.begin_anew(reading, value, last, effects);
         }
@@ -196,7 +204,7 @@ impl Device {
         let Ok(value) = reading.value else {
             tally.faults += 1;
             self.last = Some((reading.at, self.last.and_then(|(_, value)| value)));
-            return;
+            return false;
         };
         self.last = Some((reading.at, Some(value)));
         if self.description.is_none() && self.by_agent == Some(true) {
@@ -204,8 +212,9 @@ impl Device {
         } else {
             tally.judged += 1;
         }
-        self.judge(&reading.device, reading.at, value, effects);
+        let asks = self.judge(&reading.device, reading.at, value, effects);
         self.trend.observe(reading.at, value);
+        asks
     }
 
     /// The device's clock was set back from `last`: its windows start cold by the new time, its
@@ -236,17 +245,78 @@ impl Device {
             .push(EpisodeChange::Open(Box::new(episode)));
     }
 
-    fn judge(&mut self, id: &DeviceId, at: Timestamp, value: Celsius, effects: &mut Effects) {
+    /// By all rules but a runaway; whether that is to be asked.
+    fn judge(
+        &mut self,
+        id: &DeviceId,
+        at: Timestamp,
+        value: Celsius,
+        effects: &mut Effects,
+    ) -> bool {
         let plan = Arc::clone(&self.plan);
+        let mut asks = false;
         for index in 0..plan.rules.len().min(self.rules.len()) {
             let rule = &plan.rules[index];
             let state = &mut self.rules[index];
+            if let (DetectorState::Runaway(runaway), Detector::Runaway(spec)) =
+                (&mut state.detector, &rule.detector)
+            {
+                asks |= runaway.observe(spec, at, value) || state.tracker.open().is_some();
+                continue;
+            }
             let finding = state.detector.observe(&rule.detector, at, value);
+            self.find(id, index, at, value, finding, effects);
+        }
+        asks
+    }
+
+    /// The rule that asks for the rack, with its state; none where there is none.
+    pub(super) fn runaway(&self) -> Option<(&RunawaySpec, &RunawayState, &Tracker)> {
+        let mut rules = self.plan.rules.iter().zip(&self.rules);
+        rules.find_map(|(rule, state)| match (&rule.detector, &state.detector) {
+            (Detector::Runaway(spec), DetectorState::Runaway(known)) => {
+                Some((spec, known, &state.tracker))
+            }
+            _ => None,
+        })
+    }
+
+    /// What its rack does together, with the reading that was judged last.
+    pub(super) fn judge_rack(
+        &mut self,
+        reading: &Reading,
+        found: Option<Runaway>,
+        effects: &mut Effects,
+    ) {
+        let Ok(value) = reading.value else { return };
+        let is_it = |rule: &PlannedRule| matches!(rule.detector, Detector::Runaway(_));
+        let Some(index) = self.plan.rules.iter().position(is_it) else {
+            return;
+        };
+        let finding = found.map(|found| Finding {
+            runaway: Some(found),
+            ..Finding::of(Severity::Critical).by(found.rise)
+        });
+        self.find(&reading.device, index, reading.at, value, finding, effects);
+    }
+
+    /// What a rule found in the newest reading.
+    fn find(
+        &mut self,
+        id: &DeviceId,
+        index: usize,
+        at: Timestamp,
+        value: Celsius,
+        finding: Option<Finding>,
+        effects: &mut Effects,
+    ) {
+        let plan = Arc::clone(&self.plan);
+        if let (Some(rule), Some(state)) = (plan.rules.get(index), self.rules.get_mut(index)) {
             let further = further_of(rule.kind, finding);
             let change = state
                 .tracker
                 .observe(rule.timing, at, value, finding, further);
-            let Some(change) = change else { continue };
+            let Some(change) = change else { return };
             let place = self.place(id);
             let rate = self.trend.rate(at, value);
             match change {
@@ -299,6 +369,21 @@ impl Device {
                 effects.episodes.push(EpisodeChange::Close { device, rule });
             }
         }
+    }
+
+    /// The rack it stands in, where that is known.
+    pub(super) fn rack(&self, id: &DeviceId) -> Option<Rack> {
+        let place = self.place(id);
+        let zone = self
+            .description
+            .as_deref()
+            .map_or(Description::DEFAULT_ZONE, Description::zone);
+        (!place.rack.is_empty()).then(|| (zone.to_owned(), place.rack))
+    }
+
+    /// When it was read last.
+    pub(super) fn last(&self) -> Option<Timestamp> {
+        self.last.map(|(at, _)| at)
     }
 
     /// Whether it has taken in later entries.
@@ -377,9 +462,11 @@ fn further_of(kind: AlertKind, finding: Option<Finding>) -> fn(Celsius, Celsius)
         AlertKind::Drift if fell() => Celsius::min,
         // While it is held open nothing says which way it was: the peak stays.
         AlertKind::Drift if finding.is_none() => |peak, _| peak,
-        AlertKind::HighTemp | AlertKind::Spike | AlertKind::Drift | AlertKind::ClockSkew => {
-            Celsius::max
-        }
+        AlertKind::HighTemp
+        | AlertKind::Spike
+        | AlertKind::Drift
+        | AlertKind::Runaway
+        | AlertKind::ClockSkew => Celsius::max,
         AlertKind::LowTemp | AlertKind::Drop => Celsius::min,
     }
 }

@@ -46,12 +46,19 @@ pub(super) fn fired(
         u: place.u,
         role: place.role,
     };
+    let runaway = finding.and_then(|finding| finding.runaway);
+    let left = runaway.and_then(|found| found.left);
+    let rate = runaway.map(|found| found.rate).or(rate);
     let record = AlertRecord {
         rate,
         change: finding
             .and_then(|finding| finding.change)
             .map(|change| change.0),
-        window: rule.window(open.severity),
+        window: runaway
+            .map(|found| found.window)
+            .or(rule.window(open.severity)),
+        left_least: left.map(|(least, _)| least),
+        left_most: left.map(|(_, most)| most),
         ..of_episode(&episode, AlertState::Firing)
     };
     (record, episode)
@@ -84,6 +91,8 @@ pub(super) fn ended(
         rate,
         change: None,
         window: None,
+        left_least: None,
+        left_most: None,
         peak: Some(open.peak),
         duration: Some(open.clear.unwrap_or(at).since(open.started)),
         skew_ms: None,
@@ -178,6 +187,8 @@ fn of_episode(episode: &Episode, state: AlertState) -> AlertRecord {
         rate: None,
         change: None,
         window: None,
+        left_least: None,
+        left_most: None,
         peak: None,
         duration: None,
         skew_ms: None,

@@ -7,6 +7,7 @@ use crate::alert::{AlertKind, Severity};
 use crate::detect::Detector;
 use crate::detect::drift::DriftSpec;
 use crate::detect::limit::{LimitSpec, Side};
+use crate::detect::runaway::RunawaySpec;
 use crate::detect::swing::{Direction, SwingLevel, SwingSpec};
 use crate::device::{DeviceId, HardwareLimits, Role};
 use crate::episode::Timing;
@@ -63,6 +64,7 @@ impl PlannedRule {
             AlertKind::Spike => Detector::Swing(swing(Direction::Rise, settings, subject)?),
             AlertKind::Drop => Detector::Swing(swing(Direction::Fall, settings, subject)?),
             AlertKind::Drift => Detector::Drift(drift(settings, subject)?),
+            AlertKind::Runaway => Detector::Runaway(runaway(settings, subject)?),
             // No rule is of this kind: the engine watches clocks itself.
             AlertKind::ClockSkew => return None,
         };
@@ -85,13 +87,14 @@ impl PlannedRule {
             Detector::Limit(spec) => spec.levels[severity as usize].map(Celsius::degrees),
             Detector::Swing(spec) => spec.levels[severity as usize].as_ref().map(|l| l.by.0),
             Detector::Drift(spec) => spec.levels[severity as usize].map(|level| level.0),
+            Detector::Runaway(spec) => (severity == Severity::Critical).then_some(spec.rise.0),
         }
     }
 
     /// The window of `severity`, for swings and drifts.
     pub fn window(&self, severity: Severity) -> Option<Duration> {
         match &self.detector {
-            Detector::Limit(_) => None,
+            Detector::Limit(_) | Detector::Runaway(_) => None,
             Detector::Swing(spec) => spec.levels[severity as usize].as_ref().map(|l| l.within),
             Detector::Drift(spec) => Some(spec.slow),
         }
@@ -149,6 +152,21 @@ fn swing(direction: Direction, settings: &Settings, subject: &Subject<'_>) -> Op
         .iter()
         .any(Option::is_some)
         .then_some(SwingSpec { direction, levels })
+}
+
+/// A sensor that does not say its step is taken to show tenths.
+const USUAL_STEP: f64 = 0.1;
+
+fn runaway(settings: &Settings, subject: &Subject<'_>) -> Option<RunawaySpec> {
+    let Some(Level::Limit(rise)) = settings.levels[Severity::Critical as usize] else {
+        return None;
+    };
+    Some(RunawaySpec {
+        rise: Kelvin(rise),
+        rate: settings.rate.unwrap_or(1.0),
+        resolution: subject.resolution.unwrap_or(Kelvin(USUAL_STEP)),
+        critical: None,
+    })
 }
 
 /// A usual difference of less than a tenth of a kelvin is that of a sensor that shows no tenths.

@@ -24,6 +24,7 @@ pub fn default_rules() -> Vec<RawRule> {
         swing("spike"),
         swing("drop"),
         drift(),
+        runaway(),
     ]
 }
 
@@ -111,6 +112,18 @@ fn drift() -> RawRule {
         warm_up: text("4d"),
         cool_down: text("24h"),
         hold: text("6h"),
+        ..RawRule::default()
+    }
+}
+
+/// Exhaust and return air rise with the load of the equipment, and say nothing of cooling.
+fn runaway() -> RawRule {
+    RawRule {
+        kind: "runaway".into(),
+        role: cold_air(),
+        critical: Some(RawLevel::Limit(1.8)),
+        rate: Some(1.0),
+        hold: Some("15m".into()),
         ..RawRule::default()
     }
 }

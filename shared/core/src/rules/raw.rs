@@ -18,7 +18,7 @@ pub struct RawRule {
     /// The name in alert records; the type where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `high_temp`, `low_temp`, `spike`, `drop` or `drift`.
+    /// `high_temp`, `low_temp`, `spike`, `drop`, `drift` or `runaway`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Only devices of these roles.
@@ -66,13 +66,16 @@ pub struct RawRule {
     /// At most one drift of a device begins in this time, as `24h`. Drift only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cool_down: Option<String>,
+    /// Kelvin per minute from which on it is a runaway; 0.2 to 20. Runaway only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
 }
 
 /// One level of a rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum RawLevel {
-    /// A limit in °C, or for `drift` a difference in kelvin.
+    /// A limit in °C, or for `drift` and `runaway` a difference in kelvin.
     Limit(f64),
     /// A change within a window: `{ by = 2.0, within = "5m" }`.
     Swing {
@@ -107,6 +110,7 @@ pub(crate) struct Settings {
     pub(crate) slow: Option<Duration>,
     pub(crate) warm_up: Option<Duration>,
     pub(crate) cool_down: Option<Duration>,
+    pub(crate) rate: Option<f64>,
 }
 
 impl Settings {
@@ -123,6 +127,7 @@ impl Settings {
         self.slow = over.slow.or(self.slow);
         self.warm_up = over.warm_up.or(self.warm_up);
         self.cool_down = over.cool_down.or(self.cool_down);
+        self.rate = over.rate.or(self.rate);
     }
 }
 
@@ -174,7 +179,7 @@ impl RawRule {
             return wrong(
                 "type",
                 &self.kind,
-                "expected high_temp, low_temp, spike, drop or drift",
+                "expected high_temp, low_temp, spike, drop, drift or runaway",
             );
         };
         let name = self.name.clone().unwrap_or_else(|| self.kind.clone());
@@ -190,6 +195,9 @@ impl RawRule {
         }
         if let Some(score) = self.score.filter(|score| !(1.0..=20.0).contains(score)) {
             return wrong("score", &score, "expected 1 to 20");
+        }
+        if let Some(rate) = self.rate.filter(|rate| !(0.2..=20.0).contains(rate)) {
+            return wrong("rate", &rate, "expected 0.2 to 20 kelvin per minute");
         }
         Ok(Rule {
             name,
@@ -231,6 +239,7 @@ impl RawRule {
             slow: average("slow", &self.slow)?,
             warm_up: average("warm_up", &self.warm_up)?,
             cool_down: average("cool_down", &self.cool_down)?,
+            rate: self.rate,
         })
     }
 }
@@ -239,7 +248,7 @@ impl RawLevel {
     fn check(&self, index: usize, key: &str, kind: AlertKind) -> Result<Level, RuleError> {
         let wrong = |value: &dyn ToString, why| Err(RuleError::new(index, key, value).because(why));
         let swing = matches!(kind, AlertKind::Spike | AlertKind::Drop);
-        let drift = kind == AlertKind::Drift;
+        let drift = matches!(kind, AlertKind::Drift | AlertKind::Runaway);
         match self {
             Self::Word(word) if word == "off" => Ok(Level::Off),
             Self::Word(word) if word == "hardware" && !swing && !drift => Ok(Level::Hardware),
@@ -271,7 +280,7 @@ fn expected(kind: AlertKind) -> &'static str {
         AlertKind::Spike | AlertKind::Drop => {
             "expected { by = <kelvin>, within = \"<duration>\" } or \"off\""
         }
-        AlertKind::Drift => "expected 0.1 to 100 kelvin or \"off\"",
+        AlertKind::Drift | AlertKind::Runaway => "expected 0.1 to 100 kelvin or \"off\"",
         _ => "expected -60 to 200 °C, \"hardware\" or \"off\"",
     }
 }

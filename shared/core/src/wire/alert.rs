@@ -37,6 +37,8 @@ pub fn encode(record: &AlertRecord) -> Vec<(&'static str, String)> {
         ("rate", record.rate.map(|r| format!("{r:.2}"))),
         ("change", record.change.map(|c| format!("{c:.3}"))),
         ("window_ms", record.window.map(millis)),
+        ("left_min_ms", record.left_least.map(millis)),
+        ("left_max_ms", record.left_most.map(millis)),
         ("peak", record.peak.map(|p| p.to_string())),
         ("duration_ms", record.duration.map(millis)),
         ("skew_ms", record.skew_ms.map(|skew| skew.to_string())),
@@ -88,6 +90,12 @@ pub fn decode(fields: &Fields) -> Result<AlertRecord, Reason> {
             .transpose()?,
         window: optional("window_ms")?
             .map(|text| millis(text, "window_ms"))
+            .transpose()?,
+        left_least: optional("left_min_ms")?
+            .map(|text| millis(text, "left_min_ms"))
+            .transpose()?,
+        left_most: optional("left_max_ms")?
+            .map(|text| millis(text, "left_max_ms"))
             .transpose()?,
         peak: optional("peak")?.map(celsius).transpose()?,
         duration: optional("duration_ms")?

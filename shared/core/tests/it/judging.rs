@@ -241,7 +241,7 @@ fn a_wrong_rule_says_which_key_and_value() {
     use rackwatch_core::rules::raw::RawLevel::{Limit, Word};
     assert_eq!(
         wrong(|rule| rule.kind = "hot".into()),
-        "rules[0].type = hot: expected high_temp, low_temp, spike, drop or drift"
+        "rules[0].type = hot: expected high_temp, low_temp, spike, drop, drift or runaway"
     );
     assert_eq!(
         wrong(|rule| rule.warning = Some(Word("of".into()))),

@@ -9,4 +9,5 @@
 
 mod judging;
 mod resuming;
+mod runaway;
 mod trace;

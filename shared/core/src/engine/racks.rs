@@ -1,0 +1,99 @@
+//! Racks: which devices are judged together, and what they say together.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use super::device::Device;
+use crate::detect::runaway::{Runaway, rise};
+use crate::device::DeviceId;
+use crate::reading::Reading;
+use crate::time::Timestamp;
+
+/// A zone, and a rack in it.
+pub(super) type Rack = (String, String);
+
+/// A device that has not been read for so long says nothing any more.
+const SILENT: Duration = Duration::from_mins(2);
+/// Devices of racks that have only one are judged together; a zone of thousands would cost too much.
+const MOST_ALONE: usize = 64;
+
+/// Devices that a runaway is asked of, by where they stand.
+#[derive(Debug, Default)]
+pub(super) struct Racks {
+    places: HashMap<DeviceId, Rack>,
+    members: HashMap<Rack, BTreeSet<DeviceId>>,
+    /// Devices that are alone in their rack, by zone.
+    alone: HashMap<String, BTreeSet<DeviceId>>,
+}
+
+impl Racks {
+    /// Says where a device stands; none where it is not asked.
+    pub(super) fn place(&mut self, id: &DeviceId, rack: Option<Rack>) {
+        if self.places.get(id) == rack.as_ref() {
+            return;
+        }
+        if let Some(old) = self.places.remove(id) {
+            if let Some(members) = self.members.get_mut(&old) {
+                members.remove(id);
+            }
+            self.sort(&old);
+        }
+        if let Some(rack) = rack {
+            self.places.insert(id.clone(), rack.clone());
+            let members = self.members.entry(rack.clone()).or_default();
+            members.insert(id.clone());
+            self.sort(&rack);
+        }
+    }
+
+    /// Whoever is alone in a rack is with others of the zone who are.
+    fn sort(&mut self, rack: &Rack) {
+        let alone = self.alone.entry(rack.0.clone()).or_default();
+        let Some(members) = self.members.get(rack) else {
+            return;
+        };
+        alone.retain(|id| self.places.get(id).is_some_and(|place| place != rack));
+        if members.len() == 1 {
+            alone.extend(members.iter().cloned());
+        }
+        if members.is_empty() {
+            self.members.remove(rack);
+        }
+    }
+
+    /// Whether the rack of the device that was read just now runs away. Of several devices only one
+    /// says so.
+    pub(super) fn runaway(
+        &self,
+        devices: &HashMap<DeviceId, Device>,
+        reading: &Reading,
+    ) -> Option<Runaway> {
+        let (spec, _, own) = devices.get(&reading.device)?.runaway()?;
+        let rack = self.places.get(&reading.device)?;
+        let members = self.members.get(rack)?;
+        let group = if members.len() > 1 {
+            members
+        } else {
+            self.alone.get(&rack.0)?
+        };
+        let says = own.open().is_some();
+        let mut states = Vec::with_capacity(group.len().min(MOST_ALONE));
+        for id in group.iter().take(MOST_ALONE) {
+            let Some(device) = devices.get(id).filter(|d| is_read(d, reading.at)) else {
+                continue;
+            };
+            let Some((spec, state, tracker)) = device.runaway() else {
+                continue;
+            };
+            if !says && tracker.open().is_some() {
+                return None;
+            }
+            states.push((state, spec.resolution));
+        }
+        rise(spec, reading.at, &states, says)
+    }
+}
+
+fn is_read(device: &Device, at: Timestamp) -> bool {
+    device.last().is_some_and(|last| at.since(last) < SILENT)
+}
