@@ -8,7 +8,7 @@ use super::*;
 const KEYS: &str = "url username password_file password ca_file tls_insecure connect_timeout \
     response_timeout backoff_min backoff_max format filter count lease save_every keep max_future backend raw_retention \
     rollup_retention max_batch console file json_file rotate_at rotate_keep listen type name role \
-    rack device info warning critical hysteresis dwell hold tighten";
+    rack device info warning critical hysteresis dwell hold tighten score fast slow warm_up cool_down rate";
 
 fn example() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/collector.example.toml")
@@ -46,6 +46,6 @@ fn the_example_shows_every_key_and_all_of_them_are_accepted() {
     let file = folder.path().join("all.toml");
     fs::write(&file, all).unwrap();
     let config = load(&file);
-    assert_eq!(config.rules.len(), 2);
+    assert_eq!(config.rules.len(), 4);
     config.rule_set().unwrap();
 }
