@@ -11,6 +11,16 @@ use crate::device::DeviceId;
 /// What a fault does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
+    /// Every cooler of the hall stops at once: power, or the chilled water.
+    CoolingLoss,
+    /// A fan of the rack's cooler fails: less cold air, and its racks settle 5 K warmer.
+    FanFailure,
+    /// Something stands on the tile or before the grille of a rack: 4 K warmer.
+    BlockedTile,
+    /// The equipment of a rack takes up work: a third of full load more.
+    LoadStep,
+    /// A door of the cold aisle stands open at a rack.
+    Door,
     /// Exhaust air of 38 °C is drawn round to a sensor, as through a missing blanking panel.
     HotSpot,
     /// Unmixed cooler air of 13 °C blows at a sensor.
@@ -23,7 +33,31 @@ pub enum Effect {
     Stuck,
     /// A sensor has no reading.
     Dropout,
+    /// A sensor creeps away from the truth, by a kelvin a day.
+    Offset,
+    /// The board that reads a rack's sensors hangs: each read times out.
+    Hang,
+    /// The hosts of a rack start anew: nothing is read meanwhile, not even a fault.
+    Reboot,
+    /// The agent that reads the whole hall says nothing.
+    Silence,
+    /// The clock of a rack's agent is set back by an hour.
+    ClockJump,
 }
+
+/// What a fan that fails, and what stands in the way, warm a rack by in the end, in kelvin, and with
+/// what time constant, in s. Assumed: a cooler of two fans at half its air.
+pub(super) const FAN: (f64, f64) = (5.0, 300.0);
+pub(super) const TILE: (f64, f64) = (4.0, 240.0);
+/// Time constant with which an open door is felt, in s. Assumed: the air of an aisle mixes within
+/// minutes.
+pub(super) const DOOR_TAU: f64 = 90.0;
+/// What a step of the load adds, as a share of full load.
+pub(super) const LOAD_STEP: f64 = 0.33;
+/// How far a sensor creeps, in K per day.
+pub(super) const OFFSET: f64 = 1.0;
+/// How far a clock is set back.
+pub(super) const CLOCK: Duration = Duration::from_hours(1);
 
 /// Temperature of the exhaust air in a hot spot, in °C: an inlet of 22 °C plus the 15 to 20 K that
 /// servers usually add to their air.
@@ -43,25 +77,62 @@ const PROBE_TAU: f64 = 8.0;
 
 impl Effect {
     /// Every effect.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 16] = [
+        Self::CoolingLoss,
+        Self::FanFailure,
+        Self::BlockedTile,
+        Self::LoadStep,
+        Self::Door,
         Self::HotSpot,
         Self::ColdSpot,
         Self::CoolerTrip,
         Self::Step,
         Self::Stuck,
         Self::Dropout,
+        Self::Offset,
+        Self::Hang,
+        Self::Reboot,
+        Self::Silence,
+        Self::ClockJump,
     ];
 
     /// The word used in a scenario.
     pub fn name(self) -> &'static str {
         match self {
+            Self::CoolingLoss => "cooling-loss",
+            Self::FanFailure => "fan-failure",
+            Self::BlockedTile => "blocked-tile",
+            Self::LoadStep => "load-step",
+            Self::Door => "door",
             Self::HotSpot => "hot-spot",
             Self::ColdSpot => "cold-spot",
             Self::CoolerTrip => "cooler-trip",
             Self::Step => "step",
             Self::Stuck => "stuck",
             Self::Dropout => "dropout",
+            Self::Offset => "offset",
+            Self::Hang => "hang",
+            Self::Reboot => "reboot",
+            Self::Silence => "silence",
+            Self::ClockJump => "clock-jump",
         }
+    }
+
+    /// It happens to the hall or to racks, never to one sensor.
+    pub fn is_of_racks(self) -> bool {
+        matches!(
+            self,
+            Self::CoolingLoss
+                | Self::CoolerTrip
+                | Self::FanFailure
+                | Self::BlockedTile
+                | Self::LoadStep
+                | Self::Door
+                | Self::Hang
+                | Self::Reboot
+                | Self::Silence
+                | Self::ClockJump
+        )
     }
 }
 
@@ -122,9 +193,14 @@ impl Fault {
     /// How much of the air at a sensor is other air, 0 to 1: the solution of a first-order lag for
     /// a pulse as long as the fault.
     pub(super) fn share_of_other_air(&self, phase: Phase) -> f64 {
+        self.pulse(phase, PROBE_TAU)
+    }
+
+    /// How far something with this time constant, in s, has come: 0 to 1.
+    pub(super) fn pulse(&self, phase: Phase, tau: f64) -> f64 {
         let on = phase.since.min(self.duration).as_secs_f64();
         let off = phase.since.saturating_sub(self.duration).as_secs_f64();
-        (1.0 - (-on / PROBE_TAU).exp()) * (-off / PROBE_TAU).exp()
+        (1.0 - (-on / tau).exp()) * (-off / tau).exp()
     }
 }
 

@@ -8,7 +8,7 @@
 //! it warms towards a far higher balance. That air warms by one to several K/min at first, and then
 //! more slowly since walls and equipment take up heat, is the finding of Khankari, "Rate of Heating
 //! Analysis of Data Centers during Power Shutdown", ASHRAE Transactions 117(1), 2011. The numbers
-//! below are chosen within that range, not fitted to a hall.
+//! are those of the scenario's [`Plant`].
 
 use std::f64::consts::TAU;
 use std::time::Duration;
@@ -16,39 +16,28 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::faults::{COLD_AIR, Effect, Fault, HOT_AIR, STEP, Target};
+use super::faults::{
+    CLOCK, COLD_AIR, DOOR_TAU, Effect, FAN, Fault, HOT_AIR, LOAD_STEP, OFFSET, STEP, TILE, Target,
+};
+use super::plant::Plant;
 use super::scenario::{Scenario, device_id, rack_name};
 use crate::device::{Description, DeviceId, Role};
 use crate::reading::{Fault as Reason, Reading};
 use crate::time::Timestamp;
-use crate::units::{Celsius, Kelvin};
+use crate::units::Celsius;
 
-/// Mean supply air, in °C: within ASHRAE's recommended 18 to 27.
-const SUPPLY: f64 = 21.2;
-/// How far the supply air swings about its mean, in K, and how long a swing takes, in s.
-const SWING: f64 = 0.8;
-const SWING_PERIOD: f64 = 600.0;
-/// Time constant with which a rack's air follows its cooler, in s.
-const COOLED_TAU: f64 = 120.0;
-/// Time constant without a cooler, in s, and how far above the supply the balance then lies, in K:
-/// together 2 K/min at first.
-const TRIPPED_TAU: f64 = 1_200.0;
-const TRIPPED_RISE: f64 = 40.0;
-/// How much warmer the air is at the top of a rack at full load, in K: recirculation.
-const TOP_RISE: f64 = 1.8;
-/// IT load, as a share of full load: mean, spread and time constant in s of its slow wandering.
-const LOAD: f64 = 0.8;
+/// How far the load wanders about its mean, and the time constant of that, in s.
 const LOAD_SPREAD: f64 = 0.08;
 const LOAD_TAU: f64 = 1_200.0;
-/// A sensor's error, at most, and its noise (standard deviation), in K.
-const SENSOR_ERROR: f64 = 0.2;
-const SENSOR_NOISE: f64 = 0.05;
-/// Smallest step of a reading, in K.
-const RESOLUTION: f64 = 0.1;
+/// Time constant with which equipment warms its air after a change of load, in s. Assumed: heat
+/// sinks and boards of some kilograms.
+const EQUIPMENT_TAU: f64 = 180.0;
+/// How long a batch job takes, in s: its mean.
+const JOB: f64 = 1_800.0;
 /// Height of a rack, in rack units.
 const RACK_UNITS: usize = 42;
-/// The longest internal step, and how many of them one reading may cost: after a longer gap the
-/// steps grow, which stays stable, and only blurs when exactly a cooler tripped.
+/// The longest internal step, in s, and how many of them one reading may cost: after a longer gap
+/// the steps grow, which stays stable, and only blurs when exactly a cooler tripped.
 const MAX_STEP: f64 = 1.0;
 const MAX_STEPS: f64 = 600.0;
 
@@ -61,6 +50,7 @@ pub struct Hall {
     racks: Vec<Rack>,
     sensors: Vec<Sensor>,
     faults: Vec<(Fault, Aim)>,
+    plant: Plant,
     rng: ChaCha8Rng,
 }
 
@@ -69,8 +59,13 @@ pub struct Hall {
 struct Rack {
     /// Air at its foot, in °C.
     air: f64,
-    /// Share of full load.
+    /// Share of full load, slow wandering and jobs together.
     load: f64,
+    wander: f64,
+    /// How long its batch job still takes, in s.
+    job: f64,
+    /// What the equipment warms its air for by now, as a share of full load.
+    warmed: f64,
     /// Where in its swing the cooler started, in radians.
     phase: f64,
 }
@@ -82,6 +77,8 @@ struct Sensor {
     u: u16,
     /// 0 at the floor, 1 at the top.
     height: f64,
+    /// At the back, where air leaves the equipment.
+    behind: bool,
     /// Its constant error, in K.
     error: f64,
     /// What it said last, in °C: what it repeats when it is stuck.
@@ -100,14 +97,21 @@ enum Aim {
 impl Hall {
     /// The hall at its start.
     pub fn new(scenario: &Scenario, start: Timestamp) -> Self {
+        let plant = scenario.plant().clone();
         let mut rng = ChaCha8Rng::seed_from_u64(scenario.seed());
-        let racks: Vec<Rack> = (0..scenario.racks()).map(|_| Rack::new(&mut rng)).collect();
+        let mut racks: Vec<Rack> = (0..scenario.racks())
+            .map(|_| Rack::new(&plant, &mut rng))
+            .collect();
+        // Racks of one cooler swing with it.
+        for rack in 0..racks.len() {
+            racks[rack].phase = racks[rack - rack % plant.racks_a_cooler.max(1)].phase;
+        }
         let sensors: Vec<Sensor> = (0..scenario.racks())
             .flat_map(|rack| {
                 let count = scenario.sensors_of(rack);
                 (0..count).map(move |n| (rack, n, count))
             })
-            .map(|(rack, n, count)| Sensor::new(rack, n, count, &mut rng))
+            .map(|(rack, n, count)| Sensor::new(&plant, rack, n, count, &mut rng))
             .collect();
         let faults = scenario
             .faults()
@@ -120,6 +124,7 @@ impl Hall {
             racks,
             sensors,
             faults,
+            plant,
             rng,
         }
     }
@@ -130,13 +135,18 @@ impl Hall {
             .iter()
             .map(|sensor| {
                 let rack = rack_name(sensor.rack);
+                let role = if sensor.behind {
+                    Role::Exhaust
+                } else {
+                    Role::Inlet
+                };
                 let description = Description {
                     source: "simulated".to_owned(),
-                    name: format!("inlet {rack} U{}", sensor.u),
-                    role: Role::Inlet,
+                    name: format!("{role} {rack} U{}", sensor.u),
+                    role,
                     rack: Some(rack),
                     u: Some(sensor.u),
-                    resolution: Some(Kelvin(RESOLUTION)),
+                    resolution: Some(self.plant.resolution),
                     ..Description::default()
                 };
                 (sensor.device.clone(), description)
@@ -144,23 +154,43 @@ impl Hall {
             .collect()
     }
 
-    /// Lets the time pass until `at`, and reads every sensor.
+    /// Lets the time pass until `at`, and reads every sensor that somebody reads.
     pub fn read(&mut self, at: Timestamp) -> Vec<Reading> {
         self.advance(at.since(self.start).as_secs_f64());
         let now = Duration::from_secs_f64(self.elapsed);
         (0..self.sensors.len())
-            .map(|index| {
+            .filter_map(|index| {
                 let value = self.value(index, now);
                 if let Ok(value) = value {
                     self.sensors[index].last = Some(value.degrees());
                 }
-                Reading {
-                    device: self.sensors[index].device.clone(),
-                    at,
-                    value,
+                let met = |effect| self.meets(index, now, effect);
+                if met(Effect::Silence) || met(Effect::Reboot) {
+                    return None;
                 }
+                let back = if met(Effect::ClockJump) {
+                    CLOCK
+                } else {
+                    Duration::ZERO
+                };
+                Some(Reading {
+                    device: self.sensors[index].device.clone(),
+                    at: at.minus(back),
+                    value,
+                })
             })
             .collect()
+    }
+
+    /// Whether such a fault is at a sensor now.
+    fn meets(&self, index: usize, now: Duration, effect: Effect) -> bool {
+        let count = self.sensors.len();
+        self.faults.iter().any(|(fault, aim)| {
+            fault.effect == effect
+                && fault.phase(now).is_some_and(|phase| {
+                    phase.active && aim.meets(index, self.sensors[index].rack, phase.cycle, count)
+                })
+        })
     }
 
     fn advance(&mut self, until: f64) {
@@ -183,23 +213,36 @@ impl Hall {
     /// One internal step of `step` seconds, with what holds at its `middle`.
     fn step(&mut self, middle: f64, step: f64) {
         let now = Duration::from_secs_f64(middle);
+        let of_racks = |index: usize, (fault, aim): &(Fault, Aim)| {
+            let here = matches!(aim, Aim::Everywhere | Aim::Rack(_))
+                && aim.rack().is_none_or(|rack| rack == index);
+            let phase = fault.phase(now).filter(|phase| here && phase.active)?;
+            Some((fault.effect, phase))
+        };
         for (index, rack) in self.racks.iter_mut().enumerate() {
-            let tripped = self.faults.iter().any(|(fault, aim)| {
-                fault.effect == Effect::CoolerTrip
-                    && matches!(aim, Aim::Everywhere | Aim::Rack(_))
-                    && aim.rack().is_none_or(|rack| rack == index)
-                    && fault.phase(now).is_some_and(|phase| phase.active)
-            });
-            rack.step(middle, step, tripped, gaussian(&mut self.rng));
+            let (mut tripped, mut work) = (false, 0.0);
+            for (effect, _) in self
+                .faults
+                .iter()
+                .filter_map(|known| of_racks(index, known))
+            {
+                match effect {
+                    Effect::CoolerTrip | Effect::CoolingLoss => tripped = true,
+                    Effect::LoadStep => work += LOAD_STEP,
+                    _ => {}
+                }
+            }
+            let random = [gaussian(&mut self.rng), self.rng.random::<f64>()];
+            rack.step(&self.plant, middle, step, tripped, work, random);
         }
     }
 
     fn value(&mut self, index: usize, now: Duration) -> Result<Celsius, Reason> {
         // Drawn whatever the faults, so that a fault at one sensor leaves the others as they are.
-        let noise = SENSOR_NOISE * gaussian(&mut self.rng);
+        let noise = self.plant.noise * gaussian(&mut self.rng);
         let sensor = &self.sensors[index];
         let rack = &self.racks[sensor.rack];
-        let mut degrees = rack.air + TOP_RISE * sensor.height * rack.load;
+        let mut degrees = rack.air + self.plant.recirculation * sensor.height * rack.load;
         let mut reported = sensor.error + noise;
         let mut held = None;
         for (fault, aim) in &self.faults {
@@ -213,55 +256,98 @@ impl Hall {
             match fault.effect {
                 Effect::HotSpot => degrees += other_air(HOT_AIR),
                 Effect::ColdSpot => degrees += other_air(COLD_AIR),
+                Effect::FanFailure => degrees += FAN.0 * fault.pulse(phase, FAN.1),
+                Effect::BlockedTile => degrees += TILE.0 * fault.pulse(phase, TILE.1),
+                Effect::Door => degrees += self.plant.door * fault.pulse(phase, DOOR_TAU),
                 Effect::Step if phase.active => reported += STEP,
+                Effect::Offset if phase.active => {
+                    reported += OFFSET * phase.since.as_secs_f64() / 86_400.0;
+                }
                 Effect::Stuck if phase.active => held = sensor.last,
                 Effect::Dropout if phase.active => return Err(Reason::NO_READING),
+                Effect::Hang if phase.active => return Err(Reason::TIMEOUT),
                 _ => {}
             }
         }
-        let value = held.unwrap_or_else(|| quantised(degrees + reported));
+        if let (true, Some(warmer)) = (sensor.behind, self.plant.exhaust) {
+            degrees += warmer * rack.warmed;
+        }
+        let step = self.plant.resolution.0;
+        let value = held.unwrap_or_else(|| quantised(degrees + reported, step));
         Celsius::new(value).map_err(|_| Reason::OUT_OF_RANGE)
     }
 }
 
 impl Rack {
-    fn new(rng: &mut ChaCha8Rng) -> Self {
+    fn new(plant: &Plant, rng: &mut ChaCha8Rng) -> Self {
         let phase = TAU * rng.random::<f64>();
+        let load = plant.load + LOAD_SPREAD * gaussian(rng);
         Self {
-            air: SUPPLY + 0.5 * SWING * phase.sin(),
-            load: LOAD + LOAD_SPREAD * gaussian(rng),
+            air: plant.supply + 0.5 * plant.swing * phase.sin(),
+            load,
+            wander: load - plant.load,
+            job: 0.0,
+            warmed: load,
             phase,
         }
     }
 
     /// Follows its balance with the exact solution for a constant one, so that no step is too long.
-    fn step(&mut self, now: f64, step: f64, tripped: bool, random: f64) {
+    fn step(
+        &mut self,
+        plant: &Plant,
+        now: f64,
+        step: f64,
+        tripped: bool,
+        work: f64,
+        [normal, uniform]: [f64; 2],
+    ) {
         let (balance, tau) = if tripped {
-            (SUPPLY + TRIPPED_RISE, TRIPPED_TAU)
+            let tau = plant.heated.as_secs_f64();
+            (plant.supply + plant.heating * tau / 60.0, tau)
         } else {
-            let swing = (TAU * now / SWING_PERIOD + self.phase).sin();
-            (SUPPLY + SWING * swing, COOLED_TAU)
+            let swing = (TAU * now / plant.period.as_secs_f64() + self.phase).sin();
+            (
+                plant.supply + plant.swing * swing,
+                plant.cooled.as_secs_f64(),
+            )
         };
         self.air = balance + (self.air - balance) * (-step / tau).exp();
         // The same for the load, a random walk that is drawn back to its mean.
         let keep = (-step / LOAD_TAU).exp();
         let spread = LOAD_SPREAD * (1.0 - keep * keep).sqrt();
-        let load = LOAD + (self.load - LOAD) * keep + spread * random;
-        self.load = load.clamp(0.5, 1.0);
+        self.wander = self.wander * keep + spread * normal;
+        self.job = (self.job - step).max(0.0);
+        if self.job == 0.0 && uniform < plant.jobs * step / 86_400.0 {
+            // How long follows from the same number: it is as random as any.
+            let part = uniform / (plant.jobs * step / 86_400.0);
+            self.job = JOB * (0.3 + 1.4 * part);
+        }
+        let job = if self.job > 0.0 { plant.job } else { 0.0 };
+        let daily = plant.daily * (TAU * now / 86_400.0).sin();
+        self.load = (plant.load + self.wander + daily + job + work).clamp(0.3, 1.2);
+        self.warmed += (self.load - self.warmed) * (1.0 - (-step / EQUIPMENT_TAU).exp());
     }
 }
 
 impl Sensor {
     /// Sensor `n` of `count`, spread evenly over the height of its rack.
-    fn new(rack: usize, n: usize, count: usize, rng: &mut ChaCha8Rng) -> Self {
+    fn new(plant: &Plant, rack: usize, n: usize, count: usize, rng: &mut ChaCha8Rng) -> Self {
+        // Every third is at the back, where any are.
+        let behind = plant.exhaust.is_some() && n % 3 == 2;
         let u = (RACK_UNITS * (2 * n + 1)).div_ceil(2 * count);
         let u = u16::try_from(u).unwrap_or(u16::MAX);
         Self {
-            device: device_id(rack, n),
+            device: if behind {
+                DeviceId::sanitized(&format!("exhaust-{}-{}", rack_name(rack), n + 1))
+            } else {
+                device_id(rack, n)
+            },
             rack,
             u,
             height: f64::from(u) / RACK_UNITS as f64,
-            error: SENSOR_ERROR * (2.0 * rng.random::<f64>() - 1.0),
+            behind,
+            error: plant.error * (2.0 * rng.random::<f64>() - 1.0),
             last: None,
         }
     }
@@ -307,9 +393,9 @@ fn aim(target: &Target, scenario: &Scenario, sensors: &[Sensor]) -> Option<Aim> 
     }
 }
 
-/// Rounded to the sensor's resolution; by tenths, so that 0.1 prints as 0.1.
-fn quantised(degrees: f64) -> f64 {
-    (degrees / RESOLUTION).round() / (1.0 / RESOLUTION)
+/// Rounded to the sensor's step; by its inverse, so that 0.1 prints as 0.1.
+fn quantised(degrees: f64, step: f64) -> f64 {
+    (degrees / step).round() / (1.0 / step)
 }
 
 /// Nearly normal, mean 0 and standard deviation 1, and never beyond 3.5: the sum of four uniform

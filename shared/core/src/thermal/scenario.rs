@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::faults::{Effect, Fault, Target};
+use super::plant::Plant;
 use crate::device::DeviceId;
 
 /// A simulated hall: its size, its seed, and what goes wrong when.
@@ -15,6 +16,7 @@ pub struct Scenario {
     sensors: usize,
     seed: u64,
     faults: Vec<Fault>,
+    plant: Plant,
 }
 
 /// Why a scenario makes no sense.
@@ -32,7 +34,7 @@ pub enum NotAScenario {
     },
     /// Neither `quiet` nor `demo` nor a list of faults.
     #[error(
-        "{0:?} is no scenario: expected quiet, demo, or FAULT[:TARGET]@START/DURATION[/EVERY],... with one of hot-spot, cold-spot, cooler-trip, step, stuck, dropout"
+        "{0:?} is no scenario: expected quiet, demo, or FAULT[:TARGET]@START/DURATION[/EVERY],... with one of cooling-loss, cooler-trip, fan-failure, blocked-tile, load-step, door, hot-spot, cold-spot, step, stuck, dropout, offset, hang, reboot, silence, clock-jump"
     )]
     Spec(String),
     /// Not a duration such as `500ms`, `30s`, `5m` or `2h`.
@@ -58,8 +60,8 @@ impl Scenario {
     ///   27.5 °C half a minute after the start; then a cold spot, a step and a dropout; every four
     ///   minutes again, at other sensors;
     /// - a list as in `cooler-trip@30s/5m,stuck:inlet-R1-2@1m/2m`: from 30 s on for 5 minutes, and
-    ///   so on. The target is a rack, a sensor or `*`; without one a `cooler-trip` is everywhere and
-    ///   anything else at the first sensor. A third duration lets it come again so often.
+    ///   so on. The target is a rack, a sensor or `*`; without one what concerns racks is everywhere
+    ///   and anything else at the first sensor. A third duration lets it come again so often.
     pub fn new(racks: usize, sensors: usize, seed: u64, spec: &str) -> Result<Self, NotAScenario> {
         if racks == 0 || sensors < racks || sensors > Self::MAX_SENSORS {
             return Err(NotAScenario::Size { racks, sensors });
@@ -69,6 +71,7 @@ impl Scenario {
             sensors,
             seed,
             faults: Vec::new(),
+            plant: Plant::plain(),
         };
         scenario.faults = match spec.trim() {
             "quiet" => Vec::new(),
@@ -79,6 +82,17 @@ impl Scenario {
                 .collect::<Result<_, _>>()?,
         };
         Ok(scenario)
+    }
+
+    /// The same in a hall with these numbers.
+    #[must_use]
+    pub fn within(self, plant: Plant) -> Self {
+        Self { plant, ..self }
+    }
+
+    /// The numbers of the hall.
+    pub fn plant(&self) -> &Plant {
+        &self.plant
     }
 
     /// Number of racks.
@@ -104,6 +118,12 @@ impl Scenario {
     /// Sensors of the rack with index `rack`: all alike, the first racks one more if need be.
     pub(super) fn sensors_of(&self, rack: usize) -> usize {
         self.sensors / self.racks + usize::from(rack < self.sensors % self.racks)
+    }
+
+    /// The sensors of a rack, as they can be aimed at.
+    pub(super) fn devices_of(&self, rack: usize) -> Vec<DeviceId> {
+        let count = self.sensors_of(rack);
+        (0..count).map(|n| device_id(rack, n)).collect()
     }
 
     fn fault(&self, item: &str) -> Result<Fault, NotAScenario> {
@@ -140,7 +160,7 @@ impl Scenario {
 
     fn target(&self, effect: Effect, text: Option<&str>) -> Result<Target, NotAScenario> {
         let Some(text) = text else {
-            return Ok(if effect == Effect::CoolerTrip {
+            return Ok(if effect.is_of_racks() {
                 Target::Everywhere
             } else {
                 Target::Device(device_id(0, 0))
@@ -153,11 +173,11 @@ impl Scenario {
             return Ok(Target::Rack(text.to_owned()));
         }
         // A cooler serves a rack, not a sensor.
-        if effect == Effect::CoolerTrip {
+        if effect.is_of_racks() {
             return Err(NotAScenario::Target(text.to_owned()));
         }
         (0..self.racks)
-            .flat_map(|rack| (0..self.sensors_of(rack)).map(move |n| device_id(rack, n)))
+            .flat_map(|rack| self.devices_of(rack))
             .find(|device| device.as_str() == text)
             .map(Target::Device)
             .ok_or_else(|| NotAScenario::Target(text.to_owned()))
