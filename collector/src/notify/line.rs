@@ -112,6 +112,10 @@ fn firing(record: &AlertRecord, line: &mut String) {
         AlertKind::Spike | AlertKind::Drop => swing(record, line),
         AlertKind::Drift => drift(record, line),
         AlertKind::Runaway => return runaway(record, line),
+        AlertKind::StuckSensor => stuck(record, line),
+        AlertKind::SensorFault => {
+            write!(line, ": {}", record.reason.as_deref().unwrap_or("unknown"))
+        }
         AlertKind::ClockSkew => clock(record, line),
     };
     if let Some(rate) = record.rate {
@@ -134,6 +138,15 @@ fn clock(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
         ""
     };
     write!(line, "{whose} {by} {which}")
+}
+
+/// `, unchanged while its neighbours moved by 1.4 °C`.
+fn stuck(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
+    let moved = record.change.unwrap_or_default();
+    write!(
+        line,
+        ", unchanged while its neighbours moved by {moved:.1} °C"
+    )
 }
 
 /// `, its rack +2.1 °C/min for 1m15s, critical in 3m to 4m`.
@@ -223,6 +236,7 @@ mod tests {
             rate: Some(1.8),
             change: None,
             window: None,
+            reason: None,
             left_least: None,
             left_most: None,
             peak: None,

@@ -26,30 +26,38 @@ pub enum AlertKind {
     Drift,
     /// A rack that warms so fast that its cooling must be lost.
     Runaway,
+    /// A sensor that says the same while its neighbours move.
+    StuckSensor,
+    /// A sensor that cannot be read any more.
+    SensorFault,
     /// A clock that is wrong, or was set back.
     ClockSkew,
 }
 
 impl AlertKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::HighTemp,
         Self::LowTemp,
         Self::Spike,
         Self::Drop,
         Self::Drift,
         Self::Runaway,
+        Self::StuckSensor,
+        Self::SensorFault,
         Self::ClockSkew,
     ];
 
     /// Those that a configured rule may have; the others are always watched for.
-    pub const RULES: [Self; 6] = [
+    pub const RULES: [Self; 8] = [
         Self::HighTemp,
         Self::LowTemp,
         Self::Spike,
         Self::Drop,
         Self::Drift,
         Self::Runaway,
+        Self::StuckSensor,
+        Self::SensorFault,
     ];
 
     /// The word on the wire.
@@ -61,6 +69,8 @@ impl AlertKind {
             Self::Drop => "drop",
             Self::Drift => "drift",
             Self::Runaway => "runaway",
+            Self::StuckSensor => "stuck_sensor",
+            Self::SensorFault => "sensor_fault",
             Self::ClockSkew => "clock_skew",
         }
     }
@@ -210,6 +220,8 @@ pub struct AlertRecord {
     /// Length of that window; of a drift how long the usual goes back.
     #[serde(rename = "window_ms", with = "optional_millis")]
     pub window: Option<Duration>,
+    /// Why it cannot be read: `sensor_fault` only.
+    pub reason: Option<String>,
     /// Until the critical limit is reached, at least: runaways only.
     #[serde(rename = "left_min_ms", with = "optional_millis")]
     pub left_least: Option<Duration>,

@@ -4,8 +4,10 @@
 //! finding becomes an alert is decided by [`crate::episode`].
 
 pub mod drift;
+pub mod fault;
 pub mod limit;
 pub mod runaway;
+pub mod stuck;
 pub mod swing;
 pub mod trend;
 
@@ -26,6 +28,10 @@ pub enum Detector {
     Drift(drift::DriftSpec),
     /// Warms so fast, with others of its rack, that cooling must be lost.
     Runaway(runaway::RunawaySpec),
+    /// Cannot be read any more.
+    Fault(fault::FaultSpec),
+    /// Says the same while its neighbours move.
+    Stuck(stuck::StuckSpec),
 }
 
 /// What a detector sees in a reading.
@@ -71,6 +77,10 @@ pub enum DetectorState {
     Drift(drift::DriftState),
     /// Of a runaway.
     Runaway(runaway::RunawayState),
+    /// Of a lasting fault.
+    Fault(fault::FaultState),
+    /// Of a stuck sensor.
+    Stuck(stuck::StuckState),
 }
 
 impl DetectorState {
@@ -81,6 +91,8 @@ impl DetectorState {
             Detector::Swing(_) => Self::Swing(swing::SwingState::default()),
             Detector::Drift(_) => Self::Drift(drift::DriftState::default()),
             Detector::Runaway(_) => Self::Runaway(runaway::RunawayState::default()),
+            Detector::Fault(_) => Self::Fault(fault::FaultState::default()),
+            Detector::Stuck(_) => Self::Stuck(stuck::StuckState::default()),
         }
     }
 
@@ -94,6 +106,14 @@ impl DetectorState {
             (Self::Runaway(state), Detector::Runaway(spec)) => {
                 state.observe(spec, at, value);
                 None
+            }
+            (Self::Fault(state), Detector::Fault(_)) => {
+                state.read();
+                None
+            }
+            (Self::Stuck(state), Detector::Stuck(spec)) => {
+                state.observe(at, value);
+                state.finding(spec, at)
             }
             // State is made from its detector, so the two agree; were they not to, start cold.
             (state, detector) => {

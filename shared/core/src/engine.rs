@@ -222,8 +222,14 @@ impl Engine {
         }
         if let Some(device) = self.devices.get_mut(&reading.device) {
             let asks = device.read(entry, reading, effects);
-            if asks {
+            if asks.rack {
                 self.judge_rack(reading, effects);
+            }
+            if asks.others {
+                let mean = self.racks.mean_of_others(&self.devices, reading);
+                if let Some(device) = self.devices.get_mut(&reading.device) {
+                    device.judge_others(reading, mean, effects);
+                }
             }
         }
     }
@@ -251,7 +257,7 @@ impl Engine {
             plan
         });
         device.set_plan(id, &plan, effects);
-        let rack = device.runaway().and_then(|_| device.rack(id));
+        let rack = device.rack(id).filter(|_| device.asks_its_rack());
         self.racks.place(id, rack);
     }
 

@@ -112,6 +112,11 @@ impl Tracker {
         change
     }
 
+    /// Nothing is crossed and nothing open.
+    pub fn is_idle(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// The open episode.
     pub fn open(&self) -> Option<&Open> {
         self.0.as_ref()?.open.as_ref()

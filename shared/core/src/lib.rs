@@ -8,6 +8,7 @@ pub mod units;
 pub mod time;
 pub mod device;
 pub mod reading;
+pub mod quality;
 
 pub mod alert;
 pub mod partition;

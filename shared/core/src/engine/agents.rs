@@ -92,6 +92,7 @@ fn record(name: &DeviceId, started: Timestamp, at: Timestamp, skew: Option<i64>)
         rate: None,
         change: None,
         window: None,
+        reason: None,
         left_least: None,
         left_most: None,
         peak: None,

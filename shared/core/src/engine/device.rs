@@ -1,6 +1,7 @@
 //! One device in the engine: what is known of it, its plan, and the state of each rule.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,8 @@ use crate::detect::trend::Trend;
 use crate::detect::{Detector, DetectorState, Finding};
 use crate::device::{Description, DeviceId, HardwareLimits, Role};
 use crate::episode::{Change, Episode, Tracker};
-use crate::reading::Reading;
+use crate::quality;
+use crate::reading::{Fault, Reading};
 use crate::rules::{Plan, PlannedRule, Subject};
 use crate::time::{StreamId, Timestamp};
 use crate::units::Celsius;
@@ -36,6 +38,15 @@ pub(super) struct Device {
     clock: Clock,
     /// What was said before a restart of which the device's own state is lost: waits for the plan.
     carried: Vec<Episode>,
+}
+
+/// What a device cannot answer by itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Asks {
+    /// Whether its rack runs away.
+    pub(super) rack: bool,
+    /// What the others of its rack say.
+    pub(super) others: bool,
 }
 
 /// What one rule remembers of one device.
@@ -87,6 +98,7 @@ impl Device {
                 rack: known.rack.as_deref(),
                 limits: known.limits,
                 resolution: known.resolution,
+                interval: known.interval,
             });
         }
         (self.by_agent == Some(false)).then(|| Subject {
@@ -95,6 +107,7 @@ impl Device {
             rack: id.rack_part(),
             limits: HardwareLimits::default(),
             resolution: None,
+            interval: Duration::ZERO,
         })
     }
 
@@ -158,13 +171,13 @@ impl Device {
         }
     }
 
-    /// Whether it is to be asked together with its rack.
+    /// What is to be asked of its rack.
     pub(super) fn read(
         &mut self,
         entry: StreamId,
         reading: &Reading,
         effects: &mut Effects,
-    ) -> bool {
+    ) -> Asks {
         if let Some((last, _)) = self.last
             && reading.at <= last
         {
@@ -183,7 +196,7 @@ impl Device {
                     &mut tally.late
                 };
                 *count += 1;
-                return false;
+                return Asks::default();
             };
             self.begin_anew(reading, value, last, effects);
         }
@@ -201,10 +214,18 @@ impl Device {
             });
         }
         let tally = &mut effects.tally;
-        let Ok(value) = reading.value else {
-            tally.faults += 1;
-            self.last = Some((reading.at, self.last.and_then(|(_, value)| value)));
-            return false;
+        let checked = match &reading.value {
+            Ok(value) => quality::check(self.role(), *value),
+            Err(fault) => Err(fault.clone()),
+        };
+        let value = match checked {
+            Ok(value) => value,
+            Err(fault) => {
+                tally.faults += 1;
+                self.last = Some((reading.at, self.last.and_then(|(_, value)| value)));
+                self.fail(&reading.device, reading.at, &fault, effects);
+                return Asks::default();
+            }
         };
         self.last = Some((reading.at, Some(value)));
         if self.description.is_none() && self.by_agent == Some(true) {
@@ -245,26 +266,39 @@ impl Device {
             .push(EpisodeChange::Open(Box::new(episode)));
     }
 
-    /// By all rules but a runaway; whether that is to be asked.
+    /// By all rules that need no other device.
     fn judge(
         &mut self,
         id: &DeviceId,
         at: Timestamp,
         value: Celsius,
         effects: &mut Effects,
-    ) -> bool {
+    ) -> Asks {
         let plan = Arc::clone(&self.plan);
-        let mut asks = false;
+        let mut asks = Asks::default();
         for index in 0..plan.rules.len().min(self.rules.len()) {
             let rule = &plan.rules[index];
             let state = &mut self.rules[index];
             if let (DetectorState::Runaway(runaway), Detector::Runaway(spec)) =
                 (&mut state.detector, &rule.detector)
             {
-                asks |= runaway.observe(spec, at, value) || state.tracker.open().is_some();
+                asks.rack |= runaway.observe(spec, at, value) || state.tracker.open().is_some();
                 continue;
             }
-            let finding = state.detector.observe(&rule.detector, at, value);
+            if let DetectorState::Stuck(stuck) = &mut state.detector
+                && stuck.observe(at, value)
+            {
+                // What the others say decides.
+                asks.others = true;
+                continue;
+            }
+            let finding = match (&state.detector, &rule.detector) {
+                (DetectorState::Stuck(stuck), Detector::Stuck(spec)) => stuck.finding(spec, at),
+                _ => state.detector.observe(&rule.detector, at, value),
+            };
+            if finding.is_none() && state.tracker.is_idle() {
+                continue;
+            }
             self.find(id, index, at, value, finding, effects);
         }
         asks
@@ -279,6 +313,67 @@ impl Device {
             }
             _ => None,
         })
+    }
+
+    /// What the others of its rack have as their mean, with the reading that was judged last.
+    pub(super) fn judge_others(
+        &mut self,
+        reading: &Reading,
+        mean: Option<f64>,
+        effects: &mut Effects,
+    ) {
+        let Ok(value) = reading.value else { return };
+        let plan = Arc::clone(&self.plan);
+        for (index, rule) in plan.rules.iter().enumerate() {
+            let state = self.rules.get_mut(index).map(|rule| &mut rule.detector);
+            if let (Some(DetectorState::Stuck(state)), Detector::Stuck(spec)) =
+                (state, &rule.detector)
+            {
+                state.look(mean);
+                let finding = state.finding(spec, reading.at);
+                self.find(&reading.device, index, reading.at, value, finding, effects);
+            }
+        }
+    }
+
+    /// It could not be read, or what was read cannot be meant.
+    fn fail(&mut self, id: &DeviceId, at: Timestamp, fault: &Fault, effects: &mut Effects) {
+        let plan = Arc::clone(&self.plan);
+        let last = self.last.and_then(|(_, value)| value);
+        for (index, rule) in plan.rules.iter().enumerate() {
+            let state = self.rules.get(index).map(|rule| &rule.detector);
+            if let (Some(DetectorState::Fault(state)), Detector::Fault(spec)) =
+                (state, &rule.detector)
+            {
+                let finding = state.failed(spec);
+                let said = effects.alerts.len();
+                self.find(
+                    id,
+                    index,
+                    at,
+                    last.unwrap_or(Celsius::ZERO),
+                    finding,
+                    effects,
+                );
+                for record in &mut effects.alerts[said..] {
+                    record.temperature = None;
+                    record.rate = None;
+                    record.reason = Some(fault.to_string());
+                }
+            }
+        }
+    }
+
+    fn role(&self) -> Role {
+        // A plain client's devices are inlets; of an agent's nobody knows before it is described.
+        let undescribed = if self.by_agent == Some(true) {
+            Role::Other
+        } else {
+            Role::Inlet
+        };
+        self.description
+            .as_ref()
+            .map_or(undescribed, |known| known.role)
     }
 
     /// What its rack does together, with the reading that was judged last.
@@ -369,6 +464,18 @@ impl Device {
                 effects.episodes.push(EpisodeChange::Close { device, rule });
             }
         }
+    }
+
+    /// Whether a rule looks at its rack.
+    pub(super) fn asks_its_rack(&self) -> bool {
+        let of_racks =
+            |rule: &PlannedRule| matches!(rule.detector, Detector::Runaway(_) | Detector::Stuck(_));
+        self.plan.rules.iter().any(of_racks)
+    }
+
+    /// What it read last, if that was well.
+    pub(super) fn value(&self) -> Option<f64> {
+        self.last.and_then(|(_, value)| value).map(Celsius::degrees)
     }
 
     /// The rack it stands in, where that is known.
@@ -462,6 +569,7 @@ fn further_of(kind: AlertKind, finding: Option<Finding>) -> fn(Celsius, Celsius)
         AlertKind::Drift if fell() => Celsius::min,
         // While it is held open nothing says which way it was: the peak stays.
         AlertKind::Drift if finding.is_none() => |peak, _| peak,
+        AlertKind::StuckSensor | AlertKind::SensorFault => |peak, _| peak,
         AlertKind::HighTemp
         | AlertKind::Spike
         | AlertKind::Drift

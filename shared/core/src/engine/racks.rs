@@ -16,6 +16,8 @@ pub(super) type Rack = (String, String);
 const SILENT: Duration = Duration::from_mins(2);
 /// Devices of racks that have only one are judged together; a zone of thousands would cost too much.
 const MOST_ALONE: usize = 64;
+/// Others of a rack that are looked at: their mean is told by fewer.
+const MOST_OTHERS: usize = 16;
 
 /// Devices that a runaway is asked of, by where they stand.
 #[derive(Debug, Default)]
@@ -59,6 +61,25 @@ impl Racks {
         if members.is_empty() {
             self.members.remove(rack);
         }
+    }
+
+    /// The mean of the other devices of its rack; none where there are none.
+    pub(super) fn mean_of_others(
+        &self,
+        devices: &HashMap<DeviceId, Device>,
+        reading: &Reading,
+    ) -> Option<f64> {
+        let members = self.members.get(self.places.get(&reading.device)?)?;
+        let (mut sum, mut count) = (0.0, 0.0);
+        for id in members.iter().take(MOST_OTHERS) {
+            let device = devices.get(id).filter(|_| *id != reading.device);
+            let read = device.filter(|device| is_read(device, reading.at));
+            if let Some(value) = read.and_then(Device::value) {
+                sum += value;
+                count += 1.0;
+            }
+        }
+        (count > 0.0).then(|| sum / count)
     }
 
     /// Whether the rack of the device that was read just now runs away. Of several devices only one

@@ -91,13 +91,22 @@ pub(super) fn ended(
         rate,
         change: None,
         window: None,
+        reason: None,
         left_least: None,
         left_most: None,
-        peak: Some(open.peak),
+        peak: has_peak(rule.kind).then_some(open.peak),
         duration: Some(open.clear.unwrap_or(at).since(open.started)),
         skew_ms: None,
         historical: false,
     }
+}
+
+/// Whether a worst temperature says anything.
+fn has_peak(kind: AlertKind) -> bool {
+    !matches!(
+        kind,
+        AlertKind::StuckSensor | AlertKind::SensorFault | AlertKind::ClockSkew
+    )
 }
 
 /// The record of a stored episode whose rule is there no more.
@@ -105,7 +114,7 @@ pub(super) fn given_up(episode: &Episode, at: Timestamp, now: Option<Celsius>) -
     AlertRecord {
         temperature: now,
         at,
-        peak: Some(episode.temperature),
+        peak: has_peak(episode.kind).then_some(episode.temperature),
         duration: Some(at.since(episode.started)),
         ..of_episode(episode, AlertState::Resolved)
     }
@@ -187,6 +196,7 @@ fn of_episode(episode: &Episode, state: AlertState) -> AlertRecord {
         rate: None,
         change: None,
         window: None,
+        reason: None,
         left_least: None,
         left_most: None,
         peak: None,

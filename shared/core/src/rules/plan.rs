@@ -6,8 +6,10 @@ use super::raw::{Level, Settings};
 use crate::alert::{AlertKind, Severity};
 use crate::detect::Detector;
 use crate::detect::drift::DriftSpec;
+use crate::detect::fault::FaultSpec;
 use crate::detect::limit::{LimitSpec, Side};
 use crate::detect::runaway::RunawaySpec;
+use crate::detect::stuck::StuckSpec;
 use crate::detect::swing::{Direction, SwingLevel, SwingSpec};
 use crate::device::{DeviceId, HardwareLimits, Role};
 use crate::episode::Timing;
@@ -27,6 +29,8 @@ pub struct Subject<'a> {
     pub limits: HardwareLimits,
     /// The smallest step of its readings.
     pub resolution: Option<Kelvin>,
+    /// How often it is read; zero where that is not known.
+    pub interval: Duration,
 }
 
 /// All that watches one device. Devices with equal plans share one.
@@ -65,11 +69,28 @@ impl PlannedRule {
             AlertKind::Drop => Detector::Swing(swing(Direction::Fall, settings, subject)?),
             AlertKind::Drift => Detector::Drift(drift(settings, subject)?),
             AlertKind::Runaway => Detector::Runaway(runaway(settings, subject)?),
+            AlertKind::StuckSensor => Detector::Stuck(StuckSpec {
+                severity: on(settings)?,
+                least: settings.dwell.unwrap_or(STUCK),
+                resolution: subject.resolution.unwrap_or(Kelvin(USUAL_STEP)),
+            }),
+            AlertKind::SensorFault => Detector::Fault(FaultSpec {
+                severity: on(settings)?,
+            }),
             // No rule is of this kind: the engine watches clocks itself.
             AlertKind::ClockSkew => return None,
         };
+        let dwell = match kind {
+            // It looks at how long it is itself.
+            AlertKind::StuckSensor => Duration::ZERO,
+            // A sensor that is read seldom fails three times before that is spoken of.
+            AlertKind::SensorFault => {
+                (settings.dwell.unwrap_or_default()).max(subject.interval * 3)
+            }
+            _ => settings.dwell.unwrap_or_default(),
+        };
         let timing = Timing {
-            dwell: settings.dwell.unwrap_or(Duration::ZERO),
+            dwell,
             hold: settings.hold.unwrap_or(Duration::ZERO),
         };
         Some(Self {
@@ -88,13 +109,21 @@ impl PlannedRule {
             Detector::Swing(spec) => spec.levels[severity as usize].as_ref().map(|l| l.by.0),
             Detector::Drift(spec) => spec.levels[severity as usize].map(|level| level.0),
             Detector::Runaway(spec) => (severity == Severity::Critical).then_some(spec.rise.0),
+            Detector::Stuck(spec) => {
+                (severity == spec.severity).then_some(spec.least.as_secs_f64())
+            }
+            Detector::Fault(spec) => {
+                (severity == spec.severity).then_some(self.timing.dwell.as_secs_f64())
+            }
         }
     }
 
     /// The window of `severity`, for swings and drifts.
     pub fn window(&self, severity: Severity) -> Option<Duration> {
         match &self.detector {
-            Detector::Limit(_) | Detector::Runaway(_) => None,
+            Detector::Limit(_) | Detector::Runaway(_) | Detector::Stuck(_) | Detector::Fault(_) => {
+                None
+            }
             Detector::Swing(spec) => spec.levels[severity as usize].as_ref().map(|l| l.within),
             Detector::Drift(spec) => Some(spec.slow),
         }
@@ -153,6 +182,16 @@ fn swing(direction: Direction, settings: &Settings, subject: &Subject<'_>) -> Op
         .any(Option::is_some)
         .then_some(SwingSpec { direction, levels })
 }
+
+/// The severity at which a rule is switched on; the worst of several.
+fn on(settings: &Settings) -> Option<Severity> {
+    let levels = settings.levels.iter().zip(Severity::ALL);
+    let on = levels.filter(|(level, _)| matches!(level, Some(Level::On)));
+    on.map(|(_, severity)| severity).max()
+}
+
+/// A sensor is still for so long before it is looked at as stuck.
+const STUCK: Duration = Duration::from_mins(30);
 
 /// A sensor that does not say its step is taken to show tenths.
 const USUAL_STEP: f64 = 0.1;

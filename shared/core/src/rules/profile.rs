@@ -25,6 +25,8 @@ pub fn default_rules() -> Vec<RawRule> {
         swing("drop"),
         drift(),
         runaway(),
+        quality("stuck_sensor", cold_air(), "30m"),
+        quality("sensor_fault", Vec::new(), "60s"),
     ]
 }
 
@@ -124,6 +126,17 @@ fn runaway() -> RawRule {
         critical: Some(RawLevel::Limit(1.8)),
         rate: Some(1.0),
         hold: Some("15m".into()),
+        ..RawRule::default()
+    }
+}
+
+/// Who cannot be believed is worth a look this week.
+fn quality(kind: &str, role: Vec<Role>, dwell: &str) -> RawRule {
+    RawRule {
+        kind: kind.into(),
+        role,
+        warning: Some(RawLevel::Word("on".into())),
+        dwell: Some(dwell.into()),
         ..RawRule::default()
     }
 }

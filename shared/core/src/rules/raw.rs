@@ -18,7 +18,8 @@ pub struct RawRule {
     /// The name in alert records; the type where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `high_temp`, `low_temp`, `spike`, `drop`, `drift` or `runaway`.
+    /// `high_temp`, `low_temp`, `spike`, `drop`, `drift`, `runaway`, `stuck_sensor` or
+    /// `sensor_fault`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Only devices of these roles.
@@ -84,7 +85,7 @@ pub enum RawLevel {
         /// Length of the window, as `5m`; 10 s to a day.
         within: String,
     },
-    /// `"off"`, or `"hardware"` for the hardware's own limit.
+    /// `"off"`, `"hardware"` for the hardware's own limit, or `"on"` where there is nothing to cross.
     Word(String),
 }
 
@@ -92,6 +93,7 @@ pub enum RawLevel {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Level {
     Off,
+    On,
     Hardware,
     Limit(f64),
     Swing { by: Kelvin, within: Duration },
@@ -179,7 +181,7 @@ impl RawRule {
             return wrong(
                 "type",
                 &self.kind,
-                "expected high_temp, low_temp, spike, drop, drift or runaway",
+                "expected high_temp, low_temp, spike, drop, drift, runaway, stuck_sensor or sensor_fault",
             );
         };
         let name = self.name.clone().unwrap_or_else(|| self.kind.clone());
@@ -248,9 +250,12 @@ impl RawLevel {
     fn check(&self, index: usize, key: &str, kind: AlertKind) -> Result<Level, RuleError> {
         let wrong = |value: &dyn ToString, why| Err(RuleError::new(index, key, value).because(why));
         let swing = matches!(kind, AlertKind::Spike | AlertKind::Drop);
+        let quality = matches!(kind, AlertKind::StuckSensor | AlertKind::SensorFault);
         let drift = matches!(kind, AlertKind::Drift | AlertKind::Runaway);
         match self {
             Self::Word(word) if word == "off" => Ok(Level::Off),
+            Self::Word(word) if word == "on" && quality => Ok(Level::On),
+            _ if quality => wrong(&"another", expected(kind)),
             Self::Word(word) if word == "hardware" && !swing && !drift => Ok(Level::Hardware),
             Self::Limit(kelvin) if drift && (0.1..=100.0).contains(kelvin) => {
                 Ok(Level::Limit(*kelvin))
@@ -280,6 +285,7 @@ fn expected(kind: AlertKind) -> &'static str {
         AlertKind::Spike | AlertKind::Drop => {
             "expected { by = <kelvin>, within = \"<duration>\" } or \"off\""
         }
+        AlertKind::StuckSensor | AlertKind::SensorFault => "expected \"on\" or \"off\"",
         AlertKind::Drift | AlertKind::Runaway => "expected 0.1 to 100 kelvin or \"off\"",
         _ => "expected -60 to 200 °C, \"hardware\" or \"off\"",
     }

@@ -37,6 +37,7 @@ pub fn encode(record: &AlertRecord) -> Vec<(&'static str, String)> {
         ("rate", record.rate.map(|r| format!("{r:.2}"))),
         ("change", record.change.map(|c| format!("{c:.3}"))),
         ("window_ms", record.window.map(millis)),
+        ("reason", record.reason.clone()),
         ("left_min_ms", record.left_least.map(millis)),
         ("left_max_ms", record.left_most.map(millis)),
         ("peak", record.peak.map(|p| p.to_string())),
@@ -91,6 +92,7 @@ pub fn decode(fields: &Fields) -> Result<AlertRecord, Reason> {
         window: optional("window_ms")?
             .map(|text| millis(text, "window_ms"))
             .transpose()?,
+        reason: optional("reason")?.map(str::to_owned),
         left_least: optional("left_min_ms")?
             .map(|text| millis(text, "left_min_ms"))
             .transpose()?,

@@ -8,6 +8,7 @@
 )]
 
 mod judging;
+mod quality;
 mod resuming;
 mod runaway;
 mod trace;

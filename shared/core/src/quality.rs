@@ -1,0 +1,67 @@
+//! Quality: whether a temperature can be meant, before any rule looks at it.
+//!
+//! Sensors and their drivers report "no reading" as numbers: 0 (IPMI), -1 (APC's MIBs), -128 and 127
+//! (a byte's ends), 255, millions (a register that was not ready). None of these is taken for a
+//! temperature; a reading that is one of them is a fault like any other, and a lasting fault is an
+//! alert of its own.
+
+use crate::device::Role;
+use crate::reading::Fault;
+use crate::units::Celsius;
+
+/// Beyond these no sensor in a data centre reads: air of a hall that burns, silicon that has turned
+/// itself off (at 100 to 115 °C; 127 is a byte's end).
+const HOTTEST: f64 = 125.0;
+/// Outside air that a cooler takes in, in a cold winter. Equipment is never below freezing.
+const COLDEST_AIR: f64 = -40.0;
+/// Codes for "no reading" that lie within that range.
+const CODES: [f64; 2] = [0.0, -1.0];
+
+/// The temperature, or why it cannot be one of a device with this role.
+///
+/// # Errors
+///
+/// [`Fault::OUT_OF_RANGE`] where no such device can be that warm or cold, [`Fault::NO_READING`] where
+/// the number is a code.
+pub fn check(role: Role, value: Celsius) -> Result<Celsius, Fault> {
+    let degrees = value.degrees();
+    let is_code = CODES
+        .iter()
+        .any(|code| (degrees - code).abs() < f64::EPSILON);
+    if is_code {
+        return Err(Fault::NO_READING);
+    }
+    let coldest = match role {
+        Role::Cpu | Role::Gpu | Role::Memory | Role::Disk => 0.0,
+        Role::Inlet | Role::Exhaust | Role::Ambient | Role::Supply | Role::Return | Role::Other => {
+            COLDEST_AIR
+        }
+    };
+    if degrees > HOTTEST || degrees < coldest {
+        return Err(Fault::OUT_OF_RANGE);
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_no_temperatures() {
+        let check = |role, degrees| check(role, Celsius::new(degrees).unwrap());
+        for role in Role::ALL {
+            for bogus in [0.0, -1.0, -128.0, 127.0, 255.0, 129.0, -273.15] {
+                assert!(check(role, bogus).is_err(), "{role} {bogus}");
+            }
+            for good in [5.0, 22.5, 0.1, 61.0] {
+                assert!(check(role, good).is_ok(), "{role} {good}");
+            }
+        }
+        // 3.9 million is not even a number of degrees.
+        Celsius::new(3_892_314.0).unwrap_err();
+        assert!(check(Role::Supply, -5.0).is_ok());
+        assert!(check(Role::Cpu, -5.0).is_err());
+        assert!(check(Role::Cpu, 105.0).is_ok());
+    }
+}

@@ -1,0 +1,161 @@
+//! What cannot be meant is no temperature, and lasting trouble with a sensor is said once.
+
+use std::time::Duration;
+
+use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState};
+use rackwatch_core::device::{Description, DeviceId, Role};
+use rackwatch_core::engine::{Engine, Input};
+use rackwatch_core::reading::{Fault, Reading};
+use rackwatch_core::time::{StreamId, Timestamp};
+use rackwatch_core::units::Celsius;
+
+use crate::trace::{START, engine};
+
+fn described(engine: &mut Engine, device: &str, role: Role, interval: u64) {
+    let description = Description {
+        agent: "node7".into(),
+        role,
+        rack: Some("R1".into()),
+        interval: Duration::from_secs(interval),
+        ..Description::default()
+    };
+    let id = DeviceId::new(device).unwrap();
+    engine.step([Input::Describe(id, Some(Box::new(description)))]);
+}
+
+fn read(
+    engine: &mut Engine,
+    device: &str,
+    second: u64,
+    value: Result<f64, Fault>,
+) -> Vec<AlertRecord> {
+    let at = Timestamp::from_millis(START + second * 1000).unwrap();
+    let reading = Reading {
+        device: DeviceId::new(device).unwrap(),
+        at,
+        value: value.map(|degrees| Celsius::new(degrees).unwrap()),
+    };
+    let entry = StreamId {
+        ms: at.millis(),
+        seq: 0,
+    };
+    let input = Input::Reading {
+        entry,
+        by_agent: true,
+        reading,
+    };
+    engine.step([input]).alerts
+}
+
+fn said(records: &[AlertRecord]) -> Vec<(AlertKind, AlertState)> {
+    records.iter().map(|r| (r.kind, r.state)).collect()
+}
+
+#[test]
+fn bogus_values_give_no_temperature_alert_and_are_flagged() {
+    for role in [Role::Inlet, Role::Cpu, Role::Disk, Role::Exhaust] {
+        for bogus in [0.0, -1.0, -128.0, 127.0, 255.0] {
+            let engine = &mut engine();
+            described(engine, "a-R1-1", role, 1);
+            let mut records = Vec::new();
+            for second in 0..300 {
+                let value = if second < 100 { 25.0 } else { bogus };
+                records.extend(read(engine, "a-R1-1", second, Ok(value)));
+            }
+            let [one] = records.as_slice() else {
+                panic!("{role} {bogus}: {records:?}")
+            };
+            assert_eq!(one.kind, AlertKind::SensorFault, "{role} {bogus}");
+            assert_eq!(one.temperature, None);
+            let reason = one.reason.as_deref();
+            assert!(
+                matches!(reason, Some("no_reading" | "out_of_range")),
+                "{reason:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_fault_that_lasts_is_said_once_and_over_when_it_reads_again() {
+    let engine = &mut engine();
+    described(engine, "inlet-R1-1", Role::Inlet, 10);
+    let mut records = Vec::new();
+    for tick in 0..100 {
+        let broken = (20..50).contains(&tick) || tick == 80;
+        let value = if broken {
+            Err(Fault::TIMEOUT)
+        } else {
+            Ok(22.0)
+        };
+        records.extend(read(engine, "inlet-R1-1", tick * 10, value));
+    }
+    use AlertState::{Firing, Resolved};
+    assert_eq!(
+        said(&records),
+        [
+            (AlertKind::SensorFault, Firing),
+            (AlertKind::SensorFault, Resolved)
+        ]
+    );
+    let after = records[0].at.since(records[0].started);
+    assert_eq!(after, Duration::from_secs(60), "from the first fault on");
+    assert_eq!(records[0].reason.as_deref(), Some("timeout"));
+    assert_eq!(records[1].peak, None);
+}
+
+#[test]
+fn a_sensor_that_is_read_seldom_fails_three_times_first() {
+    let engine = &mut engine();
+    described(engine, "inlet-R1-1", Role::Inlet, 60);
+    assert_eq!(read(engine, "inlet-R1-1", 0, Ok(22.0)), []);
+    for minute in 1..4 {
+        assert_eq!(
+            read(engine, "inlet-R1-1", minute * 60, Err(Fault::TIMEOUT)),
+            []
+        );
+    }
+    assert_eq!(
+        read(engine, "inlet-R1-1", 240, Err(Fault::TIMEOUT)).len(),
+        1
+    );
+}
+
+#[test]
+fn a_device_that_never_read_well_is_absent() {
+    let engine = &mut engine();
+    described(engine, "memory-R1-1", Role::Memory, 1);
+    for second in 0..300 {
+        assert_eq!(
+            read(engine, "memory-R1-1", second, Err(Fault::NO_READING)),
+            []
+        );
+    }
+}
+
+#[test]
+fn a_sensor_that_stays_while_its_rack_moves_is_stuck() {
+    let engine = &mut engine();
+    for n in 1..=3 {
+        described(engine, &format!("inlet-R1-{n}"), Role::Inlet, 10);
+    }
+    let mut records = Vec::new();
+    for tick in 0..2000u64 {
+        let air = ((22.0 + (tick as f64 / 20.0).sin()) * 10.0).round() / 10.0;
+        for n in 1..=3 {
+            let stuck = n == 2 && (500..1500).contains(&tick);
+            let value = if stuck { 22.3 } else { air };
+            records.extend(read(engine, &format!("inlet-R1-{n}"), tick * 10, Ok(value)));
+        }
+    }
+    use AlertState::{Firing, Resolved};
+    let stuck = |record: &&AlertRecord| record.kind == AlertKind::StuckSensor;
+    let of_stuck: Vec<_> = records.iter().filter(stuck).collect();
+    let states: Vec<_> = of_stuck.iter().map(|r| r.state).collect();
+    assert_eq!(states, [Firing, Resolved], "{records:?}");
+    assert!(of_stuck.iter().all(|r| r.device.as_str() == "inlet-R1-2"));
+    let minutes = of_stuck[0]
+        .at
+        .since(Timestamp::from_millis(START + 5_000_000).unwrap());
+    assert!(minutes <= Duration::from_mins(35), "{minutes:?}");
+}
