@@ -7,6 +7,7 @@ pub mod alerts;
 pub mod check;
 pub mod demo;
 pub mod devices;
+pub mod drill;
 pub mod history;
 pub mod layout;
 pub mod replay;
@@ -48,6 +49,7 @@ enum Command {
     Devices(devices::DevicesArgs),
     Layout(layout::LayoutArgs),
     Replay(replay::ReplayArgs),
+    Drill(drill::DrillArgs),
 }
 
 const REDIS_HELP: &str = "Address of Redis, as redis://host:6379, rediss://host or \
@@ -141,6 +143,7 @@ impl Cli {
                 Command::Devices(args) => stoppable(devices::run(args), stop).await,
                 Command::Layout(args) => layout::run(args, stop).await,
                 Command::Replay(args) => replay::run(args, stop).await,
+                Command::Drill(args) => drill::run(args, stop).await,
             }
         });
         // A read that hangs in the kernel must not keep the program from ending.

@@ -23,6 +23,7 @@ pub mod notify;
 pub mod web;
 
 pub mod replay;
+pub mod drill;
 
 pub mod command;
 

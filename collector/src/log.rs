@@ -9,6 +9,8 @@ pub mod memory;
 pub mod redis;
 mod script;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::engine::{Effects, Slice};
@@ -22,6 +24,8 @@ use rackwatch_core::wire::{Decoded, Fields};
 pub struct Batch {
     /// What has become known of devices, to be taken in before the readings.
     pub descriptions: Vec<(DeviceId, Option<Box<Description>>)>,
+    /// How long nothing came though somebody listened, before the entries.
+    pub waited: Duration,
     /// The entries, in the order of the stream.
     pub entries: Vec<Entry>,
 }
@@ -57,6 +61,19 @@ pub struct Commit {
     pub dead: Vec<DeadLetter>,
     /// What the engine found.
     pub effects: Effects,
+}
+
+impl Commit {
+    /// There is nothing to write down.
+    pub fn is_empty(&self) -> bool {
+        let effects = &self.effects;
+        self.done.is_empty()
+            && self.dead.is_empty()
+            && effects.alerts.is_empty()
+            && effects.losses.is_empty()
+            && effects.episodes.is_empty()
+            && effects.agents.is_empty()
+    }
 }
 
 /// Where an owner goes on.
@@ -121,7 +138,7 @@ pub trait Log: Send {
     /// devices: for warming up.
     async fn committed(&mut self, from: StreamId, to: StreamId) -> Result<Batch, LogError>;
 
-    /// The next batch; empty when nothing came for a while.
+    /// The next batch; without entries when nothing came for a while.
     async fn next(&mut self) -> Result<Batch, LogError>;
 
     /// The last entry that was committed.

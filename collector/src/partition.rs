@@ -109,7 +109,8 @@ impl<L: Log> Partition<L> {
                 Err(LogError::Stopped) => break,
                 other => other?,
             };
-            if !batch.entries.is_empty() || !batch.descriptions.is_empty() {
+            let has_news = !batch.entries.is_empty() || !batch.descriptions.is_empty();
+            if has_news || !batch.waited.is_zero() {
                 self.judge(batch).await?;
             }
             if self.recorder.may_have_lost() {
@@ -174,6 +175,9 @@ impl<L: Log> Partition<L> {
         self.stats.batch(read, &commit);
         self.stats
             .known(self.id, self.engine.devices(), self.engine.open());
+        if commit.is_empty() {
+            return Ok(());
+        }
         failpoint::pass("before commit");
         self.log.commit(commit).await?;
         failpoint::pass("after commit");
@@ -226,7 +230,9 @@ fn now() -> Timestamp {
 fn inputs(batch: Batch) -> impl Iterator<Item = Input> {
     let described = batch.descriptions.into_iter();
     let described = described.map(|(id, known)| Input::Describe(id, known));
-    described.chain(batch.entries.into_iter().flat_map(readings))
+    let waited = (!batch.waited.is_zero()).then_some(Input::Waited(batch.waited));
+    let entries = batch.entries.into_iter().flat_map(readings);
+    described.chain(waited).chain(entries)
 }
 
 /// What the engine is to know of an entry: who wrote it, then what it says.

@@ -35,6 +35,11 @@ pub(super) struct Directory {
 }
 
 impl Directory {
+    /// Whether anybody was asked about.
+    pub(super) fn is_empty(&self) -> bool {
+        self.asked.is_empty()
+    }
+
     /// What there is to say before these entries are judged.
     pub(super) async fn news(
         &mut self,

@@ -80,7 +80,12 @@ impl Log for MemoryLog {
         let received = tokio::select! {
             biased;
             received = self.sent.recv() => received,
-            () = tokio::time::sleep(PATIENCE) => return Ok(Batch::default()),
+            () = tokio::time::sleep(PATIENCE) => {
+                return Ok(Batch {
+                    waited: PATIENCE,
+                    ..Batch::default()
+                });
+            }
             () = self.stop.cancelled() => None,
         };
         let mut batch = Batch::default();

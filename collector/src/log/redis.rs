@@ -10,7 +10,7 @@
 
 mod resume;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rackwatch_core::engine::Slice;
@@ -60,6 +60,8 @@ pub struct RedisLog {
     keep: Duration,
     /// Read what is pending before what is new.
     pending_first: bool,
+    /// How long the last read found nothing.
+    waited: Duration,
     /// Entries to ask for, so that a batch has [`READINGS_A_BATCH`].
     count: usize,
     directory: Directory,
@@ -93,6 +95,7 @@ impl RedisLog {
             keep: stream.keep,
             max_future: stream.max_future,
             pending_first: true,
+            waited: Duration::ZERO,
             count: FIRST_ENTRIES,
             directory: Directory::default(),
             warming: false,
@@ -159,6 +162,7 @@ impl RedisLog {
             command.arg("STREAMS").arg(&self.keys.raw).arg(from);
             // Dropping the read when told to stop is safe: what Redis hands out meanwhile stays
             // pending, and comes first at the next start.
+            let began = Instant::now();
             let read = self
                 .stop
                 .run_until_cancelled(command.query_async::<Value>(&mut reader));
@@ -168,12 +172,19 @@ impl RedisLog {
             match read {
                 Ok(reply) => {
                     let streams = reply::streams(reply).map_err(|e| self.refused("read", e))?;
+                    // Nothing at all, and from an end that was listened at.
+                    self.waited = if streams.is_empty() && from == ">" {
+                        began.elapsed()
+                    } else {
+                        Duration::ZERO
+                    };
                     return Ok(streams
                         .into_iter()
                         .flat_map(|(_, entries)| entries)
                         .collect());
                 }
                 Err(error) => {
+                    self.waited = Duration::ZERO;
                     self.pending_first = true;
                     if reply::is_no_group(&error) {
                         return Err(LogError::Gone);
@@ -204,16 +215,24 @@ impl RedisLog {
 
     /// A batch of `entries`, with what has become known of devices.
     async fn with_descriptions(&mut self, entries: Vec<Entry>) -> Result<Batch, LogError> {
-        if entries.is_empty() {
-            return Ok(Batch::default());
+        let waited = std::mem::take(&mut self.waited);
+        // Who leaves says so after its last entry.
+        if entries.is_empty() && self.directory.is_empty() {
+            return Ok(Batch {
+                waited,
+                ..Batch::default()
+            });
         }
-        self.learn(&entries);
+        if !entries.is_empty() {
+            self.learn(&entries);
+        }
         loop {
             let mut connection = self.commands().await?;
             match self.directory.news(&mut connection, &entries).await {
                 Ok(descriptions) => {
                     return Ok(Batch {
                         descriptions,
+                        waited,
                         entries,
                     });
                 }

@@ -90,6 +90,10 @@ fn what(record: &AlertRecord, line: &mut String) {
             let _ok = write!(line, "{:.1} °C", temperature.degrees());
         }
         None if record.kind == AlertKind::ClockSkew => line.push_str("its clock"),
+        None if record.kind == AlertKind::NoData => line.push_str(match record.state {
+            AlertState::Firing => "silent",
+            AlertState::Resolved => "heard again",
+        }),
         None => line.push_str("no reading"),
     }
     match record.state {
@@ -113,6 +117,8 @@ fn firing(record: &AlertRecord, line: &mut String) {
         AlertKind::Drift => drift(record, line),
         AlertKind::Runaway => return runaway(record, line),
         AlertKind::StuckSensor => stuck(record, line),
+        // How long follows.
+        AlertKind::NoData => Ok(()),
         AlertKind::SensorFault => {
             write!(line, ": {}", record.reason.as_deref().unwrap_or("unknown"))
         }

@@ -6,6 +6,7 @@ use rackwatch_testing::{Program, RedisServer};
 use serde_json::Value;
 
 mod alerts;
+mod drill;
 mod history;
 mod others;
 mod replay;

@@ -20,5 +20,6 @@ mod restarts;
 mod rig;
 mod same_records;
 mod series;
+mod silence;
 mod simulated;
 mod trouble;

@@ -30,13 +30,15 @@ pub enum AlertKind {
     StuckSensor,
     /// A sensor that cannot be read any more.
     SensorFault,
+    /// A device or an agent of which nothing comes any more.
+    NoData,
     /// A clock that is wrong, or was set back.
     ClockSkew,
 }
 
 impl AlertKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::HighTemp,
         Self::LowTemp,
         Self::Spike,
@@ -45,11 +47,12 @@ impl AlertKind {
         Self::Runaway,
         Self::StuckSensor,
         Self::SensorFault,
+        Self::NoData,
         Self::ClockSkew,
     ];
 
     /// Those that a configured rule may have; the others are always watched for.
-    pub const RULES: [Self; 8] = [
+    pub const RULES: [Self; 9] = [
         Self::HighTemp,
         Self::LowTemp,
         Self::Spike,
@@ -58,6 +61,7 @@ impl AlertKind {
         Self::Runaway,
         Self::StuckSensor,
         Self::SensorFault,
+        Self::NoData,
     ];
 
     /// The word on the wire.
@@ -71,6 +75,7 @@ impl AlertKind {
             Self::Runaway => "runaway",
             Self::StuckSensor => "stuck_sensor",
             Self::SensorFault => "sensor_fault",
+            Self::NoData => "no_data",
             Self::ClockSkew => "clock_skew",
         }
     }

@@ -32,6 +32,8 @@ pub enum Detector {
     Fault(fault::FaultSpec),
     /// Says the same while its neighbours move.
     Stuck(stuck::StuckSpec),
+    /// Says nothing any more. The engine looks for it: who is silent has no reading to be judged.
+    Silence(Severity),
 }
 
 /// What a detector sees in a reading.
@@ -81,6 +83,8 @@ pub enum DetectorState {
     Fault(fault::FaultState),
     /// Of a stuck sensor.
     Stuck(stuck::StuckState),
+    /// Of silence there is nothing to remember here.
+    Silence,
 }
 
 impl DetectorState {
@@ -93,6 +97,7 @@ impl DetectorState {
             Detector::Runaway(_) => Self::Runaway(runaway::RunawayState::default()),
             Detector::Fault(_) => Self::Fault(fault::FaultState::default()),
             Detector::Stuck(_) => Self::Stuck(stuck::StuckState::default()),
+            Detector::Silence(_) => Self::Silence,
         }
     }
 
@@ -115,6 +120,7 @@ impl DetectorState {
                 state.observe(at, value);
                 state.finding(spec, at)
             }
+            (Self::Silence, Detector::Silence(_)) => None,
             // State is made from its detector, so the two agree; were they not to, start cold.
             (state, detector) => {
                 *state = Self::new(detector);

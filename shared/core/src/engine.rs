@@ -13,10 +13,12 @@ mod clock;
 mod device;
 mod racks;
 mod records;
+mod silence;
 mod snapshot;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use agents::agent_device;
 pub use snapshot::Slice;
@@ -24,6 +26,7 @@ pub use snapshot::Slice;
 use self::agents::Agents;
 use self::device::Device;
 use self::racks::Racks;
+use self::silence::{Listening, Missed};
 use crate::alert::AlertRecord;
 use crate::device::{Description, DeviceId};
 use crate::episode::Episode;
@@ -49,6 +52,8 @@ pub enum Input {
     },
     /// What an agent's entry says of itself; before its readings.
     Passed(Box<Passed>),
+    /// Nothing came for so long, though somebody listened.
+    Waited(Duration),
     /// Other rules hold from here on.
     Rules(Arc<RuleSet>),
 }
@@ -108,6 +113,9 @@ pub struct Engine {
     ledger: Ledger,
     /// Agents whose clock is wrong.
     agents: Agents,
+    /// The clock of silence, and agents that are missed.
+    listening: Listening,
+    missed: Missed,
     /// Devices with equal plans share one.
     plans: Vec<Arc<Plan>>,
     /// Stored episodes to be brought in line with at the first step after a restore.
@@ -125,6 +133,8 @@ impl Engine {
             racks: Racks::default(),
             ledger: Ledger::default(),
             agents: Agents::default(),
+            listening: Listening::default(),
+            missed: Missed::default(),
             plans: Vec::new(),
             said: None,
             open: HashSet::new(),
@@ -189,6 +199,11 @@ impl Engine {
                 effects.losses.extend(self.ledger.pass(&passed));
                 self.agents.pass(&passed, effects);
             }
+            Input::Waited(wait) => {
+                if self.listening.waited(wait) {
+                    self.look_for_silence(effects);
+                }
+            }
             Input::Rules(rules) => {
                 self.rules = rules;
                 self.plans.clear();
@@ -209,7 +224,15 @@ impl Engine {
         }
     }
 
+    fn look_for_silence(&mut self, effects: &mut Effects) {
+        let devices = self.devices.iter_mut();
+        self.missed.look(&self.listening, devices, effects);
+    }
+
     fn read(&mut self, entry: StreamId, by_agent: bool, reading: &Reading, effects: &mut Effects) {
+        if self.listening.entry(entry.ms) {
+            self.look_for_silence(effects);
+        }
         if !self.devices.contains_key(&reading.device) {
             self.devices
                 .insert(reading.device.clone(), Device::default());
@@ -220,7 +243,11 @@ impl Engine {
         if device.set_writer(by_agent) {
             self.replan(&reading.device, effects);
         }
+        if self.devices.contains_key(&reading.device) {
+            self.missed_no_more(reading, effects);
+        }
         if let Some(device) = self.devices.get_mut(&reading.device) {
+            device.hear(self.listening.count, reading, effects);
             let asks = device.read(entry, reading, effects);
             if asks.rack {
                 self.judge_rack(reading, effects);
@@ -229,6 +256,24 @@ impl Engine {
                 let mean = self.racks.mean_of_others(&self.devices, reading);
                 if let Some(device) = self.devices.get_mut(&reading.device) {
                     device.judge_others(reading, mean, effects);
+                }
+            }
+        }
+    }
+
+    /// The agent of a device that was read is heard again, with all that belongs to it.
+    fn missed_no_more(&mut self, reading: &Reading, effects: &mut Effects) {
+        if self.missed.is_empty() {
+            return;
+        }
+        let agent = self.devices.get(&reading.device).and_then(Device::agent);
+        let Some(agent) = agent.map(str::to_owned) else {
+            return;
+        };
+        if self.missed.heard(&agent, reading.at, effects) {
+            for device in self.devices.values_mut() {
+                if device.heard > 0 && device.agent() == Some(&agent) {
+                    device.heard = self.listening.count;
                 }
             }
         }
@@ -265,6 +310,7 @@ impl Engine {
     fn align(&mut self, effects: &mut Effects) {
         let Some(said) = self.said.take() else { return };
         self.agents = Agents::of(&said);
+        self.missed = Missed::of(&said);
         let mut by_device: HashMap<&DeviceId, Vec<&Episode>> = HashMap::new();
         for episode in &said {
             by_device.entry(&episode.device).or_default().push(episode);

@@ -112,6 +112,13 @@ impl Tracker {
         change
     }
 
+    /// Forgets an empty state.
+    pub fn settle(&mut self) {
+        if self.0.as_deref() == Some(&Crossed::default()) {
+            self.0 = None;
+        }
+    }
+
     /// Nothing is crossed and nothing open.
     pub fn is_idle(&self) -> bool {
         self.0.is_none()

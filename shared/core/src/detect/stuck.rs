@@ -27,7 +27,7 @@ pub struct StuckSpec {
 /// The others must have moved by so many steps, and by so many kelvin: sensors at other heights of a
 /// rack do not move quite alike.
 const STEPS: f64 = 3.0;
-const KELVIN: f64 = 1.0;
+const KELVIN: f64 = 0.7;
 /// How often the others are looked at.
 const LOOK: Duration = Duration::from_mins(1);
 

@@ -28,6 +28,11 @@ pub fn agent_device(agent: &str) -> DeviceId {
     DeviceId::sanitized(&format!("{PREFIX}{agent}"))
 }
 
+/// Whether a name stands for an agent.
+pub(super) fn is_agent(name: &DeviceId) -> bool {
+    name.as_str().starts_with(PREFIX)
+}
+
 /// Agents of whose clock it was said that it is wrong, and since when.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Agents(BTreeMap<DeviceId, Timestamp>);
@@ -35,7 +40,7 @@ pub(super) struct Agents(BTreeMap<DeviceId, Timestamp>);
 impl Agents {
     /// Whether `episode` is one of these.
     pub(super) fn has(episode: &Episode) -> bool {
-        episode.rule == CLOCK_SKEW && episode.device.as_str().starts_with(PREFIX)
+        episode.rule == CLOCK_SKEW && is_agent(&episode.device)
     }
 
     /// Those of the stored episodes.

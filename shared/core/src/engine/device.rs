@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::{Clock, SetBack};
 use super::racks::Rack;
-use super::records::{CLOCK_SKEW, Place, ended, fired, given_up, recovered, set_back};
+use super::records::{CLOCK_SKEW, Place, ended, fired, given_up, recovered, set_back, silent};
 use super::{Effects, EpisodeChange};
-use crate::alert::{AlertKind, Severity};
+use crate::alert::{AlertId, AlertKind, AlertRecord, AlertState, Severity};
 use crate::detect::runaway::{Runaway, RunawaySpec, RunawayState};
 use crate::detect::trend::Trend;
 use crate::detect::{Detector, DetectorState, Finding};
@@ -36,6 +36,10 @@ pub(super) struct Device {
     /// The last entry that had a reading of it.
     through: StreamId,
     clock: Clock,
+    /// When it was heard last, by what counts as silence; zero for never.
+    pub(super) heard: u64,
+    /// How long it pauses at times, in milliseconds, where nobody says how often it is read.
+    pause: u64,
     /// What was said before a restart of which the device's own state is lost: waits for the plan.
     carried: Vec<Episode>,
 }
@@ -68,9 +72,15 @@ pub(super) struct Saved {
     trend: Trend,
     #[serde(default, skip_serializing_if = "Clock::is_fine")]
     clock: Clock,
+    heard: u64,
+    #[serde(default)]
+    pause: u64,
     /// Name and fingerprint of each rule, with its state.
     rules: Vec<(String, u64, RuleState)>,
 }
+
+/// Silence begins after so many of the longest pauses.
+const PAUSES: u64 = 3;
 
 impl Device {
     /// Whether it differs from what was known.
@@ -488,6 +498,154 @@ impl Device {
         (!place.rack.is_empty()).then(|| (zone.to_owned(), place.rack))
     }
 
+    /// The name of its agent, where it is described.
+    pub(super) fn agent(&self) -> Option<&str> {
+        let agent = self.description.as_deref()?.agent.as_str();
+        (!agent.is_empty()).then_some(agent)
+    }
+
+    /// Its agent said that it leaves.
+    pub(super) fn leaves(&self) -> bool {
+        self.description.as_ref().is_some_and(|known| known.leaving)
+    }
+
+    /// How bad its silence is, and after how many milliseconds it is one; none where it was never heard,
+    /// or nobody asks.
+    pub(super) fn misses(&self) -> Option<(Severity, u64)> {
+        let rule = self.silence()?;
+        let Detector::Silence(severity) = &rule.detector else {
+            return None;
+        };
+        let after = u64::try_from(rule.timing.dwell.as_millis()).unwrap_or(u64::MAX);
+        // Once is no rhythm.
+        let has_rhythm = self.is_read_by_interval() || self.pause > 0;
+        (self.heard > 0 && has_rhythm).then_some((*severity, after.max(self.pause * PAUSES)))
+    }
+
+    /// Somebody says how often it is read.
+    fn is_read_by_interval(&self) -> bool {
+        let described = self.description.as_ref();
+        described.is_some_and(|known| !known.interval.is_zero())
+    }
+
+    fn silence(&self) -> Option<&PlannedRule> {
+        let is_it = |rule: &&PlannedRule| matches!(rule.detector, Detector::Silence(_));
+        self.plan.rules.iter().find(is_it)
+    }
+
+    /// It has been silent for long enough, or, having left, for long.
+    pub(super) fn fall_silent(
+        &mut self,
+        id: &DeviceId,
+        long: bool,
+        at: Timestamp,
+        effects: &mut Effects,
+    ) {
+        let plan = Arc::clone(&self.plan);
+        let found = plan
+            .rules
+            .iter()
+            .zip(&mut self.rules)
+            .find_map(|(rule, state)| match rule.detector {
+                Detector::Silence(severity) => Some((rule, severity, state)),
+                _ => None,
+            });
+        let Some((rule, severity, state)) = found else {
+            return;
+        };
+        let leaves = self.description.as_ref().is_some_and(|known| known.leaving);
+        let severity = if leaves && !long {
+            Severity::Info
+        } else {
+            severity
+        };
+        let open = state.tracker.open().copied();
+        if open.is_some_and(|open| open.severity >= severity) {
+            return;
+        }
+        let (last, value) = self.last.unwrap_or((at, None));
+        let started = open.map_or(last, |open| open.started);
+        let place = match self.description.as_deref() {
+            Some(known) => (known.rack.clone().unwrap_or_default(), known.u, known.role),
+            None => (
+                id.rack_part().unwrap_or_default().to_owned(),
+                None,
+                Role::Inlet,
+            ),
+        };
+        let episode = Episode {
+            id: AlertId::of(id, &rule.name, started),
+            device: id.clone(),
+            rule: rule.name.clone(),
+            kind: AlertKind::NoData,
+            started,
+            severity,
+            threshold: rule.timing.dwell.as_secs_f64(),
+            temperature: value.unwrap_or(Celsius::ZERO),
+            at,
+            rack: place.0.clone(),
+            u: place.1,
+            role: place.2,
+        };
+        state.tracker.align(Some(&episode));
+        effects.alerts.push(AlertRecord {
+            id: episode.id.clone(),
+            rule: episode.rule.clone(),
+            threshold: episode.threshold,
+            rack: place.0,
+            u: place.1,
+            role: place.2,
+            ..silent(id, started, at, severity)
+        });
+        effects
+            .episodes
+            .push(EpisodeChange::Open(Box::new(episode)));
+    }
+
+    /// It was heard, at `count` of what counts as silence; a silence that was spoken of is over.
+    pub(super) fn hear(&mut self, count: u64, reading: &Reading, effects: &mut Effects) {
+        if self.heard > 0 && !self.is_read_by_interval() {
+            // A plain client does not say how often it writes: the longest pauses of late tell.
+            let pause = count.saturating_sub(self.heard);
+            self.pause = pause.max(self.pause - self.pause / 8);
+        }
+        self.heard = count;
+        let rules = self.plan.rules.iter().zip(&mut self.rules);
+        for (rule, state) in rules {
+            let is_it = matches!(state.detector, DetectorState::Silence);
+            let Some(open) = state.tracker.open().copied().filter(|_| is_it) else {
+                continue;
+            };
+            state.tracker.align(None);
+            state.tracker.settle();
+            let id = &reading.device;
+            let at = reading.at.max(open.started);
+            let place = match self.description.as_deref() {
+                Some(known) => (known.rack.clone().unwrap_or_default(), known.u, known.role),
+                None => (
+                    id.rack_part().unwrap_or_default().to_owned(),
+                    None,
+                    Role::Inlet,
+                ),
+            };
+            effects.alerts.push(AlertRecord {
+                id: AlertId::of(id, &rule.name, open.started),
+                rule: rule.name.clone(),
+                threshold: rule.timing.dwell.as_secs_f64(),
+                rack: place.0,
+                u: place.1,
+                role: place.2,
+                state: AlertState::Resolved,
+                duration: Some(at.since(open.started)),
+                ..silent(id, open.started, at, open.severity)
+            });
+            effects.episodes.push(EpisodeChange::Close {
+                device: id.clone(),
+                rule: rule.name.clone(),
+            });
+        }
+    }
+
     /// When it was read last.
     pub(super) fn last(&self) -> Option<Timestamp> {
         self.last.map(|(at, _)| at)
@@ -508,6 +666,8 @@ impl Device {
             last: self.last,
             trend: self.trend.clone(),
             clock: self.clock.clone(),
+            heard: self.heard,
+            pause: self.pause,
             rules: rules
                 .map(|(r, s)| (r.name.clone(), r.fingerprint(), s.clone()))
                 .collect(),
@@ -530,6 +690,8 @@ impl Saved {
             last: self.last,
             trend: self.trend,
             clock: self.clock,
+            heard: self.heard,
+            pause: self.pause,
             through: self.through,
             ..Device::default()
         };
@@ -569,7 +731,7 @@ fn further_of(kind: AlertKind, finding: Option<Finding>) -> fn(Celsius, Celsius)
         AlertKind::Drift if fell() => Celsius::min,
         // While it is held open nothing says which way it was: the peak stays.
         AlertKind::Drift if finding.is_none() => |peak, _| peak,
-        AlertKind::StuckSensor | AlertKind::SensorFault => |peak, _| peak,
+        AlertKind::StuckSensor | AlertKind::SensorFault | AlertKind::NoData => |peak, _| peak,
         AlertKind::HighTemp
         | AlertKind::Spike
         | AlertKind::Drift

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::silence::NO_DATA;
 use crate::alert::{AlertId, AlertKind, AlertRecord, AlertState, Severity};
 use crate::detect::Finding;
 use crate::device::{DeviceId, Role};
@@ -105,7 +106,7 @@ pub(super) fn ended(
 fn has_peak(kind: AlertKind) -> bool {
     !matches!(
         kind,
-        AlertKind::StuckSensor | AlertKind::SensorFault | AlertKind::ClockSkew
+        AlertKind::StuckSensor | AlertKind::SensorFault | AlertKind::NoData | AlertKind::ClockSkew
     )
 }
 
@@ -117,6 +118,40 @@ pub(super) fn given_up(episode: &Episode, at: Timestamp, now: Option<Celsius>) -
         peak: has_peak(episode.kind).then_some(episode.temperature),
         duration: Some(at.since(episode.started)),
         ..of_episode(episode, AlertState::Resolved)
+    }
+}
+
+/// The record of a device or an agent that has been silent since its last reading.
+pub(super) fn silent(
+    device: &DeviceId,
+    since: Timestamp,
+    at: Timestamp,
+    severity: Severity,
+) -> AlertRecord {
+    AlertRecord {
+        kind: AlertKind::NoData,
+        device: device.clone(),
+        temperature: None,
+        at,
+        threshold: 0.0,
+        severity,
+        state: AlertState::Firing,
+        id: AlertId::of(device, NO_DATA, since),
+        rule: NO_DATA.to_owned(),
+        rack: String::new(),
+        u: None,
+        role: Role::Other,
+        started: since,
+        rate: None,
+        change: None,
+        window: None,
+        reason: None,
+        left_least: None,
+        left_most: None,
+        peak: None,
+        duration: None,
+        skew_ms: None,
+        historical: false,
     }
 }
 

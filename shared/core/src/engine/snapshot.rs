@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::agents::Agents;
 use super::device::Saved;
+use super::silence::{Listening, Missed};
 use super::{Effects, Engine};
 use crate::device::DeviceId;
 use crate::episode::Episode;
@@ -28,11 +29,12 @@ pub struct Slice {
     version: u32,
     /// The last entry that had been taken in.
     pub through: StreamId,
+    listening: Listening,
     devices: Vec<Saved>,
 }
 
 /// Counts up when the layout of a slice changes.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 impl Engine {
     /// All of the state, standing for the stream up to `through`, slice by slice: each is made
@@ -53,6 +55,7 @@ impl Engine {
             Slice {
                 version: VERSION,
                 through,
+                listening: self.listening,
                 devices,
             }
         })
@@ -67,6 +70,10 @@ impl Engine {
     pub fn restore(&mut self, slice: Slice) -> bool {
         if slice.version != VERSION {
             return false;
+        }
+        // The youngest holds: in the others a device seems to be silent for longer, until it is read.
+        if slice.listening.count > self.listening.count {
+            self.listening = slice.listening;
         }
         for saved in slice.devices {
             let (id, device, states) = saved.into_device();
@@ -92,7 +99,7 @@ impl Engine {
     pub fn resume(&mut self, said: Vec<Episode>, agents: Vec<(String, Runs)>) {
         self.ledger.resume(agents);
         for episode in &said {
-            if !Agents::has(episode) {
+            if !Agents::has(episode) && !Missed::has(episode) {
                 self.know(&episode.device);
             }
             self.open
@@ -117,6 +124,7 @@ impl Slice {
                 .or_insert(Self {
                     version: self.version,
                     through: StreamId::ZERO,
+                    listening: self.listening,
                     devices: Vec::new(),
                 });
             slice.devices.push(saved);

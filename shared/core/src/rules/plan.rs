@@ -74,6 +74,7 @@ impl PlannedRule {
                 least: settings.dwell.unwrap_or(STUCK),
                 resolution: subject.resolution.unwrap_or(Kelvin(USUAL_STEP)),
             }),
+            AlertKind::NoData => Detector::Silence(on(settings)?),
             AlertKind::SensorFault => Detector::Fault(FaultSpec {
                 severity: on(settings)?,
             }),
@@ -84,7 +85,7 @@ impl PlannedRule {
             // It looks at how long it is itself.
             AlertKind::StuckSensor => Duration::ZERO,
             // A sensor that is read seldom fails three times before that is spoken of.
-            AlertKind::SensorFault => {
+            AlertKind::SensorFault | AlertKind::NoData => {
                 (settings.dwell.unwrap_or_default()).max(subject.interval * 3)
             }
             _ => settings.dwell.unwrap_or_default(),
@@ -112,6 +113,7 @@ impl PlannedRule {
             Detector::Stuck(spec) => {
                 (severity == spec.severity).then_some(spec.least.as_secs_f64())
             }
+            Detector::Silence(at) => (severity == *at).then_some(self.timing.dwell.as_secs_f64()),
             Detector::Fault(spec) => {
                 (severity == spec.severity).then_some(self.timing.dwell.as_secs_f64())
             }
@@ -121,9 +123,11 @@ impl PlannedRule {
     /// The window of `severity`, for swings and drifts.
     pub fn window(&self, severity: Severity) -> Option<Duration> {
         match &self.detector {
-            Detector::Limit(_) | Detector::Runaway(_) | Detector::Stuck(_) | Detector::Fault(_) => {
-                None
-            }
+            Detector::Limit(_)
+            | Detector::Runaway(_)
+            | Detector::Stuck(_)
+            | Detector::Silence(_)
+            | Detector::Fault(_) => None,
             Detector::Swing(spec) => spec.levels[severity as usize].as_ref().map(|l| l.within),
             Detector::Drift(spec) => Some(spec.slow),
         }

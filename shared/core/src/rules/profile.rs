@@ -23,10 +23,15 @@ pub fn default_rules() -> Vec<RawRule> {
         hardware_only(vec![Role::Cpu, Role::Gpu, Role::Memory, Role::Disk], None),
         swing("spike"),
         swing("drop"),
-        drift(),
+        warm_swing("spike"),
+        warm_swing("drop"),
+        drift(cold_air(), 1.0, 3.0),
+        // The same work at other hours is no fault.
+        drift(vec![Role::Exhaust, Role::Return], 3.0, 8.0),
         runaway(),
         quality("stuck_sensor", cold_air(), "30m"),
         quality("sensor_fault", Vec::new(), "60s"),
+        quality("no_data", Vec::new(), "60s"),
     ]
 }
 
@@ -91,7 +96,7 @@ fn swing(kind: &str) -> RawRule {
     };
     RawRule {
         kind: kind.into(),
-        role: Role::ALL.into_iter().filter(|role| role.is_air()).collect(),
+        role: cold_air(),
         info: level(2.0, "5m"),
         warning: level(5.0, "15m"),
         critical: level(20.0, "1h"),
@@ -100,14 +105,32 @@ fn swing(kind: &str) -> RawRule {
     }
 }
 
+/// Air behind equipment follows its load: by 10 to 20 K between idle and full, within minutes. That
+/// is work, not trouble; more than that within an hour is.
+fn warm_swing(kind: &str) -> RawRule {
+    let level = |by, within: &str| {
+        Some(RawLevel::Swing {
+            by,
+            within: within.into(),
+        })
+    };
+    RawRule {
+        role: vec![Role::Exhaust, Role::Return],
+        info: level(5.0, "5m"),
+        warning: None,
+        critical: level(20.0, "1h"),
+        ..swing(kind)
+    }
+}
+
 /// A kelvin is worth a note, three are work for this week: a clogged filter, a fan that gives up.
-fn drift() -> RawRule {
+fn drift(role: Vec<Role>, info: f64, warning: f64) -> RawRule {
     let text = |length: &str| Some(length.to_owned());
     RawRule {
         kind: "drift".into(),
-        role: Role::ALL.into_iter().filter(|role| role.is_air()).collect(),
-        info: Some(RawLevel::Limit(1.0)),
-        warning: Some(RawLevel::Limit(3.0)),
+        role,
+        info: Some(RawLevel::Limit(info)),
+        warning: Some(RawLevel::Limit(warning)),
         score: Some(3.0),
         fast: text("3h"),
         slow: text("14d"),

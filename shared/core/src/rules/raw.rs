@@ -18,8 +18,8 @@ pub struct RawRule {
     /// The name in alert records; the type where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `high_temp`, `low_temp`, `spike`, `drop`, `drift`, `runaway`, `stuck_sensor` or
-    /// `sensor_fault`.
+    /// `high_temp`, `low_temp`, `spike`, `drop`, `drift`, `runaway`, `stuck_sensor`,
+    /// `sensor_fault` or `no_data`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Only devices of these roles.
@@ -181,7 +181,7 @@ impl RawRule {
             return wrong(
                 "type",
                 &self.kind,
-                "expected high_temp, low_temp, spike, drop, drift, runaway, stuck_sensor or sensor_fault",
+                "expected high_temp, low_temp, spike, drop, drift, runaway, stuck_sensor, sensor_fault or no_data",
             );
         };
         let name = self.name.clone().unwrap_or_else(|| self.kind.clone());
@@ -250,7 +250,10 @@ impl RawLevel {
     fn check(&self, index: usize, key: &str, kind: AlertKind) -> Result<Level, RuleError> {
         let wrong = |value: &dyn ToString, why| Err(RuleError::new(index, key, value).because(why));
         let swing = matches!(kind, AlertKind::Spike | AlertKind::Drop);
-        let quality = matches!(kind, AlertKind::StuckSensor | AlertKind::SensorFault);
+        let quality = matches!(
+            kind,
+            AlertKind::StuckSensor | AlertKind::SensorFault | AlertKind::NoData
+        );
         let drift = matches!(kind, AlertKind::Drift | AlertKind::Runaway);
         match self {
             Self::Word(word) if word == "off" => Ok(Level::Off),
@@ -285,7 +288,9 @@ fn expected(kind: AlertKind) -> &'static str {
         AlertKind::Spike | AlertKind::Drop => {
             "expected { by = <kelvin>, within = \"<duration>\" } or \"off\""
         }
-        AlertKind::StuckSensor | AlertKind::SensorFault => "expected \"on\" or \"off\"",
+        AlertKind::StuckSensor | AlertKind::SensorFault | AlertKind::NoData => {
+            "expected \"on\" or \"off\""
+        }
         AlertKind::Drift | AlertKind::Runaway => "expected 0.1 to 100 kelvin or \"off\"",
         _ => "expected -60 to 200 °C, \"hardware\" or \"off\"",
     }

@@ -40,6 +40,10 @@ const RACK_UNITS: usize = 42;
 /// the steps grow, which stays stable, and only blurs when exactly a cooler tripped.
 const MAX_STEP: f64 = 1.0;
 const MAX_STEPS: f64 = 600.0;
+/// Faults are looked for so often, in s; after one is over it is felt for so long: a dozen of the longest
+/// time constants.
+const FELT_FOR: f64 = 60.0;
+const TRACES: f64 = 3_600.0;
 
 /// A simulated hall, at one point in time.
 #[derive(Clone, Debug)]
@@ -50,6 +54,9 @@ pub struct Hall {
     racks: Vec<Rack>,
     sensors: Vec<Sensor>,
     faults: Vec<(Fault, Aim)>,
+    /// Those that can be felt until the second after them, in seconds from the start.
+    felt: Vec<(Fault, Aim)>,
+    felt_until: f64,
     plant: Plant,
     rng: ChaCha8Rng,
 }
@@ -124,6 +131,8 @@ impl Hall {
             racks,
             sensors,
             faults,
+            felt: Vec::new(),
+            felt_until: f64::NEG_INFINITY,
             plant,
             rng,
         }
@@ -185,7 +194,7 @@ impl Hall {
     /// Whether such a fault is at a sensor now.
     fn meets(&self, index: usize, now: Duration, effect: Effect) -> bool {
         let count = self.sensors.len();
-        self.faults.iter().any(|(fault, aim)| {
+        self.felt.iter().any(|(fault, aim)| {
             fault.effect == effect
                 && fault.phase(now).is_some_and(|phase| {
                     phase.active && aim.meets(index, self.sensors[index].rack, phase.cycle, count)
@@ -193,7 +202,24 @@ impl Hall {
         })
     }
 
+    /// Of many faults few are there at a time, and every sensor asks for all of them.
+    fn look_for_faults(&mut self, until: f64) {
+        if until < self.felt_until {
+            return;
+        }
+        let from = self.elapsed;
+        self.felt_until = until + FELT_FOR;
+        let last = self.felt_until;
+        let is_felt = |(fault, _): &&(Fault, Aim)| {
+            let start = fault.start.as_secs_f64();
+            let gone = start + fault.duration.as_secs_f64() + TRACES;
+            start <= last && (fault.every.is_some() || gone >= from)
+        };
+        self.felt = self.faults.iter().filter(is_felt).cloned().collect();
+    }
+
     fn advance(&mut self, until: f64) {
+        self.look_for_faults(until);
         let span = until - self.elapsed;
         if span <= 0.0 {
             return;
@@ -221,11 +247,7 @@ impl Hall {
         };
         for (index, rack) in self.racks.iter_mut().enumerate() {
             let (mut tripped, mut work) = (false, 0.0);
-            for (effect, _) in self
-                .faults
-                .iter()
-                .filter_map(|known| of_racks(index, known))
-            {
+            for (effect, _) in self.felt.iter().filter_map(|known| of_racks(index, known)) {
                 match effect {
                     Effect::CoolerTrip | Effect::CoolingLoss => tripped = true,
                     Effect::LoadStep => work += LOAD_STEP,
@@ -245,7 +267,7 @@ impl Hall {
         let mut degrees = rack.air + self.plant.recirculation * sensor.height * rack.load;
         let mut reported = sensor.error + noise;
         let mut held = None;
-        for (fault, aim) in &self.faults {
+        for (fault, aim) in &self.felt {
             let Some(phase) = fault.phase(now) else {
                 continue;
             };

@@ -241,7 +241,7 @@ fn a_wrong_rule_says_which_key_and_value() {
     use rackwatch_core::rules::raw::RawLevel::{Limit, Word};
     assert_eq!(
         wrong(|rule| rule.kind = "hot".into()),
-        "rules[0].type = hot: expected high_temp, low_temp, spike, drop, drift, runaway, stuck_sensor or sensor_fault"
+        "rules[0].type = hot: expected high_temp, low_temp, spike, drop, drift, runaway, stuck_sensor, sensor_fault or no_data"
     );
     assert_eq!(
         wrong(|rule| rule.warning = Some(Word("of".into()))),

@@ -11,4 +11,5 @@ mod judging;
 mod quality;
 mod resuming;
 mod runaway;
+mod silence;
 mod trace;

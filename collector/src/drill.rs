@@ -1,0 +1,111 @@
+//! Drills: simulated failures against the rules, over many seeds.
+//!
+//! `scenario` says what is played, `run` plays one seed of it through the engine, `tally` counts what
+//! came of many. No Redis, no clock: a seed always comes to the same.
+
+pub mod scenario;
+pub mod tally;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
+use rackwatch_core::device::DeviceId;
+use rackwatch_core::engine::{Engine, Input};
+use rackwatch_core::rules::RuleSet;
+use rackwatch_core::thermal::{Hall, NotAScenario};
+use rackwatch_core::time::{StreamId, Timestamp};
+
+use scenario::{Drill, Play};
+
+/// What came of one seed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Played {
+    /// How long after the fault began it was found; none where it was not, or there was none.
+    pub found: Option<Duration>,
+    /// Warnings and worse that nothing was the reason for, by kind.
+    pub false_alarms: Vec<AlertKind>,
+    /// How long all sensors together were watched while nothing was wrong, in sensor-seconds.
+    pub quiet: f64,
+    /// Records of every kind and severity.
+    pub records: u64,
+    /// Readings judged.
+    pub readings: u64,
+}
+
+/// Where the simulated time begins: any would do.
+const START: u64 = 1_767_225_600_000;
+
+/// Plays one seed.
+///
+/// # Errors
+///
+/// When the drill makes no hall.
+pub fn run(drill: &Drill, rules: &Arc<RuleSet>, seed: u64) -> Result<Played, NotAScenario> {
+    let play = Play::of(drill, seed)?;
+    let start = Timestamp::from_millis(START).unwrap_or_default();
+    let mut hall = Hall::new(&play.scenario, start);
+    let mut engine = Engine::new(Arc::clone(rules));
+    let devices = hall.devices();
+    let count = devices.len();
+    let described = devices.into_iter().map(|(id, mut description)| {
+        "drill".clone_into(&mut description.agent);
+        description.interval = drill.interval;
+        Input::Describe(id, Some(Box::new(description)))
+    });
+    engine.step(described.collect::<Vec<_>>());
+    let mut played = Played {
+        quiet: play.quiet.as_secs_f64() * count as f64,
+        ..Played::default()
+    };
+    let mut at = start;
+    let end = start.plus(play.length);
+    let began = play.fault.map(|fault| start.plus(fault));
+    while at < end {
+        let entry = StreamId {
+            ms: at.millis(),
+            seq: 0,
+        };
+        let inputs = hall.read(at).into_iter().map(|reading| Input::Reading {
+            entry,
+            by_agent: true,
+            reading,
+        });
+        let effects = engine.step(inputs);
+        played.readings += count as u64;
+        played.records += effects.alerts.len() as u64;
+        for record in &effects.alerts {
+            played.take(&play, record, began, at);
+        }
+        if played.found.is_some() {
+            break;
+        }
+        at = at.plus(drill.interval);
+    }
+    Ok(played)
+}
+
+impl Played {
+    fn take(&mut self, play: &Play, record: &AlertRecord, began: Option<Timestamp>, at: Timestamp) {
+        if record.state != AlertState::Firing {
+            return;
+        }
+        match began.filter(|began| at >= *began) {
+            Some(began) => {
+                let expected = play.expect.contains(&record.kind);
+                if expected && self.found.is_none() && is_meant(play, &record.device) {
+                    self.found = Some(at.since(began));
+                }
+            }
+            None if record.severity > Severity::Info => self.false_alarms.push(record.kind),
+            None => {}
+        }
+    }
+}
+
+/// Whether the fault is where the device is.
+fn is_meant(play: &Play, device: &DeviceId) -> bool {
+    play.at
+        .as_deref()
+        .is_none_or(|at| device.as_str() == at || device.rack_part() == Some(at))
+}

@@ -1,0 +1,77 @@
+//! An agent that is killed, and comes back: through both programs.
+
+use std::time::Duration;
+
+use rackwatch_agent::app::pipeline;
+use rackwatch_agent::config::{AgentConfig, AgentName};
+use rackwatch_agent::publisher::Departure;
+use rackwatch_agent::source::Source;
+use rackwatch_agent::source::simulated::{Simulated, SimulatedConfig};
+use rackwatch_runtime::config::RedisConfig;
+use rackwatch_testing::{RedisServer, free_port, wait_until};
+use redis::Commands;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::rig::{DEADLINE, alerts, collector, connect};
+
+/// A quiet hall of eight inlets, ten times a second; aborted it is killed.
+fn agent(url: &str) -> JoinHandle<()> {
+    let simulated = SimulatedConfig {
+        enabled: true,
+        interval: Duration::from_millis(100),
+        scenario: "quiet".to_owned(),
+        ..SimulatedConfig::default()
+    };
+    let mut config = AgentConfig {
+        redis: RedisConfig {
+            url: url.into(),
+            ..RedisConfig::default()
+        },
+        ..AgentConfig::default()
+    };
+    config.agent.name = AgentName::new("node7").unwrap();
+    let sources: Vec<Box<dyn Source>> = vec![Box::new(Simulated::new(&simulated).unwrap())];
+    tokio::spawn(async move {
+        let stop = CancellationToken::new();
+        pipeline(&config, sources, Departure::Leave, stop)
+            .await
+            .unwrap();
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_agent_is_missed_once_and_over_when_it_is_back() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("collector.toml");
+    // A minute is long for a test.
+    std::fs::write(&config, "[[rules]]\ntype = 'no_data'\ndwell = '3s'\n").unwrap();
+    let listen = format!("127.0.0.1:{}", free_port().unwrap());
+    let (config, url) = (config.display().to_string(), server.url());
+    let collector = collector(&[
+        "run", "--config", &config, "--redis", &url, "--listen", &listen,
+    ]);
+    let first = agent(&url);
+    let come = wait_until(DEADLINE, "readings come", async || {
+        (redis.xlen::<_, u64>("raw_sensor_data").unwrap() > 20).then_some(())
+    });
+    come.await.unwrap();
+    first.abort();
+    let missed = wait_until(DEADLINE, "it is missed", async || {
+        (!alerts(redis).is_empty()).then_some(())
+    });
+    missed.await.unwrap();
+    let second = agent(&url);
+    let back = wait_until(DEADLINE, "it is back", async || {
+        (alerts(redis).len() > 1).then_some(())
+    });
+    back.await.unwrap();
+    second.abort();
+    let record = |state: &str| ["no_data", "agent:node7", "warning", state, "0"].map(str::to_owned);
+    assert_eq!(alerts(redis)[..2], [record("firing"), record("resolved")]);
+    collector
+        .wait_stdout_contains("heard again after", DEADLINE)
+        .unwrap();
+}

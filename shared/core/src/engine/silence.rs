@@ -1,0 +1,256 @@
+//! Silence: devices and agents of which nothing comes any more.
+//!
+//! How long is told by the ids of entries, which is Redis' own clock, and by what the owner waited on
+//! an empty stream. Of a gap between entries only half a minute counts unless it was waited out: while
+//! Redis or the collector was away nobody could be heard, and that is nobody's silence. A fault is no
+//! silence either: somebody says that there is nothing to say.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::agents::{agent_device, is_agent};
+use super::device::Device;
+use super::records::silent;
+use super::{Effects, EpisodeChange};
+use crate::alert::{AlertKind, AlertRecord, AlertState, Severity};
+use crate::device::DeviceId;
+use crate::episode::Episode;
+use crate::time::Timestamp;
+
+/// Of a gap between two entries no more counts, in milliseconds.
+const GAP: u64 = 30_000;
+/// How often it is looked for, in milliseconds of what counts.
+const LOOK: u64 = 5_000;
+/// Who said that he leaves is missed after this long.
+const LEFT: u64 = 20 * 60_000;
+
+/// The rule's name, where it is an agent that is silent.
+pub(super) const NO_DATA: &str = "no_data";
+
+/// The clock that silence is measured by, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Listening {
+    /// What counts so far; from one on, so that nothing heard is zero.
+    pub(super) count: u64,
+    /// Until when by Redis' clock.
+    pub(super) until: u64,
+    looked: u64,
+}
+
+impl Listening {
+    /// An entry came; whether it is time to look who is silent.
+    pub(super) fn entry(&mut self, ms: u64) -> bool {
+        if self.count == 0 {
+            *self = Self {
+                count: 1,
+                until: ms,
+                looked: 1,
+            };
+        }
+        let gap = ms.saturating_sub(self.until).min(GAP);
+        self.until = self.until.max(ms);
+        self.count += gap;
+        self.is_due()
+    }
+
+    /// Nothing came for so long.
+    pub(super) fn waited(&mut self, wait: Duration) -> bool {
+        if self.count == 0 {
+            return false;
+        }
+        let wait = u64::try_from(wait.as_millis()).unwrap_or(0);
+        self.count += wait;
+        self.until += wait;
+        self.is_due()
+    }
+
+    fn is_due(&mut self) -> bool {
+        let due = self.count - self.looked >= LOOK;
+        if due {
+            self.looked = self.count;
+        }
+        due
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.until).unwrap_or_default()
+    }
+}
+
+/// Agents of which it was said that they are silent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Missed(BTreeMap<DeviceId, Said>);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Said {
+    since: Timestamp,
+    severity: Severity,
+}
+
+/// The devices of one agent, as they are found.
+#[derive(Debug, Default)]
+struct Found {
+    heard: usize,
+    silent: usize,
+    /// The newest reading of all.
+    last: Timestamp,
+    /// How long the one that was heard last is silent, in what counts.
+    since: u64,
+    severity: Option<Severity>,
+    all_leave: bool,
+}
+
+impl Missed {
+    /// Whether `episode` is one of these.
+    pub(super) fn has(episode: &Episode) -> bool {
+        episode.rule == NO_DATA && is_agent(&episode.device)
+    }
+
+    /// Those of the stored episodes.
+    pub(super) fn of(said: &[Episode]) -> Self {
+        let missed = said.iter().filter(|episode| Self::has(episode));
+        let said = |episode: &Episode| Said {
+            since: episode.started,
+            severity: episode.severity,
+        };
+        Self(missed.map(|e| (e.device.clone(), said(e))).collect())
+    }
+
+    /// Looks who is silent: an agent with all its devices is one record, else each device is.
+    pub(super) fn look<'d>(
+        &mut self,
+        listening: &Listening,
+        devices: impl Iterator<Item = (&'d DeviceId, &'d mut Device)>,
+        effects: &mut Effects,
+    ) {
+        let now = listening.count;
+        let mut agents: BTreeMap<String, Found> = BTreeMap::new();
+        let mut silent: Vec<(&DeviceId, &mut Device)> = Vec::new();
+        for (id, device) in devices {
+            let Some((severity, after)) = device.misses() else {
+                continue;
+            };
+            let quiet = now.saturating_sub(device.heard);
+            let is_silent = quiet >= after;
+            if let Some(agent) = device.agent() {
+                if !agents.contains_key(agent) {
+                    agents.insert(agent.to_owned(), Found::new());
+                }
+                if let Some(found) = agents.get_mut(agent) {
+                    found.add(device, quiet, is_silent.then_some(severity));
+                }
+            }
+            if is_silent {
+                silent.push((id, device));
+            }
+        }
+        let at = listening.now();
+        for (agent, found) in &agents {
+            self.tell(agent, found, at, effects);
+        }
+        // HashMap order must not show in the records.
+        silent.sort_unstable_by(|a, b| Ord::cmp(a.0, b.0));
+        for (id, device) in silent {
+            let with_its_agent = device
+                .agent()
+                .and_then(|agent| agents.get(agent))
+                .is_some_and(Found::is_missed);
+            if !with_its_agent {
+                let quiet = now.saturating_sub(device.heard);
+                device.fall_silent(id, quiet >= LEFT, at, effects);
+            }
+        }
+    }
+
+    fn tell(&mut self, agent: &str, found: &Found, at: Timestamp, effects: &mut Effects) {
+        let Some(severity) = found.severity.filter(|_| found.is_missed()) else {
+            return;
+        };
+        let severity = if found.all_leave && found.since < LEFT {
+            Severity::Info
+        } else {
+            severity
+        };
+        let device = agent_device(agent);
+        let said = self.0.get(&device).copied();
+        if said.is_some_and(|said| said.severity >= severity) {
+            return;
+        }
+        let since = said.map_or(found.last, |said| said.since);
+        let record = silent(&device, since, at, severity);
+        let stored = record.episode();
+        self.0.insert(device, Said { since, severity });
+        effects.alerts.push(record);
+        effects.episodes.push(EpisodeChange::Open(Box::new(stored)));
+    }
+
+    /// None of them is.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// An agent is heard again; whether it was missed.
+    pub(super) fn heard(&mut self, agent: &str, at: Timestamp, effects: &mut Effects) -> bool {
+        let device = agent_device(agent);
+        let Some(said) = self.0.remove(&device) else {
+            return false;
+        };
+        effects.alerts.push(AlertRecord {
+            state: AlertState::Resolved,
+            duration: Some(at.since(said.since)),
+            ..silent(&device, said.since, at, said.severity)
+        });
+        effects.episodes.push(EpisodeChange::Close {
+            device,
+            rule: NO_DATA.to_owned(),
+        });
+        true
+    }
+}
+
+impl Found {
+    fn new() -> Self {
+        Self {
+            since: u64::MAX,
+            all_leave: true,
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, device: &Device, quiet: u64, silent: Option<Severity>) {
+        self.heard += 1;
+        self.silent += usize::from(silent.is_some());
+        self.last = self.last.max(device.last().unwrap_or_default());
+        self.since = self.since.min(quiet);
+        self.severity = self.severity.max(silent);
+        self.all_leave &= device.leaves();
+    }
+
+    /// All of it is silent. One device is no more than a device.
+    fn is_missed(&self) -> bool {
+        self.silent == self.heard && self.heard > 0
+    }
+}
+
+impl AlertRecord {
+    /// The episode to store with it.
+    fn episode(&self) -> Episode {
+        Episode {
+            id: self.id.clone(),
+            device: self.device.clone(),
+            rule: self.rule.clone(),
+            kind: AlertKind::NoData,
+            started: self.started,
+            severity: self.severity,
+            threshold: self.threshold,
+            // Silence has none.
+            temperature: crate::units::Celsius::ZERO,
+            at: self.at,
+            rack: self.rack.clone(),
+            u: self.u,
+            role: self.role,
+        }
+    }
+}
