@@ -6,11 +6,12 @@
 pub mod scenario;
 pub mod tally;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
-use rackwatch_core::device::DeviceId;
+use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::engine::{Engine, Input};
 use rackwatch_core::rules::RuleSet;
 use rackwatch_core::thermal::{Hall, NotAScenario};
@@ -46,14 +47,22 @@ pub fn run(drill: &Drill, rules: &Arc<RuleSet>, seed: u64) -> Result<Played, Not
     let start = Timestamp::from_millis(START).unwrap_or_default();
     let mut hall = Hall::new(&play.scenario, start);
     let mut engine = Engine::new(Arc::clone(rules));
-    let devices = hall.devices();
-    let count = devices.len();
-    let described = devices.into_iter().map(|(id, mut description)| {
-        "drill".clone_into(&mut description.agent);
-        description.interval = drill.interval;
-        Input::Describe(id, Some(Box::new(description)))
-    });
+    let known: BTreeMap<_, _> = hall
+        .devices()
+        .into_iter()
+        .map(|(id, mut description)| {
+            // A host in each rack.
+            description.agent = description.rack.clone().unwrap_or_default();
+            description.interval = drill.interval;
+            (id, description)
+        })
+        .collect();
+    let count = known.len();
+    let described = known
+        .iter()
+        .map(|(id, description)| describe(id, description, false));
     engine.step(described.collect::<Vec<_>>());
+    let mut leaving: BTreeSet<DeviceId> = BTreeSet::new();
     let mut played = Played {
         quiet: play.quiet.as_secs_f64() * count as f64,
         ..Played::default()
@@ -66,12 +75,18 @@ pub fn run(drill: &Drill, rules: &Arc<RuleSet>, seed: u64) -> Result<Played, Not
             ms: at.millis(),
             seq: 0,
         };
-        let inputs = hall.read(at).into_iter().map(|reading| Input::Reading {
+        let readings = hall.read(at).into_iter().map(|reading| Input::Reading {
             entry,
             by_agent: true,
             reading,
         });
+        let leave: BTreeSet<_> = hall.leaving().into_iter().collect();
+        let changed = leave.symmetric_difference(&leaving);
+        let told = changed.filter_map(|id| Some(describe(id, known.get(id)?, leave.contains(id))));
+        let mut inputs: Vec<_> = told.collect();
+        inputs.extend(readings);
         let effects = engine.step(inputs);
+        leaving = leave;
         played.readings += count as u64;
         played.records += effects.alerts.len() as u64;
         for record in &effects.alerts {
@@ -83,6 +98,14 @@ pub fn run(drill: &Drill, rules: &Arc<RuleSet>, seed: u64) -> Result<Played, Not
         at = at.plus(drill.interval);
     }
     Ok(played)
+}
+
+fn describe(id: &DeviceId, description: &Description, leaving: bool) -> Input {
+    let description = Description {
+        leaving,
+        ..description.clone()
+    };
+    Input::Describe(id.clone(), Some(Box::new(description)))
 }
 
 impl Played {

@@ -219,7 +219,12 @@ impl Engine {
 
     fn describe(&mut self, id: &DeviceId, now: Option<Box<Description>>, effects: &mut Effects) {
         let device = self.devices.entry(id.clone()).or_default();
+        let left = device.leaves();
         if device.set_description(now) {
+            if left && !device.leaves() && device.heard > 0 {
+                // Whoever says that it is back speaks, though no reading is here yet.
+                device.heard = self.listening.count;
+            }
             self.replan(id, effects);
         }
     }

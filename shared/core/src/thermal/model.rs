@@ -191,6 +191,18 @@ impl Hall {
             .collect()
     }
 
+    /// The sensors whose hosts start anew at the moment: their agents have said that they leave.
+    pub fn leaving(&self) -> Vec<DeviceId> {
+        let reboots = |(fault, _): &(Fault, Aim)| fault.effect == Effect::Reboot;
+        if !self.felt.iter().any(reboots) {
+            return Vec::new();
+        }
+        let now = Duration::from_secs_f64(self.elapsed);
+        let indexed = self.sensors.iter().enumerate();
+        let leaving = indexed.filter(|(index, _)| self.meets(*index, now, Effect::Reboot));
+        leaving.map(|(_, sensor)| sensor.device.clone()).collect()
+    }
+
     /// Whether such a fault is at a sensor now.
     fn meets(&self, index: usize, now: Duration, effect: Effect) -> bool {
         let count = self.sensors.len();
