@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rackwatch_core::partition::Partitions;
-use rackwatch_core::rules::{RawRule, RuleError, RuleSet};
+use rackwatch_core::rules::{Profile, RawRule, RuleError, RuleSet};
 use rackwatch_core::wire::Decoded;
 use rackwatch_runtime::config::{
     self, ByteSize, ConfigError, Loaded, LogConfig, RedisConfig, RedisUrl,
@@ -102,6 +102,12 @@ impl Default for StreamConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AlertsConfig {
+    /// Whose limits hold for the air that equipment takes in, where no rule says otherwise.
+    pub profile: Profile,
+    /// A rule that fires on a device so soon after it was resolved there must stay clear for as long
+    /// before it is resolved again: what flaps is said twice, not every minute. Zero: off.
+    #[serde(with = "config::duration")]
+    pub flap: Duration,
     /// Print alerts on stdout.
     pub console: bool,
     /// Also write the same lines to this file.
@@ -117,6 +123,8 @@ pub struct AlertsConfig {
 impl Default for AlertsConfig {
     fn default() -> Self {
         Self {
+            profile: Profile::default(),
+            flap: RuleSet::FLAP,
             console: true,
             file: None,
             json_file: None,
@@ -176,7 +184,8 @@ impl CollectorConfig {
 
     /// The rules that hold.
     pub fn rule_set(&self) -> Result<Arc<RuleSet>, RuleError> {
-        RuleSet::with_defaults(&self.rules).map(Arc::new)
+        let rules = RuleSet::of_profile(self.alerts.profile, &self.rules)?;
+        Ok(Arc::new(rules.damped(self.alerts.flap)))
     }
 }
 

@@ -21,6 +21,9 @@ pub struct Timing {
     pub dwell: Duration,
     /// How long all must stay clear before the episode is over.
     pub hold: Duration,
+    /// An episode that begins so soon after the last one must stay clear for as long: an input that
+    /// flaps at its limit is said twice, and then once when it is over. Zero where that is off.
+    pub flap: Duration,
 }
 
 /// An open episode as it was said: kept in `rackwatch:episodes`.
@@ -65,6 +68,9 @@ struct Crossed {
     since: [Option<Timestamp>; 3],
     /// The episode, once it fires.
     open: Option<Open>,
+    /// When the last one ended, while another would be one that flaps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ended: Option<Timestamp>,
 }
 
 /// The part of a tracker that an open episode adds.
@@ -78,6 +84,9 @@ pub struct Open {
     pub peak: Celsius,
     /// Since when all is clear, while it is held open.
     pub clear: Option<Timestamp>,
+    /// It began soon after another had ended.
+    #[serde(default)]
+    pub flaps: bool,
 }
 
 /// What a reading did to an episode.
@@ -135,6 +144,9 @@ impl Tracker {
         for since in crossed.since.iter_mut().flatten() {
             *since = at;
         }
+        if let Some(ended) = &mut crossed.ended {
+            *ended = at;
+        }
         if let Some(clear) = crossed.open.as_mut().and_then(|open| open.clear.as_mut()) {
             *clear = at;
         }
@@ -157,6 +169,12 @@ impl Crossed {
         finding: Option<Finding>,
         further: fn(Celsius, Celsius) -> Celsius,
     ) -> Option<Change> {
+        if self
+            .ended
+            .is_some_and(|ended| at.since(ended) >= timing.flap)
+        {
+            self.ended = None;
+        }
         for (since, severity) in self.since.iter_mut().zip(Severity::ALL) {
             *since = match finding {
                 Some(finding) if finding.severity >= severity => since.or(Some(at)),
@@ -173,6 +191,7 @@ impl Crossed {
                     severity,
                     peak: value,
                     clear: None,
+                    flaps: self.ended.take().is_some(),
                 };
                 self.open = Some(open);
                 Some(Change::Began(open))
@@ -182,6 +201,7 @@ impl Crossed {
                 let change = open.go_on(timing, at, finding.is_some(), asserted);
                 if matches!(change, Some(Change::Ended(_))) {
                     self.open = None;
+                    self.ended = (!timing.flap.is_zero()).then_some(at);
                 }
                 change
             }
@@ -208,6 +228,7 @@ impl Crossed {
                 severity: said.severity,
                 peak: said.temperature,
                 clear: None,
+                flaps: false,
             });
             Open {
                 severity: said.severity,
@@ -227,7 +248,12 @@ impl Open {
     ) -> Option<Change> {
         if !crossed {
             let clear = *self.clear.get_or_insert(at);
-            return (at.since(clear) >= timing.hold).then_some(Change::Ended(*self));
+            let hold = if self.flaps {
+                timing.hold.max(timing.flap)
+            } else {
+                timing.hold
+            };
+            return (at.since(clear) >= hold).then_some(Change::Ended(*self));
         }
         self.clear = None;
         let worse = asserted.filter(|severity| *severity > self.severity)?;
@@ -279,6 +305,7 @@ mod tests {
         let timing = Timing {
             dwell: Duration::from_secs(3),
             hold: Duration::from_secs(5),
+            ..Timing::default()
         };
         let readings = [
             (0, Some(Warning)),
@@ -292,5 +319,27 @@ mod tests {
             (15, None),
         ];
         assert_eq!(run(timing, &readings), [(6, "began"), (15, "ended")]);
+    }
+    #[test]
+    fn what_flaps_is_said_twice_and_over_once() {
+        use Severity::Warning;
+        let timing = Timing {
+            flap: Duration::from_mins(30),
+            ..Timing::default()
+        };
+        let hour = (0..3600).map(|second| (second, (second / 10 % 2 == 0).then_some(Warning)));
+        let mut readings: Vec<_> = hour.collect();
+        assert_eq!(
+            run(timing, &readings),
+            [(0, "began"), (10, "ended"), (20, "began")]
+        );
+        // And over once it is quiet; what comes long after is another matter.
+        readings.extend((3600..9000).map(|second| (second, None)));
+        readings.extend([(9000, Some(Warning)), (9001, None)]);
+        let said = run(timing, &readings);
+        assert_eq!(
+            said[3..],
+            [(3590 + 1800, "ended"), (9000, "began"), (9001, "ended")]
+        );
     }
 }

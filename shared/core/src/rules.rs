@@ -9,9 +9,12 @@ pub mod plan;
 pub mod profile;
 pub mod raw;
 
+use std::time::Duration;
+
 use globset::GlobMatcher;
 
 pub use plan::{Plan, PlannedRule, Subject};
+pub use profile::Profile;
 pub use raw::{RawRule, RuleError};
 
 use crate::alert::{AlertKind, Severity};
@@ -23,6 +26,7 @@ use crate::units::Celsius;
 #[derive(Clone, Debug)]
 pub struct RuleSet {
     rules: Vec<Rule>,
+    flap: Duration,
 }
 
 /// One checked rule.
@@ -53,9 +57,15 @@ impl Rule {
 impl RuleSet {
     /// The default rules with `own` laid over them.
     pub fn with_defaults(own: &[RawRule]) -> Result<Self, RuleError> {
-        let mut rules = Self::only(&profile::default_rules())?.rules;
+        Self::of_profile(Profile::Default, own)
+    }
+
+    /// The default rules with the limits of `profile`, and `own` laid over them.
+    pub fn of_profile(profile: Profile, own: &[RawRule]) -> Result<Self, RuleError> {
+        let mut rules = Self::only(&profile::default_rules(profile))?.rules;
         rules.extend(Self::only(own)?.rules);
-        Self { rules }.checked()
+        let flap = Self::FLAP;
+        Self { rules, flap }.checked()
     }
 
     /// These rules and no others.
@@ -66,7 +76,17 @@ impl RuleSet {
             .map(|(index, rule)| rule.check(index));
         Ok(Self {
             rules: rules.collect::<Result<_, _>>()?,
+            flap: Self::FLAP,
         })
+    }
+
+    /// What flaps is damped for so long unless said otherwise.
+    pub const FLAP: Duration = Duration::from_mins(30);
+
+    /// The same with another damping of what flaps; zero is none.
+    #[must_use]
+    pub fn damped(self, flap: Duration) -> Self {
+        Self { flap, ..self }
     }
 
     /// Only the rules of these kinds.
@@ -99,9 +119,9 @@ impl RuleSet {
                 None => layers.push((&rule.name, rule.kind, rule.settings.clone())),
             }
         }
-        let planned = layers
-            .into_iter()
-            .filter_map(|(name, kind, settings)| PlannedRule::new(name, kind, &settings, subject));
+        let planned = layers.into_iter().filter_map(|(name, kind, settings)| {
+            PlannedRule::new(name, kind, &settings, subject, self.flap)
+        });
         let mut rules: Vec<PlannedRule> = planned.collect();
         // A runaway tells how long it is until the limit that holds for the same device.
         let critical = rules

@@ -61,6 +61,7 @@ impl PlannedRule {
         kind: AlertKind,
         settings: &Settings,
         subject: &Subject<'_>,
+        flap: Duration,
     ) -> Option<Self> {
         let detector = match kind {
             AlertKind::HighTemp => Detector::Limit(limit(Side::Above, settings, subject)?),
@@ -93,6 +94,7 @@ impl PlannedRule {
         let timing = Timing {
             dwell,
             hold: settings.hold.unwrap_or(Duration::ZERO),
+            flap,
         };
         Some(Self {
             name: name.to_owned(),

@@ -7,14 +7,62 @@
 //! without tape, which it defines as the largest difference within any such window; 2 °C in
 //! 5 minutes finds labelled heat events in public sensor traces without false alarms.
 
+use serde::Deserialize;
+
 use super::raw::{RawLevel, RawRule};
 use crate::device::Role;
 
-/// The default rules.
-pub fn default_rules() -> Vec<RawRule> {
+/// Whose limits hold for the air that equipment takes in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// Class A1 with a kelvin of grace, and no warning for a cold aisle of 16 °C: what most rooms are.
+    #[default]
+    Default,
+    /// Class A1 as it is written: allowable 15 to 32 °C.
+    AshraeA1,
+    /// Class A2: allowable 10 to 35 °C.
+    AshraeA2,
+    /// Class A3: allowable 5 to 40 °C.
+    AshraeA3,
+    /// Class A4: allowable 5 to 45 °C.
+    AshraeA4,
+    /// Class H1, high density: recommended 18 to 22 °C, allowable 5 to 25 °C.
+    AshraeH1,
+}
+
+impl Profile {
+    /// Recommended and allowable limits in °C, lower and upper: ASHRAE TC 9.9, 5th edition (2021).
+    fn envelope(self) -> Option<[(f64, f64); 2]> {
+        let recommended = (18.0, 27.0);
+        Some(match self {
+            Self::Default => return None,
+            Self::AshraeA1 => [recommended, (15.0, 32.0)],
+            Self::AshraeA2 => [recommended, (10.0, 35.0)],
+            Self::AshraeA3 => [recommended, (5.0, 40.0)],
+            Self::AshraeA4 => [recommended, (5.0, 45.0)],
+            Self::AshraeH1 => [(18.0, 22.0), (5.0, 25.0)],
+        })
+    }
+}
+
+/// The default rules, with the limits of a profile.
+pub fn default_rules(profile: Profile) -> Vec<RawRule> {
+    let (mut high, mut low) = (high_air(), low_air());
+    if let Some([recommended, allowable]) = profile.envelope() {
+        high.warning = Some(RawLevel::Limit(recommended.1));
+        high.critical = Some(RawLevel::Limit(allowable.1));
+        low.info = None;
+        low.warning = Some(RawLevel::Limit(recommended.0));
+        low.critical = Some(RawLevel::Limit(allowable.0));
+    }
+    let mut rules = vec![high, low];
+    rules.extend(of_every_profile());
+    rules
+}
+
+fn of_every_profile() -> Vec<RawRule> {
     vec![
-        high_air(),
-        low_air(),
         high_exhaust(),
         hardware_only(
             vec![Role::Return, Role::Other],

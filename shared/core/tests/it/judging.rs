@@ -400,3 +400,30 @@ fn an_agent_whose_clock_is_wrong_is_said_once_and_over_a_restart() {
     assert_eq!(said.alerts[0].id, alert.id);
     assert_eq!(second.devices(), 0, "an agent is no device");
 }
+
+#[test]
+fn a_profile_has_the_limits_of_its_class() {
+    use rackwatch_core::rules::{Profile, Subject};
+    let limits = |profile, kind| {
+        let rules = RuleSet::of_profile(profile, &[]).unwrap();
+        let device = DeviceId::new("inlet-R1-1").unwrap();
+        let subject = Subject {
+            device: &device,
+            role: Role::Inlet,
+            rack: Some("R1"),
+            limits: HardwareLimits::default(),
+            resolution: None,
+            interval: Duration::ZERO,
+        };
+        let plan = rules.plan(&subject);
+        let rule = plan.rules.iter().find(|rule| rule.kind == kind).unwrap();
+        Severity::ALL.map(|severity| rule.threshold(severity))
+    };
+    let high = |profile| limits(profile, AlertKind::HighTemp);
+    let low = |profile| limits(profile, AlertKind::LowTemp);
+    assert_eq!(high(Profile::Default), [None, Some(28.0), Some(32.0)]);
+    assert_eq!(low(Profile::Default), [Some(18.0), Some(15.0), Some(10.0)]);
+    assert_eq!(high(Profile::AshraeA3), [None, Some(27.0), Some(40.0)]);
+    assert_eq!(low(Profile::AshraeA2), [None, Some(18.0), Some(10.0)]);
+    assert_eq!(high(Profile::AshraeH1), [None, Some(22.0), Some(25.0)]);
+}
