@@ -109,12 +109,17 @@ fn engine(devices: u32, ticks: u32) {
     let name = |n: u32| DeviceId::new(&format!("inlet-R{}-{}", n / 8, n % 8)).unwrap();
     let ids: Vec<DeviceId> = (0..devices).map(name).collect();
     let mut engine = Engine::new(Arc::new(RuleSet::with_defaults(&[]).unwrap()));
-    let json = br#"{"role":"inlet","rack":"R1","agent":"bench","interval_ms":1000}"#;
-    let known = Description::from_json(json).unwrap();
-    engine.step(
-        ids.iter()
-            .map(|id| Input::Describe(id.clone(), Some(Box::new(known.clone())))),
-    );
+    let described = (0..).zip(&ids).map(|(n, id): (u32, _)| {
+        // A rack of eight, a host each.
+        let json = format!(
+            r#"{{"role":"inlet","rack":"R{0}","agent":"node{0}","interval_ms":1000}}"#,
+            n / 8
+        );
+        let known = Description::from_json(json.as_bytes()).unwrap();
+        Input::Describe(id.clone(), Some(Box::new(known)))
+    });
+    let before = resident();
+    engine.step(described.collect::<Vec<_>>());
     let (mut judged, mut took) = (0, 0.0);
     for tick in 0..ticks {
         let at = Timestamp::from_millis(1_700_000_000_000 + u64::from(tick) * 1000).unwrap();
@@ -139,6 +144,7 @@ fn engine(devices: u32, ticks: u32) {
         took += begin.elapsed().as_secs_f64();
     }
     assert_eq!(judged, u64::from(devices) * u64::from(ticks));
+    let each = resident().saturating_sub(before) / u64::from(devices);
     let begin = Instant::now();
     let slices: Vec<String> = engine
         .snapshot(StreamId::ZERO)
@@ -154,7 +160,17 @@ fn engine(devices: u32, ticks: u32) {
     let back = begin.elapsed().as_secs_f64() * 1e3;
     assert_eq!(restored.devices(), engine.devices());
     println!(
-        "{:.0} {saved:.1} {bytes} {back:.1}",
+        "{:.0} {saved:.1} {bytes} {back:.1} {each}",
         took / judged as f64 * 1e9
     );
+}
+
+/// The memory of this process, in bytes; nothing where the system does not tell so.
+fn resident() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let resident = pages
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok());
+    resident.unwrap_or(0) * 4096
 }

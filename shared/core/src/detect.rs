@@ -74,11 +74,11 @@ pub enum DetectorState {
     /// Of a limit.
     Limit(limit::LimitState),
     /// Of a swing.
-    Swing(swing::SwingState),
+    Swing(Box<swing::SwingState>),
     /// Of a drift.
     Drift(drift::DriftState),
     /// Of a runaway.
-    Runaway(runaway::RunawayState),
+    Runaway(Box<runaway::RunawayState>),
     /// Of a lasting fault.
     Fault(fault::FaultState),
     /// Of a stuck sensor.
@@ -92,9 +92,9 @@ impl DetectorState {
     pub fn new(detector: &Detector) -> Self {
         match detector {
             Detector::Limit(_) => Self::Limit(limit::LimitState::default()),
-            Detector::Swing(_) => Self::Swing(swing::SwingState::default()),
+            Detector::Swing(_) => Self::Swing(Box::default()),
             Detector::Drift(_) => Self::Drift(drift::DriftState::default()),
-            Detector::Runaway(_) => Self::Runaway(runaway::RunawayState::default()),
+            Detector::Runaway(_) => Self::Runaway(Box::default()),
             Detector::Fault(_) => Self::Fault(fault::FaultState::default()),
             Detector::Stuck(_) => Self::Stuck(stuck::StuckState::default()),
             Detector::Silence(_) => Self::Silence,

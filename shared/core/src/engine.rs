@@ -24,7 +24,7 @@ pub use agents::agent_device;
 pub use snapshot::Slice;
 
 use self::agents::Agents;
-use self::device::Device;
+use self::device::{Asks, Device};
 use self::racks::Racks;
 use self::silence::{Listening, Missed};
 use crate::alert::AlertRecord;
@@ -238,39 +238,53 @@ impl Engine {
         if self.listening.entry(entry.ms) {
             self.look_for_silence(effects);
         }
-        if !self.devices.contains_key(&reading.device) {
-            self.devices
-                .insert(reading.device.clone(), Device::default());
-        }
-        let Some(device) = self.devices.get_mut(&reading.device) else {
-            return;
-        };
-        if device.set_writer(by_agent) {
-            self.replan(&reading.device, effects);
-        }
-        if self.devices.contains_key(&reading.device) {
-            self.missed_no_more(reading, effects);
-        }
-        if let Some(device) = self.devices.get_mut(&reading.device) {
-            device.hear(self.listening.count, reading, effects);
-            let asks = device.read(entry, reading, effects);
-            if asks.rack {
-                self.judge_rack(reading, effects);
+        // One look at the map for nearly every reading: it costs as much as a detector.
+        let known = self.devices.get_mut(&reading.device);
+        let as_usual = self.missed.is_empty()
+            && known
+                .as_ref()
+                .is_some_and(|device| device.is_written(by_agent));
+        let asks = match known {
+            Some(device) if as_usual => {
+                device.hear(self.listening.count, reading, effects);
+                device.read(entry, reading, effects)
             }
-            if asks.others {
-                let mean = self.racks.mean_of_others(&self.devices, reading);
-                if let Some(device) = self.devices.get_mut(&reading.device) {
-                    device.judge_others(reading, mean, effects);
-                }
+            _ => self.read_anew(entry, by_agent, reading, effects),
+        };
+        if asks.rack {
+            self.judge_rack(reading, effects);
+        }
+        if asks.others {
+            let mean = self.racks.mean_of_others(&self.devices, reading);
+            if let Some(device) = self.devices.get_mut(&reading.device) {
+                device.judge_others(reading, mean, effects);
             }
         }
     }
 
+    /// A device that is new, has another kind of writer, or may be of an agent that was missed.
+    fn read_anew(
+        &mut self,
+        entry: StreamId,
+        by_agent: bool,
+        reading: &Reading,
+        effects: &mut Effects,
+    ) -> Asks {
+        let id = &reading.device;
+        let device = self.devices.entry(id.clone()).or_default();
+        if device.set_writer(by_agent) {
+            self.replan(id, effects);
+        }
+        self.missed_no_more(reading, effects);
+        let Some(device) = self.devices.get_mut(id) else {
+            return Asks::default();
+        };
+        device.hear(self.listening.count, reading, effects);
+        device.read(entry, reading, effects)
+    }
+
     /// The agent of a device that was read is heard again, with all that belongs to it.
     fn missed_no_more(&mut self, reading: &Reading, effects: &mut Effects) {
-        if self.missed.is_empty() {
-            return;
-        }
         let agent = self.devices.get(&reading.device).and_then(Device::agent);
         let Some(agent) = agent.map(str::to_owned) else {
             return;

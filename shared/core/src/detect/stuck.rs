@@ -38,19 +38,20 @@ pub struct StuckState(Option<Box<Known>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Known {
-    value: f64,
     since: Timestamp,
     looked: Timestamp,
+    /// Single precision, here and below: half the memory, and exact to 0.0001 K.
+    value: f32,
     /// The smallest change there was: a sensor's step, where nobody described it.
-    step: Option<f64>,
+    step: Option<f32>,
     /// What the others have come to since.
-    others: Option<(f64, f64)>,
+    others: Option<(f32, f32)>,
 }
 
 impl StuckState {
     /// Takes the next reading, which must be newer than the last; whether to look at the others.
     pub fn observe(&mut self, at: Timestamp, value: Celsius) -> bool {
-        let value = value.degrees();
+        let value = single(value.degrees());
         let begins = Known {
             value,
             since: at,
@@ -81,7 +82,7 @@ impl StuckState {
 
     /// What the others of its rack have as their mean by now.
     pub fn look(&mut self, others: Option<f64>) {
-        if let (Some(known), Some(mean)) = (&mut self.0, others) {
+        if let (Some(known), Some(mean)) = (&mut self.0, others.map(single)) {
             let (low, high) = known.others.unwrap_or((mean, mean));
             known.others = Some((low.min(mean), high.max(mean)));
         }
@@ -91,11 +92,16 @@ impl StuckState {
     pub fn finding(&self, spec: &StuckSpec, at: Timestamp) -> Option<Finding> {
         let known = self.0.as_ref()?;
         let (low, high) = known.others?;
-        let step = known.step.unwrap_or(0.0).max(spec.resolution.0);
-        let moved = high - low >= KELVIN.max(STEPS * step);
-        (moved && at.since(known.since) >= spec.least)
-            .then(|| Finding::of(spec.severity).by(high - low))
+        let step = f64::from(known.step.unwrap_or(0.0)).max(spec.resolution.0);
+        let apart = f64::from(high - low);
+        let moved = apart >= KELVIN.max(STEPS * step);
+        (moved && at.since(known.since) >= spec.least).then(|| Finding::of(spec.severity).by(apart))
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "single precision is meant")]
+fn single(degrees: f64) -> f32 {
+    degrees as f32
 }
 
 #[cfg(test)]

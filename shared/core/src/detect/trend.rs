@@ -18,7 +18,8 @@ const LONGEST: u64 = 150_000;
 /// A few readings of the last minutes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trend {
-    kept: Vec<(Timestamp, f32)>,
+    /// When, in tenths of a second from 1970 (only differences count), and what.
+    kept: Vec<(u32, f32)>,
 }
 
 impl Trend {
@@ -27,7 +28,7 @@ impl Trend {
         if self
             .kept
             .last()
-            .is_some_and(|(last, _)| at.millis() - last.millis() < STEP)
+            .is_some_and(|(last, _)| since(at, *last) < STEP)
         {
             return;
         }
@@ -41,16 +42,29 @@ impl Trend {
             clippy::cast_possible_truncation,
             reason = "single precision is enough"
         )]
-        self.kept.push((at, value.degrees() as f32));
+        self.kept.push((tenths(at), value.degrees() as f32));
     }
 
     /// Kelvin per minute up to this reading; none where too little is known.
     pub fn rate(&self, at: Timestamp, value: Celsius) -> Option<f64> {
-        let age = |kept: Timestamp| at.millis().saturating_sub(kept.millis());
+        let age = |kept: u32| since(at, kept);
         let base = self.kept.iter().find(|(kept, _)| age(*kept) <= LONGEST);
         let (kept, then) = base.filter(|(kept, _)| age(*kept) >= SHORTEST)?;
         Some((value.degrees() - f64::from(*then)) * 60_000.0 / age(*kept) as f64)
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "only differences count, and they are small"
+)]
+fn tenths(at: Timestamp) -> u32 {
+    (at.millis() / 100) as u32
+}
+
+/// Milliseconds from then to `at`.
+fn since(at: Timestamp, then: u32) -> u64 {
+    u64::from(tenths(at).wrapping_sub(then)) * 100
 }
 
 #[cfg(test)]

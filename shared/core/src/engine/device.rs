@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::clock::{Clock, SetBack};
-use super::racks::Rack;
 use super::records::{CLOCK_SKEW, Place, ended, fired, given_up, recovered, set_back, silent};
 use super::{Effects, EpisodeChange};
 use crate::alert::{AlertId, AlertKind, AlertRecord, AlertState, Severity};
@@ -88,6 +87,11 @@ impl Device {
         let changed = self.description != now;
         self.description = now;
         changed
+    }
+
+    /// Whether it is known to be written by such a writer.
+    pub(super) fn is_written(&self, by_agent: bool) -> bool {
+        self.by_agent == Some(by_agent || self.by_agent == Some(true))
     }
 
     /// Whether that changes how the device is judged. Once an agent has written it, it stays an
@@ -319,7 +323,7 @@ impl Device {
         let mut rules = self.plan.rules.iter().zip(&self.rules);
         rules.find_map(|(rule, state)| match (&rule.detector, &state.detector) {
             (Detector::Runaway(spec), DetectorState::Runaway(known)) => {
-                Some((spec, known, &state.tracker))
+                Some((spec, known.as_ref(), &state.tracker))
             }
             _ => None,
         })
@@ -489,7 +493,7 @@ impl Device {
     }
 
     /// The rack it stands in, where that is known.
-    pub(super) fn rack(&self, id: &DeviceId) -> Option<Rack> {
+    pub(super) fn rack(&self, id: &DeviceId) -> Option<(String, String)> {
         let place = self.place(id);
         let zone = self
             .description

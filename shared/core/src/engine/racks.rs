@@ -1,6 +1,7 @@
 //! Racks: which devices are judged together, and what they say together.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::device::Device;
@@ -9,8 +10,8 @@ use crate::device::DeviceId;
 use crate::reading::Reading;
 use crate::time::Timestamp;
 
-/// A zone, and a rack in it.
-pub(super) type Rack = (String, String);
+/// A zone, and a rack in it; all devices there share it.
+pub(super) type Rack = Arc<(String, String)>;
 
 /// A device that has not been read for so long says nothing any more.
 const SILENT: Duration = Duration::from_mins(2);
@@ -29,20 +30,28 @@ pub(super) struct Racks {
 }
 
 impl Racks {
-    /// Says where a device stands; none where it is not asked.
-    pub(super) fn place(&mut self, id: &DeviceId, rack: Option<Rack>) {
-        if self.places.get(id) == rack.as_ref() {
+    /// Says where a device stands, in which zone and rack; none where it is not asked.
+    pub(super) fn place(&mut self, id: &DeviceId, rack: Option<(String, String)>) {
+        if self.places.get(id).map(Arc::as_ref) == rack.as_ref() {
             return;
         }
         if let Some(old) = self.places.remove(id) {
             if let Some(members) = self.members.get_mut(&old) {
                 members.remove(id);
             }
+            if let Some(alone) = self.alone.get_mut(&old.0) {
+                alone.remove(id);
+            }
             self.sort(&old);
         }
         if let Some(rack) = rack {
-            self.places.insert(id.clone(), rack.clone());
-            let members = self.members.entry(rack.clone()).or_default();
+            let shared = self
+                .members
+                .get_key_value(&rack)
+                .map(|(rack, _)| Arc::clone(rack));
+            let rack = shared.unwrap_or_else(|| Arc::new(rack));
+            self.places.insert(id.clone(), Arc::clone(&rack));
+            let members = self.members.entry(Arc::clone(&rack)).or_default();
             members.insert(id.clone());
             self.sort(&rack);
         }
@@ -50,16 +59,22 @@ impl Racks {
 
     /// Whoever is alone in a rack is with others of the zone who are.
     fn sort(&mut self, rack: &Rack) {
-        let alone = self.alone.entry(rack.0.clone()).or_default();
         let Some(members) = self.members.get(rack) else {
             return;
         };
-        alone.retain(|id| self.places.get(id).is_some_and(|place| place != rack));
-        if members.len() == 1 {
-            alone.extend(members.iter().cloned());
-        }
-        if members.is_empty() {
-            self.members.remove(rack);
+        let alone = self.alone.entry(rack.0.clone()).or_default();
+        match members.len() {
+            0 => {
+                self.members.remove(rack);
+            }
+            1 => alone.extend(members.iter().cloned()),
+            // The second has come: the first is alone no more.
+            2 => {
+                for id in members {
+                    alone.remove(id);
+                }
+            }
+            _ => {}
         }
     }
 
