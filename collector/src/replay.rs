@@ -28,13 +28,21 @@ pub struct Replay {
     engine: Engine,
     /// Each with the number of its next reading.
     recordings: Vec<(Recording, usize)>,
+    /// What is known of devices, until it is told.
+    known: Vec<Input>,
 }
 
 impl Replay {
-    /// These rules over these recordings; devices are inlets, as those of a plain client.
+    /// These rules over these recordings. Devices that are not described are inlets, as those of a plain
+    /// client.
     pub fn new(rules: Arc<RuleSet>, recordings: Vec<Recording>) -> Self {
+        let known = |recording: &Recording| {
+            let description = recording.description.clone()?;
+            Some(Input::Describe(recording.device.clone(), Some(description)))
+        };
         Self {
             engine: Engine::new(rules),
+            known: recordings.iter().filter_map(known).collect(),
             recordings: recordings
                 .into_iter()
                 .map(|recording| (recording, 0))
@@ -44,9 +52,10 @@ impl Replay {
 
     /// Judges some more; none where all is judged.
     pub fn go_on(&mut self) -> Option<Vec<AlertRecord>> {
-        let mut inputs = Vec::with_capacity(AT_ONCE);
-        while inputs.len() < AT_ONCE {
-            let Some((device, at, value)) = self.next() else {
+        let mut inputs = std::mem::take(&mut self.known);
+        let most = inputs.len() + AT_ONCE;
+        while inputs.len() < most {
+            let Some((device, at, value, by_agent)) = self.next() else {
                 break;
             };
             inputs.push(Input::Reading {
@@ -54,7 +63,7 @@ impl Replay {
                     ms: at.millis(),
                     seq: 0,
                 },
-                by_agent: false,
+                by_agent,
                 reading: rackwatch_core::reading::Reading {
                     device,
                     at,
@@ -72,7 +81,7 @@ impl Replay {
 
     /// The oldest of the next readings of each device. The readings of a device keep their order,
     /// for so they came.
-    fn next(&mut self) -> Option<(DeviceId, Timestamp, Celsius)> {
+    fn next(&mut self) -> Option<(DeviceId, Timestamp, Celsius, bool)> {
         let next = |(recording, next): &&mut (Recording, usize)| {
             recording.readings.get(*next).map(|(at, _)| *at)
         };
@@ -83,6 +92,7 @@ impl Replay {
             .min_by_key(next)?;
         let (at, value) = *recording.readings.get(*number)?;
         *number += 1;
-        Some((recording.device.clone(), at, value))
+        let by_agent = recording.description.is_some();
+        Some((recording.device.clone(), at, value, by_agent))
     }
 }

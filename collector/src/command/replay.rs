@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
+use globset::Glob;
 use jiff::tz::TimeZone;
 use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
-use rackwatch_core::device::DeviceId;
+use rackwatch_core::device::{Description, DeviceId};
+use rackwatch_core::keys;
 use rackwatch_core::rules::{RawRule, RuleSet};
 use rackwatch_core::time::Timestamp;
 use serde::Deserialize;
@@ -19,13 +21,16 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::table::Table;
-use super::{Failure, Outcome, print, remark, usage};
+use super::when::When;
+use super::{Common, Failure, Outcome, print, remark, server, usage};
 use crate::config::CollectorConfig;
 use crate::notify::line::{self, Style, length};
 use crate::replay::Replay;
 use crate::replay::labels::Labels;
 use crate::replay::recording::{self, Layout, Recording};
 use crate::replay::score::Score;
+use crate::scan::scan;
+use crate::series::{self, Resolution};
 
 /// Run the rules over recorded readings, and print what would have fired
 ///
@@ -34,13 +39,35 @@ use crate::replay::score::Score;
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  \
     rackwatch-collector replay readings.csv\n  \
+    rackwatch-collector replay --history 'inlet-B0*' --from -6h --rules new-rules.toml\n  \
     rackwatch-collector replay machine.csv --only drift --labels windows.json\n  \
     rackwatch-collector replay motes.csv --only spike,drop --columns device=mote_id --interval 5s")]
 pub struct ReplayArgs {
+    #[command(flatten)]
+    common: Common,
     /// CSV files
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "history", value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// A configuration file whose [[rules]] are laid over the defaults
+    /// What Redis has of the devices that match, such as 'inlet-B0*', instead of files
+    #[arg(long, value_name = "PATTERN", conflicts_with = "files")]
+    history: Option<Glob>,
+    /// The first instant of the history
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "-1h",
+        allow_hyphen_values = true
+    )]
+    from: When,
+    /// The last instant of the history
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "now",
+        allow_hyphen_values = true
+    )]
+    to: When,
+    /// A configuration file whose [[rules]] are laid over the defaults; without it those of --config
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
     /// Only rules of these types
@@ -96,12 +123,18 @@ struct Rules {
     rules: Vec<RawRule>,
 }
 
+const HOUR: Duration = Duration::from_secs(3600);
+
 /// Reads, judges, prints.
 pub async fn run(args: ReplayArgs, stop: CancellationToken) -> Outcome {
-    let rules = rules(&args).map_err(usage)?;
+    let config = args.common.load().map_err(usage)?;
+    let rules = rules(&args, &config).map_err(usage)?;
     let labels = args.labels.as_deref().map(labels).transpose();
     let labels = labels.map_err(usage)?;
-    let recordings = read(&args).map_err(usage)?;
+    let recordings = match &args.history {
+        None => read(&args).map_err(usage)?,
+        Some(pattern) => history(&args, &config, pattern).await?,
+    };
     let summary = Summary::new(&recordings);
     let mut report = Report::new(&args, summary);
     let times = labels.is_some().then(|| times(&recordings));
@@ -121,16 +154,16 @@ pub async fn run(args: ReplayArgs, stop: CancellationToken) -> Outcome {
     Ok(())
 }
 
-fn rules(args: &ReplayArgs) -> anyhow::Result<Arc<RuleSet>> {
+fn rules(args: &ReplayArgs, config: &CollectorConfig) -> anyhow::Result<Arc<RuleSet>> {
     let own = match &args.rules {
-        None => CollectorConfig::default().rules,
+        None => config.rules.clone(),
         Some(file) => {
             let what = || format!("read the rules in {}", file.display());
             let text = fs::read_to_string(file).with_context(what)?;
             toml::from_str::<Rules>(&text).with_context(what)?.rules
         }
     };
-    let rules = RuleSet::with_defaults(&own)?;
+    let rules = RuleSet::of_profile(config.alerts.profile, &own)?.damped(config.alerts.flap);
     Ok(Arc::new(if args.only.is_empty() {
         rules
     } else {
@@ -178,6 +211,50 @@ fn read(args: &ReplayArgs) -> anyhow::Result<Vec<Recording>> {
         }
     }
     Ok(all)
+}
+
+/// What Redis has of the devices that match, with what is known of them.
+async fn history(
+    args: &ReplayArgs,
+    config: &CollectorConfig,
+    pattern: &Glob,
+) -> Result<Vec<Recording>, Failure> {
+    let now = server::local_now();
+    let (from, to) = (args.from.seen_from(now), args.to.seen_from(now));
+    let (_, mut connection) = server::open(&config.redis).await?;
+    let mut series = series::open(connection.clone(), &config.series).await?;
+    let matches = pattern.compile_matcher();
+    let mut recordings = Vec::new();
+    for (id, json) in scan(&mut connection, keys::DEVICES).await? {
+        let Some(device) = DeviceId::new(&id).ok().filter(|_| matches.is_match(&id)) else {
+            continue;
+        };
+        let description = Description::from_json(&json).ok().map(Box::new);
+        let mut readings = Vec::new();
+        let mut begins = from;
+        // An hour at a time: a reply of days would be large.
+        while begins <= to {
+            let ends = begins.plus(HOUR).minus(Duration::from_millis(1)).min(to);
+            readings.extend(series.range(&device, begins, ends, Resolution::Raw).await?);
+            begins = begins.plus(HOUR);
+        }
+        recordings.push(Recording {
+            device,
+            description,
+            readings,
+        });
+    }
+    recordings.retain(|recording| !recording.readings.is_empty());
+    if recordings.is_empty() {
+        let why = format!(
+            "Redis has no readings of devices like {} in that time",
+            pattern.glob()
+        );
+        return Err(Failure::Failed(anyhow::anyhow!(why)));
+    }
+    // A hash has no order.
+    recordings.sort_by(|a, b| a.device.cmp(&b.device));
+    Ok(recordings)
 }
 
 /// When each device was read, in order, and without what came late.

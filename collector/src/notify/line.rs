@@ -94,7 +94,11 @@ fn what(record: &AlertRecord, line: &mut String) {
             AlertState::Firing => "silent",
             AlertState::Resolved => "heard again",
         }),
-        None => line.push_str("no reading"),
+        None => {
+            let reason = record.reason.as_deref().unwrap_or("no reading");
+            // Writing to a String cannot fail.
+            let _ok = write!(line, "cannot be read ({reason})");
+        }
     }
     match record.state {
         AlertState::Firing => firing(record, line),
@@ -118,10 +122,7 @@ fn firing(record: &AlertRecord, line: &mut String) {
         AlertKind::Runaway => return runaway(record, line),
         AlertKind::StuckSensor => stuck(record, line),
         // How long follows.
-        AlertKind::NoData => Ok(()),
-        AlertKind::SensorFault => {
-            write!(line, ": {}", record.reason.as_deref().unwrap_or("unknown"))
-        }
+        AlertKind::NoData | AlertKind::SensorFault => Ok(()),
         AlertKind::ClockSkew => clock(record, line),
     };
     if let Some(rate) = record.rate {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use csv::StringRecord;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use rackwatch_core::device::DeviceId;
+use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 
@@ -17,6 +17,8 @@ use rackwatch_core::units::Celsius;
 pub struct Recording {
     /// Which device.
     pub device: DeviceId,
+    /// What is known of it, beside its readings.
+    pub description: Option<Box<Description>>,
     /// Its readings.
     pub readings: Vec<(Timestamp, Celsius)>,
 }
@@ -105,6 +107,7 @@ pub fn read(file: &Path, layout: &Layout) -> Result<Read, NotARecording> {
         let recording = *known.entry(device).or_insert_with_key(|device| {
             read.recordings.push(Recording {
                 device: device.clone(),
+                description: None,
                 readings: Vec::new(),
             });
             read.recordings.len() - 1

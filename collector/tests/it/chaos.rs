@@ -119,6 +119,8 @@ fn start(url: &str, failpoint: &str) -> Program {
             ("RACKWATCH_PARTITION__SAVE_EVERY", "300ms"),
             // Trimmed as soon as it may be: nothing may be lost by that.
             ("RACKWATCH_STREAM__KEEP", "0s"),
+            // Some episodes flap, and many do not.
+            ("RACKWATCH_ALERTS__FLAP", "5s"),
             ("RACKWATCH_LOG__FILTER", "warn"),
             ("RACKWATCH_FAILPOINT", failpoint),
         ],

@@ -1,10 +1,13 @@
 //! `replay`: recordings through the rules, without Redis.
 
 use std::fmt::Write;
+use std::time::SystemTime;
 
+use rackwatch_testing::RedisServer;
+use redis::Commands;
 use tempfile::TempDir;
 
-use crate::rig::{DEADLINE, collector};
+use crate::rig::{DEADLINE, collector, connect};
 
 struct Files(TempDir);
 
@@ -142,4 +145,44 @@ fn what_is_no_recording_is_said() {
     let (code, _, err) = replay(&["/nowhere.csv"]);
     assert_eq!(code, 2);
     assert!(err.contains("/nowhere.csv"), "{err}");
+}
+
+#[test]
+fn what_redis_has_is_replayed_with_what_is_known_of_devices() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = u64::try_from(now.unwrap().as_millis()).unwrap();
+    for (device, role) in [("inlet-B07-1", "inlet"), ("cpu-B07-1", "cpu")] {
+        let described = format!(r#"{{"role":"{role}","agent":"node7"}}"#);
+        let _: () = redis.hset("rackwatch:devices", device, described).unwrap();
+        for n in 0..10u64 {
+            let at = format!("{}-0", now - 600_000 + n * 10_000);
+            let value = if n < 5 { "24.0" } else { "29.0" };
+            let key = format!("sensor:{device}:temp");
+            let _: String = redis.xadd(key, at, &[("t", value)]).unwrap();
+        }
+    }
+    let (code, out, err) = replay(&[
+        "--history",
+        "*-B07-*",
+        "--from",
+        "-20m",
+        "--redis",
+        &server.url(),
+        "--only",
+        "high_temp",
+        "--json",
+    ]);
+    assert_eq!(code, 0, "{err}");
+    // 29 °C is hot for an inlet, and nothing for a CPU.
+    let records: Vec<_> = out.lines().collect();
+    assert_eq!(records.len(), 1, "{out}");
+    assert!(records[0].contains("inlet-B07-1"), "{out}");
+    let (code, _, err) = replay(&["--history", "nothing*", "--redis", &server.url()]);
+    assert_eq!(code, 1);
+    assert!(
+        err.contains("no readings of devices like nothing*"),
+        "{err}"
+    );
 }
