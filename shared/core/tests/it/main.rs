@@ -8,6 +8,7 @@
 )]
 
 mod judging;
+mod properties;
 mod quality;
 mod resuming;
 mod runaway;

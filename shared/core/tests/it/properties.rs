@@ -1,0 +1,121 @@
+//! What holds for any readings.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use rackwatch_core::alert::{AlertRecord, AlertState};
+use rackwatch_core::device::{Description, DeviceId, Role};
+use rackwatch_core::engine::{Engine, Input};
+use rackwatch_core::reading::Reading;
+use rackwatch_core::time::{StreamId, Timestamp};
+use rackwatch_core::units::Celsius;
+
+use crate::trace::{START, engine, input, inputs, traces};
+
+/// Long enough for every hold, and for what flaps.
+const GOOD: u64 = 3 * 3600;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_episode_that_fired_is_resolved_once_when_all_is_well_again(trace in traces()) {
+        let mut engine = engine();
+        let mut records = engine.step(inputs(&trace)).alerts;
+        let last = trace.iter().map(|reading| reading.at).max().unwrap();
+        for second in (10..GOOD).step_by(10) {
+            for reading in devices(&trace) {
+                let at = last.plus(Duration::from_secs(second));
+                let value = Ok(Celsius::new(22.0 + (second % 30) as f64 / 100.0).unwrap());
+                let good = Reading { device: reading, at, value };
+                records.extend(engine.step([input(usize::try_from(second).unwrap(), &good)]).alerts);
+            }
+        }
+        let mut resolved: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        for record in &records {
+            let (fired, over) = resolved.entry(record.id.as_str()).or_default();
+            match record.state {
+                AlertState::Firing => *fired += 1,
+                AlertState::Resolved => *over += 1,
+            }
+        }
+        for (id, (fired, over)) in resolved {
+            prop_assert!(fired >= 1 && over == 1, "{id}: {fired} firing, {over} resolved");
+        }
+        prop_assert_eq!(engine.open(), 0);
+    }
+
+    /// Two zones with racks of the same name: whoever comes first changes nothing for the other.
+    #[test]
+    fn the_order_between_zones_changes_nothing(
+        steps in prop::collection::vec((-1.5f64..2.5, -1.5f64..2.5), 60..200),
+        swapped in prop::collection::vec(any::<bool>(), 200),
+    ) {
+        let judged = |swap: &dyn Fn(usize) -> bool| {
+            let mut engine = of_two_zones();
+            let mut levels = [22.0, 22.0];
+            let mut records: Vec<AlertRecord> = Vec::new();
+            for (n, (east, west)) in steps.iter().enumerate() {
+                for (level, change) in levels.iter_mut().zip([east, west]) {
+                    *level = (*level + change).clamp(16.0, 40.0);
+                }
+                let mut zones = [("e", levels[0]), ("w", levels[1])];
+                if swap(n) {
+                    zones.reverse();
+                }
+                for (zone, level) in zones {
+                    records.extend(engine.step(tick(zone, n, level)).alerts);
+                }
+            }
+            records.sort_by(|a, b| (&a.device, &a.rule, a.at).cmp(&(&b.device, &b.rule, b.at)));
+            records
+        };
+        let one = judged(&|_| false);
+        let other = judged(&|n| swapped[n % swapped.len()]);
+        prop_assert_eq!(one, other);
+    }
+}
+
+fn devices(trace: &[Reading]) -> Vec<DeviceId> {
+    let mut devices: Vec<_> = trace.iter().map(|reading| reading.device.clone()).collect();
+    devices.sort();
+    devices.dedup();
+    devices
+}
+
+fn of_two_zones() -> Engine {
+    let mut engine = engine();
+    for zone in ["e", "w"] {
+        for n in 1..=3 {
+            let description = Description {
+                agent: format!("node-{zone}"),
+                zone: zone.into(),
+                role: Role::Inlet,
+                rack: Some("R1".into()),
+                interval: Duration::from_secs(10),
+                ..Description::default()
+            };
+            let id = DeviceId::new(&format!("inlet-{zone}-{n}")).unwrap();
+            engine.step([Input::Describe(id, Some(Box::new(description)))]);
+        }
+    }
+    engine
+}
+
+fn tick(zone: &str, n: usize, level: f64) -> Vec<Input> {
+    let at = Timestamp::from_millis(START + n as u64 * 10_000).unwrap();
+    let read = |k: usize| Input::Reading {
+        entry: StreamId {
+            ms: at.millis(),
+            seq: k as u64,
+        },
+        by_agent: true,
+        reading: Reading {
+            device: DeviceId::new(&format!("inlet-{zone}-{k}")).unwrap(),
+            at,
+            value: Ok(Celsius::new(level + k as f64 / 10.0).unwrap()),
+        },
+    };
+    (1..=3).map(read).collect()
+}
