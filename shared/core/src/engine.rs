@@ -106,7 +106,7 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct Engine {
     rules: Arc<RuleSet>,
-    devices: HashMap<DeviceId, Device>,
+    devices: HashMap<DeviceId, Box<Device>>,
     /// Devices that are judged together.
     racks: Racks,
     /// What each agent's numbers have come to.
@@ -285,7 +285,10 @@ impl Engine {
 
     /// The agent of a device that was read is heard again, with all that belongs to it.
     fn missed_no_more(&mut self, reading: &Reading, effects: &mut Effects) {
-        let agent = self.devices.get(&reading.device).and_then(Device::agent);
+        let agent = self
+            .devices
+            .get(&reading.device)
+            .and_then(|device| device.agent());
         let Some(agent) = agent.map(str::to_owned) else {
             return;
         };

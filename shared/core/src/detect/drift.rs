@@ -42,8 +42,8 @@ pub struct DriftSpec {
 const CLEARED: f64 = 0.5;
 /// No more than so many times the usual is learned.
 const LEARNED: f64 = 3.0;
-/// Readings are averaged over this before they are taken in: exponentials are dear.
-const STEP: Duration = Duration::from_mins(1);
+/// Readings are averaged over so many seconds before they are taken in: exponentials are dear.
+const STEP: u32 = 60;
 /// After a gap a reading counts for this part of the fast time constant at most: one reading is no
 /// average.
 const GAP: f64 = 1.0 / 3.0;
@@ -55,25 +55,26 @@ pub struct DriftState(Option<Box<Known>>);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Known {
-    began: Timestamp,
+    /// In seconds from 1970, as all times here: there is one of these for each device of a site.
+    began: u32,
     /// When the averages were moved last, and what came since.
-    moved: Timestamp,
-    sum: f64,
+    moved: u32,
+    /// When it went beyond the last time.
+    said: Option<u32>,
     count: u32,
+    sum: f64,
     fast: f64,
     slow: f64,
     /// The slow mean square of their difference.
     square: f64,
     /// The score is beyond the limit, or was and has not come back.
     crossed: bool,
-    /// When it went beyond the last time.
-    said: Option<Timestamp>,
 }
 
 impl DriftState {
     /// Takes the next reading, which must be newer than the last.
     pub fn observe(&mut self, spec: &DriftSpec, at: Timestamp, value: Celsius) -> Option<Finding> {
-        let value = value.degrees();
+        let (value, at) = (value.degrees(), seconds(at));
         let Some(known) = &mut self.0 else {
             self.0 = Some(Box::new(Known {
                 began: at,
@@ -90,7 +91,7 @@ impl DriftState {
         };
         known.sum += value;
         known.count += 1;
-        if at.since(known.moved) >= STEP {
+        if at.saturating_sub(known.moved) >= STEP {
             known.go_on(spec, at);
         }
         known.finding(spec)
@@ -98,16 +99,16 @@ impl DriftState {
 }
 
 impl Known {
-    fn go_on(&mut self, spec: &DriftSpec, at: Timestamp) {
+    fn go_on(&mut self, spec: &DriftSpec, at: u32) {
         let value = self.sum / f64::from(self.count);
-        let age = at.since(self.began).as_secs_f64();
+        let age = f64::from(at.saturating_sub(self.began));
         let fast = spec.fast.as_secs_f64();
-        let step = at.since(self.moved).as_secs_f64().min(fast * GAP);
+        let step = f64::from(at.saturating_sub(self.moved)).min(fast * GAP);
         (self.moved, self.sum, self.count) = (at, 0.0, 0);
         // A young average is the plain one of all there is.
         let weight = |constant: f64| 1.0 - (-step / constant.min(age)).exp();
         self.fast += weight(fast) * (value - self.fast);
-        let is_old = at.since(self.began) >= spec.warm_up;
+        let is_old = age >= spec.warm_up.as_secs_f64();
         let difference = self.difference();
         let usual = self.usual(spec);
         let beyond = is_old && difference.abs() > spec.score * usual;
@@ -125,10 +126,10 @@ impl Known {
         self.square += weight * (within(difference).powi(2) - self.square);
     }
 
-    fn turn(&mut self, spec: &DriftSpec, at: Timestamp, beyond: bool) {
+    fn turn(&mut self, spec: &DriftSpec, at: u32, beyond: bool) {
         let rested = self
             .said
-            .is_none_or(|said| at.since(said) >= spec.cool_down);
+            .is_none_or(|said| f64::from(at.saturating_sub(said)) >= spec.cool_down.as_secs_f64());
         if !self.crossed && beyond && rested && self.level(spec).is_some() {
             self.crossed = true;
             self.said = Some(at);
@@ -169,6 +170,11 @@ impl Known {
     fn usual(&self, spec: &DriftSpec) -> f64 {
         self.square.sqrt().max(spec.least.0)
     }
+}
+
+/// Until 2106.
+fn seconds(at: Timestamp) -> u32 {
+    u32::try_from(at.millis() / 1000).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -66,6 +66,7 @@ pub struct RunawayState {
     /// Readings in it.
     count: u8,
     /// Temperatures in hundredths, the newest last; [`EMPTY`] where nothing was read.
+    #[serde(with = "packed")]
     values: Vec<i16>,
 }
 
@@ -147,6 +148,43 @@ impl RunawayState {
         let (last, value) = self.known(now)?;
         let (first, before) = self.known(now.wrapping_sub(window))?;
         Some((value - before, last.wrapping_sub(first)))
+    }
+}
+
+/// The ring as one word in JSON: as a list of numbers it would be most of a device's state, and come back
+/// with room for half as many again.
+mod packed {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::KEPT;
+
+    /// Four hexadecimal digits each.
+    pub(super) fn serialize<S: Serializer>(values: &[i16], to: S) -> Result<S::Ok, S::Error> {
+        use std::fmt::Write;
+        let mut text = String::with_capacity(values.len() * 4);
+        for value in values {
+            // Writing to a String cannot fail.
+            let _ok = write!(text, "{:04x}", value.cast_unsigned());
+        }
+        to.serialize_str(&text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<i16>, D::Error> {
+        let text = String::deserialize(from)?;
+        if text.len() > KEPT * 4 || !text.is_ascii() {
+            return Err(Error::custom("not the last minutes of a device"));
+        }
+        let mut values = Vec::new();
+        if !text.is_empty() {
+            values.reserve_exact(KEPT);
+        }
+        for start in (0..text.len()).step_by(4) {
+            let word = text.get(start..start + 4).unwrap_or_default();
+            let value = u16::from_str_radix(word, 16).map_err(Error::custom)?;
+            values.push(value.cast_signed());
+        }
+        Ok(values)
     }
 }
 

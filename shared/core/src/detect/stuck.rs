@@ -28,8 +28,8 @@ pub struct StuckSpec {
 /// rack do not move quite alike.
 const STEPS: f64 = 3.0;
 const KELVIN: f64 = 0.7;
-/// How often the others are looked at.
-const LOOK: Duration = Duration::from_mins(1);
+/// How often the others are looked at, in seconds.
+const LOOK: u32 = 60;
 
 /// What is known of a device; nothing before its first reading.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -38,8 +38,9 @@ pub struct StuckState(Option<Box<Known>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Known {
-    since: Timestamp,
-    looked: Timestamp,
+    /// In seconds from 1970.
+    since: u32,
+    looked: u32,
     /// Single precision, here and below: half the memory, and exact to 0.0001 K.
     value: f32,
     /// The smallest change there was: a sensor's step, where nobody described it.
@@ -51,7 +52,7 @@ struct Known {
 impl StuckState {
     /// Takes the next reading, which must be newer than the last; whether to look at the others.
     pub fn observe(&mut self, at: Timestamp, value: Celsius) -> bool {
-        let value = single(value.degrees());
+        let (value, at) = (single(value.degrees()), seconds(at));
         let begins = Known {
             value,
             since: at,
@@ -73,7 +74,7 @@ impl StuckState {
             };
             return false;
         }
-        let due = at.since(known.looked) >= LOOK;
+        let due = at.saturating_sub(known.looked) >= LOOK;
         if due {
             known.looked = at;
         }
@@ -95,8 +96,14 @@ impl StuckState {
         let step = f64::from(known.step.unwrap_or(0.0)).max(spec.resolution.0);
         let apart = f64::from(high - low);
         let moved = apart >= KELVIN.max(STEPS * step);
-        (moved && at.since(known.since) >= spec.least).then(|| Finding::of(spec.severity).by(apart))
+        let still = f64::from(seconds(at).saturating_sub(known.since));
+        (moved && still >= spec.least.as_secs_f64()).then(|| Finding::of(spec.severity).by(apart))
     }
+}
+
+/// Until 2106.
+fn seconds(at: Timestamp) -> u32 {
+    u32::try_from(at.millis() / 1000).unwrap_or(u32::MAX)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "single precision is meant")]

@@ -25,7 +25,7 @@ pub(super) const FORGIVEN: Duration = Duration::from_mins(15);
 pub(super) struct Clock {
     /// Readings in a row that are behind.
     #[serde(skip_serializing_if = "Option::is_none")]
-    behind: Option<Behind>,
+    behind: Option<Box<Behind>>,
     /// It was set back, and that was said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) set_back: Option<SetBack>,
@@ -63,7 +63,7 @@ impl Clock {
             last: at,
         };
         let Some(behind) = &mut self.behind else {
-            self.behind = Some(begun);
+            self.behind = Some(Box::new(begun));
             return false;
         };
         if at <= behind.last {
@@ -74,7 +74,7 @@ impl Clock {
         behind.last = at;
         let elapsed = Duration::from_millis(entry.ms.saturating_sub(behind.since_entry));
         if at.since(behind.since) > elapsed * PACE + LASTING {
-            *behind = begun;
+            **behind = begun;
             return false;
         }
         let lasting = behind.readings >= READINGS && elapsed >= LASTING;

@@ -40,7 +40,7 @@ pub(super) struct Device {
     /// How long it pauses at times, in milliseconds, where nobody says how often it is read.
     pause: u64,
     /// What was said before a restart of which the device's own state is lost: waits for the plan.
-    carried: Vec<Episode>,
+    carried: Option<Box<[Episode]>>,
 }
 
 /// What a device cannot answer by itself.
@@ -150,6 +150,7 @@ impl Device {
             .iter()
             .zip(std::mem::take(&mut self.rules))
             .collect();
+        self.rules = Vec::with_capacity(plan.rules.len());
         for rule in &plan.rules {
             let same = states.iter().position(|(known, _)| known.name == rule.name);
             let kept = same.map(|index| states.swap_remove(index));
@@ -179,8 +180,7 @@ impl Device {
                 });
             }
         }
-        let carried = std::mem::take(&mut self.carried);
-        if !carried.is_empty() {
+        if let Some(carried) = self.carried.take() {
             self.align(&carried.iter().collect::<Vec<_>>(), effects);
         }
     }
@@ -453,7 +453,8 @@ impl Device {
     /// Brings every tracker in line with what was said of this device.
     pub(super) fn align(&mut self, said: &[&Episode], effects: &mut Effects) {
         if self.by_agent.is_none() && self.description.is_none() {
-            self.carried = said.iter().map(|episode| (*episode).clone()).collect();
+            let said = said.iter().map(|episode| (*episode).clone());
+            self.carried = Some(said.collect());
             return;
         }
         for (rule, state) in self.plan.rules.iter().zip(&mut self.rules) {

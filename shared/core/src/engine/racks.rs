@@ -81,7 +81,7 @@ impl Racks {
     /// The mean of the other devices of its rack; none where there are none.
     pub(super) fn mean_of_others(
         &self,
-        devices: &HashMap<DeviceId, Device>,
+        devices: &HashMap<DeviceId, Box<Device>>,
         reading: &Reading,
     ) -> Option<f64> {
         let members = self.members.get(self.places.get(&reading.device)?)?;
@@ -89,7 +89,7 @@ impl Racks {
         for id in members.iter().take(MOST_OTHERS) {
             let device = devices.get(id).filter(|_| *id != reading.device);
             let read = device.filter(|device| is_read(device, reading.at));
-            if let Some(value) = read.and_then(Device::value) {
+            if let Some(value) = read.and_then(|device| device.value()) {
                 sum += value;
                 count += 1.0;
             }
@@ -101,7 +101,7 @@ impl Racks {
     /// says so.
     pub(super) fn runaway(
         &self,
-        devices: &HashMap<DeviceId, Device>,
+        devices: &HashMap<DeviceId, Box<Device>>,
         reading: &Reading,
     ) -> Option<Runaway> {
         let (spec, _, own) = devices.get(&reading.device)?.runaway()?;

@@ -122,12 +122,12 @@ impl Missed {
     pub(super) fn look<'d>(
         &mut self,
         listening: &Listening,
-        devices: impl Iterator<Item = (&'d DeviceId, &'d mut Device)>,
+        devices: impl Iterator<Item = (&'d DeviceId, &'d mut Box<Device>)>,
         effects: &mut Effects,
     ) {
         let now = listening.count;
         let mut agents: BTreeMap<String, Found> = BTreeMap::new();
-        let mut silent: Vec<(&DeviceId, &mut Device)> = Vec::new();
+        let mut silent: Vec<(&DeviceId, &mut Box<Device>)> = Vec::new();
         for (id, device) in devices {
             let Some((severity, after)) = device.misses() else {
                 continue;

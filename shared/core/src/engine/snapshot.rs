@@ -20,7 +20,7 @@ use crate::time::StreamId;
 
 /// About as many devices go into a slice: making, storing and reading one takes little time and
 /// memory, here and in Redis.
-const DEVICES_A_SLICE: usize = 250;
+const DEVICES_A_SLICE: usize = 100;
 
 /// A part of the engine's state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,7 +84,7 @@ impl Engine {
             {
                 continue;
             }
-            self.devices.insert(id.clone(), device);
+            self.devices.insert(id.clone(), Box::new(device));
             // A plan that has no state yet ends no episode.
             self.replan(&id, &mut Effects::default());
             if let Some(device) = self.devices.get_mut(&id) {
