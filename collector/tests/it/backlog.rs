@@ -27,6 +27,8 @@ use crate::rig::{DEADLINE, connect, running};
 const START: u64 = 1_795_438_931_000;
 const SENSORS: u64 = 200;
 const SECONDS: u64 = 600;
+/// The readings are of a fixed day, which goes further back every day.
+const FOR_EVER: Duration = Duration::from_hours(24 * 365 * 100);
 
 /// What an agent would have put there: two hundred inlets, once a second for ten minutes; one of them
 /// was too hot for a while. Says how many readings were dropped.
@@ -34,7 +36,7 @@ fn outage(folder: &TempDir, bytes: u64) -> u64 {
     let files = Folder::open(&folder.path().join("spool")).unwrap();
     let bounds = Bounds {
         bytes,
-        age: Duration::from_hours(48),
+        age: FOR_EVER,
     };
     let (mut log, _) = Log::open(Box::new(files), bounds).unwrap();
     for second in 0..SECONDS {
@@ -114,6 +116,7 @@ async fn catch_up(server: &RedisServer, folder: &TempDir, readings: u64) {
         ..AgentConfig::default()
     };
     config.spool.path = Some(folder.path().join("spool"));
+    config.spool.max_age = FOR_EVER;
     let stop = CancellationToken::new();
     let until = stop.clone();
     let agent =
