@@ -11,6 +11,7 @@ pub mod drill;
 pub mod history;
 pub mod layout;
 pub mod replay;
+mod rules_file;
 pub mod run;
 mod server;
 pub mod status;

@@ -28,10 +28,6 @@ pub struct Played {
     pub false_alarms: Vec<AlertKind>,
     /// How long all sensors together were watched while nothing was wrong, in sensor-seconds.
     pub quiet: f64,
-    /// Records of every kind and severity.
-    pub records: u64,
-    /// Readings judged.
-    pub readings: u64,
 }
 
 /// Where the simulated time begins: any would do.
@@ -87,8 +83,6 @@ pub fn run(drill: &Drill, rules: &Arc<RuleSet>, seed: u64) -> Result<Played, Not
         inputs.extend(readings);
         let effects = engine.step(inputs);
         leaving = leave;
-        played.readings += count as u64;
-        played.records += effects.alerts.len() as u64;
         for record in &effects.alerts {
             played.take(&play, record, began, at);
         }

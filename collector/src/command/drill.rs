@@ -5,16 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
 
 use anyhow::Context;
 use clap::Args;
-use rackwatch_core::rules::{RawRule, RuleSet};
-use serde::Deserialize;
+use rackwatch_core::rules::RuleSet;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Outcome, print, remark, usage};
+use super::{Failure, Outcome, print, remark, rules_file, usage};
 use crate::drill::scenario::{Drill, Drills, SHIPPED};
 use crate::drill::tally::Tally;
 use crate::drill::{self, Played};
@@ -47,12 +45,6 @@ pub struct DrillArgs {
     json: bool,
 }
 
-#[derive(Deserialize)]
-struct Rules {
-    #[serde(default)]
-    rules: Vec<RawRule>,
-}
-
 /// Plays, counts, prints.
 pub async fn run(args: DrillArgs, stop: CancellationToken) -> Outcome {
     let shipped: Drills = toml::from_str(SHIPPED).context("read the shipped drills")?;
@@ -70,7 +62,6 @@ pub async fn run(args: DrillArgs, stop: CancellationToken) -> Outcome {
         print(HEADING);
     }
     for drill in drills {
-        let began = Instant::now();
         let name = drill.name.clone();
         let (rules, stop_here) = (Arc::clone(&rules), stop.clone());
         let count = args.seeds.min(drill.most_seeds.unwrap_or(u64::MAX));
@@ -81,13 +72,10 @@ pub async fn run(args: DrillArgs, stop: CancellationToken) -> Outcome {
         if stop.is_cancelled() {
             return Err(Failure::Wrong);
         }
-        let took = began.elapsed().as_secs_f64();
         if args.json {
             print(&format!("{}\n", document(&name, &tally)));
         } else {
             print(&row(&name, &tally));
-            let rate = tally.readings as f64 / took.max(1e-6) / 1e6;
-            tracing::debug!(name, took, rate, "millions of readings a second");
         }
     }
     if !args.json {
@@ -125,13 +113,8 @@ fn chosen(args: &DrillArgs, shipped: Drills) -> anyhow::Result<Vec<Drill>> {
 }
 
 fn rules(args: &DrillArgs) -> anyhow::Result<Arc<RuleSet>> {
-    let Some(file) = &args.rules else {
-        return Ok(Arc::new(RuleSet::with_defaults(&[])?));
-    };
-    let what = || format!("read the rules in {}", file.display());
-    let text = std::fs::read_to_string(file).with_context(what)?;
-    let own = toml::from_str::<Rules>(&text).with_context(what)?.rules;
-    Ok(Arc::new(RuleSet::with_defaults(&own)?))
+    let own = args.rules.as_deref().map(rules_file::read).transpose()?;
+    Ok(Arc::new(RuleSet::with_defaults(&own.unwrap_or_default())?))
 }
 
 /// Every seed, on all cores.

@@ -1,7 +1,7 @@
 //! `replay`: recorded readings through the rules, without Redis.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
+mod report;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,27 +10,22 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::Args;
 use globset::Glob;
-use jiff::tz::TimeZone;
-use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
+use rackwatch_core::alert::AlertKind;
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::keys;
-use rackwatch_core::rules::{RawRule, RuleSet};
+use rackwatch_core::rules::RuleSet;
 use rackwatch_core::time::Timestamp;
-use serde::Deserialize;
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::table::Table;
 use super::when::When;
-use super::{Common, Failure, Outcome, print, remark, server, usage};
+use super::{Common, Failure, Outcome, remark, rules_file, server, usage};
 use crate::config::CollectorConfig;
-use crate::notify::line::{self, Style, length};
 use crate::replay::Replay;
 use crate::replay::labels::Labels;
 use crate::replay::recording::{self, Layout, Recording};
-use crate::replay::score::Score;
 use crate::scan::scan;
 use crate::series::{self, Resolution};
+use report::{Report, Summary};
 
 /// Run the rules over recorded readings, and print what would have fired
 ///
@@ -116,13 +111,6 @@ fn column(text: &str) -> Result<(Column, String), String> {
     Ok((which, column.to_owned()))
 }
 
-/// The part of a configuration file that counts here.
-#[derive(Deserialize)]
-struct Rules {
-    #[serde(default)]
-    rules: Vec<RawRule>,
-}
-
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Reads, judges, prints.
@@ -136,7 +124,7 @@ pub async fn run(args: ReplayArgs, stop: CancellationToken) -> Outcome {
         Some(pattern) => history(&args, &config, pattern).await?,
     };
     let summary = Summary::new(&recordings);
-    let mut report = Report::new(&args, summary);
+    let mut report = Report::new(args.json, summary);
     let times = labels.is_some().then(|| times(&recordings));
     let mut replay = Replay::new(rules, recordings);
     let began = Instant::now();
@@ -157,11 +145,7 @@ pub async fn run(args: ReplayArgs, stop: CancellationToken) -> Outcome {
 fn rules(args: &ReplayArgs, config: &CollectorConfig) -> anyhow::Result<Arc<RuleSet>> {
     let own = match &args.rules {
         None => config.rules.clone(),
-        Some(file) => {
-            let what = || format!("read the rules in {}", file.display());
-            let text = fs::read_to_string(file).with_context(what)?;
-            toml::from_str::<Rules>(&text).with_context(what)?.rules
-        }
+        Some(file) => rules_file::read(file)?,
     };
     let rules = RuleSet::of_profile(config.alerts.profile, &own)?.damped(config.alerts.flap);
     Ok(Arc::new(if args.only.is_empty() {
@@ -265,157 +249,4 @@ fn times(recordings: &[Recording]) -> Vec<(DeviceId, Vec<Timestamp>)> {
         (recording.device.clone(), times)
     };
     recordings.iter().map(of).collect()
-}
-
-#[derive(Debug)]
-struct Summary {
-    readings: usize,
-    devices: usize,
-    span: Duration,
-}
-
-impl Summary {
-    fn new(recordings: &[Recording]) -> Self {
-        let all = || {
-            recordings
-                .iter()
-                .flat_map(|r| r.readings.iter().map(|(at, _)| *at))
-        };
-        let span = all()
-            .max()
-            .unwrap_or_default()
-            .since(all().min().unwrap_or_default());
-        Self {
-            readings: all().count(),
-            devices: recordings.len(),
-            span,
-        }
-    }
-}
-
-/// Counts of a rule.
-#[derive(Debug, Default)]
-struct Count {
-    episodes: [usize; 3],
-    devices: std::collections::BTreeSet<DeviceId>,
-}
-
-/// What is printed.
-struct Report {
-    json: bool,
-    style: Style,
-    summary: Summary,
-    rules: BTreeMap<String, Count>,
-    /// The first record of each episode.
-    alarms: BTreeMap<DeviceId, Vec<Timestamp>>,
-    /// Severities that were said of open episodes.
-    said: BTreeMap<String, Severity>,
-}
-
-impl Report {
-    fn new(args: &ReplayArgs, summary: Summary) -> Self {
-        Self {
-            json: args.json,
-            style: Style {
-                colour: false,
-                zone: TimeZone::UTC,
-            },
-            summary,
-            rules: BTreeMap::new(),
-            alarms: BTreeMap::new(),
-            said: BTreeMap::new(),
-        }
-    }
-
-    fn take(&mut self, records: Vec<AlertRecord>) {
-        let mut text = String::new();
-        for record in records {
-            if self.json {
-                text.push_str(&json!(record).to_string());
-            } else {
-                text.push_str(&line::line(&record, &self.style));
-            }
-            text.push('\n');
-            self.count(&record);
-        }
-        print(&text);
-    }
-
-    fn count(&mut self, record: &AlertRecord) {
-        let id = record.id.as_str().to_owned();
-        if record.state == AlertState::Resolved {
-            self.said.remove(&id);
-            return;
-        }
-        let count = self.rules.entry(record.rule.clone()).or_default();
-        if let Some(before) = self.said.insert(id, record.severity) {
-            // It became worse: the episode counts as its worst.
-            count.episodes[before as usize] -= 1;
-        } else {
-            let alarms = self.alarms.entry(record.device.clone()).or_default();
-            alarms.push(record.at);
-        }
-        count.episodes[record.severity as usize] += 1;
-        count.devices.insert(record.device.clone());
-    }
-
-    fn end(&self, open: usize, took: Duration) {
-        if self.json {
-            return;
-        }
-        let Summary {
-            readings,
-            devices,
-            span,
-        } = self.summary;
-        let faster = span.as_secs_f64() / took.as_secs_f64().max(1e-6);
-        let mut text = format!(
-            "\n{readings} readings of {devices} devices over {} in {:.2} s, {faster:.0} times as fast as they came; \
-             {open} episodes still open\n\n",
-            length(span),
-            took.as_secs_f64(),
-        );
-        let mut table = Table::new(&["rule", "info", "warning", "critical", "devices"], 1);
-        for (rule, count) in &self.rules {
-            let mut row = vec![rule.clone()];
-            row.extend(count.episodes.iter().map(usize::to_string));
-            row.push(count.devices.len().to_string());
-            table.push(row);
-        }
-        if self.rules.is_empty() {
-            text.push_str("nothing would have fired\n");
-        } else {
-            text.push_str(&table.text());
-        }
-        print(&text);
-    }
-
-    fn score(&self, labels: &Labels, times: &[(DeviceId, Vec<Timestamp>)]) {
-        let none = Vec::new();
-        let mut text = String::new();
-        for (device, times) in times {
-            let alarms = self.alarms.get(device).unwrap_or(&none);
-            let score = Score::of(times, labels.of(device), alarms);
-            if self.json {
-                // On stderr, so that stdout has records alone.
-                remark(&json!({ "device_id": device, "score": score }).to_string());
-                continue;
-            }
-            let delay = score
-                .median_delay()
-                .map(|d| format!(", median delay {}", length(d)));
-            let nab = score.nab.map(|nab| format!(", NAB score {nab:.1}"));
-            // Writing to a String cannot fail.
-            let _ok = writeln!(
-                text,
-                "\n{device}: {} of {} windows hit{}, {} false alarms after the first 15 %{}",
-                score.hits(),
-                score.windows,
-                delay.unwrap_or_default(),
-                score.false_alarms,
-                nab.unwrap_or_default(),
-            );
-        }
-        print(&text);
-    }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rackwatch_core::alert::AlertKind;
-use serde::Serialize;
 
 use super::Played;
 
@@ -13,14 +12,13 @@ const Z: f64 = 1.96;
 const WEEK: f64 = 7.0 * 86_400.0;
 
 /// What came of a drill.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Faults that were played.
     pub faults: u64,
     /// Those that were found.
     pub found: u64,
     /// How long each took, in milliseconds, in order.
-    #[serde(skip)]
     delays: Vec<u64>,
     /// Warnings and worse without a reason.
     pub false_alarms: u64,
@@ -28,8 +26,6 @@ pub struct Tally {
     pub by_kind: BTreeMap<&'static str, u64>,
     /// How long sensors were watched while all was well, in sensor-weeks.
     pub sensor_weeks: f64,
-    /// Readings that were judged.
-    pub readings: u64,
 }
 
 impl Tally {
@@ -46,7 +42,6 @@ impl Tally {
             *self.by_kind.entry(AlertKind::name(kind)).or_default() += 1;
         }
         self.sensor_weeks += played.quiet / WEEK;
-        self.readings += played.readings;
     }
 
     /// Puts delays in order.

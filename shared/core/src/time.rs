@@ -27,6 +27,11 @@ impl Timestamp {
         self.0
     }
 
+    /// Whole seconds since 1970 UTC, for state of which there is much; from 2106 on it stands still.
+    pub fn seconds(self) -> u32 {
+        u32::try_from(self.0 / 1000).unwrap_or(u32::MAX)
+    }
+
     /// How long after `earlier` this is; zero if it is not after it.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

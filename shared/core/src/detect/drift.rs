@@ -74,7 +74,7 @@ struct Known {
 impl DriftState {
     /// Takes the next reading, which must be newer than the last.
     pub fn observe(&mut self, spec: &DriftSpec, at: Timestamp, value: Celsius) -> Option<Finding> {
-        let (value, at) = (value.degrees(), seconds(at));
+        let (value, at) = (value.degrees(), at.seconds());
         let Some(known) = &mut self.0 else {
             self.0 = Some(Box::new(Known {
                 began: at,
@@ -170,11 +170,6 @@ impl Known {
     fn usual(&self, spec: &DriftSpec) -> f64 {
         self.square.sqrt().max(spec.least.0)
     }
-}
-
-/// Until 2106.
-fn seconds(at: Timestamp) -> u32 {
-    u32::try_from(at.millis() / 1000).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ struct Known {
 impl StuckState {
     /// Takes the next reading, which must be newer than the last; whether to look at the others.
     pub fn observe(&mut self, at: Timestamp, value: Celsius) -> bool {
-        let (value, at) = (single(value.degrees()), seconds(at));
+        let (value, at) = (single(value.degrees()), at.seconds());
         let begins = Known {
             value,
             since: at,
@@ -96,14 +96,9 @@ impl StuckState {
         let step = f64::from(known.step.unwrap_or(0.0)).max(spec.resolution.0);
         let apart = f64::from(high - low);
         let moved = apart >= KELVIN.max(STEPS * step);
-        let still = f64::from(seconds(at).saturating_sub(known.since));
+        let still = f64::from(at.seconds().saturating_sub(known.since));
         (moved && still >= spec.least.as_secs_f64()).then(|| Finding::of(spec.severity).by(apart))
     }
-}
-
-/// Until 2106.
-fn seconds(at: Timestamp) -> u32 {
-    u32::try_from(at.millis() / 1000).unwrap_or(u32::MAX)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "single precision is meant")]

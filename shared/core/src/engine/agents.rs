@@ -7,14 +7,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::records::CLOCK_SKEW;
+use super::records::{CLOCK_SKEW, stored};
 use super::{Effects, EpisodeChange};
 use crate::alert::{AlertId, AlertKind, AlertRecord, AlertState, Severity};
 use crate::device::{DeviceId, Role};
 use crate::episode::Episode;
 use crate::ledger::Passed;
 use crate::time::Timestamp;
-use crate::units::Celsius;
 
 /// A clock further off than this is wrong; one within half of it is right again. Hosts that keep
 /// their time by NTP are within a fraction of a second.
@@ -60,7 +59,7 @@ impl Agents {
                 let record = record(&name, entry.arrived, entry.arrived, Some(skew));
                 effects
                     .episodes
-                    .push(EpisodeChange::Open(Box::new(episode(&record))));
+                    .push(EpisodeChange::Open(Box::new(stored(&record, None))));
                 effects.alerts.push(record);
             }
             Some(started) if off <= LIMIT / 2 => {
@@ -104,23 +103,5 @@ fn record(name: &DeviceId, started: Timestamp, at: Timestamp, skew: Option<i64>)
         duration: skew.is_none().then(|| at.since(started)),
         skew_ms: skew,
         historical: false,
-    }
-}
-
-fn episode(record: &AlertRecord) -> Episode {
-    Episode {
-        id: record.id.clone(),
-        device: record.device.clone(),
-        rule: record.rule.clone(),
-        kind: record.kind,
-        started: record.started,
-        severity: record.severity,
-        threshold: record.threshold,
-        // A clock has no temperature.
-        temperature: Celsius::ZERO,
-        at: record.at,
-        rack: String::new(),
-        u: None,
-        role: record.role,
     }
 }

@@ -1,4 +1,10 @@
 //! One device in the engine: what is known of it, its plan, and the state of each rule.
+//!
+//! `judge` judges a reading, `silence` is about there being none, `saved` carries it over a restart.
+
+mod judge;
+mod saved;
+mod silence;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,19 +12,19 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::clock::{Clock, SetBack};
-use super::records::{CLOCK_SKEW, Place, ended, fired, given_up, recovered, set_back, silent};
+use super::records::{CLOCK_SKEW, Place, ended, given_up, recovered, set_back};
 use super::{Effects, EpisodeChange};
-use crate::alert::{AlertId, AlertKind, AlertRecord, AlertState, Severity};
-use crate::detect::runaway::{Runaway, RunawaySpec, RunawayState};
+use crate::detect::DetectorState;
 use crate::detect::trend::Trend;
-use crate::detect::{Detector, DetectorState, Finding};
 use crate::device::{Description, DeviceId, HardwareLimits, Role};
-use crate::episode::{Change, Episode, Tracker};
+use crate::episode::{Episode, Tracker};
 use crate::quality;
-use crate::reading::{Fault, Reading};
+use crate::reading::Reading;
 use crate::rules::{Plan, PlannedRule, Subject};
 use crate::time::{StreamId, Timestamp};
 use crate::units::Celsius;
+
+pub(super) use saved::Saved;
 
 /// A device.
 #[derive(Debug, Default)]
@@ -58,28 +64,6 @@ pub(super) struct RuleState {
     pub(super) detector: DetectorState,
     pub(super) tracker: Tracker,
 }
-
-/// A device as it stands in a snapshot.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Saved {
-    id: DeviceId,
-    through: StreamId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<Box<Description>>,
-    by_agent: Option<bool>,
-    last: Option<(Timestamp, Option<Celsius>)>,
-    trend: Trend,
-    #[serde(default, skip_serializing_if = "Clock::is_fine")]
-    clock: Clock,
-    heard: u64,
-    #[serde(default)]
-    pause: u64,
-    /// Name and fingerprint of each rule, with its state.
-    rules: Vec<(String, u64, RuleState)>,
-}
-
-/// Silence begins after so many of the longest pauses.
-const PAUSES: u64 = 3;
 
 impl Device {
     /// Whether it differs from what was known.
@@ -125,21 +109,20 @@ impl Device {
         })
     }
 
-    /// Where it stands. An id names a rack or a host; only a description tells which, so that the
-    /// id is believed where there is none.
+    fn role(&self) -> Role {
+        // A plain client's devices are inlets; of an agent's nobody knows before it is described.
+        let undescribed = if self.by_agent == Some(true) {
+            Role::Other
+        } else {
+            Role::Inlet
+        };
+        self.description
+            .as_ref()
+            .map_or(undescribed, |known| known.role)
+    }
+
     fn place(&self, id: &DeviceId) -> Place {
-        match self.description.as_deref() {
-            Some(known) => Place {
-                rack: known.rack.clone().unwrap_or_default(),
-                u: known.u,
-                role: known.role,
-            },
-            None => Place {
-                rack: id.rack_part().unwrap_or_default().to_owned(),
-                u: None,
-                role: Role::Inlet,
-            },
-        }
+        Place::of(self.description.as_deref(), id)
     }
 
     /// Rules that mean the same keep their state; an episode of a rule that is gone ends.
@@ -280,176 +263,6 @@ impl Device {
             .push(EpisodeChange::Open(Box::new(episode)));
     }
 
-    /// By all rules that need no other device.
-    fn judge(
-        &mut self,
-        id: &DeviceId,
-        at: Timestamp,
-        value: Celsius,
-        effects: &mut Effects,
-    ) -> Asks {
-        let plan = Arc::clone(&self.plan);
-        let mut asks = Asks::default();
-        for index in 0..plan.rules.len().min(self.rules.len()) {
-            let rule = &plan.rules[index];
-            let state = &mut self.rules[index];
-            if let (DetectorState::Runaway(runaway), Detector::Runaway(spec)) =
-                (&mut state.detector, &rule.detector)
-            {
-                asks.rack |= runaway.observe(spec, at, value) || state.tracker.open().is_some();
-                continue;
-            }
-            if let DetectorState::Stuck(stuck) = &mut state.detector
-                && stuck.observe(at, value)
-            {
-                // What the others say decides.
-                asks.others = true;
-                continue;
-            }
-            let finding = match (&state.detector, &rule.detector) {
-                (DetectorState::Stuck(stuck), Detector::Stuck(spec)) => stuck.finding(spec, at),
-                _ => state.detector.observe(&rule.detector, at, value),
-            };
-            if finding.is_none() && state.tracker.is_idle() {
-                continue;
-            }
-            self.find(id, index, at, value, finding, effects);
-        }
-        asks
-    }
-
-    /// The rule that asks for the rack, with its state; none where there is none.
-    pub(super) fn runaway(&self) -> Option<(&RunawaySpec, &RunawayState, &Tracker)> {
-        let mut rules = self.plan.rules.iter().zip(&self.rules);
-        rules.find_map(|(rule, state)| match (&rule.detector, &state.detector) {
-            (Detector::Runaway(spec), DetectorState::Runaway(known)) => {
-                Some((spec, known.as_ref(), &state.tracker))
-            }
-            _ => None,
-        })
-    }
-
-    /// What the others of its rack have as their mean, with the reading that was judged last.
-    pub(super) fn judge_others(
-        &mut self,
-        reading: &Reading,
-        mean: Option<f64>,
-        effects: &mut Effects,
-    ) {
-        let Ok(value) = reading.value else { return };
-        let plan = Arc::clone(&self.plan);
-        for (index, rule) in plan.rules.iter().enumerate() {
-            let state = self.rules.get_mut(index).map(|rule| &mut rule.detector);
-            if let (Some(DetectorState::Stuck(state)), Detector::Stuck(spec)) =
-                (state, &rule.detector)
-            {
-                state.look(mean);
-                let finding = state.finding(spec, reading.at);
-                self.find(&reading.device, index, reading.at, value, finding, effects);
-            }
-        }
-    }
-
-    /// It could not be read, or what was read cannot be meant.
-    fn fail(&mut self, id: &DeviceId, at: Timestamp, fault: &Fault, effects: &mut Effects) {
-        let plan = Arc::clone(&self.plan);
-        let last = self.last.and_then(|(_, value)| value);
-        for (index, rule) in plan.rules.iter().enumerate() {
-            let state = self.rules.get(index).map(|rule| &rule.detector);
-            if let (Some(DetectorState::Fault(state)), Detector::Fault(spec)) =
-                (state, &rule.detector)
-            {
-                let finding = state.failed(spec);
-                let said = effects.alerts.len();
-                self.find(
-                    id,
-                    index,
-                    at,
-                    last.unwrap_or(Celsius::ZERO),
-                    finding,
-                    effects,
-                );
-                for record in &mut effects.alerts[said..] {
-                    record.temperature = None;
-                    record.rate = None;
-                    record.reason = Some(fault.to_string());
-                }
-            }
-        }
-    }
-
-    fn role(&self) -> Role {
-        // A plain client's devices are inlets; of an agent's nobody knows before it is described.
-        let undescribed = if self.by_agent == Some(true) {
-            Role::Other
-        } else {
-            Role::Inlet
-        };
-        self.description
-            .as_ref()
-            .map_or(undescribed, |known| known.role)
-    }
-
-    /// What its rack does together, with the reading that was judged last.
-    pub(super) fn judge_rack(
-        &mut self,
-        reading: &Reading,
-        found: Option<Runaway>,
-        effects: &mut Effects,
-    ) {
-        let Ok(value) = reading.value else { return };
-        let is_it = |rule: &PlannedRule| matches!(rule.detector, Detector::Runaway(_));
-        let Some(index) = self.plan.rules.iter().position(is_it) else {
-            return;
-        };
-        let finding = found.map(|found| Finding {
-            runaway: Some(found),
-            ..Finding::of(Severity::Critical).by(found.rise)
-        });
-        self.find(&reading.device, index, reading.at, value, finding, effects);
-    }
-
-    /// What a rule found in the newest reading.
-    fn find(
-        &mut self,
-        id: &DeviceId,
-        index: usize,
-        at: Timestamp,
-        value: Celsius,
-        finding: Option<Finding>,
-        effects: &mut Effects,
-    ) {
-        let plan = Arc::clone(&self.plan);
-        if let (Some(rule), Some(state)) = (plan.rules.get(index), self.rules.get_mut(index)) {
-            let further = further_of(rule.kind, finding);
-            let change = state
-                .tracker
-                .observe(rule.timing, at, value, finding, further);
-            let Some(change) = change else { return };
-            let place = self.place(id);
-            let rate = self.trend.rate(at, value);
-            match change {
-                Change::Began(open) | Change::Worsened(open) => {
-                    let (record, episode) = fired(id, place, rule, at, value, open, finding, rate);
-                    effects.alerts.push(record);
-                    effects
-                        .episodes
-                        .push(EpisodeChange::Open(Box::new(episode)));
-                }
-                Change::Ended(open) => {
-                    effects
-                        .alerts
-                        .push(ended(id, &place, rule, at, Some(value), open, rate));
-                    let rule = rule.name.clone();
-                    effects.episodes.push(EpisodeChange::Close {
-                        device: id.clone(),
-                        rule,
-                    });
-                }
-            }
-        }
-    }
-
     /// Brings every tracker in line with what was said of this device.
     pub(super) fn align(&mut self, said: &[&Episode], effects: &mut Effects) {
         if self.by_agent.is_none() && self.description.is_none() {
@@ -481,13 +294,6 @@ impl Device {
         }
     }
 
-    /// Whether a rule looks at its rack.
-    pub(super) fn asks_its_rack(&self) -> bool {
-        let of_racks =
-            |rule: &PlannedRule| matches!(rule.detector, Detector::Runaway(_) | Detector::Stuck(_));
-        self.plan.rules.iter().any(of_racks)
-    }
-
     /// What it read last, if that was well.
     pub(super) fn value(&self) -> Option<f64> {
         self.last.and_then(|(_, value)| value).map(Celsius::degrees)
@@ -514,143 +320,6 @@ impl Device {
         self.description.as_ref().is_some_and(|known| known.leaving)
     }
 
-    /// How bad its silence is, and after how many milliseconds it is one; none where it was never heard,
-    /// or nobody asks.
-    pub(super) fn misses(&self) -> Option<(Severity, u64)> {
-        let rule = self.silence()?;
-        let Detector::Silence(severity) = &rule.detector else {
-            return None;
-        };
-        let after = u64::try_from(rule.timing.dwell.as_millis()).unwrap_or(u64::MAX);
-        // Once is no rhythm.
-        let has_rhythm = self.is_read_by_interval() || self.pause > 0;
-        (self.heard > 0 && has_rhythm).then_some((*severity, after.max(self.pause * PAUSES)))
-    }
-
-    /// Somebody says how often it is read.
-    fn is_read_by_interval(&self) -> bool {
-        let described = self.description.as_ref();
-        described.is_some_and(|known| !known.interval.is_zero())
-    }
-
-    fn silence(&self) -> Option<&PlannedRule> {
-        let is_it = |rule: &&PlannedRule| matches!(rule.detector, Detector::Silence(_));
-        self.plan.rules.iter().find(is_it)
-    }
-
-    /// It has been silent for long enough, or, having left, for long.
-    pub(super) fn fall_silent(
-        &mut self,
-        id: &DeviceId,
-        long: bool,
-        at: Timestamp,
-        effects: &mut Effects,
-    ) {
-        let plan = Arc::clone(&self.plan);
-        let found = plan
-            .rules
-            .iter()
-            .zip(&mut self.rules)
-            .find_map(|(rule, state)| match rule.detector {
-                Detector::Silence(severity) => Some((rule, severity, state)),
-                _ => None,
-            });
-        let Some((rule, severity, state)) = found else {
-            return;
-        };
-        let leaves = self.description.as_ref().is_some_and(|known| known.leaving);
-        let severity = if leaves && !long {
-            Severity::Info
-        } else {
-            severity
-        };
-        let open = state.tracker.open().copied();
-        if open.is_some_and(|open| open.severity >= severity) {
-            return;
-        }
-        let (last, value) = self.last.unwrap_or((at, None));
-        let started = open.map_or(last, |open| open.started);
-        let place = match self.description.as_deref() {
-            Some(known) => (known.rack.clone().unwrap_or_default(), known.u, known.role),
-            None => (
-                id.rack_part().unwrap_or_default().to_owned(),
-                None,
-                Role::Inlet,
-            ),
-        };
-        let episode = Episode {
-            id: AlertId::of(id, &rule.name, started),
-            device: id.clone(),
-            rule: rule.name.clone(),
-            kind: AlertKind::NoData,
-            started,
-            severity,
-            threshold: rule.timing.dwell.as_secs_f64(),
-            temperature: value.unwrap_or(Celsius::ZERO),
-            at,
-            rack: place.0.clone(),
-            u: place.1,
-            role: place.2,
-        };
-        state.tracker.align(Some(&episode));
-        effects.alerts.push(AlertRecord {
-            id: episode.id.clone(),
-            rule: episode.rule.clone(),
-            threshold: episode.threshold,
-            rack: place.0,
-            u: place.1,
-            role: place.2,
-            ..silent(id, started, at, severity)
-        });
-        effects
-            .episodes
-            .push(EpisodeChange::Open(Box::new(episode)));
-    }
-
-    /// It was heard, at `count` of what counts as silence; a silence that was spoken of is over.
-    pub(super) fn hear(&mut self, count: u64, reading: &Reading, effects: &mut Effects) {
-        if self.heard > 0 && !self.is_read_by_interval() {
-            // A plain client does not say how often it writes: the longest pauses of late tell.
-            let pause = count.saturating_sub(self.heard);
-            self.pause = pause.max(self.pause - self.pause / 8);
-        }
-        self.heard = count;
-        let rules = self.plan.rules.iter().zip(&mut self.rules);
-        for (rule, state) in rules {
-            let is_it = matches!(state.detector, DetectorState::Silence);
-            let Some(open) = state.tracker.open().copied().filter(|_| is_it) else {
-                continue;
-            };
-            state.tracker.align(None);
-            state.tracker.settle();
-            let id = &reading.device;
-            let at = reading.at.max(open.started);
-            let place = match self.description.as_deref() {
-                Some(known) => (known.rack.clone().unwrap_or_default(), known.u, known.role),
-                None => (
-                    id.rack_part().unwrap_or_default().to_owned(),
-                    None,
-                    Role::Inlet,
-                ),
-            };
-            effects.alerts.push(AlertRecord {
-                id: AlertId::of(id, &rule.name, open.started),
-                rule: rule.name.clone(),
-                threshold: rule.timing.dwell.as_secs_f64(),
-                rack: place.0,
-                u: place.1,
-                role: place.2,
-                state: AlertState::Resolved,
-                duration: Some(at.since(open.started)),
-                ..silent(id, open.started, at, open.severity)
-            });
-            effects.episodes.push(EpisodeChange::Close {
-                device: id.clone(),
-                rule: rule.name.clone(),
-            });
-        }
-    }
-
     /// When it was read last.
     pub(super) fn last(&self) -> Option<Timestamp> {
         self.last.map(|(at, _)| at)
@@ -660,61 +329,6 @@ impl Device {
     pub(super) fn is_newer_than(&self, other: &Self) -> bool {
         self.through > other.through
     }
-
-    pub(super) fn save(&self, id: &DeviceId) -> Saved {
-        let rules = self.plan.rules.iter().zip(&self.rules);
-        Saved {
-            id: id.clone(),
-            through: self.through,
-            description: self.description.clone(),
-            by_agent: self.by_agent,
-            last: self.last,
-            trend: self.trend.clone(),
-            clock: self.clock.clone(),
-            heard: self.heard,
-            pause: self.pause,
-            rules: rules
-                .map(|(r, s)| (r.name.clone(), r.fingerprint(), s.clone()))
-                .collect(),
-        }
-    }
-}
-
-impl Saved {
-    /// The zone it counts for.
-    pub(super) fn zone(&self) -> &str {
-        let described = self.description.as_deref();
-        described.map_or(Description::DEFAULT_ZONE, Description::zone)
-    }
-
-    /// The device without its plan, and the states that its plan may take over.
-    pub(super) fn into_device(self) -> (DeviceId, Device, Vec<(String, u64, RuleState)>) {
-        let device = Device {
-            description: self.description,
-            by_agent: self.by_agent,
-            last: self.last,
-            trend: self.trend,
-            clock: self.clock,
-            heard: self.heard,
-            pause: self.pause,
-            through: self.through,
-            ..Device::default()
-        };
-        (self.id, device, self.rules)
-    }
-}
-
-impl Device {
-    /// Takes saved states over where the rule still means the same.
-    pub(super) fn resume(&mut self, saved: Vec<(String, u64, RuleState)>) {
-        for (name, fingerprint, state) in saved {
-            let index = self.plan.rules.iter().position(|rule| rule.name == name);
-            let Some(index) = index else { continue };
-            if self.plan.rules[index].fingerprint() == fingerprint {
-                self.rules[index] = state;
-            }
-        }
-    }
 }
 
 impl RuleState {
@@ -723,25 +337,5 @@ impl RuleState {
             detector: DetectorState::new(&rule.detector),
             tracker: Tracker::default(),
         }
-    }
-}
-
-fn further_of(kind: AlertKind, finding: Option<Finding>) -> fn(Celsius, Celsius) -> Celsius {
-    let fell = || {
-        finding
-            .and_then(|f| f.change)
-            .is_some_and(|change| change.0 < 0.0)
-    };
-    match kind {
-        AlertKind::Drift if fell() => Celsius::min,
-        // While it is held open nothing says which way it was: the peak stays.
-        AlertKind::Drift if finding.is_none() => |peak, _| peak,
-        AlertKind::StuckSensor | AlertKind::SensorFault | AlertKind::NoData => |peak, _| peak,
-        AlertKind::HighTemp
-        | AlertKind::Spike
-        | AlertKind::Drift
-        | AlertKind::Runaway
-        | AlertKind::ClockSkew => Celsius::max,
-        AlertKind::LowTemp | AlertKind::Drop => Celsius::min,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::silence::NO_DATA;
 use crate::alert::{AlertId, AlertKind, AlertRecord, AlertState, Severity};
 use crate::detect::Finding;
-use crate::device::{DeviceId, Role};
+use crate::device::{Description, DeviceId, Role};
 use crate::episode::{Episode, Open};
 use crate::rules::PlannedRule;
 use crate::time::Timestamp;
@@ -16,6 +16,43 @@ pub(super) struct Place {
     pub(super) rack: String,
     pub(super) u: Option<u16>,
     pub(super) role: Role,
+}
+
+impl Place {
+    /// Where a device stands. An id names a rack or a host; only a description tells which, so that the
+    /// id is believed where there is none.
+    pub(super) fn of(known: Option<&Description>, id: &DeviceId) -> Self {
+        match known {
+            Some(known) => Self {
+                rack: known.rack.clone().unwrap_or_default(),
+                u: known.u,
+                role: known.role,
+            },
+            None => Self {
+                rack: id.rack_part().unwrap_or_default().to_owned(),
+                u: None,
+                role: Role::Inlet,
+            },
+        }
+    }
+}
+
+/// The episode to store with a record that has no temperature; `last` is the last there was.
+pub(super) fn stored(record: &AlertRecord, last: Option<Celsius>) -> Episode {
+    Episode {
+        id: record.id.clone(),
+        device: record.device.clone(),
+        rule: record.rule.clone(),
+        kind: record.kind,
+        started: record.started,
+        severity: record.severity,
+        threshold: record.threshold,
+        temperature: last.unwrap_or(Celsius::ZERO),
+        at: record.at,
+        rack: record.rack.clone(),
+        u: record.u,
+        role: record.role,
+    }
 }
 
 /// The record of an episode that began or became worse, and the episode to store with it.

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::agents::{agent_device, is_agent};
 use super::device::Device;
-use super::records::silent;
+use super::records::{silent, stored};
 use super::{Effects, EpisodeChange};
-use crate::alert::{AlertKind, AlertRecord, AlertState, Severity};
+use crate::alert::{AlertRecord, AlertState, Severity};
 use crate::device::DeviceId;
 use crate::episode::Episode;
 use crate::time::Timestamp;
@@ -180,10 +180,12 @@ impl Missed {
         }
         let since = said.map_or(found.last, |said| said.since);
         let record = silent(&device, since, at, severity);
-        let stored = record.episode();
+        let episode = stored(&record, None);
         self.0.insert(device, Said { since, severity });
         effects.alerts.push(record);
-        effects.episodes.push(EpisodeChange::Open(Box::new(stored)));
+        effects
+            .episodes
+            .push(EpisodeChange::Open(Box::new(episode)));
     }
 
     /// None of them is.
@@ -228,29 +230,8 @@ impl Found {
         self.all_leave &= device.leaves();
     }
 
-    /// All of it is silent. One device is no more than a device.
+    /// All of it is silent.
     fn is_missed(&self) -> bool {
         self.silent == self.heard && self.heard > 0
-    }
-}
-
-impl AlertRecord {
-    /// The episode to store with it.
-    fn episode(&self) -> Episode {
-        Episode {
-            id: self.id.clone(),
-            device: self.device.clone(),
-            rule: self.rule.clone(),
-            kind: AlertKind::NoData,
-            started: self.started,
-            severity: self.severity,
-            threshold: self.threshold,
-            // Silence has none.
-            temperature: crate::units::Celsius::ZERO,
-            at: self.at,
-            rack: self.rack.clone(),
-            u: self.u,
-            role: self.role,
-        }
     }
 }

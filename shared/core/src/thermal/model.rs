@@ -10,11 +10,14 @@
 //! Analysis of Data Centers during Power Shutdown", ASHRAE Transactions 117(1), 2011. The numbers
 //! are those of the scenario's [`Plant`].
 
-use std::f64::consts::TAU;
+mod rack;
+
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+use rack::Rack;
 
 use super::faults::{
     CLOCK, COLD_AIR, DOOR_TAU, Effect, FAN, Fault, HOT_AIR, LOAD_STEP, OFFSET, STEP, TILE, Target,
@@ -26,14 +29,6 @@ use crate::reading::{Fault as Reason, Reading};
 use crate::time::Timestamp;
 use crate::units::Celsius;
 
-/// How far the load wanders about its mean, and the time constant of that, in s.
-const LOAD_SPREAD: f64 = 0.08;
-const LOAD_TAU: f64 = 1_200.0;
-/// Time constant with which equipment warms its air after a change of load, in s. Assumed: heat
-/// sinks and boards of some kilograms.
-const EQUIPMENT_TAU: f64 = 180.0;
-/// How long a batch job takes, in s: its mean.
-const JOB: f64 = 1_800.0;
 /// Height of a rack, in rack units.
 const RACK_UNITS: usize = 42;
 /// The longest internal step, in s, and how many of them one reading may cost: after a longer gap
@@ -59,22 +54,6 @@ pub struct Hall {
     felt_until: f64,
     plant: Plant,
     rng: ChaCha8Rng,
-}
-
-/// One rack's state.
-#[derive(Clone, Debug)]
-struct Rack {
-    /// Air at its foot, in °C.
-    air: f64,
-    /// Share of full load, slow wandering and jobs together.
-    load: f64,
-    wander: f64,
-    /// How long its batch job still takes, in s.
-    job: f64,
-    /// What the equipment warms its air for by now, as a share of full load.
-    warmed: f64,
-    /// Where in its swing the cooler started, in radians.
-    phase: f64,
 }
 
 #[derive(Clone, Debug)]
@@ -309,58 +288,6 @@ impl Hall {
         let step = self.plant.resolution.0;
         let value = held.unwrap_or_else(|| quantised(degrees + reported, step));
         Celsius::new(value).map_err(|_| Reason::OUT_OF_RANGE)
-    }
-}
-
-impl Rack {
-    fn new(plant: &Plant, rng: &mut ChaCha8Rng) -> Self {
-        let phase = TAU * rng.random::<f64>();
-        let load = plant.load + LOAD_SPREAD * gaussian(rng);
-        Self {
-            air: plant.supply + 0.5 * plant.swing * phase.sin(),
-            load,
-            wander: load - plant.load,
-            job: 0.0,
-            warmed: load,
-            phase,
-        }
-    }
-
-    /// Follows its balance with the exact solution for a constant one, so that no step is too long.
-    fn step(
-        &mut self,
-        plant: &Plant,
-        now: f64,
-        step: f64,
-        tripped: bool,
-        work: f64,
-        [normal, uniform]: [f64; 2],
-    ) {
-        let (balance, tau) = if tripped {
-            let tau = plant.heated.as_secs_f64();
-            (plant.supply + plant.heating * tau / 60.0, tau)
-        } else {
-            let swing = (TAU * now / plant.period.as_secs_f64() + self.phase).sin();
-            (
-                plant.supply + plant.swing * swing,
-                plant.cooled.as_secs_f64(),
-            )
-        };
-        self.air = balance + (self.air - balance) * (-step / tau).exp();
-        // The same for the load, a random walk that is drawn back to its mean.
-        let keep = (-step / LOAD_TAU).exp();
-        let spread = LOAD_SPREAD * (1.0 - keep * keep).sqrt();
-        self.wander = self.wander * keep + spread * normal;
-        self.job = (self.job - step).max(0.0);
-        if self.job == 0.0 && uniform < plant.jobs * step / 86_400.0 {
-            // How long follows from the same number: it is as random as any.
-            let part = uniform / (plant.jobs * step / 86_400.0);
-            self.job = JOB * (0.3 + 1.4 * part);
-        }
-        let job = if self.job > 0.0 { plant.job } else { 0.0 };
-        let daily = plant.daily * (TAU * now / 86_400.0).sin();
-        self.load = (plant.load + self.wander + daily + job + work).clamp(0.3, 1.2);
-        self.warmed += (self.load - self.warmed) * (1.0 - (-step / EQUIPMENT_TAU).exp());
     }
 }
 
