@@ -13,7 +13,9 @@ use std::time::Duration;
 use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::engine::{Engine, Input};
+use rackwatch_core::incident::{Event, Incidents, Timing};
 use rackwatch_core::rules::RuleSet;
+use rackwatch_core::site::Site;
 use rackwatch_core::thermal::{Hall, NotAScenario};
 use rackwatch_core::time::{StreamId, Timestamp};
 
@@ -26,6 +28,10 @@ pub struct Played {
     pub found: Option<Duration>,
     /// Warnings and worse that nothing was the reason for, by kind.
     pub false_alarms: Vec<AlertKind>,
+    /// Incidents that people were told of.
+    pub incidents: usize,
+    /// How often people were told that one is there, or has become worse.
+    pub calls: usize,
     /// How long all sensors together were watched while nothing was wrong, in sensor-seconds.
     pub quiet: f64,
 }
@@ -43,6 +49,8 @@ pub fn run(drill: &Drill, rules: &Arc<RuleSet>, seed: u64) -> Result<Played, Not
     let start = Timestamp::from_millis(START).unwrap_or_default();
     let mut hall = Hall::new(&play.scenario, start);
     let mut engine = Engine::new(Arc::clone(rules));
+    let mut incidents = Incidents::new(Timing::default());
+    let site = Site::default();
     let known: BTreeMap<_, _> = hall
         .devices()
         .into_iter()
@@ -85,8 +93,15 @@ pub fn run(drill: &Drill, rules: &Arc<RuleSet>, seed: u64) -> Result<Played, Not
         leaving = leave;
         for record in &effects.alerts {
             played.take(&play, record, began, at);
+            let spot = site.spot_of(record, known.get(&record.device));
+            incidents.take(record, spot, at);
         }
-        if played.found.is_some() {
+        for record in incidents.settle(at).records {
+            played.incidents += usize::from(record.event == Event::Opened);
+            let calls = matches!(record.event, Event::Opened | Event::Worse);
+            played.calls += usize::from(calls);
+        }
+        if played.found.is_some() && !drill.to_the_end {
             break;
         }
         at = at.plus(drill.interval);

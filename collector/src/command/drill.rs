@@ -80,7 +80,8 @@ pub async fn run(args: DrillArgs, stop: CancellationToken) -> Outcome {
     }
     if !args.json {
         remark(
-            "false alarms are warnings and worse, per sensor-week in which nothing was wrong; in brackets 95 % intervals",
+            "false alarms are warnings and worse, per sensor-week in which nothing was wrong; in brackets 95 % intervals; \
+             told once: one incident, of which people were told once",
         );
     }
     Ok(())
@@ -145,7 +146,7 @@ fn play(
                 .join()
                 .map_err(|_| anyhow::anyhow!("a drill panicked"))??;
             for one in played {
-                tally.add(one, drill.fault.is_some());
+                tally.add(one, drill);
             }
         }
         Ok(())
@@ -154,8 +155,8 @@ fn play(
     Ok(tally)
 }
 
-const HEADING: &str = "| drill | faults | found | median | p95 | false alarms a sensor-week |\n\
-    | --- | ---: | ---: | ---: | ---: | --- |\n";
+const HEADING: &str = "| drill | faults | found | median | p95 | told once | false alarms a sensor-week |\n\
+    | --- | ---: | ---: | ---: | ---: | ---: | --- |\n";
 
 fn row(name: &str, tally: &Tally) -> String {
     let percent = |part: f64| format!("{:.1} %", part * 100.0);
@@ -167,6 +168,7 @@ fn row(name: &str, tally: &Tally) -> String {
             .delay(hundredths)
             .map_or_else(|| "-".to_owned(), length)
     };
+    let once = (tally.to_the_end > 0).then(|| percent(tally.once as f64 / tally.to_the_end as f64));
     let mut alarms = tally.false_alarms_a_week().map_or_else(
         || "-".to_owned(),
         |(rate, low, high)| {
@@ -181,11 +183,12 @@ fn row(name: &str, tally: &Tally) -> String {
         let _ok = write!(alarms, ", {count} {kind}");
     }
     format!(
-        "| {name} | {} | {} | {} | {} | {alarms} |\n",
+        "| {name} | {} | {} | {} | {} | {} | {alarms} |\n",
         tally.faults,
         found.unwrap_or_else(|| "-".to_owned()),
         delay(50),
         delay(95),
+        once.unwrap_or_else(|| "-".to_owned()),
     )
 }
 
@@ -201,6 +204,7 @@ fn document(name: &str, tally: &Tally) -> serde_json::Value {
         "detection": interval(tally.rate()),
         "median_ms": millis(50),
         "p95_ms": millis(95),
+        "told_once": (tally.to_the_end > 0).then_some(tally.once),
         "false_alarms": tally.false_alarms,
         "by_kind": tally.by_kind,
         "sensor_weeks": tally.sensor_weeks,

@@ -51,6 +51,9 @@ pub struct Drill {
     /// How long the fault lasts and is watched for; without a fault how long in all.
     #[serde(with = "humantime_text")]
     pub watch: Duration,
+    /// It is played on when the fault was found: how often people are told then counts.
+    #[serde(default)]
+    pub to_the_end: bool,
     /// It is played with so many seeds at most: it takes long.
     pub most_seeds: Option<u64>,
     /// Things that happen on normal days, at random times and racks: so often each day, as in

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rackwatch_core::alert::AlertKind;
 
 use super::Played;
+use super::scenario::Drill;
 
 /// The 97.5 % quantile of the normal distribution, for intervals of 95 %.
 const Z: f64 = 1.96;
@@ -20,6 +21,10 @@ pub struct Tally {
     pub found: u64,
     /// How long each took, in milliseconds, in order.
     delays: Vec<u64>,
+    /// Seeds in which people were told of one incident, once.
+    pub once: u64,
+    /// Seeds that were played to the end, so that [`Tally::once`] can be told.
+    pub to_the_end: u64,
     /// Warnings and worse without a reason.
     pub false_alarms: u64,
     /// The same by kind.
@@ -29,9 +34,12 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Adds a seed; `has_fault` is the drill's.
-    pub fn add(&mut self, played: Played, has_fault: bool) {
-        self.faults += u64::from(has_fault);
+    /// Adds a seed of a drill.
+    pub fn add(&mut self, played: Played, drill: &Drill) {
+        self.faults += u64::from(drill.fault.is_some());
+        self.to_the_end += u64::from(drill.to_the_end);
+        let once = drill.to_the_end && (played.incidents, played.calls) == (1, 1);
+        self.once += u64::from(once);
         if let Some(found) = played.found {
             self.found += 1;
             self.delays
@@ -98,6 +106,7 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
+    use super::super::scenario::{Drills, SHIPPED};
     use super::*;
 
     #[test]
@@ -127,12 +136,13 @@ mod tests {
     #[test]
     fn delays_are_quantiles() {
         let mut tally = Tally::default();
+        let drills: Drills = toml::from_str(SHIPPED).unwrap();
         for seconds in (1..=100).rev() {
             let played = Played {
                 found: Some(Duration::from_secs(seconds)),
                 ..Played::default()
             };
-            tally.add(played, true);
+            tally.add(played, &drills.drill[0]);
         }
         tally.sort();
         assert_eq!(tally.delay(50), Some(Duration::from_secs(50)));

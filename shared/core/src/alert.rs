@@ -140,7 +140,7 @@ display_by_name!(AlertKind, Severity, AlertState);
 
 /// Names an episode for all time: sixteen hexadecimal digits made from the device, the rule and the
 /// start of the episode, so that the same readings give the same id wherever they are judged.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AlertId(String);
 

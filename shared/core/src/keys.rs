@@ -27,6 +27,38 @@ pub const DEVICES_REVISION: &str = "rackwatch:devices:revision";
 pub const LAYOUT: &str = "rackwatch:layout";
 /// The collectors that run, a sorted set by the end of their term in milliseconds since 1970.
 pub const COLLECTORS: &str = "rackwatch:collectors";
+/// What the operator says of where devices stand: a hash of `version`, `site` (JSON), `by` and `at_ms`.
+pub const SITE: &str = "rackwatch:site";
+/// What people do not want to hear of, a hash from an id to JSON.
+pub const SILENCES: &str = "rackwatch:silences";
+/// Incident records, a stream.
+pub const INCIDENTS: &str = "rackwatch:incidents";
+/// The group with which the correlator reads the alerts of every partition.
+pub const CORRELATOR_GROUP: &str = "alert_correlator_group";
+/// The consumer name of the correlator, and of every notifier: only one of all collectors has them.
+pub const CORRELATOR_CONSUMER: &str = "owner";
+
+/// The group with which a notifier reads [`INCIDENTS`].
+pub fn notifier_group(name: &str) -> String {
+    format!("alert_{name}_group")
+}
+
+/// What is kept of incidents that are not over. The braces put all of it into the slot of [`INCIDENTS`]
+/// on Redis Cluster, as the step that writes it needs it.
+pub mod incidents {
+    /// Who may write, and how far each partition's alerts are dealt with: a hash of `epoch`, `commit` and
+    /// a field for each partition.
+    pub const FENCE: &str = "{rackwatch:incidents}:fence";
+    /// The owner for as long as it lasts, a string that expires.
+    pub const LEASE: &str = "{rackwatch:incidents}:lease";
+    /// Incidents, a hash from their ids to JSON.
+    pub const OPEN: &str = "{rackwatch:incidents}:open";
+    /// Their alerts, a hash from alert ids to JSON.
+    pub const MEMBERS: &str = "{rackwatch:incidents}:members";
+    /// Who has taken one on, a hash from incident ids to JSON.
+    pub const ACKS: &str = "{rackwatch:incidents}:acks";
+}
+
 /// Beginning of the throwaway keys of `check`.
 pub const CHECK_PREFIX: &str = "rackwatch:check:";
 

@@ -11,6 +11,7 @@ pub mod reading;
 pub mod quality;
 
 pub mod alert;
+pub mod site;
 pub mod partition;
 pub mod keys;
 pub mod wire;
@@ -20,5 +21,6 @@ pub mod episode;
 pub mod rules;
 pub mod ledger;
 pub mod engine;
+pub mod incident;
 
 pub mod thermal;

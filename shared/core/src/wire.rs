@@ -6,6 +6,7 @@
 pub mod alert;
 pub mod entry;
 pub mod frame;
+pub mod incident;
 pub mod loss;
 
 use std::str::FromStr;

@@ -315,6 +315,11 @@ impl Device {
         (!agent.is_empty()).then_some(agent)
     }
 
+    /// The rack that it is in, as far as it is known.
+    pub(super) fn stands_in(&self) -> Option<&str> {
+        self.description.as_deref()?.rack.as_deref()
+    }
+
     /// Its agent said that it leaves.
     pub(super) fn leaves(&self) -> bool {
         self.description.as_ref().is_some_and(|known| known.leaving)

@@ -83,10 +83,11 @@ impl Listening {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Missed(BTreeMap<DeviceId, Said>);
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Said {
     since: Timestamp,
     severity: Severity,
+    rack: String,
 }
 
 /// The devices of one agent, as they are found.
@@ -100,6 +101,8 @@ struct Found {
     since: u64,
     severity: Option<Severity>,
     all_leave: bool,
+    /// The rack that all of them are in; empty where they are in several.
+    rack: Option<String>,
 }
 
 impl Missed {
@@ -114,6 +117,7 @@ impl Missed {
         let said = |episode: &Episode| Said {
             since: episode.started,
             severity: episode.severity,
+            rack: episode.rack.clone(),
         };
         Self(missed.map(|e| (e.device.clone(), said(e))).collect())
     }
@@ -174,14 +178,23 @@ impl Missed {
             severity
         };
         let device = agent_device(agent);
-        let said = self.0.get(&device).copied();
+        let said = self.0.get(&device);
         if said.is_some_and(|said| said.severity >= severity) {
             return;
         }
         let since = said.map_or(found.last, |said| said.since);
-        let record = silent(&device, since, at, severity);
+        let rack = found.rack.clone().unwrap_or_default();
+        let record = AlertRecord {
+            rack: rack.clone(),
+            ..silent(&device, since, at, severity)
+        };
         let episode = stored(&record, None);
-        self.0.insert(device, Said { since, severity });
+        let said = Said {
+            since,
+            severity,
+            rack,
+        };
+        self.0.insert(device, said);
         effects.alerts.push(record);
         effects
             .episodes
@@ -202,6 +215,7 @@ impl Missed {
         effects.alerts.push(AlertRecord {
             state: AlertState::Resolved,
             duration: Some(at.since(said.since)),
+            rack: said.rack,
             ..silent(&device, said.since, at, said.severity)
         });
         effects.episodes.push(EpisodeChange::Close {
@@ -228,6 +242,12 @@ impl Found {
         self.since = self.since.min(quiet);
         self.severity = self.severity.max(silent);
         self.all_leave &= device.leaves();
+        let rack = device.stands_in().unwrap_or_default();
+        match &mut self.rack {
+            None => self.rack = Some(rack.to_owned()),
+            Some(all) if all != rack => all.clear(),
+            Some(_) => {}
+        }
     }
 
     /// All of it is silent.

@@ -173,12 +173,17 @@ fn limit(side: Side, settings: &Settings, subject: &Subject<'_>) -> Option<Limit
 
 /// A change of fewer than three steps of the sensor is noise of its quantisation.
 const LEAST_STEPS: f64 = 3.0;
+/// A sensor with such a step, in kelvin, is coarse: the difference of two of its readings is off by up to a
+/// step, which must not make a change out of what is none.
+const COARSE: f64 = 0.5;
 
 fn swing(direction: Direction, settings: &Settings, subject: &Subject<'_>) -> Option<SwingSpec> {
-    let least = Kelvin(subject.resolution.map_or(0.0, |step| step.0 * LEAST_STEPS));
+    let step = subject.resolution.map_or(0.0, |step| step.0);
+    let least = Kelvin(step * LEAST_STEPS);
+    let error = if step >= COARSE { step } else { 0.0 };
     let levels = settings.levels.map(|setting| match setting {
         Some(Level::Swing { by, within }) => Some(SwingLevel {
-            by: by.max(least),
+            by: Kelvin(by.0 + error).max(least),
             within,
         }),
         _ => None,

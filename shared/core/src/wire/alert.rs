@@ -110,7 +110,7 @@ pub fn decode(fields: &Fields) -> Result<AlertRecord, Reason> {
     })
 }
 
-fn word<T: Copy>(
+pub(super) fn word<T: Copy>(
     lookup: &Lookup<'_>,
     name: &'static str,
     all: &[T],
@@ -123,7 +123,7 @@ fn word<T: Copy>(
         .ok_or(Reason::Missing(name))
 }
 
-fn number<T: std::str::FromStr>(text: &str, name: &'static str) -> Result<T, Reason> {
+pub(super) fn number<T: std::str::FromStr>(text: &str, name: &'static str) -> Result<T, Reason> {
     text.parse().map_err(|_| Reason::NotText(name))
 }
 
@@ -131,6 +131,6 @@ fn millis(text: &str, name: &'static str) -> Result<Duration, Reason> {
     number(text, name).map(Duration::from_millis)
 }
 
-fn celsius(text: &str) -> Result<Celsius, Reason> {
+pub(super) fn celsius(text: &str) -> Result<Celsius, Reason> {
     Celsius::parse(text).map_err(Reason::BadTemperature)
 }

@@ -1,0 +1,117 @@
+//! What is suspected behind the alerts of an incident: the smallest thing that has all of them.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Member;
+use crate::alert::AlertKind;
+use crate::device::Role;
+
+/// The smallest thing that all alerts have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cause", content = "cause_name", rename_all = "lowercase")]
+pub enum Cause {
+    /// One sensor, or what it is in.
+    Sensor(String),
+    /// An agent, or its host.
+    Agent(String),
+    /// A rack.
+    Rack(String),
+    /// A cooler that feeds all of them, and no other does.
+    Cooler(String),
+    /// A row.
+    Row(String),
+    /// A room.
+    Room(String),
+    /// Nothing smaller than the site.
+    Site(String),
+}
+
+impl Cause {
+    /// Its kind and its name.
+    pub fn parts(&self) -> (&'static str, &str) {
+        match self {
+            Self::Sensor(name) => ("sensor", name),
+            Self::Agent(name) => ("agent", name),
+            Self::Rack(name) => ("rack", name),
+            Self::Cooler(name) => ("cooler", name),
+            Self::Row(name) => ("row", name),
+            Self::Room(name) => ("room", name),
+            Self::Site(name) => ("site", name),
+        }
+    }
+
+    /// From its kind and its name; none for a kind of another version.
+    pub fn from_parts(kind: &str, name: &str) -> Option<Self> {
+        let name = name.to_owned();
+        Some(match kind {
+            "sensor" => Self::Sensor(name),
+            "agent" => Self::Agent(name),
+            "rack" => Self::Rack(name),
+            "cooler" => Self::Cooler(name),
+            "row" => Self::Row(name),
+            "room" => Self::Room(name),
+            "site" => Self::Site(name),
+            _ => return None,
+        })
+    }
+
+    pub(super) fn suspect<'m>(members: impl Iterator<Item = &'m Member> + Clone) -> Self {
+        let devices: BTreeSet<_> = members.clone().map(|member| &member.device).collect();
+        let runaway = members.clone().any(|m| m.kind == AlertKind::Runaway);
+        if let (1, Some(device)) = (devices.len(), devices.first()) {
+            if let Some(agent) = device.as_str().strip_prefix("agent:") {
+                return Self::Agent(agent.to_owned());
+            }
+            // One device speaks for all of a rack that runs away.
+            if !runaway {
+                return Self::Sensor(device.to_string());
+            }
+        }
+        // A cooler whose own air is wrong.
+        let supply = members.clone().filter(|m| m.role == Role::Supply);
+        let own: BTreeSet<_> = supply.flat_map(|member| &member.spot.coolers).collect();
+        if let (1, Some(cooler)) = (own.len(), own.first()) {
+            return Self::Cooler((*cooler).clone());
+        }
+        if let Some(rack) = common(members.clone().map(|m| &m.spot.rack)) {
+            return Self::Rack(rack);
+        }
+        let mut feeding: Option<BTreeSet<&String>> = None;
+        for member in members.clone() {
+            let coolers = member.spot.coolers.iter().collect();
+            feeding = Some(match feeding {
+                None => coolers,
+                Some(before) => before.intersection(&coolers).copied().collect(),
+            });
+        }
+        let feeding = feeding.unwrap_or_default();
+        if let (1, Some(cooler)) = (feeding.len(), feeding.first()) {
+            return Self::Cooler((*cooler).clone());
+        }
+        if let Some(row) = common(members.clone().map(|m| &m.spot.row)) {
+            return Self::Row(row);
+        }
+        match common(members.map(|m| &m.spot.room)) {
+            Some(room) => Self::Room(room),
+            None => Self::Site(String::new()),
+        }
+    }
+}
+
+/// What all of them say; none where they differ or one says nothing.
+fn common<'m>(mut names: impl Iterator<Item = &'m String>) -> Option<String> {
+    let first = names.next().filter(|name| !name.is_empty())?;
+    names.all(|name| name == first).then(|| first.clone())
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.parts() {
+            (_, "") => write!(f, "the site"),
+            (kind, name) => write!(f, "{kind} {name}"),
+        }
+    }
+}

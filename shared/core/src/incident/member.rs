@@ -1,0 +1,113 @@
+//! The alerts of an incident.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::IncidentId;
+use crate::alert::{AlertKind, AlertRecord, AlertState, Severity};
+use crate::device::{DeviceId, Role};
+use crate::site::Spot;
+use crate::time::Timestamp;
+use crate::units::Celsius;
+
+/// What kind of trouble alerts speak of: only those of one family have one cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// Hot, or becoming hot.
+    Heat,
+    /// Cold, or becoming cold.
+    Cold,
+    /// Sensors and agents of which nothing good comes.
+    Silence,
+    /// One sensor that cannot be believed.
+    Sensor,
+}
+
+impl Family {
+    /// That of a record.
+    pub fn of(record: &AlertRecord) -> Self {
+        match record.kind {
+            AlertKind::Drift if record.change.is_some_and(|change| change < 0.0) => Self::Cold,
+            AlertKind::LowTemp | AlertKind::Drop => Self::Cold,
+            AlertKind::HighTemp | AlertKind::Spike | AlertKind::Runaway | AlertKind::Drift => {
+                Self::Heat
+            }
+            AlertKind::NoData | AlertKind::SensorFault | AlertKind::ClockSkew => Self::Silence,
+            AlertKind::StuckSensor => Self::Sensor,
+        }
+    }
+}
+
+/// One alert of an incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// The device, or `agent:<name>`.
+    pub device: DeviceId,
+    /// The type of alert.
+    #[serde(rename = "type")]
+    pub kind: AlertKind,
+    /// The rule's name.
+    pub rule: String,
+    /// The worst it was.
+    pub severity: Severity,
+    /// What the device measures.
+    pub role: Role,
+    /// Where it stands.
+    pub spot: Spot,
+    /// When the episode began.
+    #[serde(rename = "since_ms")]
+    pub started: Timestamp,
+    /// When its last record was made.
+    #[serde(rename = "at_ms")]
+    pub at: Timestamp,
+    /// When it was heard of here.
+    #[serde(rename = "seen_ms")]
+    pub seen: Timestamp,
+    /// The last temperature that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub temperature: Option<Celsius>,
+    /// Until the critical limit, at least and at most, in milliseconds: of runaways.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub left_ms: Option<(u64, u64)>,
+    /// It is not over.
+    pub open: bool,
+    /// It was no news when it was written.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub historical: bool,
+}
+
+impl Member {
+    pub(super) fn of(record: &AlertRecord, spot: Spot, now: Timestamp) -> Self {
+        let millis = |left: Duration| u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            device: record.device.clone(),
+            kind: record.kind,
+            rule: record.rule.clone(),
+            severity: record.severity,
+            role: record.role,
+            spot,
+            started: record.started,
+            at: record.at,
+            seen: now,
+            temperature: record.temperature,
+            left_ms: record
+                .left_least
+                .zip(record.left_most)
+                .map(|(least, most)| (millis(least), millis(most))),
+            open: record.state == AlertState::Firing,
+            historical: record.historical,
+        }
+    }
+}
+
+/// A member as it is stored: under its alert's id.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Its incident.
+    pub incident: IncidentId,
+    /// What it is.
+    #[serde(flatten)]
+    pub member: Member,
+}

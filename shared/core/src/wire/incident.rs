@@ -1,0 +1,96 @@
+//! Incident records as fields of `rackwatch:incidents`.
+//!
+//! First `incident_id`, `event`, `severity`, `title`, `cause`, `cause_name`, `first`, `since`,
+//! `timestamp`, `racks`, `devices` (joined by commas), `device_count`, `alerts`, `open`; then `tell`,
+//! where people are to be told, and what else there is to say.
+
+use super::{Fields, Lookup, Reason, alert, field};
+use crate::alert::Severity;
+use crate::device::DeviceId;
+use crate::incident::{Cause, Event, IncidentId, IncidentRecord};
+
+/// The fields of the entry that says `record`.
+pub fn encode(record: &IncidentRecord) -> Vec<(&'static str, String)> {
+    let devices: Vec<_> = record.devices.iter().map(DeviceId::as_str).collect();
+    let (cause, cause_name) = record.cause.parts();
+    let mut fields = vec![
+        ("incident_id", record.id.to_string()),
+        ("event", record.event.to_string()),
+        ("severity", record.severity.to_string()),
+        ("title", record.title.clone()),
+        ("cause", cause.to_owned()),
+        ("cause_name", cause_name.to_owned()),
+        ("first", record.first.to_string()),
+        ("since", record.since.to_string()),
+        (field::TIMESTAMP, record.at.to_string()),
+        ("racks", record.racks.join(",")),
+        ("devices", devices.join(",")),
+        ("device_count", record.device_count.to_string()),
+        ("alerts", record.alerts.to_string()),
+        ("open", record.open.to_string()),
+    ];
+    let more = [
+        ("tell", record.tell.clone()),
+        ("extreme", record.extreme.map(|t| t.to_string())),
+        (
+            "left_min_ms",
+            record.left_ms.map(|(min, _)| min.to_string()),
+        ),
+        (
+            "left_max_ms",
+            record.left_ms.map(|(_, max)| max.to_string()),
+        ),
+        ("acked_by", record.acked_by.clone()),
+    ];
+    let more = more.into_iter();
+    fields.extend(more.filter_map(|(name, value)| Some((name, value?))));
+    fields
+}
+
+/// Reads a record back.
+///
+/// # Errors
+///
+/// The reason says which field is wrong.
+pub fn decode(fields: &Fields) -> Result<IncidentRecord, Reason> {
+    let lookup = Lookup::new(fields)?;
+    let optional = |name| match lookup.get(name) {
+        Err(Reason::Empty(_)) => Ok(None),
+        other => other,
+    };
+    let time = |name| super::timestamp(lookup.need(name)?);
+    let count = |name| alert::number(lookup.need(name)?, name);
+    let left = |name| {
+        optional(name)?
+            .map(|text| alert::number(text, name))
+            .transpose()
+    };
+    let list = |name| {
+        Ok(optional(name)?
+            .unwrap_or_default()
+            .split(',')
+            .filter(|s| !s.is_empty()))
+    };
+    let device = |text: &str| DeviceId::new(text).map_err(Reason::BadDevice);
+    let cause_name = optional("cause_name")?.unwrap_or_default();
+    Ok(IncidentRecord {
+        id: IncidentId::from_wire(lookup.need("incident_id")?),
+        event: alert::word(&lookup, "event", &Event::ALL, Event::name)?,
+        tell: optional("tell")?.map(str::to_owned),
+        severity: alert::word(&lookup, "severity", &Severity::ALL, Severity::name)?,
+        title: lookup.need("title")?.to_owned(),
+        cause: Cause::from_parts(lookup.need("cause")?, cause_name)
+            .ok_or(Reason::Missing("cause"))?,
+        first: device(lookup.need("first")?)?,
+        since: time("since")?,
+        at: lookup.timestamp()?,
+        racks: list("racks")?.map(str::to_owned).collect(),
+        devices: list("devices")?.map(device).collect::<Result<_, _>>()?,
+        device_count: count("device_count")?,
+        alerts: count("alerts")?,
+        open: count("open")?,
+        extreme: optional("extreme")?.map(alert::celsius).transpose()?,
+        left_ms: left("left_min_ms")?.zip(left("left_max_ms")?),
+        acked_by: optional("acked_by")?.map(str::to_owned),
+    })
+}
