@@ -3,20 +3,26 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use rackwatch_core::incident::IncidentRecord;
 use rackwatch_core::keys;
 use rackwatch_core::rules::RuleError;
+use rackwatch_core::wire::{alert, incident};
 use rackwatch_runtime::host::host_name;
 use rackwatch_runtime::redis::{ConnectError, Connector};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{AlertsConfig, CollectorConfig};
+use crate::config::{AlertsConfig, CollectorConfig, NotifierConfig, NotifierKind};
+use crate::correlate::Correlator;
+use crate::desk;
 use crate::feed::redis::RedisFeed;
 use crate::lease::{CollectorName, Leases};
 use crate::log::LogError;
 use crate::log::redis::RedisLog;
 use crate::notify::console::{Console, Screen};
 use crate::notify::file::{AlertFile, FileError, Format};
+use crate::notify::outbox::{self, Channel};
+use crate::notify::webhook::{NotifierError, Webhook};
 use crate::notify::{self, Teller, Tellers};
 use crate::owner::{Owner, OwnerError, Tenure};
 use crate::partition::{Partition, PartitionError};
@@ -48,6 +54,12 @@ pub enum RunError {
     /// Telling.
     #[error("alerts can be told no more")]
     Alerts(#[source] LogError),
+    /// Who is told.
+    #[error(transparent)]
+    Notifier(#[from] NotifierError),
+    /// Incidents.
+    #[error("people can be told of incidents no more")]
+    Incidents(#[source] LogError),
     /// The demo's simulated racks.
     #[error("the simulated racks cannot be read")]
     Sampling(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -86,7 +98,9 @@ pub fn pipeline(
     let tellers = tellers(&config.alerts, screen)?;
     tracing::info!(redis = connector.endpoint(), "collector starts");
 
-    let leases = Leases::new(connector.clone(), this_collector(), config.partition.lease);
+    let me = this_collector();
+    let leases = Leases::new(connector.clone(), me.clone(), config.partition.lease);
+    let desk = desk(&config, connector.clone(), me, screen, stop.clone())?;
     let start = {
         let stats = Arc::clone(&stats);
         move |tenure: Tenure| {
@@ -109,8 +123,8 @@ pub fn pipeline(
             );
             let feed = RedisFeed::new(
                 connector.clone(),
-                tenure.keys.alerts,
-                keys::LOGGER_GROUP,
+                (tenure.keys.alerts, alert::decode),
+                keys::LOGGER_GROUP.to_owned(),
                 keys::LOGGER_CONSUMER,
                 tenure.stop.clone(),
             );
@@ -125,7 +139,69 @@ pub fn pipeline(
             }
         }
     };
-    Ok(Owner::new(leases, config.partition.count, stats, stop, start).run())
+    let owner = Owner::new(leases, config.partition.count, stats, stop.clone(), start);
+    Ok(async move {
+        let mut stages = JoinSet::new();
+        stages.spawn(owner.run());
+        stages.spawn(desk);
+        finish(stages, &stop).await
+    })
+}
+
+/// What one of all collectors does: incidents of alerts, and telling people of them.
+fn desk(
+    config: &CollectorConfig,
+    connector: Connector,
+    me: CollectorName,
+    screen: &Screen,
+    stop: CancellationToken,
+) -> Result<impl Future<Output = Result<(), RunError>> + Send + use<>, RunError> {
+    // What is misconfigured fails here, not when the desk is taken.
+    for notifier in &config.notify {
+        channel(notifier)?;
+    }
+    let leases = Leases::new(connector.clone(), me, config.partition.lease);
+    let console = config.alerts.console.then(|| Console::new(screen.clone()));
+    let (timing, notifiers) = (config.incidents.timing(), config.notify.clone());
+    Ok(desk::hold(leases, stop, move |epoch, stop| {
+        let console = console.clone();
+        let told = move |record: &IncidentRecord| {
+            if let Some(console) = &console {
+                console.incident(record);
+            }
+        };
+        let correlator = Correlator::new(&connector, epoch, timing, stop.clone(), told);
+        let (connector, notifiers) = (connector.clone(), notifiers.clone());
+        async move {
+            let mut stages: JoinSet<Result<(), RunError>> = JoinSet::new();
+            for notifier in notifiers {
+                let mut feed = RedisFeed::new(
+                    connector.at(keys::INCIDENTS),
+                    (keys::INCIDENTS.to_owned(), incident::decode),
+                    keys::notifier_group(notifier.name.as_str()),
+                    keys::CORRELATOR_CONSUMER,
+                    stop.clone(),
+                );
+                // Before the first incident is written: a group that is made later would miss it.
+                match feed.begin().await {
+                    Err(LogError::Stopped) => return Ok(()),
+                    begun => begun.map_err(RunError::Incidents)?,
+                }
+                let (channel, stop) = (channel(&notifier)?, stop.clone());
+                let sending = outbox::run(feed, channel, notifier.retry_max, stop);
+                stages.spawn(async move { sending.await.map_err(RunError::Incidents) });
+            }
+            stages.spawn(async move { correlator.run().await.map_err(RunError::Incidents) });
+            finish(stages, &stop).await
+        }
+    }))
+}
+
+/// Where a notifier sends to.
+fn channel(config: &NotifierConfig) -> Result<Box<dyn Channel>, NotifierError> {
+    match config.kind {
+        NotifierKind::Webhook => Ok(Box::new(Webhook::new(config)?)),
+    }
 }
 
 /// A name that no other collector has.

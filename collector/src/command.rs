@@ -3,17 +3,21 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Results go to stdout, logs to
 //! stderr.
 
+pub mod ack;
 pub mod alerts;
 pub mod check;
 pub mod demo;
 pub mod devices;
 pub mod drill;
 pub mod history;
+pub mod incidents;
 pub mod layout;
 pub mod replay;
 mod rules_file;
 pub mod run;
 mod server;
+pub mod silence;
+pub mod site;
 pub mod status;
 mod table;
 mod when;
@@ -45,9 +49,13 @@ enum Command {
     Demo(demo::DemoArgs),
     Check(check::CheckArgs),
     Alerts(alerts::AlertsArgs),
+    Incidents(incidents::IncidentsArgs),
+    Ack(ack::AckArgs),
+    Silence(silence::SilenceArgs),
     Status(status::StatusArgs),
     History(history::HistoryArgs),
     Devices(devices::DevicesArgs),
+    Site(site::SiteArgs),
     Layout(layout::LayoutArgs),
     Replay(replay::ReplayArgs),
     Drill(drill::DrillArgs),
@@ -139,9 +147,13 @@ impl Cli {
                 Command::Demo(args) => demo::run(args, stop).await,
                 Command::Check(args) => stoppable(check::run(args), stop).await,
                 Command::Alerts(args) => alerts::run(args, stop).await,
+                Command::Incidents(args) => stoppable(incidents::run(args), stop).await,
+                Command::Ack(args) => stoppable(ack::run(args), stop).await,
+                Command::Silence(args) => stoppable(silence::run(args), stop).await,
                 Command::Status(args) => stoppable(status::run(args), stop).await,
                 Command::History(args) => stoppable(history::run(args), stop).await,
                 Command::Devices(args) => stoppable(devices::run(args), stop).await,
+                Command::Site(args) => stoppable(site::run(args), stop).await,
                 Command::Layout(args) => layout::run(args, stop).await,
                 Command::Replay(args) => replay::run(args, stop).await,
                 Command::Drill(args) => drill::run(args, stop).await,
@@ -164,6 +176,16 @@ async fn stoppable(command: impl Future<Output = Outcome>, stop: CancellationTok
 pub fn start_logging(config: &LogConfig) {
     if let Err(error) = logging::init(config) {
         let _told = writeln!(io::stderr(), "warning: no log: {error}");
+    }
+}
+
+/// Who types this, for others to know.
+fn who() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("USERNAME"));
+    let user = user.unwrap_or_else(|_| "somebody".to_owned());
+    match rackwatch_runtime::host::host_name() {
+        Some(host) => format!("{user}@{host}"),
+        None => user,
     }
 }
 

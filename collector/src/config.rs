@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rackwatch_core::incident::Timing;
 use rackwatch_core::partition::Partitions;
 use rackwatch_core::rules::{Profile, RawRule, RuleError, RuleSet};
 use rackwatch_core::wire::Decoded;
 use rackwatch_runtime::config::{
-    self, ByteSize, ConfigError, Loaded, LogConfig, RedisConfig, RedisUrl,
+    self, ByteSize, ConfigError, Loaded, LogConfig, RedisConfig, RedisUrl, Secret,
 };
 use serde::Deserialize;
 
@@ -31,6 +32,10 @@ pub struct CollectorConfig {
     pub series: SeriesConfig,
     /// Where alerts are told.
     pub alerts: AlertsConfig,
+    /// When people are told of incidents.
+    pub incidents: IncidentsConfig,
+    /// Who is told.
+    pub notify: Vec<NotifierConfig>,
     /// The web side.
     pub web: WebConfig,
     /// The operator's own rules, laid over the defaults.
@@ -130,6 +135,123 @@ impl Default for AlertsConfig {
             json_file: None,
             rotate_at: ByteSize(10 << 20),
             rotate_keep: 5,
+        }
+    }
+}
+
+/// `[incidents]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IncidentsConfig {
+    /// What is no critical waits so long for companions before people are told. Default 10 s.
+    #[serde(with = "config::duration")]
+    pub wait: Duration,
+    /// An alert elsewhere behind the same cooler, in the same row or room joins an incident that grew so
+    /// recently. Default 5 min.
+    #[serde(with = "config::duration")]
+    pub companions: Duration,
+    /// People are told that it is over when nothing of it has come back for so long. Default 10 min.
+    #[serde(with = "config::duration")]
+    pub hold: Duration,
+    /// So often people are reminded of a critical incident that nobody has acknowledged. Default 30 min.
+    #[serde(with = "config::duration")]
+    pub remind_critical: Duration,
+    /// The same of a warning. Default 4 h.
+    #[serde(with = "config::duration")]
+    pub remind_warning: Duration,
+}
+
+impl Default for IncidentsConfig {
+    fn default() -> Self {
+        let Timing {
+            wait,
+            companions,
+            hold,
+            remind_critical,
+            remind_warning,
+        } = Timing::default();
+        Self {
+            wait,
+            companions,
+            hold,
+            remind_critical,
+            remind_warning,
+        }
+    }
+}
+
+impl IncidentsConfig {
+    /// For the core.
+    pub fn timing(&self) -> Timing {
+        Timing {
+            wait: self.wait,
+            companions: self.companions,
+            hold: self.hold,
+            remind_critical: self.remind_critical,
+            remind_warning: self.remind_warning,
+        }
+    }
+}
+
+/// One `[[notify]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NotifierConfig {
+    /// What it is called, in logs and in its group `alert_<name>_group`: another name begins anew.
+    pub name: NotifierName,
+    /// What kind.
+    #[serde(rename = "type")]
+    pub kind: NotifierKind,
+    /// Where to; it may hold a token, so it is never shown.
+    pub url: Secret,
+    /// A file with the secret that signs what is sent; without it nothing is signed.
+    #[serde(default)]
+    pub secret_file: Option<PathBuf>,
+    /// How long one try may take. Default 10 s.
+    #[serde(default = "ten_seconds", with = "config::duration")]
+    pub timeout: Duration,
+    /// The longest wait between tries. Default 5 min.
+    #[serde(default = "five_minutes", with = "config::duration")]
+    pub retry_max: Duration,
+}
+
+fn ten_seconds() -> Duration {
+    Duration::from_secs(10)
+}
+
+fn five_minutes() -> Duration {
+    Duration::from_mins(5)
+}
+
+/// The kinds of notifiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NotifierKind {
+    /// JSON by POST, signed as Standard Webhooks says.
+    Webhook,
+}
+
+/// 1 to 32 of `a-z 0-9 _ -`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct NotifierName(String);
+
+impl NotifierName {
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for NotifierName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
+        if (1..=32).contains(&text.len()) && text.chars().all(plain) {
+            Ok(Self(text))
+        } else {
+            Err(format!("{text:?} is not a name of 1 to 32 of a-z 0-9 _ -"))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Leases: which collector owns a partition, and for how long.
+//! Leases: which collector owns a partition, or the desk that tells people, and for how long.
 //!
 //! In: partitions to take, keep and give up. Out: the epoch of a tenure, or that it is over. A lease
 //! is a key that expires; taking it counts up the epoch in the partition's fence, and a commit is
@@ -34,6 +34,24 @@ impl CollectorName {
     /// As text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// What is owned: the names of its lease and of its fence.
+#[derive(Clone, Copy, Debug)]
+pub struct Seat<'k> {
+    /// The owner for as long as it lasts.
+    pub lease: &'k str,
+    /// Whose epoch is the newest.
+    pub fence: &'k str,
+}
+
+impl<'k> From<&'k PartitionKeys> for Seat<'k> {
+    fn from(keys: &'k PartitionKeys) -> Self {
+        Self {
+            lease: &keys.lease,
+            fence: &keys.fence,
+        }
     }
 }
 
@@ -124,10 +142,11 @@ impl Leases {
     pub async fn take(
         &self,
         connection: &mut Connection,
-        of: &PartitionKeys,
+        of: impl Into<Seat<'_>>,
     ) -> RedisResult<Option<u64>> {
-        let mut call = self.take.key(&of.lease);
-        call.key(&of.fence).arg(self.me.as_str()).arg(self.term());
+        let Seat { lease, fence } = of.into();
+        let mut call = self.take.key(lease);
+        call.key(fence).arg(self.me.as_str()).arg(self.term());
         let epoch: u64 = call.invoke_async(connection).await?;
         Ok((epoch > 0).then_some(epoch))
     }
@@ -136,18 +155,23 @@ impl Leases {
     pub async fn keep(
         &self,
         connection: &mut Connection,
-        of: &PartitionKeys,
+        of: impl Into<Seat<'_>>,
         epoch: u64,
     ) -> RedisResult<bool> {
-        let mut call = self.keep.key(&of.lease);
-        call.key(&of.fence);
+        let Seat { lease, fence } = of.into();
+        let mut call = self.keep.key(lease);
+        call.key(fence);
         call.arg(self.me.as_str()).arg(self.term()).arg(epoch);
         call.invoke_async(connection).await
     }
 
     /// Gives a partition up, so that another can take it at once.
-    pub async fn free(&self, connection: &mut Connection, of: &PartitionKeys) -> RedisResult<()> {
-        let mut call = self.free.key(&of.lease);
+    pub async fn free(
+        &self,
+        connection: &mut Connection,
+        of: impl Into<Seat<'_>>,
+    ) -> RedisResult<()> {
+        let mut call = self.free.key(of.into().lease);
         call.arg(self.me.as_str()).invoke_async(connection).await
     }
 

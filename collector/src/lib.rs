@@ -11,7 +11,9 @@ pub mod failpoint;
 pub mod share;
 pub mod lease;
 pub mod owner;
+pub mod desk;
 pub mod migration;
+pub mod site;
 pub mod log;
 pub mod series;
 pub mod recorder;
@@ -19,6 +21,7 @@ pub mod partition;
 pub mod stats;
 
 pub mod feed;
+pub mod correlate;
 pub mod notify;
 pub mod web;
 

@@ -1,9 +1,11 @@
-//! Telling people. One file a channel; each takes records from the alert feed, tells them, and
-//! only then has them acknowledged.
+//! Telling people. One file a channel; each takes records from a feed, tells them, and only then has them
+//! acknowledged: the console and files tell every alert, `outbox` sends incidents to where people are.
 
 pub mod console;
 pub mod file;
 pub mod line;
+pub mod outbox;
+pub mod webhook;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rackwatch_core::alert::AlertRecord;
 
 use crate::failpoint;
-use crate::feed::{AlertFeed, FedAlert};
+use crate::feed::{Fed, Feed};
 use crate::log::LogError;
 
 /// Somewhere to tell alerts.
@@ -39,8 +41,14 @@ impl Tellers {
         Self(Arc::new(Mutex::new(tellers)))
     }
 
+    /// One more.
+    pub fn add(&mut self, teller: Box<dyn Teller>) {
+        let mut tellers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tellers.push(teller);
+    }
+
     /// All records of `alerts` told by all of them.
-    fn tell(&self, alerts: &[FedAlert]) {
+    fn tell(&self, alerts: &[Fed<AlertRecord>]) {
         let mut tellers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for alert in alerts {
             match &alert.record {
@@ -57,7 +65,10 @@ impl Tellers {
 }
 
 /// Tells every record of `feed`, until the feed ends.
-pub async fn run(mut feed: impl AlertFeed, tellers: Tellers) -> Result<(), LogError> {
+pub async fn run(
+    mut feed: impl Feed<Record = AlertRecord>,
+    tellers: Tellers,
+) -> Result<(), LogError> {
     loop {
         let alerts = match feed.next().await {
             Ok(alerts) => alerts,

@@ -27,10 +27,11 @@ use tokio_util::sync::CancellationToken;
 use super::{Failure, Outcome, start_logging, usage};
 use crate::app::{self, RunError};
 use crate::config::{AlertsConfig, CollectorConfig, PartitionConfig};
+use crate::correlate::memory;
 use crate::feed::memory::MemoryFeed;
 use crate::log::memory::{MemoryLog, Sent};
 use crate::notify;
-use crate::notify::console::Screen;
+use crate::notify::console::{Console, Screen};
 use crate::partition::Partition;
 use crate::recorder::Recorder;
 use crate::series::SeriesConfig;
@@ -148,7 +149,10 @@ fn in_memory(
 ) -> Outcome {
     let sources = agent::sources(&simulated(args).sources).map_err(usage)?;
     let rules = Arc::new(RuleSet::with_defaults(&[])?);
-    let tellers = app::tellers(&AlertsConfig::default(), screen)?;
+    let mut tellers = app::tellers(&AlertsConfig::default(), screen)?;
+    let (forward, forwarded) = memory::forward();
+    tellers.add(Box::new(forward));
+    let console = Console::new(screen.clone());
     let (observe, mut observed) = mpsc::channel(DEPTH);
     let (send, sent) = mpsc::channel(DEPTH);
     let (alert, alerts) = mpsc::channel(ALERTS_WAITING);
@@ -182,6 +186,10 @@ fn in_memory(
     stages.spawn(async move { Ok(partition.run().await?) });
     let feed = MemoryFeed::new(alerts);
     stages.spawn(async move { notify::run(feed, tellers).await.map_err(RunError::Alerts) });
+    stages.spawn(async move {
+        memory::run(forwarded, |record| console.incident(record)).await;
+        Ok(())
+    });
     Ok(())
 }
 

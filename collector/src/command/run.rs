@@ -32,9 +32,12 @@ pub async fn run(args: RunArgs, stop: CancellationToken) -> Outcome {
     let stats = Arc::new(Stats::default());
     match app::run(config, &Screen::stdout(), stats, stop).await {
         Ok(()) => Ok(()),
-        Err(error @ (RunError::Rules(_) | RunError::Connect(_) | RunError::Web(_))) => {
-            Err(usage(error))
-        }
+        Err(
+            error @ (RunError::Rules(_)
+            | RunError::Connect(_)
+            | RunError::Web(_)
+            | RunError::Notifier(_)),
+        ) => Err(usage(error)),
         Err(error) => Err(Failure::Failed(error.into())),
     }
 }

@@ -7,7 +7,8 @@ use super::*;
 /// Keys that the example has to show.
 const KEYS: &str = "url username password_file password ca_file tls_insecure connect_timeout \
     response_timeout backoff_min backoff_max format filter count lease save_every keep max_future backend raw_retention \
-    rollup_retention max_batch profile flap console file json_file rotate_at rotate_keep listen type name role \
+    rollup_retention max_batch profile flap console file json_file rotate_at rotate_keep wait companions remind_critical \
+    remind_warning url secret_file timeout retry_max listen type name role \
     rack device info warning critical hysteresis dwell hold tighten score fast slow warm_up cool_down rate";
 
 fn example() -> PathBuf {
@@ -47,5 +48,6 @@ fn the_example_shows_every_key_and_all_of_them_are_accepted() {
     fs::write(&file, all).unwrap();
     let config = load(&file);
     assert_eq!(config.rules.len(), 5);
+    assert_eq!(config.notify.len(), 1);
     config.rule_set().unwrap();
 }

@@ -5,7 +5,7 @@ use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::time::StreamId;
 use tokio::sync::mpsc;
 
-use super::{AlertFeed, FedAlert};
+use super::{Fed, Feed};
 use crate::log::LogError;
 
 /// The receiving end of the partition's alerts. It ends when the partition does, so that the last
@@ -27,11 +27,13 @@ impl MemoryFeed {
 }
 
 #[async_trait]
-impl AlertFeed for MemoryFeed {
-    async fn next(&mut self) -> Result<Vec<FedAlert>, LogError> {
+impl Feed for MemoryFeed {
+    type Record = AlertRecord;
+
+    async fn next(&mut self) -> Result<Vec<Fed<AlertRecord>>, LogError> {
         let record = self.alerts.recv().await.ok_or(LogError::Stopped)?;
         self.last = self.last.next();
-        Ok(vec![FedAlert {
+        Ok(vec![Fed {
             id: self.last,
             record: Ok(record),
         }])

@@ -1,4 +1,4 @@
-//! The alert stream in Redis, read through a consumer group.
+//! A stream of records in Redis, read through a consumer group.
 //!
 //! At start, and whenever a read failed, what is already this consumer's comes first. A group that
 //! does not exist begins at the end of the stream (nobody wants last year's alerts on the console);
@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rackwatch_core::time::StreamId;
-use rackwatch_core::wire::alert;
+use rackwatch_core::wire::{Fields, Reason};
 use rackwatch_runtime::redis::{self as reply, Connection, Connector, Purpose, RawEntry};
 use redis::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{AlertFeed, FedAlert};
+use super::{Fed, Feed};
 use crate::log::LogError;
 use crate::retry::{self, Trouble};
 
@@ -22,15 +22,19 @@ const BLOCK: Duration = Duration::from_millis(1000);
 /// Records of one read.
 const MOST: usize = 100;
 
-/// A reader of an alert stream.
+/// Reads a record out of an entry's fields.
+type Decode<T> = fn(&Fields) -> Result<T, Reason>;
+
+/// A reader of a stream of records.
 #[derive(Debug)]
-pub struct RedisFeed {
+pub struct RedisFeed<T> {
+    decode: Decode<T>,
     connector: Connector,
     stream: String,
     stop: CancellationToken,
     reader: Option<Connection>,
     commands: Option<Connection>,
-    group: &'static str,
+    group: String,
     consumer: &'static str,
     /// The last record that was told by this program.
     told: Option<StreamId>,
@@ -38,16 +42,17 @@ pub struct RedisFeed {
     pending_first: bool,
 }
 
-impl RedisFeed {
-    /// Reads `stream` as `consumer` of `group`.
+impl<T> RedisFeed<T> {
+    /// Reads a stream as `consumer` of `group`; `decode` understands its entries.
     pub fn new(
         connector: Connector,
-        stream: String,
-        group: &'static str,
+        (stream, decode): (String, Decode<T>),
+        group: String,
         consumer: &'static str,
         stop: CancellationToken,
     ) -> Self {
         Self {
+            decode,
             connector,
             stream,
             stop,
@@ -111,6 +116,18 @@ impl RedisFeed {
         }
     }
 
+    /// Makes the group where it is missing, so that nothing is missed that is written from now on.
+    ///
+    /// # Errors
+    ///
+    /// When told to stop, or when Redis refuses for a reason that does not pass.
+    pub async fn begin(&mut self) -> Result<(), LogError> {
+        if self.group_made {
+            return Ok(());
+        }
+        self.make_group().await
+    }
+
     async fn make_group(&mut self) -> Result<(), LogError> {
         let at = match (self.told, self.group_made) {
             (Some(told), _) => told.to_string(),
@@ -122,7 +139,7 @@ impl RedisFeed {
         command
             .arg("CREATE")
             .arg(&self.stream)
-            .arg(self.group)
+            .arg(&self.group)
             .arg(at)
             .arg("MKSTREAM");
         self.run(&command, false).await?;
@@ -130,15 +147,13 @@ impl RedisFeed {
         Ok(())
     }
 
-    async fn read(&mut self, from: &str) -> Result<Vec<FedAlert>, LogError> {
+    async fn read(&mut self, from: &str) -> Result<Vec<Fed<T>>, LogError> {
         loop {
-            if !self.group_made {
-                self.make_group().await?;
-            }
+            self.begin().await?;
             let mut command = redis::cmd("XREADGROUP");
             command
                 .arg("GROUP")
-                .arg(self.group)
+                .arg(&self.group)
                 .arg(self.consumer)
                 .arg("COUNT")
                 .arg(MOST);
@@ -146,7 +161,7 @@ impl RedisFeed {
             command.arg("STREAMS").arg(&self.stream).arg(from);
             let Some(answer) = self.run(&command, true).await? else {
                 tracing::warn!(
-                    group = self.group,
+                    group = %self.group,
                     "consumer group has vanished, made again"
                 );
                 self.make_group().await?;
@@ -159,27 +174,29 @@ impl RedisFeed {
             return Ok(streams
                 .into_iter()
                 .flat_map(|(_, entries)| entries)
-                .map(fed)
+                .map(|entry| fed(entry, self.decode))
                 .collect());
         }
     }
 }
 
-fn fed(raw: RawEntry) -> FedAlert {
+fn fed<T>(raw: RawEntry, decode: Decode<T>) -> Fed<T> {
     let id = StreamId {
         ms: raw.id.0,
         seq: raw.id.1,
     };
     let record = match raw.fields {
-        Some(fields) => alert::decode(&fields).map_err(|reason| reason.to_string()),
+        Some(fields) => decode(&fields).map_err(|reason| reason.to_string()),
         None => Err("it was trimmed before it was told".to_owned()),
     };
-    FedAlert { id, record }
+    Fed { id, record }
 }
 
 #[async_trait]
-impl AlertFeed for RedisFeed {
-    async fn next(&mut self) -> Result<Vec<FedAlert>, LogError> {
+impl<T: Send> Feed for RedisFeed<T> {
+    type Record = T;
+
+    async fn next(&mut self) -> Result<Vec<Fed<T>>, LogError> {
         if self.pending_first {
             let pending = self.read("0").await?;
             self.pending_first = !pending.is_empty();
@@ -195,7 +212,7 @@ impl AlertFeed for RedisFeed {
             return Ok(());
         };
         let mut command = redis::cmd("XACK");
-        command.arg(&self.stream).arg(self.group);
+        command.arg(&self.stream).arg(&self.group);
         for id in ids {
             command.arg(id.to_string());
         }

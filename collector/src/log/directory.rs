@@ -7,12 +7,13 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use rackwatch_core::device::{Description, DeviceId};
+use rackwatch_core::device::{Description, DeviceId, Role};
 use rackwatch_core::keys;
 use rackwatch_runtime::redis::Connection;
 use redis::RedisResult;
 
 use super::Entry;
+use crate::site::SiteReader;
 
 /// A description, or that there is none (any more).
 pub(super) type Known = (DeviceId, Option<Box<Description>>);
@@ -25,6 +26,10 @@ const SCAN_EVERY: Duration = Duration::from_secs(30);
 /// Remembers whom it has asked about.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
+    /// Where the operator says that devices stand.
+    site: SiteReader,
+    /// Devices that plain clients write: nobody but the site describes them.
+    plain: HashSet<DeviceId>,
     /// Devices that were asked for, and whether they are described.
     asked: HashMap<DeviceId, bool>,
     /// The revision at which those without a description were last asked for again.
@@ -46,6 +51,15 @@ impl Directory {
         connection: &mut Connection,
         entries: &[Entry],
     ) -> RedisResult<Vec<Known>> {
+        if self.asked.is_empty() {
+            self.site.refresh(connection).await?;
+        }
+        let plain = entries.iter().filter(|entry| entry.decoded.agent.is_none());
+        for reading in plain.flat_map(|entry| &entry.decoded.readings) {
+            if !self.asked.contains_key(&reading.device) {
+                self.plain.insert(reading.device.clone());
+            }
+        }
         let readings = entries.iter().flat_map(|entry| &entry.decoded.readings);
         let unasked: HashSet<_> = readings
             .map(|r| &r.device)
@@ -59,6 +73,7 @@ impl Directory {
             .await?;
         let revision = revision.unwrap_or(0);
         if revision != self.asked_at {
+            self.site.refresh(connection).await?;
             // Those without a description are the ones that wait for it.
             let waiting = self.asked.iter().filter(|(_, described)| !**described);
             let waiting: Vec<_> = waiting.map(|(device, _)| device.clone()).collect();
@@ -90,7 +105,8 @@ impl Directory {
             }
             let answers: Vec<Option<Vec<u8>>> = command.query_async(connection).await?;
             for (device, json) in some.iter().zip(answers) {
-                let description = json.and_then(|json| read(device, &json));
+                let described = json.and_then(|json| read(device, &json));
+                let description = self.placed(device, described);
                 self.asked.insert(device.clone(), description.is_some());
                 if description.is_some() {
                     news.push((device.clone(), description));
@@ -129,7 +145,7 @@ impl Directory {
                 };
                 let description = read(&device, &json);
                 *described = description.is_some();
-                news.push((device, description));
+                news.push((device.clone(), self.placed(&device, description)));
             }
             cursor = next;
             if cursor == 0 {
@@ -137,10 +153,36 @@ impl Directory {
             }
         }
         for device in gone {
-            self.asked.insert(device.clone(), false);
-            news.push((device, None));
+            let placed = self.placed(&device, None);
+            self.asked.insert(device.clone(), placed.is_some());
+            news.push((device, placed));
         }
         Ok(news)
+    }
+
+    /// What is known of a device, with what the site says of it. What an agent has not described yet is not
+    /// judged, whatever the site says; what plain clients write has nobody else to describe it.
+    fn placed(
+        &self,
+        device: &DeviceId,
+        described: Option<Box<Description>>,
+    ) -> Option<Box<Description>> {
+        match described {
+            Some(mut description) => {
+                self.site.site().place(device, &mut description);
+                Some(description)
+            }
+            None if self.plain.contains(device) => {
+                let mut description = Description {
+                    role: Role::Inlet,
+                    rack: device.rack_part().map(str::to_owned),
+                    ..Description::default()
+                };
+                let said = self.site.site().place(device, &mut description);
+                said.then(|| Box::new(description))
+            }
+            None => None,
+        }
     }
 }
 

@@ -4,9 +4,10 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rackwatch_core::alert::AlertRecord;
+use rackwatch_core::incident::IncidentRecord;
 
 use super::Teller;
-use super::line::{Style, line};
+use super::line::{Style, incident_line, line};
 
 /// Where lines for people go. Cloned by all who write there, so that an alert never lands in the
 /// middle of the demo's live line.
@@ -56,7 +57,7 @@ impl Screen {
 }
 
 /// Tells alerts on a screen.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Console {
     screen: Screen,
     style: Style,
@@ -72,6 +73,15 @@ impl Console {
                 colour,
                 ..Style::plain()
             },
+        }
+    }
+}
+
+impl Console {
+    /// Prints an incident that people are told of.
+    pub fn incident(&self, record: &IncidentRecord) {
+        if record.tell.is_some() {
+            self.screen.print(&incident_line(record, &self.style));
         }
     }
 }

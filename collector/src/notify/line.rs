@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
+use rackwatch_core::incident::{Event, IncidentRecord};
 use rackwatch_core::time::Timestamp;
 
 /// How lines are written.
@@ -54,6 +55,60 @@ pub fn line(record: &AlertRecord, style: &Style) -> String {
     line
 }
 
+/// The line for an incident, without a newline.
+///
+/// `2026-11-23 14:02:11+01:00 CRITICAL incident   cooling is failing: row B, 12 sensors in B1, B2, critical in
+/// 3m to 4m, first inlet-B1-2  [a1b2c3]`
+pub fn incident_line(record: &IncidentRecord, style: &Style) -> String {
+    let mut line = time(record.at, &style.zone);
+    let over = record.event == Event::Resolved;
+    let word = if over {
+        "RESOLVED".to_owned()
+    } else {
+        record.severity.name().to_uppercase()
+    };
+    let (on, off) = if style.colour {
+        (colour_of(over, record.severity), "\x1b[0m")
+    } else {
+        ("", "")
+    };
+    let again = match record.event {
+        Event::Worse => "now worse: ",
+        Event::Reminder => "still there: ",
+        _ => "",
+    };
+    // Writing to a String cannot fail.
+    let _ok = write!(
+        line,
+        " {on}{word:<8}{off} {:<9}  {again}{}",
+        "incident", record.title
+    );
+    if over {
+        let _ok = write!(
+            line,
+            ", after {}",
+            length(record.until.unwrap_or(record.at).since(record.since))
+        );
+    } else {
+        if let Some(extreme) = record.extreme {
+            let _ok = write!(line, ", {:.1} °C", extreme.degrees());
+        }
+        if let Some((least, most)) = record.left_ms {
+            let of = |ms| length(Duration::from_secs(ms / 1000));
+            let _ok = write!(line, ", critical in {} to {}", of(least), of(most));
+        }
+        if record.device_count > 1 {
+            let _ok = write!(line, ", first {}", record.first);
+        }
+        let age = record.at.since(record.since);
+        if record.event == Event::Reminder {
+            let _ok = write!(line, ", for {}", length(age));
+        }
+    }
+    let _ok = write!(line, "  [{}]", record.id.short());
+    line
+}
+
 /// The point in time as people in that zone read it, to the second.
 pub fn time(at: Timestamp, zone: &TimeZone) -> String {
     let millis = i64::try_from(at.millis()).unwrap_or(i64::MAX);
@@ -67,8 +122,12 @@ pub fn time(at: Timestamp, zone: &TimeZone) -> String {
 }
 
 fn colour(record: &AlertRecord) -> &'static str {
-    match (record.state, record.severity) {
-        (AlertState::Resolved, _) => "\x1b[32m",
+    colour_of(record.state == AlertState::Resolved, record.severity)
+}
+
+fn colour_of(over: bool, severity: Severity) -> &'static str {
+    match (over, severity) {
+        (true, _) => "\x1b[32m",
         (_, Severity::Critical) => "\x1b[1;31m",
         (_, Severity::Warning) => "\x1b[33m",
         (_, Severity::Info) => "\x1b[36m",

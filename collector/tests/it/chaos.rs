@@ -192,6 +192,58 @@ fn records(redis: &mut Connection) -> BTreeMap<String, Vec<Fields>> {
     records
 }
 
+/// Every alert that is worth an incident and is not over belongs to one that is open; nobody was told anything
+/// twice.
+fn check_incidents(redis: &mut Connection) {
+    for keys in keys() {
+        wait_until_sync(DEADLINE, "every alert is dealt with", || {
+            let last: redis::streams::StreamRangeReply =
+                redis.xrevrange_count(&keys.alerts, "+", "-", 1).ok()?;
+            let groups: redis::streams::StreamInfoGroupsReply =
+                redis.xinfo_groups(&keys.alerts).ok()?;
+            let mut groups = groups.groups.iter();
+            let group = groups.find(|group| group.name == "alert_correlator_group")?;
+            let done = group.pending == 0 && group.last_delivered_id == last.ids.first()?.id;
+            done.then_some(())
+        })
+        .unwrap();
+    }
+    let mut open = std::collections::BTreeSet::new();
+    for keys in keys() {
+        let entries: redis::streams::StreamRangeReply = redis.xrange_all(&keys.alerts).unwrap();
+        for entry in entries.ids {
+            let field = |name| entry.get::<String>(name).unwrap();
+            // A fall after heat is the way back, and a rise after cold.
+            if field("severity") == "info" || ["drop", "spike"].contains(&field("type").as_str()) {
+                continue;
+            }
+            if field("state") == "firing" {
+                open.insert(field("alert_id"));
+            } else {
+                open.remove(&field("alert_id"));
+            }
+        }
+    }
+    let members: BTreeMap<String, String> = redis.hgetall("{rackwatch:incidents}:members").unwrap();
+    for alert in &open {
+        let member = members.get(alert).map(String::as_str);
+        assert!(
+            member.is_some_and(|m| m.contains("\"open\":true")),
+            "{alert}: {member:?}"
+        );
+    }
+    let entries: redis::streams::StreamRangeReply =
+        redis.xrange_all("rackwatch:incidents").unwrap();
+    let told: Vec<_> = entries
+        .ids
+        .iter()
+        .filter_map(|entry| entry.get::<String>("tell"))
+        .collect();
+    let different: std::collections::BTreeSet<_> = told.iter().collect();
+    assert_eq!(different.len(), told.len(), "{told:?}");
+    assert!(!entries.ids.is_empty());
+}
+
 /// What an undisturbed run says of the first ticks.
 fn undisturbed(seed: u64, ticks: u64) -> Written {
     let server = RedisServer::start().unwrap();
@@ -253,6 +305,7 @@ fn killed_anywhere_the_records_are_those_of_an_undisturbed_run() {
     let ticks = writer.join().unwrap();
     wait_done(redis);
     let disturbed = records(redis);
+    check_incidents(redis);
 
     let (expected, lost) = undisturbed(seed, ticks);
     assert!(

@@ -12,6 +12,7 @@ mod backlog;
 mod chaos;
 mod cluster;
 mod commands;
+mod incidents;
 mod layout;
 mod losses;
 mod owners;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use rackwatch_collector::config::StreamConfig;
 use rackwatch_collector::feed::redis::RedisFeed;
-use rackwatch_collector::feed::{AlertFeed, memory::MemoryFeed};
+use rackwatch_collector::feed::{Feed, memory::MemoryFeed};
 use rackwatch_collector::log::LogError;
 use rackwatch_collector::log::memory::{MemoryLog, Sent};
 use rackwatch_collector::log::redis::RedisLog;
@@ -26,7 +26,7 @@ use rackwatch_core::rules::RuleSet;
 use rackwatch_core::thermal::{Hall, Scenario};
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::units::Celsius;
-use rackwatch_core::wire::{self, Provenance};
+use rackwatch_core::wire::{self, Provenance, alert};
 use rackwatch_runtime::config::RedisConfig;
 use rackwatch_runtime::redis::Connector;
 use rackwatch_testing::{RedisServer, wait_until};
@@ -171,8 +171,8 @@ async fn by_redis(
     let stop = CancellationToken::new();
     let mut feed = RedisFeed::new(
         connector.clone(),
-        keys::ALERTS.to_owned(),
-        "test_group",
+        (keys::ALERTS.to_owned(), alert::decode),
+        "test_group".to_owned(),
         "test",
         stop.clone(),
     );
@@ -222,9 +222,9 @@ async fn by_redis(
 /// A record as it reads from the wire, where the words of people are rounded.
 fn as_written(records: Vec<AlertRecord>) -> Vec<AlertRecord> {
     let written = |record: &AlertRecord| {
-        let fields = wire::alert::encode(record).into_iter();
+        let fields = alert::encode(record).into_iter();
         let fields = fields.map(|(name, value)| (name.as_bytes().to_vec(), value.into_bytes()));
-        wire::alert::decode(&fields.collect()).unwrap()
+        alert::decode(&fields.collect()).unwrap()
     };
     records.iter().map(written).collect()
 }

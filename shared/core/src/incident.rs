@@ -4,7 +4,8 @@
 //! time; [`Incidents::settle`] says what is to be written, and which of it people are to be told. The
 //! first alert opens an incident. Others join it where they are of its family (heat, cold, or sensors
 //! that say nothing) and near: on a device or in a rack that it has, or within the time for companions
-//! behind the same cooler, in the same row or room. It closes when all its alerts are over.
+//! behind the same cooler, in the same row or room. It closes when all its alerts are over and stay so
+//! for a while.
 //!
 //! People are told when it opens, when it becomes worse, again after a while, and when it is over:
 //! never because more of the same joins it, and never of what is silenced.
@@ -28,7 +29,7 @@ pub use member::{Family, Member, Stored};
 pub use record::{Changes, Event, IncidentRecord};
 
 use self::silence::{Silence, Silences};
-use crate::alert::{AlertId, AlertRecord, Severity};
+use crate::alert::{AlertId, AlertKind, AlertRecord, Severity};
 use crate::hash::fnv1a;
 use crate::site::Spot;
 use crate::time::Timestamp;
@@ -78,6 +79,8 @@ pub struct Timing {
     /// What is elsewhere behind the same cooler, in the same row or room belongs to an incident that grew
     /// so recently.
     pub companions: Duration,
+    /// People are told that it is over when nothing of it has come back for so long.
+    pub hold: Duration,
     /// People are told again of a critical one that nobody has acknowledged.
     pub remind_critical: Duration,
     /// The same of a warning.
@@ -89,12 +92,16 @@ impl Default for Timing {
         Self {
             wait: Duration::from_secs(10),
             companions: Duration::from_mins(5),
+            // Air that a cooler keeps at a limit crosses it every few minutes.
+            hold: Duration::from_mins(10),
             remind_critical: Duration::from_mins(30),
             remind_warning: Duration::from_hours(4),
         }
     }
 }
 
+/// How long a fast change back is taken for the recovery: the longest window of a swing that comes with us.
+const RECOVERY: Duration = Duration::from_hours(1);
 /// The most alerts of one incident that are remembered; those that are over are forgotten first.
 const MOST_MEMBERS: usize = 20_000;
 
@@ -107,6 +114,9 @@ pub struct Incidents {
     /// Alerts of severity `info` that belong to nothing yet: they do not open incidents.
     loose: BTreeMap<AlertId, (Family, Member)>,
     silences: Silences,
+    /// Racks and devices in which it was too hot or too cold, and until when: what goes the other way there is
+    /// the recovery.
+    recovering: BTreeMap<(Family, String), Timestamp>,
     /// Members that have changed since the last [`Incidents::settle`].
     touched: BTreeSet<AlertId>,
     gone: Vec<AlertId>,
@@ -160,6 +170,9 @@ impl Incidents {
             return;
         }
         let family = Family::of(record);
+        if self.is_recovery(&member, now) {
+            return;
+        }
         let near = self.open.values().filter_map(|incident| {
             let near = incident.near(family, &member, self.timing.companions)?;
             Some((near, incident.opened, &incident.id))
@@ -195,6 +208,7 @@ impl Incidents {
             gone: std::mem::take(&mut self.gone),
             ..Changes::default()
         };
+        self.recovering.retain(|_, until| now < *until);
         let mut over = Vec::new();
         for incident in self.open.values_mut() {
             let tell = incident.due(&self.silences, &self.timing, now);
@@ -213,6 +227,9 @@ impl Incidents {
         }
         for id in over {
             if let Some(incident) = self.open.remove(&id) {
+                let places = incident.reach.places();
+                let places = places.map(|place| ((incident.family, place), now.plus(RECOVERY)));
+                self.recovering.extend(places);
                 for alert in incident.members.into_keys() {
                     self.of_alert.remove(&alert);
                     self.touched.remove(&alert);
@@ -231,6 +248,23 @@ impl Incidents {
             }
         }
         changes
+    }
+
+    /// Whether a fast change is the way back from what an incident was about.
+    fn is_recovery(&self, member: &Member, now: Timestamp) -> bool {
+        let from = match member.kind {
+            AlertKind::Drop => Family::Heat,
+            AlertKind::Spike => Family::Cold,
+            _ => return false,
+        };
+        let place = member.place();
+        let open = self
+            .open
+            .values()
+            .filter(|incident| incident.family == from);
+        let recently = self.recovering.get(&(from, place.to_owned()));
+        recently.is_some_and(|until| now < *until)
+            || open.into_iter().any(|incident| incident.reach.has(place))
     }
 
     fn begin(&mut self, family: Family, first: AlertId, member: Member) {

@@ -9,3 +9,4 @@ pub mod host;
 pub mod logging;
 pub mod redis;
 pub mod shutdown;
+pub mod tls;

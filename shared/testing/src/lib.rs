@@ -18,6 +18,7 @@ mod redis_sentinel;
 mod redis_server;
 mod timeseries_server;
 mod wait;
+mod webhook_receiver;
 
 pub use certificates::Certificates;
 pub use fault_proxy::FaultProxy;
@@ -28,3 +29,4 @@ pub use redis_sentinel::RedisSentinel;
 pub use redis_server::RedisServer;
 pub use timeseries_server::TimeSeriesServer;
 pub use wait::{wait_until, wait_until_sync};
+pub use webhook_receiver::{Answer, Request, WebhookReceiver};

@@ -31,7 +31,8 @@ pub(super) fn banner(screen: &Screen, args: &DemoArgs, address: SocketAddr) {
          {what}\n\n\
          Above 28 °C is a warning, above 32 critical; below 18 a note, 15 a warning, 10 critical.\n\
          A change of 2 °C within 5 minutes is a spike or a drop. Each episode is told when it begins,\n\
-         when it gets worse and when it is over, and not at each reading.\n\
+         when it gets worse and when it is over, and not at each reading. Alerts with one cause are one\n\
+         incident: that is what people are paged for.\n\
          Health: http://{address}/readyz\n",
         args.sensors, args.racks
     ));

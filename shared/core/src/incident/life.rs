@@ -50,6 +50,9 @@ pub struct Incident {
     pub(super) told_at: Timestamp,
     /// How often people were told.
     pub(super) times: u32,
+    /// Since when none of its alerts is open.
+    #[serde(rename = "over_ms", default)]
+    over: Option<Timestamp>,
     /// Who has taken it on.
     pub ack: Option<Ack>,
     /// Racks that were critical when they did.
@@ -66,6 +69,7 @@ pub struct Incident {
 /// What its members are and where they stand.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Reach {
+    places: BTreeSet<String>,
     pub(super) devices: BTreeSet<DeviceId>,
     pub(super) racks: BTreeSet<String>,
     pub(super) rows: BTreeSet<String>,
@@ -74,6 +78,16 @@ pub(super) struct Reach {
 }
 
 impl Reach {
+    /// The racks, and the devices that are in none.
+    pub(super) fn places(&self) -> impl Iterator<Item = String> {
+        self.places.iter().cloned()
+    }
+
+    /// Whether a rack, or a device that is in none, is one of these.
+    pub(super) fn has(&self, place: &str) -> bool {
+        self.places.contains(place)
+    }
+
     pub(super) fn add(&mut self, member: &Member) {
         let Spot {
             rack,
@@ -81,6 +95,7 @@ impl Reach {
             room,
             coolers,
         } = &member.spot;
+        self.places.insert(member.place().to_owned());
         self.devices.insert(member.device.clone());
         let named = [
             (&mut self.racks, rack),
@@ -118,6 +133,7 @@ impl Incident {
             told: None,
             told_at: Timestamp::default(),
             times: 0,
+            over: None,
             ack: None,
             acked_racks: BTreeSet::new(),
             members: BTreeMap::new(),
@@ -166,6 +182,7 @@ impl Incident {
             rows,
             coolers,
             rooms,
+            ..
         } = &self.reach;
         let spot = &member.spot;
         let in_rack = racks.contains(&spot.rack);
@@ -248,6 +265,20 @@ impl Incident {
         heard.map(|member| member.severity).max()
     }
 
+    /// None of its alerts is open: what comes back soon is still the same incident.
+    fn is_over(&mut self, timing: &Timing, now: Timestamp) -> Option<Event> {
+        let known = self.over.is_some();
+        let over = *self.over.get_or_insert(now);
+        if self.told.is_none() || now.since(over) >= timing.hold {
+            self.news = Some(Event::Resolved);
+            return self.told.is_some().then_some(Event::Resolved);
+        }
+        if !known {
+            self.say(Event::Quiet);
+        }
+        None
+    }
+
     /// What people are to be told now.
     pub(super) fn due(
         &mut self,
@@ -256,9 +287,9 @@ impl Incident {
         now: Timestamp,
     ) -> Option<Event> {
         if self.members.values().all(|member| !member.open) {
-            self.news = Some(Event::Resolved);
-            return self.told.is_some().then_some(Event::Resolved);
+            return self.is_over(timing, now);
         }
+        self.over = None;
         let remind = |severity| match severity {
             Severity::Critical => timing.remind_critical,
             Severity::Warning | Severity::Info => timing.remind_warning,
@@ -333,6 +364,7 @@ impl Incident {
                 .cloned()
                 .collect(),
             device_count: self.reach.devices.len(),
+            until: self.over,
             alerts: self.members.len(),
             open: open().count(),
             extreme: match self.family {

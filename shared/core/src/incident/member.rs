@@ -79,6 +79,14 @@ pub struct Member {
 }
 
 impl Member {
+    /// Its rack, or the device itself where that is in none.
+    pub(super) fn place(&self) -> &str {
+        match self.spot.rack.as_str() {
+            "" => self.device.as_str(),
+            rack => rack,
+        }
+    }
+
     pub(super) fn of(record: &AlertRecord, spot: Spot, now: Timestamp) -> Self {
         let millis = |left: Duration| u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         Self {

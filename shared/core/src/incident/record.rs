@@ -20,6 +20,8 @@ pub enum Event {
     Changed,
     /// Somebody has taken it on.
     Acked,
+    /// None of its alerts is open any more; one may come back.
+    Quiet,
     /// People are told of it for the first time.
     Opened,
     /// It became worse.
@@ -32,10 +34,11 @@ pub enum Event {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Pending,
         Self::Changed,
         Self::Acked,
+        Self::Quiet,
         Self::Opened,
         Self::Worse,
         Self::Reminder,
@@ -48,6 +51,7 @@ impl Event {
             Self::Pending => "pending",
             Self::Changed => "changed",
             Self::Acked => "acked",
+            Self::Quiet => "quiet",
             Self::Opened => "opened",
             Self::Worse => "worse",
             Self::Reminder => "reminder",
@@ -85,6 +89,9 @@ pub struct IncidentRecord {
     /// When its episode began.
     #[serde(rename = "since")]
     pub since: Timestamp,
+    /// Since when none of its alerts is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// When this became so.
     #[serde(rename = "timestamp")]
     pub at: Timestamp,

@@ -28,12 +28,7 @@ pub(super) fn title(
         (_, racks) if racks.len() > NAMED => format!(" in {} racks", racks.len()),
         (_, racks) => format!(" in {}", racks.join(", ")),
     };
-    let comma = if sensors.is_empty() && !racks.is_empty() {
-        ","
-    } else {
-        ""
-    };
-    format!("{what}: {cause}{sensors}{comma}{racks}")
+    format!("{what}: {cause}{sensors}{racks}")
 }
 
 fn is_agent(member: &Member) -> bool {

@@ -31,6 +31,7 @@ pub fn encode(record: &IncidentRecord) -> Vec<(&'static str, String)> {
     ];
     let more = [
         ("tell", record.tell.clone()),
+        ("until", record.until.map(|at| at.to_string())),
         ("extreme", record.extreme.map(|t| t.to_string())),
         (
             "left_min_ms",
@@ -83,6 +84,7 @@ pub fn decode(fields: &Fields) -> Result<IncidentRecord, Reason> {
             .ok_or(Reason::Missing("cause"))?,
         first: device(lookup.need("first")?)?,
         since: time("since")?,
+        until: optional("until")?.map(super::timestamp).transpose()?,
         at: lookup.timestamp()?,
         racks: list("racks")?.map(str::to_owned).collect(),
         devices: list("devices")?.map(device).collect::<Result<_, _>>()?,

@@ -80,11 +80,28 @@ fn spot(device: &DeviceId) -> Spot {
 }
 
 /// Drives incidents, and keeps what they want kept.
-#[derive(Default)]
 struct Desk {
     incidents: Incidents,
     stored: BTreeMap<IncidentId, String>,
     members: BTreeMap<AlertId, Stored>,
+}
+
+const TIMING: Timing = Timing {
+    wait: Duration::from_secs(10),
+    companions: Duration::from_mins(5),
+    hold: Duration::ZERO,
+    remind_critical: Duration::from_mins(30),
+    remind_warning: Duration::from_hours(4),
+};
+
+impl Default for Desk {
+    fn default() -> Self {
+        Self {
+            incidents: Incidents::new(TIMING),
+            stored: BTreeMap::new(),
+            members: BTreeMap::new(),
+        }
+    }
 }
 
 impl Desk {
@@ -124,7 +141,7 @@ impl Desk {
     }
 
     fn restart(&mut self) {
-        let mut incidents = Incidents::new(Timing::default());
+        let mut incidents = Incidents::new(TIMING);
         let stored = self.stored.values();
         let stored: Vec<Incident> = stored
             .map(|json| serde_json::from_str(json).unwrap())
@@ -322,6 +339,51 @@ fn what_is_elsewhere_or_later_or_of_another_kind_is_another_incident() {
     assert_eq!(opened(&here, &of("inlet-A1-2", AlertKind::NoData)), 1);
     let stuck = of("inlet-A1-1", AlertKind::StuckSensor);
     assert_eq!(opened(&stuck, &of("inlet-A1-2", AlertKind::StuckSensor)), 2);
+}
+
+#[test]
+fn what_comes_back_soon_is_the_same_incident() {
+    let mut desk = Desk {
+        incidents: Incidents::new(Timing {
+            hold: Duration::from_secs(600),
+            ..TIMING
+        }),
+        ..Desk::default()
+    };
+    let first = hot("inlet-A1-1", Severity::Critical, 0);
+    assert_eq!(desk.step(std::slice::from_ref(&first), 0), [Event::Opened]);
+    desk.take(&over(&first, 60), 60);
+    let quiet = desk.settle(60).remove(0);
+    assert_eq!(
+        (quiet.event, quiet.tell, quiet.open),
+        (Event::Quiet, None, 0)
+    );
+    let again = hot("inlet-A1-2", Severity::Critical, 600);
+    assert!(desk.step(std::slice::from_ref(&again), 600).is_empty());
+    desk.take(&over(&again, 700), 700);
+    assert!(desk.told(700..1300).is_empty());
+    let told = desk.told(1300..1310);
+    assert_eq!(
+        (told[0].event, told[0].until),
+        (Event::Resolved, Some(at(700)))
+    );
+}
+
+#[test]
+fn the_way_back_is_no_incident() {
+    let mut desk = Desk::default();
+    let drop = |device, seconds| alert(device, AlertKind::Drop, Severity::Warning, seconds);
+    let hot = hot("inlet-A1-1", Severity::Critical, 0);
+    assert_eq!(desk.step(std::slice::from_ref(&hot), 0), [Event::Opened]);
+    assert!(desk.step(&[drop("inlet-A1-2", 100)], 100).is_empty());
+    assert_eq!(desk.step(&[over(&hot, 200)], 200), [Event::Resolved]);
+    desk.take(&drop("inlet-A1-3", 3700), 3700);
+    assert!(desk.told(3700..3799).is_empty() && desk.incidents.is_empty());
+    // Elsewhere, or later, it is something of its own.
+    desk.take(&drop("inlet-A2-1", 3750), 3750);
+    assert_eq!(desk.told(3750..3800).len(), 1);
+    desk.take(&drop("inlet-A1-4", 4000), 4000);
+    assert_eq!(desk.settle(4000)[0].alerts, 2);
 }
 
 #[test]

@@ -31,6 +31,7 @@ use super::outage::Outage;
 use super::remedy::code;
 use crate::backoff::{self, Backoff};
 use crate::config::RedisConfig;
+use crate::tls;
 use cluster::Nodes;
 use hosts::{Hosts, NotHosts};
 
@@ -90,7 +91,7 @@ impl Connector {
     ///
     /// When the address is none, or a file cannot be read or used.
     pub fn new(config: &RedisConfig) -> Result<Self, ConnectError> {
-        install_tls_provider();
+        tls::choose_provider();
         let url = config.url.expose();
         let (target, endpoint) = if let Some(hosts) = Hosts::parse(url, SENTINEL, sentinel::PORT) {
             by_sentinels(config, hosts)?
@@ -389,17 +390,6 @@ fn endpoint(info: &ConnectionInfo) -> String {
         _ => "redis",
     };
     format!("{scheme}://{}", info.addr())
-}
-
-/// Names the cryptography to use before the first connection; rustls panics when it has to guess.
-fn install_tls_provider() {
-    if rustls::crypto::CryptoProvider::get_default().is_none()
-        && rustls::crypto::ring::default_provider()
-            .install_default()
-            .is_err()
-    {
-        tracing::debug!("somebody else chose the cryptography first");
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,249 @@
+//! `silence`: what people do not want to hear of for a while.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use rackwatch_core::alert::AlertKind;
+use rackwatch_core::incident::silence::{Matcher, Silence};
+use rackwatch_core::keys;
+use rackwatch_core::time::Timestamp;
+use rackwatch_runtime::backoff;
+use rackwatch_runtime::redis::Connection;
+use redis::AsyncCommands as _;
+
+use super::table::Table;
+use super::{Common, Failure, Outcome, print, server, usage, who};
+use crate::notify::line::length;
+use crate::scan::scan;
+
+/// Say what people are not to be told of for a while; it is recorded all the same
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    rackwatch-collector silence add --maintenance B07 --for 2h --reason 'kernel updates'\n  \
+    rackwatch-collector silence add --device 'inlet-B07-*' --type high_temp --for 30m\n  \
+    rackwatch-collector silence list")]
+pub struct SilenceArgs {
+    #[command(subcommand)]
+    command: SilenceCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum SilenceCommand {
+    Add(AddArgs),
+    List(ListArgs),
+    Remove(RemoveArgs),
+}
+
+/// Begin a silence
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  rackwatch-collector silence add --maintenance B07 --for 2h")]
+struct AddArgs {
+    #[command(flatten)]
+    common: Common,
+    /// All that happens in this rack, and to agents whose devices are all in it
+    #[arg(long, value_name = "RACK", conflicts_with_all = ["rack", "device", "row", "room"])]
+    maintenance: Option<String>,
+    /// Devices with an id that matches this glob; an agent is `agent:<name>`
+    #[arg(long, value_name = "GLOB")]
+    device: Option<String>,
+    /// Racks that match this glob
+    #[arg(long, value_name = "GLOB")]
+    rack: Option<String>,
+    /// Rows that match this glob
+    #[arg(long, value_name = "GLOB")]
+    row: Option<String>,
+    /// Rooms that match this glob
+    #[arg(long, value_name = "GLOB")]
+    room: Option<String>,
+    /// Alerts of the rule with this name
+    #[arg(long, value_name = "NAME")]
+    rule: Option<String>,
+    /// Alerts of this type, as `high_temp`
+    #[arg(long = "type", value_name = "TYPE", value_parser = kind)]
+    kind: Option<AlertKind>,
+    /// How long
+    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    length: Duration,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+    /// Who says so [default: the user of this computer]
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+}
+
+/// List the silences that last
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  rackwatch-collector silence list --json")]
+struct ListArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// End silences; what fires is told then
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  rackwatch-collector silence remove 3fa2c1")]
+struct RemoveArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Which, as `silence list` shows them
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<String>,
+}
+
+/// More than these would be looked at for each alert several times a second.
+const MOST: usize = 1000;
+
+fn kind(text: &str) -> Result<AlertKind, String> {
+    let all = AlertKind::ALL;
+    all.into_iter()
+        .find(|kind| kind.name() == text)
+        .ok_or_else(|| format!("one of {}", all.map(AlertKind::name).join(", ")))
+}
+
+/// Does what was asked.
+pub async fn run(args: SilenceArgs) -> Outcome {
+    match args.command {
+        SilenceCommand::Add(args) => add(args).await,
+        SilenceCommand::List(args) => list(args).await,
+        SilenceCommand::Remove(args) => remove(args).await,
+    }
+}
+
+async fn add(args: AddArgs) -> Outcome {
+    let config = args.common.load().map_err(usage)?;
+    let reason = match &args.maintenance {
+        Some(_) if args.reason.is_empty() => "maintenance".to_owned(),
+        _ => args.reason,
+    };
+    let matcher = Matcher {
+        device: args.device,
+        rack: args
+            .maintenance
+            .as_deref()
+            .map(globset::escape)
+            .or(args.rack),
+        row: args.row,
+        room: args.room,
+        rule: args.rule,
+        kind: args.kind,
+    };
+    matcher
+        .check()
+        .map_err(|why| usage(anyhow::anyhow!("no silence: {why}")))?;
+    let (_, mut connection) = server::open(&config.redis).await?;
+    let now = server::now(&mut connection).await?;
+    let lasting = tidy(&mut connection, now).await?;
+    if lasting.len() >= MOST {
+        return Err(Failure::Failed(anyhow::anyhow!(
+            "there are {MOST} silences already: say with a glob what is to be silent"
+        )));
+    }
+    let silence = Silence {
+        id: format!("{:06x}", backoff::random() & 0xff_ffff),
+        matcher,
+        from: now,
+        until: now.plus(args.length),
+        reason,
+        by: args.by.unwrap_or_else(who),
+    };
+    let json = serde_json::to_string(&silence)?;
+    let _new: u64 = connection.hset(keys::SILENCES, &silence.id, json).await?;
+    print(&format!(
+        "silence {} lasts {}: {}\n",
+        silence.id,
+        length(args.length),
+        words(&silence.matcher)
+    ));
+    Ok(())
+}
+
+async fn list(args: ListArgs) -> Outcome {
+    let config = args.common.load().map_err(usage)?;
+    let (_, mut connection) = server::open(&config.redis).await?;
+    let now = server::now(&mut connection).await?;
+    let lasting = tidy(&mut connection, now).await?;
+    if args.json {
+        print(&(serde_json::to_string_pretty(&lasting)? + "\n"));
+        return Ok(());
+    }
+    if lasting.is_empty() {
+        print("nothing is silenced\n");
+        return Ok(());
+    }
+    let mut table = Table::new(&["id", "what", "ends in", "by", "reason"], 5);
+    for silence in lasting {
+        table.push(vec![
+            silence.id,
+            words(&silence.matcher),
+            length(silence.until.since(now)),
+            silence.by,
+            silence.reason,
+        ]);
+    }
+    print(&table.text());
+    Ok(())
+}
+
+async fn remove(args: RemoveArgs) -> Outcome {
+    let config = args.common.load().map_err(usage)?;
+    let (_, mut connection) = server::open(&config.redis).await?;
+    let mut unknown = Vec::new();
+    for id in &args.ids {
+        let removed: u64 = connection.hdel(keys::SILENCES, id).await?;
+        if removed == 0 {
+            unknown.push(id.as_str());
+        } else {
+            print(&format!("silence {id} has ended\n"));
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Failed(anyhow::anyhow!(
+        "not known: {}; `rackwatch-collector silence list` shows what is",
+        unknown.join(", ")
+    )))
+}
+
+/// Forgets silences that are over; those that last, the next to end first.
+async fn tidy(connection: &mut Connection, now: Timestamp) -> redis::RedisResult<Vec<Silence>> {
+    let mut lasting = Vec::new();
+    for (id, json) in scan(connection, keys::SILENCES).await? {
+        match serde_json::from_slice::<Silence>(&json) {
+            Ok(silence) if silence.until > now => lasting.push(silence),
+            _ => {
+                let _gone: u64 = connection.hdel(keys::SILENCES, id).await?;
+            }
+        }
+    }
+    lasting.sort_by_key(|silence| silence.until);
+    Ok(lasting)
+}
+
+/// What a matcher is for.
+fn words(matcher: &Matcher) -> String {
+    let Matcher {
+        device,
+        rack,
+        row,
+        room,
+        rule,
+        kind,
+    } = matcher;
+    let named = [
+        ("type", kind.map(|kind| kind.name().to_owned())),
+        ("rule", rule.clone()),
+        ("device", device.clone()),
+        ("rack", rack.clone()),
+        ("row", row.clone()),
+        ("room", room.clone()),
+    ];
+    let words = named
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name} {}", value?)));
+    words.collect::<Vec<_>>().join(", ")
+}

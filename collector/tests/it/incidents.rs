@@ -1,0 +1,204 @@
+//! Incidents through Redis: what is written, who is told, and that nothing is lost or said twice.
+
+mod operators;
+mod webhooks;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rackwatch_collector::failpoint;
+use rackwatch_testing::{Program, RedisServer, free_port, wait_until_sync};
+use redis::{Commands, Connection};
+
+use crate::rig::{DEADLINE, collector, connect, running, send};
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_millis()).unwrap()
+}
+
+/// (event, severity, whether people are told, title) of each record.
+fn records(redis: &mut Connection) -> Vec<(String, String, bool, String)> {
+    let all: redis::streams::StreamRangeReply = redis.xrange_all("rackwatch:incidents").unwrap();
+    let record = |entry: &redis::streams::StreamId| {
+        let field = |name: &str| entry.get::<String>(name).unwrap_or_default();
+        let told = entry.get::<String>("tell").is_some();
+        (field("event"), field("severity"), told, field("title"))
+    };
+    all.ids.iter().map(record).collect()
+}
+
+/// Those that people are told of: (event, severity).
+fn told(redis: &mut Connection) -> Vec<(String, String)> {
+    let told = records(redis).into_iter().filter(|(_, _, told, _)| *told);
+    told.map(|(event, severity, ..)| (event, severity))
+        .collect()
+}
+
+fn wait_told(redis: &mut Connection, expected: &[(&str, &str)]) {
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(event, severity)| ((*event).to_owned(), (*severity).to_owned()))
+        .collect();
+    let mut seen = Vec::new();
+    let reached = wait_until_sync(DEADLINE, "people are told", || {
+        seen = told(redis);
+        (seen == expected).then_some(())
+    });
+    assert!(
+        reached.is_ok(),
+        "{seen:?} instead of {expected:?}: {:?}",
+        records(redis)
+    );
+}
+
+/// Waits until the correlator has dealt with every alert.
+fn wait_dealt_with(redis: &mut Connection) {
+    wait_until_sync(DEADLINE, "every alert is dealt with", || {
+        let last: redis::streams::StreamRangeReply =
+            redis.xrevrange_count("anomaly_alerts", "+", "-", 1).ok()?;
+        let groups: redis::streams::StreamInfoGroupsReply =
+            redis.xinfo_groups("anomaly_alerts").ok()?;
+        let group = groups
+            .groups
+            .iter()
+            .find(|g| g.name == "alert_correlator_group")?;
+        let last = last.ids.first()?;
+        (group.pending == 0 && group.last_delivered_id == last.id).then_some(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn alerts_with_one_cause_are_one_incident() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let collector = running(&server.url());
+    let start = now();
+    for device in ["inlet-R1-1", "inlet-R2-1", "inlet-R2-2"] {
+        send(redis, device, start, "33.0");
+    }
+    wait_told(redis, &[("opened", "critical")]);
+    send(redis, "inlet-R3-1", start + 1000, "33.0");
+    wait_until_sync(DEADLINE, "it has joined", || {
+        let last = records(redis).pop()?;
+        last.3.contains("4 sensors in R1, R2, R3").then_some(())
+    })
+    .unwrap();
+    for device in ["inlet-R1-1", "inlet-R2-1", "inlet-R2-2", "inlet-R3-1"] {
+        send(redis, device, start + 2000, "24.0");
+    }
+    wait_told(redis, &[("opened", "critical"), ("resolved", "critical")]);
+    let title = "too hot: room default, 4 sensors in R1, R2, R3";
+    assert_eq!(records(redis).pop().unwrap().3, title);
+    let shown = collector.stdout();
+    let lines = shown.lines().filter(|line| line.contains(" incident "));
+    assert_eq!(lines.count(), 2, "{shown}");
+    for key in ["open", "members"] {
+        let left: u64 = redis
+            .hlen(format!("{{rackwatch:incidents}}:{key}"))
+            .unwrap();
+        assert_eq!(left, 0, "{key}");
+    }
+}
+
+fn doomed(url: &str, failpoint: &str) -> Program {
+    let listen = format!("127.0.0.1:{}", free_port().unwrap());
+    Program::spawn(
+        env!("CARGO_BIN_EXE_rackwatch-collector"),
+        &["run", "--redis", url, "--listen", &listen],
+        &[
+            ("RACKWATCH_PARTITION__LEASE", "1s"),
+            ("RACKWATCH_FAILPOINT", failpoint),
+        ],
+    )
+    .unwrap()
+}
+
+#[test]
+fn killed_before_and_after_it_is_written_an_incident_is_told_once() {
+    for name in &failpoint::NAMES[failpoint::NAMES.len() - 2..] {
+        let server = RedisServer::start().unwrap();
+        let redis = &mut connect(&server.url());
+        let mut first = doomed(&server.url(), name);
+        // What has been acknowledged before is nothing: the first look at the streams is passed too.
+        let start = now();
+        send(redis, "inlet-R1-1", start, "33.0");
+        first.wait_exit(DEADLINE).unwrap();
+        let _second = running(&server.url());
+        wait_told(redis, &[("opened", "critical")]);
+        send(redis, "inlet-R1-1", start + 1000, "24.0");
+        wait_told(redis, &[("opened", "critical"), ("resolved", "critical")]);
+        wait_dealt_with(redis);
+        assert_eq!(told(redis).len(), 2);
+    }
+}
+
+#[test]
+fn another_collector_takes_the_desk_over_and_the_incident_goes_on() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let mut first = running(&server.url());
+    let start = now();
+    send(redis, "inlet-R1-1", start, "33.0");
+    wait_told(redis, &[("opened", "critical")]);
+    let _second = running(&server.url());
+    first.kill().unwrap();
+    send(redis, "inlet-R1-2", start + 1000, "33.0");
+    send(redis, "inlet-R1-1", start + 2000, "24.0");
+    send(redis, "inlet-R1-2", start + 3000, "24.0");
+    wait_told(redis, &[("opened", "critical"), ("resolved", "critical")]);
+}
+
+#[test]
+fn a_redis_that_lost_everything_gets_incidents_again() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let _collector = running(&server.url());
+    let start = now();
+    send(redis, "inlet-R1-1", start, "33.0");
+    wait_told(redis, &[("opened", "critical")]);
+    let () = redis::cmd("FLUSHALL").query(redis).unwrap();
+    wait_until_sync(DEADLINE, "the groups are there again", || {
+        let groups: redis::streams::StreamInfoGroupsReply =
+            redis.xinfo_groups("anomaly_alerts").ok()?;
+        let mut names = groups.groups.iter().map(|group| group.name.as_str());
+        names
+            .any(|name| name == "alert_correlator_group")
+            .then_some(())
+    })
+    .unwrap();
+    send(redis, "inlet-R2-1", start + 5000, "33.0");
+    wait_told(redis, &[("opened", "critical")]);
+}
+
+#[test]
+fn what_is_old_news_when_it_is_read_is_not_told_unless_it_lasts() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let _collector = running(&server.url());
+    let start = now() - 3_600_000;
+    send(redis, "inlet-R1-1", start, "33.0");
+    send(redis, "inlet-R1-1", start + 60_000, "24.0");
+    wait_until_sync(DEADLINE, "both alerts are there", || {
+        (redis.xlen::<_, u64>("anomaly_alerts").ok()? >= 2).then_some(())
+    })
+    .unwrap();
+    wait_dealt_with(redis);
+    wait_until_sync(DEADLINE, "it is over", || {
+        let open: u64 = redis.hlen("{rackwatch:incidents}:open").ok()?;
+        (open == 0).then_some(())
+    })
+    .unwrap();
+    assert!(told(redis).is_empty(), "{:?}", records(redis));
+}
+
+/// `rackwatch-collector` with these arguments, to its end: its code, stdout and stderr.
+fn command(url: &str, args: &[&str]) -> (Option<i32>, String, String) {
+    let mut all = args.to_vec();
+    all.extend(["--redis", url]);
+    let mut program = collector(&all);
+    let code = program.wait_exit(DEADLINE).unwrap().code();
+    (code, program.stdout(), program.stderr())
+}
+
+const A_SECOND: Duration = Duration::from_secs(1);

@@ -1,0 +1,156 @@
+//! An HTTP server that keeps what it is sent, and answers as a test wants it to.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+/// How often it is looked whether to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// How requests are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// With this status.
+    Status(u16),
+    /// With 429, and so many seconds of patience asked for.
+    TooMany(u64),
+    /// Not at all.
+    Hang,
+}
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// By lower-case name.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: String,
+    /// How it was answered.
+    pub answer: Answer,
+}
+
+#[derive(Debug)]
+struct Shared {
+    stop: AtomicBool,
+    answer: Mutex<Answer>,
+    requests: Mutex<Vec<Request>>,
+}
+
+/// The server; it ends when dropped, and its port refuses connections then.
+#[derive(Debug)]
+pub struct WebhookReceiver {
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+impl WebhookReceiver {
+    /// Listens on `port` of 127.0.0.1, any for 0, and answers with 200.
+    ///
+    /// # Errors
+    ///
+    /// When the port is taken.
+    pub fn start(port: u16) -> Result<Self> {
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let listener = TcpListener::bind(address).context("listen for webhooks")?;
+        listener.set_nonblocking(true)?;
+        let port = listener.local_addr()?.port();
+        let shared = Arc::new(Shared {
+            stop: AtomicBool::new(false),
+            answer: Mutex::new(Answer::Status(200)),
+            requests: Mutex::default(),
+        });
+        let serving = Arc::clone(&shared);
+        thread::spawn(move || {
+            while !serving.stop.load(Ordering::SeqCst) {
+                let Ok((stream, _)) = listener.accept() else {
+                    thread::park_timeout(LOOK_EVERY);
+                    continue;
+                };
+                let shared = Arc::clone(&serving);
+                thread::spawn(move || serve(stream, &shared));
+            }
+        });
+        Ok(Self { port, shared })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/hook?token=hunter2", self.port)
+    }
+
+    /// Answers so from now on.
+    pub fn answer(&self, answer: Answer) {
+        *lock(&self.shared.answer) = answer;
+    }
+
+    /// What has come so far.
+    pub fn requests(&self) -> Vec<Request> {
+        lock(&self.shared.requests).clone()
+    }
+}
+
+impl Drop for WebhookReceiver {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One request on each connection.
+fn serve(mut stream: TcpStream, shared: &Shared) {
+    if stream.set_nonblocking(false).is_err() {
+        return;
+    }
+    let Some((headers, body)) = read(&stream) else {
+        return;
+    };
+    let answer = *lock(&shared.answer);
+    lock(&shared.requests).push(Request {
+        headers,
+        body,
+        answer,
+    });
+    let head = match answer {
+        Answer::Status(status) => format!("HTTP/1.1 {status} -\r\n"),
+        Answer::TooMany(seconds) => format!("HTTP/1.1 429 -\r\nRetry-After: {seconds}\r\n"),
+        Answer::Hang => {
+            while !shared.stop.load(Ordering::SeqCst) && *lock(&shared.answer) == Answer::Hang {
+                thread::park_timeout(LOOK_EVERY);
+            }
+            return;
+        }
+    };
+    // Whoever asked may be gone.
+    drop(write!(
+        stream,
+        "{head}Content-Length: 0\r\nConnection: close\r\n\r\n"
+    ));
+}
+
+fn read(stream: &TcpStream) -> Option<(BTreeMap<String, String>, String)> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let mut headers = BTreeMap::new();
+    loop {
+        line.clear();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(':') else {
+            break;
+        };
+        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+    }
+    let length = headers.get("content-length")?.parse().ok()?;
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some((headers, String::from_utf8(body).ok()?))
+}
