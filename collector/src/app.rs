@@ -16,6 +16,7 @@ use crate::config::{AlertsConfig, CollectorConfig, NotifierConfig, NotifierKind}
 use crate::correlate::Correlator;
 use crate::desk;
 use crate::feed::redis::RedisFeed;
+use crate::indices;
 use crate::lease::{CollectorName, Leases};
 use crate::log::LogError;
 use crate::log::redis::RedisLog;
@@ -101,6 +102,7 @@ pub fn pipeline(
     let me = this_collector();
     let leases = Leases::new(connector.clone(), me.clone(), config.partition.lease);
     let desk = desk(&config, connector.clone(), me, screen, stop.clone())?;
+    let envelope = config.alerts.profile.envelope();
     let start = {
         let stats = Arc::clone(&stats);
         move |tenure: Tenure| {
@@ -120,7 +122,8 @@ pub fn pipeline(
                 Arc::clone(&stats),
                 config.partition.save_every,
                 tenure.stop.clone(),
-            );
+            )
+            .within(envelope);
             let feed = RedisFeed::new(
                 connector.clone(),
                 (tenure.keys.alerts, alert::decode),
@@ -163,6 +166,7 @@ fn desk(
     let leases = Leases::new(connector.clone(), me, config.partition.lease);
     let console = config.alerts.console.then(|| Console::new(screen.clone()));
     let (timing, notifiers) = (config.incidents.timing(), config.notify.clone());
+    let (series, envelope) = (config.series.clone(), config.alerts.profile.envelope());
     Ok(desk::hold(leases, stop, move |epoch, stop| {
         let console = console.clone();
         let told = move |record: &IncidentRecord| {
@@ -172,6 +176,13 @@ fn desk(
         };
         let correlator = Correlator::new(&connector, epoch, timing, stop.clone(), told);
         let (connector, notifiers) = (connector.clone(), notifiers.clone());
+        let indices = indices::run(
+            connector.clone(),
+            series.clone(),
+            envelope,
+            indices::EVERY,
+            stop.clone(),
+        );
         async move {
             let mut stages: JoinSet<Result<(), RunError>> = JoinSet::new();
             for notifier in notifiers {
@@ -192,6 +203,7 @@ fn desk(
                 stages.spawn(async move { sending.await.map_err(RunError::Incidents) });
             }
             stages.spawn(async move { correlator.run().await.map_err(RunError::Incidents) });
+            stages.spawn(async move { indices.await.map_err(RunError::Incidents) });
             finish(stages, &stop).await
         }
     }))

@@ -11,6 +11,7 @@ pub mod devices;
 pub mod drill;
 pub mod history;
 pub mod incidents;
+pub mod indices;
 pub mod layout;
 pub mod replay;
 mod rules_file;
@@ -54,6 +55,7 @@ enum Command {
     Silence(silence::SilenceArgs),
     Status(status::StatusArgs),
     History(history::HistoryArgs),
+    Indices(indices::IndicesArgs),
     Devices(devices::DevicesArgs),
     Site(site::SiteArgs),
     Layout(layout::LayoutArgs),
@@ -152,6 +154,7 @@ impl Cli {
                 Command::Silence(args) => stoppable(silence::run(args), stop).await,
                 Command::Status(args) => stoppable(status::run(args), stop).await,
                 Command::History(args) => stoppable(history::run(args), stop).await,
+                Command::Indices(args) => stoppable(indices::run(args), stop).await,
                 Command::Devices(args) => stoppable(devices::run(args), stop).await,
                 Command::Site(args) => stoppable(site::run(args), stop).await,
                 Command::Layout(args) => layout::run(args, stop).await,

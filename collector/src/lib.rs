@@ -22,6 +22,7 @@ pub mod stats;
 
 pub mod feed;
 pub mod correlate;
+pub mod indices;
 pub mod notify;
 pub mod web;
 

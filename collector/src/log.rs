@@ -150,6 +150,9 @@ pub trait Log: Send {
     /// Keeps one slice of detector state, which stands for the stream up to the last commit.
     async fn save(&mut self, number: SliceNumber, slice: Slice) -> Result<(), LogError>;
 
+    /// Says what each rack's sensors come to, for a while.
+    async fn tell_racks(&mut self, json: String) -> Result<(), LogError>;
+
     /// All of so many slices are kept: forgets others, and entries that nobody needs any more.
     async fn saved(&mut self, slices: usize) -> Result<(), LogError>;
 }

@@ -10,13 +10,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::engine::{Engine, Input};
+use rackwatch_core::indices::Envelope;
 use rackwatch_core::ledger::Passed;
 use rackwatch_core::partition::PartitionId;
-use rackwatch_core::rules::RuleSet;
+use rackwatch_core::rules::{Profile, RuleSet};
 use rackwatch_core::time::{StreamId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::failpoint;
+use crate::indices::RackSums;
 use crate::log::{Batch, Commit, DeadLetter, Entry, Log, LogError, SliceNumber};
 use crate::recorder::{Recorder, RecorderError};
 use crate::stats::Stats;
@@ -24,6 +26,9 @@ use crate::stats::Stats;
 /// How far back series are looked after when a master was replaced, in milliseconds: as far as agents
 /// go back with readings.
 const AGAIN: u64 = 60_000;
+
+/// How often it is said what racks come to.
+const TELL_RACKS: Duration = Duration::from_secs(15);
 
 /// Why a partition ended.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +54,8 @@ pub struct Partition<L> {
     /// Detector state is saved so often: a restart then has at most so much to run through again.
     save_every: Duration,
     saved: Instant,
+    envelope: Envelope,
+    told: Instant,
 }
 
 impl<L: Log> Partition<L> {
@@ -73,7 +80,15 @@ impl<L: Log> Partition<L> {
             stop,
             save_every,
             saved: Instant::now(),
+            envelope: Profile::default().envelope(),
+            told: Instant::now(),
         }
+    }
+
+    /// The same with the limits of another class in its indices.
+    #[must_use]
+    pub fn within(self, envelope: Envelope) -> Self {
+        Self { envelope, ..self }
     }
 
     /// Runs until told to stop, or until another owner is there; state is saved on the way out.
@@ -117,6 +132,9 @@ impl<L: Log> Partition<L> {
                 self.store_again().await?;
             }
             self.recorder.tidy().await?;
+            if self.told.elapsed() >= TELL_RACKS {
+                self.tell_racks().await?;
+            }
             if self.saved.elapsed() >= self.save_every {
                 self.save().await?;
             }
@@ -200,6 +218,20 @@ impl<L: Log> Partition<L> {
             // Those that were refused are in the dead letters already.
             self.recorder.store(&batch.entries).await?;
         }
+        Ok(())
+    }
+
+    /// What racks come to, for whoever makes indices of rows and rooms.
+    async fn tell_racks(&mut self) -> Result<(), PartitionError> {
+        let sums = self.engine.sums(&self.envelope);
+        let racks: Vec<RackSums> = sums
+            .into_iter()
+            .map(|((zone, rack), sums)| RackSums { zone, rack, sums })
+            .collect();
+        // Strings and numbers only: this cannot fail.
+        let json = serde_json::to_string(&racks).unwrap_or_default();
+        self.log.tell_racks(json).await?;
+        self.told = Instant::now();
         Ok(())
     }
 

@@ -32,7 +32,7 @@ use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 use rackwatch_runtime::redis::Connection;
-use redis::RedisError;
+use redis::{RedisError, RedisResult};
 use tracing::debug;
 
 pub use config::{Backend, SeriesConfig};
@@ -252,6 +252,11 @@ pub struct Series {
     max_batch: usize,
 }
 
+/// Whether this Redis has `TimeSeries`.
+pub async fn has_time_series(connection: &mut Connection) -> RedisResult<bool> {
+    timeseries::is_offered(connection).await
+}
+
 /// Opens the series in Redis, where `config` or what this Redis offers says.
 pub async fn open(
     mut connection: Connection,
@@ -260,7 +265,13 @@ pub async fn open(
     let has_time_series = match config.backend {
         Backend::Memory => return Ok(Series::in_memory(config)),
         Backend::Plain => false,
-        Backend::Auto | Backend::TimeSeries => timeseries::is_offered(&mut connection).await?,
+        Backend::Auto | Backend::TimeSeries => {
+            let asked = has_time_series(&mut connection).await;
+            asked.map_err(|source| SeriesError::Redis {
+                what: "find out whether Redis has time series",
+                source,
+            })?
+        }
     };
     if has_time_series {
         let store = TimeSeries::new(connection, config);

@@ -130,6 +130,10 @@ impl Log for MemoryLog {
         Ok(())
     }
 
+    async fn tell_racks(&mut self, _: String) -> Result<(), LogError> {
+        Ok(())
+    }
+
     async fn saved(&mut self, _: usize) -> Result<(), LogError> {
         Ok(())
     }

@@ -30,6 +30,8 @@ use crate::retry::{self, Trouble};
 
 /// How long a read blocks: short enough that a stop is quick, long enough to cost nothing.
 const BLOCK: Duration = Duration::from_millis(1000);
+/// What racks come to is believed for so long.
+const RACKS_LAST: Duration = Duration::from_mins(3);
 /// Entries of the first read, before it is known how many readings an entry has: each may have
 /// thousands.
 const FIRST_ENTRIES: usize = 16;
@@ -397,6 +399,20 @@ impl Log for RedisLog {
                 Ok(true) => return Ok(()),
                 Ok(false) => return Err(LogError::Gone),
                 Err(error) => self.wait_out(error, "save detector state").await?,
+            }
+        }
+    }
+
+    async fn tell_racks(&mut self, json: String) -> Result<(), LogError> {
+        let mut set = redis::cmd("SET");
+        set.arg(&self.keys.racks).arg(json);
+        set.arg("PX")
+            .arg(u64::try_from(RACKS_LAST.as_millis()).unwrap_or(0));
+        loop {
+            let mut connection = self.commands().await?;
+            match set.exec_async(&mut connection).await {
+                Ok(()) => return Ok(()),
+                Err(error) => self.wait_out(error, "say what racks come to").await?,
             }
         }
     }

@@ -20,7 +20,7 @@ use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 use rackwatch_runtime::redis::Connection;
 use redis::aio::ConnectionLike;
-use redis::{Cmd, Value, cmd};
+use redis::{Cmd, RedisResult, Value, cmd};
 
 use super::{
     Aggregate, Footprint, Minute, Outcome, Point, Query, Resolution, Samples, SeriesConfig,
@@ -41,10 +41,9 @@ const ROLLUP_CHUNK: u32 = 512;
 
 /// Asks whether this Redis knows `TS.*`. Neither `MODULE LIST` nor `COMMAND INFO` is allowed or
 /// there everywhere, so it is a command that must fail in a telling way.
-pub(super) async fn is_offered(connection: &mut Connection) -> Result<bool, SeriesError> {
+pub(super) async fn is_offered(connection: &mut Connection) -> RedisResult<bool> {
     let mut probe = cmd("TS.INFO");
     probe.arg(format!("{CHECK_PREFIX}series"));
-    let what = "find out whether Redis has time series";
     let error = match connection.req_packed_command(&probe).await {
         Ok(Value::ServerError(error)) => error.into(),
         Ok(_) => return Ok(true),
@@ -54,10 +53,7 @@ pub(super) async fn is_offered(connection: &mut Connection) -> Result<bool, Seri
     match error.code() {
         Some("ERR") => Ok(!details.starts_with("unknown command")),
         Some("TSDB:") => Ok(true),
-        _ => Err(SeriesError::Redis {
-            what,
-            source: error,
-        }),
+        _ => Err(error),
     }
 }
 

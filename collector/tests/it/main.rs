@@ -13,6 +13,7 @@ mod chaos;
 mod cluster;
 mod commands;
 mod incidents;
+mod indices;
 mod layout;
 mod losses;
 mod owners;

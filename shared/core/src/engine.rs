@@ -15,6 +15,7 @@ mod racks;
 mod records;
 mod silence;
 mod snapshot;
+mod sums;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

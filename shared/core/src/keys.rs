@@ -82,6 +82,8 @@ pub struct PartitionKeys {
     pub episodes: String,
     /// How far each agent's numbers have come, a hash from its name to JSON.
     pub ledger: String,
+    /// What each rack's sensors come to right now, a string of JSON that expires.
+    pub racks: String,
     /// Slices of detector state, a hash from `<number>/<count>` to JSON.
     pub snapshot: String,
 }
@@ -102,10 +104,20 @@ impl PartitionKeys {
             lease: format!("{ours}:lease"),
             episodes: format!("{ours}:episodes"),
             ledger: format!("{ours}:ledger"),
+            racks: format!("{ours}:racks"),
             snapshot: format!("{ours}:snapshot"),
         }
     }
 }
+
+/// The series of an index of a rack, a row or a room (`scope`), such as
+/// `rackwatch:index:rack:B07:rci_hi`.
+pub fn index(scope: &str, name: &str, index: &str) -> String {
+    format!("rackwatch:index:{scope}:{name}:{index}")
+}
+
+/// The newest indices of every rack, row and room, a hash from `<scope> <name>` to JSON.
+pub const INDICES: &str = "rackwatch:indices";
 
 /// The names of what is kept of a device's readings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,6 +16,7 @@ pub mod partition;
 pub mod keys;
 pub mod wire;
 
+pub mod indices;
 pub mod detect;
 pub mod episode;
 pub mod rules;

@@ -320,6 +320,15 @@ impl Device {
         self.description.as_deref()?.rack.as_deref()
     }
 
+    /// What it measures, and how high in its rack; `other` where an agent has not described it yet.
+    pub(super) fn stands(&self) -> (Role, Option<u16>) {
+        match (self.description.as_deref(), self.by_agent) {
+            (Some(known), _) => (known.role, known.u),
+            (None, Some(false)) => (Role::Inlet, None),
+            (None, _) => (Role::Other, None),
+        }
+    }
+
     /// Its agent said that it leaves.
     pub(super) fn leaves(&self) -> bool {
         self.description.as_ref().is_some_and(|known| known.leaving)

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::raw::{RawLevel, RawRule};
 use crate::device::Role;
+use crate::indices::Envelope;
 
 /// Whose limits hold for the air that equipment takes in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -32,24 +33,35 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// Recommended and allowable limits in °C, lower and upper: ASHRAE TC 9.9, 5th edition (2021).
-    fn envelope(self) -> Option<[(f64, f64); 2]> {
-        let recommended = (18.0, 27.0);
-        Some(match self {
-            Self::Default => return None,
-            Self::AshraeA1 => [recommended, (15.0, 32.0)],
-            Self::AshraeA2 => [recommended, (10.0, 35.0)],
-            Self::AshraeA3 => [recommended, (5.0, 40.0)],
-            Self::AshraeA4 => [recommended, (5.0, 45.0)],
-            Self::AshraeH1 => [(18.0, 22.0), (5.0, 25.0)],
-        })
+    /// Its limits, or those of class A1 where the operator has named no class: ASHRAE TC 9.9, 5th edition
+    /// (2021).
+    pub fn envelope(self) -> Envelope {
+        let (class, recommended, allowable) = match self {
+            Self::Default | Self::AshraeA1 => ("A1", RECOMMENDED, (15.0, 32.0)),
+            Self::AshraeA2 => ("A2", RECOMMENDED, (10.0, 35.0)),
+            Self::AshraeA3 => ("A3", RECOMMENDED, (5.0, 40.0)),
+            Self::AshraeA4 => ("A4", RECOMMENDED, (5.0, 45.0)),
+            Self::AshraeH1 => ("H1", (18.0, 22.0), (5.0, 25.0)),
+        };
+        Envelope {
+            class,
+            recommended,
+            allowable,
+        }
     }
 }
+
+const RECOMMENDED: (f64, f64) = (18.0, 27.0);
 
 /// The default rules, with the limits of a profile.
 pub fn default_rules(profile: Profile) -> Vec<RawRule> {
     let (mut high, mut low) = (high_air(), low_air());
-    if let Some([recommended, allowable]) = profile.envelope() {
+    if profile != Profile::Default {
+        let Envelope {
+            recommended,
+            allowable,
+            ..
+        } = profile.envelope();
         high.warning = Some(RawLevel::Limit(recommended.1));
         high.critical = Some(RawLevel::Limit(allowable.1));
         low.info = None;

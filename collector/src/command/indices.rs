@@ -1,0 +1,78 @@
+//! `indices`: how well racks, rows and rooms are cooled right now.
+
+use clap::Args;
+use rackwatch_core::keys;
+use serde_json::Value;
+
+use super::table::Table;
+use super::{Common, Outcome, print, server, usage};
+use crate::scan::scan;
+
+/// Show how well racks, rows and rooms are cooled: RCI, the difference of exhaust and inlet, and more
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  rackwatch-collector indices\n\n\
+    RCI is 100 % where no inlet is beyond the limits that ASHRAE recommends, and 0 % where all of them are at\n\
+    the allowable ones. Outside is the part of the inlets that are beyond the recommended limits right now.")]
+pub struct IndicesArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The newest of each.
+pub async fn run(args: IndicesArgs) -> Outcome {
+    let config = args.common.load().map_err(usage)?;
+    let (_, mut connection) = server::open(&config.redis).await?;
+    let mut all: Vec<(String, String, Value)> = Vec::new();
+    for (field, json) in scan(&mut connection, keys::INDICES).await? {
+        let Some((scope, name)) = field.split_once(' ') else {
+            continue;
+        };
+        if let Ok(kept) = serde_json::from_slice(&json) {
+            all.push((scope.to_owned(), name.to_owned(), kept));
+        }
+    }
+    // Rooms, then rows, then racks: the large before the small.
+    let rank = |scope: &str| ["room", "row", "rack"].iter().position(|s| *s == scope);
+    all.sort_by(|a, b| (rank(&a.0), &a.1).cmp(&(rank(&b.0), &b.1)));
+    if args.json {
+        let document = all.into_iter().map(|(scope, name, mut kept)| {
+            kept["scope"] = scope.into();
+            kept["name"] = name.into();
+            kept
+        });
+        let document = Value::Array(document.collect());
+        print(&(serde_json::to_string_pretty(&document)? + "\n"));
+        return Ok(());
+    }
+    if all.is_empty() {
+        print("no indices yet: a collector makes them once a minute, of racks with inlets\n");
+        return Ok(());
+    }
+    let headings = [
+        "where", "class", "inlets", "RCI high", "RCI low", "ΔT", "gradient", "outside",
+    ];
+    let mut table = Table::new(&headings, 2);
+    for (scope, name, kept) in &all {
+        let number = |key: &str, unit: &str, scale: f64, digits: usize| {
+            kept[key].as_f64().map_or_else(
+                || "-".to_owned(),
+                |value| format!("{:.digits$} {unit}", value * scale),
+            )
+        };
+        table.push(vec![
+            format!("{scope} {name}"),
+            kept["class"].as_str().unwrap_or("-").to_owned(),
+            kept["n"].to_string(),
+            number("rci_hi", "%", 1.0, 1),
+            number("rci_lo", "%", 1.0, 1),
+            number("delta_t", "K", 1.0, 1),
+            number("gradient", "K", 1.0, 1),
+            number("outside", "%", 100.0, 0),
+        ]);
+    }
+    print(&table.text());
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! Indices of racks, rows and rooms: the newest, and their series.
+
+use std::time::Duration;
+
+use rackwatch_collector::indices;
+use rackwatch_collector::series::SeriesConfig;
+use rackwatch_core::rules::Profile;
+use rackwatch_runtime::config::RedisConfig;
+use rackwatch_runtime::redis::Connector;
+use rackwatch_testing::{RedisServer, TimeSeriesServer, wait_until};
+use redis::{Client, Commands};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::rig::{DEADLINE, connect, running, send, wait_all_done};
+
+/// What two partitions' owners would say of three racks.
+fn prepare(redis: &mut redis::Connection) {
+    let racks = r#"[
+        {"zone":"hall-2","rack":"B01","inlets":2,"inlet_sum":50.0,"over":2.0,"outside":1,
+         "exhausts":1,"exhaust_sum":36.0,"gradients":1,"gradient_sum":3.0},
+        {"zone":"hall-2","rack":"B02","inlets":2,"inlet_sum":46.0}]"#;
+    let other = r#"[{"zone":"hall-3","rack":"C01","inlets":1,"inlet_sum":20.0}]"#;
+    let _: () = redis.hset("rackwatch:layout", "partitions", 2).unwrap();
+    let _: () = redis.set("rackwatch:{0}:racks", racks).unwrap();
+    let _: () = redis.set("rackwatch:{1}:racks", other).unwrap();
+    let site = r#"{"racks":[{"rack":["B*"],"row":"B"}]}"#;
+    let _: () = redis
+        .hset_multiple("rackwatch:site", &[("version", "1"), ("site", site)])
+        .unwrap();
+}
+
+async fn check(url: &str, points: impl Fn(&mut redis::Connection, &str) -> Vec<f64>) {
+    let redis = &mut connect(url);
+    prepare(redis);
+    let config = RedisConfig {
+        url: url.into(),
+        ..RedisConfig::default()
+    };
+    let stop = CancellationToken::new();
+    let made = tokio::spawn(indices::run(
+        Connector::new(&config).unwrap(),
+        SeriesConfig::default(),
+        Profile::default().envelope(),
+        Duration::from_secs(1),
+        stop.clone(),
+    ));
+    let redis = std::sync::Mutex::new(connect(url));
+    wait_until(DEADLINE, "a series has several points", || async {
+        let mut redis = redis.lock().unwrap();
+        (points(&mut redis, "rackwatch:index:row:B:rci_hi").len() > 1).then_some(())
+    })
+    .await
+    .unwrap();
+    stop.cancel();
+    made.await.unwrap().unwrap();
+    let redis = &mut redis.lock().unwrap();
+    for (series, value) in [
+        // Two kelvin over, of four times five.
+        ("row:B:rci_hi", 90.0),
+        ("rack:B01:rci_hi", 80.0),
+        ("room:hall-2:delta_t", 12.0),
+        ("room:hall-3:n", 1.0),
+    ] {
+        let first = points(redis, &format!("rackwatch:index:{series}"))[0];
+        assert!((first - value).abs() < 1e-6, "{series}: {first}");
+    }
+    let json: String = redis.hget("rackwatch:indices", "row B").unwrap();
+    let newest: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&newest["class"], &newest["n"]), (&"A1".into(), &4.into()));
+    assert_eq!(
+        (&newest["gradient"], &newest["outside"]),
+        (&3.0.into(), &0.25.into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_minute_has_a_point_as_a_stream() {
+    let server = RedisServer::start().unwrap();
+    check(&server.url(), |redis, key| {
+        let all: redis::streams::StreamRangeReply = redis.xrange_all(key).unwrap();
+        all.ids
+            .iter()
+            .map(|entry| entry.get("v").unwrap())
+            .collect()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_minute_has_a_point_as_a_time_series() {
+    let server = TimeSeriesServer::start().unwrap();
+    check(&server.url(), |redis, key| {
+        let range = redis::cmd("TS.RANGE").arg(key).arg(&["-", "+"]).clone();
+        let points: redis::RedisResult<Vec<(u64, f64)>> = range.query(redis);
+        points
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(_, value)| value)
+            .collect()
+    })
+    .await;
+}
+
+#[test]
+fn an_owner_says_what_its_racks_come_to() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let mut client = Client::open(server.url())
+        .unwrap()
+        .get_connection()
+        .unwrap();
+    let _collector = running(&server.url());
+    let start = 1_795_438_931_000;
+    send(redis, "inlet-B01-1", start, "29.0");
+    send(redis, "inlet-B01-2", start, "24.0");
+    wait_all_done(redis);
+    rackwatch_testing::wait_until_sync(DEADLINE, "it is said", || {
+        let json: Option<String> = client.get("rackwatch:racks").ok()?;
+        let said: Value = serde_json::from_str(&json?).ok()?;
+        let rack = said.get(0)?;
+        (rack["rack"] == "B01" && rack["inlets"] == 2 && rack["over"] == 2.0).then_some(())
+    })
+    .unwrap();
+}
