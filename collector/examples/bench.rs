@@ -3,8 +3,9 @@
 //!
 //! `bench raw <url>`: reads the waiting raw stream through a group of its own, adds each reading to
 //! a stream of its device, acknowledges. Prints the readings and the seconds.
-//! `bench engine <devices> <ticks>`: prints the nanoseconds a reading, then of the detector state the
-//! milliseconds it takes to make its slices, their bytes, and the milliseconds to restore them.
+//! `bench engine <devices> <ticks> [none]`: prints the nanoseconds a reading, then of the detector state the
+//! milliseconds it takes to make its slices, their bytes, and the milliseconds to restore them; then the
+//! bytes of memory a device: asked for, and resident. With `none` there is no rule: the difference is what detectors cost.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -24,6 +25,10 @@ use rackwatch_core::units::Celsius;
 use rackwatch_runtime::redis::{RawEntry, streams};
 use redis::{Connection, Value};
 
+/// Counts what is asked for, without what the allocator adds.
+#[global_allocator]
+static MEMORY: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
+
 const GROUP: &str = "bench";
 /// As many commands before waiting for replies as the collector sends.
 const PIPELINE: usize = 500;
@@ -35,8 +40,15 @@ fn main() {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
         ["raw", url] => raw(url),
-        ["engine", devices, ticks] => engine(devices.parse().unwrap(), ticks.parse().unwrap()),
-        _ => println!("usage: bench raw <url> | bench engine <devices> <ticks>"),
+        ["engine", devices, ticks] => {
+            let rules = RuleSet::with_defaults(&[]).unwrap();
+            engine(devices.parse().unwrap(), ticks.parse().unwrap(), rules);
+        }
+        ["engine", devices, ticks, "none"] => {
+            let rules = RuleSet::only(&[]).unwrap();
+            engine(devices.parse().unwrap(), ticks.parse().unwrap(), rules);
+        }
+        _ => println!("usage: bench raw <url> | bench engine <devices> <ticks> [none]"),
     }
 }
 
@@ -104,11 +116,12 @@ fn store(redis: &mut Connection, entries: &[RawEntry]) -> usize {
     readings.len()
 }
 
-/// Inlets that wander a little, judged in batches as large as the collector's.
-fn engine(devices: u32, ticks: u32) {
+/// Inlets that follow a cooler by 1.8 K in ten minutes, judged in batches as large as the collector's.
+fn engine(devices: u32, ticks: u32, rules: RuleSet) {
     let name = |n: u32| DeviceId::new(&format!("inlet-R{}-{}", n / 8, n % 8)).unwrap();
     let ids: Vec<DeviceId> = (0..devices).map(name).collect();
-    let mut engine = Engine::new(Arc::new(RuleSet::with_defaults(&[]).unwrap()));
+    let rules = Arc::new(rules);
+    let mut engine = Engine::new(Arc::clone(&rules));
     let described = (0..).zip(&ids).map(|(n, id): (u32, _)| {
         // A rack of eight, a host each.
         let json = format!(
@@ -118,7 +131,7 @@ fn engine(devices: u32, ticks: u32) {
         let known = Description::from_json(json.as_bytes()).unwrap();
         Input::Describe(id.clone(), Some(Box::new(known)))
     });
-    let before = resident();
+    let before = (MEMORY.current_usage(), resident());
     engine.step(described.collect::<Vec<_>>());
     let (mut judged, mut took) = (0, 0.0);
     for tick in 0..ticks {
@@ -132,7 +145,7 @@ fn engine(devices: u32, ticks: u32) {
             reading: Reading {
                 device: device.clone(),
                 at,
-                value: Ok(Celsius::new(21.0 + f64::from((tick * 7 + n) % 20) / 10.0).unwrap()),
+                value: Ok(temperature(n, tick)),
             },
         };
         let inputs: Vec<Input> = (0..).zip(&ids).map(input).collect();
@@ -144,7 +157,8 @@ fn engine(devices: u32, ticks: u32) {
         took += begin.elapsed().as_secs_f64();
     }
     assert_eq!(judged, u64::from(devices) * u64::from(ticks));
-    let each = resident().saturating_sub(before) / u64::from(devices);
+    let asked = (MEMORY.current_usage() - before.0) / devices as usize;
+    let each = resident().saturating_sub(before.1) / u64::from(devices);
     let begin = Instant::now();
     let slices: Vec<String> = engine
         .snapshot(StreamId::ZERO)
@@ -153,16 +167,25 @@ fn engine(devices: u32, ticks: u32) {
     let saved = begin.elapsed().as_secs_f64() * 1e3;
     let bytes: usize = slices.iter().map(String::len).sum();
     let begin = Instant::now();
-    let mut restored = Engine::new(Arc::new(RuleSet::with_defaults(&[]).unwrap()));
+    let mut restored = Engine::new(rules);
     for slice in &slices {
         assert!(restored.restore(Slice::from_json(slice.as_bytes()).unwrap()));
     }
     let back = begin.elapsed().as_secs_f64() * 1e3;
     assert_eq!(restored.devices(), engine.devices());
     println!(
-        "{:.0} {saved:.1} {bytes} {back:.1} {each}",
+        "{:.0} {saved:.1} {bytes} {back:.1} {asked} {each}",
         took / judged as f64 * 1e9
     );
+}
+
+/// In tenths, with noise of one; racks are not in step.
+fn temperature(device: u32, second: u32) -> Celsius {
+    let phase = f64::from(device / 8 % 64) / 64.0;
+    let cycle = (f64::from(second) / 600.0 + phase) * std::f64::consts::TAU;
+    let noise = f64::from((second * 7 + device * 13) % 2);
+    let tenths = (220.0 + 9.0 * cycle.sin() + noise).round();
+    Celsius::new(tenths / 10.0).unwrap()
 }
 
 /// The memory of this process, in bytes; nothing where the system does not tell so.

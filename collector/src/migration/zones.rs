@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rackwatch_core::device::Description;
-use rackwatch_core::engine::agent_device;
+use rackwatch_core::engine::{agent_device, target_device};
 use rackwatch_core::keys;
 use rackwatch_core::partition::{PartitionId, Partitions};
 use rackwatch_runtime::redis::Connection;
@@ -27,9 +27,11 @@ impl Zones {
         for (device, json) in scan(connection, keys::DEVICES).await? {
             let described = Description::from_json(&json).unwrap_or_default();
             let zone = described.zone().to_owned();
-            // An agent's own episodes stand where a device's would.
+            // Those of agents and targets stand where a device's would.
             let own = agent_device(&described.agent);
+            let target = target_device(&described.target);
             zones.devices.insert(own.to_string(), zone.clone());
+            zones.devices.insert(target.to_string(), zone.clone());
             zones.agents.insert(described.agent, zone.clone());
             zones.devices.insert(device, zone);
         }

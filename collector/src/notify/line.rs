@@ -179,6 +179,7 @@ fn firing(record: &AlertRecord, line: &mut String) {
         AlertKind::Spike | AlertKind::Drop => swing(record, line),
         AlertKind::Drift => drift(record, line),
         AlertKind::Runaway => return runaway(record, line),
+        AlertKind::Outlier => outlier(record, line),
         AlertKind::StuckSensor => stuck(record, line),
         // How long follows.
         AlertKind::NoData | AlertKind::SensorFault => Ok(()),
@@ -239,6 +240,15 @@ fn drift(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
         Some(window) => write!(line, " of {}", length(window)),
         None => Ok(()),
     }
+}
+
+/// `, +3.2 °C from its usual place among its neighbours`.
+fn outlier(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
+    let change = record.change.unwrap_or(record.threshold);
+    write!(
+        line,
+        ", {change:+.1} °C from its usual place among its neighbours"
+    )
 }
 
 /// `, +6.2 °C within 5m`.

@@ -26,6 +26,8 @@ pub enum AlertKind {
     Drift,
     /// A rack that warms so fast that its cooling must be lost.
     Runaway,
+    /// A sensor that is no more where the others of its rack are.
+    Outlier,
     /// A sensor that says the same while its neighbours move.
     StuckSensor,
     /// A sensor that cannot be read any more.
@@ -38,13 +40,14 @@ pub enum AlertKind {
 
 impl AlertKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::HighTemp,
         Self::LowTemp,
         Self::Spike,
         Self::Drop,
         Self::Drift,
         Self::Runaway,
+        Self::Outlier,
         Self::StuckSensor,
         Self::SensorFault,
         Self::NoData,
@@ -52,13 +55,14 @@ impl AlertKind {
     ];
 
     /// Those that a configured rule may have; the others are always watched for.
-    pub const RULES: [Self; 9] = [
+    pub const RULES: [Self; 10] = [
         Self::HighTemp,
         Self::LowTemp,
         Self::Spike,
         Self::Drop,
         Self::Drift,
         Self::Runaway,
+        Self::Outlier,
         Self::StuckSensor,
         Self::SensorFault,
         Self::NoData,
@@ -73,6 +77,7 @@ impl AlertKind {
             Self::Drop => "drop",
             Self::Drift => "drift",
             Self::Runaway => "runaway",
+            Self::Outlier => "outlier",
             Self::StuckSensor => "stuck_sensor",
             Self::SensorFault => "sensor_fault",
             Self::NoData => "no_data",
@@ -197,7 +202,7 @@ pub struct AlertRecord {
     /// When that reading was taken.
     #[serde(rename = "timestamp")]
     pub at: Timestamp,
-    /// What was crossed: a temperature for limits, the allowed change in kelvin for swings, drifts and
+    /// What was crossed: a temperature for limits, the allowed change in kelvin for swings, drifts, outliers and
     /// runaways, seconds for clocks.
     pub threshold: f64,
     /// How bad; on resolution the worst it was.
@@ -220,7 +225,7 @@ pub struct AlertRecord {
     pub started: Timestamp,
     /// Change per minute when the record was made, in kelvin, where it can be told.
     pub rate: Option<f64>,
-    /// The change within its window, in kelvin; of a drift that from the usual, with its sign.
+    /// The change within its window, in kelvin; of drifts and outliers that from the usual, with its sign.
     pub change: Option<f64>,
     /// Length of that window; of a drift how long the usual goes back.
     #[serde(rename = "window_ms", with = "optional_millis")]

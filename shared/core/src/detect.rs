@@ -6,10 +6,13 @@
 pub mod drift;
 pub mod fault;
 pub mod limit;
+pub mod outlier;
 pub mod runaway;
 pub mod stuck;
 pub mod swing;
 pub mod trend;
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +35,8 @@ pub enum Detector {
     Fault(fault::FaultSpec),
     /// Says the same while its neighbours move.
     Stuck(stuck::StuckSpec),
+    /// Is no more where its neighbours are.
+    Outlier(outlier::OutlierSpec),
     /// Says nothing any more. The engine looks for it: who is silent has no reading to be judged.
     Silence(Severity),
 }
@@ -41,7 +46,7 @@ pub enum Detector {
 pub struct Finding {
     /// The worst level that is crossed.
     pub severity: Severity,
-    /// The change that was seen: of swings its size, of drifts with its sign.
+    /// The change that was seen: of swings its size, of drifts and outliers with its sign.
     pub change: Option<Kelvin>,
     /// What its rack does together: runaways only.
     pub runaway: Option<runaway::Runaway>,
@@ -74,7 +79,7 @@ pub enum DetectorState {
     /// Of a limit.
     Limit(limit::LimitState),
     /// Of a swing.
-    Swing(Box<swing::SwingState>),
+    Swing(swing::SwingState),
     /// Of a drift.
     Drift(drift::DriftState),
     /// Of a runaway.
@@ -83,6 +88,8 @@ pub enum DetectorState {
     Fault(fault::FaultState),
     /// Of a stuck sensor.
     Stuck(stuck::StuckState),
+    /// Of an outlier.
+    Outlier(outlier::OutlierState),
     /// Of silence there is nothing to remember here.
     Silence,
 }
@@ -92,21 +99,28 @@ impl DetectorState {
     pub fn new(detector: &Detector) -> Self {
         match detector {
             Detector::Limit(_) => Self::Limit(limit::LimitState::default()),
-            Detector::Swing(_) => Self::Swing(Box::default()),
+            Detector::Swing(_) => Self::Swing(swing::SwingState::default()),
             Detector::Drift(_) => Self::Drift(drift::DriftState::default()),
             Detector::Runaway(_) => Self::Runaway(Box::default()),
             Detector::Fault(_) => Self::Fault(fault::FaultState::default()),
             Detector::Stuck(_) => Self::Stuck(stuck::StuckState::default()),
+            Detector::Outlier(_) => Self::Outlier(outlier::OutlierState::default()),
             Detector::Silence(_) => Self::Silence,
         }
     }
 
-    /// Takes the next reading, which must be newer than the last. A runaway is for the engine to
-    /// find: it has the other devices of the rack.
-    pub fn observe(&mut self, by: &Detector, at: Timestamp, value: Celsius) -> Option<Finding> {
+    /// Takes the next reading, which must be newer than the last by `gap`. What needs the other devices of
+    /// the rack is for the engine to find: it has them.
+    pub fn observe(
+        &mut self,
+        by: &Detector,
+        at: Timestamp,
+        gap: Duration,
+        value: Celsius,
+    ) -> Option<Finding> {
         match (self, by) {
             (Self::Limit(state), Detector::Limit(spec)) => state.observe(spec, value),
-            (Self::Swing(state), Detector::Swing(spec)) => state.observe(spec, at, value),
+            (Self::Swing(state), Detector::Swing(spec)) => state.observe(spec, at, gap, value),
             (Self::Drift(state), Detector::Drift(spec)) => state.observe(spec, at, value),
             (Self::Runaway(state), Detector::Runaway(spec)) => {
                 state.observe(spec, at, value);
@@ -120,6 +134,7 @@ impl DetectorState {
                 state.observe(at, value);
                 state.finding(spec, at)
             }
+            (Self::Outlier(state), Detector::Outlier(spec)) => state.finding(spec, at),
             (Self::Silence, Detector::Silence(_)) => None,
             // State is made from its detector, so the two agree; were they not to, start cold.
             (state, detector) => {

@@ -21,7 +21,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use agents::agent_device;
+pub use agents::{agent_device, target_device};
 pub use snapshot::Slice;
 
 use self::agents::Agents;
@@ -231,8 +231,8 @@ impl Engine {
     }
 
     fn look_for_silence(&mut self, effects: &mut Effects) {
-        let devices = self.devices.iter_mut();
-        self.missed.look(&self.listening, devices, effects);
+        self.missed
+            .look(&self.listening, &mut self.devices, effects);
     }
 
     fn read(&mut self, entry: StreamId, by_agent: bool, reading: &Reading, effects: &mut Effects) {
@@ -256,9 +256,9 @@ impl Engine {
             self.judge_rack(reading, effects);
         }
         if asks.others {
-            let mean = self.racks.mean_of_others(&self.devices, reading);
+            let others = self.racks.others(&self.devices, reading);
             if let Some(device) = self.devices.get_mut(&reading.device) {
-                device.judge_others(reading, mean, effects);
+                device.judge_others(reading, others, effects);
             }
         }
     }
@@ -284,20 +284,30 @@ impl Engine {
         device.read(entry, reading, effects)
     }
 
-    /// The agent of a device that was read is heard again, with all that belongs to it.
+    /// Agent and target of a device that was read are heard again, with all that belongs to them.
     fn missed_no_more(&mut self, reading: &Reading, effects: &mut Effects) {
-        let agent = self
-            .devices
-            .get(&reading.device)
-            .and_then(|device| device.agent());
-        let Some(agent) = agent.map(str::to_owned) else {
+        let Some(device) = self.devices.get(&reading.device) else {
             return;
         };
-        if self.missed.heard(&agent, reading.at, effects) {
-            for device in self.devices.values_mut() {
-                if device.heard > 0 && device.agent() == Some(&agent) {
-                    device.heard = self.listening.count;
-                }
+        let agent = device.agent().map(str::to_owned);
+        let target = device.target().map(str::to_owned);
+        let (at, count) = (reading.at, self.listening.count);
+        if let Some(agent) = agent
+            && self.missed.heard(agent_device(&agent), at, effects)
+        {
+            self.heard_all(count, |device| device.agent() == Some(&agent));
+        }
+        if let Some(target) = target
+            && self.missed.heard(target_device(&target), at, effects)
+        {
+            self.heard_all(count, |device| device.target() == Some(&target));
+        }
+    }
+
+    fn heard_all(&mut self, count: u64, belongs: impl Fn(&Device) -> bool) {
+        for device in self.devices.values_mut() {
+            if device.heard > 0 && belongs(device) {
+                device.heard = count;
             }
         }
     }
@@ -326,7 +336,8 @@ impl Engine {
         });
         device.set_plan(id, &plan, effects);
         let rack = device.rack(id).filter(|_| device.asks_its_rack());
-        self.racks.place(id, rack);
+        let number = self.racks.place(id, device.rack_number(), rack);
+        device.set_rack_number(number);
     }
 
     /// After a restore: what was said is what counts. Episodes of rules that are gone end here.

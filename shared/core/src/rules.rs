@@ -133,6 +133,6 @@ impl RuleSet {
                 spec.critical = critical.and_then(|degrees| Celsius::new(degrees).ok());
             }
         }
-        Plan { rules }
+        Plan::new(rules)
     }
 }

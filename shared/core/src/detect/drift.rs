@@ -59,16 +59,17 @@ struct Known {
     began: u32,
     /// When the averages were moved last, and what came since.
     moved: u32,
-    /// When it went beyond the last time.
-    said: Option<u32>,
-    count: u32,
-    sum: f64,
+    /// When it went beyond the last time; zero for never.
+    said: u32,
+    count: u16,
+    /// The score is beyond the limit, or was and has not come back.
+    crossed: bool,
+    /// Of what came since: single precision is exact enough for a minute's mean.
+    sum: f32,
     fast: f64,
     slow: f64,
     /// The slow mean square of their difference.
     square: f64,
-    /// The score is beyond the limit, or was and has not come back.
-    crossed: bool,
 }
 
 impl DriftState {
@@ -85,12 +86,14 @@ impl DriftState {
                 slow: value,
                 square: 0.0,
                 crossed: false,
-                said: None,
+                said: 0,
             }));
             return None;
         };
-        known.sum += value;
-        known.count += 1;
+        #[expect(clippy::cast_possible_truncation, reason = "single precision is meant")]
+        let single = value as f32;
+        known.sum += single;
+        known.count = known.count.saturating_add(1);
         if at.saturating_sub(known.moved) >= STEP {
             known.go_on(spec, at);
         }
@@ -100,7 +103,7 @@ impl DriftState {
 
 impl Known {
     fn go_on(&mut self, spec: &DriftSpec, at: u32) {
-        let value = self.sum / f64::from(self.count);
+        let value = f64::from(self.sum / f32::from(self.count));
         let age = f64::from(at.saturating_sub(self.began));
         let fast = spec.fast.as_secs_f64();
         let step = f64::from(at.saturating_sub(self.moved)).min(fast * GAP);
@@ -127,12 +130,11 @@ impl Known {
     }
 
     fn turn(&mut self, spec: &DriftSpec, at: u32, beyond: bool) {
-        let rested = self
-            .said
-            .is_none_or(|said| f64::from(at.saturating_sub(said)) >= spec.cool_down.as_secs_f64());
+        let rested = self.said == 0
+            || f64::from(at.saturating_sub(self.said)) >= spec.cool_down.as_secs_f64();
         if !self.crossed && beyond && rested && self.level(spec).is_some() {
             self.crossed = true;
-            self.said = Some(at);
+            self.said = at;
         } else if self.crossed && self.difference().abs() <= CLEARED * spec.score * self.usual(spec)
         {
             self.crossed = false;

@@ -34,7 +34,11 @@ pub struct RunawaySpec {
 /// Width of a bucket, in milliseconds.
 const BUCKET: u64 = 5_000;
 /// Buckets that are kept: three and a half minutes, and what a slow sensor needs before them.
-const KEPT: usize = 50;
+const LENGTH: u32 = 50;
+const KEPT: usize = LENGTH as usize;
+/// How far back the rate in the words of an alert goes, in buckets: from half a minute to two and a half.
+const SHORTEST_TREND: u32 = 6;
+const LONGEST_TREND: u32 = 30;
 /// A sensor that is read every half minute has the value of a moment this long after it, in buckets.
 const REACH: u32 = 7;
 /// The windows, in buckets: from half a minute to three and a half.
@@ -59,55 +63,75 @@ const UNSURE: f64 = 0.1;
 const PART: f64 = 0.5;
 
 /// The last minutes of one device; nothing before its first reading.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Packed", into = "Packed")]
 pub struct RunawayState {
     /// The bucket of the newest reading, counted from 1970.
     newest: u32,
     /// Readings in it.
     count: u8,
-    /// Temperatures in hundredths, the newest last; [`EMPTY`] where nothing was read.
-    #[serde(with = "packed")]
-    values: Vec<i16>,
+    /// Temperatures in hundredths, each bucket at its number modulo their count; [`EMPTY`] where nothing was
+    /// read.
+    values: [i16; KEPT],
 }
 
 const EMPTY: i16 = i16::MIN;
+
+impl Default for RunawayState {
+    fn default() -> Self {
+        Self {
+            newest: 0,
+            count: 0,
+            values: [EMPTY; KEPT],
+        }
+    }
+}
 
 impl RunawayState {
     /// Takes the next reading; whether it begins a bucket, and the device may be running away.
     pub fn observe(&mut self, spec: &RunawaySpec, at: Timestamp, value: Celsius) -> bool {
         let now = bucket(at);
-        let new = self.newest != now || self.values.is_empty();
+        let new = self.newest != now || self.count == 0;
         if new {
             self.turn(now);
         }
         let count = f64::from(self.count);
-        if let Some(last) = self.values.last_mut() {
-            let mean = if *last == EMPTY {
-                value.degrees()
-            } else {
-                (f64::from(*last) / 100.0 * count + value.degrees()) / (count + 1.0)
-            };
-            #[expect(clippy::cast_possible_truncation, reason = "clamped to its range")]
-            let hundredths = (mean * 100.0).round().clamp(-32_000.0, 32_000.0) as i16;
-            *last = hundredths;
-        }
+        let last = &mut self.values[place(now)];
+        let mean = if *last == EMPTY {
+            value.degrees()
+        } else {
+            (f64::from(*last) / 100.0 * count + value.degrees()) / (count + 1.0)
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "clamped to its range")]
+        let hundredths = (mean * 100.0).round().clamp(-32_000.0, 32_000.0) as i16;
+        *last = hundredths;
         self.count = self.count.saturating_add(1);
         new && self.rises(spec)
     }
 
     fn turn(&mut self, now: u32) {
-        let gap = usize::try_from(now.wrapping_sub(self.newest)).unwrap_or(KEPT);
-        if self.values.is_empty() || gap >= KEPT {
-            self.values.clear();
-            self.values.reserve_exact(KEPT);
-        } else {
-            let out = (self.values.len() + gap).saturating_sub(KEPT);
-            self.values.drain(..out);
-            self.values
-                .extend(std::iter::repeat_n(EMPTY, gap.saturating_sub(1)));
+        let gap = now.wrapping_sub(self.newest);
+        if gap as usize >= KEPT {
+            self.values = [EMPTY; KEPT];
         }
-        self.values.push(EMPTY);
+        for bucket in self.newest.wrapping_add(1)..now.min(self.newest.saturating_add(LENGTH)) {
+            self.values[place(bucket)] = EMPTY;
+        }
+        self.values[place(now)] = EMPTY;
         (self.newest, self.count) = (now, 0);
+    }
+
+    /// Kelvin per minute up to this reading, over the last two minutes or so; none where too little is
+    /// known. For the words of an alert.
+    pub fn rate(&self, at: Timestamp, value: Celsius) -> Option<f64> {
+        let now = bucket(at);
+        let mut bases = (SHORTEST_TREND..=LONGEST_TREND).rev().map(|age| {
+            let value = self.in_bucket(now.wrapping_sub(age))?;
+            Some((age, value))
+        });
+        let (age, before) = bases.find_map(|base| base)?;
+        let minutes = f64::from(age) * BUCKET as f64 / 60_000.0;
+        Some((value.degrees() - before) / minutes)
     }
 
     /// Whether it may be worth to ask the neighbours.
@@ -129,11 +153,15 @@ impl RunawayState {
 
     /// The same, with its bucket.
     fn known(&self, bucket: u32) -> Option<(u32, f64)> {
-        let back = usize::try_from(self.newest.wrapping_sub(bucket)).ok()?;
-        let upto = self.values.len().checked_sub(back)?;
-        let known = self.values[..upto].iter().rev().zip(0..REACH);
-        let (value, before) = known.into_iter().find(|(value, _)| **value != EMPTY)?;
-        Some((bucket.wrapping_sub(before), f64::from(*value) / 100.0))
+        let mut known = (0..REACH).map(|before| bucket.wrapping_sub(before));
+        known.find_map(|bucket| Some((bucket, self.in_bucket(bucket)?)))
+    }
+
+    /// The temperature in just this bucket.
+    fn in_bucket(&self, bucket: u32) -> Option<f64> {
+        let is_kept = self.newest.wrapping_sub(bucket) < LENGTH;
+        let value = self.values[place(bucket)];
+        (is_kept && value != EMPTY).then(|| f64::from(value) / 100.0)
     }
 
     /// How far it has risen within about the `window` before `now`, and within how many buckets it
@@ -151,40 +179,58 @@ impl RunawayState {
     }
 }
 
-/// The ring as one word in JSON: as a list of numbers it would be most of a device's state, and come back
-/// with room for half as many again.
-mod packed {
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
+/// Where a bucket is kept.
+fn place(bucket: u32) -> usize {
+    bucket as usize % KEPT
+}
 
-    use super::KEPT;
+/// The ring in JSON, as one word: as a list of numbers it would be most of a device's state.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Packed {
+    newest: u32,
+    count: u8,
+    /// Four hexadecimal digits each, the newest last; what was never read is left out.
+    values: String,
+}
 
-    /// Four hexadecimal digits each.
-    pub(super) fn serialize<S: Serializer>(values: &[i16], to: S) -> Result<S::Ok, S::Error> {
+impl From<RunawayState> for Packed {
+    fn from(state: RunawayState) -> Self {
         use std::fmt::Write;
-        let mut text = String::with_capacity(values.len() * 4);
-        for value in values {
+        let buckets = (0..LENGTH).rev().map(|age| state.newest.wrapping_sub(age));
+        let values = buckets.map(|bucket| state.values[place(bucket)]);
+        let mut text = String::new();
+        for value in values.skip_while(|value| *value == EMPTY) {
             // Writing to a String cannot fail.
             let _ok = write!(text, "{:04x}", value.cast_unsigned());
         }
-        to.serialize_str(&text)
+        Self {
+            newest: state.newest,
+            count: state.count,
+            values: text,
+        }
     }
+}
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<i16>, D::Error> {
-        let text = String::deserialize(from)?;
-        if text.len() > KEPT * 4 || !text.is_ascii() {
-            return Err(Error::custom("not the last minutes of a device"));
+impl TryFrom<Packed> for RunawayState {
+    type Error = &'static str;
+
+    fn try_from(packed: Packed) -> Result<Self, Self::Error> {
+        let wrong = "not the last minutes of a device";
+        let text = packed.values.as_bytes();
+        if text.len() > KEPT * 4 || !text.len().is_multiple_of(4) {
+            return Err(wrong);
         }
-        let mut values = Vec::new();
-        if !text.is_empty() {
-            values.reserve_exact(KEPT);
+        let mut state = Self {
+            newest: packed.newest,
+            count: packed.count,
+            ..Self::default()
+        };
+        for (age, word) in (0..).zip(text.rchunks_exact(4)) {
+            let word = std::str::from_utf8(word).map_err(|_| wrong)?;
+            let value = u16::from_str_radix(word, 16).map_err(|_| wrong)?;
+            state.values[place(packed.newest.wrapping_sub(age))] = value.cast_signed();
         }
-        for start in (0..text.len()).step_by(4) {
-            let word = text.get(start..start + 4).unwrap_or_default();
-            let value = u16::from_str_radix(word, 16).map_err(Error::custom)?;
-            values.push(value.cast_signed());
-        }
-        Ok(values)
+        Ok(state)
     }
 }
 

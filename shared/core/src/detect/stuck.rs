@@ -28,82 +28,81 @@ pub struct StuckSpec {
 /// rack do not move quite alike.
 const STEPS: f64 = 3.0;
 const KELVIN: f64 = 0.7;
-/// How often the others are looked at, in seconds.
-const LOOK: u32 = 60;
 
-/// What is known of a device; nothing before its first reading.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct StuckState(Option<Box<Known>>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Known {
-    /// In seconds from 1970.
+/// What is known of a device: small, since there is one of these for each device of a site. Temperatures
+/// are hundredths of a degree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[repr(Rust, packed(2))]
+pub struct StuckState {
+    /// In seconds from 1970; zero before the first reading.
     since: u32,
-    looked: u32,
-    /// Single precision, here and below: half the memory, and exact to 0.0001 K.
-    value: f32,
-    /// The smallest change there was: a sensor's step, where nobody described it.
-    step: Option<f32>,
-    /// What the others have come to since.
-    others: Option<(f32, f32)>,
+    /// The minute in which the others were looked at last; only differences count.
+    looked: u16,
+    value: i16,
+    /// The smallest change there was: a sensor's step, where nobody described it; zero for none yet.
+    step: i16,
+    /// What the others have come to since; the other way round where nobody has looked.
+    low: i16,
+    high: i16,
 }
 
 impl StuckState {
     /// Takes the next reading, which must be newer than the last; whether to look at the others.
     pub fn observe(&mut self, at: Timestamp, value: Celsius) -> bool {
-        let (value, at) = (single(value.degrees()), at.seconds());
-        let begins = Known {
-            value,
-            since: at,
-            looked: at,
-            step: None,
-            others: None,
-        };
-        let Some(known) = &mut self.0 else {
-            self.0 = Some(Box::new(begins));
-            return false;
-        };
-        let change = (value - known.value).abs();
-        // A thousandth is no step of any sensor.
-        if change > 1e-3 {
-            let step = known.step.map_or(change, |step| step.min(change));
-            **known = Known {
-                step: Some(step),
-                ..begins
+        let value = hundredths(value.degrees());
+        let minute = minute(at);
+        let change = value.saturating_sub(self.value).saturating_abs();
+        if self.since == 0 || change != 0 {
+            let step = match (self.since, self.step) {
+                (0, _) => 0,
+                (_, 0) => change,
+                (_, step) => step.min(change),
+            };
+            *self = Self {
+                since: at.seconds(),
+                looked: minute,
+                value,
+                step,
+                low: i16::MAX,
+                high: i16::MIN,
             };
             return false;
         }
-        let due = at.saturating_sub(known.looked) >= LOOK;
-        if due {
-            known.looked = at;
-        }
+        let due = minute != self.looked;
+        self.looked = minute;
         due
     }
 
     /// What the others of its rack have as their mean by now.
     pub fn look(&mut self, others: Option<f64>) {
-        if let (Some(known), Some(mean)) = (&mut self.0, others.map(single)) {
-            let (low, high) = known.others.unwrap_or((mean, mean));
-            known.others = Some((low.min(mean), high.max(mean)));
+        if let Some(mean) = others.map(hundredths) {
+            (self.low, self.high) = ({ self.low }.min(mean), { self.high }.max(mean));
         }
     }
 
     /// Whether it is stuck at the time of its newest reading.
     pub fn finding(&self, spec: &StuckSpec, at: Timestamp) -> Option<Finding> {
-        let known = self.0.as_ref()?;
-        let (low, high) = known.others?;
-        let step = f64::from(known.step.unwrap_or(0.0)).max(spec.resolution.0);
-        let apart = f64::from(high - low);
+        if self.since == 0 || self.low > self.high {
+            return None;
+        }
+        let step = (f64::from(self.step) / 100.0).max(spec.resolution.0);
+        let apart = (f64::from(self.high) - f64::from(self.low)) / 100.0;
         let moved = apart >= KELVIN.max(STEPS * step);
-        let still = f64::from(at.seconds().saturating_sub(known.since));
+        let still = f64::from(at.seconds().saturating_sub(self.since));
         (moved && still >= spec.least.as_secs_f64()).then(|| Finding::of(spec.severity).by(apart))
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "single precision is meant")]
-fn single(degrees: f64) -> f32 {
-    degrees as f32
+#[expect(clippy::cast_possible_truncation, reason = "only differences count")]
+fn minute(at: Timestamp) -> u16 {
+    (at.seconds() / 60) as u16
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "clamped to its range")]
+fn hundredths(degrees: f64) -> i16 {
+    (degrees * 100.0)
+        .round()
+        .clamp(f64::from(i16::MIN), f64::from(i16::MAX)) as i16
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! How fast a device changes, for the words of an alert: the mean slope over the last minute or
-//! two. It decides nothing.
+//! two. It decides nothing. Devices whose rack is watched for a runaway need none: that knows it.
 
 use serde::{Deserialize, Serialize};
+use thin_vec::ThinVec;
 
 use crate::time::Timestamp;
 use crate::units::Celsius;
@@ -19,7 +20,8 @@ const LONGEST: u64 = 150_000;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trend {
     /// When, in tenths of a second from 1970 (only differences count), and what.
-    kept: Vec<(u32, f32)>,
+    #[serde(default, skip_serializing_if = "ThinVec::is_empty")]
+    kept: ThinVec<(u32, f32)>,
 }
 
 impl Trend {

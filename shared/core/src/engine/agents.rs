@@ -19,17 +19,28 @@ use crate::time::Timestamp;
 /// their time by NTP are within a fraction of a second.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// The prefix of the name under which an agent's episode stands, in the place of a device.
-const PREFIX: &str = "agent:";
+/// The prefixes of the names under which the episodes of agents and targets stand, in the place of a device.
+const AGENT: &str = "agent:";
+const TARGET: &str = "target:";
 
 /// The name under which an agent's episode stands, in the place of a device.
 pub fn agent_device(agent: &str) -> DeviceId {
-    DeviceId::sanitized(&format!("{PREFIX}{agent}"))
+    DeviceId::sanitized(&format!("{AGENT}{agent}"))
+}
+
+/// The same for a target: a host, a BMC, a cooler.
+pub fn target_device(target: &str) -> DeviceId {
+    DeviceId::sanitized(&format!("{TARGET}{target}"))
 }
 
 /// Whether a name stands for an agent.
 pub(super) fn is_agent(name: &DeviceId) -> bool {
-    name.as_str().starts_with(PREFIX)
+    name.as_str().starts_with(AGENT)
+}
+
+/// Whether a name stands for an agent or a target.
+pub(super) fn is_owner(name: &DeviceId) -> bool {
+    is_agent(name) || name.as_str().starts_with(TARGET)
 }
 
 /// Agents of whose clock it was said that it is wrong, and since when.

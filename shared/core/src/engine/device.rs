@@ -9,18 +9,19 @@ mod silence;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use thin_vec::ThinVec;
 
 use super::clock::{Clock, SetBack};
+use super::racks::RackNumber;
 use super::records::{CLOCK_SKEW, Place, ended, given_up, recovered, set_back};
 use super::{Effects, EpisodeChange};
 use crate::detect::DetectorState;
 use crate::detect::trend::Trend;
 use crate::device::{Description, DeviceId, HardwareLimits, Role};
-use crate::episode::{Episode, Tracker};
+use crate::episode::{Episode, Open, Tracker};
 use crate::quality;
 use crate::reading::Reading;
-use crate::rules::{Plan, PlannedRule, Subject};
+use crate::rules::{Plan, Subject};
 use crate::time::{StreamId, Timestamp};
 use crate::units::Celsius;
 
@@ -34,10 +35,16 @@ pub(super) struct Device {
     by_agent: Option<bool>,
     plan: Arc<Plan>,
     /// One for each rule of the plan.
-    rules: Vec<RuleState>,
+    detectors: Box<[DetectorState]>,
+    /// The same; none at all while every one is idle, as nearly always.
+    trackers: ThinVec<Tracker>,
+    /// The rack that it is judged with, by the engine's number.
+    rack: Option<RackNumber>,
     trend: Trend,
     /// The newest reading that was taken in.
     last: Option<(Timestamp, Option<Celsius>)>,
+    /// When it could last be judged, in seconds from 1970.
+    judged: u32,
     /// The last entry that had a reading of it.
     through: StreamId,
     clock: Clock,
@@ -56,13 +63,6 @@ pub(super) struct Asks {
     pub(super) rack: bool,
     /// What the others of its rack say.
     pub(super) others: bool,
-}
-
-/// What one rule remembers of one device.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct RuleState {
-    pub(super) detector: DetectorState,
-    pub(super) tracker: Tracker,
 }
 
 impl Device {
@@ -128,29 +128,33 @@ impl Device {
     /// Rules that mean the same keep their state; an episode of a rule that is gone ends.
     pub(super) fn set_plan(&mut self, id: &DeviceId, plan: &Arc<Plan>, effects: &mut Effects) {
         let old = std::mem::replace(&mut self.plan, Arc::clone(plan));
-        let mut states: Vec<_> = old
-            .rules
-            .iter()
-            .zip(std::mem::take(&mut self.rules))
-            .collect();
-        self.rules = Vec::with_capacity(plan.rules.len());
-        for rule in &plan.rules {
+        let detectors = std::mem::take(&mut self.detectors).into_iter();
+        let trackers = std::mem::take(&mut self.trackers).into_iter();
+        // Of idle ones there are none.
+        let trackers = trackers.chain(std::iter::repeat_with(Tracker::default));
+        let mut states: Vec<_> = old.rules.iter().zip(detectors.zip(trackers)).collect();
+        let mut detectors = Vec::with_capacity(plan.rules.len());
+        for (index, rule) in plan.rules.iter().enumerate() {
             let same = states.iter().position(|(known, _)| known.name == rule.name);
             let kept = same.map(|index| states.swap_remove(index));
-            self.rules.push(match kept {
-                Some((known, state)) if known == rule => state,
-                // Other numbers: the episode goes on, the windows start cold.
-                Some((_, state)) => RuleState {
-                    tracker: state.tracker,
-                    ..RuleState::new(rule)
-                },
-                None => RuleState::new(rule),
+            detectors.push(match kept {
+                Some((known, (detector, tracker))) => {
+                    self.set_tracker(index, tracker);
+                    // Other numbers: the episode goes on, the windows start cold.
+                    if known == rule {
+                        detector
+                    } else {
+                        DetectorState::new(&rule.detector)
+                    }
+                }
+                None => DetectorState::new(&rule.detector),
             });
         }
+        self.detectors = detectors.into();
         let place = self.place(id);
         let at = self.last.map(|(at, _)| at);
-        for (rule, state) in states {
-            if let Some(open) = state.tracker.open() {
+        for (rule, (_, tracker)) in states {
+            if let Some(open) = tracker.open() {
                 let at = at.unwrap_or(open.started);
                 let temperature = self.last.and_then(|(_, value)| value);
                 effects
@@ -230,9 +234,53 @@ impl Device {
         } else {
             tally.judged += 1;
         }
-        let asks = self.judge(&reading.device, reading.at, value, effects);
-        self.trend.observe(reading.at, value);
-        asks
+        self.judge(&reading.device, reading.at, value, effects)
+    }
+
+    /// The tracker of a rule, to be moved; to be followed by [`Device::settle`].
+    fn tracker(&mut self, index: usize) -> Option<&mut Tracker> {
+        if self.trackers.is_empty() {
+            self.trackers.reserve_exact(self.detectors.len());
+            self.trackers
+                .resize(self.detectors.len(), Tracker::default());
+        }
+        self.trackers.get_mut(index)
+    }
+
+    fn set_tracker(&mut self, index: usize, tracker: Tracker) {
+        if tracker.is_idle() {
+            return;
+        }
+        if self.trackers.len() <= index {
+            let rules = self.plan.rules.len().max(index + 1);
+            self.trackers.resize(rules, Tracker::default());
+        }
+        self.trackers[index] = tracker;
+    }
+
+    /// Keeps no tracker where all are idle.
+    fn settle(&mut self) {
+        if self.trackers.iter().all(Tracker::is_idle) {
+            self.trackers = ThinVec::new();
+        }
+    }
+
+    fn is_idle(&self, index: usize) -> bool {
+        self.trackers.get(index).is_none_or(Tracker::is_idle)
+    }
+
+    /// The open episode of a rule.
+    fn open(&self, index: usize) -> Option<&Open> {
+        self.trackers.get(index)?.open()
+    }
+
+    /// The rack that it is judged with.
+    pub(super) fn rack_number(&self) -> Option<RackNumber> {
+        self.rack
+    }
+
+    pub(super) fn set_rack_number(&mut self, rack: Option<RackNumber>) {
+        self.rack = rack;
     }
 
     /// The device's clock was set back from `last`: its windows start cold by the new time, its
@@ -246,9 +294,11 @@ impl Device {
     ) {
         let (id, at) = (&reading.device, reading.at);
         self.trend = Trend::default();
-        for (rule, state) in self.plan.rules.iter().zip(&mut self.rules) {
-            state.detector = DetectorState::new(&rule.detector);
-            state.tracker.rebase(at);
+        for (rule, detector) in self.plan.rules.iter().zip(&mut self.detectors) {
+            *detector = DetectorState::new(&rule.detector);
+        }
+        for tracker in &mut self.trackers {
+            tracker.rebase(at);
         }
         let said = self.clock.set_back.is_some();
         self.clock.begin(at, last);
@@ -270,10 +320,14 @@ impl Device {
             self.carried = Some(said.collect());
             return;
         }
-        for (rule, state) in self.plan.rules.iter().zip(&mut self.rules) {
-            state
-                .tracker
-                .align(said.iter().find(|e| e.rule == rule.name).copied());
+        let plan = Arc::clone(&self.plan);
+        if !self.trackers.is_empty() || !said.is_empty() {
+            for (index, rule) in plan.rules.iter().enumerate() {
+                if let Some(tracker) = self.tracker(index) {
+                    tracker.align(said.iter().find(|e| e.rule == rule.name).copied());
+                }
+            }
+            self.settle();
         }
         let skewed = said.iter().find(|episode| episode.rule == CLOCK_SKEW);
         self.clock.set_back = skewed.map(|episode| {
@@ -315,6 +369,12 @@ impl Device {
         (!agent.is_empty()).then_some(agent)
     }
 
+    /// What its agent reads to read it, where it is described.
+    pub(super) fn target(&self) -> Option<&str> {
+        let target = self.description.as_deref()?.target.as_str();
+        (!target.is_empty()).then_some(target)
+    }
+
     /// The rack that it is in, as far as it is known.
     pub(super) fn stands_in(&self) -> Option<&str> {
         self.description.as_deref()?.rack.as_deref()
@@ -342,14 +402,5 @@ impl Device {
     /// Whether it has taken in later entries.
     pub(super) fn is_newer_than(&self, other: &Self) -> bool {
         self.through > other.through
-    }
-}
-
-impl RuleState {
-    fn new(rule: &PlannedRule) -> Self {
-        Self {
-            detector: DetectorState::new(&rule.detector),
-            tracker: Tracker::default(),
-        }
     }
 }

@@ -1,17 +1,19 @@
 //! Racks: which devices are judged together, and what they say together.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::device::Device;
+use crate::detect::outlier::median;
 use crate::detect::runaway::{Runaway, rise};
 use crate::device::DeviceId;
 use crate::reading::Reading;
 use crate::time::Timestamp;
 
-/// A zone, and a rack in it; all devices there share it.
-pub(super) type Rack = Arc<(String, String)>;
+/// A rack's number: what a device keeps of where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RackNumber(NonZeroU32);
 
 /// A device that has not been read for so long says nothing any more.
 const SILENT: Duration = Duration::from_mins(2);
@@ -20,81 +22,128 @@ const MOST_ALONE: usize = 64;
 /// Others of a rack that are looked at: their mean is told by fewer.
 const MOST_OTHERS: usize = 16;
 
-/// Devices that a runaway is asked of, by where they stand.
+/// Devices that are judged together, by where they stand.
 #[derive(Debug, Default)]
 pub(super) struct Racks {
-    places: HashMap<DeviceId, Rack>,
-    members: HashMap<Rack, BTreeSet<DeviceId>>,
+    /// By zone and name.
+    numbers: HashMap<(String, String), RackNumber>,
+    all: Vec<Rack>,
     /// Devices that are alone in their rack, by zone.
     alone: HashMap<String, BTreeSet<DeviceId>>,
 }
 
+/// One rack.
+#[derive(Debug)]
+struct Rack {
+    zone: String,
+    members: BTreeSet<DeviceId>,
+}
+
+/// What the others of a rack say.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Others {
+    /// The mean of all; none where there are none.
+    pub(super) mean: Option<f64>,
+    /// The median of those that measure the same; none where there are too few.
+    pub(super) median: Option<f64>,
+}
+
 impl Racks {
-    /// Says where a device stands, in which zone and rack; none where it is not asked.
-    pub(super) fn place(&mut self, id: &DeviceId, rack: Option<(String, String)>) {
-        if self.places.get(id).map(Arc::as_ref) == rack.as_ref() {
-            return;
+    /// Says where a device stands, in which zone and rack; none where it is not asked. What it keeps of
+    /// that is the answer.
+    pub(super) fn place(
+        &mut self,
+        id: &DeviceId,
+        before: Option<RackNumber>,
+        rack: Option<(String, String)>,
+    ) -> Option<RackNumber> {
+        let now = rack.map(|rack| self.number(rack));
+        if now == before {
+            return now;
         }
-        if let Some(old) = self.places.remove(id) {
-            if let Some(members) = self.members.get_mut(&old) {
-                members.remove(id);
+        if let Some(old) = before {
+            if let Some(rack) = self.all.get_mut(old.index()) {
+                rack.members.remove(id);
+                if let Some(alone) = self.alone.get_mut(&rack.zone) {
+                    alone.remove(id);
+                }
             }
-            if let Some(alone) = self.alone.get_mut(&old.0) {
-                alone.remove(id);
+            self.sort(old);
+        }
+        if let Some(now) = now {
+            if let Some(rack) = self.all.get_mut(now.index()) {
+                rack.members.insert(id.clone());
             }
-            self.sort(&old);
+            self.sort(now);
         }
-        if let Some(rack) = rack {
-            let shared = self
-                .members
-                .get_key_value(&rack)
-                .map(|(rack, _)| Arc::clone(rack));
-            let rack = shared.unwrap_or_else(|| Arc::new(rack));
-            self.places.insert(id.clone(), Arc::clone(&rack));
-            let members = self.members.entry(Arc::clone(&rack)).or_default();
-            members.insert(id.clone());
-            self.sort(&rack);
+        now
+    }
+
+    fn number(&mut self, rack: (String, String)) -> RackNumber {
+        if let Some(known) = self.numbers.get(&rack) {
+            return *known;
         }
+        self.all.push(Rack {
+            zone: rack.0.clone(),
+            members: BTreeSet::new(),
+        });
+        let number = RackNumber::of_index(self.all.len() - 1);
+        self.numbers.insert(rack, number);
+        number
     }
 
     /// Whoever is alone in a rack is with others of the zone who are.
-    fn sort(&mut self, rack: &Rack) {
-        let Some(members) = self.members.get(rack) else {
+    fn sort(&mut self, rack: RackNumber) {
+        let Some(Rack { zone, members }) = self.all.get(rack.index()) else {
             return;
         };
-        let alone = self.alone.entry(rack.0.clone()).or_default();
         match members.len() {
-            0 => {
-                self.members.remove(rack);
+            1 => {
+                let alone = self.alone.entry(zone.clone()).or_default();
+                alone.extend(members.iter().cloned());
             }
-            1 => alone.extend(members.iter().cloned()),
             // The second has come: the first is alone no more.
             2 => {
-                for id in members {
-                    alone.remove(id);
+                if let Some(alone) = self.alone.get_mut(zone) {
+                    for id in members {
+                        alone.remove(id);
+                    }
                 }
             }
             _ => {}
         }
     }
 
-    /// The mean of the other devices of its rack; none where there are none.
-    pub(super) fn mean_of_others(
+    /// What the other devices of its rack say.
+    pub(super) fn others(
         &self,
         devices: &HashMap<DeviceId, Box<Device>>,
         reading: &Reading,
-    ) -> Option<f64> {
-        let members = self.members.get(self.places.get(&reading.device)?)?;
+    ) -> Others {
+        let own = devices.get(&reading.device);
+        let rack = own.and_then(|own| self.all.get(own.rack_number()?.index()));
+        let (Some(own), Some(rack)) = (own, rack) else {
+            return Others::default();
+        };
+        let role = own.stands().0;
         let (mut sum, mut count) = (0.0, 0.0);
-        for id in members.iter().take(MOST_OTHERS) {
+        let mut alike = Vec::with_capacity(MOST_OTHERS.min(rack.members.len()));
+        for id in rack.members.iter().take(MOST_OTHERS) {
             let device = devices.get(id).filter(|_| *id != reading.device);
             let read = device.filter(|device| is_read(device, reading.at));
-            if let Some(value) = read.and_then(|device| device.value()) {
-                sum += value;
-                count += 1.0;
+            let Some((device, value)) = read.and_then(|d| Some((d, d.value()?))) else {
+                continue;
+            };
+            sum += value;
+            count += 1.0;
+            if device.stands().0 == role {
+                alike.push(value);
             }
         }
-        (count > 0.0).then(|| sum / count)
+        Others {
+            mean: (count > 0.0).then(|| sum / count),
+            median: median(&mut alike),
+        }
     }
 
     /// Whether the rack of the device that was read just now runs away. Of several devices only one
@@ -104,29 +153,40 @@ impl Racks {
         devices: &HashMap<DeviceId, Box<Device>>,
         reading: &Reading,
     ) -> Option<Runaway> {
-        let (spec, _, own) = devices.get(&reading.device)?.runaway()?;
-        let rack = self.places.get(&reading.device)?;
-        let members = self.members.get(rack)?;
-        let group = if members.len() > 1 {
-            members
+        let device = devices.get(&reading.device)?;
+        let (spec, _, open) = device.runaway()?;
+        let rack = self.all.get(device.rack_number()?.index())?;
+        let group = if rack.members.len() > 1 {
+            &rack.members
         } else {
-            self.alone.get(&rack.0)?
+            self.alone.get(&rack.zone)?
         };
-        let says = own.open().is_some();
+        let says = open.is_some();
         let mut states = Vec::with_capacity(group.len().min(MOST_ALONE));
         for id in group.iter().take(MOST_ALONE) {
             let Some(device) = devices.get(id).filter(|d| is_read(d, reading.at)) else {
                 continue;
             };
-            let Some((spec, state, tracker)) = device.runaway() else {
+            let Some((spec, state, open)) = device.runaway() else {
                 continue;
             };
-            if !says && tracker.open().is_some() {
+            if !says && open.is_some() {
                 return None;
             }
             states.push((state, spec.resolution));
         }
         rise(spec, reading.at, &states, says)
+    }
+}
+
+impl RackNumber {
+    fn of_index(index: usize) -> Self {
+        let number = u32::try_from(index).unwrap_or(u32::MAX - 1);
+        Self(NonZeroU32::MIN.saturating_add(number))
+    }
+
+    fn index(self) -> usize {
+        self.0.get() as usize - 1
     }
 }
 

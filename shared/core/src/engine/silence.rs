@@ -1,16 +1,16 @@
-//! Silence: devices and agents of which nothing comes any more.
+//! Silence: devices, targets and agents of which nothing comes any more.
 //!
 //! How long is told by the ids of entries, which is Redis' own clock, and by what the owner waited on
 //! an empty stream. Of a gap between entries only half a minute counts unless it was waited out: while
 //! Redis or the collector was away nobody could be heard, and that is nobody's silence. A fault is no
 //! silence either: somebody says that there is nothing to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::agents::{agent_device, is_agent};
+use super::agents::{agent_device, is_owner, target_device};
 use super::device::Device;
 use super::records::{silent, stored};
 use super::{Effects, EpisodeChange};
@@ -79,7 +79,7 @@ impl Listening {
     }
 }
 
-/// Agents of which it was said that they are silent.
+/// Agents and targets of which it was said that they are silent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Missed(BTreeMap<DeviceId, Said>);
 
@@ -90,9 +90,15 @@ struct Said {
     rack: String,
 }
 
-/// The devices of one agent, as they are found.
+/// What is found of each agent, or of each target.
+#[derive(Debug, Default)]
+struct Owners(BTreeMap<String, Found>);
+
+/// The devices of one of them, as they are found.
 #[derive(Debug, Default)]
 struct Found {
+    /// Whose they are.
+    agents: BTreeSet<String>,
     heard: usize,
     silent: usize,
     /// The newest reading of all.
@@ -108,7 +114,7 @@ struct Found {
 impl Missed {
     /// Whether `episode` is one of these.
     pub(super) fn has(episode: &Episode) -> bool {
-        episode.rule == NO_DATA && is_agent(&episode.device)
+        episode.rule == NO_DATA && is_owner(&episode.device)
     }
 
     /// Those of the stored episodes.
@@ -122,53 +128,67 @@ impl Missed {
         Self(missed.map(|e| (e.device.clone(), said(e))).collect())
     }
 
-    /// Looks who is silent: an agent with all its devices is one record, else each device is.
-    pub(super) fn look<'d>(
+    /// Looks who is silent: an agent with all its devices is one record, a target with all of its is, else
+    /// each device is.
+    pub(super) fn look(
         &mut self,
         listening: &Listening,
-        devices: impl Iterator<Item = (&'d DeviceId, &'d mut Box<Device>)>,
+        devices: &mut HashMap<DeviceId, Box<Device>>,
         effects: &mut Effects,
     ) {
         let now = listening.count;
-        let mut agents: BTreeMap<String, Found> = BTreeMap::new();
-        let mut silent: Vec<(&DeviceId, &mut Box<Device>)> = Vec::new();
-        for (id, device) in devices {
+        let is_silent = |device: &Device| {
+            let missed = device.misses();
+            missed.is_some_and(|(_, after)| now.saturating_sub(device.heard) >= after)
+        };
+        // Nearly always nobody is: whose they are need not be asked.
+        if !devices.values().any(|device| is_silent(device)) {
+            return;
+        }
+        let (mut agents, mut targets) = (Owners::default(), Owners::default());
+        let mut silent: Vec<DeviceId> = Vec::new();
+        for (id, device) in devices.iter() {
             let Some((severity, after)) = device.misses() else {
                 continue;
             };
             let quiet = now.saturating_sub(device.heard);
-            let is_silent = quiet >= after;
-            if let Some(agent) = device.agent() {
-                if !agents.contains_key(agent) {
-                    agents.insert(agent.to_owned(), Found::new());
-                }
-                if let Some(found) = agents.get_mut(agent) {
-                    found.add(device, quiet, is_silent.then_some(severity));
-                }
-            }
-            if is_silent {
-                silent.push((id, device));
+            let severity = (quiet >= after).then_some(severity);
+            agents.add(device.agent(), device, quiet, severity);
+            targets.add(device.target(), device, quiet, severity);
+            if severity.is_some() {
+                silent.push(id.clone());
             }
         }
         let at = listening.now();
-        for (agent, found) in &agents {
-            self.tell(agent, found, at, effects);
+        for (agent, found) in &agents.0 {
+            self.tell(agent_device(agent), found, at, effects);
+        }
+        for (target, found) in &targets.0 {
+            // One device speaks for itself, and an agent for all its targets.
+            let joins = found.agents.iter().all(|agent| agents.misses(agent));
+            if found.heard > 1 && !joins {
+                self.tell(target_device(target), found, at, effects);
+            }
         }
         // HashMap order must not show in the records.
-        silent.sort_unstable_by(|a, b| Ord::cmp(a.0, b.0));
-        for (id, device) in silent {
-            let with_its_agent = device
-                .agent()
-                .and_then(|agent| agents.get(agent))
-                .is_some_and(Found::is_missed);
-            if !with_its_agent {
+        silent.sort_unstable();
+        for id in silent {
+            let Some(device) = devices.get_mut(&id) else {
+                continue;
+            };
+            let of_agent = device.agent().is_some_and(|agent| agents.misses(agent));
+            let of_target = device.target().is_some_and(|target| {
+                let found = targets.0.get(target);
+                found.is_some_and(|found| found.heard > 1 && found.is_missed())
+            });
+            if !of_agent && !of_target {
                 let quiet = now.saturating_sub(device.heard);
-                device.fall_silent(id, quiet >= LEFT, at, effects);
+                device.fall_silent(&id, quiet >= LEFT, at, effects);
             }
         }
     }
 
-    fn tell(&mut self, agent: &str, found: &Found, at: Timestamp, effects: &mut Effects) {
+    fn tell(&mut self, device: DeviceId, found: &Found, at: Timestamp, effects: &mut Effects) {
         let Some(severity) = found.severity.filter(|_| found.is_missed()) else {
             return;
         };
@@ -177,7 +197,6 @@ impl Missed {
         } else {
             severity
         };
-        let device = agent_device(agent);
         let said = self.0.get(&device);
         if said.is_some_and(|said| said.severity >= severity) {
             return;
@@ -206,9 +225,8 @@ impl Missed {
         self.0.is_empty()
     }
 
-    /// An agent is heard again; whether it was missed.
-    pub(super) fn heard(&mut self, agent: &str, at: Timestamp, effects: &mut Effects) -> bool {
-        let device = agent_device(agent);
+    /// An agent or a target, by the name of its episode, is heard again; whether it was missed.
+    pub(super) fn heard(&mut self, device: DeviceId, at: Timestamp, effects: &mut Effects) -> bool {
         let Some(said) = self.0.remove(&device) else {
             return false;
         };
@@ -226,6 +244,22 @@ impl Missed {
     }
 }
 
+impl Owners {
+    fn add(&mut self, owner: Option<&str>, device: &Device, quiet: u64, silent: Option<Severity>) {
+        let Some(owner) = owner else { return };
+        if !self.0.contains_key(owner) {
+            self.0.insert(owner.to_owned(), Found::new());
+        }
+        if let Some(found) = self.0.get_mut(owner) {
+            found.add(device, quiet, silent);
+        }
+    }
+
+    fn misses(&self, owner: &str) -> bool {
+        self.0.get(owner).is_some_and(Found::is_missed)
+    }
+}
+
 impl Found {
     fn new() -> Self {
         Self {
@@ -236,6 +270,10 @@ impl Found {
     }
 
     fn add(&mut self, device: &Device, quiet: u64, silent: Option<Severity>) {
+        let agent = device.agent().unwrap_or_default();
+        if !self.agents.contains(agent) {
+            self.agents.insert(agent.to_owned());
+        }
         self.heard += 1;
         self.silent += usize::from(silent.is_some());
         self.last = self.last.max(device.last().unwrap_or_default());

@@ -34,7 +34,7 @@ pub struct Slice {
 }
 
 /// Counts up when the layout of a slice changes.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 impl Engine {
     /// All of the state, standing for the stream up to `through`, slice by slice: each is made

@@ -17,6 +17,8 @@ pub enum Cause {
     Sensor(String),
     /// An agent, or its host.
     Agent(String),
+    /// What an agent reads: a host, a BMC, a cooler.
+    Target(String),
     /// A rack.
     Rack(String),
     /// A cooler that feeds all of them, and no other does.
@@ -35,6 +37,7 @@ impl Cause {
         match self {
             Self::Sensor(name) => ("sensor", name),
             Self::Agent(name) => ("agent", name),
+            Self::Target(name) => ("target", name),
             Self::Rack(name) => ("rack", name),
             Self::Cooler(name) => ("cooler", name),
             Self::Row(name) => ("row", name),
@@ -49,6 +52,7 @@ impl Cause {
         Some(match kind {
             "sensor" => Self::Sensor(name),
             "agent" => Self::Agent(name),
+            "target" => Self::Target(name),
             "rack" => Self::Rack(name),
             "cooler" => Self::Cooler(name),
             "row" => Self::Row(name),
@@ -64,6 +68,9 @@ impl Cause {
         if let (1, Some(device)) = (devices.len(), devices.first()) {
             if let Some(agent) = device.as_str().strip_prefix("agent:") {
                 return Self::Agent(agent.to_owned());
+            }
+            if let Some(target) = device.as_str().strip_prefix("target:") {
+                return Self::Target(target.to_owned());
             }
             // One device speaks for all of a rack that runs away.
             if !runaway {

@@ -29,11 +29,17 @@ impl Family {
     /// That of a record.
     pub fn of(record: &AlertRecord) -> Self {
         match record.kind {
-            AlertKind::Drift if record.change.is_some_and(|change| change < 0.0) => Self::Cold,
-            AlertKind::LowTemp | AlertKind::Drop => Self::Cold,
-            AlertKind::HighTemp | AlertKind::Spike | AlertKind::Runaway | AlertKind::Drift => {
-                Self::Heat
+            AlertKind::Drift | AlertKind::Outlier
+                if record.change.is_some_and(|change| change < 0.0) =>
+            {
+                Self::Cold
             }
+            AlertKind::LowTemp | AlertKind::Drop => Self::Cold,
+            AlertKind::HighTemp
+            | AlertKind::Spike
+            | AlertKind::Runaway
+            | AlertKind::Drift
+            | AlertKind::Outlier => Self::Heat,
             AlertKind::NoData | AlertKind::SensorFault | AlertKind::ClockSkew => Self::Silence,
             AlertKind::StuckSensor => Self::Sensor,
         }

@@ -19,7 +19,8 @@ pub(super) fn title(
     let what = what(family, members);
     let sensors = match reach.devices.len() {
         1 => String::new(),
-        count if members.values().all(is_agent) => format!(", {count} agents"),
+        count if all_are(members, "agent:") => format!(", {count} agents"),
+        count if all_are(members, "target:") => format!(", {count} targets"),
         count => format!(", {count} sensors"),
     };
     let racks: Vec<_> = reach.racks.iter().map(String::as_str).collect();
@@ -31,8 +32,9 @@ pub(super) fn title(
     format!("{what}: {cause}{sensors}{racks}")
 }
 
-fn is_agent(member: &Member) -> bool {
-    member.device.as_str().starts_with("agent:")
+fn all_are(members: &BTreeMap<AlertId, Member>, prefix: &str) -> bool {
+    let mut devices = members.values().map(|member| member.device.as_str());
+    devices.all(|device| device.starts_with(prefix))
 }
 
 /// The gravest of its alerts decides.

@@ -8,6 +8,7 @@ use crate::detect::Detector;
 use crate::detect::drift::DriftSpec;
 use crate::detect::fault::FaultSpec;
 use crate::detect::limit::{LimitSpec, Side};
+use crate::detect::outlier::OutlierSpec;
 use crate::detect::runaway::RunawaySpec;
 use crate::detect::stuck::StuckSpec;
 use crate::detect::swing::{Direction, SwingLevel, SwingSpec};
@@ -38,6 +39,24 @@ pub struct Subject<'a> {
 pub struct Plan {
     /// The rules that hold for the device, each name once.
     pub rules: Vec<PlannedRule>,
+    /// Which of them looks for silence: it is asked of every device again and again.
+    silence: Option<usize>,
+}
+
+impl Plan {
+    /// A plan of these rules.
+    pub(super) fn new(rules: Vec<PlannedRule>) -> Self {
+        let silence = |rule: &PlannedRule| matches!(rule.detector, Detector::Silence(_));
+        Self {
+            silence: rules.iter().position(silence),
+            rules,
+        }
+    }
+
+    /// The rule that looks for silence.
+    pub fn silence(&self) -> Option<&PlannedRule> {
+        self.rules.get(self.silence?)
+    }
 }
 
 /// One rule for one device.
@@ -70,6 +89,7 @@ impl PlannedRule {
             AlertKind::Drop => Detector::Swing(swing(Direction::Fall, settings, subject)?),
             AlertKind::Drift => Detector::Drift(drift(settings, subject)?),
             AlertKind::Runaway => Detector::Runaway(runaway(settings, subject)?),
+            AlertKind::Outlier => Detector::Outlier(outlier(settings, subject)?),
             AlertKind::StuckSensor => Detector::Stuck(StuckSpec {
                 severity: on(settings)?,
                 least: settings.dwell.unwrap_or(STUCK),
@@ -111,6 +131,7 @@ impl PlannedRule {
             Detector::Limit(spec) => spec.levels[severity as usize].map(Celsius::degrees),
             Detector::Swing(spec) => spec.levels[severity as usize].as_ref().map(|l| l.by.0),
             Detector::Drift(spec) => spec.levels[severity as usize].map(|level| level.0),
+            Detector::Outlier(spec) => spec.levels[severity as usize].map(|level| level.0),
             Detector::Runaway(spec) => (severity == Severity::Critical).then_some(spec.rise.0),
             Detector::Stuck(spec) => {
                 (severity == spec.severity).then_some(spec.least.as_secs_f64())
@@ -127,6 +148,7 @@ impl PlannedRule {
         match &self.detector {
             Detector::Limit(_)
             | Detector::Runaway(_)
+            | Detector::Outlier(_)
             | Detector::Stuck(_)
             | Detector::Silence(_)
             | Detector::Fault(_) => None,
@@ -182,16 +204,26 @@ fn swing(direction: Direction, settings: &Settings, subject: &Subject<'_>) -> Op
     let least = Kelvin(step * LEAST_STEPS);
     let error = if step >= COARSE { step } else { 0.0 };
     let levels = settings.levels.map(|setting| match setting {
-        Some(Level::Swing { by, within }) => Some(SwingLevel {
-            by: Kelvin(by.0 + error).max(least),
-            within,
-        }),
+        Some(Level::Swing { by, within }) => {
+            Some(SwingLevel::new(Kelvin(by.0 + error).max(least), within))
+        }
         _ => None,
     });
     levels
         .iter()
         .any(Option::is_some)
         .then_some(SwingSpec { direction, levels })
+}
+
+fn outlier(settings: &Settings, subject: &Subject<'_>) -> Option<OutlierSpec> {
+    let step = subject.resolution.map_or(0.0, |step| step.0);
+    let error = if step >= COARSE { step } else { 0.0 };
+    let levels = settings.levels.map(|setting| match setting {
+        Some(Level::Limit(limit)) => Some(Kelvin(limit + error)),
+        _ => None,
+    });
+    let is_on = levels.iter().any(Option::is_some);
+    is_on.then_some(OutlierSpec { levels })
 }
 
 /// The severity at which a rule is switched on; the worst of several.

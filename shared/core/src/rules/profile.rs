@@ -89,6 +89,7 @@ fn of_every_profile() -> Vec<RawRule> {
         // The same work at other hours is no fault.
         drift(vec![Role::Exhaust, Role::Return], 3.0, 8.0),
         runaway(),
+        outlier(),
         quality("stuck_sensor", cold_air(), "30m"),
         quality("sensor_fault", Vec::new(), "60s"),
         quality("no_data", Vec::new(), "60s"),
@@ -209,6 +210,20 @@ fn runaway() -> RawRule {
         critical: Some(RawLevel::Limit(1.8)),
         rate: Some(1.0),
         hold: Some("15m".into()),
+        ..RawRule::default()
+    }
+}
+
+/// A blanking panel that was left off, a blocked server, a sensor that lost its calibration: work for this
+/// week where it is much. The air behind equipment follows the work of each, and says nothing.
+fn outlier() -> RawRule {
+    RawRule {
+        kind: "outlier".into(),
+        role: cold_air(),
+        info: Some(RawLevel::Limit(2.0)),
+        warning: Some(RawLevel::Limit(4.0)),
+        dwell: Some("10m".into()),
+        hold: Some("1h".into()),
         ..RawRule::default()
     }
 }

@@ -18,8 +18,8 @@ pub struct RawRule {
     /// The name in alert records; the type where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `high_temp`, `low_temp`, `spike`, `drop`, `drift`, `runaway`, `stuck_sensor`,
-    /// `sensor_fault` or `no_data`.
+    /// `high_temp`, `low_temp`, `spike`, `drop`, `drift`, `runaway`, `outlier`,
+    /// `stuck_sensor`, `sensor_fault` or `no_data`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Only devices of these roles.
@@ -76,7 +76,7 @@ pub struct RawRule {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum RawLevel {
-    /// A limit in °C, or for `drift` and `runaway` a difference in kelvin.
+    /// A limit in °C, or for `drift`, `runaway` and `outlier` a difference in kelvin.
     Limit(f64),
     /// A change within a window: `{ by = 2.0, within = "5m" }`.
     Swing {
@@ -181,7 +181,7 @@ impl RawRule {
             return wrong(
                 "type",
                 &self.kind,
-                "expected high_temp, low_temp, spike, drop, drift, runaway, stuck_sensor, sensor_fault or no_data",
+                "expected high_temp, low_temp, spike, drop, drift, runaway, outlier, stuck_sensor, sensor_fault or no_data",
             );
         };
         let name = self.name.clone().unwrap_or_else(|| self.kind.clone());
@@ -254,7 +254,10 @@ impl RawLevel {
             kind,
             AlertKind::StuckSensor | AlertKind::SensorFault | AlertKind::NoData
         );
-        let drift = matches!(kind, AlertKind::Drift | AlertKind::Runaway);
+        let drift = matches!(
+            kind,
+            AlertKind::Drift | AlertKind::Runaway | AlertKind::Outlier
+        );
         match self {
             Self::Word(word) if word == "off" => Ok(Level::Off),
             Self::Word(word) if word == "on" && quality => Ok(Level::On),
@@ -291,7 +294,9 @@ fn expected(kind: AlertKind) -> &'static str {
         AlertKind::StuckSensor | AlertKind::SensorFault | AlertKind::NoData => {
             "expected \"on\" or \"off\""
         }
-        AlertKind::Drift | AlertKind::Runaway => "expected 0.1 to 100 kelvin or \"off\"",
+        AlertKind::Drift | AlertKind::Runaway | AlertKind::Outlier => {
+            "expected 0.1 to 100 kelvin or \"off\""
+        }
         _ => "expected -60 to 200 °C, \"hardware\" or \"off\"",
     }
 }

@@ -23,6 +23,8 @@ pub enum Effect {
     Door,
     /// Exhaust air of 38 °C is drawn round to a sensor, as through a missing blanking panel.
     HotSpot,
+    /// A blanking panel is left off by a sensor: some of the exhaust air comes round to it, 3.5 K warmer.
+    MissingPanel,
     /// Unmixed cooler air of 13 °C blows at a sensor.
     ColdSpot,
     /// The rack's cooling stops: its air warms at about 2 °C/min at first.
@@ -49,6 +51,9 @@ pub enum Effect {
 /// what time constant, in s. Assumed: a cooler of two fans at half its air.
 pub(super) const FAN: (f64, f64) = (5.0, 300.0);
 pub(super) const TILE: (f64, f64) = (4.0, 240.0);
+/// The same for what comes round where a panel is missing: about a fifth of the 15 to 20 K that servers add
+/// to their air, as fast as their load changes. Assumed.
+pub(super) const PANEL: (f64, f64) = (3.5, 600.0);
 /// Time constant with which an open door is felt, in s. Assumed: the air of an aisle mixes within
 /// minutes.
 pub(super) const DOOR_TAU: f64 = 90.0;
@@ -77,13 +82,14 @@ const PROBE_TAU: f64 = 8.0;
 
 impl Effect {
     /// Every effect.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::CoolingLoss,
         Self::FanFailure,
         Self::BlockedTile,
         Self::LoadStep,
         Self::Door,
         Self::HotSpot,
+        Self::MissingPanel,
         Self::ColdSpot,
         Self::CoolerTrip,
         Self::Step,
@@ -105,6 +111,7 @@ impl Effect {
             Self::LoadStep => "load-step",
             Self::Door => "door",
             Self::HotSpot => "hot-spot",
+            Self::MissingPanel => "missing-panel",
             Self::ColdSpot => "cold-spot",
             Self::CoolerTrip => "cooler-trip",
             Self::Step => "step",

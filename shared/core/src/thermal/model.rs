@@ -20,7 +20,8 @@ use rand_chacha::ChaCha8Rng;
 use rack::Rack;
 
 use super::faults::{
-    CLOCK, COLD_AIR, DOOR_TAU, Effect, FAN, Fault, HOT_AIR, LOAD_STEP, OFFSET, STEP, TILE, Target,
+    CLOCK, COLD_AIR, DOOR_TAU, Effect, FAN, Fault, HOT_AIR, LOAD_STEP, OFFSET, PANEL, STEP, TILE,
+    Target,
 };
 use super::plant::Plant;
 use super::scenario::{Scenario, device_id, rack_name};
@@ -268,6 +269,7 @@ impl Hall {
             let other_air = |air: f64| fault.share_of_other_air(phase) * (air - degrees);
             match fault.effect {
                 Effect::HotSpot => degrees += other_air(HOT_AIR),
+                Effect::MissingPanel => degrees += PANEL.0 * fault.pulse(phase, PANEL.1),
                 Effect::ColdSpot => degrees += other_air(COLD_AIR),
                 Effect::FanFailure => degrees += FAN.0 * fault.pulse(phase, FAN.1),
                 Effect::BlockedTile => degrees += TILE.0 * fault.pulse(phase, TILE.1),

@@ -34,7 +34,7 @@ pub enum NotAScenario {
     },
     /// Neither `quiet` nor `demo` nor a list of faults.
     #[error(
-        "{0:?} is no scenario: expected quiet, demo, or FAULT[:TARGET]@START/DURATION[/EVERY],... with one of cooling-loss, cooler-trip, fan-failure, blocked-tile, load-step, door, hot-spot, cold-spot, step, stuck, dropout, offset, hang, reboot, silence, clock-jump"
+        "{0:?} is no scenario: expected quiet, demo, or FAULT[:TARGET]@START/DURATION[/EVERY],... with one of cooling-loss, cooler-trip, fan-failure, blocked-tile, load-step, door, hot-spot, missing-panel, cold-spot, step, stuck, dropout, offset, hang, reboot, silence, clock-jump"
     )]
     Spec(String),
     /// Not a duration such as `500ms`, `30s`, `5m` or `2h`.

@@ -159,3 +159,62 @@ fn a_sensor_that_stays_while_its_rack_moves_is_stuck() {
         .since(Timestamp::from_millis(START + 5_000_000).unwrap());
     assert!(minutes <= Duration::from_mins(35), "{minutes:?}");
 }
+
+#[test]
+fn one_sensor_that_leaves_its_neighbours_is_an_outlier() {
+    let engine = &mut engine();
+    for n in 1..=5 {
+        described(engine, &format!("inlet-R1-{n}"), Role::Inlet, 60);
+    }
+    let hour = 3600;
+    let mut records = Vec::new();
+    for minute in 0..60 * 12 {
+        for n in 1..=5_u32 {
+            // All warm by four kelvin in eight hours: that is nobody's own.
+            let shared = minute as f64 / 120.0;
+            let left = n == 3 && (60 * 4..60 * 8).contains(&minute);
+            let own = f64::from(n) * 0.4 + if left { 2.5 } else { 0.0 };
+            let value = Ok(18.5 + shared + own);
+            records.extend(read(engine, &format!("inlet-R1-{n}"), minute * 60, value));
+        }
+    }
+    let outliers = records.iter().filter(|r| r.kind == AlertKind::Outlier);
+    let said: Vec<_> = outliers
+        .map(|r| {
+            (
+                r.device.as_str(),
+                r.state,
+                r.at.millis() / 1000 - START / 1000,
+            )
+        })
+        .collect();
+    let [
+        (device, AlertState::Firing, began),
+        (same, AlertState::Resolved, over),
+    ] = said[..]
+    else {
+        panic!("{said:?}")
+    };
+    assert_eq!((device, same), ("inlet-R1-3", "inlet-R1-3"));
+    assert!((4 * hour..4 * hour + 1800).contains(&began), "{began}");
+    assert!((8 * hour..10 * hour).contains(&over), "{over}");
+}
+
+#[test]
+fn of_three_sensors_none_is_an_outlier() {
+    let engine = &mut engine();
+    for n in 1..=3 {
+        described(engine, &format!("inlet-R1-{n}"), Role::Inlet, 60);
+    }
+    let mut records = Vec::new();
+    for minute in 0..60 * 6 {
+        for n in 1..=3 {
+            let value = Ok(if n == 3 && minute > 120 { 26.0 } else { 21.0 });
+            records.extend(read(engine, &format!("inlet-R1-{n}"), minute * 60, value));
+        }
+    }
+    assert!(
+        records.iter().all(|r| r.kind != AlertKind::Outlier),
+        "{records:?}"
+    );
+}

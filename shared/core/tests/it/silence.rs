@@ -233,3 +233,32 @@ fn a_restart_neither_repeats_nor_forgets() {
     let over = again.hear(&["a-1", "a-2", "b-1"], 10);
     assert_eq!(names(&over), [("agent:alpha", Resolved, Warning)]);
 }
+
+#[test]
+fn a_silent_target_of_an_agent_that_speaks_is_one_record() {
+    let mut site = Site::new();
+    let all = ["bmc-1", "bmc-2", "bmc-3", "own-1"];
+    for device in all {
+        let target = device.split('-').next().unwrap();
+        let described = Description {
+            target: target.into(),
+            ..description("gamma")
+        };
+        site.engine
+            .step([Input::Describe(id(device), Some(Box::new(described)))]);
+    }
+    assert_eq!(site.hear(&all, 30), []);
+    let said = site.hear(&["own-1"], 90);
+    assert_eq!(names(&said), [("target:bmc", Firing, Warning)]);
+    // The agent too, then: what was said of the target stays said.
+    let said = site.wait(90);
+    assert_eq!(names(&said), [("agent:gamma", Firing, Warning)]);
+    let over = site.hear(&all, 90);
+    assert_eq!(
+        names(&over),
+        [
+            ("agent:gamma", Resolved, Warning),
+            ("target:bmc", Resolved, Warning)
+        ]
+    );
+}

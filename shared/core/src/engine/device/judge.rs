@@ -3,7 +3,9 @@
 //! A rule that looks at the rack says so, and is told later what the others do: the engine has them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::super::racks::Others;
 use super::super::records::{ended, fired};
 use super::super::{Effects, EpisodeChange};
 use super::{Asks, Device};
@@ -11,7 +13,7 @@ use crate::alert::{AlertKind, Severity};
 use crate::detect::runaway::{Runaway, RunawaySpec, RunawayState};
 use crate::detect::{Detector, DetectorState, Finding};
 use crate::device::DeviceId;
-use crate::episode::{Change, Tracker};
+use crate::episode::{Change, Open};
 use crate::reading::{Fault, Reading};
 use crate::rules::PlannedRule;
 use crate::time::Timestamp;
@@ -27,64 +29,85 @@ impl Device {
         effects: &mut Effects,
     ) -> Asks {
         let plan = Arc::clone(&self.plan);
-        let mut asks = Asks::default();
-        for index in 0..plan.rules.len().min(self.rules.len()) {
+        let gap = Duration::from_secs(u64::from(at.seconds().saturating_sub(self.judged)));
+        self.judged = at.seconds();
+        let (mut asks, mut needs_trend) = (Asks::default(), true);
+        for index in 0..plan.rules.len().min(self.detectors.len()) {
             let rule = &plan.rules[index];
-            let state = &mut self.rules[index];
-            if let (DetectorState::Runaway(runaway), Detector::Runaway(spec)) =
-                (&mut state.detector, &rule.detector)
-            {
-                asks.rack |= runaway.observe(spec, at, value) || state.tracker.open().is_some();
-                continue;
-            }
-            if let DetectorState::Stuck(stuck) = &mut state.detector
-                && stuck.observe(at, value)
-            {
-                // What the others say decides.
-                asks.others = true;
-                continue;
-            }
-            let finding = match (&state.detector, &rule.detector) {
-                (DetectorState::Stuck(stuck), Detector::Stuck(spec)) => stuck.finding(spec, at),
-                _ => state.detector.observe(&rule.detector, at, value),
+            let finding = match (&mut self.detectors[index], &rule.detector) {
+                (DetectorState::Runaway(runaway), Detector::Runaway(spec)) => {
+                    needs_trend = false;
+                    asks.rack |= runaway.observe(spec, at, value) || self.open(index).is_some();
+                    continue;
+                }
+                (DetectorState::Stuck(stuck), Detector::Stuck(spec)) => {
+                    if stuck.observe(at, value) {
+                        // What the others say decides.
+                        asks.others = true;
+                        continue;
+                    }
+                    stuck.finding(spec, at)
+                }
+                (DetectorState::Outlier(outlier), Detector::Outlier(spec)) => {
+                    if outlier.is_due(at) {
+                        asks.others = true;
+                        continue;
+                    }
+                    outlier.finding(spec, at)
+                }
+                (state, detector) => state.observe(detector, at, gap, value),
             };
-            if finding.is_none() && state.tracker.is_idle() {
-                continue;
-            }
             self.find(id, index, at, value, finding, effects);
+        }
+        if needs_trend {
+            self.trend.observe(at, value);
         }
         asks
     }
 
-    /// The rule that asks for the rack, with its state; none where there is none.
-    pub(in crate::engine) fn runaway(&self) -> Option<(&RunawaySpec, &RunawayState, &Tracker)> {
-        let mut rules = self.plan.rules.iter().zip(&self.rules);
-        rules.find_map(|(rule, state)| match (&rule.detector, &state.detector) {
+    /// Kelvin per minute of late.
+    fn rate(&self, at: Timestamp, value: Celsius) -> Option<f64> {
+        match self.runaway() {
+            Some((_, state, _)) => state.rate(at, value),
+            None => self.trend.rate(at, value),
+        }
+    }
+
+    /// The rule that asks for the rack, with its state and what it said; none where there is none.
+    pub(in crate::engine) fn runaway(
+        &self,
+    ) -> Option<(&RunawaySpec, &RunawayState, Option<&Open>)> {
+        let mut rules = self.plan.rules.iter().zip(&self.detectors).enumerate();
+        rules.find_map(|(index, (rule, state))| match (&rule.detector, state) {
             (Detector::Runaway(spec), DetectorState::Runaway(known)) => {
-                Some((spec, known.as_ref(), &state.tracker))
+                Some((spec, known.as_ref(), self.open(index)))
             }
             _ => None,
         })
     }
 
-    /// What the others of its rack have as their mean, with the reading that was judged last.
+    /// What the others of its rack say, with the reading that was judged last.
     pub(in crate::engine) fn judge_others(
         &mut self,
         reading: &Reading,
-        mean: Option<f64>,
+        others: Others,
         effects: &mut Effects,
     ) {
         let Ok(value) = reading.value else { return };
         let plan = Arc::clone(&self.plan);
         for (index, rule) in plan.rules.iter().enumerate() {
-            let state = self.rules.get_mut(index).map(|rule| &mut rule.detector);
-            if let (Some(DetectorState::Stuck(state)), Detector::Stuck(spec)) =
-                (state, &rule.detector)
-            {
-                state.look(mean);
-                let finding = state.finding(spec, reading.at);
-                self.find(&reading.device, index, reading.at, value, finding, effects);
-            }
+            let finding = match (self.detectors.get_mut(index), &rule.detector) {
+                (Some(DetectorState::Stuck(state)), Detector::Stuck(spec)) => {
+                    state.look(others.mean);
+                    state.finding(spec, reading.at)
+                }
+                (Some(DetectorState::Outlier(state)), Detector::Outlier(spec)) => {
+                    state.look(spec, reading.at, value, others.median);
+                    state.finding(spec, reading.at)
+                }
+                _ => continue,
+            };
+            self.find(&reading.device, index, reading.at, value, finding, effects);
         }
     }
 
@@ -99,7 +122,7 @@ impl Device {
         let plan = Arc::clone(&self.plan);
         let last = self.last.and_then(|(_, value)| value);
         for (index, rule) in plan.rules.iter().enumerate() {
-            let state = self.rules.get(index).map(|rule| &rule.detector);
+            let state = self.detectors.get(index);
             if let (Some(DetectorState::Fault(state)), Detector::Fault(spec)) =
                 (state, &rule.detector)
             {
@@ -151,15 +174,17 @@ impl Device {
         finding: Option<Finding>,
         effects: &mut Effects,
     ) {
+        if finding.is_none() && self.is_idle(index) {
+            return;
+        }
         let plan = Arc::clone(&self.plan);
-        if let (Some(rule), Some(state)) = (plan.rules.get(index), self.rules.get_mut(index)) {
+        if let (Some(rule), Some(tracker)) = (plan.rules.get(index), self.tracker(index)) {
             let further = further_of(rule.kind, finding);
-            let change = state
-                .tracker
-                .observe(rule.timing, at, value, finding, further);
+            let change = tracker.observe(rule.timing, at, value, finding, further);
+            self.settle();
             let Some(change) = change else { return };
             let place = self.place(id);
-            let rate = self.trend.rate(at, value);
+            let rate = self.rate(at, value);
             match change {
                 Change::Began(open) | Change::Worsened(open) => {
                     let (record, episode) = fired(id, place, rule, at, value, open, finding, rate);
@@ -184,8 +209,12 @@ impl Device {
 
     /// Whether a rule looks at its rack.
     pub(in crate::engine) fn asks_its_rack(&self) -> bool {
-        let of_racks =
-            |rule: &PlannedRule| matches!(rule.detector, Detector::Runaway(_) | Detector::Stuck(_));
+        let of_racks = |rule: &PlannedRule| {
+            matches!(
+                rule.detector,
+                Detector::Runaway(_) | Detector::Stuck(_) | Detector::Outlier(_)
+            )
+        };
         self.plan.rules.iter().any(of_racks)
     }
 }
@@ -197,13 +226,14 @@ fn further_of(kind: AlertKind, finding: Option<Finding>) -> fn(Celsius, Celsius)
             .is_some_and(|change| change.0 < 0.0)
     };
     match kind {
-        AlertKind::Drift if fell() => Celsius::min,
+        AlertKind::Drift | AlertKind::Outlier if fell() => Celsius::min,
         // While it is held open nothing says which way it was: the peak stays.
-        AlertKind::Drift if finding.is_none() => |peak, _| peak,
+        AlertKind::Drift | AlertKind::Outlier if finding.is_none() => |peak, _| peak,
         AlertKind::StuckSensor | AlertKind::SensorFault | AlertKind::NoData => |peak, _| peak,
         AlertKind::HighTemp
         | AlertKind::Spike
         | AlertKind::Drift
+        | AlertKind::Outlier
         | AlertKind::Runaway
         | AlertKind::ClockSkew => Celsius::max,
         AlertKind::LowTemp | AlertKind::Drop => Celsius::min,

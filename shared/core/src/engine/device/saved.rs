@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::clock::Clock;
-use super::{Device, RuleState};
+use super::Device;
+use crate::detect::DetectorState;
 use crate::detect::trend::Trend;
 use crate::device::{Description, DeviceId};
+use crate::episode::Tracker;
 use crate::time::{StreamId, Timestamp};
 use crate::units::Celsius;
 
@@ -18,6 +20,7 @@ pub(in crate::engine) struct Saved {
     description: Option<Box<Description>>,
     by_agent: Option<bool>,
     last: Option<(Timestamp, Option<Celsius>)>,
+    judged: u32,
     trend: Trend,
     #[serde(default, skip_serializing_if = "Clock::is_fine")]
     clock: Clock,
@@ -28,21 +31,33 @@ pub(in crate::engine) struct Saved {
     rules: Vec<(String, u64, RuleState)>,
 }
 
+/// What one rule remembers of one device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::engine) struct RuleState {
+    detector: DetectorState,
+    #[serde(default, skip_serializing_if = "Tracker::is_idle")]
+    tracker: Tracker,
+}
+
 impl Device {
     pub(in crate::engine) fn save(&self, id: &DeviceId) -> Saved {
-        let rules = self.plan.rules.iter().zip(&self.rules);
+        let trackers = self.trackers.iter().cloned();
+        let trackers = trackers.chain(std::iter::repeat_with(Tracker::default));
+        let states = self.detectors.iter().cloned().zip(trackers);
+        let states = states.map(|(detector, tracker)| RuleState { detector, tracker });
         Saved {
             id: id.clone(),
             through: self.through,
             description: self.description.clone(),
             by_agent: self.by_agent,
             last: self.last,
+            judged: self.judged,
             trend: self.trend.clone(),
             clock: self.clock.clone(),
             heard: self.heard,
             pause: self.pause,
-            rules: rules
-                .map(|(r, s)| (r.name.clone(), r.fingerprint(), s.clone()))
+            rules: (self.plan.rules.iter().zip(states))
+                .map(|(rule, state)| (rule.name.clone(), rule.fingerprint(), state))
                 .collect(),
         }
     }
@@ -63,6 +78,7 @@ impl Saved {
             description: self.description,
             by_agent: self.by_agent,
             last: self.last,
+            judged: self.judged,
             trend: self.trend,
             clock: self.clock,
             heard: self.heard,
@@ -81,7 +97,8 @@ impl Device {
             let index = self.plan.rules.iter().position(|rule| rule.name == name);
             let Some(index) = index else { continue };
             if self.plan.rules[index].fingerprint() == fingerprint {
-                self.rules[index] = state;
+                self.detectors[index] = state.detector;
+                self.set_tracker(index, state.tracker);
             }
         }
     }

@@ -9,7 +9,6 @@ use crate::alert::{AlertId, AlertRecord, AlertState, Severity};
 use crate::detect::{Detector, DetectorState};
 use crate::device::DeviceId;
 use crate::reading::Reading;
-use crate::rules::PlannedRule;
 use crate::time::Timestamp;
 
 /// Silence begins after so many of the longest pauses.
@@ -19,7 +18,7 @@ impl Device {
     /// How bad its silence is, and after how many milliseconds it is one; none where it was never heard,
     /// or nobody asks.
     pub(in crate::engine) fn misses(&self) -> Option<(Severity, u64)> {
-        let rule = self.silence()?;
+        let rule = self.plan.silence()?;
         let Detector::Silence(severity) = &rule.detector else {
             return None;
         };
@@ -35,11 +34,6 @@ impl Device {
         described.is_some_and(|known| !known.interval.is_zero())
     }
 
-    fn silence(&self) -> Option<&PlannedRule> {
-        let is_it = |rule: &&PlannedRule| matches!(rule.detector, Detector::Silence(_));
-        self.plan.rules.iter().find(is_it)
-    }
-
     /// It has been silent for long enough, or, having left, for long.
     pub(in crate::engine) fn fall_silent(
         &mut self,
@@ -51,15 +45,12 @@ impl Device {
         let place = self.place(id);
         let leaves = self.leaves();
         let plan = Arc::clone(&self.plan);
-        let found = plan
-            .rules
-            .iter()
-            .zip(&mut self.rules)
-            .find_map(|(rule, state)| match rule.detector {
-                Detector::Silence(severity) => Some((rule, severity, state)),
-                _ => None,
-            });
-        let Some((rule, severity, state)) = found else {
+        let mut rules = plan.rules.iter().enumerate();
+        let found = rules.find_map(|(index, rule)| match rule.detector {
+            Detector::Silence(severity) => Some((index, rule, severity)),
+            _ => None,
+        });
+        let Some((index, rule, severity)) = found else {
             return;
         };
         let severity = if leaves && !long {
@@ -67,7 +58,7 @@ impl Device {
         } else {
             severity
         };
-        let open = state.tracker.open().copied();
+        let open = self.open(index).copied();
         if open.is_some_and(|open| open.severity >= severity) {
             return;
         }
@@ -83,7 +74,9 @@ impl Device {
             ..silent(id, started, at, severity)
         };
         let episode = stored(&record, value);
-        state.tracker.align(Some(&episode));
+        if let Some(tracker) = self.tracker(index) {
+            tracker.align(Some(&episode));
+        }
         effects.alerts.push(record);
         effects
             .episodes
@@ -98,15 +91,18 @@ impl Device {
             self.pause = pause.max(self.pause - self.pause / 8);
         }
         self.heard = count;
+        if self.trackers.is_empty() {
+            return;
+        }
         let known = self.description.as_deref();
-        let rules = self.plan.rules.iter().zip(&mut self.rules);
-        for (rule, state) in rules {
-            let is_it = matches!(state.detector, DetectorState::Silence);
-            let Some(open) = state.tracker.open().copied().filter(|_| is_it) else {
+        let states = self.detectors.iter().zip(&mut self.trackers);
+        for (rule, (detector, tracker)) in self.plan.rules.iter().zip(states) {
+            let is_it = matches!(detector, DetectorState::Silence);
+            let Some(open) = tracker.open().copied().filter(|_| is_it) else {
                 continue;
             };
-            state.tracker.align(None);
-            state.tracker.settle();
+            tracker.align(None);
+            tracker.settle();
             let id = &reading.device;
             let at = reading.at.max(open.started);
             let place = Place::of(known, id);
@@ -126,5 +122,6 @@ impl Device {
                 rule: rule.name.clone(),
             });
         }
+        self.settle();
     }
 }
