@@ -184,10 +184,16 @@ impl Watch {
     async fn sample(&mut self, at: Timestamp) -> Result<(), Closed> {
         let read = timeout(self.source.deadline(), self.source.read(at)).await;
         self.note_lateness(read.is_err());
-        let readings = match read {
+        let mut readings = match read {
             Ok(outcomes) => self.roster.complete(at, outcomes),
             Err(_) => self.roster.timed_out(at),
         };
+        if self.source.reads_again() && self.roster.doubts(&readings) {
+            let again = timeout(self.source.deadline(), self.source.read(at)).await;
+            let again = again.unwrap_or_default();
+            self.roster.confirm(&mut readings, again);
+        }
+        self.roster.note(&readings);
         if readings.is_empty() {
             return Ok(());
         }

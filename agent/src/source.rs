@@ -48,6 +48,11 @@ pub trait Source: Send {
     /// Looks for devices. Called at start and from time to time, since drives come and go.
     async fn discover(&mut self) -> Vec<Found>;
 
+    /// Whether a jump is to be read once more: not where each read goes on in time, or costs much.
+    fn reads_again(&self) -> bool {
+        true
+    }
+
     /// Reads every device of the last [`Source::discover`], for the tick `at`.
     ///
     /// May be dropped at any await point when the deadline has passed; the next call must work.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use rackwatch_core::alert::AlertRecord;
-use rackwatch_core::engine::{Engine, Input};
+use rackwatch_core::engine::{Engine, Input, Notice};
 use rackwatch_core::indices::Envelope;
 use rackwatch_core::ledger::Passed;
 use rackwatch_core::partition::PartitionId;
@@ -190,6 +190,9 @@ impl<L: Log> Partition<L> {
         for alert in &mut commit.effects.alerts {
             alert.historical = alert.at < news;
         }
+        for notice in &commit.effects.notices {
+            tell(notice);
+        }
         self.stats.batch(read, &commit);
         self.stats
             .known(self.id, self.engine.devices(), self.engine.open());
@@ -256,6 +259,22 @@ impl<L: Log> Partition<L> {
 fn now() -> Timestamp {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Timestamp::default().plus(since_1970.unwrap_or_default())
+}
+
+/// In the log: it is about the configuration, not about the room.
+fn tell(notice: &Notice) {
+    let Notice {
+        role,
+        kind,
+        limit,
+        beyond,
+        known,
+    } = notice;
+    tracing::warn!(
+        %role, %kind, limit, beyond, known,
+        "many sensors begin beyond this limit: those are info, not warnings; if the room is meant to be so, \
+         choose a profile for its class (profile = \"ashrae-a2\") or set the limits in [[rules]]"
+    );
 }
 
 /// What has become known of devices, then what the entries say.

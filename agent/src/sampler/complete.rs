@@ -1,25 +1,47 @@
-//! Makes what a source said complete: a reading for every device that it ever found. Pure.
+//! Makes what a source said complete: a reading for every device that it ever found, of which each is a
+//! temperature that can be meant, or a fault. Pure.
+//!
+//! A sensor on a busy bus says now and then what it never read: the next read is fine. So a jump is read
+//! once more before it is believed, at once: a first hot reading is not held back, and one that is there
+//! twice is true.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use rackwatch_core::device::DeviceId;
+use rackwatch_core::device::{DeviceId, Range, Role};
+use rackwatch_core::quality;
 use rackwatch_core::reading::{Fault, Reading};
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 
 use crate::source::{Found, Outcome};
 
-/// Temperatures that a device in a data centre can have, in °C: the range of industrial parts.
-const PLAUSIBLE: std::ops::RangeInclusive<f64> = -40.0..=150.0;
+/// A change by more kelvin from one reading to the next is a jump. Air and drives take minutes for it;
+/// processors do not, and are not asked twice.
+const JUMP: f64 = 10.0;
+/// Two readings at once that differ by more kelvin say nothing.
+const AGREES: f64 = 3.0;
 
-/// Every device that a source found since the start, and whether it was there the last time.
+/// Every device that a source found since the start.
 #[derive(Debug, Default)]
-pub(super) struct Roster(BTreeMap<DeviceId, Presence>);
+pub(super) struct Roster(BTreeMap<DeviceId, Known>);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Presence {
-    Here,
-    Gone,
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Known {
+    /// It was there the last time.
+    here: bool,
+    role: Role,
+    range: Option<Range>,
+    /// What it read last, if ever.
+    last: Option<Celsius>,
+}
+
+impl Known {
+    /// Whether this is too much of a change to be believed at once.
+    fn jumps(&self, now: Celsius) -> bool {
+        let is_slow = !matches!(self.role, Role::Cpu | Role::Gpu);
+        let change = self.last.map(|last| (now.degrees() - last.degrees()).abs());
+        is_slow && change.is_some_and(|change| change > JUMP)
+    }
 }
 
 /// Devices came or went.
@@ -29,14 +51,29 @@ pub(super) struct Changed;
 impl Roster {
     /// Takes the result of a search.
     pub(super) fn discovered(&mut self, found: &[Found]) -> Option<Changed> {
-        let before = self.0.clone();
-        for presence in self.0.values_mut() {
-            *presence = Presence::Gone;
+        let here = |roster: &Self| -> BTreeSet<DeviceId> {
+            let here = roster.0.iter().filter(|(_, known)| known.here);
+            here.map(|(device, _)| device.clone()).collect()
+        };
+        let before = here(self);
+        for known in self.0.values_mut() {
+            known.here = false;
         }
-        for found in found {
-            self.0.insert(found.device.clone(), Presence::Here);
+        for Found {
+            device,
+            description,
+        } in found
+        {
+            let last = self.0.get(device).and_then(|known| known.last);
+            let known = Known {
+                here: true,
+                role: description.role,
+                range: description.range,
+                last,
+            };
+            self.0.insert(device.clone(), known);
         }
-        (before != self.0).then_some(Changed)
+        (before != here(self)).then_some(Changed)
     }
 
     /// One reading for each device: what the source said, or why there is nothing.
@@ -47,11 +84,60 @@ impl Roster {
         for (device, value) in outcomes {
             said.entry(device).or_insert(value);
         }
-        self.each(at, |device, presence| match said.remove(device) {
-            Some(value) => value.and_then(plausible),
-            None if presence == Presence::Gone => Err(Fault::VANISHED),
+        self.each(at, |device, known| match said.remove(device) {
+            Some(value) => value.and_then(|value| quality::check(known.role, known.range, value)),
+            None if !known.here => Err(Fault::VANISHED),
             None => Err(Fault::NO_READING),
         })
+    }
+
+    /// Whether some of these should be read once more before they are believed.
+    pub(super) fn doubts(&self, readings: &[Reading]) -> bool {
+        readings.iter().any(|reading| self.is_doubtful(reading))
+    }
+
+    fn is_doubtful(&self, reading: &Reading) -> bool {
+        let known = self.0.get(&reading.device);
+        let value = reading.value.as_ref().ok();
+        known
+            .zip(value)
+            .is_some_and(|(known, value)| known.jumps(*value))
+    }
+
+    /// Takes what was said when it was read again at once: a jump that is not there any more was none, and
+    /// what says something else each time says nothing.
+    pub(super) fn confirm(&self, readings: &mut [Reading], again: Vec<Outcome>) {
+        let again: HashMap<_, _> = again.into_iter().collect();
+        for reading in readings {
+            if !self.is_doubtful(reading) {
+                continue;
+            }
+            let (Ok(first), Some(Ok(second))) = (&reading.value, again.get(&reading.device)) else {
+                // Who cannot say it twice is believed: it may be very hot there.
+                continue;
+            };
+            if (first.degrees() - second.degrees()).abs() <= AGREES {
+                continue;
+            }
+            let was_none = self
+                .0
+                .get(&reading.device)
+                .is_some_and(|known| !known.jumps(*second));
+            reading.value = if was_none {
+                Ok(*second)
+            } else {
+                Err(Fault::UNCONFIRMED)
+            };
+        }
+    }
+
+    /// Keeps what was read, to know a jump from it.
+    pub(super) fn note(&mut self, readings: &[Reading]) {
+        for reading in readings {
+            if let (Ok(value), Some(known)) = (&reading.value, self.0.get_mut(&reading.device)) {
+                known.last = Some(*value);
+            }
+        }
     }
 
     /// The readings when the source did not answer in time.
@@ -62,22 +148,14 @@ impl Roster {
     fn each(
         &self,
         at: Timestamp,
-        mut value: impl FnMut(&DeviceId, Presence) -> Result<Celsius, Fault>,
+        mut value: impl FnMut(&DeviceId, &Known) -> Result<Celsius, Fault>,
     ) -> Vec<Reading> {
-        let readings = self.0.iter().map(|(device, presence)| Reading {
+        let readings = self.0.iter().map(|(device, known)| Reading {
             device: device.clone(),
             at,
-            value: value(device, *presence),
+            value: value(device, known),
         });
         readings.collect()
-    }
-}
-
-fn plausible(temperature: Celsius) -> Result<Celsius, Fault> {
-    if PLAUSIBLE.contains(&temperature.degrees()) {
-        Ok(temperature)
-    } else {
-        Err(Fault::OUT_OF_RANGE)
     }
 }
 
@@ -133,6 +211,30 @@ mod tests {
             "hot out_of_range",
         ];
         assert_eq!(texts(readings), expected);
+    }
+
+    /// What is read of an inlet that said 22 °C, then `first` and at once `second`.
+    fn read_twice(first: f64, second: Option<f64>) -> String {
+        let mut roster = Roster::default();
+        let mut inlet = found(&["a"]);
+        inlet[0].description.role = Role::Inlet;
+        roster.discovered(&inlet);
+        let usual = roster.complete(Timestamp::default(), vec![said("a", 22.0)]);
+        assert!(!roster.doubts(&usual));
+        roster.note(&usual);
+        let mut readings = roster.complete(Timestamp::default(), vec![said("a", first)]);
+        assert!(roster.doubts(&readings));
+        let again = second.map(|degrees| said("a", degrees));
+        roster.confirm(&mut readings, again.into_iter().collect());
+        texts(readings).remove(0)
+    }
+
+    #[test]
+    fn a_jump_is_believed_when_it_is_there_twice() {
+        assert_eq!(read_twice(40.0, Some(40.5)), "a 40");
+        assert_eq!(read_twice(64.0, Some(22.1)), "a 22.1");
+        assert_eq!(read_twice(64.0, Some(-12.0)), "a unconfirmed");
+        assert_eq!(read_twice(40.0, None), "a 40");
     }
 
     #[test]

@@ -94,6 +94,10 @@ impl Source for Simulated {
             .collect()
     }
 
+    fn reads_again(&self) -> bool {
+        false
+    }
+
     async fn read(&mut self, at: Timestamp) -> Vec<Outcome> {
         let hall = self
             .hall

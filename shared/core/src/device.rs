@@ -223,6 +223,23 @@ impl HardwareLimits {
     }
 }
 
+/// The least and the most that a sensor can read, as its hardware says (Redfish `ReadingRangeMin` and
+/// `ReadingRangeMax`), not yet believed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Range {
+    /// It reads nothing colder.
+    pub least: Celsius,
+    /// It reads nothing warmer.
+    pub most: Celsius,
+}
+
+impl Range {
+    /// None where it cannot be meant: a range of nothing, or the wrong way round.
+    pub fn believed(self) -> Option<Self> {
+        (self.least < self.most).then_some(self)
+    }
+}
+
 /// What is known of a device: the JSON kept per device in `rackwatch:devices`.
 ///
 /// Agents write it before a device's first reading. Unknown members are ignored, so that newer
@@ -259,6 +276,9 @@ pub struct Description {
     /// The limits its hardware reports.
     #[serde(skip_serializing_if = "HardwareLimits::is_empty")]
     pub limits: HardwareLimits,
+    /// What its hardware can read at all, where it says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<Range>,
     /// Its agent stopped cleanly and said so.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub leaving: bool,

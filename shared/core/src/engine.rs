@@ -11,6 +11,7 @@
 mod agents;
 mod clock;
 mod device;
+mod newcomers;
 mod racks;
 mod records;
 mod silence;
@@ -22,10 +23,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use agents::{agent_device, target_device};
+pub use newcomers::Notice;
 pub use snapshot::Slice;
 
 use self::agents::Agents;
 use self::device::{Asks, Device};
+use self::newcomers::Newcomers;
 use self::racks::Racks;
 use self::silence::{Listening, Missed};
 use crate::alert::AlertRecord;
@@ -64,6 +67,8 @@ pub enum Input {
 pub struct Effects {
     /// Records to write, in order.
     pub alerts: Vec<AlertRecord>,
+    /// What does not fit the site.
+    pub notices: Vec<Notice>,
     /// Losses to write, in order.
     pub losses: Vec<Loss>,
     /// How far agents have come, to be stored together with the records.
@@ -110,6 +115,8 @@ pub struct Engine {
     devices: HashMap<DeviceId, Box<Device>>,
     /// Devices that are judged together.
     racks: Racks,
+    /// What devices began with.
+    newcomers: Newcomers,
     /// What each agent's numbers have come to.
     ledger: Ledger,
     /// Agents whose clock is wrong.
@@ -132,6 +139,7 @@ impl Engine {
             rules,
             devices: HashMap::new(),
             racks: Racks::default(),
+            newcomers: Newcomers::default(),
             ledger: Ledger::default(),
             agents: Agents::default(),
             listening: Listening::default(),
@@ -171,6 +179,7 @@ impl Engine {
             self.take(input, &mut unsaid);
             unsaid.alerts.clear();
             unsaid.losses.clear();
+            unsaid.notices.clear();
             unsaid.episodes.clear();
         }
         self.ledger.moved();
@@ -245,6 +254,7 @@ impl Engine {
             && known
                 .as_ref()
                 .is_some_and(|device| device.is_written(by_agent));
+        let said = effects.alerts.len();
         let asks = match known {
             Some(device) if as_usual => {
                 device.hear(self.listening.count, reading, effects);
@@ -252,6 +262,9 @@ impl Engine {
             }
             _ => self.read_anew(entry, by_agent, reading, effects),
         };
+        if asks.first {
+            self.welcome(reading, said, effects);
+        }
         if asks.rack {
             self.judge_rack(reading, effects);
         }
@@ -312,6 +325,19 @@ impl Engine {
         }
     }
 
+    /// A device was judged for the first time; what was said of it is from `said` on.
+    fn welcome(&mut self, reading: &Reading, said: usize, effects: &mut Effects) {
+        let device = self.devices.get(&reading.device);
+        let Some(role) = device.and_then(|device| device.counted()) else {
+            return;
+        };
+        let said = &mut effects.alerts[said..];
+        let notice = self
+            .newcomers
+            .first_reading(role, self.listening.count, said);
+        effects.notices.extend(notice);
+    }
+
     fn judge_rack(&mut self, reading: &Reading, effects: &mut Effects) {
         let found = self.racks.runaway(&self.devices, reading);
         if let Some(device) = self.devices.get_mut(&reading.device) {
@@ -324,10 +350,16 @@ impl Engine {
         let Some(device) = self.devices.get_mut(id) else {
             return;
         };
-        let plan = match device.subject(id) {
+        let subject = device.subject(id);
+        let role = subject.as_ref().map(|subject| subject.role);
+        let plan = match subject {
             Some(subject) => self.rules.plan(&subject),
             None => Plan::default(),
         };
+        let before = device.set_counted(role);
+        if before != role {
+            self.newcomers.count(before, role);
+        }
         let shared = self.plans.iter().find(|known| ***known == plan).cloned();
         let plan = shared.unwrap_or_else(|| {
             let plan = Arc::new(plan);

@@ -5,7 +5,7 @@
 //! temperature; a reading that is one of them is a fault like any other, and a lasting fault is an
 //! alert of its own.
 
-use crate::device::Role;
+use crate::device::{Range, Role};
 use crate::reading::Fault;
 use crate::units::Celsius;
 
@@ -17,13 +17,14 @@ const COLDEST_AIR: f64 = -40.0;
 /// Codes for "no reading" that lie within that range.
 const CODES: [f64; 2] = [0.0, -1.0];
 
-/// The temperature, or why it cannot be one of a device with this role.
+/// The temperature, or why it cannot be one of a device with this role, and with this range where its
+/// hardware says one.
 ///
 /// # Errors
 ///
-/// [`Fault::OUT_OF_RANGE`] where no such device can be that warm or cold, [`Fault::NO_READING`] where
+/// [`Fault::OUT_OF_RANGE`] where no such device can be, or say, that warm or cold, [`Fault::NO_READING`] where
 /// the number is a code.
-pub fn check(role: Role, value: Celsius) -> Result<Celsius, Fault> {
+pub fn check(role: Role, range: Option<Range>, value: Celsius) -> Result<Celsius, Fault> {
     let degrees = value.degrees();
     let is_code = CODES
         .iter()
@@ -37,7 +38,11 @@ pub fn check(role: Role, value: Celsius) -> Result<Celsius, Fault> {
             COLDEST_AIR
         }
     };
-    if degrees > HOTTEST || degrees < coldest {
+    let is_beyond = |range: Range| value < range.least || value > range.most;
+    if range.and_then(Range::believed).is_some_and(is_beyond)
+        || degrees > HOTTEST
+        || degrees < coldest
+    {
         return Err(Fault::OUT_OF_RANGE);
     }
     Ok(value)
@@ -49,7 +54,7 @@ mod tests {
 
     #[test]
     fn codes_are_no_temperatures() {
-        let check = |role, degrees| check(role, Celsius::new(degrees).unwrap());
+        let check = |role, degrees| check(role, None, Celsius::new(degrees).unwrap());
         for role in Role::ALL {
             for bogus in [0.0, -1.0, -128.0, 127.0, 255.0, 129.0, -273.15] {
                 assert!(check(role, bogus).is_err(), "{role} {bogus}");
@@ -63,5 +68,23 @@ mod tests {
         assert!(check(Role::Supply, -5.0).is_ok());
         assert!(check(Role::Cpu, -5.0).is_err());
         assert!(check(Role::Cpu, 105.0).is_ok());
+    }
+
+    #[test]
+    fn what_hardware_cannot_say_it_did_not_read() {
+        let celsius = |degrees| Celsius::new(degrees).unwrap();
+        let range = |least, most| {
+            Some(Range {
+                least: celsius(least),
+                most: celsius(most),
+            })
+        };
+        let is_ok = |range, degrees| check(Role::Inlet, range, celsius(degrees)).is_ok();
+        assert!(is_ok(range(5.0, 60.0), 59.9));
+        assert!(!is_ok(range(5.0, 60.0), 60.5));
+        assert!(!is_ok(range(5.0, 60.0), 4.0));
+        // Nonsense for "not known".
+        assert!(is_ok(range(0.0, 0.0), 22.0));
+        assert!(is_ok(range(90.0, 10.0), 22.0));
     }
 }

@@ -43,6 +43,8 @@ impl Fault {
     pub const DISABLED: Self = Self(Cow::Borrowed("disabled"));
     /// It answered with what cannot be a temperature of this device.
     pub const OUT_OF_RANGE: Self = Self(Cow::Borrowed("out_of_range"));
+    /// It jumped, and was elsewhere again when it was read once more at once.
+    pub const UNCONFIRMED: Self = Self(Cow::Borrowed("unconfirmed"));
     /// The hardware itself says that the sensor is broken.
     pub const SENSOR_FAULT: Self = Self(Cow::Borrowed("sensor_fault"));
     /// Its answer could not be understood.

@@ -17,7 +17,7 @@ use super::records::{CLOCK_SKEW, Place, ended, given_up, recovered, set_back};
 use super::{Effects, EpisodeChange};
 use crate::detect::DetectorState;
 use crate::detect::trend::Trend;
-use crate::device::{Description, DeviceId, HardwareLimits, Role};
+use crate::device::{Description, DeviceId, HardwareLimits, Range, Role};
 use crate::episode::{Episode, Open, Tracker};
 use crate::quality;
 use crate::reading::Reading;
@@ -43,8 +43,10 @@ pub(super) struct Device {
     trend: Trend,
     /// The newest reading that was taken in.
     last: Option<(Timestamp, Option<Celsius>)>,
-    /// When it could last be judged, in seconds from 1970.
+    /// When it could last be judged, in seconds from 1970; zero for never.
     judged: u32,
+    /// The role that it is counted with.
+    counted: Option<Role>,
     /// The last entry that had a reading of it.
     through: StreamId,
     clock: Clock,
@@ -63,6 +65,8 @@ pub(super) struct Asks {
     pub(super) rack: bool,
     /// What the others of its rack say.
     pub(super) others: bool,
+    /// It was judged for the first time.
+    pub(super) first: bool,
 }
 
 impl Device {
@@ -119,6 +123,10 @@ impl Device {
         self.description
             .as_ref()
             .map_or(undescribed, |known| known.role)
+    }
+
+    fn range(&self) -> Option<Range> {
+        self.description.as_deref()?.range
     }
 
     fn place(&self, id: &DeviceId) -> Place {
@@ -216,7 +224,7 @@ impl Device {
         }
         let tally = &mut effects.tally;
         let checked = match &reading.value {
-            Ok(value) => quality::check(self.role(), *value),
+            Ok(value) => quality::check(self.role(), self.range(), *value),
             Err(fault) => Err(fault.clone()),
         };
         let value = match checked {
@@ -272,6 +280,16 @@ impl Device {
     /// The open episode of a rule.
     fn open(&self, index: usize) -> Option<&Open> {
         self.trackers.get(index)?.open()
+    }
+
+    /// The role that it is counted with.
+    pub(super) fn counted(&self) -> Option<Role> {
+        self.counted
+    }
+
+    /// The role that it was counted with before.
+    pub(super) fn set_counted(&mut self, role: Option<Role>) -> Option<Role> {
+        std::mem::replace(&mut self.counted, role)
     }
 
     /// The rack that it is judged with.

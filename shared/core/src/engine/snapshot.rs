@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::agents::Agents;
 use super::device::Saved;
+use super::newcomers::Newcomers;
 use super::silence::{Listening, Missed};
 use super::{Effects, Engine};
 use crate::device::DeviceId;
@@ -30,6 +31,8 @@ pub struct Slice {
     /// The last entry that had been taken in.
     pub through: StreamId,
     listening: Listening,
+    #[serde(default, skip_serializing_if = "Newcomers::is_empty")]
+    newcomers: Newcomers,
     devices: Vec<Saved>,
 }
 
@@ -56,6 +59,7 @@ impl Engine {
                 version: VERSION,
                 through,
                 listening: self.listening,
+                newcomers: self.newcomers.clone(),
                 devices,
             }
         })
@@ -74,6 +78,7 @@ impl Engine {
         // The youngest holds: in the others a device seems to be silent for longer, until it is read.
         if slice.listening.count > self.listening.count {
             self.listening = slice.listening;
+            self.newcomers.restore(slice.newcomers);
         }
         for saved in slice.devices {
             let (id, device, states) = saved.into_device();
@@ -125,6 +130,7 @@ impl Slice {
                     version: self.version,
                     through: StreamId::ZERO,
                     listening: self.listening,
+                    newcomers: self.newcomers.clone(),
                     devices: Vec::new(),
                 });
             slice.devices.push(saved);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState};
+use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
 use rackwatch_core::device::{Description, DeviceId, Role};
 use rackwatch_core::engine::{Engine, Input};
 use rackwatch_core::reading::{Fault, Reading};
@@ -23,12 +23,7 @@ fn described(engine: &mut Engine, device: &str, role: Role, interval: u64) {
     engine.step([Input::Describe(id, Some(Box::new(description)))]);
 }
 
-fn read(
-    engine: &mut Engine,
-    device: &str,
-    second: u64,
-    value: Result<f64, Fault>,
-) -> Vec<AlertRecord> {
+fn input(device: &str, second: u64, value: Result<f64, Fault>) -> Input {
     let at = Timestamp::from_millis(START + second * 1000).unwrap();
     let reading = Reading {
         device: DeviceId::new(device).unwrap(),
@@ -39,12 +34,20 @@ fn read(
         ms: at.millis(),
         seq: 0,
     };
-    let input = Input::Reading {
+    Input::Reading {
         entry,
         by_agent: true,
         reading,
-    };
-    engine.step([input]).alerts
+    }
+}
+
+fn read(
+    engine: &mut Engine,
+    device: &str,
+    second: u64,
+    value: Result<f64, Fault>,
+) -> Vec<AlertRecord> {
+    engine.step([input(device, second, value)]).alerts
 }
 
 fn said(records: &[AlertRecord]) -> Vec<(AlertKind, AlertState)> {
@@ -217,4 +220,39 @@ fn of_three_sensors_none_is_an_outlier() {
         records.iter().all(|r| r.kind != AlertKind::Outlier),
         "{records:?}"
     );
+}
+
+#[test]
+fn a_room_that_is_warm_from_the_start_is_noticed_once() {
+    let engine = &mut engine();
+    for n in 1..=20 {
+        described(engine, &format!("inlet-R1-{n}"), Role::Inlet, 60);
+    }
+    let (mut records, mut notices) = (Vec::new(), Vec::new());
+    for (second, last) in [(0, 22.0), (60, 22.0), (120, 29.0), (180, 33.0)] {
+        for n in 1..=20 {
+            let value = Ok(if n == 20 { last } else { 29.0 });
+            let reading = input(&format!("inlet-R1-{n}"), second, value);
+            let effects = engine.step([reading]);
+            records.extend(effects.alerts);
+            notices.extend(effects.notices);
+        }
+    }
+    let [notice] = &notices[..] else {
+        panic!("{notices:?}")
+    };
+    assert_eq!(
+        (notice.role, notice.kind),
+        (Role::Inlet, AlertKind::HighTemp)
+    );
+    assert_eq!((notice.beyond, notice.known), (7, 20));
+    let high = records.iter().filter(|r| r.kind == AlertKind::HighTemp);
+    let (last, others): (Vec<_>, Vec<_>) = high.partition(|r| r.device.as_str() == "inlet-R1-20");
+    let severities =
+        |records: &[&AlertRecord]| records.iter().map(|r| r.severity).collect::<Vec<_>>();
+    let mut expected = vec![Severity::Warning; 6];
+    expected.extend([Severity::Info; 13]);
+    assert_eq!(severities(&others), expected);
+    // Who became warm later speaks as ever.
+    assert_eq!(severities(&last), [Severity::Warning, Severity::Critical]);
 }

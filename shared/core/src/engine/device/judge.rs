@@ -30,8 +30,12 @@ impl Device {
     ) -> Asks {
         let plan = Arc::clone(&self.plan);
         let gap = Duration::from_secs(u64::from(at.seconds().saturating_sub(self.judged)));
+        let mut asks = Asks {
+            first: self.judged == 0,
+            ..Asks::default()
+        };
         self.judged = at.seconds();
-        let (mut asks, mut needs_trend) = (Asks::default(), true);
+        let mut needs_trend = true;
         for index in 0..plan.rules.len().min(self.detectors.len()) {
             let rule = &plan.rules[index];
             let finding = match (&mut self.detectors[index], &rule.detector) {
