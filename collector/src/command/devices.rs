@@ -9,6 +9,7 @@ use super::table::Table;
 use super::{Common, Failure, Outcome, print, server, usage};
 use crate::notify::line::length;
 use crate::scan::scan;
+use crate::site::SiteReader;
 
 /// List the devices that are known, or forget some
 #[derive(Clone, Debug, Args)]
@@ -65,12 +66,19 @@ pub async fn run(args: DevicesArgs) -> Outcome {
 async fn list(args: ListArgs) -> Outcome {
     let config = args.common.load().map_err(usage)?;
     let (_, mut connection) = server::open(&config.redis).await?;
-    let known: Vec<Known> = scan(&mut connection, keys::DEVICES)
-        .await?
-        .into_iter()
-        .map(|(device_id, json)| Known {
-            device_id,
-            description: Description::from_json(&json).ok(),
+    let mut site = SiteReader::default();
+    site.refresh(&mut connection).await?;
+    let known = scan(&mut connection, keys::DEVICES).await?.into_iter();
+    let known: Vec<Known> = known
+        .map(|(device_id, json)| {
+            let mut description = Description::from_json(&json).ok();
+            if let (Some(description), Ok(device)) = (&mut description, DeviceId::new(&device_id)) {
+                site.site().place(&device, description);
+            }
+            Known {
+                device_id,
+                description,
+            }
         })
         .collect();
     if args.json {

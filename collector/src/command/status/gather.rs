@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rackwatch_core::alert::Severity;
-use rackwatch_core::device::Description;
+use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::partition::PartitionId;
 use rackwatch_core::time::{StreamId, Timestamp};
@@ -17,6 +17,7 @@ use super::super::server::{self, Health, field, unless_refused};
 use crate::config::CollectorConfig;
 use crate::scan::scan;
 use crate::series;
+use crate::site::SiteReader;
 
 /// How long entries are counted to tell their rate.
 const RATE_OVER: Duration = Duration::from_secs(1);
@@ -42,6 +43,7 @@ pub(super) struct Facts {
     pub(super) losses: Losses,
     pub(super) devices: Devices,
     pub(super) open_episodes: BTreeMap<Severity, usize>,
+    pub(super) incidents: Incidents,
     pub(super) series: Projection,
 }
 
@@ -51,6 +53,17 @@ pub(super) struct Owned {
     /// Its number, or `all`.
     pub(super) partition: String,
     pub(super) owner: Option<String>,
+}
+
+/// What people are told of, and by whom.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Incidents {
+    pub(super) open: u64,
+    /// Of those somebody has taken on.
+    pub(super) acked: u64,
+    pub(super) silences: u64,
+    /// The collector that has the desk.
+    pub(super) told_by: Option<String>,
 }
 
 /// How long the streams are, all partitions together.
@@ -63,7 +76,7 @@ pub(super) struct Streams {
 /// A consumer group.
 #[derive(Debug, Serialize)]
 pub(super) struct Group {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     pub(super) stream: String,
     pub(super) exists: bool,
     pub(super) consumers: u64,
@@ -139,6 +152,7 @@ pub(super) async fn gather(
         entries_per_second: None,
         dead: Dead::default(),
         losses: Losses::default(),
+        incidents: incidents(connection).await?,
         open_episodes: Severity::ALL.into_iter().map(|s| (s, 0)).collect(),
         series: Projection {
             backend: series.name(),
@@ -146,6 +160,11 @@ pub(super) async fn gather(
         },
         devices,
     };
+    for notifier in &config.notify {
+        let name = keys::notifier_group(notifier.name.as_str());
+        let group = group(connection, keys::INCIDENTS, &name, now).await?;
+        facts.groups.push(group);
+    }
     for (partition, keys) in all.iter().zip(&keys) {
         facts.partition(connection, *partition, keys, now).await?;
     }
@@ -173,6 +192,7 @@ impl Facts {
         let groups = [
             (&keys.raw, keys::DETECTOR_GROUP),
             (&keys.alerts, keys::LOGGER_GROUP),
+            (&keys.alerts, keys::CORRELATOR_GROUP),
         ];
         for (stream, name) in groups {
             self.groups
@@ -247,7 +267,7 @@ async fn rate(
 async fn group(
     connection: &mut Connection,
     stream: &str,
-    name: &'static str,
+    name: &str,
     now: Timestamp,
 ) -> anyhow::Result<Group> {
     let all = groups_of(connection, stream).await?;
@@ -256,7 +276,7 @@ async fn group(
     };
     let found = all.into_iter().find(is_it);
     let mut group = Group {
-        name,
+        name: name.to_owned(),
         stream: stream.to_owned(),
         exists: found.is_some(),
         consumers: 0,
@@ -374,10 +394,30 @@ async fn losses(
     })
 }
 
+async fn incidents(connection: &mut Connection) -> RedisResult<Incidents> {
+    let mut ask = redis::pipe();
+    ask.hlen(keys::incidents::OPEN)
+        .hlen(keys::incidents::ACKS)
+        .hlen(keys::SILENCES)
+        .get(keys::incidents::LEASE);
+    let (open, acked, silences, told_by) = ask.query_async(connection).await?;
+    Ok(Incidents {
+        open,
+        acked,
+        silences,
+        told_by,
+    })
+}
+
 async fn devices(connection: &mut Connection) -> RedisResult<Devices> {
     let mut devices = Devices::default();
-    for json in scan(connection, keys::DEVICES).await?.into_values() {
-        let described = Description::from_json(&json).unwrap_or_default();
+    let mut site = SiteReader::default();
+    site.refresh(connection).await?;
+    for (id, json) in scan(connection, keys::DEVICES).await? {
+        let mut described = Description::from_json(&json).unwrap_or_default();
+        if let Ok(device) = DeviceId::new(&id) {
+            site.site().place(&device, &mut described);
+        }
         devices.described += 1;
         devices.unplaced += usize::from(described.rack.is_none_or(|rack| rack.is_empty()));
         devices.leaving += usize::from(described.leaving);

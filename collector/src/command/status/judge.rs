@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rackwatch_core::keys::DETECTOR_GROUP;
+use rackwatch_core::keys::{CORRELATOR_GROUP, DETECTOR_GROUP, LOGGER_GROUP};
 use serde::Serialize;
 
 use super::super::check::MUCH;
@@ -30,6 +30,7 @@ pub(super) struct Verdict {
 pub(super) fn judge(facts: &Facts) -> Verdict {
     let mut verdict = Verdict::default();
     verdict.owners(facts);
+    verdict.desk(facts);
     for group in &facts.groups {
         verdict.group(group);
     }
@@ -73,6 +74,16 @@ impl Verdict {
         }
     }
 
+    fn desk(&mut self, facts: &Facts) {
+        let somebody_runs = facts.partitions.iter().any(|p| p.owner.is_some());
+        if facts.incidents.told_by.is_none() && somebody_runs && !facts.changing {
+            self.wrong.push(
+                "no collector makes incidents of alerts, so nobody is told: look at the collectors' logs"
+                    .to_owned(),
+            );
+        }
+    }
+
     fn group(&mut self, group: &Group) {
         let Group { name, stream, .. } = group;
         if !group.exists {
@@ -81,10 +92,11 @@ impl Verdict {
             ));
             return;
         }
-        let log = if *name == DETECTOR_GROUP {
-            "detector"
-        } else {
-            "console"
+        let log = match name.as_str() {
+            DETECTOR_GROUP => "detector",
+            LOGGER_GROUP => "console",
+            CORRELATOR_GROUP => "correlator",
+            _ => "notifier",
         };
         if let Some(lag) = group.lag.filter(|lag| *lag > MOST_LAG) {
             self.wrong.push(format!(

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::super::server::size;
 use super::super::table::Table;
-use super::gather::{Facts, Group, Losses, Owned, Streams};
+use super::gather::{Facts, Group, Incidents, Losses, Owned, Streams};
 use super::judge::Verdict;
 use crate::notify::line::{self, length};
 
@@ -73,6 +73,7 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
         ("collectors", collectors(facts)),
         ("devices", devices),
         ("open alerts", open.join(", ")),
+        ("incidents", incidents(&facts.incidents)),
         (
             "series",
             format!("{}, growing to {projected}", facts.series.backend),
@@ -89,6 +90,17 @@ fn losses(facts: &Facts) -> String {
         ..
     } = &facts.losses;
     format!("{kept} recorded, {readings_last_day} readings in the last 24 hours")
+}
+
+fn incidents(facts: &Incidents) -> String {
+    let Incidents {
+        open,
+        acked,
+        silences,
+        told_by,
+    } = facts;
+    let by = told_by.as_deref().unwrap_or("nobody");
+    format!("{open} open, {acked} taken on, {silences} silences; told by {by}")
 }
 
 /// Who runs, and what each owns.
@@ -137,7 +149,7 @@ fn groups(groups: &[Group]) -> String {
     let mut table = Table::new(&headings, 2);
     let age = |ms: Option<u64>| ms.map_or("-".into(), |ms| length(Duration::from_millis(ms)));
     for group in groups {
-        let mut row = vec![group.name.to_owned(), group.stream.clone()];
+        let mut row = vec![group.name.clone(), group.stream.clone()];
         if group.exists {
             row.push(group.consumers.to_string());
             row.push(group.pending.to_string());

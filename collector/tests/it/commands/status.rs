@@ -9,9 +9,12 @@ use super::{json, now, run, server};
 /// An owner, and both groups with nothing left to do.
 fn groups(redis: &mut redis::Connection) {
     let _: () = redis.set("rackwatch:lease", "1-host-2").unwrap();
+    let desk = "{rackwatch:incidents}:lease";
+    let _: () = redis.set(desk, "1-host-2").unwrap();
     for (stream, group) in [
         ("raw_sensor_data", "anomaly_detector_group"),
         ("anomaly_alerts", "alert_logger_group"),
+        ("anomaly_alerts", "alert_correlator_group"),
     ] {
         let _: () = redis.xgroup_create_mkstream(stream, group, "0").unwrap();
     }
@@ -55,6 +58,20 @@ fn status_says_that_all_is_well_or_what_is_not() {
             .contains("open alerts  1 critical, 0 warning, 0 info\n"),
         "{}",
         well.out
+    );
+    assert!(
+        well.out
+            .contains("incidents    0 open, 0 taken on, 0 silences; told by 1-host-2\n"),
+        "{}",
+        well.out
+    );
+    let _: () = redis.del("{rackwatch:incidents}:lease").unwrap();
+    let untold = run(&url, &["status"]);
+    assert_eq!(untold.code, Some(1));
+    assert!(
+        untold.out.contains("no collector makes incidents"),
+        "{}",
+        untold.out
     );
 }
 
