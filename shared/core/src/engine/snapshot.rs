@@ -4,6 +4,7 @@
 //! [`Engine::warm`], and the state is as it was.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,8 @@ use crate::episode::Episode;
 use crate::hash::fnv1a;
 use crate::ledger::Runs;
 use crate::partition::{PartitionId, Partitions};
+use crate::rules::Plan;
+use crate::rules::plan::RuleName;
 use crate::time::StreamId;
 
 /// About as many devices go into a slice: making, storing and reading one takes little time and
@@ -33,6 +36,9 @@ pub struct Slice {
     listening: Listening,
     #[serde(default, skip_serializing_if = "Newcomers::is_empty")]
     newcomers: Newcomers,
+    /// The plans of its devices, in short: what was saved of a rule is only taken for one that means the
+    /// same.
+    plans: Vec<Vec<RuleName>>,
     devices: Vec<Saved>,
 }
 
@@ -54,12 +60,25 @@ impl Engine {
             let known = ids
                 .into_iter()
                 .filter_map(|id| self.devices.get_key_value(id));
-            let devices = known.map(|(id, device)| device.save(id)).collect();
+            let mut plans: Vec<&Arc<Plan>> = Vec::new();
+            let mut number = |plan| {
+                let known = plans.iter().position(|known| Arc::ptr_eq(known, plan));
+                let number = known.unwrap_or_else(|| {
+                    plans.push(plan);
+                    plans.len() - 1
+                });
+                u32::try_from(number).unwrap_or(u32::MAX)
+            };
+            let devices = known
+                .map(|(id, device)| device.save(id, number(device.plan())))
+                .collect();
+            let plans = plans.into_iter().map(|plan| plan.names().to_vec());
             Slice {
                 version: VERSION,
                 through,
                 listening: self.listening,
                 newcomers: self.newcomers.clone(),
+                plans: plans.collect(),
                 devices,
             }
         })
@@ -81,7 +100,7 @@ impl Engine {
             self.newcomers.restore(slice.newcomers);
         }
         for saved in slice.devices {
-            let (id, device, states) = saved.into_device();
+            let (id, device, plan, states) = saved.into_device();
             if self
                 .devices
                 .get(&id)
@@ -93,7 +112,8 @@ impl Engine {
             // A plan that has no state yet ends no episode.
             self.replan(&id, &mut Effects::default());
             if let Some(device) = self.devices.get_mut(&id) {
-                device.resume(states);
+                let plan = slice.plans.get(plan as usize);
+                device.resume(plan.map_or(&[], Vec::as_slice), states);
             }
         }
         true
@@ -131,6 +151,7 @@ impl Slice {
                     through: StreamId::ZERO,
                     listening: self.listening,
                     newcomers: self.newcomers.clone(),
+                    plans: self.plans.clone(),
                     devices: Vec::new(),
                 });
             slice.devices.push(saved);

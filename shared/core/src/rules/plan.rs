@@ -41,7 +41,13 @@ pub struct Plan {
     pub rules: Vec<PlannedRule>,
     /// Which of them looks for silence: it is asked of every device again and again.
     silence: Option<usize>,
+    /// What saved state is told by.
+    names: Vec<RuleName>,
 }
+
+/// The name of a rule, and a number that is another whenever the rule means something else: state of another
+/// rule must not be taken for this one's.
+pub type RuleName = (String, u64);
 
 impl Plan {
     /// A plan of these rules.
@@ -49,8 +55,14 @@ impl Plan {
         let silence = |rule: &PlannedRule| matches!(rule.detector, Detector::Silence(_));
         Self {
             silence: rules.iter().position(silence),
+            names: rules.iter().map(PlannedRule::named).collect(),
             rules,
         }
+    }
+
+    /// The rules by what saved state of them is told by.
+    pub fn names(&self) -> &[RuleName] {
+        &self.names
     }
 
     /// The rule that looks for silence.
@@ -157,11 +169,10 @@ impl PlannedRule {
         }
     }
 
-    /// Changes whenever the rule means something else: state of another rule must not be taken
-    /// for this one's.
-    pub fn fingerprint(&self) -> u64 {
+    fn named(&self) -> RuleName {
         // The debug form shows every number.
-        fnv1a([format!("{self:?}").as_bytes()])
+        let fingerprint = fnv1a([format!("{self:?}").as_bytes()]);
+        (self.name.clone(), fingerprint)
     }
 }
 

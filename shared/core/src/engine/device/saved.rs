@@ -1,5 +1,7 @@
 //! A device in a snapshot, and back.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::clock::Clock;
@@ -8,6 +10,7 @@ use crate::detect::DetectorState;
 use crate::detect::trend::Trend;
 use crate::device::{Description, DeviceId};
 use crate::episode::Tracker;
+use crate::rules::plan::{Plan, RuleName};
 use crate::time::{StreamId, Timestamp};
 use crate::units::Celsius;
 
@@ -27,8 +30,9 @@ pub(in crate::engine) struct Saved {
     heard: u64,
     #[serde(default)]
     pause: u64,
-    /// Name and fingerprint of each rule, with its state.
-    rules: Vec<(String, u64, RuleState)>,
+    /// The number of its plan in the slice, and the state of each of its rules.
+    plan: u32,
+    states: Vec<RuleState>,
 }
 
 /// What one rule remembers of one device.
@@ -40,7 +44,8 @@ pub(in crate::engine) struct RuleState {
 }
 
 impl Device {
-    pub(in crate::engine) fn save(&self, id: &DeviceId) -> Saved {
+    /// As it stands, with a plan that has this number.
+    pub(in crate::engine) fn save(&self, id: &DeviceId, plan: u32) -> Saved {
         let trackers = self.trackers.iter().cloned();
         let trackers = trackers.chain(std::iter::repeat_with(Tracker::default));
         let states = self.detectors.iter().cloned().zip(trackers);
@@ -56,9 +61,8 @@ impl Device {
             clock: self.clock.clone(),
             heard: self.heard,
             pause: self.pause,
-            rules: (self.plan.rules.iter().zip(states))
-                .map(|(rule, state)| (rule.name.clone(), rule.fingerprint(), state))
-                .collect(),
+            plan,
+            states: states.collect(),
         }
     }
 }
@@ -70,10 +74,9 @@ impl Saved {
         described.map_or(Description::DEFAULT_ZONE, Description::zone)
     }
 
-    /// The device without its plan, and the states that its plan may take over.
-    pub(in crate::engine) fn into_device(
-        self,
-    ) -> (DeviceId, Device, Vec<(String, u64, RuleState)>) {
+    /// The device without its plan, the number of that in its slice, and the states that another may take
+    /// over.
+    pub(in crate::engine) fn into_device(self) -> (DeviceId, Device, u32, Vec<RuleState>) {
         let device = Device {
             description: self.description,
             by_agent: self.by_agent,
@@ -86,20 +89,28 @@ impl Saved {
             through: self.through,
             ..Device::default()
         };
-        (self.id, device, self.rules)
+        (self.id, device, self.plan, self.states)
     }
 }
 
 impl Device {
     /// Takes saved states over where the rule still means the same.
-    pub(in crate::engine) fn resume(&mut self, saved: Vec<(String, u64, RuleState)>) {
-        for (name, fingerprint, state) in saved {
-            let index = self.plan.rules.iter().position(|rule| rule.name == name);
-            let Some(index) = index else { continue };
-            if self.plan.rules[index].fingerprint() == fingerprint {
-                self.detectors[index] = state.detector;
+    pub(in crate::engine) fn resume(&mut self, plan: &[RuleName], states: Vec<RuleState>) {
+        let now = Arc::clone(&self.plan);
+        for (saved, state) in plan.iter().zip(states) {
+            let same = |name: &RuleName| name == saved;
+            let Some(index) = now.names().iter().position(same) else {
+                continue;
+            };
+            if let Some(detector) = self.detectors.get_mut(index) {
+                *detector = state.detector;
                 self.set_tracker(index, state.tracker);
             }
         }
+    }
+
+    /// What watches it.
+    pub(in crate::engine) fn plan(&self) -> &Arc<Plan> {
+        &self.plan
     }
 }
