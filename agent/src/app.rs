@@ -4,9 +4,11 @@
 //! then the backlog closes, then the publisher sends what is left, within five seconds in all. A
 //! stage that ends early or panics is a stop too, and an error.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use rackwatch_core::wire::Seq;
+use rackwatch_runtime::config::Secret;
 use rackwatch_runtime::redis::{ConnectError, Connector};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -14,15 +16,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::backlog::Backlog;
-use crate::config::{AgentConfig, SourcesConfig, SpoolConfig, host_name};
+use crate::config::{AgentConfig, SpoolConfig, TargetKind, host_name};
 use crate::inventory::Inventory;
 use crate::publisher::{Departure, Publisher, Sender, Summary, new_run};
 use crate::sampler::{self, Sampler, SamplerError};
-use crate::source::Source;
 #[cfg(target_os = "linux")]
 use crate::source::hwmon::Hwmon;
+#[cfg(unix)]
+use crate::source::ipmi::Ipmi;
+use crate::source::redfish::{ClientError, Redfish};
 use crate::source::simulated::Simulated;
 use crate::source::sysinfo::Sysinfo;
+use crate::source::{Lanes, Source};
 use crate::spool::Spool;
 use crate::spool::log::Bounds;
 
@@ -43,6 +48,29 @@ pub enum RunError {
         /// Why.
         source: ConnectError,
     },
+    /// A target's password cannot be read.
+    #[error("cannot read the password of target {target:?} in {}: see password_file", path.display())]
+    Password {
+        /// Which target.
+        target: String,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A target's settings are wrong.
+    #[error("cannot use [[targets]]")]
+    Redfish {
+        /// Why.
+        source: ClientError,
+    },
+    /// There is no such tool.
+    #[cfg(not(unix))]
+    #[error("target {0:?}: IPMI is not read on this system, Redfish is")]
+    NoIpmi(String),
+    /// Their devices would be taken for each other's.
+    #[error("two targets are called {0:?}: give each a name of its own")]
+    SameName(String),
     /// Another agent has the spool.
     #[error("cannot use spool.path {}", path.display())]
     Spool {
@@ -70,14 +98,16 @@ pub enum RunError {
 
 /// Publishes what the configured sources say, until `stop`.
 pub async fn run(config: &AgentConfig, stop: CancellationToken) -> Result<Summary, RunError> {
-    let sources = sources(&config.sources)?;
+    let sources = sources(config)?;
     pipeline(config, sources, Departure::Leave, stop).await
 }
 
 /// The sources that are switched on.
-pub fn sources(config: &SourcesConfig) -> Result<Vec<Box<dyn Source>>, RunError> {
+pub fn sources(config: &AgentConfig) -> Result<Vec<Box<dyn Source>>, RunError> {
     let host = host_name();
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
+    targets(config, &host, &mut sources)?;
+    let config = &config.sources;
     #[cfg(target_os = "linux")]
     if config.hwmon.enabled {
         sources.push(Box::new(Hwmon::new(config.hwmon.clone(), &host)));
@@ -93,6 +123,58 @@ pub fn sources(config: &SourcesConfig) -> Result<Vec<Box<dyn Source>>, RunError>
         sources.push(Box::new(simulated));
     }
     Ok(sources)
+}
+
+/// This host's BMC, and those over the network.
+fn targets(
+    config: &AgentConfig,
+    host: &str,
+    sources: &mut Vec<Box<dyn Source>>,
+) -> Result<(), RunError> {
+    let lanes = Lanes::new(config.sources.at_once.get());
+    #[cfg(unix)]
+    if config.sources.ipmi.is_here() {
+        let local = Ipmi::local(&config.sources.ipmi, host, lanes.clone());
+        sources.push(Box::new(local));
+    }
+    let mut names = HashSet::new();
+    for target in &config.targets {
+        let name = target.name.as_str();
+        if !names.insert(name) {
+            return Err(RunError::SameName(name.to_owned()));
+        }
+        let password = match &target.password_file {
+            None => None,
+            Some(path) => Some(password(name, path)?),
+        };
+        match target.kind {
+            #[cfg(unix)]
+            TargetKind::Ipmi => {
+                let program = &config.sources.ipmi.program;
+                let ipmi = Ipmi::remote(target, password, program, lanes.clone());
+                sources.push(Box::new(ipmi));
+            }
+            #[cfg(not(unix))]
+            TargetKind::Ipmi => return Err(RunError::NoIpmi(name.to_owned())),
+            TargetKind::Redfish => {
+                let redfish = Redfish::new(target, password, lanes.clone())
+                    .map_err(|source| RunError::Redfish { source })?;
+                sources.push(Box::new(redfish));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The first line of a target's password file.
+fn password(target: &str, path: &Path) -> Result<Secret, RunError> {
+    let text = std::fs::read_to_string(path).map_err(|source| RunError::Password {
+        target: target.to_owned(),
+        path: path.to_owned(),
+        source,
+    })?;
+    let line = text.lines().next().unwrap_or_default();
+    Ok(Secret::from(line.to_owned()))
 }
 
 /// Publishes what `sources` say, until `stop`.

@@ -7,6 +7,7 @@
 mod devices;
 mod name;
 mod spool;
+mod targets;
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
@@ -19,9 +20,12 @@ use serde::Deserialize;
 pub use devices::{DeviceConfig, DeviceGlob, NotAGlob};
 pub use name::{AgentName, NotAnAgentName, host_name};
 pub use spool::{SpoolConfig, Sync};
+pub use targets::{Login, Privilege, TargetConfig, TargetKind};
 
 #[cfg(target_os = "linux")]
 use crate::source::hwmon::HwmonConfig;
+#[cfg(unix)]
+use crate::source::ipmi::IpmiConfig;
 use crate::source::simulated::SimulatedConfig;
 use crate::source::sysinfo::SysinfoConfig;
 
@@ -30,6 +34,9 @@ const SAFETY_CAP: NonZeroU64 = NonZeroU64::new(1_000_000).unwrap();
 
 /// Some 20 MB, and about three hours of ten sensors a second.
 const QUEUE: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
+
+/// A process each: some 2 MB.
+const AT_ONCE: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
 /// All settings of the agent.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -47,6 +54,8 @@ pub struct AgentConfig {
     pub spool: SpoolConfig,
     /// What is read.
     pub sources: SourcesConfig,
+    /// What is read over the network.
+    pub targets: Vec<TargetConfig>,
     /// What is known of single devices here and nowhere else; of several entries that match one
     /// device the last that sets a key decides.
     pub devices: Vec<DeviceConfig>,
@@ -99,17 +108,54 @@ impl Default for PublishConfig {
 }
 
 /// What is read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SourcesConfig {
+    /// How many targets are read at a time; default 64.
+    pub at_once: NonZeroUsize,
     /// The host's own sensors, from the kernel; on by default, where there is Linux.
     #[cfg(target_os = "linux")]
     pub hwmon: HwmonConfig,
     /// The host's own sensors, as the operating system's library lists them; on by default
     /// elsewhere.
     pub sysinfo: SysinfoConfig,
+    /// The host's own BMC; on by default, where there is one.
+    #[cfg(unix)]
+    pub ipmi: IpmiConfig,
     /// Made-up racks; off by default.
     pub simulated: SimulatedConfig,
+}
+
+impl Default for SourcesConfig {
+    fn default() -> Self {
+        Self {
+            at_once: AT_ONCE,
+            #[cfg(target_os = "linux")]
+            hwmon: HwmonConfig::default(),
+            sysinfo: SysinfoConfig::default(),
+            #[cfg(unix)]
+            ipmi: IpmiConfig::default(),
+            simulated: SimulatedConfig::default(),
+        }
+    }
+}
+
+impl SourcesConfig {
+    /// Nothing is read.
+    pub fn none() -> Self {
+        let mut none = Self::default();
+        #[cfg(target_os = "linux")]
+        {
+            none.hwmon.enabled = false;
+        }
+        #[cfg(unix)]
+        {
+            none.ipmi.enabled = false;
+        }
+        none.sysinfo.enabled = false;
+        none.simulated.enabled = false;
+        none
+    }
 }
 
 /// Reads the settings; `redis` is the address given on the command line, which wins.

@@ -154,8 +154,11 @@ impl Watch {
                     return;
                 }
             }
-            let at = tick::next(clock::now(), self.source.interval(), last);
-            last = Some(at);
+            let offset = self.source.offset();
+            let now = clock::now().minus(offset);
+            let tick = tick::next(now, self.source.interval(), last);
+            last = Some(tick);
+            let at = tick.plus(offset);
             tokio::time::sleep(at.since(clock::now())).await;
             if self.sample(at).await.is_err() {
                 return;

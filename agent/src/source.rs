@@ -4,11 +4,17 @@
 //! temperature or a fault. Nothing is lost here: a failed read is a fault, never a gap and never
 //! 0 °C.
 
+mod care;
 mod component;
 #[cfg(target_os = "linux")]
 pub mod hwmon;
+#[cfg(unix)]
+pub mod ipmi;
+pub mod redfish;
 pub mod simulated;
 pub mod sysinfo;
+
+pub use care::Lanes;
 
 use std::time::Duration;
 
@@ -41,6 +47,11 @@ pub trait Source: Send {
 
     /// How often it wants to be read.
     fn interval(&self) -> Duration;
+
+    /// How long after each full interval it is read: many targets are not all asked at once.
+    fn offset(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// How long one read may take before its devices are reported as timed out.
     fn deadline(&self) -> Duration;

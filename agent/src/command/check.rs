@@ -28,7 +28,7 @@ pub(super) struct CheckArgs {
 impl CheckArgs {
     pub(super) async fn execute(self) -> Result<ExitCode> {
         let (config, from) = self.settings.load()?;
-        let sources = app::sources(&config.sources)?;
+        let sources = app::sources(&config)?;
         if sources.is_empty() {
             return Err(SamplerError::NoSource.into());
         }

@@ -1,12 +1,16 @@
 //! `rackwatch-agent sensors`: what this host has, without Redis.
 
+mod snippet;
+
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
+use futures_util::future::join_all;
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits};
+use rackwatch_core::quality;
 use rackwatch_core::reading::Fault;
 use rackwatch_core::units::Celsius;
 use rackwatch_runtime::shutdown;
@@ -26,7 +30,8 @@ const WATCH_EVERY: Duration = Duration::from_secs(2);
 /// List the sensors of this host: what they are, what they say, and how long it took to read them.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  rackwatch-agent sensors\n  rackwatch-agent sensors --json --watch"
+    after_help = "Examples:\n  rackwatch-agent sensors\n  rackwatch-agent sensors --json --watch\n  \
+    rackwatch-agent sensors --config-snippet > agent.toml"
 )]
 pub(super) struct SensorsArgs {
     #[command(flatten)]
@@ -37,6 +42,9 @@ pub(super) struct SensorsArgs {
     /// Print JSON, an array a reading.
     #[arg(long)]
     json: bool,
+    /// Print a configuration to begin with.
+    #[arg(long, conflicts_with_all = ["watch", "json"])]
+    config_snippet: bool,
 }
 
 /// A device and what it said.
@@ -52,7 +60,7 @@ struct Row {
 impl SensorsArgs {
     pub(super) async fn execute(self) -> Result<ExitCode> {
         let (config, _) = self.settings.load()?;
-        let mut sources = app::sources(&config.sources)?;
+        let mut sources = app::sources(&config)?;
         if sources.is_empty() {
             return Err(SamplerError::NoSource.into());
         }
@@ -61,6 +69,11 @@ impl SensorsArgs {
         loop {
             let read = stop.run_until_cancelled(read_all(&mut sources, &inventory));
             let Some(rows) = read.await else { break };
+            if self.config_snippet {
+                let text = snippet::snippet(&config.agent.name, &rows);
+                io::stdout().lock().write_all(text.as_bytes())?;
+                break;
+            }
             print(&mut io::stdout().lock(), &rows, self.json)?;
             let wait = stop.run_until_cancelled(tokio::time::sleep(WATCH_EVERY));
             if !self.watch || wait.await.is_none() {
@@ -71,35 +84,41 @@ impl SensorsArgs {
     }
 }
 
+/// All at once: one that hangs keeps nobody waiting longer than its deadline.
 async fn read_all(sources: &mut [Box<dyn Source>], inventory: &Inventory) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for source in sources {
-        let found = source.discover().await;
-        let started = Instant::now();
-        let read = tokio::time::timeout(source.deadline(), source.read(clock::now())).await;
-        let took = started.elapsed();
-        for Found {
+    let each = sources
+        .iter_mut()
+        .map(|source| read_one(source.as_mut(), inventory));
+    join_all(each).await.into_iter().flatten().collect()
+}
+
+async fn read_one(source: &mut dyn Source, inventory: &Inventory) -> Vec<Row> {
+    let found = source.discover().await;
+    let started = Instant::now();
+    let read = tokio::time::timeout(source.deadline(), source.read(clock::now())).await;
+    let took = started.elapsed();
+    let row = |Found {
+                   device,
+                   description,
+               }| {
+        let value = match &read {
+            Ok(outcomes) => outcomes
+                .iter()
+                .find(|(id, _)| *id == device)
+                .map_or(Err(Fault::NO_READING), |(_, value)| value.clone()),
+            Err(_) => Err(Fault::TIMEOUT),
+        };
+        let value =
+            value.and_then(|value| quality::check(description.role, description.range, value));
+        Row {
+            description: inventory.complete(&device, description),
+            off: !inventory.is_on(&device),
             device,
-            description,
-        } in found
-        {
-            let value = match &read {
-                Ok(outcomes) => outcomes
-                    .iter()
-                    .find(|(id, _)| *id == device)
-                    .map_or(Err(Fault::NO_READING), |(_, value)| value.clone()),
-                Err(_) => Err(Fault::TIMEOUT),
-            };
-            rows.push(Row {
-                description: inventory.complete(&device, description),
-                off: !inventory.is_on(&device),
-                device,
-                value,
-                took,
-            });
+            value,
+            took,
         }
-    }
-    rows
+    };
+    found.into_iter().map(row).collect()
 }
 
 fn print(out: &mut impl Write, rows: &[Row], json: bool) -> Result<()> {

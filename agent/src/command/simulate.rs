@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use crate::app::{self, RunError};
-use crate::config::AgentConfig;
+use crate::config::{AgentConfig, SourcesConfig};
 use crate::publisher::{Departure, Summary};
 use crate::sampler::SHORTEST;
 use crate::source::simulated::SimulatedConfig;
@@ -98,8 +98,9 @@ impl SimulateArgs {
     fn configure(&self, config: &mut AgentConfig) {
         // What is made up need not outlive this run.
         config.spool.path = None;
-        let sources = &mut config.sources;
-        sources.simulated = SimulatedConfig {
+        config.targets.clear();
+        config.sources = SourcesConfig::none();
+        config.sources.simulated = SimulatedConfig {
             enabled: true,
             racks: self.racks,
             sensors: self.sensors,
@@ -107,11 +108,6 @@ impl SimulateArgs {
             seed: self.seed,
             scenario: self.scenario.clone(),
         };
-        sources.sysinfo.enabled = false;
-        #[cfg(target_os = "linux")]
-        {
-            sources.hwmon.enabled = false;
-        }
         match self.layout {
             Some(LayoutArg::Reading) => config.publish.layout = Layout::Reading,
             Some(LayoutArg::Frame) => config.publish.layout = Layout::Frame,
@@ -133,7 +129,7 @@ async fn publish(
     length: Option<Duration>,
     stop: CancellationToken,
 ) -> Result<Summary, RunError> {
-    let sources = app::sources(&config.sources)?;
+    let sources = app::sources(config)?;
     let publishing = app::pipeline(config, sources, Departure::Remove, stop.clone());
     tokio::pin!(publishing);
     let time_is_up = async {

@@ -7,7 +7,8 @@ use super::*;
 /// Keys that the example has to show, in each section the ones that are easily forgotten.
 const KEYS: &str = "url username password_file password ca_file tls_insecure connect_timeout \
     response_timeout backoff_min backoff_max format filter name rack zone layout safety_cap queue \
-    path max_bytes max_age sync enabled root interval deadline per_core racks sensors seed scenario match role u off";
+    path max_bytes max_age sync enabled root interval deadline per_core racks sensors seed scenario match role u off at_once program type address port \
+    user cipher_suite privilege login ca_file fingerprint insecure";
 
 fn example() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/agent.example.toml")
@@ -45,5 +46,6 @@ fn the_example_shows_every_key_and_all_of_them_are_accepted() {
     std::fs::write(&file, all).unwrap();
     let config = load(&file);
     assert_eq!(config.devices.len(), 1);
+    assert_eq!(config.targets.len(), 1);
     assert_eq!(config.agent.name.as_str(), "node7");
 }

@@ -23,6 +23,9 @@ use rackwatch_core::time::Timestamp;
 mod fake_hwmon;
 #[cfg(target_os = "linux")]
 mod hwmon;
+#[cfg(unix)]
+mod ipmi;
+mod redfish;
 #[cfg(target_os = "linux")]
 mod sysinfo;
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use rackwatch_agent::app as agent;
-use rackwatch_agent::config::AgentConfig;
+use rackwatch_agent::config::{AgentConfig, SourcesConfig};
 use rackwatch_agent::publisher::Departure;
 use rackwatch_agent::sampler::{DEPTH, Observed, Sampler};
 use rackwatch_agent::source::simulated::SimulatedConfig;
@@ -126,8 +126,7 @@ async fn listen(wanted: SocketAddr) -> Result<TcpListener, WebError> {
 
 fn simulated(args: &DemoArgs) -> AgentConfig {
     let mut config = AgentConfig::default();
-    config.sources.hwmon.enabled = false;
-    config.sources.sysinfo.enabled = false;
+    config.sources = SourcesConfig::none();
     config.sources.simulated = SimulatedConfig {
         enabled: true,
         racks: args.racks,
@@ -147,7 +146,7 @@ fn in_memory(
     stop: &CancellationToken,
     stages: &mut JoinSet<Result<(), RunError>>,
 ) -> Outcome {
-    let sources = agent::sources(&simulated(args).sources).map_err(usage)?;
+    let sources = agent::sources(&simulated(args)).map_err(usage)?;
     let rules = Arc::new(RuleSet::with_defaults(&[])?);
     let mut tellers = app::tellers(&AlertsConfig::default(), screen)?;
     let (forward, forwarded) = memory::forward();
@@ -222,7 +221,7 @@ fn through_redis(
         redis: redis.clone(),
         ..simulated(args)
     };
-    let sources = agent::sources(&agent_config.sources).map_err(usage)?;
+    let sources = agent::sources(&agent_config).map_err(usage)?;
     let config = CollectorConfig {
         redis,
         ..CollectorConfig::default()

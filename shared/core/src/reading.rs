@@ -39,6 +39,8 @@ impl Fault {
     pub const NO_READING: Self = Self(Cow::Borrowed("no_reading"));
     /// It did not answer before the deadline.
     pub const TIMEOUT: Self = Self(Cow::Borrowed("timeout"));
+    /// What is asked for it cannot be reached, or says no.
+    pub const UNREACHABLE: Self = Self(Cow::Borrowed("unreachable"));
     /// It is switched off.
     pub const DISABLED: Self = Self(Cow::Borrowed("disabled"));
     /// It answered with what cannot be a temperature of this device.

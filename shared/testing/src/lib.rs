@@ -11,8 +11,10 @@
 
 mod certificates;
 mod fault_proxy;
+mod ipmi_bmc;
 mod process;
 mod program;
+mod redfish_server;
 mod redis_cluster;
 mod redis_sentinel;
 mod redis_server;
@@ -22,8 +24,10 @@ mod webhook_receiver;
 
 pub use certificates::Certificates;
 pub use fault_proxy::FaultProxy;
+pub use ipmi_bmc::IpmiBmc;
 pub use process::free_port;
 pub use program::Program;
+pub use redfish_server::RedfishServer;
 pub use redis_cluster::RedisCluster;
 pub use redis_sentinel::RedisSentinel;
 pub use redis_server::RedisServer;

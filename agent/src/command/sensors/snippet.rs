@@ -1,0 +1,96 @@
+//! A configuration to begin with: what was found, as `[[devices]]`.
+
+use std::fmt::Write;
+
+use super::Row;
+use crate::config::AgentName;
+
+/// TOML for `agent.toml`; what it says is what holds without it.
+pub(super) fn snippet(agent: &AgentName, rows: &[Row]) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ok = writeln!(
+        text,
+        "# What this host reads now, to be changed and put into /etc/rackwatch/agent.toml.\n\
+         [agent]\nname = {}\n# rack = \"B07\"",
+        quoted(agent.as_str())
+    );
+    for row in rows {
+        let value = match &row.value {
+            Ok(value) => format!("{:.1} °C", value.degrees()),
+            Err(fault) => fault.to_string(),
+        };
+        let name: String = row
+            .description
+            .name
+            .chars()
+            .filter(|c| !c.is_control())
+            .collect();
+        let _ok = write!(
+            text,
+            "\n# {name} ({}): {value} now.\n[[devices]]\nmatch = {}\nrole = \"{}\"\n",
+            row.description.source,
+            quoted(row.device.as_str()),
+            row.description.role,
+        );
+        let _ok = match &row.description.rack {
+            Some(rack) => writeln!(text, "rack = {}", quoted(rack)),
+            None => writeln!(text, "# rack = \"B07\""),
+        };
+        let _ok = match row.description.u {
+            Some(u) => writeln!(text, "u = {u}"),
+            None => writeln!(text, "# u = 12"),
+        };
+        let _ok = writeln!(text, "{}off = true", if row.off { "" } else { "# " });
+    }
+    text
+}
+
+/// As TOML has it.
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rackwatch_core::device::{Description, DeviceId, Role};
+    use rackwatch_core::reading::Fault;
+    use rackwatch_core::units::Celsius;
+
+    use super::*;
+    use crate::config::AgentConfig;
+
+    #[test]
+    fn what_is_printed_is_a_configuration() {
+        let row = |device: &str, value| Row {
+            device: DeviceId::new(device).unwrap(),
+            description: Description {
+                name: "Front\n\"upper\"".into(),
+                role: Role::Inlet,
+                rack: Some("B\"7".into()),
+                ..Description::default()
+            },
+            off: true,
+            value,
+            took: Duration::ZERO,
+        };
+        let rows = [
+            row("inlet-a-1", Celsius::new(21.5).map_err(|_| Fault::GARBLED)),
+            row("inlet-a-2", Err(Fault::TIMEOUT)),
+        ];
+        let agent = AgentName::new("node\"7").unwrap();
+        let text = snippet(&agent, &rows);
+        let config: AgentConfig = toml::from_str(&text).unwrap();
+        assert_eq!(config.agent.name, agent);
+        assert_eq!(config.devices.len(), 2);
+        let device = &config.devices[0];
+        assert_eq!(device.rack.as_deref(), Some("B\"7"));
+        assert_eq!((device.role, device.off), (Some(Role::Inlet), Some(true)));
+        assert!(
+            text.contains("21.5 °C now") && text.contains("timeout now"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,164 @@
+//! Care for targets that are slow or gone: they are asked less and less often, and never hold up others.
+//!
+//! In: how each try of a target ended. Out: whether to try now, and a place to do so. What failed the last time
+//! waits in a lane of its own: sixty boards that hang are eight tries at a time, and all others go on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+/// However long a target is gone, it is tried this often.
+const LONGEST: Duration = Duration::from_mins(5);
+/// Tries at a time of those that failed the last time.
+const ON_PROBATION: usize = 8;
+
+/// Places to try in, shared by all targets of an agent.
+#[derive(Clone, Debug)]
+pub struct Lanes {
+    healthy: Arc<Semaphore>,
+    probation: Arc<Semaphore>,
+}
+
+impl Lanes {
+    /// So many tries at a time.
+    pub fn new(at_once: usize) -> Self {
+        Self {
+            healthy: Arc::new(Semaphore::new(at_once)),
+            probation: Arc::new(Semaphore::new(ON_PROBATION)),
+        }
+    }
+
+    /// Waits for a place.
+    pub async fn enter(&self, health: &Health) -> Option<OwnedSemaphorePermit> {
+        let lane = if health.failures == 0 {
+            &self.healthy
+        } else {
+            &self.probation
+        };
+        // Never closed.
+        Arc::clone(lane).acquire_owned().await.ok()
+    }
+}
+
+/// How a target has fared of late.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    failures: u32,
+    next: Option<Instant>,
+    trying: bool,
+}
+
+/// What a try changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It has failed for the first time.
+    Failed,
+    /// It is back.
+    Recovered,
+}
+
+impl Health {
+    /// Whether to try now. A try that was given up before it ended has failed.
+    pub fn begin(&mut self, now: Instant, interval: Duration) -> bool {
+        if self.trying {
+            self.fail(now, interval);
+        }
+        self.trying = self.next.is_none_or(|next| now >= next);
+        self.trying
+    }
+
+    /// The try ended well, or not.
+    pub fn end(&mut self, now: Instant, interval: Duration, well: bool) -> Option<Turn> {
+        self.trying = false;
+        let before = self.failures;
+        if well {
+            (self.failures, self.next) = (0, None);
+        } else {
+            self.fail(now, interval);
+        }
+        match (before, self.failures) {
+            (0, 1) => Some(Turn::Failed),
+            (1.., 0) => Some(Turn::Recovered),
+            _ => None,
+        }
+    }
+
+    fn fail(&mut self, now: Instant, interval: Duration) {
+        self.trying = false;
+        // The first failure may be chance: the next tick tells.
+        let doubled = 1_u32 << self.failures.min(16);
+        self.failures = self.failures.saturating_add(1);
+        let wait = interval.saturating_mul(doubled - 1).min(LONGEST);
+        self.next = Some(now + wait);
+    }
+}
+
+/// How long after each full interval a target is read: by its name, so that it is the same each time and others'
+/// are others; within half an interval.
+pub(super) fn offset(target: &str, interval: Duration) -> Duration {
+    let share = target.bytes().fold(0_u32, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(u32::from(byte))
+    });
+    interval * (share % 100) / 200
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICK: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn what_is_gone_is_tried_less_and_less_often() {
+        let (mut health, start) = (Health::default(), Instant::now());
+        let mut tried = Vec::new();
+        for tick in 0..200_u32 {
+            let now = start + TICK * tick;
+            if health.begin(now, TICK) {
+                tried.push(tick);
+                let turn = health.end(now, TICK, false);
+                assert_eq!(turn, (tick == 0).then_some(Turn::Failed));
+            }
+        }
+        assert_eq!(tried[..6], [0, 1, 2, 5, 12, 27]);
+        assert_eq!(
+            tried[tried.len() - 1] - tried[tried.len() - 2],
+            30,
+            "five minutes"
+        );
+        let now = start + TICK * 1000;
+        assert!(health.begin(now, TICK));
+        assert_eq!(health.end(now, TICK, true), Some(Turn::Recovered));
+        assert!(health.begin(now + TICK, TICK));
+    }
+
+    #[test]
+    fn a_try_that_was_given_up_has_failed() {
+        let (mut health, start) = (Health::default(), Instant::now());
+        assert!(health.begin(start, TICK));
+        assert!(health.begin(start + TICK, TICK));
+        assert!(!health.begin(start + TICK, TICK), "twice by now: it waits");
+    }
+
+    #[tokio::test]
+    async fn those_that_hang_do_not_hold_up_others() {
+        let lanes = Lanes::new(2);
+        let mut bad = Health::default();
+        let now = Instant::now();
+        bad.begin(now, TICK);
+        bad.end(now, TICK, false);
+        let mut hanging = Vec::new();
+        for _ in 0..ON_PROBATION {
+            hanging.push(lanes.enter(&bad).await);
+        }
+        assert!(lanes.enter(&Health::default()).await.is_some());
+        let another = lanes.enter(&bad);
+        assert!(
+            tokio::time::timeout(Duration::from_millis(1), another)
+                .await
+                .is_err()
+        );
+    }
+}

@@ -1,0 +1,267 @@
+//! Redfish documents, understood (DMTF DSP2046: `Thermal` 1.7, `ThermalMetrics` 1.3, `Sensor` 1.9,
+//! `EnvironmentMetrics` 1.3). Pure.
+//!
+//! Boards leave out what they do not know, say `null`, or send a number as text. A sensor that is not read is one
+//! with a fault; a document that is something else has no sensors.
+
+use rackwatch_core::device::{HardwareLimits, Range, Role};
+use rackwatch_core::reading::Fault;
+use rackwatch_core::units::Celsius;
+use serde_json::Value;
+
+use crate::source::component;
+
+/// So many sensors of one document are looked at.
+const MOST: usize = 1_000;
+/// Longer names are cut.
+const LONGEST_NAME: usize = 64;
+
+/// One sensor, as a document has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sensor {
+    /// What tells it from others of its BMC: the address of its resource.
+    pub key: String,
+    /// What its vendor calls it.
+    pub name: String,
+    /// What it measures.
+    pub role: Role,
+    /// What it says.
+    pub value: Result<Celsius, Fault>,
+    /// What it calls too hot or too cold.
+    pub limits: HardwareLimits,
+    /// What it can read at all.
+    pub range: Option<Range>,
+}
+
+/// The addresses of a collection's members, and of its next page.
+pub fn members(collection: &Value) -> (Vec<String>, Option<String>) {
+    let each = array(collection, "Members").filter_map(link);
+    let next = collection.get("Members@odata.nextLink");
+    let next = next
+        .or_else(|| collection.get("@odata.nextLink"))
+        .and_then(Value::as_str);
+    (
+        each.map(str::to_owned).take(MOST).collect(),
+        next.map(str::to_owned),
+    )
+}
+
+/// The address of the resource that a member of a document points to.
+pub(super) fn linked(document: &Value, name: &str) -> Option<String> {
+    document.get(name).and_then(link).map(str::to_owned)
+}
+
+fn link(value: &Value) -> Option<&str> {
+    value.get("@odata.id").and_then(Value::as_str)
+}
+
+/// Whether a service lets a collection be read with all its members in one go.
+pub fn expands(root: &Value) -> bool {
+    let query = root
+        .get("ProtocolFeaturesSupported")
+        .and_then(|features| features.get("ExpandQuery"));
+    let is = |name| {
+        query
+            .and_then(|query| query.get(name))
+            .and_then(Value::as_bool)
+            == Some(true)
+    };
+    is("NoLinks") || is("ExpandAll")
+}
+
+/// The old `Thermal`: all temperatures of a chassis.
+pub fn thermal(address: &str, document: &Value) -> Vec<Sensor> {
+    let each = array(document, "Temperatures").take(MOST).enumerate();
+    each.map(|(index, entry)| {
+        let id = text(entry, "MemberId").unwrap_or_else(|| index.to_string());
+        let name = text(entry, "Name").unwrap_or_else(|| format!("Temperature {id}"));
+        let limit = |name| number(entry, name);
+        let (least, most) = (limit("MinReadingRangeTemp"), limit("MaxReadingRangeTemp"));
+        Sensor {
+            key: format!("{address}#/Temperatures/{id}"),
+            role: role(text(entry, "PhysicalContext").as_deref(), &name),
+            name,
+            value: value(entry, "ReadingCelsius"),
+            limits: HardwareLimits {
+                low_critical: limit("LowerThresholdCritical"),
+                high_warning: limit("UpperThresholdNonCritical"),
+                high_critical: limit("UpperThresholdCritical")
+                    .or_else(|| limit("UpperThresholdFatal")),
+            },
+            range: range(least, most),
+        }
+    })
+    .collect()
+}
+
+/// `ThermalMetrics`: the values of a chassis' sensors, by the addresses of those where it says them.
+pub fn metrics(address: &str, document: &Value) -> Vec<Sensor> {
+    let listed: Vec<&Value> = array(document, "TemperatureReadingsCelsius")
+        .take(MOST)
+        .collect();
+    let summary = document
+        .get("TemperatureSummaryCelsius")
+        .and_then(Value::as_object);
+    let excerpt = |place: &str, entry: &Value| {
+        let name = text(entry, "DeviceName")
+            .or_else(|| text(entry, "PhysicalContext"))
+            .unwrap_or_else(|| place.to_owned());
+        let context = text(entry, "PhysicalContext").unwrap_or_else(|| place.to_owned());
+        Sensor {
+            key: text(entry, "DataSourceUri").unwrap_or_else(|| format!("{address}#{place}")),
+            role: role(Some(&context), &name),
+            name,
+            value: value(entry, "Reading"),
+            limits: HardwareLimits::default(),
+            range: None,
+        }
+    };
+    if listed.is_empty() {
+        let each = summary.into_iter().flatten();
+        return each
+            .filter(|(_, entry)| entry.is_object())
+            .map(|(place, entry)| excerpt(place, entry))
+            .collect();
+    }
+    let each = listed.into_iter().enumerate();
+    each.map(|(index, entry)| excerpt(&format!("/{index}"), entry))
+        .collect()
+}
+
+/// `EnvironmentMetrics`: the one temperature of a chassis.
+pub fn environment(address: &str, document: &Value) -> Option<Sensor> {
+    let entry = document
+        .get("TemperatureCelsius")
+        .filter(|entry| entry.is_object())?;
+    let name = text(document, "Name").unwrap_or_else(|| "Temperature".to_owned());
+    Some(Sensor {
+        key: text(entry, "DataSourceUri")
+            .unwrap_or_else(|| format!("{address}#TemperatureCelsius")),
+        role: role(None, &name),
+        name,
+        value: value(entry, "Reading"),
+        limits: HardwareLimits::default(),
+        range: None,
+    })
+}
+
+/// A `Sensor`, where it is of a temperature.
+pub fn sensor(document: &Value) -> Option<Sensor> {
+    let kind = text(document, "ReadingType");
+    let unit = text(document, "ReadingUnits");
+    let is_temperature = match (kind.as_deref(), unit.as_deref()) {
+        (Some(kind), _) => kind == "Temperature",
+        (None, unit) => unit.is_some_and(|unit| ["Cel", "C", "Celsius"].contains(&unit)),
+    };
+    if !is_temperature {
+        return None;
+    }
+    let name = text(document, "Name").or_else(|| text(document, "Id"))?;
+    let thresholds = document.get("Thresholds");
+    let limit = |names: &[&str]| {
+        let each = names.iter().filter_map(|name| thresholds?.get(*name));
+        let mut active =
+            each.filter(|threshold| text(threshold, "Activation").as_deref() != Some("Disabled"));
+        active.find_map(|threshold| number(threshold, "Reading"))
+    };
+    let range = range(
+        number(document, "ReadingRangeMin"),
+        number(document, "ReadingRangeMax"),
+    );
+    Some(Sensor {
+        key: link(document)?.to_owned(),
+        role: role(text(document, "PhysicalContext").as_deref(), &name),
+        name,
+        value: value(document, "Reading"),
+        limits: HardwareLimits {
+            low_critical: limit(&["LowerCritical", "LowerCriticalUser", "LowerFatal"]),
+            high_warning: limit(&["UpperCaution", "UpperCautionUser"]),
+            high_critical: limit(&["UpperCritical", "UpperCriticalUser", "UpperFatal"]),
+        },
+        range,
+    })
+}
+
+/// The sensors of a collection that was read with its members.
+pub fn sensors(collection: &Value) -> Vec<Sensor> {
+    array(collection, "Members")
+        .take(MOST)
+        .filter_map(sensor)
+        .collect()
+}
+
+fn array<'v>(document: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
+    let each = document.get(name).and_then(Value::as_array);
+    each.into_iter().flatten()
+}
+
+fn text(document: &Value, name: &str) -> Option<String> {
+    let text = document.get(name)?.as_str()?;
+    let visible = text.chars().filter(|c| !c.is_control());
+    let most = if name.ends_with("Uri") {
+        512
+    } else {
+        LONGEST_NAME
+    };
+    let text: String = visible.take(most).collect();
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// A number, or one that was sent as text.
+fn degrees(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => Celsius::parse(text.trim()).ok().map(Celsius::degrees),
+        _ => None,
+    }
+}
+
+fn number(document: &Value, name: &str) -> Option<Celsius> {
+    let value = document.get(name).and_then(degrees)?;
+    Celsius::new(value).ok()
+}
+
+fn range(least: Option<Celsius>, most: Option<Celsius>) -> Option<Range> {
+    let (least, most) = least.zip(most)?;
+    Some(Range { least, most })
+}
+
+/// What it reads. A board's verdict on its health is no fault: the number decides.
+fn value(entry: &Value, name: &str) -> Result<Celsius, Fault> {
+    let state = entry.get("Status").and_then(|status| text(status, "State"));
+    let is_off = [
+        "Absent",
+        "Disabled",
+        "StandbyOffline",
+        "UnavailableOffline",
+        "Deferring",
+    ];
+    if state.is_some_and(|state| is_off.contains(&state.as_str())) {
+        return Err(Fault::DISABLED);
+    }
+    match entry.get(name) {
+        None | Some(Value::Null) => Err(Fault::NO_READING),
+        Some(value) => {
+            let value = degrees(value).ok_or(Fault::GARBLED)?;
+            Celsius::new(value).map_err(|_| Fault::OUT_OF_RANGE)
+        }
+    }
+}
+
+/// By where it is said to be (`PhysicalContext`), else by its name.
+fn role(context: Option<&str>, name: &str) -> Role {
+    match context.unwrap_or_default() {
+        "Intake" => Role::Inlet,
+        "Exhaust" => Role::Exhaust,
+        "Room" | "Ambient" => Role::Ambient,
+        "CPU" | "CPUSubsystem" => Role::Cpu,
+        "GPU" | "GPUSubsystem" | "Accelerator" => Role::Gpu,
+        "Memory" | "MemorySubsystem" => Role::Memory,
+        "StorageDevice" | "StorageBay" | "StorageSubsystem" | "SSD" => Role::Disk,
+        _ => match component::role("", name) {
+            Role::Other if name.to_ascii_lowercase().contains("dimm") => Role::Memory,
+            role => role,
+        },
+    }
+}
