@@ -125,9 +125,7 @@ async fn listen(wanted: SocketAddr) -> Result<TcpListener, WebError> {
 }
 
 fn simulated(args: &DemoArgs) -> AgentConfig {
-    let mut config = AgentConfig::default();
-    config.sources = SourcesConfig::none();
-    config.sources.simulated = SimulatedConfig {
+    let simulated = SimulatedConfig {
         enabled: true,
         racks: args.racks,
         sensors: args.sensors,
@@ -135,7 +133,13 @@ fn simulated(args: &DemoArgs) -> AgentConfig {
         scenario: args.scenario.clone(),
         ..SimulatedConfig::default()
     };
-    config
+    AgentConfig {
+        sources: SourcesConfig {
+            simulated,
+            ..SourcesConfig::none()
+        },
+        ..AgentConfig::default()
+    }
 }
 
 /// sampler → partition → console, by channels.

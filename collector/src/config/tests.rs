@@ -47,7 +47,7 @@ fn the_example_shows_every_key_and_all_of_them_are_accepted() {
     let file = folder.path().join("all.toml");
     fs::write(&file, all).unwrap();
     let config = load(&file);
-    assert_eq!(config.rules.len(), 5);
+    assert_eq!(config.rules.len(), 6);
     assert_eq!(config.notify.len(), 1);
     config.rule_set().unwrap();
 }

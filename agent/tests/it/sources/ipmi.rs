@@ -11,6 +11,7 @@ use rackwatch_agent::source::{Lanes, Source};
 use rackwatch_core::device::Role;
 use rackwatch_core::reading::Fault;
 use rackwatch_core::time::Timestamp;
+use rackwatch_core::units::Celsius;
 use rackwatch_testing::{IpmiBmc, wait_until_sync};
 
 const CORPUS: &str = include_str!("ipmi_corpus.txt");
@@ -140,8 +141,8 @@ async fn a_bmc_is_read_over_the_network() {
         (known.role, known.rack.as_deref(), known.u, &*known.source),
         (Role::Inlet, Some("B07"), Some(12), "ipmi")
     );
-    let critical = known.limits.high_critical.map(|limit| limit.degrees());
-    let warning = known.limits.high_warning.map(|limit| limit.degrees());
+    let critical = known.limits.high_critical.map(Celsius::degrees);
+    let warning = known.limits.high_warning.map(Celsius::degrees);
     assert_eq!((warning, critical), (Some(35.0), Some(40.0)));
     assert_eq!(by_name("CPU2 Temp").description.role, Role::Cpu);
     assert_eq!(

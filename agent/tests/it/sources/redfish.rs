@@ -7,6 +7,7 @@ use rackwatch_agent::source::redfish::{Redfish, environment, metrics, sensor, th
 use rackwatch_agent::source::{Found, Lanes, Source};
 use rackwatch_core::device::Role;
 use rackwatch_core::time::Timestamp;
+use rackwatch_core::units::Celsius;
 use rackwatch_testing::RedfishServer;
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ fn at() -> Timestamp {
 }
 
 /// The service, and one chassis with these links.
-fn service(chassis: Value, more: Value, expand: bool) -> Value {
+fn service(chassis: &Value, more: Value, expand: bool) -> Value {
     let mut documents = json!({
         "/redfish/v1/": {
             "Chassis": {"@odata.id": "/redfish/v1/Chassis"},
@@ -31,7 +32,7 @@ fn service(chassis: Value, more: Value, expand: bool) -> Value {
     documents
 }
 
-fn sensor_of(id: &str, context: &str, reading: Value) -> Value {
+fn sensor_of(id: &str, context: &str, reading: &Value) -> Value {
     json!({
         "@odata.id": format!("/redfish/v1/Chassis/1U/Sensors/{id}"), "Id": id, "Name": format!("{id} Temperature"),
         "ReadingType": "Temperature", "ReadingUnits": "Cel", "Reading": reading, "PhysicalContext": context,
@@ -60,9 +61,9 @@ fn sensors(expand: bool, metrics: bool) -> Value {
     let mut more = json!({
         format!("{base}/Sensors"): first,
         format!("{base}/Sensors/2"): {"Members": [link("CPU1"), link("Broken")]},
-        format!("{base}/Sensors/Inlet"): sensor_of("Inlet", "Intake", 24.5.into()),
-        format!("{base}/Sensors/CPU1"): sensor_of("CPU1", "CPU", "61".into()),
-        format!("{base}/Sensors/Broken"): sensor_of("Broken", "Exhaust", Value::Null),
+        format!("{base}/Sensors/Inlet"): sensor_of("Inlet", "Intake", &24.5.into()),
+        format!("{base}/Sensors/CPU1"): sensor_of("CPU1", "CPU", &"61".into()),
+        format!("{base}/Sensors/Broken"): sensor_of("Broken", "Exhaust", &Value::Null),
         format!("{base}/Sensors/Fan1"): fan,
     });
     if metrics {
@@ -73,7 +74,7 @@ fn sensors(expand: bool, metrics: bool) -> Value {
         more[path] = json!({"TemperatureReadingsCelsius":
             [reading("Inlet", 25.into()), reading("CPU1", 62.into()), reading("Broken", Value::Null)]});
     }
-    service(chassis, more, expand)
+    service(&chassis, more, expand)
 }
 
 /// The old document, as boards of 2015 have it.
@@ -123,11 +124,14 @@ fn old() -> Value {
     ]);
     let chassis = json!({"Thermal": {"@odata.id": format!("{base}/Thermal")}});
     let thermal = json!({format!("{base}/Thermal"): {"Temperatures": temperatures}});
-    service(chassis, thermal, false)
+    service(&chassis, thermal, false)
 }
 
 fn source(server: &RedfishServer, more: &str) -> Redfish {
-    let config = target(server, &format!("ca_file = {:?}\n{more}", server.ca()));
+    let config = target(
+        server,
+        &format!("ca_file = '{}'\n{more}", server.ca().display()),
+    );
     let password = Some(RedfishServer::PASSWORD.to_owned().into());
     Redfish::new(&config, password, Lanes::new(4)).unwrap()
 }
@@ -177,7 +181,7 @@ async fn sensors_are_read_one_by_one_in_one_go_or_by_their_metrics() {
             .find(|f| f.description.role == Role::Inlet)
             .unwrap();
         let known = &inlet.description;
-        let degrees = |limit: Option<rackwatch_core::units::Celsius>| limit.map(|l| l.degrees());
+        let degrees = |limit: Option<Celsius>| limit.map(Celsius::degrees);
         assert_eq!(degrees(known.limits.high_warning), Some(42.0));
         assert_eq!(degrees(known.limits.high_critical), Some(47.0));
         assert_eq!(degrees(known.limits.low_critical), None, "it is disabled");
@@ -276,7 +280,10 @@ async fn a_bmc_that_hangs_sends_too_much_or_no_json_is_a_fault_of_each_sensor() 
 async fn a_wrong_password_finds_nothing_and_shows_nothing() {
     let server = RedfishServer::start(&old().to_string()).unwrap();
     for login in ["basic", "session"] {
-        let more = format!("ca_file = {:?}\nlogin = \"{login}\"\n", server.ca());
+        let more = format!(
+            "ca_file = '{}'\nlogin = \"{login}\"\n",
+            server.ca().display()
+        );
         let config = target(&server, &more);
         let password = Some("not-the-password".to_owned().into());
         let mut source = Redfish::new(&config, password, Lanes::new(4)).unwrap();
