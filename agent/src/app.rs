@@ -26,6 +26,7 @@ use crate::source::hwmon::Hwmon;
 use crate::source::ipmi::Ipmi;
 use crate::source::redfish::{ClientError, Redfish};
 use crate::source::simulated::Simulated;
+use crate::source::snmp::{Secrets, Snmp, SnmpError};
 use crate::source::sysinfo::Sysinfo;
 use crate::source::{Lanes, Source};
 use crate::spool::Spool;
@@ -49,8 +50,8 @@ pub enum RunError {
         source: ConnectError,
     },
     /// A target's password cannot be read.
-    #[error("cannot read the password of target {target:?} in {}: see password_file", path.display())]
-    Password {
+    #[error("cannot read a secret of target {target:?} in {}", path.display())]
+    Secret {
         /// Which target.
         target: String,
         /// The file.
@@ -63,6 +64,12 @@ pub enum RunError {
     Redfish {
         /// Why.
         source: ClientError,
+    },
+    /// The same.
+    #[error("cannot use [[targets]]")]
+    Snmp {
+        /// Why.
+        source: SnmpError,
     },
     /// There is no such tool.
     #[cfg(not(unix))]
@@ -143,10 +150,8 @@ fn targets(
         if !names.insert(name) {
             return Err(RunError::SameName(name.to_owned()));
         }
-        let password = match &target.password_file {
-            None => None,
-            Some(path) => Some(password(name, path)?),
-        };
+        let secret = |file: &Option<PathBuf>| file.as_deref().map(|path| secret(name, path));
+        let password = secret(&target.password_file).transpose()?;
         match target.kind {
             #[cfg(unix)]
             TargetKind::Ipmi => {
@@ -156,6 +161,16 @@ fn targets(
             }
             #[cfg(not(unix))]
             TargetKind::Ipmi => return Err(RunError::NoIpmi(name.to_owned())),
+            TargetKind::Snmp => {
+                let secrets = Secrets {
+                    community: secret(&target.community_file).transpose()?,
+                    password,
+                    privacy: secret(&target.privacy_file).transpose()?,
+                };
+                let snmp = Snmp::new(target, secrets, lanes.clone())
+                    .map_err(|source| RunError::Snmp { source })?;
+                sources.push(Box::new(snmp));
+            }
             TargetKind::Redfish => {
                 let redfish = Redfish::new(target, password, lanes.clone())
                     .map_err(|source| RunError::Redfish { source })?;
@@ -166,9 +181,9 @@ fn targets(
     Ok(())
 }
 
-/// The first line of a target's password file.
-fn password(target: &str, path: &Path) -> Result<Secret, RunError> {
-    let text = std::fs::read_to_string(path).map_err(|source| RunError::Password {
+/// The first line of a target's file.
+fn secret(target: &str, path: &Path) -> Result<Secret, RunError> {
+    let text = std::fs::read_to_string(path).map_err(|source| RunError::Secret {
         target: target.to_owned(),
         path: path.to_owned(),
         source,

@@ -20,7 +20,9 @@ use serde::Deserialize;
 pub use devices::{DeviceConfig, DeviceGlob, NotAGlob};
 pub use name::{AgentName, NotAnAgentName, host_name};
 pub use spool::{SpoolConfig, Sync};
-pub use targets::{Login, Privilege, TargetConfig, TargetKind};
+pub use targets::{
+    Authentication, Login, Privacy, Privilege, SensorConfig, TargetConfig, TargetKind,
+};
 
 #[cfg(target_os = "linux")]
 use crate::source::hwmon::HwmonConfig;

@@ -12,6 +12,7 @@ pub mod hwmon;
 pub mod ipmi;
 pub mod redfish;
 pub mod simulated;
+pub mod snmp;
 pub mod sysinfo;
 
 pub use care::Lanes;

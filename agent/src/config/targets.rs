@@ -5,13 +5,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rackwatch_core::device::Role;
 use rackwatch_runtime::tls::Fingerprint;
 use serde::Deserialize;
 
 use super::AgentName;
+use crate::source::snmp::{Preset, Unit};
 
 /// One `[[targets]]` entry.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TargetConfig {
     /// What it is called in device ids, alerts and logs: each name once.
@@ -48,6 +50,24 @@ pub struct TargetConfig {
     /// Accept any certificate: it protects from nobody.
     #[serde(default)]
     pub insecure: bool,
+    /// What kind of device it is by SNMP.
+    #[serde(default)]
+    pub preset: Preset,
+    /// What else is read of it by SNMP.
+    #[serde(default)]
+    pub sensors: Vec<SensorConfig>,
+    /// A file that holds the community of SNMP v2c.
+    #[serde(default)]
+    pub community_file: Option<PathBuf>,
+    /// How the user of SNMP v3 proves who it is, with the password.
+    #[serde(default)]
+    pub authentication: Authentication,
+    /// A file that holds the privacy password of SNMP v3; without it nothing is encrypted.
+    #[serde(default)]
+    pub privacy_file: Option<PathBuf>,
+    /// How what SNMP v3 says is encrypted.
+    #[serde(default)]
+    pub privacy: Privacy,
     /// How often to read.
     #[serde(default = "interval", with = "rackwatch_runtime::config::duration")]
     pub interval: Duration,
@@ -70,6 +90,68 @@ pub enum TargetKind {
     Ipmi,
     /// A BMC by Redfish.
     Redfish,
+    /// A cooler, a PDU or a monitor by SNMP.
+    Snmp,
+}
+
+/// How a user of SNMP v3 proves who it is (RFC 3414, RFC 7860).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Authentication {
+    /// Old.
+    Md5,
+    /// Old.
+    Sha1,
+    /// HMAC-SHA-2.
+    Sha224,
+    /// HMAC-SHA-2.
+    #[default]
+    Sha256,
+    /// HMAC-SHA-2.
+    Sha384,
+    /// HMAC-SHA-2.
+    Sha512,
+}
+
+/// How what SNMP v3 says is kept from others (RFC 3414, RFC 3826).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Privacy {
+    /// Old.
+    Des,
+    /// AES.
+    #[default]
+    Aes128,
+    /// AES with a longer key, which no standard describes.
+    Aes192,
+    /// The same.
+    Aes256,
+}
+
+/// One number that is read by SNMP.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SensorConfig {
+    /// Where it is.
+    pub oid: String,
+    /// What it is called in device ids.
+    pub name: String,
+    /// What it measures.
+    #[serde(default)]
+    pub role: Role,
+    /// Degrees of one: 0.1 for tenths.
+    #[serde(default = "one")]
+    pub scale: f64,
+    /// `C` or `F`.
+    #[serde(default)]
+    pub unit: Unit,
+    /// Numbers that mean that there is none.
+    #[serde(default)]
+    pub invalid: Vec<i64>,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 /// How a user logs in by Redfish.

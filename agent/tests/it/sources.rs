@@ -26,6 +26,7 @@ mod hwmon;
 #[cfg(unix)]
 mod ipmi;
 mod redfish;
+mod snmp;
 #[cfg(target_os = "linux")]
 mod sysinfo;
 
