@@ -24,6 +24,8 @@ use crate::sampler::{self, Sampler, SamplerError};
 use crate::source::hwmon::Hwmon;
 #[cfg(unix)]
 use crate::source::ipmi::Ipmi;
+#[cfg(target_os = "linux")]
+use crate::source::nvidia::Nvidia;
 use crate::source::redfish::{ClientError, Redfish};
 use crate::source::simulated::Simulated;
 use crate::source::snmp::{Secrets, Snmp, SnmpError};
@@ -118,6 +120,10 @@ pub fn sources(config: &AgentConfig) -> Result<Vec<Box<dyn Source>>, RunError> {
     #[cfg(target_os = "linux")]
     if config.hwmon.enabled {
         sources.push(Box::new(Hwmon::new(config.hwmon.clone(), &host)));
+    }
+    #[cfg(target_os = "linux")]
+    if config.nvidia.is_here() {
+        sources.push(Box::new(Nvidia::new(config.nvidia.clone(), &host)));
     }
     if config.sysinfo.enabled {
         sources.push(Box::new(Sysinfo::new(config.sysinfo.clone(), &host)));

@@ -28,6 +28,8 @@ pub use targets::{
 use crate::source::hwmon::HwmonConfig;
 #[cfg(unix)]
 use crate::source::ipmi::IpmiConfig;
+#[cfg(target_os = "linux")]
+use crate::source::nvidia::NvidiaConfig;
 use crate::source::simulated::SimulatedConfig;
 use crate::source::sysinfo::SysinfoConfig;
 
@@ -124,6 +126,9 @@ pub struct SourcesConfig {
     /// The host's own BMC; on by default, where there is one.
     #[cfg(unix)]
     pub ipmi: IpmiConfig,
+    /// The host's NVIDIA processors; on by default, where there is their driver.
+    #[cfg(target_os = "linux")]
+    pub nvidia: NvidiaConfig,
     /// Made-up racks; off by default.
     pub simulated: SimulatedConfig,
 }
@@ -137,6 +142,8 @@ impl Default for SourcesConfig {
             sysinfo: SysinfoConfig::default(),
             #[cfg(unix)]
             ipmi: IpmiConfig::default(),
+            #[cfg(target_os = "linux")]
+            nvidia: NvidiaConfig::default(),
             simulated: SimulatedConfig::default(),
         }
     }
@@ -149,6 +156,7 @@ impl SourcesConfig {
         #[cfg(target_os = "linux")]
         {
             none.hwmon.enabled = false;
+            none.nvidia.enabled = false;
         }
         #[cfg(unix)]
         {

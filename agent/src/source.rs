@@ -10,6 +10,8 @@ mod component;
 pub mod hwmon;
 #[cfg(unix)]
 pub mod ipmi;
+#[cfg(target_os = "linux")]
+pub mod nvidia;
 pub mod redfish;
 pub mod simulated;
 pub mod snmp;

@@ -9,7 +9,7 @@ const KEYS: &str = "url username password_file password ca_file tls_insecure con
     response_timeout backoff_min backoff_max format filter name rack zone layout safety_cap queue \
     path max_bytes max_age sync enabled root interval deadline per_core racks sensors seed scenario match role u off at_once program type address port \
     user cipher_suite privilege login ca_file fingerprint insecure \
-    preset community_file authentication privacy_file privacy oid scale unit invalid";
+    preset community_file authentication privacy_file privacy oid scale unit invalid library";
 
 fn example() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/agent.example.toml")

@@ -25,6 +25,8 @@ mod fake_hwmon;
 mod hwmon;
 #[cfg(unix)]
 mod ipmi;
+#[cfg(target_os = "linux")]
+mod nvidia;
 mod redfish;
 mod snmp;
 #[cfg(target_os = "linux")]
