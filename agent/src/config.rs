@@ -40,7 +40,7 @@ const SAFETY_CAP: NonZeroU64 = NonZeroU64::new(1_000_000).unwrap();
 const QUEUE: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
 
 /// A process each: some 2 MB.
-const AT_ONCE: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+const AT_ONCE: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 
 /// All settings of the agent.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -115,7 +115,8 @@ impl Default for PublishConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SourcesConfig {
-    /// How many targets are read at a time; default 64.
+    /// How many targets are read at a time; default 128. One that takes longer than half a second gives
+    /// its place to others.
     pub at_once: NonZeroUsize,
     /// The host's own sensors, from the kernel; on by default, where there is Linux.
     #[cfg(target_os = "linux")]

@@ -1,16 +1,19 @@
 //! Care for targets that are slow or gone: they are asked less and less often, and never hold up others.
 //!
 //! In: how each try of a target ended. Out: whether to try now, and a place to do so. What failed the last time
-//! waits in a lane of its own: sixty boards that hang are eight tries at a time, and all others go on.
+//! waits in a lane of its own: sixty boards that hang are eight tries at a time, and all others go on. Before they
+//! have failed for the first time they are not known to hang: so a place is given back by whoever needs it for long.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
 
 /// However long a target is gone, it is tried this often.
 const LONGEST: Duration = Duration::from_mins(5);
+/// What is not done by then goes on without a place.
+const SOON: Duration = Duration::from_millis(500);
 /// Tries at a time of those that failed the last time.
 const ON_PROBATION: usize = 8;
 
@@ -30,15 +33,26 @@ impl Lanes {
         }
     }
 
-    /// Waits for a place.
-    pub async fn enter(&self, health: &Health) -> Option<OwnedSemaphorePermit> {
-        let lane = if health.failures == 0 {
+    /// Does `work` when there is a place for it.
+    pub async fn run<T>(&self, health: &Health, work: impl Future<Output = T>) -> T {
+        let is_healthy = health.failures == 0;
+        let lane = if is_healthy {
             &self.healthy
         } else {
             &self.probation
         };
         // Never closed.
-        Arc::clone(lane).acquire_owned().await.ok()
+        let place = lane.acquire().await.ok();
+        let mut work = std::pin::pin!(work);
+        if is_healthy && let Ok(done) = timeout(SOON, work.as_mut()).await {
+            return done;
+        }
+        if is_healthy {
+            drop(place);
+            return work.await;
+        }
+        let _place = place;
+        work.await
     }
 }
 
@@ -149,16 +163,20 @@ mod tests {
         let now = Instant::now();
         bad.begin(now, TICK);
         bad.end(now, TICK, false);
-        let mut hanging = Vec::new();
-        for _ in 0..ON_PROBATION {
-            hanging.push(lanes.enter(&bad).await);
+        let mut hanging = tokio::task::JoinSet::new();
+        for (health, count) in [(&bad, ON_PROBATION), (&Health::default(), 2)] {
+            for _ in 0..count {
+                let (lanes, health) = (lanes.clone(), health.clone());
+                hanging
+                    .spawn(async move { lanes.run(&health, std::future::pending::<()>()).await });
+            }
         }
-        assert!(lanes.enter(&Health::default()).await.is_some());
-        let another = lanes.enter(&bad);
-        assert!(
-            tokio::time::timeout(Duration::from_millis(1), another)
-                .await
-                .is_err()
-        );
+        // All of them are in their places.
+        while lanes.healthy.available_permits() + lanes.probation.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(lanes.run(&Health::default(), async { 7 }).await, 7);
+        let another = lanes.run(&bad, async {});
+        assert!(timeout(Duration::from_millis(1), another).await.is_err());
     }
 }

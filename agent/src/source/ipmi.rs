@@ -337,9 +337,8 @@ impl Source for Ipmi {
     async fn discover(&mut self) -> Vec<Found> {
         let fresh = self.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY);
         if !fresh && self.health.begin(Instant::now(), self.interval) {
-            let place = self.lanes.enter(&self.health).await;
-            let looked = self.look().await;
-            drop(place);
+            let (lanes, health) = (self.lanes.clone(), self.health.clone());
+            let looked = lanes.run(&health, self.look()).await;
             self.note(looked.as_ref().err());
         }
         self.sensors
@@ -355,10 +354,7 @@ impl Source for Ipmi {
         if !self.health.begin(Instant::now(), self.interval) {
             return self.all(&self.fault.clone());
         }
-        let reading = async {
-            let _place = self.lanes.enter(&self.health).await;
-            self.values().await
-        };
+        let reading = self.lanes.run(&self.health, self.values());
         let limit = self.deadline * 19 / 20;
         let read = timeout(limit, reading).await;
         let read = read.unwrap_or(Err(ToolError::Late(limit)));

@@ -361,9 +361,8 @@ impl Source for Redfish {
     async fn discover(&mut self) -> Vec<Found> {
         let fresh = self.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY);
         if !fresh && self.health.begin(Instant::now(), self.config.interval) {
-            let place = self.lanes.enter(&self.health).await;
-            let looked = self.look().await;
-            drop(place);
+            let (lanes, health) = (self.lanes.clone(), self.health.clone());
+            let looked = lanes.run(&health, self.look()).await;
             self.note(looked.as_ref().err());
         }
         self.found.clone()
@@ -378,10 +377,7 @@ impl Source for Redfish {
         }
         let limit = self.config.deadline * 19 / 20;
         let (lanes, health) = (self.lanes.clone(), self.health.clone());
-        let reading = async {
-            let _place = lanes.enter(&health).await;
-            self.values().await
-        };
+        let reading = lanes.run(&health, self.values());
         let read = timeout(limit, reading).await;
         let read = read.unwrap_or(Err(Refusal::Late(limit)));
         self.note(read.as_ref().err());

@@ -220,10 +220,7 @@ impl Snmp {
 
     async fn try_values(&mut self) -> Option<Vec<(String, Result<Celsius, Fault>)>> {
         let limit = self.config.deadline * 19 / 20;
-        let reading = async {
-            let _place = self.lanes.enter(&self.health).await;
-            self.values().await
-        };
+        let reading = self.lanes.run(&self.health, self.values());
         let read = timeout(limit, reading).await;
         let read = read.unwrap_or(Err(Refusal::Late(limit)));
         self.note(read.as_ref().err());
