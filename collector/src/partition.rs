@@ -190,6 +190,9 @@ impl<L: Log> Partition<L> {
         for alert in &mut commit.effects.alerts {
             alert.historical = alert.at < news;
         }
+        if !commit.effects.moves.is_empty() {
+            self.log.tell_moves(&commit.effects.moves).await?;
+        }
         for notice in &commit.effects.notices {
             tell(notice);
         }

@@ -183,6 +183,10 @@ impl Hwmon {
             interval: self.config.interval,
             resolution: resolution(&chip.name),
             limits: input.limits,
+            hardware: chip
+                .serial
+                .as_ref()
+                .map(|serial| format!("{serial} {channel}")),
             ..Description::default()
         };
         Found {

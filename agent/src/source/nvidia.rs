@@ -197,6 +197,7 @@ impl Source for Nvidia {
                     interval: self.config.interval,
                     resolution: Some(RESOLUTION),
                     limits: seen.limits,
+                    hardware: Some(seen.uuid),
                     ..Description::default()
                 },
             });

@@ -1,5 +1,7 @@
 //! `devices`: what agents have said of their devices, and how to forget one.
 
+mod moves;
+
 use clap::{Args, Subcommand};
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits};
 use rackwatch_core::keys;
@@ -22,6 +24,7 @@ pub struct DevicesArgs {
 #[derive(Clone, Debug, Subcommand)]
 enum DevicesCommand {
     List(ListArgs),
+    Moves(ListMovesArgs),
     Forget(ForgetArgs),
 }
 
@@ -32,6 +35,20 @@ struct ListArgs {
     #[command(flatten)]
     common: Common,
     /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// List what stands, or is read, elsewhere than before, the newest first
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  rackwatch-collector devices moves")]
+struct ListMovesArgs {
+    #[command(flatten)]
+    common: Common,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    last: u16,
+    /// Print JSON, an object a line
     #[arg(long)]
     json: bool,
 }
@@ -59,6 +76,7 @@ struct Known {
 pub async fn run(args: DevicesArgs) -> Outcome {
     match args.command {
         DevicesCommand::List(args) => list(args).await,
+        DevicesCommand::Moves(args) => moves::list(args).await,
         DevicesCommand::Forget(args) => forget(args).await,
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::device::{Description, DeviceId};
-use rackwatch_core::engine::Slice;
+use rackwatch_core::engine::{Move, Slice};
 use rackwatch_core::reading::Sample;
 use rackwatch_core::time::StreamId;
 use rackwatch_core::wire::Decoded;
@@ -131,6 +131,10 @@ impl Log for MemoryLog {
     }
 
     async fn tell_racks(&mut self, _: String) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    async fn tell_moves(&mut self, _: &[Move]) -> Result<(), LogError> {
         Ok(())
     }
 

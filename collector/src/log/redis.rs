@@ -13,7 +13,7 @@ mod resume;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use rackwatch_core::engine::Slice;
+use rackwatch_core::engine::{Move, Slice, Stand};
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::wire;
@@ -413,6 +413,36 @@ impl Log for RedisLog {
             match set.exec_async(&mut connection).await {
                 Ok(()) => return Ok(()),
                 Err(error) => self.wait_out(error, "say what racks come to").await?,
+            }
+        }
+    }
+
+    async fn tell_moves(&mut self, moves: &[Move]) -> Result<(), LogError> {
+        let mut all = redis::pipe();
+        for moved in moves {
+            // Strings and numbers only: this cannot fail.
+            let stand = |stand: &Stand| serde_json::to_string(stand).unwrap_or_default();
+            all.cmd("XADD")
+                .arg(keys::MOVES)
+                .arg(&[
+                    "MAXLEN",
+                    "~",
+                    "10000",
+                    "*",
+                    "device_id",
+                    moved.device.as_str(),
+                ])
+                .arg(&["was", moved.was.as_str(), "from"])
+                .arg(stand(&moved.from))
+                .arg("to")
+                .arg(stand(&moved.to))
+                .ignore();
+        }
+        loop {
+            let mut connection = self.commands().await?;
+            match all.exec_async(&mut connection).await {
+                Ok(()) => return Ok(()),
+                Err(error) => self.wait_out(error, "say what stands elsewhere").await?,
             }
         }
     }

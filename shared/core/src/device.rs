@@ -279,6 +279,9 @@ pub struct Description {
     /// What its hardware can read at all, where it says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<Range>,
+    /// What tells this piece of hardware from any other in the world, where something does: a serial number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<String>,
     /// Its agent stopped cleanly and said so.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub leaving: bool,

@@ -11,6 +11,7 @@
 mod agents;
 mod clock;
 mod device;
+mod moves;
 mod newcomers;
 mod racks;
 mod records;
@@ -23,11 +24,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use agents::{agent_device, target_device};
+pub use moves::{Move, Stand};
 pub use newcomers::Notice;
 pub use snapshot::Slice;
 
 use self::agents::Agents;
 use self::device::{Asks, Device};
+use self::moves::Hardware;
 use self::newcomers::Newcomers;
 use self::racks::Racks;
 use self::silence::{Listening, Missed};
@@ -69,6 +72,8 @@ pub struct Effects {
     pub alerts: Vec<AlertRecord>,
     /// What does not fit the site.
     pub notices: Vec<Notice>,
+    /// What stands elsewhere than before.
+    pub moves: Vec<Move>,
     /// Losses to write, in order.
     pub losses: Vec<Loss>,
     /// How far agents have come, to be stored together with the records.
@@ -115,6 +120,8 @@ pub struct Engine {
     devices: HashMap<DeviceId, Box<Device>>,
     /// Devices that are judged together.
     racks: Racks,
+    /// Hardware that is known again under another name.
+    hardware: Hardware,
     /// What devices began with.
     newcomers: Newcomers,
     /// What each agent's numbers have come to.
@@ -139,6 +146,7 @@ impl Engine {
             rules,
             devices: HashMap::new(),
             racks: Racks::default(),
+            hardware: Hardware::default(),
             newcomers: Newcomers::default(),
             ledger: Ledger::default(),
             agents: Agents::default(),
@@ -180,6 +188,7 @@ impl Engine {
             unsaid.alerts.clear();
             unsaid.losses.clear();
             unsaid.notices.clear();
+            unsaid.moves.clear();
             unsaid.episodes.clear();
         }
         self.ledger.moved();
@@ -230,6 +239,10 @@ impl Engine {
     fn describe(&mut self, id: &DeviceId, now: Option<Box<Description>>, effects: &mut Effects) {
         let device = self.devices.entry(id.clone()).or_default();
         let left = device.leaves();
+        if let Some(now) = now.as_deref() {
+            let moved = self.hardware.describe(id, device.description(), now);
+            effects.moves.extend(moved);
+        }
         if device.set_description(now) {
             if left && !device.leaves() && device.heard > 0 {
                 // Whoever says that it is back speaks, though no reading is here yet.

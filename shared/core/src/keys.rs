@@ -29,6 +29,8 @@ pub const LAYOUT: &str = "rackwatch:layout";
 pub const COLLECTORS: &str = "rackwatch:collectors";
 /// What the operator says of where devices stand: a hash of `version`, `site` (JSON), `by` and `at_ms`.
 pub const SITE: &str = "rackwatch:site";
+/// What stands elsewhere than before, a stream.
+pub const MOVES: &str = "rackwatch:moves";
 /// What people do not want to hear of, a hash from an id to JSON.
 pub const SILENCES: &str = "rackwatch:silences";
 /// Incident records, a stream.

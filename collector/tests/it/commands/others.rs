@@ -4,6 +4,7 @@ use rackwatch_testing::{TimeSeriesServer, free_port};
 use redis::Commands as _;
 
 use super::{DEVICE, json, now, run, server};
+use crate::rig::{connect, running, send, wait_all_done};
 
 #[test]
 fn devices_are_listed() {
@@ -178,4 +179,37 @@ fn a_wrong_configuration_is_named() {
         assert_eq!(ended.code, Some(2), "{args:?}: {}", ended.err);
         assert!(ended.err.contains("collector.toml"), "{}", ended.err);
     }
+}
+
+#[test]
+fn what_stands_elsewhere_than_before_is_listed() {
+    let (_server, mut redis, url) = server();
+    assert_eq!(
+        run(&url, &["devices", "moves"]).out,
+        "nothing stands elsewhere than before\n"
+    );
+    let mut stands = |rack: &str| {
+        let described = format!(r#"{{"agent":"h1","host":"h1","role":"inlet","rack":"{rack}"}}"#);
+        let _: () = redis.hset("rackwatch:devices", DEVICE, described).unwrap();
+    };
+    stands("B07");
+    let _collector = running(&url);
+    let stream = &mut connect(&url);
+    let start = now() - 60_000;
+    send(stream, DEVICE, start, "21");
+    wait_all_done(stream);
+    stands("B08");
+    let _: () = stream.incr("rackwatch:devices:revision", 1).unwrap();
+    send(stream, DEVICE, start + 1000, "21");
+    wait_all_done(stream);
+    let told = json(&run(&url, &["devices", "moves", "--json"]));
+    assert_eq!(
+        (&told["device_id"], &told["was"]),
+        (&DEVICE.into(), &DEVICE.into())
+    );
+    let listed = run(&url, &["devices", "moves"]).out;
+    assert!(
+        listed.contains("inlet-B07-1  rack B07  rack B08\n"),
+        "{listed}"
+    );
 }

@@ -70,6 +70,11 @@ pub(super) struct Asks {
 }
 
 impl Device {
+    /// What is known of it.
+    pub(super) fn description(&self) -> Option<&Description> {
+        self.description.as_deref()
+    }
+
     /// Whether it differs from what was known.
     pub(super) fn set_description(&mut self, now: Option<Box<Description>>) -> bool {
         let changed = self.description != now;

@@ -108,6 +108,10 @@ impl Engine {
             {
                 continue;
             }
+            if let Some(known) = device.description() {
+                // Where it stood is known again; it did not move by that.
+                let _known = self.hardware.describe(&id, None, known);
+            }
             self.devices.insert(id.clone(), Box::new(device));
             // A plan that has no state yet ends no episode.
             self.replan(&id, &mut Effects::default());

@@ -10,6 +10,7 @@
 mod halls;
 mod incidents;
 mod judging;
+mod moves;
 mod properties;
 mod quality;
 mod resuming;
