@@ -36,9 +36,6 @@ pub const DEPTH: usize = 64;
 /// How often sources look for devices: a replaced drive is seen within this time.
 pub const REDISCOVER_EVERY: Duration = Duration::from_mins(1);
 
-/// How long looking for devices may take before the source goes on with those it knows.
-const DISCOVERY_DEADLINE: Duration = Duration::from_secs(30);
-
 /// How long a source that does not react to the stop is waited for.
 const STOP_GRACE: Duration = Duration::from_millis(300);
 
@@ -167,7 +164,7 @@ impl Watch {
     }
 
     async fn discover(&mut self, first: bool) -> Result<(), Closed> {
-        let Ok(found) = timeout(DISCOVERY_DEADLINE, self.source.discover()).await else {
+        let Ok(found) = timeout(self.source.patience(), self.source.discover()).await else {
             warn!(
                 source = self.source.kind(),
                 "looking for devices takes too long"

@@ -59,6 +59,11 @@ pub trait Source: Send {
     /// How long one read may take before its devices are reported as timed out.
     fn deadline(&self) -> Duration;
 
+    /// How long a look for devices may take. Nothing is read meanwhile.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
     /// Looks for devices. Called at start and from time to time, since drives come and go.
     async fn discover(&mut self) -> Vec<Found>;
 

@@ -73,6 +73,8 @@ impl IpmiConfig {
 
 /// What sensors there are is asked so often.
 const LOOK_EVERY: Duration = Duration::from_hours(1);
+/// After so long a look is ended, to be gone on with later.
+const SLOW: Duration = Duration::from_secs(5);
 /// Where BMCs listen (IPMI 2.0, section 13.1.2).
 const PORT: u16 = 623;
 /// BMCs round to whole degrees, nearly all.
@@ -91,9 +93,20 @@ pub struct Ipmi {
     health: Health,
     fault: Fault,
     sensors: Vec<(Found, Key)>,
+    /// What the look that goes on has come to.
+    step: Step,
+    rows: Vec<Row>,
     looked: Option<Instant>,
     /// The BMC's sensor data records, kept so that they are not asked for with each reading.
     records: Option<TempDir>,
+}
+
+/// What is to be asked next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Sensors,
+    Limits,
+    Records,
 }
 
 /// What tells a sensor from the others of its BMC.
@@ -180,22 +193,40 @@ impl Ipmi {
             health: Health::default(),
             fault: Fault::NO_READING,
             sensors: Vec::new(),
+            step: Step::Sensors,
+            rows: Vec::new(),
             looked: None,
             records: None,
         }
     }
 
+    /// Step by step, and what each has found is kept: on a slow board all of them together take longer than a
+    /// look may, and the next look goes on where this one ended.
     async fn look(&mut self) -> Result<(), ToolError> {
-        let known = self.tool.run(&["sdr", "type", "temperature"]).await?;
-        // What it calls too hot is worth having, not more: some boards fail here.
-        let more = self
-            .tool
-            .run(&["-v", "-c", "sdr", "type", "temperature"])
-            .await
-            .unwrap_or_default();
-        self.sensors = self.describe(&parse(&known), &parse(&more));
-        self.looked = Some(Instant::now());
+        let begun = Instant::now();
+        let is_slow = || begun.elapsed() > SLOW;
+        if self.step == Step::Sensors {
+            let said = self.tool.run(&["sdr", "type", "temperature"]).await?;
+            self.rows = parse(&said);
+            self.sensors = self.describe(&self.rows, &[]);
+            self.step = Step::Limits;
+            if is_slow() {
+                return Ok(());
+            }
+        }
+        if self.step == Step::Limits {
+            // What it calls too hot is worth having, not more: some boards fail here.
+            let command = ["-v", "-c", "sdr", "type", "temperature"];
+            let said = self.tool.run(&command).await.unwrap_or_default();
+            self.sensors = self.describe(&self.rows, &parse(&said));
+            self.step = Step::Records;
+            if is_slow() {
+                return Ok(());
+            }
+        }
         self.keep_records().await;
+        self.step = Step::Sensors;
+        self.looked = Some(Instant::now());
         Ok(())
     }
 

@@ -353,6 +353,11 @@ impl Source for Redfish {
         self.config.deadline
     }
 
+    /// Sensors that have to be asked one by one are many. Shorter than what makes them silent: three intervals.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
     /// A second look at once takes as long as the first.
     fn reads_again(&self) -> bool {
         false

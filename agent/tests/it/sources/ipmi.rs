@@ -205,6 +205,21 @@ async fn two_sensors_of_one_name_stay_two() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_board_that_does_not_tell_its_limits_is_read_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!("case \"$*\" in *-v*) exec sleep 987655;; esac\necho '{ELIST}'");
+    let tool = tool(folder.path(), &script);
+    let config = target("deadline = \"500ms\"\n");
+    let mut source = Ipmi::remote(&config, None, tool.to_str().unwrap(), Lanes::new(4));
+    assert_eq!(source.discover().await.len(), 3);
+    assert!(
+        read(&mut source)
+            .await
+            .contains(&"cpu-bmc-b07-12-0eh_3.1 39".to_owned())
+    );
+}
+
 /// Processes whose command line has this word.
 fn running(word: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
