@@ -16,3 +16,4 @@ mod sampling;
 mod site;
 mod sources;
 mod spool;
+mod targets;

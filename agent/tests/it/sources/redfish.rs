@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
 use rackwatch_agent::config::TargetConfig;
-use rackwatch_agent::source::redfish::{Redfish, environment, metrics, sensor, thermal};
+use rackwatch_agent::source::redfish::{
+    Redfish, environment, members, metrics, sensor, sensors, thermal,
+};
 use rackwatch_agent::source::{Found, Lanes, Source};
 use rackwatch_core::device::Role;
 use rackwatch_core::time::Timestamp;
@@ -46,7 +49,7 @@ fn sensor_of(id: &str, context: &str, reading: &Value) -> Value {
 }
 
 /// Sensors one by one, a fan among them; on two pages.
-fn sensors(expand: bool, metrics: bool) -> Value {
+fn new_tree(expand: bool, metrics: bool) -> Value {
     let base = "/redfish/v1/Chassis/1U";
     let link = |id: &str| json!({"@odata.id": format!("{base}/Sensors/{id}")});
     let mut chassis = json!({"Sensors": {"@odata.id": format!("{base}/Sensors")}});
@@ -171,7 +174,7 @@ async fn sensors_are_read_one_by_one_in_one_go_or_by_their_metrics() {
         (true, false, ["24.5", "61"]),
         (false, true, ["25", "62"]),
     ] {
-        let server = RedfishServer::start(&sensors(expand, metrics).to_string()).unwrap();
+        let server = RedfishServer::start(&new_tree(expand, metrics).to_string()).unwrap();
         let mut source = source(&server, "");
         let found = source.discover().await;
         let roles = [Role::Inlet, Role::Cpu, Role::Exhaust].map(|role| count(&found, role));
@@ -330,4 +333,70 @@ fn a_summary_will_do_where_nothing_is_listed() {
     assert_eq!(found, [(Role::Exhaust, false), (Role::Inlet, true)]);
     let document = json!({"Name": "Env", "TemperatureCelsius": {"Reading": 39}});
     assert!(environment("/e", &document).unwrap().value.is_ok());
+}
+
+/// Documents of the right words in the wrong places.
+fn anything() -> impl Strategy<Value = Value> {
+    let words = [
+        "Temperatures",
+        "TemperatureReadingsCelsius",
+        "TemperatureSummaryCelsius",
+        "TemperatureCelsius",
+        "Members",
+        "ReadingCelsius",
+        "Reading",
+        "ReadingType",
+        "ReadingUnits",
+        "Thresholds",
+        "UpperCritical",
+        "Status",
+        "State",
+        "PhysicalContext",
+        "MemberId",
+        "Name",
+        "@odata.id",
+        "ReadingRangeMin",
+        "ReadingRangeMax",
+        "DataSourceUri",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        prop::sample::select(vec![
+            "Temperature",
+            "Cel",
+            "Absent",
+            "Intake",
+            "24",
+            "nan",
+            "\u{7}",
+            ""
+        ])
+        .prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 64, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::vec((prop::sample::select(words.to_vec()), inner), 0..8)
+                .prop_map(|pairs| pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_document_holds_no_sensor_is_without_name(document in anything()) {
+        let all = thermal("/t", &document)
+            .into_iter()
+            .chain(metrics("/m", &document))
+            .chain(sensors(&document))
+            .chain(sensor(&document))
+            .chain(environment("/e", &document));
+        for sensor in all {
+            prop_assert!(!sensor.name.is_empty() && !sensor.key.is_empty());
+        }
+        prop_assert!(members(&document).0.len() <= 1_000);
+    }
 }
