@@ -4,11 +4,14 @@
 //! waits in a lane of its own: sixty boards that hang are eight tries at a time, and all others go on. Before they
 //! have failed for the first time they are not known to hang: so a place is given back by whoever needs it for long.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rackwatch_core::reading::Fault;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
+use tracing::{info, warn};
 
 /// However long a target is gone, it is tried this often.
 const LONGEST: Duration = Duration::from_mins(5);
@@ -34,7 +37,7 @@ impl Lanes {
     }
 
     /// Does `work` when there is a place for it.
-    pub async fn run<T>(&self, health: &Health, work: impl Future<Output = T>) -> T {
+    pub(super) async fn run<T>(&self, health: &Health, work: impl Future<Output = T>) -> T {
         let is_healthy = health.failures == 0;
         let lane = if is_healthy {
             &self.healthy
@@ -58,7 +61,7 @@ impl Lanes {
 
 /// How a target has fared of late.
 #[derive(Clone, Debug, Default)]
-pub struct Health {
+pub(super) struct Health {
     failures: u32,
     next: Option<Instant>,
     trying: bool,
@@ -66,7 +69,7 @@ pub struct Health {
 
 /// What a try changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+enum Turn {
     /// It has failed for the first time.
     Failed,
     /// It is back.
@@ -75,7 +78,7 @@ pub enum Turn {
 
 impl Health {
     /// Whether to try now. A try that was given up before it ended has failed.
-    pub fn begin(&mut self, now: Instant, interval: Duration) -> bool {
+    fn begin(&mut self, now: Instant, interval: Duration) -> bool {
         if self.trying {
             self.fail(now, interval);
         }
@@ -84,7 +87,7 @@ impl Health {
     }
 
     /// The try ended well, or not.
-    pub fn end(&mut self, now: Instant, interval: Duration, well: bool) -> Option<Turn> {
+    fn end(&mut self, now: Instant, interval: Duration, well: bool) -> Option<Turn> {
         self.trying = false;
         let before = self.failures;
         if well {
@@ -109,9 +112,78 @@ impl Health {
     }
 }
 
+/// All of it for one target: what its source asks.
+#[derive(Debug)]
+pub(super) struct Care {
+    target: String,
+    interval: Duration,
+    lanes: Lanes,
+    health: Health,
+    fault: Fault,
+}
+
+impl Care {
+    /// Of a target that was not tried yet.
+    pub(super) fn new(target: &str, interval: Duration, lanes: Lanes) -> Self {
+        Self {
+            target: target.to_owned(),
+            interval,
+            lanes,
+            health: Health::default(),
+            fault: Fault::NO_READING,
+        }
+    }
+
+    /// Its name.
+    pub(super) fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Whether to try it now; to be followed by [`Care::end`].
+    pub(super) fn begin(&mut self) -> bool {
+        self.health.begin(Instant::now(), self.interval)
+    }
+
+    /// A place to do work in, that needs nothing of this.
+    pub(super) fn place(&self) -> (Lanes, Health) {
+        (self.lanes.clone(), self.health.clone())
+    }
+
+    /// A try has ended, badly where there is an error: its sensors have this fault then. It is logged when that
+    /// is another than before.
+    pub(super) fn end(&mut self, error: Option<(&(dyn Error + 'static), Fault)>) {
+        let turn = self
+            .health
+            .end(Instant::now(), self.interval, error.is_none());
+        let target = self.target.as_str();
+        match (turn, error.as_ref()) {
+            (Some(Turn::Failed), Some((error, _))) => {
+                warn!(
+                    target_name = target,
+                    error = *error,
+                    "cannot be read, tried again"
+                );
+            }
+            (Some(Turn::Recovered), _) => info!(target_name = target, "answers again"),
+            _ => {}
+        }
+        self.fault = error.map_or(Fault::NO_READING, |(_, fault)| fault);
+    }
+
+    /// What its sensors have instead of a reading.
+    pub(super) fn fault(&self) -> Fault {
+        self.fault.clone()
+    }
+
+    /// How long after each full interval it is read.
+    pub(super) fn offset(&self) -> Duration {
+        offset(&self.target, self.interval)
+    }
+}
+
 /// How long after each full interval a target is read: by its name, so that it is the same each time and others'
 /// are others; within half an interval.
-pub(super) fn offset(target: &str, interval: Duration) -> Duration {
+fn offset(target: &str, interval: Duration) -> Duration {
     let share = target.bytes().fold(0_u32, |sum, byte| {
         sum.wrapping_mul(31).wrapping_add(u32::from(byte))
     });

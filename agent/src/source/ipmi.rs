@@ -24,12 +24,11 @@ use rackwatch_runtime::config::Secret;
 use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
-use tracing::{info, warn};
 
 pub use output::{Row, parse};
 
 use self::tool::{Tool, ToolError};
-use super::care::{Health, Lanes, Turn, offset};
+use super::care::{Care, Lanes};
 use super::component::{self, device_id, unique};
 use super::{Found, Outcome, Source};
 use crate::config::TargetConfig;
@@ -83,15 +82,12 @@ const RESOLUTION: Kelvin = Kelvin(1.0);
 /// The source over one BMC.
 #[derive(Debug)]
 pub struct Ipmi {
-    target: String,
     interval: Duration,
     deadline: Duration,
     tool: Tool,
     rack: Option<String>,
     u: Option<u16>,
-    lanes: Lanes,
-    health: Health,
-    fault: Fault,
+    care: Care,
     sensors: Vec<(Found, Key)>,
     /// What the look that goes on has come to.
     step: Step,
@@ -183,15 +179,12 @@ impl Ipmi {
 
     fn new(target: &str, interval: Duration, deadline: Duration, lanes: Lanes, tool: Tool) -> Self {
         Self {
-            target: target.to_owned(),
             interval,
             deadline,
             tool,
             rack: None,
             u: None,
-            lanes,
-            health: Health::default(),
-            fault: Fault::NO_READING,
+            care: Care::new(target, interval, lanes),
             sensors: Vec::new(),
             step: Step::Sensors,
             rows: Vec::new(),
@@ -258,10 +251,10 @@ impl Ipmi {
                 Key::Name(name, 0) => name.clone(),
                 Key::Name(name, n) => format!("{name}.{}", n + 1),
             };
-            let device = unique(&device_id(role, &self.target, &number), &mut taken);
+            let device = unique(&device_id(role, self.care.target(), &number), &mut taken);
             let description = Description {
-                host: self.target.clone(),
-                target: self.target.clone(),
+                host: self.care.target().to_owned(),
+                target: self.care.target().to_owned(),
                 source: "ipmi".to_owned(),
                 name: row.name.clone(),
                 role,
@@ -311,33 +304,9 @@ impl Ipmi {
         Ok(values)
     }
 
-    /// What a try came to; logged when that is another than before.
-    fn note(&mut self, error: Option<&ToolError>) {
-        let turn = self
-            .health
-            .end(Instant::now(), self.interval, error.is_none());
-        self.fault = match error {
-            Some(ToolError::Late(_)) => Fault::TIMEOUT,
-            Some(_) => Fault::UNREACHABLE,
-            None => Fault::NO_READING,
-        };
-        let target = &self.target;
-        match (turn, error) {
-            (Some(Turn::Failed), Some(error)) => {
-                warn!(
-                    target_name = target,
-                    error = error as &dyn std::error::Error,
-                    "BMC cannot be read, tried again"
-                );
-            }
-            (Some(Turn::Recovered), _) => info!(target_name = target, "BMC answers again"),
-            _ => {}
-        }
-    }
-
-    fn all(&self, fault: &Fault) -> Vec<Outcome> {
+    fn all_faults(&self) -> Vec<Outcome> {
         let each = self.sensors.iter();
-        each.map(|(found, _)| (found.device.clone(), Err(fault.clone())))
+        each.map(|(found, _)| (found.device.clone(), Err(self.care.fault())))
             .collect()
     }
 }
@@ -353,7 +322,7 @@ impl Source for Ipmi {
     }
 
     fn offset(&self) -> Duration {
-        offset(&self.target, self.interval)
+        self.care.offset()
     }
 
     fn deadline(&self) -> Duration {
@@ -367,10 +336,10 @@ impl Source for Ipmi {
 
     async fn discover(&mut self) -> Vec<Found> {
         let fresh = self.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY);
-        if !fresh && self.health.begin(Instant::now(), self.interval) {
-            let (lanes, health) = (self.lanes.clone(), self.health.clone());
+        if !fresh && self.care.begin() {
+            let (lanes, health) = self.care.place();
             let looked = lanes.run(&health, self.look()).await;
-            self.note(looked.as_ref().err());
+            self.care.end(looked.as_ref().err().map(with_fault));
         }
         self.sensors
             .iter()
@@ -382,20 +351,29 @@ impl Source for Ipmi {
         if self.sensors.is_empty() {
             return Vec::new();
         }
-        if !self.health.begin(Instant::now(), self.interval) {
-            return self.all(&self.fault.clone());
+        if !self.care.begin() {
+            return self.all_faults();
         }
-        let reading = self.lanes.run(&self.health, self.values());
+        let (lanes, health) = self.care.place();
+        let reading = lanes.run(&health, self.values());
         let limit = self.deadline * 19 / 20;
         let read = timeout(limit, reading).await;
         let read = read.unwrap_or(Err(ToolError::Late(limit)));
-        self.note(read.as_ref().err());
+        self.care.end(read.as_ref().err().map(with_fault));
         match read {
             // One that is not in it has no reading: the roster says so.
             Ok(values) => values.into_values().collect(),
-            Err(_) => self.all(&self.fault.clone()),
+            Err(_) => self.all_faults(),
         }
     }
+}
+
+fn with_fault(error: &ToolError) -> (&(dyn std::error::Error + 'static), Fault) {
+    let fault = match error {
+        ToolError::Late(_) => Fault::TIMEOUT,
+        _ => Fault::UNREACHABLE,
+    };
+    (error, fault)
 }
 
 /// The part of a deadline that the tool has: what came of it has to be said before the source is given up.

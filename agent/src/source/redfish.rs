@@ -21,13 +21,12 @@ use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::config::Secret;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
-use tracing::{info, warn};
 
 pub use client::ClientError;
 pub use document::{Sensor, environment, expands, members, metrics, sensor, sensors, thermal};
 
 use self::client::{Client, Refusal};
-use super::care::{Health, Lanes, Turn, offset};
+use super::care::{Care, Lanes};
 use super::component::{device_id, unique};
 use super::{Found, Outcome, Source};
 use crate::config::TargetConfig;
@@ -47,9 +46,7 @@ const ROOT: &str = "/redfish/v1/";
 pub struct Redfish {
     config: TargetConfig,
     client: Client,
-    lanes: Lanes,
-    health: Health,
-    fault: Fault,
+    care: Care,
     /// What is read at each tick.
     documents: Vec<Document>,
     found: Vec<Found>,
@@ -105,9 +102,7 @@ impl Redfish {
         Ok(Self {
             client: Client::new(config, password)?,
             config: config.clone(),
-            lanes,
-            health: Health::default(),
-            fault: Fault::NO_READING,
+            care: Care::new(config.name.as_str(), config.interval, lanes),
             documents: Vec::new(),
             found: Vec::new(),
             devices: BTreeMap::new(),
@@ -309,28 +304,9 @@ impl Redfish {
         Ok(outcomes)
     }
 
-    /// What a try came to; logged when that is another than before.
-    fn note(&mut self, refusal: Option<&Refusal>) {
-        let interval = self.config.interval;
-        let turn = self.health.end(Instant::now(), interval, refusal.is_none());
-        self.fault = match refusal {
-            Some(Refusal::Late(_)) => Fault::TIMEOUT,
-            Some(_) => Fault::UNREACHABLE,
-            None => Fault::NO_READING,
-        };
-        let target = self.config.name.as_str();
-        match (turn, refusal) {
-            (Some(Turn::Failed), Some(error)) => {
-                warn!(target_name = target, %error, "BMC cannot be read, tried again");
-            }
-            (Some(Turn::Recovered), _) => info!(target_name = target, "BMC answers again"),
-            _ => {}
-        }
-    }
-
-    fn all(&self) -> Vec<Outcome> {
+    fn all_faults(&self) -> Vec<Outcome> {
         let each = self.devices.values();
-        each.map(|device| (device.clone(), Err(self.fault.clone())))
+        each.map(|device| (device.clone(), Err(self.care.fault())))
             .collect()
     }
 }
@@ -346,7 +322,7 @@ impl Source for Redfish {
     }
 
     fn offset(&self) -> Duration {
-        offset(self.config.name.as_str(), self.config.interval)
+        self.care.offset()
     }
 
     fn deadline(&self) -> Duration {
@@ -365,10 +341,10 @@ impl Source for Redfish {
 
     async fn discover(&mut self) -> Vec<Found> {
         let fresh = self.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY);
-        if !fresh && self.health.begin(Instant::now(), self.config.interval) {
-            let (lanes, health) = (self.lanes.clone(), self.health.clone());
+        if !fresh && self.care.begin() {
+            let (lanes, health) = self.care.place();
             let looked = lanes.run(&health, self.look()).await;
-            self.note(looked.as_ref().err());
+            self.care.end(looked.as_ref().err().map(with_fault));
         }
         self.found.clone()
     }
@@ -377,18 +353,26 @@ impl Source for Redfish {
         if self.devices.is_empty() {
             return Vec::new();
         }
-        if !self.health.begin(Instant::now(), self.config.interval) {
-            return self.all();
+        if !self.care.begin() {
+            return self.all_faults();
         }
         let limit = self.config.deadline * 19 / 20;
-        let (lanes, health) = (self.lanes.clone(), self.health.clone());
+        let (lanes, health) = self.care.place();
         let reading = lanes.run(&health, self.values());
         let read = timeout(limit, reading).await;
         let read = read.unwrap_or(Err(Refusal::Late(limit)));
-        self.note(read.as_ref().err());
+        self.care.end(read.as_ref().err().map(with_fault));
         match read {
             Ok(values) => values,
-            Err(_) => self.all(),
+            Err(_) => self.all_faults(),
         }
     }
+}
+
+fn with_fault(refusal: &Refusal) -> (&(dyn std::error::Error + 'static), Fault) {
+    let fault = match refusal {
+        Refusal::Late(_) => Fault::TIMEOUT,
+        _ => Fault::UNREACHABLE,
+    };
+    (refusal, fault)
 }

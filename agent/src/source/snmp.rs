@@ -19,12 +19,11 @@ use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::{Celsius, Kelvin};
 use rackwatch_runtime::config::Secret;
 use tokio::time::{Instant, timeout};
-use tracing::{info, warn};
 
 pub use preset::{Numbers, Preset, Scalar, Table, Unit, numbers};
 
 use self::ask::{Refusal, Session, Who};
-use super::care::{Health, Lanes, Turn, offset};
+use super::care::{Care, Lanes};
 use super::component::{device_id, unique};
 use super::{Found, Outcome, Source};
 use crate::config::{SensorConfig, TargetConfig};
@@ -70,9 +69,7 @@ pub struct Snmp {
     who: Who,
     scalars: Vec<Scalar>,
     table: Option<Table>,
-    lanes: Lanes,
-    health: Health,
-    fault: Fault,
+    care: Care,
     found: Vec<Found>,
     /// Devices by the name of what was read.
     devices: BTreeMap<String, DeviceId>,
@@ -119,9 +116,7 @@ impl Snmp {
             who,
             scalars,
             table,
-            lanes,
-            health: Health::default(),
-            fault: Fault::NO_READING,
+            care: Care::new(config.name.as_str(), config.interval, lanes),
             found: Vec::new(),
             devices: BTreeMap::new(),
             looked: None,
@@ -199,31 +194,13 @@ impl Snmp {
         self.looked = Some(Instant::now());
     }
 
-    /// What a try came to; logged when that is another than before.
-    fn note(&mut self, refusal: Option<&Refusal>) {
-        let interval = self.config.interval;
-        let turn = self.health.end(Instant::now(), interval, refusal.is_none());
-        self.fault = match refusal {
-            Some(Refusal::Late(_)) => Fault::TIMEOUT,
-            Some(_) => Fault::UNREACHABLE,
-            None => Fault::NO_READING,
-        };
-        let target = self.config.name.as_str();
-        match (turn, refusal) {
-            (Some(Turn::Failed), Some(error)) => {
-                warn!(target_name = target, %error, "device cannot be read, tried again");
-            }
-            (Some(Turn::Recovered), _) => info!(target_name = target, "device answers again"),
-            _ => {}
-        }
-    }
-
     async fn try_values(&mut self) -> Option<Vec<(String, Result<Celsius, Fault>)>> {
         let limit = self.config.deadline * 19 / 20;
-        let reading = self.lanes.run(&self.health, self.values());
+        let (lanes, health) = self.care.place();
+        let reading = lanes.run(&health, self.values());
         let read = timeout(limit, reading).await;
         let read = read.unwrap_or(Err(Refusal::Late(limit)));
-        self.note(read.as_ref().err());
+        self.care.end(read.as_ref().err().map(with_fault));
         read.ok()
     }
 }
@@ -255,7 +232,7 @@ impl Source for Snmp {
     }
 
     fn offset(&self) -> Duration {
-        offset(self.config.name.as_str(), self.config.interval)
+        self.care.offset()
     }
 
     fn deadline(&self) -> Duration {
@@ -270,7 +247,7 @@ impl Source for Snmp {
     async fn discover(&mut self) -> Vec<Found> {
         let fresh = self.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY);
         if !fresh
-            && self.health.begin(Instant::now(), self.config.interval)
+            && self.care.begin()
             && let Some(values) = self.try_values().await
         {
             self.describe(&values);
@@ -282,7 +259,7 @@ impl Source for Snmp {
         if self.devices.is_empty() {
             return Vec::new();
         }
-        let values = if self.health.begin(Instant::now(), self.config.interval) {
+        let values = if self.care.begin() {
             self.try_values().await
         } else {
             None
@@ -290,7 +267,7 @@ impl Source for Snmp {
         let Some(values) = values else {
             let each = self.devices.values();
             return each
-                .map(|device| (device.clone(), Err(self.fault.clone())))
+                .map(|device| (device.clone(), Err(self.care.fault())))
                 .collect();
         };
         let known = values
@@ -298,4 +275,12 @@ impl Source for Snmp {
             .filter_map(|(name, value)| Some((self.devices.get(&name)?.clone(), value)));
         known.collect()
     }
+}
+
+fn with_fault(refusal: &Refusal) -> (&(dyn std::error::Error + 'static), Fault) {
+    let fault = match refusal {
+        Refusal::Late(_) => Fault::TIMEOUT,
+        _ => Fault::UNREACHABLE,
+    };
+    (refusal, fault)
 }
