@@ -8,10 +8,13 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rackwatch_core::device::DeviceId;
 use rackwatch_core::reading::Fault;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
+
+use super::Outcome;
 
 /// However long a target is gone, it is tried this often.
 const LONGEST: Duration = Duration::from_mins(5);
@@ -47,14 +50,12 @@ impl Lanes {
         // Never closed.
         let place = lane.acquire().await.ok();
         let mut work = std::pin::pin!(work);
-        if is_healthy && let Ok(done) = timeout(SOON, work.as_mut()).await {
-            return done;
-        }
         if is_healthy {
+            if let Ok(done) = timeout(SOON, work.as_mut()).await {
+                return done;
+            }
             drop(place);
-            return work.await;
         }
-        let _place = place;
         work.await
     }
 }
@@ -112,6 +113,12 @@ impl Health {
     }
 }
 
+/// Why a try has failed.
+pub(super) trait Failure: Error + 'static {
+    /// It took too long: the sensors have a timeout. Else the target is unreachable for them.
+    fn is_late(&self) -> bool;
+}
+
 /// All of it for one target: what its source asks.
 #[derive(Debug)]
 pub(super) struct Care {
@@ -149,30 +156,32 @@ impl Care {
         (self.lanes.clone(), self.health.clone())
     }
 
-    /// A try has ended, badly where there is an error: its sensors have this fault then. It is logged when that
-    /// is another than before.
-    pub(super) fn end(&mut self, error: Option<(&(dyn Error + 'static), Fault)>) {
+    /// A try has ended, badly where there is an error. It is logged when that is another than before.
+    pub(super) fn end<E: Failure>(&mut self, error: Option<&E>) {
         let turn = self
             .health
             .end(Instant::now(), self.interval, error.is_none());
         let target = self.target.as_str();
-        match (turn, error.as_ref()) {
-            (Some(Turn::Failed), Some((error, _))) => {
-                warn!(
-                    target_name = target,
-                    error = *error,
-                    "cannot be read, tried again"
-                );
+        match (turn, error) {
+            (Some(Turn::Failed), Some(error)) => {
+                let error: &(dyn Error + 'static) = error;
+                warn!(target_name = target, error, "cannot be read, tried again");
             }
             (Some(Turn::Recovered), _) => info!(target_name = target, "answers again"),
             _ => {}
         }
-        self.fault = error.map_or(Fault::NO_READING, |(_, fault)| fault);
+        self.fault = match error {
+            None => Fault::NO_READING,
+            Some(error) if error.is_late() => Fault::TIMEOUT,
+            Some(_) => Fault::UNREACHABLE,
+        };
     }
 
-    /// What its sensors have instead of a reading.
-    pub(super) fn fault(&self) -> Fault {
-        self.fault.clone()
+    /// What its sensors have instead of readings.
+    pub(super) fn faults<'d>(&self, devices: impl Iterator<Item = &'d DeviceId>) -> Vec<Outcome> {
+        devices
+            .map(|device| (device.clone(), Err(self.fault.clone())))
+            .collect()
     }
 
     /// How long after each full interval it is read.

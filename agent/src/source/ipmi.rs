@@ -28,7 +28,7 @@ use tokio::time::{Instant, timeout};
 pub use output::{Row, parse};
 
 use self::tool::{Tool, ToolError};
-use super::care::{Care, Lanes};
+use super::care::{Care, Failure, Lanes};
 use super::component::{self, device_id, unique};
 use super::{Found, Outcome, Source};
 use crate::config::TargetConfig;
@@ -305,9 +305,8 @@ impl Ipmi {
     }
 
     fn all_faults(&self) -> Vec<Outcome> {
-        let each = self.sensors.iter();
-        each.map(|(found, _)| (found.device.clone(), Err(self.care.fault())))
-            .collect()
+        let devices = self.sensors.iter().map(|(found, _)| &found.device);
+        self.care.faults(devices)
     }
 }
 
@@ -339,7 +338,7 @@ impl Source for Ipmi {
         if !fresh && self.care.begin() {
             let (lanes, health) = self.care.place();
             let looked = lanes.run(&health, self.look()).await;
-            self.care.end(looked.as_ref().err().map(with_fault));
+            self.care.end(looked.as_ref().err());
         }
         self.sensors
             .iter()
@@ -359,7 +358,7 @@ impl Source for Ipmi {
         let limit = self.deadline * 19 / 20;
         let read = timeout(limit, reading).await;
         let read = read.unwrap_or(Err(ToolError::Late(limit)));
-        self.care.end(read.as_ref().err().map(with_fault));
+        self.care.end(read.as_ref().err());
         match read {
             // One that is not in it has no reading: the roster says so.
             Ok(values) => values.into_values().collect(),
@@ -368,12 +367,10 @@ impl Source for Ipmi {
     }
 }
 
-fn with_fault(error: &ToolError) -> (&(dyn std::error::Error + 'static), Fault) {
-    let fault = match error {
-        ToolError::Late(_) => Fault::TIMEOUT,
-        _ => Fault::UNREACHABLE,
-    };
-    (error, fault)
+impl Failure for ToolError {
+    fn is_late(&self) -> bool {
+        matches!(self, Self::Late(_))
+    }
 }
 
 /// The part of a deadline that the tool has: what came of it has to be said before the source is given up.

@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rackwatch_core::device::{Description, DeviceId};
-use rackwatch_core::reading::Fault;
 use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::config::Secret;
 use serde_json::Value;
@@ -26,7 +25,7 @@ pub use client::ClientError;
 pub use document::{Sensor, environment, expands, members, metrics, sensor, sensors, thermal};
 
 use self::client::{Client, Refusal};
-use super::care::{Care, Lanes};
+use super::care::{Care, Failure, Lanes};
 use super::component::{device_id, unique};
 use super::{Found, Outcome, Source};
 use crate::config::TargetConfig;
@@ -303,12 +302,6 @@ impl Redfish {
         }
         Ok(outcomes)
     }
-
-    fn all_faults(&self) -> Vec<Outcome> {
-        let each = self.devices.values();
-        each.map(|device| (device.clone(), Err(self.care.fault())))
-            .collect()
-    }
 }
 
 #[async_trait]
@@ -344,7 +337,7 @@ impl Source for Redfish {
         if !fresh && self.care.begin() {
             let (lanes, health) = self.care.place();
             let looked = lanes.run(&health, self.look()).await;
-            self.care.end(looked.as_ref().err().map(with_fault));
+            self.care.end(looked.as_ref().err());
         }
         self.found.clone()
     }
@@ -354,25 +347,23 @@ impl Source for Redfish {
             return Vec::new();
         }
         if !self.care.begin() {
-            return self.all_faults();
+            return self.care.faults(self.devices.values());
         }
         let limit = self.config.deadline * 19 / 20;
         let (lanes, health) = self.care.place();
         let reading = lanes.run(&health, self.values());
         let read = timeout(limit, reading).await;
         let read = read.unwrap_or(Err(Refusal::Late(limit)));
-        self.care.end(read.as_ref().err().map(with_fault));
+        self.care.end(read.as_ref().err());
         match read {
             Ok(values) => values,
-            Err(_) => self.all_faults(),
+            Err(_) => self.care.faults(self.devices.values()),
         }
     }
 }
 
-fn with_fault(refusal: &Refusal) -> (&(dyn std::error::Error + 'static), Fault) {
-    let fault = match refusal {
-        Refusal::Late(_) => Fault::TIMEOUT,
-        _ => Fault::UNREACHABLE,
-    };
-    (refusal, fault)
+impl Failure for Refusal {
+    fn is_late(&self) -> bool {
+        matches!(self, Self::Late(_))
+    }
 }

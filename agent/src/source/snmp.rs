@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout};
 pub use preset::{Numbers, Preset, Scalar, Table, Unit, numbers};
 
 use self::ask::{Refusal, Session, Who};
-use super::care::{Care, Lanes};
+use super::care::{Care, Failure, Lanes};
 use super::component::{device_id, unique};
 use super::{Found, Outcome, Source};
 use crate::config::{SensorConfig, TargetConfig};
@@ -200,7 +200,7 @@ impl Snmp {
         let reading = lanes.run(&health, self.values());
         let read = timeout(limit, reading).await;
         let read = read.unwrap_or(Err(Refusal::Late(limit)));
-        self.care.end(read.as_ref().err().map(with_fault));
+        self.care.end(read.as_ref().err());
         read.ok()
     }
 }
@@ -265,10 +265,7 @@ impl Source for Snmp {
             None
         };
         let Some(values) = values else {
-            let each = self.devices.values();
-            return each
-                .map(|device| (device.clone(), Err(self.care.fault())))
-                .collect();
+            return self.care.faults(self.devices.values());
         };
         let known = values
             .into_iter()
@@ -277,10 +274,8 @@ impl Source for Snmp {
     }
 }
 
-fn with_fault(refusal: &Refusal) -> (&(dyn std::error::Error + 'static), Fault) {
-    let fault = match refusal {
-        Refusal::Late(_) => Fault::TIMEOUT,
-        _ => Fault::UNREACHABLE,
-    };
-    (refusal, fault)
+impl Failure for Refusal {
+    fn is_late(&self) -> bool {
+        matches!(self, Self::Late(_))
+    }
 }

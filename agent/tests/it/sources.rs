@@ -52,6 +52,15 @@ fn said(outcomes: &[Outcome]) -> Said {
     said
 }
 
+/// What a target over the network says at a tick, as lines: `inlet-a-1 41.5`.
+async fn lines(source: &mut dyn Source) -> Vec<String> {
+    let at = Timestamp::from_millis(1_800_000_000_000).unwrap();
+    let said = said(&source.read(at).await);
+    said.into_iter()
+        .map(|(device, text)| format!("{device} {text}"))
+        .collect()
+}
+
 /// Looks for devices, reads them once, and checks that each gave one result.
 async fn read(source: &mut dyn Source) -> Said {
     let found = source.discover().await;

@@ -122,6 +122,15 @@ impl fmt::Display for Kelvin {
     }
 }
 
+/// Degrees in hundredths: what detectors keep, in two bytes. What is beyond ±327 °C is no temperature that any
+/// rule judges, and becomes the nearest.
+#[expect(clippy::cast_possible_truncation, reason = "clamped to its range")]
+pub(crate) fn hundredths(degrees: f64) -> i16 {
+    (degrees * 100.0)
+        .round()
+        .clamp(f64::from(i16::MIN), f64::from(i16::MAX)) as i16
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,9 +10,10 @@ use rackwatch_agent::source::ipmi::{Ipmi, Row, parse};
 use rackwatch_agent::source::{Lanes, Source};
 use rackwatch_core::device::Role;
 use rackwatch_core::reading::Fault;
-use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 use rackwatch_testing::{IpmiBmc, wait_until_sync};
+
+use super::lines;
 
 const CORPUS: &str = include_str!("ipmi_corpus.txt");
 
@@ -106,23 +107,6 @@ fn target(more: &str) -> TargetConfig {
     toml::from_str(&text).unwrap()
 }
 
-fn at() -> Timestamp {
-    Timestamp::from_millis(1_800_000_000_000).unwrap()
-}
-
-async fn read(source: &mut Ipmi) -> Vec<String> {
-    let outcomes = source.read(at()).await;
-    let mut texts: Vec<_> = outcomes
-        .into_iter()
-        .map(|(device, value)| match value {
-            Ok(value) => format!("{device} {value}"),
-            Err(fault) => format!("{device} !{fault}"),
-        })
-        .collect();
-    texts.sort();
-    texts
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bmc_is_read_over_the_network() {
     let bmc = IpmiBmc::start().unwrap();
@@ -146,7 +130,7 @@ async fn a_bmc_is_read_over_the_network() {
     assert_eq!((warning, critical), (Some(35.0), Some(40.0)));
     assert_eq!(by_name("CPU2 Temp").description.role, Role::Cpu);
     assert_eq!(
-        read(&mut source).await,
+        lines(&mut source).await,
         [
             "cpu-bmc-b07-12-01h_3.1 52",
             "cpu-bmc-b07-12-02h_3.2 55",
@@ -156,7 +140,7 @@ async fn a_bmc_is_read_over_the_network() {
     );
     bmc.set("Inlet Temp", 31).unwrap();
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    while !read(&mut source)
+    while !lines(&mut source)
         .await
         .contains(&"inlet-bmc-b07-12-03h_55.1 31".to_owned())
     {
@@ -167,7 +151,7 @@ async fn a_bmc_is_read_over_the_network() {
     }
     // Gone: a fault of each of its sensors.
     drop(bmc);
-    let faults = read(&mut source).await;
+    let faults = lines(&mut source).await;
     assert_eq!(faults.len(), 4);
     assert!(
         faults
@@ -196,7 +180,7 @@ async fn two_sensors_of_one_name_stay_two() {
     let mut source = Ipmi::remote(&target(""), None, tool.to_str().unwrap(), Lanes::new(4));
     assert_eq!(source.discover().await.len(), 3);
     assert_eq!(
-        read(&mut source).await,
+        lines(&mut source).await,
         [
             "ambient-bmc-b07-12-07h_10.1 !disabled",
             "cpu-bmc-b07-12-0eh_3.1 39",
@@ -214,7 +198,7 @@ async fn a_board_that_does_not_tell_its_limits_is_read_all_the_same() {
     let mut source = Ipmi::remote(&config, None, tool.to_str().unwrap(), Lanes::new(4));
     assert_eq!(source.discover().await.len(), 3);
     assert!(
-        read(&mut source)
+        lines(&mut source)
             .await
             .contains(&"cpu-bmc-b07-12-0eh_3.1 39".to_owned())
     );
@@ -244,7 +228,7 @@ async fn what_hangs_is_killed_with_all_its_children() {
     let config = target("deadline = \"300ms\"\n");
     let mut source = Ipmi::remote(&config, None, tool.to_str().unwrap(), Lanes::new(4));
     assert_eq!(source.discover().await.len(), 3);
-    let faults = read(&mut source).await;
+    let faults = lines(&mut source).await;
     assert_eq!(faults.len(), 3, "{faults:?}");
     assert!(
         faults.iter().all(|text| text.ends_with("!timeout")),
@@ -298,7 +282,7 @@ async fn what_is_refused_is_not_asked_again_and_again() {
     let tries = || std::fs::read_to_string(&count).unwrap().len() / 2;
     let before = tries();
     for _ in 0..20 {
-        let faults = read(&mut source).await;
+        let faults = lines(&mut source).await;
         assert_eq!(faults.len(), 3);
         let unreachable = Fault::UNREACHABLE.to_string();
         assert!(

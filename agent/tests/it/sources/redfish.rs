@@ -9,14 +9,11 @@ use rackwatch_agent::source::redfish::{
 };
 use rackwatch_agent::source::{Found, Lanes, Source};
 use rackwatch_core::device::Role;
-use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 use rackwatch_testing::RedfishServer;
 use serde_json::{Value, json};
 
-fn at() -> Timestamp {
-    Timestamp::from_millis(1_800_000_000_000).unwrap()
-}
+use super::lines;
 
 /// The service, and one chassis with these links.
 fn service(chassis: &Value, more: Value, expand: bool) -> Value {
@@ -148,20 +145,6 @@ fn target(server: &RedfishServer, more: &str) -> TargetConfig {
     toml::from_str(&text).unwrap()
 }
 
-async fn read(source: &mut Redfish) -> Vec<String> {
-    let outcomes = source.read(at()).await;
-    let text = |(device, value): (_, Result<_, _>)| match value {
-        Ok(value) => format!("{device} {value}"),
-        Err(fault) => format!("{device} !{fault}"),
-    };
-    let mut texts: Vec<_> = outcomes
-        .into_iter()
-        .map(|(device, value)| text((device, value)))
-        .collect();
-    texts.sort();
-    texts
-}
-
 fn count(found: &[Found], role: Role) -> usize {
     let of_role = found.iter().filter(|f| f.description.role == role);
     of_role.count()
@@ -195,7 +178,7 @@ async fn sensors_are_read_one_by_one_in_one_go_or_by_their_metrics() {
         );
         let [inlet, cpu] = values;
         assert_eq!(
-            read(&mut source).await,
+            lines(&mut source).await,
             [
                 format!("cpu-bmc7-CPU1 {cpu}"),
                 "exhaust-bmc7-Broken !no_reading".to_owned(),
@@ -213,7 +196,7 @@ async fn the_old_document_is_read_by_whoever_has_nothing_newer() {
         let mut source = source(&server, &format!("login = \"{login}\"\n"));
         assert_eq!(source.discover().await.len(), 5);
         assert_eq!(
-            read(&mut source).await,
+            lines(&mut source).await,
             [
                 "cpu-bmc7-CPU1_Temp_1 97",
                 "cpu-bmc7-CPU2_Temp_2 !disabled",
@@ -257,7 +240,7 @@ async fn a_bmc_that_hangs_sends_too_much_or_no_json_is_a_fault_of_each_sensor() 
         let mut documents = old();
         documents[path] = bad.into();
         server.serve(&documents.to_string()).unwrap();
-        let faults = read(&mut source).await;
+        let faults = lines(&mut source).await;
         assert_eq!(faults.len(), 5);
         assert!(
             faults
@@ -267,7 +250,7 @@ async fn a_bmc_that_hangs_sends_too_much_or_no_json_is_a_fault_of_each_sensor() 
         );
         server.serve(&old().to_string()).unwrap();
         let deadline = std::time::Instant::now() + Duration::from_secs(20);
-        while !read(&mut source)
+        while !lines(&mut source)
             .await
             .contains(&"inlet-bmc7-Inlet_Temp_0 23".to_owned())
         {

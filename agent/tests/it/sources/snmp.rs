@@ -6,8 +6,9 @@ use rackwatch_agent::config::TargetConfig;
 use rackwatch_agent::source::snmp::{Secrets, Snmp, SnmpError};
 use rackwatch_agent::source::{Lanes, Source};
 use rackwatch_core::device::Role;
-use rackwatch_core::time::Timestamp;
 use rackwatch_testing::SnmpAgent;
+
+use super::lines;
 
 const POWERNET: &str = "1.3.6.1.4.1.318.1.1";
 
@@ -57,20 +58,6 @@ fn source(port: u16, more: &str, secrets: Secrets) -> Snmp {
     Snmp::new(&target(port, more), secrets, Lanes::new(4)).unwrap()
 }
 
-async fn read(source: &mut Snmp) -> Vec<String> {
-    let at = Timestamp::from_millis(1_800_000_000_000).unwrap();
-    let outcomes = source.read(at).await;
-    let mut texts: Vec<_> = outcomes
-        .into_iter()
-        .map(|(device, value)| match value {
-            Ok(value) => format!("{device} {value}"),
-            Err(fault) => format!("{device} !{fault}"),
-        })
-        .collect();
-    texts.sort();
-    texts
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cooler_is_read_by_v2c_and_by_v3() {
     let agent = inrow();
@@ -90,7 +77,7 @@ async fn a_cooler_is_read_by_v2c_and_by_v3() {
         );
         assert_eq!(found[0].description.rack.as_deref(), Some("R12"));
         assert_eq!(
-            read(&mut source).await,
+            lines(&mut source).await,
             [
                 "inlet-inrow-r12-rack_inlet 24.3",
                 "supply-inrow-r12-supply_air 18.7"
@@ -114,7 +101,7 @@ async fn a_table_is_walked() {
     let secrets = community(SnmpAgent::COMMUNITY);
     let mut source = source(agent.port(), "preset = \"apc-pdu2\"\n", secrets);
     assert_eq!(source.discover().await.len(), 58);
-    let read = read(&mut source).await;
+    let read = lines(&mut source).await;
     assert!(
         read.contains(&"ambient-inrow-r12-probe_1 25.4".to_owned()),
         "{read:?}"
@@ -136,7 +123,7 @@ async fn numbers_of_ones_own_have_scale_unit_and_role() {
     let mut source = source(agent.port(), &more, community(SnmpAgent::COMMUNITY));
     assert_eq!(source.discover().await.len(), 3);
     assert_eq!(
-        read(&mut source).await,
+        lines(&mut source).await,
         [
             "inlet-inrow-r12-door 25",
             "other-inrow-r12-gone !no_reading",
@@ -173,7 +160,7 @@ async fn a_device_that_is_gone_is_a_fault_of_each_sensor() {
     drop(agent);
     // Somebody who takes everything and says nothing.
     let _silent = UdpSocket::bind(("127.0.0.1", port)).unwrap();
-    let faults = read(&mut source).await;
+    let faults = lines(&mut source).await;
     assert_eq!(faults.len(), 2);
     assert!(
         faults.iter().all(|text| text.ends_with("!timeout")),

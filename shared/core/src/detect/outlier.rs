@@ -3,7 +3,7 @@
 //! Sensors at the heights of one rack differ, each by its own usual amount: the top takes in some of the
 //! air that left the equipment. What changes for one of them alone (a blanking panel left off, a cable
 //! that blocks a server, a sensor that loses its calibration) changes that amount. So each device's
-//! distance from the median of the others of its role and rack is followed, by minutes, and compared with
+//! distance from the median of the others of its role and rack is looked at every two minutes and compared with
 //! what was usual for it over the last day. A load that moves, a cooler that cycles or fails move all of
 //! them, and the median with them.
 //!
@@ -62,7 +62,7 @@ pub struct OutlierState {
 impl OutlierState {
     /// A reading came: whether to look at the others.
     pub fn is_due(&self, at: Timestamp) -> bool {
-        self.began == 0 || self.looked != look(at)
+        self.looked != look(at)
     }
 
     /// Takes what the others of its role and rack have as their median; none where there are too few.
@@ -197,6 +197,20 @@ mod tests {
     fn nobody_is_so_hot_as_a_rule() {
         let all = found(48, |_| 9.0);
         assert_eq!(all, [(60, Some(Severity::Warning))]);
+    }
+
+    #[test]
+    fn where_there_are_too_few_they_are_not_asked_with_each_reading() {
+        let mut state = OutlierState::default();
+        let at = |second: u64| Timestamp::from_millis(1_699_999_920_000 + second * 1000).unwrap();
+        let due = (0..240).filter(|second| {
+            let due = state.is_due(at(*second));
+            if due {
+                state.look(&spec(), at(*second), Celsius::ZERO, None);
+            }
+            due
+        });
+        assert_eq!(due.count(), 2);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Finding;
 use crate::alert::Severity;
 use crate::time::Timestamp;
-use crate::units::{Celsius, Kelvin};
+use crate::units::{Celsius, Kelvin, hundredths};
 
 /// The numbers of a stuck sensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,13 +96,6 @@ impl StuckState {
 #[expect(clippy::cast_possible_truncation, reason = "only differences count")]
 fn minute(at: Timestamp) -> u16 {
     (at.seconds() / 60) as u16
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "clamped to its range")]
-fn hundredths(degrees: f64) -> i16 {
-    (degrees * 100.0)
-        .round()
-        .clamp(f64::from(i16::MIN), f64::from(i16::MAX)) as i16
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use thin_vec::ThinVec;
 use super::Finding;
 use crate::alert::Severity;
 use crate::time::Timestamp;
-use crate::units::{Celsius, Kelvin};
+use crate::units::{Celsius, Kelvin, hundredths};
 
 /// Which way is bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ impl SwingState {
         gap: Duration,
         value: Celsius,
     ) -> Option<Finding> {
-        let value = hundredths(value);
+        let value = hundredths(value.degrees());
         let (mut worst, mut start) = (None, 0);
         let levels = (0..).zip(spec.levels.iter().zip(Severity::ALL));
         for (number, (level, severity)) in levels {
@@ -171,13 +171,6 @@ const GROWTH: usize = 4;
 )]
 fn bucket(level: &SwingLevel, at: Timestamp) -> u8 {
     (at.millis() / level.width) as u8
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "clamped to its range")]
-fn hundredths(value: Celsius) -> i16 {
-    (value.degrees() * 100.0)
-        .round()
-        .clamp(f64::from(i16::MIN), f64::from(i16::MAX)) as i16
 }
 
 impl Direction {
