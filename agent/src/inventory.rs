@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rackwatch_core::device::{Description, DeviceId};
 
 use crate::config::{AgentName, DeviceConfig, IdentityConfig};
-use crate::source::Found;
+use crate::source::{Found, stand_in};
 
 /// How often every description is written again, so that one that somebody removed comes back.
 pub const REWRITE_EVERY: Duration = Duration::from_mins(10);
@@ -68,6 +68,7 @@ impl Inventory {
                 continue;
             }
             let description = self.complete(&device, description);
+            self.replace_stand_in(&device, &description);
             match self.devices.get_mut(&device) {
                 Some(known) if known.description == description => {}
                 _ => {
@@ -78,6 +79,20 @@ impl Inventory {
                     self.devices.insert(device, known);
                 }
             }
+        }
+    }
+
+    /// A target of which a sensor is known needs nothing that stands for it.
+    fn replace_stand_in(&mut self, device: &DeviceId, found: &Description) {
+        let stand_in = stand_in(&found.target);
+        let stands = self.devices.get_mut(&stand_in);
+        if let Some(known) = stands
+            && *device != stand_in
+            && known.description.source == found.source
+            && !known.description.leaving
+        {
+            known.description.leaving = true;
+            known.written = None;
         }
     }
 

@@ -39,6 +39,12 @@ pub struct Found {
     pub description: Description,
 }
 
+/// The device that stands for a target of which no sensor is known yet, since it never answered: it has a fault at
+/// each tick, and leaves when sensors are found.
+pub fn stand_in(target: &str) -> DeviceId {
+    DeviceId::sanitized(&format!("target-{target}"))
+}
+
 /// One result of a read.
 pub type Outcome = (DeviceId, Result<Celsius, Fault>);
 

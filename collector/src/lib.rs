@@ -6,6 +6,7 @@
 pub mod config;
 pub mod retry;
 pub mod scan;
+pub mod episodes;
 pub mod failpoint;
 
 pub mod share;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::Args;
 use futures_util::future::join_all;
-use rackwatch_core::device::{Description, DeviceId, HardwareLimits};
+use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Verdict};
 use rackwatch_core::quality;
 use rackwatch_core::reading::Fault;
 use rackwatch_core::units::Celsius;
@@ -133,10 +133,18 @@ fn print(out: &mut impl Write, rows: &[Row], json: bool) -> Result<()> {
     Ok(())
 }
 
-const HEAD: [&str; 6] = ["DEVICE", "SOURCE", "ROLE", "VALUE", "LIMITS", "READ IN"];
+const HEAD: [&str; 7] = [
+    "DEVICE",
+    "SOURCE",
+    "ROLE",
+    "VALUE",
+    "LIMITS",
+    "BOARD SAYS",
+    "READ IN",
+];
 
 fn table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
-    let cells: Vec<[String; 6]> = rows.iter().map(Row::cells).collect();
+    let cells: Vec<[String; 7]> = rows.iter().map(Row::cells).collect();
     let mut widths = HEAD.map(str::len);
     for row in &cells {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -149,7 +157,7 @@ fn table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
             // Values and times are numbers: aligned to the right.
             let padding = " ".repeat(width - cell.chars().count());
             let (before, after) = match column {
-                3 | 5 => (padding.as_str(), ""),
+                3 | 6 => (padding.as_str(), ""),
                 _ => ("", padding.as_str()),
             };
             line = line + before + cell + after + "  ";
@@ -160,7 +168,7 @@ fn table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
 }
 
 impl Row {
-    fn cells(&self) -> [String; 6] {
+    fn cells(&self) -> [String; 7] {
         let value = match &self.value {
             _ if self.off => "off".to_owned(),
             Ok(temperature) => format!("{:.1} °C", temperature.degrees()),
@@ -172,6 +180,10 @@ impl Row {
             self.description.role.to_string(),
             value,
             limits(self.description.limits),
+            self.description
+                .verdict
+                .map_or("-", Verdict::name)
+                .to_owned(),
             format!("{:.1} ms", self.took.as_secs_f64() * 1_000.0),
         ]
     }
@@ -198,10 +210,14 @@ fn limits(limits: HardwareLimits) -> String {
         .iter()
         .filter_map(|(name, limit)| limit.map(|limit| format!("{name} {limit}")))
         .collect();
+    let dwell = match limits.dwell {
+        Duration::ZERO => String::new(),
+        dwell => format!(" for {}", humantime::format_duration(dwell)),
+    };
     if known.is_empty() {
         "-".to_owned()
     } else {
-        known.join(", ")
+        known.join(", ") + &dwell
     }
 }
 

@@ -73,6 +73,8 @@ impl Roster {
             };
             self.0.insert(device.clone(), known);
         }
+        // What never read well and is there no more was never there.
+        self.0.retain(|_, known| known.here || known.last.is_some());
         (before != here(self)).then_some(Changed)
     }
 
@@ -190,9 +192,11 @@ mod tests {
     fn every_device_has_a_reading_or_a_fault() {
         let mut roster = Roster::default();
         assert_eq!(
-            roster.discovered(&found(&["a", "b", "gone", "hot"])),
+            roster.discovered(&found(&["a", "b", "gone", "hot", "never"])),
             Some(Changed)
         );
+        let once = roster.complete(Timestamp::default(), vec![said("gone", 30.0)]);
+        roster.note(&once);
         assert_eq!(roster.discovered(&found(&["a", "b", "hot"])), Some(Changed));
         assert_eq!(roster.discovered(&found(&["a", "b", "hot"])), None);
 

@@ -8,13 +8,13 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rackwatch_core::device::DeviceId;
+use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::reading::Fault;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
-use super::Outcome;
+use super::{Found, Outcome, stand_in};
 
 /// However long a target is gone, it is tried this often.
 const LONGEST: Duration = Duration::from_mins(5);
@@ -182,6 +182,42 @@ impl Care {
         devices
             .map(|device| (device.clone(), Err(self.fault.clone())))
             .collect()
+    }
+
+    /// What was found of it; where that is nothing, since it never answered, the device that stands for it.
+    pub(super) fn found<'f>(
+        &self,
+        source: &str,
+        place: (Option<&String>, Option<u16>),
+        found: impl Iterator<Item = &'f Found>,
+    ) -> Vec<Found> {
+        let mut found: Vec<Found> = found.cloned().collect();
+        if found.is_empty() && self.health.failures > 0 {
+            let (rack, u) = place;
+            let description = Description {
+                host: self.target.clone(),
+                target: self.target.clone(),
+                source: source.to_owned(),
+                name: "has not answered yet".to_owned(),
+                interval: self.interval,
+                rack: rack.cloned(),
+                u,
+                ..Description::default()
+            };
+            found.push(Found {
+                device: stand_in(&self.target),
+                description,
+            });
+        }
+        found
+    }
+
+    /// What there is to read while nothing is known of it.
+    pub(super) fn nothing_known(&self) -> Vec<Outcome> {
+        if self.health.failures == 0 {
+            return Vec::new();
+        }
+        vec![(stand_in(&self.target), Err(self.fault.clone()))]
     }
 
     /// How long after each full interval it is read.

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rackwatch_core::device::{Description, DeviceId, Role};
+use rackwatch_core::device::{Description, Role};
 use rackwatch_core::reading::Fault;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Kelvin;
@@ -262,6 +262,7 @@ impl Ipmi {
                 resolution: Some(RESOLUTION),
                 limits: more.limits,
                 range: more.range,
+                verdict: row.verdict,
                 rack: self.rack.clone(),
                 u: self.u,
                 ..Description::default()
@@ -277,7 +278,7 @@ impl Ipmi {
         sensors
     }
 
-    async fn values(&self) -> Result<HashMap<Key, Outcome>, ToolError> {
+    async fn values(&mut self) -> Result<HashMap<Key, Outcome>, ToolError> {
         let mut command = Vec::new();
         let file = self
             .records
@@ -290,15 +291,16 @@ impl Ipmi {
         let said = self.tool.run(&command).await?;
         let rows = parse(&said);
         let mut values: HashMap<Key, Outcome> = HashMap::new();
-        let by_key: HashMap<&Key, &DeviceId> = self
+        let mut by_key: HashMap<&Key, &mut Found> = self
             .sensors
-            .iter()
-            .map(|(found, key)| (key, &found.device))
+            .iter_mut()
+            .map(|(found, key)| (&*key, found))
             .collect();
         for (row, key) in keyed(&rows) {
-            if let Some(device) = by_key.get(&key) {
+            if let Some(found) = by_key.get_mut(&key) {
+                found.description.verdict = row.verdict;
                 let value = row.value.clone().unwrap_or(Err(Fault::NO_READING));
-                values.insert(key, ((*device).clone(), value));
+                values.insert(key, (found.device.clone(), value));
             }
         }
         Ok(values)
@@ -340,22 +342,21 @@ impl Source for Ipmi {
             let looked = lanes.run(&health, self.look()).await;
             self.care.end(looked.as_ref().err());
         }
-        self.sensors
-            .iter()
-            .map(|(found, _)| found.clone())
-            .collect()
+        let place = (self.rack.as_ref(), self.u);
+        let found = self.sensors.iter().map(|(found, _)| found);
+        self.care.found(self.kind(), place, found)
     }
 
     async fn read(&mut self, _at: Timestamp) -> Vec<Outcome> {
         if self.sensors.is_empty() {
-            return Vec::new();
+            return self.care.nothing_known();
         }
         if !self.care.begin() {
             return self.all_faults();
         }
         let (lanes, health) = self.care.place();
-        let reading = lanes.run(&health, self.values());
         let limit = self.deadline * 19 / 20;
+        let reading = lanes.run(&health, self.values());
         let read = timeout(limit, reading).await;
         let read = read.unwrap_or(Err(ToolError::Late(limit)));
         self.care.end(read.as_ref().err());

@@ -270,6 +270,7 @@ impl Redfish {
                 interval: self.config.interval,
                 limits: sensor.limits,
                 range: sensor.range,
+                verdict: sensor.verdict,
                 rack: self.config.rack.clone(),
                 u: self.config.u,
                 ..Description::default()
@@ -295,9 +296,13 @@ impl Redfish {
                 (Err(refusal), _) => return Err(refusal),
             };
             for sensor in document.sensors(&read) {
-                if let Some(device) = self.devices.get(&sensor.key) {
-                    outcomes.push((device.clone(), sensor.value));
+                let Some(device) = self.devices.get(&sensor.key) else {
+                    continue;
+                };
+                if let Some(found) = self.found.iter_mut().find(|found| found.device == *device) {
+                    found.description.verdict = sensor.verdict;
                 }
+                outcomes.push((device.clone(), sensor.value));
             }
         }
         Ok(outcomes)
@@ -339,12 +344,13 @@ impl Source for Redfish {
             let looked = lanes.run(&health, self.look()).await;
             self.care.end(looked.as_ref().err());
         }
-        self.found.clone()
+        let place = (self.config.rack.as_ref(), self.config.u);
+        self.care.found(self.kind(), place, self.found.iter())
     }
 
     async fn read(&mut self, _at: Timestamp) -> Vec<Outcome> {
         if self.devices.is_empty() {
-            return Vec::new();
+            return self.care.nothing_known();
         }
         if !self.care.begin() {
             return self.care.faults(self.devices.values());

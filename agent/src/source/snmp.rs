@@ -252,12 +252,13 @@ impl Source for Snmp {
         {
             self.describe(&values);
         }
-        self.found.clone()
+        let place = (self.config.rack.as_ref(), self.config.u);
+        self.care.found(self.kind(), place, self.found.iter())
     }
 
     async fn read(&mut self, _at: Timestamp) -> Vec<Outcome> {
         if self.devices.is_empty() {
-            return Vec::new();
+            return self.care.nothing_known();
         }
         let values = if self.care.begin() {
             self.try_values().await

@@ -53,6 +53,22 @@ fn said(outcomes: &[Outcome]) -> Said {
 }
 
 /// What a target over the network says at a tick, as lines: `inlet-a-1 41.5`.
+/// Only what stands for the target was found: it never answered, and says so at each tick.
+async fn only_stands_in(source: &mut dyn Source) {
+    let found = source.discover().await;
+    let [only] = found.as_slice() else {
+        panic!("{found:?}")
+    };
+    assert_eq!(
+        only.device.as_str(),
+        format!("target-{}", only.description.target)
+    );
+    let device = only.device.clone();
+    let faults = ["unreachable", "timeout"].map(|fault| vec![format!("{device} !{fault}")]);
+    let said = lines(source).await;
+    assert!(faults.contains(&said), "{said:?}");
+}
+
 async fn lines(source: &mut dyn Source) -> Vec<String> {
     let at = Timestamp::from_millis(1_800_000_000_000).unwrap();
     let said = said(&source.read(at).await);

@@ -3,12 +3,14 @@
 mod moves;
 
 use clap::{Args, Subcommand};
+use rackwatch_core::alert::Severity;
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits};
 use rackwatch_core::keys;
 use serde::Serialize;
 
 use super::table::Table;
 use super::{Common, Failure, Outcome, print, server, usage};
+use crate::episodes;
 use crate::notify::line::length;
 use crate::scan::scan;
 use crate::site::SiteReader;
@@ -68,6 +70,8 @@ struct ForgetArgs {
 #[derive(Debug, Serialize)]
 struct Known {
     device_id: String,
+    /// The worst that is open for it.
+    open: Option<Severity>,
     #[serde(flatten)]
     description: Option<Description>,
 }
@@ -87,13 +91,17 @@ async fn list(args: ListArgs) -> Outcome {
     let mut site = SiteReader::default();
     site.refresh(&mut connection).await?;
     let known = scan(&mut connection, keys::DEVICES).await?.into_iter();
+    let open = episodes::all(&mut connection).await?;
+    let worst = episodes::worst(&open);
     let known: Vec<Known> = known
         .map(|(device_id, json)| {
             let mut description = Description::from_json(&json).ok();
-            if let (Some(description), Ok(device)) = (&mut description, DeviceId::new(&device_id)) {
-                site.site().place(&device, description);
+            let device = DeviceId::new(&device_id).ok();
+            if let (Some(description), Some(device)) = (&mut description, &device) {
+                site.site().place(device, description);
             }
             Known {
+                open: device.and_then(|device| worst.get(&device).copied()),
                 device_id,
                 description,
             }
@@ -116,11 +124,12 @@ fn table(known: &[Known]) -> String {
     let mut table = Table::new(&headings, headings.len());
     for Known {
         device_id,
+        open,
         description,
     } in known
     {
         table.push(match description {
-            Some(described) => row(device_id, described),
+            Some(described) => row(device_id, *open, described),
             None => vec![
                 device_id.clone(),
                 "what is stored of it cannot be read".to_owned(),
@@ -130,7 +139,7 @@ fn table(known: &[Known]) -> String {
     table.text()
 }
 
-fn row(device_id: &str, described: &Description) -> Vec<String> {
+fn row(device_id: &str, open: Option<Severity>, described: &Description) -> Vec<String> {
     let or_dash = |text: Option<&str>| match text {
         None | Some("") => "-".to_owned(),
         Some(text) => text.to_owned(),
@@ -149,12 +158,20 @@ fn row(device_id: &str, described: &Description) -> Vec<String> {
         or_dash(Some(&described.agent)),
         every,
         or_dash(Some(&limits(&described.limits))),
-        if described.leaving {
-            "leaving".to_owned()
-        } else {
-            String::new()
-        },
+        state(open, described),
     ]
+}
+
+/// Such as `critical, but its board says ok`.
+fn state(open: Option<Severity>, described: &Description) -> String {
+    if described.leaving {
+        return "leaving".to_owned();
+    }
+    let ours = open.map_or("ok", Severity::name);
+    match episodes::disagrees(described.verdict, open) {
+        Some(board) => format!("{ours}, but its board says {}", board.name()),
+        None => ours.to_owned(),
+    }
 }
 
 /// What the hardware reports, such as `low 5, high 38, critical 42`.

@@ -189,9 +189,19 @@ pub struct HardwareLimits {
     /// Above this the hardware calls it critical.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub high_critical: Option<Celsius>,
+    /// How long they must stay crossed before the hardware counts it (Redfish `DwellTime`); the longest of them.
+    #[serde(
+        rename = "dwell_ms",
+        with = "crate::time::millis",
+        skip_serializing_if = "Duration::is_zero"
+    )]
+    pub dwell: Duration,
 }
 
 impl HardwareLimits {
+    /// Nobody waits longer than this because a board says so.
+    const LONGEST_DWELL: Duration = Duration::from_mins(10);
+
     /// None of the limits is known.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -219,6 +229,33 @@ impl HardwareLimits {
             low_critical,
             high_warning,
             high_critical,
+            dwell: Some(self.dwell)
+                .filter(|dwell| *dwell <= Self::LONGEST_DWELL)
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// What a sensor's own board says of its reading (IPMI `nc`, `cr`, `nr`; Redfish `Status.Health`). It decides nothing:
+/// boards say so of probes that are not there, and of limits that nobody set. It is shown beside what we say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// All is well.
+    Ok,
+    /// Somebody should look at it.
+    Warning,
+    /// Somebody must look at it now.
+    Critical,
+}
+
+impl Verdict {
+    /// The word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
         }
     }
 }
@@ -276,6 +313,9 @@ pub struct Description {
     /// The limits its hardware reports.
     #[serde(skip_serializing_if = "HardwareLimits::is_empty")]
     pub limits: HardwareLimits,
+    /// What its board said of it a minute ago or less, where it says anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
     /// What its hardware can read at all, where it says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<Range>,
@@ -350,11 +390,13 @@ mod tests {
             low_critical: Some(celsius(-40.0)),
             high_warning: Some(celsius(90.0)),
             high_critical: Some(celsius(85.0)),
+            dwell: Duration::from_hours(1),
         };
         let believed = limits.believed();
         assert_eq!(believed.low_critical, None);
         assert_eq!(believed.high_warning, None, "inverted");
         assert_eq!(believed.high_critical, Some(celsius(85.0)));
+        assert_eq!(believed.dwell, Duration::ZERO, "too long");
         let unset = HardwareLimits {
             high_critical: Some(celsius(255.0)),
             ..HardwareLimits::default()

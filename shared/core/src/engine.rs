@@ -13,6 +13,7 @@ mod clock;
 mod device;
 mod moves;
 mod newcomers;
+mod outage;
 mod racks;
 mod records;
 mod silence;
@@ -32,15 +33,16 @@ use self::agents::Agents;
 use self::device::{Asks, Device};
 use self::moves::Hardware;
 use self::newcomers::Newcomers;
+use self::outage::{Outage, Outages};
 use self::racks::Racks;
 use self::silence::{Listening, Missed};
-use crate::alert::AlertRecord;
+use crate::alert::{AlertRecord, Severity};
 use crate::device::{Description, DeviceId};
 use crate::episode::Episode;
 use crate::ledger::{Ledger, Loss, Passed, Runs};
-use crate::reading::Reading;
+use crate::reading::{Fault, Reading};
 use crate::rules::{Plan, RuleSet};
-use crate::time::StreamId;
+use crate::time::{StreamId, Timestamp};
 
 /// What goes into the engine.
 #[derive(Clone, Debug)]
@@ -131,6 +133,8 @@ pub struct Engine {
     /// The clock of silence, and agents that are missed.
     listening: Listening,
     missed: Missed,
+    /// Targets that do not answer.
+    outages: Outages,
     /// Devices with equal plans share one.
     plans: Vec<Arc<Plan>>,
     /// Stored episodes to be brought in line with at the first step after a restore.
@@ -152,6 +156,7 @@ impl Engine {
             agents: Agents::default(),
             listening: Listening::default(),
             missed: Missed::default(),
+            outages: Outages::default(),
             plans: Vec::new(),
             said: None,
             open: HashSet::new(),
@@ -264,6 +269,7 @@ impl Engine {
         // One look at the map for nearly every reading: it costs as much as a detector.
         let known = self.devices.get_mut(&reading.device);
         let as_usual = self.missed.is_empty()
+            && self.outages.is_empty()
             && known
                 .as_ref()
                 .is_some_and(|device| device.is_written(by_agent));
@@ -277,6 +283,9 @@ impl Engine {
         };
         if asks.first {
             self.welcome(reading, said, effects);
+        }
+        if asks.outage {
+            self.judge_outage(reading, effects);
         }
         if asks.rack {
             self.judge_rack(reading, effects);
@@ -303,6 +312,7 @@ impl Engine {
             self.replan(id, effects);
         }
         self.missed_no_more(reading, effects);
+        self.answered(reading, effects);
         let Some(device) = self.devices.get_mut(id) else {
             return Asks::default();
         };
@@ -327,6 +337,44 @@ impl Engine {
             && self.missed.heard(target_device(&target), at, effects)
         {
             self.heard_all(count, |device| device.target() == Some(&target));
+        }
+    }
+
+    /// A reading that is no word of its target being gone: it answers.
+    fn answered(&mut self, reading: &Reading, effects: &mut Effects) {
+        let is_gone = |fault: &Fault| fault.is_of_target();
+        if self.outages.is_empty() || reading.value.as_ref().err().is_some_and(is_gone) {
+            return;
+        }
+        let device = self.devices.get(&reading.device);
+        let Some(target) = device.and_then(|device| device.target().map(str::to_owned)) else {
+            return;
+        };
+        if self.outages.end(&target, reading.at, effects) {
+            for device in self.devices.values_mut() {
+                if device.target() == Some(&target) {
+                    device.answers();
+                }
+            }
+        }
+    }
+
+    /// A device's target has given no answer for long. Where it gives none for any other either, that is said once
+    /// for all of them.
+    fn judge_outage(&mut self, reading: &Reading, effects: &mut Effects) {
+        let Err(fault) = &reading.value else { return };
+        let target = self.devices.get(&reading.device);
+        if let Some(target) = target.and_then(|device| device.target()) {
+            if self.outages.knows(target) {
+                return;
+            }
+            if let Some(outage) = outage_of(target, self.devices.values()) {
+                self.outages.begin(outage, fault, reading.at, effects);
+                return;
+            }
+        }
+        if let Some(device) = self.devices.get_mut(&reading.device) {
+            device.fail_alone(reading, fault, effects);
         }
     }
 
@@ -390,6 +438,7 @@ impl Engine {
         let Some(said) = self.said.take() else { return };
         self.agents = Agents::of(&said);
         self.missed = Missed::of(&said);
+        self.outages = Outages::of(&said);
         let mut by_device: HashMap<&DeviceId, Vec<&Episode>> = HashMap::new();
         for episode in &said {
             by_device.entry(&episode.device).or_default().push(episode);
@@ -402,4 +451,34 @@ impl Engine {
             .alerts
             .sort_by(|a, b| (&a.device, &a.rule).cmp(&(&b.device, &b.rule)));
     }
+}
+
+/// What there is to say of a target that answers for none of its devices, of which it has several.
+fn outage_of<'d, 't>(
+    target: &'t str,
+    devices: impl Iterator<Item = &'d Box<Device>>,
+) -> Option<Outage<'t>> {
+    let (mut count, mut racks) = (0_u32, Vec::new());
+    let (mut first, mut worst) = (None, Severity::Info);
+    for device in devices.filter(|device| device.target() == Some(target)) {
+        let Some((failing, severity)) = device.fails() else {
+            continue;
+        };
+        let since = failing?;
+        count += 1;
+        first = Some(first.map_or(since, |first: Timestamp| first.min(since)));
+        worst = worst.max(severity);
+        racks.push(device.stands_in().unwrap_or_default());
+    }
+    racks.dedup();
+    let rack = match racks.as_slice() {
+        [only] => (*only).to_owned(),
+        _ => String::new(),
+    };
+    (count > 1).then_some(Outage {
+        target,
+        since: first?,
+        severity: worst,
+        rack,
+    })
 }

@@ -73,6 +73,11 @@ impl Fault {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// It is what was asked for the device that gave no answer: that may be so for all its devices.
+    pub fn is_of_target(&self) -> bool {
+        *self == Self::TIMEOUT || *self == Self::UNREACHABLE
+    }
 }
 
 impl fmt::Display for Fault {

@@ -153,6 +153,7 @@ fn inputs(dir: &Path) -> Vec<Input> {
                     low_critical: sysfs::limit(&file("lcrit")),
                     high_warning: sysfs::limit(&file("max")),
                     high_critical: sysfs::limit(&file("crit")),
+                    ..HardwareLimits::default()
                 },
             }
         })

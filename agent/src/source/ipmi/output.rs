@@ -13,7 +13,7 @@
 //! `ns`, or as a number that is none: those become faults, never temperatures. Whatever cannot be understood
 //! is left out, line by line: one odd sensor must not hide the others.
 
-use rackwatch_core::device::{HardwareLimits, Range};
+use rackwatch_core::device::{HardwareLimits, Range, Verdict};
 use rackwatch_core::reading::Fault;
 use rackwatch_core::units::Celsius;
 
@@ -37,6 +37,8 @@ pub struct Row {
     pub limits: HardwareLimits,
     /// What it can read at all.
     pub range: Option<Range>,
+    /// What its board says of it.
+    pub verdict: Option<Verdict>,
 }
 
 impl Row {
@@ -54,6 +56,7 @@ impl Row {
             value: None,
             limits: HardwareLimits::default(),
             range: None,
+            verdict: None,
         })
     }
 }
@@ -75,23 +78,27 @@ fn line(line: &str) -> Option<Row> {
             row.number = hexadecimal(number.strip_suffix('h')?);
             row.entity = instance(entity);
             row.value = with_unit(reading, state)?;
+            row.verdict = verdict(state);
             Some(row)
         }
         ([name, reading, state], true) => {
             let mut row = Row::new(name)?;
             row.value = with_unit(reading, state)?;
+            row.verdict = verdict(state);
             Some(row)
         }
         // `sensor` also has readings of discrete sensors: those have no unit of temperature.
         ([name, value, unit, state, _, low, _, warning, critical, _], _) => {
             let mut row = Row::new(name)?;
             row.value = value_of(value, unit, state)?;
+            row.verdict = verdict(state);
             row.limits = limits(unit, low, warning, critical);
             Some(row)
         }
         ([name, value, unit, state], false) => {
             let mut row = Row::new(name)?;
             row.value = value_of(value, unit, state)?;
+            row.verdict = verdict(state);
             Some(row)
         }
         (cells, false) if cells.len() >= 18 => verbose(cells),
@@ -112,6 +119,7 @@ fn verbose(cells: &[&str]) -> Option<Row> {
         value => value?,
     };
     row.entity = instance(entity);
+    row.verdict = verdict(state);
     let cell = |index: usize| cells.get(index).copied().unwrap_or_default();
     row.limits = limits(unit, cell(14), cell(12), cell(11));
     let bound = |index| degrees(cell(index), unit);
@@ -165,6 +173,16 @@ fn is_unread_state(state: &str) -> bool {
     ["ns", "na", "nil"].contains(&state.to_ascii_lowercase().as_str())
 }
 
+/// What a state says of the reading beside it.
+fn verdict(state: &str) -> Option<Verdict> {
+    match state.to_ascii_lowercase().as_str() {
+        "ok" => Some(Verdict::Ok),
+        "nc" => Some(Verdict::Warning),
+        "cr" | "nr" => Some(Verdict::Critical),
+        _ => None,
+    }
+}
+
 /// The words for a reading that is not there.
 fn unread(text: &str) -> Option<Fault> {
     let text = text.to_ascii_lowercase();
@@ -200,6 +218,7 @@ fn limits(unit: &str, low: &str, warning: &str, critical: &str) -> HardwareLimit
         low_critical: limit(low),
         high_warning: limit(warning),
         high_critical: limit(critical),
+        ..HardwareLimits::default()
     }
 }
 

@@ -4,7 +4,9 @@
 //! Boards leave out what they do not know, say `null`, or send a number as text. A sensor that is not read is one
 //! with a fault; a document that is something else has no sensors.
 
-use rackwatch_core::device::{HardwareLimits, Range, Role};
+use std::time::Duration;
+
+use rackwatch_core::device::{HardwareLimits, Range, Role, Verdict};
 use rackwatch_core::reading::Fault;
 use rackwatch_core::units::Celsius;
 use serde_json::Value;
@@ -31,6 +33,8 @@ pub struct Sensor {
     pub limits: HardwareLimits,
     /// What it can read at all.
     pub range: Option<Range>,
+    /// What its board says of it.
+    pub verdict: Option<Verdict>,
 }
 
 /// The addresses of a collection's members, and of its next page.
@@ -87,8 +91,10 @@ pub fn thermal(address: &str, document: &Value) -> Vec<Sensor> {
                 high_warning: limit("UpperThresholdNonCritical"),
                 high_critical: limit("UpperThresholdCritical")
                     .or_else(|| limit("UpperThresholdFatal")),
+                ..HardwareLimits::default()
             },
             range: range(least, most),
+            verdict: verdict(entry),
         }
     })
     .collect()
@@ -114,6 +120,7 @@ pub fn metrics(address: &str, document: &Value) -> Vec<Sensor> {
             value: value(entry, "Reading"),
             limits: HardwareLimits::default(),
             range: None,
+            verdict: verdict(entry),
         }
     };
     if listed.is_empty() {
@@ -142,6 +149,7 @@ pub fn environment(address: &str, document: &Value) -> Option<Sensor> {
         value: value(entry, "Reading"),
         limits: HardwareLimits::default(),
         range: None,
+        verdict: verdict(entry),
     })
 }
 
@@ -157,13 +165,6 @@ pub fn sensor(document: &Value) -> Option<Sensor> {
         return None;
     }
     let name = text(document, "Name").or_else(|| text(document, "Id"))?;
-    let thresholds = document.get("Thresholds");
-    let limit = |names: &[&str]| {
-        let each = names.iter().filter_map(|name| thresholds?.get(*name));
-        let mut active =
-            each.filter(|threshold| text(threshold, "Activation").as_deref() != Some("Disabled"));
-        active.find_map(|threshold| number(threshold, "Reading"))
-    };
     let range = range(
         number(document, "ReadingRangeMin"),
         number(document, "ReadingRangeMax"),
@@ -173,13 +174,81 @@ pub fn sensor(document: &Value) -> Option<Sensor> {
         role: role(text(document, "PhysicalContext").as_deref(), &name),
         name,
         value: value(document, "Reading"),
-        limits: HardwareLimits {
-            low_critical: limit(&["LowerCritical", "LowerCriticalUser", "LowerFatal"]),
-            high_warning: limit(&["UpperCaution", "UpperCautionUser"]),
-            high_critical: limit(&["UpperCritical", "UpperCriticalUser", "UpperFatal"]),
-        },
+        limits: thresholds(document),
         range,
+        verdict: verdict(document),
     })
+}
+
+/// What a `Sensor` calls too hot or too cold, of the thresholds that are switched on for going that way.
+fn thresholds(document: &Value) -> HardwareLimits {
+    let mut dwell = Duration::ZERO;
+    let mut limit = |names: &[&str], way: &str| {
+        let each = names
+            .iter()
+            .filter_map(|name| document.get("Thresholds")?.get(*name));
+        let mut active = each.filter(|threshold| match text(threshold, "Activation") {
+            None => true,
+            Some(activation) => activation == way || activation == "Either",
+        });
+        let (reading, threshold) = active.find_map(|threshold| {
+            let reading = number(threshold, "Reading")?;
+            Some((reading, threshold))
+        })?;
+        let lasts = text(threshold, "DwellTime").and_then(|text| duration(&text));
+        dwell = dwell.max(lasts.unwrap_or_default());
+        Some(reading)
+    };
+    let low_critical = limit(
+        &["LowerCritical", "LowerCriticalUser", "LowerFatal"],
+        "Decreasing",
+    );
+    let high_warning = limit(&["UpperCaution", "UpperCautionUser"], "Increasing");
+    let high_critical = limit(
+        &["UpperCritical", "UpperCriticalUser", "UpperFatal"],
+        "Increasing",
+    );
+    HardwareLimits {
+        low_critical,
+        high_warning,
+        high_critical,
+        dwell,
+    }
+}
+
+/// `PT1M30.5S`: the durations of Redfish (DSP0266, section 5.2, "Duration values"), which have no years or months.
+fn duration(text: &str) -> Option<Duration> {
+    let text = text.strip_prefix('P')?;
+    let (days, time) = text.split_once('T').unwrap_or((text, ""));
+    let (mut seconds, mut number) = (0.0, String::new());
+    for (part, units) in [
+        (days, &[('D', 86_400.0)][..]),
+        (time, &[('H', 3_600.0), ('M', 60.0), ('S', 1.0)]),
+    ] {
+        for character in part.chars() {
+            if character.is_ascii_digit() || character == '.' {
+                number.push(character);
+                continue;
+            }
+            let (_, unit) = units.iter().find(|(name, _)| *name == character)?;
+            seconds += number.parse::<f64>().ok()? * unit;
+            number.clear();
+        }
+    }
+    if !number.is_empty() {
+        return None;
+    }
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// What a board says of a sensor's health.
+fn verdict(entry: &Value) -> Option<Verdict> {
+    match text(entry.get("Status")?, "Health")?.as_str() {
+        "OK" => Some(Verdict::Ok),
+        "Warning" => Some(Verdict::Warning),
+        "Critical" => Some(Verdict::Critical),
+        _ => None,
+    }
 }
 
 /// The sensors of a collection that was read with its members.

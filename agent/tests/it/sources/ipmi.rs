@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use rackwatch_agent::config::TargetConfig;
 use rackwatch_agent::source::ipmi::{Ipmi, Row, parse};
 use rackwatch_agent::source::{Lanes, Source};
-use rackwatch_core::device::Role;
+use rackwatch_core::device::{Role, Verdict};
 use rackwatch_core::reading::Fault;
 use rackwatch_core::units::Celsius;
 use rackwatch_testing::{IpmiBmc, wait_until_sync};
@@ -54,6 +54,8 @@ fn shown(row: &Row) -> String {
     }
     let range = row.range;
     words.extend(range.map(|range| format!("{}..{}", range.least, range.most)));
+    let said = row.verdict.filter(|verdict| *verdict != Verdict::Ok);
+    words.extend(said.map(|verdict| format!("says {}", verdict.name())));
     words.join(" ")
 }
 

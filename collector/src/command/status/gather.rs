@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::super::server::{self, Health, field, unless_refused};
 use crate::config::CollectorConfig;
+use crate::episodes;
 use crate::scan::scan;
 use crate::series;
 use crate::site::SiteReader;
@@ -201,7 +202,10 @@ impl Facts {
         self.dead.add(dead(connection, &keys.dead, now).await?);
         self.losses
             .add(losses(connection, &keys.losses, now).await?);
-        episodes(connection, &keys.episodes, &mut self.open_episodes).await
+        for episode in episodes::of_partition(connection, keys).await? {
+            *self.open_episodes.entry(episode.severity).or_default() += 1;
+        }
+        Ok(())
     }
 }
 
@@ -428,21 +432,4 @@ async fn devices(connection: &mut Connection) -> RedisResult<Devices> {
         *devices.intervals.entry(every).or_default() += 1;
     }
     Ok(devices)
-}
-
-async fn episodes(
-    connection: &mut Connection,
-    key: &str,
-    open: &mut BTreeMap<Severity, usize>,
-) -> anyhow::Result<()> {
-    #[derive(serde::Deserialize)]
-    struct Open {
-        severity: Severity,
-    }
-    for json in scan(connection, key).await?.into_values() {
-        if let Ok(episode) = serde_json::from_slice::<Open>(&json) {
-            *open.entry(episode.severity).or_default() += 1;
-        }
-    }
-    Ok(())
 }

@@ -19,11 +19,17 @@ fn devices_are_listed() {
             r#"{"leaving":true,"interval_ms":500}"#,
         )
         .unwrap();
+    let open = r#"{"id":"0123456789abcdef","device":"y","rule":"inlet","kind":"high_temp","started":1,
+        "severity":"critical","threshold":32,"temperature":33,"at":2,"rack":"","role":"inlet"}"#;
+    let _: () = redis.hset("rackwatch:episodes", "y inlet", open).unwrap();
+    let board = r#"{"role":"inlet","interval_ms":1000,"verdict":"ok"}"#;
+    let _: () = redis.hset("rackwatch:devices", "y", board).unwrap();
     assert_eq!(
         run(&url, &["devices", "list"]).out,
         "device       role   rack  u   source  agent  every  limits       state\n\
-         inlet-B07-1  inlet  B07   42  hwmon   h1     1s     critical 42\n\
-         x            other  -     -   -       -      500ms  -            leaving\n"
+         inlet-B07-1  inlet  B07   42  hwmon   h1     1s     critical 42  ok\n\
+         x            other  -     -   -       -      500ms  -            leaving\n\
+         y            inlet  -     -   -       -      1s     -            critical, but its board says ok\n"
     );
     let list = json(&run(&url, &["devices", "list", "--json"]));
     assert_eq!(

@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// The prefixes of the names under which the episodes of agents and targets stand, in the place of a device.
 const AGENT: &str = "agent:";
-const TARGET: &str = "target:";
+pub(super) const TARGET: &str = "target:";
 
 /// The name under which an agent's episode stands, in the place of a device.
 pub fn agent_device(agent: &str) -> DeviceId {

@@ -1,8 +1,9 @@
 //! One device in the engine: what is known of it, its plan, and the state of each rule.
 //!
-//! `judge` judges a reading, `silence` is about there being none, `saved` carries it over a restart.
+//! `judge` judges a reading, `outage` is about a target that does not answer, `silence` is about there being none, `saved` carries it over a restart.
 
 mod judge;
+mod outage;
 mod saved;
 mod silence;
 
@@ -54,12 +55,15 @@ pub(super) struct Device {
     pub(super) heard: u64,
     /// How long it pauses at times, in milliseconds, where nobody says how often it is read.
     pause: u64,
+    /// Since when its target has given no answer, while that was not said.
+    failing: Option<Timestamp>,
     /// What was said before a restart of which the device's own state is lost: waits for the plan.
     carried: Option<Box<[Episode]>>,
 }
 
 /// What a device cannot answer by itself.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each question")]
 pub(super) struct Asks {
     /// Whether its rack runs away.
     pub(super) rack: bool,
@@ -67,6 +71,8 @@ pub(super) struct Asks {
     pub(super) others: bool,
     /// It was judged for the first time.
     pub(super) first: bool,
+    /// Its target has given no answer for long: whether for any other.
+    pub(super) outage: bool,
 }
 
 impl Device {
@@ -237,10 +243,21 @@ impl Device {
             Err(fault) => {
                 tally.faults += 1;
                 self.last = Some((reading.at, self.last.and_then(|(_, value)| value)));
+                if fault.is_of_target() {
+                    let outage = self.fail_with_target(reading.at);
+                    if self.failing.is_some() {
+                        return Asks {
+                            outage,
+                            ..Asks::default()
+                        };
+                    }
+                }
+                self.failing = None;
                 self.fail(&reading.device, reading.at, &fault, effects);
                 return Asks::default();
             }
         };
+        self.failing = None;
         self.last = Some((reading.at, Some(value)));
         if self.description.is_none() && self.by_agent == Some(true) {
             tally.undescribed += 1;

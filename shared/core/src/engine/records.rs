@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::outage::SENSOR_FAULT;
 use super::silence::NO_DATA;
 use crate::alert::{AlertId, AlertKind, AlertRecord, AlertState, Severity};
 use crate::detect::Finding;
@@ -155,6 +156,21 @@ pub(super) fn given_up(episode: &Episode, at: Timestamp, now: Option<Celsius>) -
         peak: has_peak(episode.kind).then_some(episode.temperature),
         duration: Some(at.since(episode.started)),
         ..of_episode(episode, AlertState::Resolved)
+    }
+}
+
+/// The record of a target that has answered for none of its devices since then.
+pub(super) fn faulty(
+    device: &DeviceId,
+    since: Timestamp,
+    at: Timestamp,
+    severity: Severity,
+) -> AlertRecord {
+    AlertRecord {
+        kind: AlertKind::SensorFault,
+        id: AlertId::of(device, SENSOR_FAULT, since),
+        rule: SENSOR_FAULT.to_owned(),
+        ..silent(device, since, at, severity)
     }
 }
 

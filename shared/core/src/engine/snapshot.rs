@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::agents::Agents;
 use super::device::Saved;
 use super::newcomers::Newcomers;
+use super::outage::Outages;
 use super::silence::{Listening, Missed};
 use super::{Effects, Engine};
 use crate::device::DeviceId;
@@ -128,7 +129,7 @@ impl Engine {
     pub fn resume(&mut self, said: Vec<Episode>, agents: Vec<(String, Runs)>) {
         self.ledger.resume(agents);
         for episode in &said {
-            if !Agents::has(episode) && !Missed::has(episode) {
+            if !Agents::has(episode) && !Missed::has(episode) && !Outages::has(episode) {
                 self.know(&episode.device);
             }
             self.open

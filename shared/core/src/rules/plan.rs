@@ -121,6 +121,10 @@ impl PlannedRule {
             AlertKind::SensorFault | AlertKind::NoData => {
                 (settings.dwell.unwrap_or_default()).max(subject.interval * 3)
             }
+            // Its hardware's limits mean what its hardware means by them.
+            AlertKind::HighTemp | AlertKind::LowTemp if is_of_hardware(settings) => {
+                (settings.dwell.unwrap_or_default()).max(subject.limits.believed().dwell)
+            }
             _ => settings.dwell.unwrap_or_default(),
         };
         let timing = Timing {
@@ -174,6 +178,12 @@ impl PlannedRule {
         let fingerprint = fnv1a([format!("{self:?}").as_bytes()]);
         (self.name.clone(), fingerprint)
     }
+}
+
+/// Whether all its levels are the hardware's own.
+fn is_of_hardware(settings: &Settings) -> bool {
+    let mut levels = settings.levels.iter().flatten();
+    levels.all(|level| matches!(level, Level::Hardware | Level::Off))
 }
 
 fn limit(side: Side, settings: &Settings, subject: &Subject<'_>) -> Option<LimitSpec> {

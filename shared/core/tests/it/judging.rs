@@ -162,6 +162,38 @@ fn hardware_limits_tighten_ours_and_never_loosen_them() {
 }
 
 #[test]
+fn a_components_own_limit_lasts_as_long_as_its_hardware_says() {
+    let after = |role, dwell| {
+        let mut engine = engine();
+        let described = Description {
+            role,
+            limits: HardwareLimits {
+                high_critical: Some(Celsius::new(30.0).unwrap()),
+                dwell,
+                ..HardwareLimits::default()
+            },
+            ..Description::default()
+        };
+        engine.step([describe("x-h-1", described)]);
+        let speaks = |n: &usize| !engine.step([by_agent(*n, "x-h-1", 31.0)]).alerts.is_empty();
+        (0..1_000).find(speaks)
+    };
+    let of = Duration::from_secs;
+    assert_eq!(after(Role::Disk, of(300)), Some(300));
+    assert_eq!(
+        after(Role::Disk, of(10)),
+        Some(60),
+        "never sooner than ours"
+    );
+    assert_eq!(after(Role::Disk, of(601)), Some(60), "too long to be meant");
+    assert_eq!(
+        after(Role::Inlet, of(300)),
+        Some(0),
+        "air has limits of ours"
+    );
+}
+
+#[test]
 fn a_components_own_limit_speaks_after_a_minute() {
     let mut engine = engine();
     let disk = Description {

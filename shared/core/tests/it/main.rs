@@ -11,6 +11,7 @@ mod halls;
 mod incidents;
 mod judging;
 mod moves;
+mod outage;
 mod properties;
 mod quality;
 mod resuming;

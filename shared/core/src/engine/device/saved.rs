@@ -30,6 +30,8 @@ pub(in crate::engine) struct Saved {
     heard: u64,
     #[serde(default)]
     pause: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failing: Option<Timestamp>,
     /// The number of its plan in the slice, and the state of each of its rules.
     plan: u32,
     states: Vec<RuleState>,
@@ -61,6 +63,7 @@ impl Device {
             clock: self.clock.clone(),
             heard: self.heard,
             pause: self.pause,
+            failing: self.failing,
             plan,
             states: states.collect(),
         }
@@ -86,6 +89,7 @@ impl Saved {
             clock: self.clock,
             heard: self.heard,
             pause: self.pause,
+            failing: self.failing,
             through: self.through,
             ..Device::default()
         };

@@ -23,9 +23,10 @@ impl Device {
             return None;
         };
         let after = u64::try_from(rule.timing.dwell.as_millis()).unwrap_or(u64::MAX);
-        // Once is no rhythm.
+        // Once is no rhythm; and what never read well is absent, not missed.
         let has_rhythm = self.is_read_by_interval() || self.pause > 0;
-        (self.heard > 0 && has_rhythm).then_some((*severity, after.max(self.pause * PAUSES)))
+        (self.heard > 0 && self.judged > 0 && has_rhythm)
+            .then_some((*severity, after.max(self.pause * PAUSES)))
     }
 
     /// Somebody says how often it is read.

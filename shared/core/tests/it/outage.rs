@@ -1,0 +1,185 @@
+//! A target that does not answer is spoken of once, and so is a device that alone gives no answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState};
+use rackwatch_core::device::{Description, DeviceId, Role};
+use rackwatch_core::engine::{Engine, Input, Slice};
+use rackwatch_core::reading::{Fault, Reading};
+use rackwatch_core::rules::RuleSet;
+use rackwatch_core::time::{StreamId, Timestamp};
+use rackwatch_core::units::Celsius;
+
+use crate::trace::START;
+use AlertState::{Firing, Resolved};
+
+/// Three sensors of one board and one of another, read every ten seconds.
+const DEVICES: [(&str, &str); 4] = [
+    ("cpu-a-1", "a"),
+    ("cpu-a-2", "a"),
+    ("cpu-a-3", "a"),
+    ("cpu-b-1", "b"),
+];
+
+struct Room {
+    engine: Engine,
+    ms: u64,
+}
+
+fn rules() -> Arc<RuleSet> {
+    Arc::new(RuleSet::with_defaults(&[]).unwrap())
+}
+
+impl Room {
+    fn new() -> Self {
+        let mut engine = Engine::new(rules());
+        for (device, target) in DEVICES {
+            let description = Description {
+                agent: "agent".into(),
+                target: target.into(),
+                role: Role::Cpu,
+                rack: Some("B07".into()),
+                interval: Duration::from_secs(10),
+                ..Description::default()
+            };
+            let device = DeviceId::new(device).unwrap();
+            engine.step([Input::Describe(device, Some(Box::new(description)))]);
+        }
+        Self { engine, ms: START }
+    }
+
+    /// So many ticks, at which these devices say that; all others are read well.
+    fn ticks(&mut self, count: u32, failing: &[&str], fault: &Fault) -> Vec<AlertRecord> {
+        let mut said = Vec::new();
+        for _ in 0..count {
+            self.ms += 10_000;
+            let entry = StreamId {
+                ms: self.ms,
+                seq: 0,
+            };
+            let each = DEVICES.iter().map(|(device, _)| Input::Reading {
+                entry,
+                by_agent: true,
+                reading: Reading {
+                    device: DeviceId::new(device).unwrap(),
+                    at: Timestamp::from_millis(self.ms).unwrap(),
+                    value: if failing.contains(device) {
+                        Err(fault.clone())
+                    } else {
+                        Ok(Celsius::new(50.0).unwrap())
+                    },
+                },
+            });
+            let inputs: Vec<Input> = each.collect();
+            said.extend(self.engine.step(inputs).alerts);
+        }
+        said
+    }
+
+    /// The same, by an engine that has it all from what was stored.
+    fn restart(&mut self, said: &[rackwatch_core::episode::Episode]) {
+        let slices: Vec<Slice> = self.engine.snapshot(StreamId::ZERO).collect();
+        self.engine = Engine::new(rules());
+        for slice in slices {
+            let slice = Slice::from_json(slice.to_json().as_bytes()).unwrap();
+            assert!(self.engine.restore(slice));
+        }
+        self.engine.resume(said.to_vec(), Vec::new());
+    }
+}
+
+fn names(records: &[AlertRecord]) -> Vec<(&str, AlertState)> {
+    for record in records {
+        assert_eq!(record.kind, AlertKind::SensorFault);
+        assert!(record.state == Resolved || record.temperature.is_none());
+    }
+    records
+        .iter()
+        .map(|record| (record.device.as_str(), record.state))
+        .collect()
+}
+
+const ALL: [&str; 3] = ["cpu-a-1", "cpu-a-2", "cpu-a-3"];
+
+#[test]
+fn a_board_that_does_not_answer_is_one_record_and_one_resolution() {
+    let mut room = Room::new();
+    assert_eq!(room.ticks(5, &[], &Fault::TIMEOUT), []);
+    let said = room.ticks(12, &ALL, &Fault::UNREACHABLE);
+    assert_eq!(names(&said), [("target:a", Firing)]);
+    assert_eq!(said[0].reason.as_deref(), Some("unreachable"));
+    assert_eq!(said[0].rack, "B07");
+    let after = said[0].at.since(said[0].started);
+    assert_eq!(after, Duration::from_mins(1));
+    let over = room.ticks(12, &[], &Fault::TIMEOUT);
+    assert_eq!(names(&over), [("target:a", Resolved)]);
+    assert_eq!(over[0].id, said[0].id);
+    assert_eq!(over[0].duration, Some(Duration::from_mins(2)));
+}
+
+#[test]
+fn a_device_that_alone_gives_no_answer_speaks_for_itself() {
+    let mut room = Room::new();
+    room.ticks(5, &[], &Fault::TIMEOUT);
+    let said = room.ticks(12, &["cpu-a-2", "cpu-b-1"], &Fault::TIMEOUT);
+    let alone = [("cpu-a-2", Firing), ("cpu-b-1", Firing)];
+    assert_eq!(names(&said), alone, "b has one sensor only");
+    let over = room.ticks(40, &[], &Fault::TIMEOUT);
+    let alone = [("cpu-a-2", Resolved), ("cpu-b-1", Resolved)];
+    assert_eq!(names(&over), alone);
+}
+
+#[test]
+fn a_board_that_answers_that_it_has_nothing_is_no_outage() {
+    let mut room = Room::new();
+    room.ticks(5, &[], &Fault::TIMEOUT);
+    let said = room.ticks(12, &ALL, &Fault::NO_READING);
+    assert_eq!(names(&said), ALL.map(|device| (device, Firing)));
+}
+
+#[test]
+fn after_an_outage_each_device_is_counted_from_the_beginning() {
+    let mut room = Room::new();
+    room.ticks(5, &[], &Fault::TIMEOUT);
+    room.ticks(12, &ALL, &Fault::TIMEOUT);
+    let said = room.ticks(5, &ALL[1..], &Fault::TIMEOUT);
+    assert_eq!(names(&said), [("target:a", Resolved)]);
+    let said = room.ticks(5, &ALL[1..], &Fault::TIMEOUT);
+    let alone = [("cpu-a-2", Firing), ("cpu-a-3", Firing)];
+    assert_eq!(names(&said), alone);
+}
+
+#[test]
+fn an_outage_goes_on_over_a_restart() {
+    let mut room = Room::new();
+    room.ticks(5, &[], &Fault::TIMEOUT);
+    assert_eq!(room.ticks(4, &ALL, &Fault::TIMEOUT), []);
+    room.restart(&[]);
+    let said = room.ticks(8, &ALL, &Fault::TIMEOUT);
+    assert_eq!(names(&said), [("target:a", Firing)]);
+    assert_eq!(
+        said[0].at.since(said[0].started),
+        Duration::from_mins(1),
+        "counted over the restart"
+    );
+    let said = said[0].clone();
+    let episode = rackwatch_core::episode::Episode {
+        id: said.id,
+        device: said.device,
+        rule: said.rule,
+        kind: said.kind,
+        started: said.started,
+        severity: said.severity,
+        threshold: said.threshold,
+        temperature: Celsius::ZERO,
+        at: said.at,
+        rack: said.rack,
+        u: None,
+        role: said.role,
+    };
+    room.restart(&[episode]);
+    assert_eq!(room.ticks(8, &ALL, &Fault::TIMEOUT), []);
+    let over = room.ticks(2, &[], &Fault::TIMEOUT);
+    assert_eq!(names(&over), [("target:a", Resolved)]);
+}
