@@ -10,9 +10,10 @@ use rackwatch_core::wire::{alert, incident};
 use rackwatch_runtime::host::host_name;
 use rackwatch_runtime::redis::{ConnectError, Connector};
 use tokio::task::{JoinError, JoinSet};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{AlertsConfig, CollectorConfig, NotifierConfig, NotifierKind};
+use crate::config::{AlertsConfig, CollectorConfig, WebConfig};
 use crate::correlate::Correlator;
 use crate::desk;
 use crate::feed::redis::RedisFeed;
@@ -21,15 +22,18 @@ use crate::lease::{CollectorName, Leases};
 use crate::log::LogError;
 use crate::log::redis::RedisLog;
 use crate::notify::console::{Console, Screen};
+use crate::notify::delivery::Ledger;
 use crate::notify::file::{AlertFile, FileError, Format};
-use crate::notify::outbox::{self, Channel};
-use crate::notify::webhook::{NotifierError, Webhook};
-use crate::notify::{self, Teller, Tellers};
+use crate::notify::heartbeat::Heartbeat;
+use crate::notify::outbox::Outbox;
+use crate::notify::{self, NotifierError, Teller, Tellers};
 use crate::owner::{Owner, OwnerError, Tenure};
 use crate::partition::{Partition, PartitionError};
 use crate::recorder::Recorder;
 use crate::stats::Stats;
-use crate::web::{self, WebError};
+use crate::view::{View, watch};
+use crate::web::backend::redis::RedisBackend;
+use crate::web::{self, Web, WebError, listen};
 
 /// The collector cannot start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -76,15 +80,61 @@ pub async fn run(
     stats: Arc<Stats>,
     stop: CancellationToken,
 ) -> Result<(), RunError> {
-    // A taken port fails here, before anything runs.
+    // A taken port, and who may come in, fail here, before anything runs.
+    let shown = shown(&config, &stats, &stop)?;
+    let tls = certificate(&config.web)?;
     let listener = web::bind(config.web.listen).await?;
-    tracing::info!(listen = %config.web.listen, "health is answered");
-    let served = web::serve(listener, Arc::clone(&stats), stop.clone());
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    tracing::info!(
+        page = format!("{scheme}://{}/", config.web.listen),
+        "the dashboard is open"
+    );
+    let served = web::serve(listener, tls, shown.web, stop.clone());
     let pipeline = pipeline(config, screen, stats, stop.clone());
     let mut stages = JoinSet::new();
-    stages.spawn(async move { Ok(served.await?) });
+    stages.spawn(async move {
+        served.await;
+        Ok(())
+    });
+    stages.spawn(async move {
+        shown.watch.await;
+        Ok(())
+    });
     stages.spawn(pipeline?);
     finish(stages, &stop).await
+}
+
+/// What is shown of Redis, and what keeps it up to date.
+pub(crate) struct Shown<F> {
+    pub(crate) web: Web,
+    pub(crate) watch: F,
+}
+
+/// The view of everything in Redis, and the web side over it.
+pub(crate) fn shown(
+    config: &CollectorConfig,
+    stats: &Arc<Stats>,
+    stop: &CancellationToken,
+) -> Result<Shown<impl Future<Output = ()> + Send + use<>>, RunError> {
+    let (rules, envelope) = (config.rule_set()?, config.alerts.profile.envelope());
+    let connector = Connector::new(&config.redis)?;
+    let view = Arc::new(View::new(Arc::clone(&rules), envelope));
+    let backend = RedisBackend::new(connector.clone(), config.clone());
+    let web = Web::new(
+        &config.web,
+        Arc::clone(stats),
+        Arc::clone(&view),
+        Box::new(backend),
+        false,
+    )?;
+    let watch = watch::run(view, connector, rules, envelope, stop.clone());
+    Ok(Shown { web, watch })
+}
+
+/// What the web side answers with, where it has one.
+pub(crate) fn certificate(config: &WebConfig) -> Result<Option<TlsAcceptor>, WebError> {
+    let (cert, key) = (&config.tls_cert_file, &config.tls_key_file);
+    Ok(listen::certificate(cert.as_ref(), key.as_ref())?)
 }
 
 /// The pipeline without its web side. What is misconfigured fails at once, before anything runs.
@@ -160,9 +210,12 @@ fn desk(
     stop: CancellationToken,
 ) -> Result<impl Future<Output = Result<(), RunError>> + Send + use<>, RunError> {
     // What is misconfigured fails here, not when the desk is taken.
+    let page = config.web.public_url.clone();
     for notifier in &config.notify {
-        channel(notifier)?;
+        notify::channel(notifier, page.as_deref())?;
     }
+    Heartbeat::new(&config.heartbeat)?;
+    let heartbeat = config.heartbeat.clone();
     let leases = Leases::new(connector.clone(), me, config.partition.lease);
     let console = config.alerts.console.then(|| Console::new(screen.clone()));
     let (timing, notifiers) = (config.incidents.timing(), config.notify.clone());
@@ -176,6 +229,7 @@ fn desk(
         };
         let correlator = Correlator::new(&connector, epoch, timing, stop.clone(), told);
         let (connector, notifiers) = (connector.clone(), notifiers.clone());
+        let (page, heartbeat) = (page.clone(), heartbeat.clone());
         let indices = indices::run(
             connector.clone(),
             series.clone(),
@@ -198,22 +252,29 @@ fn desk(
                     Err(LogError::Stopped) => return Ok(()),
                     begun => begun.map_err(RunError::Incidents)?,
                 }
-                let (channel, stop) = (channel(&notifier)?, stop.clone());
-                let sending = outbox::run(feed, channel, notifier.retry_max, stop);
-                stages.spawn(async move { sending.await.map_err(RunError::Incidents) });
+                let (channel, routes) = notify::channel(&notifier, page.as_deref())?;
+                let outbox = Outbox::new(
+                    notifier.name.as_str(),
+                    channel,
+                    routes,
+                    Ledger::new(connector.at(keys::DELIVERIES)),
+                    (notifier.storm, notifier.retry_max),
+                    stop.clone(),
+                );
+                stages.spawn(async move { outbox.run(feed).await.map_err(RunError::Incidents) });
+            }
+            if let Some(heartbeat) = Heartbeat::new(&heartbeat)? {
+                let beating = heartbeat.run(connector.clone(), stop.clone());
+                stages.spawn(async move {
+                    beating.await;
+                    Ok(())
+                });
             }
             stages.spawn(async move { correlator.run().await.map_err(RunError::Incidents) });
             stages.spawn(async move { indices.await.map_err(RunError::Incidents) });
             finish(stages, &stop).await
         }
     }))
-}
-
-/// Where a notifier sends to.
-fn channel(config: &NotifierConfig) -> Result<Box<dyn Channel>, NotifierError> {
-    match config.kind {
-        NotifierKind::Webhook => Ok(Box::new(Webhook::new(config)?)),
-    }
 }
 
 /// A name that no other collector has.

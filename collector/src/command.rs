@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Results go to stdout, logs to
 //! stderr.
 
+pub mod access;
 pub mod ack;
 pub mod alerts;
 pub mod check;
@@ -13,6 +14,8 @@ pub mod history;
 pub mod incidents;
 pub mod indices;
 pub mod layout;
+pub mod maintenance;
+pub mod notify;
 pub mod replay;
 mod rules_file;
 pub mod run;
@@ -53,6 +56,9 @@ enum Command {
     Incidents(incidents::IncidentsArgs),
     Ack(ack::AckArgs),
     Silence(silence::SilenceArgs),
+    Maintenance(maintenance::MaintenanceArgs),
+    Access(access::AccessArgs),
+    Notify(notify::NotifyArgs),
     Status(status::StatusArgs),
     History(history::HistoryArgs),
     Indices(indices::IndicesArgs),
@@ -152,6 +158,9 @@ impl Cli {
                 Command::Incidents(args) => stoppable(incidents::run(args), stop).await,
                 Command::Ack(args) => stoppable(ack::run(args), stop).await,
                 Command::Silence(args) => stoppable(silence::run(args), stop).await,
+                Command::Maintenance(args) => stoppable(maintenance::run(args), stop).await,
+                Command::Access(args) => access::run(args),
+                Command::Notify(args) => stoppable(notify::run(args), stop).await,
                 Command::Status(args) => stoppable(status::run(args), stop).await,
                 Command::History(args) => stoppable(history::run(args), stop).await,
                 Command::Indices(args) => stoppable(indices::run(args), stop).await,

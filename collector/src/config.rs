@@ -1,5 +1,7 @@
 //! The collector's configuration: every key with its default.
 
+mod notify;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,9 +12,13 @@ use rackwatch_core::partition::Partitions;
 use rackwatch_core::rules::{Profile, RawRule, RuleError, RuleSet};
 use rackwatch_core::wire::Decoded;
 use rackwatch_runtime::config::{
-    self, ByteSize, ConfigError, Loaded, LogConfig, RedisConfig, RedisUrl, Secret,
+    self, ByteSize, ConfigError, Loaded, LogConfig, RedisConfig, RedisUrl,
 };
 use serde::Deserialize;
+
+pub use notify::{
+    Day, Encryption, HeartbeatConfig, NotifierConfig, NotifierKind, NotifierName, RouteConfig,
+};
 
 use crate::series::SeriesConfig;
 
@@ -36,6 +42,8 @@ pub struct CollectorConfig {
     pub incidents: IncidentsConfig,
     /// Who is told.
     pub notify: Vec<NotifierConfig>,
+    /// Who notices when all of this stops.
+    pub heartbeat: HeartbeatConfig,
     /// The web side.
     pub web: WebConfig,
     /// The operator's own rules, laid over the defaults.
@@ -193,81 +201,36 @@ impl IncidentsConfig {
     }
 }
 
-/// One `[[notify]]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NotifierConfig {
-    /// What it is called, in logs and in its group `alert_<name>_group`: another name begins anew.
-    pub name: NotifierName,
-    /// What kind.
-    #[serde(rename = "type")]
-    pub kind: NotifierKind,
-    /// Where to; it may hold a token, so it is never shown.
-    pub url: Secret,
-    /// A file with the secret that signs what is sent; without it nothing is signed.
-    #[serde(default)]
-    pub secret_file: Option<PathBuf>,
-    /// How long one try may take. Default 10 s.
-    #[serde(default = "ten_seconds", with = "config::duration")]
-    pub timeout: Duration,
-    /// The longest wait between tries. Default 5 min.
-    #[serde(default = "five_minutes", with = "config::duration")]
-    pub retry_max: Duration,
-}
-
-fn ten_seconds() -> Duration {
-    Duration::from_secs(10)
-}
-
-fn five_minutes() -> Duration {
-    Duration::from_mins(5)
-}
-
-/// The kinds of notifiers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NotifierKind {
-    /// JSON by POST, signed as Standard Webhooks says.
-    Webhook,
-}
-
-/// 1 to 32 of `a-z 0-9 _ -`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct NotifierName(String);
-
-impl NotifierName {
-    /// As text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for NotifierName {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
-        if (1..=32).contains(&text.len()) && text.chars().all(plain) {
-            Ok(Self(text))
-        } else {
-            Err(format!("{text:?} is not a name of 1 to 32 of a-z 0-9 _ -"))
-        }
-    }
-}
-
 /// `[web]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WebConfig {
-    /// Where `/healthz` and `/readyz` answer.
+    /// Where the page, the API, metrics and health are.
     pub listen: SocketAddr,
+    /// Where people find the page, for links in what they are told: `https://rackwatch.example.org`.
+    pub public_url: Option<String>,
+    /// Who may look and act: a file that `access add` writes. Needed where others can reach the address.
+    pub access_file: Option<PathBuf>,
+    /// Everybody who can reach the address may look and act.
+    pub allow_unauthenticated: bool,
+    /// A certificate with its chain, PEM; with it the page is https.
+    pub tls_cert_file: Option<PathBuf>,
+    /// Its key, PEM.
+    pub tls_key_file: Option<PathBuf>,
+    /// So many pages are kept up to date at a time.
+    pub max_streams: usize,
 }
 
 impl Default for WebConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            public_url: None,
+            access_file: None,
+            allow_unauthenticated: false,
+            tls_cert_file: None,
+            tls_key_file: None,
+            max_streams: 256,
         }
     }
 }

@@ -9,6 +9,7 @@
 mod alerts;
 pub mod memory;
 mod places;
+mod quiet;
 mod store;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::alerts::AlertStreams;
 use self::places::Places;
+use self::quiet::Quiet;
 use self::store::Store;
 use crate::failpoint;
 use crate::log::LogError;
@@ -149,7 +151,7 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
             incidents,
             streams: AlertStreams::new(layout.partitions()),
             places: Places::default(),
-            silences: BTreeMap::new(),
+            quiet: Quiet::default(),
         };
         tracing::debug!(open = desk.incidents.len(), "incidents loaded");
         while !self.stop.is_cancelled() {
@@ -175,7 +177,7 @@ struct Desk {
     incidents: Incidents,
     streams: AlertStreams,
     places: Places,
-    silences: Hash,
+    quiet: Quiet,
 }
 
 impl Desk {
@@ -184,10 +186,12 @@ impl Desk {
         &mut self,
         connection: &mut Connection,
     ) -> Result<(Vec<IncidentRecord>, bool), Broken> {
-        let (layout, silences, acks): (_, Hash, Hash) = redis::pipe()
+        let (layout, silences, windows, acks): (_, Hash, Hash, Hash) = redis::pipe()
             .add_command(Layout::question())
             .cmd("HGETALL")
             .arg(keys::SILENCES)
+            .cmd("HGETALL")
+            .arg(keys::WINDOWS)
             .cmd("HGETALL")
             .arg(incidents::ACKS)
             .query_async(connection)
@@ -204,10 +208,8 @@ impl Desk {
         let heard = self.streams.next(connection, from).await?;
         let spots = self.places.spots(connection, &heard.records).await?;
 
-        if silences != self.silences {
-            self.incidents
-                .silences(understood(keys::SILENCES, &silences));
-            self.silences = silences;
+        if let Some(silences) = self.quiet.change(silences, windows, now) {
+            self.incidents.silences(silences);
         }
         for (record, spot) in heard.records.iter().zip(spots) {
             self.incidents.take(&old_news(record, now), spot, now);

@@ -6,6 +6,7 @@
 pub mod config;
 pub mod retry;
 pub mod scan;
+pub(crate) mod server;
 pub mod episodes;
 pub mod failpoint;
 
@@ -22,10 +23,15 @@ pub mod partition;
 pub mod stats;
 
 pub mod feed;
+pub mod windows;
+pub mod acts;
 pub mod correlate;
 pub mod indices;
+pub(crate) mod history;
+pub(crate) mod health;
 pub mod notify;
-pub mod web;
+pub mod view;
+pub(crate) mod web;
 
 pub mod replay;
 pub mod drill;

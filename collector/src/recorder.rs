@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::log::{DeadLetter, Entry};
 use crate::retry::{self, Trouble};
-use crate::series::{self, Point, Series, SeriesConfig, SeriesError};
+use crate::series::{self, InMemory, Point, Series, SeriesConfig, SeriesError};
 
 /// Minutes of silent devices are closed so often.
 const IDLE_EVERY: Duration = Duration::from_secs(10);
@@ -32,12 +32,19 @@ pub enum RecorderError {
     Series(#[from] SeriesError),
 }
 
+/// Where series are kept.
+#[derive(Debug)]
+enum Place {
+    /// In Redis, so configured.
+    Redis(Box<Connector>, SeriesConfig),
+    /// In this process.
+    Memory(InMemory),
+}
+
 /// The series of one partition.
 #[derive(Debug)]
 pub struct Recorder {
-    config: SeriesConfig,
-    /// Where to connect; none for series in memory.
-    connector: Option<Connector>,
+    place: Place,
     stop: CancellationToken,
     series: Option<Series>,
     idle: Instant,
@@ -51,19 +58,18 @@ pub struct Recorder {
 impl Recorder {
     /// Series in Redis.
     pub fn redis(connector: Connector, config: SeriesConfig, stop: CancellationToken) -> Self {
-        Self::new(Some(connector), config, stop)
+        Self::new(Place::Redis(Box::new(connector), config), stop)
     }
 
     /// Series in this process.
-    pub fn memory(config: SeriesConfig, stop: CancellationToken) -> Self {
-        Self::new(None, config, stop)
+    pub fn memory(series: InMemory, stop: CancellationToken) -> Self {
+        Self::new(Place::Memory(series), stop)
     }
 
-    fn new(connector: Option<Connector>, config: SeriesConfig, stop: CancellationToken) -> Self {
+    fn new(place: Place, stop: CancellationToken) -> Self {
         let now = Instant::now();
         Self {
-            config,
-            connector,
+            place,
             stop,
             series: None,
             idle: now,
@@ -83,14 +89,17 @@ impl Recorder {
 
     async fn open(&mut self) -> Result<(), RecorderError> {
         while self.series.is_none() {
-            let Some(connector) = &self.connector else {
-                self.series = Some(Series::in_memory(&self.config));
-                return Ok(());
+            let (connector, config) = match &self.place {
+                Place::Memory(series) => {
+                    self.series = Some(series.open());
+                    return Ok(());
+                }
+                Place::Redis(connector, config) => (connector.clone(), config.clone()),
             };
             let connection = connector.open_until(Purpose::Commands, &self.stop).await;
             let connection = connection.ok_or(RecorderError::Stopped)?;
             self.look_at_masters(&connection).await;
-            match series::open(connection, &self.config).await {
+            match series::open(connection, &config).await {
                 Ok(series) => self.series = Some(series),
                 Err(error) => self.wait_out(error).await?,
             }
@@ -107,7 +116,7 @@ impl Recorder {
             Trouble::Stopped => Err(RecorderError::Stopped),
             Trouble::Lasting => Err(error.into()),
             Trouble::Reconnect => {
-                let Some(connector) = &self.connector else {
+                let Place::Redis(connector, _) = &self.place else {
                     return Ok(());
                 };
                 let connection = connector.open_until(Purpose::Commands, &self.stop).await;

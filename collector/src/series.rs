@@ -284,11 +284,36 @@ pub async fn open(
     Ok(Series::over(Box::new(store), config, plain::RETENTION))
 }
 
+/// Series in this process, that several may have open: who writes them and who shows them.
+#[derive(Clone, Debug)]
+pub struct InMemory {
+    store: Memory,
+    config: SeriesConfig,
+}
+
+impl InMemory {
+    /// None yet.
+    pub fn new(config: &SeriesConfig) -> Self {
+        Self {
+            store: Memory::new(config),
+            config: config.clone(),
+        }
+    }
+
+    /// The same series once more.
+    pub fn open(&self) -> Series {
+        Series::over(
+            Box::new(self.store.clone()),
+            &self.config,
+            memory::RETENTION,
+        )
+    }
+}
+
 impl Series {
     /// Series that live in this process and end with it.
     pub fn in_memory(config: &SeriesConfig) -> Self {
-        let store = Memory::new(config);
-        Self::over(Box::new(store), config, memory::RETENTION)
+        InMemory::new(config).open()
     }
 
     fn over(store: Box<dyn Store>, config: &SeriesConfig, raw_retention: Duration) -> Self {

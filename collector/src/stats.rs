@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rackwatch_core::alert::{AlertState, Severity};
 use rackwatch_core::partition::PartitionId;
+use serde::Serialize;
 
 use crate::log::Commit;
 
@@ -26,7 +27,7 @@ pub struct Stats {
 }
 
 /// The counters at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Entries read.
     pub entries: u64,

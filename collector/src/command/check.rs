@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::server::{Health, size};
 use super::{Common, Failure, Outcome, print, usage};
 use crate::config::CollectorConfig;
+use crate::health::MUCH;
 use crate::series::{self, SeriesConfig, SeriesError};
 
 /// How long throwaway keys live when they cannot be removed, in seconds.
@@ -23,8 +24,6 @@ const EXPIRY: &str = "60";
 const SCRIPT: &str = "return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])";
 /// Projections are made for a site of this size.
 const DEVICES: u64 = 1000;
-/// From this part of maxmemory on, series are too large.
-pub(super) const MUCH: f64 = 0.7;
 
 /// Check the configuration, then Redis: everything that is needed, on throwaway keys
 #[derive(Clone, Debug, Args)]

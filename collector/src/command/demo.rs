@@ -16,8 +16,10 @@ use rackwatch_agent::config::{AgentConfig, SourcesConfig};
 use rackwatch_agent::publisher::Departure;
 use rackwatch_agent::sampler::{DEPTH, Observed, Sampler};
 use rackwatch_agent::source::simulated::SimulatedConfig;
+use rackwatch_core::alert::AlertRecord;
+use rackwatch_core::incident::IncidentRecord;
 use rackwatch_core::partition::PartitionId;
-use rackwatch_core::rules::RuleSet;
+use rackwatch_core::rules::{Profile, RuleSet};
 use rackwatch_runtime::config::{LogConfig, RedisConfig, RedisUrl};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -26,17 +28,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Failure, Outcome, start_logging, usage};
 use crate::app::{self, RunError};
-use crate::config::{AlertsConfig, CollectorConfig, PartitionConfig};
+use crate::config::{AlertsConfig, CollectorConfig, PartitionConfig, WebConfig};
 use crate::correlate::memory;
 use crate::feed::memory::MemoryFeed;
 use crate::log::memory::{MemoryLog, Sent};
-use crate::notify;
 use crate::notify::console::{Console, Screen};
+use crate::notify::{self, Teller};
 use crate::partition::Partition;
 use crate::recorder::Recorder;
-use crate::series::SeriesConfig;
+use crate::series::{InMemory, SeriesConfig};
 use crate::stats::Stats;
-use crate::web::{self, WebError};
+use crate::view::View;
+use crate::view::picture::Change;
+use crate::web::backend::memory::MemoryBackend;
+use crate::web::{self, Web, WebError};
 
 /// Watch simulated racks, with nothing else installed
 #[derive(Clone, Debug, Args)]
@@ -49,7 +54,7 @@ pub struct DemoArgs {
     /// Stop after this long, as 40s or 5m [default: at Ctrl-C]
     #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
     length: Option<Duration>,
-    /// Where /healthz and /readyz answer; a taken port gives way to the next free one
+    /// Where the dashboard is; a taken port gives way to the next free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Number of racks
@@ -81,16 +86,19 @@ pub async fn run(args: DemoArgs, stop: CancellationToken) -> Outcome {
     let stats = Arc::new(Stats::default());
     let listener = listen(args.listen).await.map_err(usage)?;
     let address = listener.local_addr()?;
-    screen::banner(&screen, &args, address);
 
     let mut stages: JoinSet<Result<(), RunError>> = JoinSet::new();
-    match &args.redis {
-        None => in_memory(&args, &screen, &stats, &stop, &mut stages)?,
-        Some(url) => through_redis(&args, url, &screen, &stats, &stop, &mut stages)?,
-    }
+    let web = match &args.redis {
+        None => in_memory(&args, address, &screen, &stats, &stop, &mut stages)?,
+        Some(url) => through_redis(&args, url, address, &screen, &stats, &stop, &mut stages)?,
+    };
+    screen::banner(&screen, &args, address);
     stages.spawn({
-        let served = web::serve(listener, Arc::clone(&stats), stop.clone());
-        async move { Ok(served.await?) }
+        let served = web::serve(listener, None, web, stop.clone());
+        async move {
+            served.await;
+            Ok(())
+        }
     });
     stages.spawn({
         let (screen, stats, stop) = (screen.clone(), Arc::clone(&stats), stop.clone());
@@ -142,19 +150,42 @@ fn simulated(args: &DemoArgs) -> AgentConfig {
     }
 }
 
-/// sampler → partition → console, by channels.
+/// The web side of the demo: everybody on this machine, nobody else.
+fn web_config(address: SocketAddr) -> WebConfig {
+    WebConfig {
+        listen: address,
+        ..WebConfig::default()
+    }
+}
+
+/// sampler → partition → console and page, by channels.
 fn in_memory(
     args: &DemoArgs,
+    address: SocketAddr,
     screen: &Screen,
     stats: &Arc<Stats>,
     stop: &CancellationToken,
     stages: &mut JoinSet<Result<(), RunError>>,
-) -> Outcome {
+) -> Result<Web, Failure> {
     let sources = agent::sources(&simulated(args)).map_err(usage)?;
     let rules = Arc::new(RuleSet::with_defaults(&[])?);
     let mut tellers = app::tellers(&AlertsConfig::default(), screen)?;
     let (forward, forwarded) = memory::forward();
     tellers.add(Box::new(forward));
+    let view = Arc::new(View::new(Arc::clone(&rules), Profile::default().envelope()));
+    view.set_ready(true);
+    tellers.add(Box::new(Shown(Arc::clone(&view))));
+    let series = InMemory::new(&SeriesConfig::default());
+    let (act, acts) = mpsc::unbounded_channel();
+    let backend = MemoryBackend::new(series.clone(), Arc::clone(&view), Arc::clone(stats), act);
+    let web = Web::new(
+        &web_config(address),
+        Arc::clone(stats),
+        Arc::clone(&view),
+        Box::new(backend),
+        true,
+    )
+    .map_err(usage)?;
     let console = Console::new(screen.clone());
     let (observe, mut observed) = mpsc::channel(DEPTH);
     let (send, sent) = mpsc::channel(DEPTH);
@@ -166,8 +197,10 @@ fn in_memory(
             .await
             .map_err(|error| RunError::Sampling(Box::new(error)))
     });
+    let shown = Arc::clone(&view);
     stages.spawn(async move {
         while let Some(observed) = observed.recv().await {
+            shown.take(changes(&observed));
             // The partition is gone when it is told to stop; so is this.
             if send.send(as_sent(observed)).await.is_err() {
                 break;
@@ -176,7 +209,7 @@ fn in_memory(
         Ok(())
     });
     let log = MemoryLog::new(sent, alert, stop.clone());
-    let recorder = Recorder::memory(SeriesConfig::default(), stop.clone());
+    let recorder = Recorder::memory(series, stop.clone());
     let partition = Partition::new(
         PartitionId::PLAIN,
         log,
@@ -190,10 +223,43 @@ fn in_memory(
     let feed = MemoryFeed::new(alerts);
     stages.spawn(async move { notify::run(feed, tellers).await.map_err(RunError::Alerts) });
     stages.spawn(async move {
-        memory::run(forwarded, |record| console.incident(record)).await;
+        let told = |record: &IncidentRecord| {
+            console.incident(record);
+            view.take([Change::Incident(Box::new(record.clone()))]);
+        };
+        memory::run(forwarded, acts, told).await;
         Ok(())
     });
-    Ok(())
+    Ok(web)
+}
+
+/// Tells the view of alerts.
+struct Shown(Arc<View>);
+
+impl Teller for Shown {
+    fn tell(&mut self, record: &AlertRecord) {
+        self.0.take([Change::Alert(Box::new(record.clone()))]);
+    }
+
+    fn flush(&mut self) {}
+}
+
+/// What the view learns of what a sampler says.
+fn changes(observed: &Observed) -> Vec<Change> {
+    match observed {
+        Observed::Found(found) => {
+            let found = found.iter().cloned();
+            let described = found
+                .map(|found| Change::Described(found.device, Some(Box::new(found.description))));
+            described.collect()
+        }
+        Observed::Sample(sample) => sample
+            .readings
+            .iter()
+            .cloned()
+            .map(Change::Reading)
+            .collect(),
+    }
 }
 
 fn as_sent(observed: Observed) -> Sent {
@@ -212,11 +278,12 @@ fn as_sent(observed: Observed) -> Sent {
 fn through_redis(
     args: &DemoArgs,
     url: &RedisUrl,
+    address: SocketAddr,
     screen: &Screen,
     stats: &Arc<Stats>,
     stop: &CancellationToken,
     stages: &mut JoinSet<Result<(), RunError>>,
-) -> Outcome {
+) -> Result<Web, Failure> {
     let redis = RedisConfig {
         url: url.clone(),
         ..RedisConfig::default()
@@ -228,8 +295,14 @@ fn through_redis(
     let sources = agent::sources(&agent_config).map_err(usage)?;
     let config = CollectorConfig {
         redis,
+        web: web_config(address),
         ..CollectorConfig::default()
     };
+    let shown = app::shown(&config, stats, stop).map_err(usage)?;
+    stages.spawn(async move {
+        shown.watch.await;
+        Ok(())
+    });
     let agent_stop = stop.clone();
     stages.spawn(async move {
         agent::pipeline(&agent_config, sources, Departure::Remove, agent_stop)
@@ -239,5 +312,5 @@ fn through_redis(
     });
     let pipeline = app::pipeline(config, screen, Arc::clone(stats), stop.clone());
     stages.spawn(pipeline.map_err(usage)?);
-    Ok(())
+    Ok(shown.web)
 }

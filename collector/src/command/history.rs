@@ -1,6 +1,5 @@
 //! `history`: the stored temperatures of one device.
 
-mod fetch;
 mod show;
 mod similar;
 
@@ -14,9 +13,9 @@ use rackwatch_runtime::redis::Connection;
 
 use super::when::When;
 use super::{Common, Failure, Outcome, print, server, usage};
+use crate::history::{self, Grain, Span};
 use crate::scan::scan;
 use crate::series;
-use fetch::{Grain, Span};
 
 /// Up to this range readings are shown as they came, unless `--every` says otherwise.
 const SHORT: Duration = Duration::from_secs(600);
@@ -101,7 +100,7 @@ pub async fn run(args: HistoryArgs) -> Outcome {
         to,
         grain: args.every.unwrap_or_else(|| sensible(from, to)),
     };
-    let history = fetch::fetch(&mut series, &args.device, span, now).await?;
+    let history = history::fetch(&mut series, &args.device, span, now).await?;
     if history.rows.is_empty() && !is_known(&mut connection, &args.device).await? {
         return Err(unknown(&mut connection, &args.device).await?);
     }

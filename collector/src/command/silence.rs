@@ -6,15 +6,11 @@ use clap::{Args, Subcommand};
 use rackwatch_core::alert::AlertKind;
 use rackwatch_core::incident::silence::{Matcher, Silence};
 use rackwatch_core::keys;
-use rackwatch_core::time::Timestamp;
-use rackwatch_runtime::backoff;
-use rackwatch_runtime::redis::Connection;
-use redis::AsyncCommands as _;
 
 use super::table::Table;
 use super::{Common, Failure, Outcome, print, server, usage, who};
+use crate::acts;
 use crate::notify::line::length;
-use crate::scan::scan;
 
 /// Say what people are not to be told of for a while; it is recorded all the same
 #[derive(Clone, Debug, Args)]
@@ -94,10 +90,7 @@ struct RemoveArgs {
     ids: Vec<String>,
 }
 
-/// More than these would be looked at for each alert several times a second.
-const MOST: usize = 1000;
-
-fn kind(text: &str) -> Result<AlertKind, String> {
+pub(super) fn kind(text: &str) -> Result<AlertKind, String> {
     let all = AlertKind::ALL;
     all.into_iter()
         .find(|kind| kind.name() == text)
@@ -136,22 +129,15 @@ async fn add(args: AddArgs) -> Outcome {
         .map_err(|why| usage(anyhow::anyhow!("no silence: {why}")))?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let now = server::now(&mut connection).await?;
-    let lasting = tidy(&mut connection, now).await?;
-    if lasting.len() >= MOST {
-        return Err(Failure::Failed(anyhow::anyhow!(
-            "there are {MOST} silences already: say with a glob what is to be silent"
-        )));
-    }
     let silence = Silence {
-        id: format!("{:06x}", backoff::random() & 0xff_ffff),
+        id: acts::new_id(),
         matcher,
         from: now,
         until: now.plus(args.length),
         reason,
         by: args.by.unwrap_or_else(who),
     };
-    let json = serde_json::to_string(&silence)?;
-    let _new: u64 = connection.hset(keys::SILENCES, &silence.id, json).await?;
+    acts::silence(&mut connection, &silence, now).await?;
     print(&format!(
         "silence {} lasts {}: {}\n",
         silence.id,
@@ -165,7 +151,7 @@ async fn list(args: ListArgs) -> Outcome {
     let config = args.common.load().map_err(usage)?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let now = server::now(&mut connection).await?;
-    let lasting = tidy(&mut connection, now).await?;
+    let lasting = acts::silences(&mut connection, now).await?;
     if args.json {
         print(&(serde_json::to_string_pretty(&lasting)? + "\n"));
         return Ok(());
@@ -193,11 +179,10 @@ async fn remove(args: RemoveArgs) -> Outcome {
     let (_, mut connection) = server::open(&config.redis).await?;
     let mut unknown = Vec::new();
     for id in &args.ids {
-        let removed: u64 = connection.hdel(keys::SILENCES, id).await?;
-        if removed == 0 {
-            unknown.push(id.as_str());
-        } else {
+        if acts::remove(&mut connection, keys::SILENCES, id).await? {
             print(&format!("silence {id} has ended\n"));
+        } else {
+            unknown.push(id.as_str());
         }
     }
     if unknown.is_empty() {
@@ -209,23 +194,8 @@ async fn remove(args: RemoveArgs) -> Outcome {
     )))
 }
 
-/// Forgets silences that are over; those that last, the next to end first.
-async fn tidy(connection: &mut Connection, now: Timestamp) -> redis::RedisResult<Vec<Silence>> {
-    let mut lasting = Vec::new();
-    for (id, json) in scan(connection, keys::SILENCES).await? {
-        match serde_json::from_slice::<Silence>(&json) {
-            Ok(silence) if silence.until > now => lasting.push(silence),
-            _ => {
-                let _gone: u64 = connection.hdel(keys::SILENCES, id).await?;
-            }
-        }
-    }
-    lasting.sort_by_key(|silence| silence.until);
-    Ok(lasting)
-}
-
 /// What a matcher is for.
-fn words(matcher: &Matcher) -> String {
+pub(super) fn words(matcher: &Matcher) -> String {
     let Matcher {
         device,
         rack,

@@ -1,12 +1,11 @@
 //! `status`: how the pipeline is doing, and what to do where it is not.
 
-mod gather;
-mod judge;
 mod show;
 
 use clap::Args;
 
 use super::{Common, Failure, Outcome, print, server, usage};
+use crate::health;
 
 /// Show how everything is doing; the exit code is 1 where something is wrong
 #[derive(Clone, Debug, Args)]
@@ -23,8 +22,8 @@ pub struct StatusArgs {
 pub async fn run(args: StatusArgs) -> Outcome {
     let config = args.common.load().map_err(usage)?;
     let (connector, mut connection) = server::open(&config.redis).await?;
-    let facts = gather::gather(&mut connection, &config, connector.endpoint()).await?;
-    let verdict = judge::judge(&facts);
+    let facts = health::gather(&mut connection, &config, connector.endpoint()).await?;
+    let verdict = health::judge(&facts);
     print(&if args.json {
         show::json(&facts, &verdict)?
     } else {

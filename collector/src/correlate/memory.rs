@@ -3,15 +3,31 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rackwatch_core::alert::AlertRecord;
-use rackwatch_core::incident::{IncidentRecord, Incidents, Timing};
+use rackwatch_core::incident::silence::Silence;
+use rackwatch_core::incident::{Ack, IncidentId, IncidentRecord, Incidents, Timing};
 use rackwatch_core::site::Site;
 use rackwatch_core::time::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::notify::Teller;
+use crate::windows::Window;
 
 /// How often it is looked whether something is to be told.
 const EVERY: Duration = Duration::from_millis(250);
+
+/// What somebody at the page does.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Takes an incident on.
+    Ack(IncidentId, Ack),
+    /// Says what is silent, and what is planned.
+    Quiet {
+        /// All silences.
+        silences: Vec<Silence>,
+        /// All windows.
+        windows: Vec<Window>,
+    },
+}
 
 /// Passes records on to [`run`].
 #[derive(Debug)]
@@ -35,10 +51,12 @@ pub fn forward() -> (Forward, mpsc::UnboundedReceiver<AlertRecord>) {
 /// Makes incidents of `alerts` until they end.
 pub async fn run(
     mut alerts: mpsc::UnboundedReceiver<AlertRecord>,
+    mut acts: mpsc::UnboundedReceiver<Act>,
     told: impl Fn(&IncidentRecord) + Send,
 ) {
     let mut incidents = Incidents::new(Timing::default());
     let site = Site::default();
+    let (mut silences, mut windows) = (Vec::new(), Vec::new());
     let mut ticks = tokio::time::interval(EVERY);
     loop {
         tokio::select! {
@@ -49,7 +67,20 @@ pub async fn run(
                 }
                 None => return,
             },
-            _ = ticks.tick() => incidents.settle(now()).records.iter().for_each(&told),
+            Some(act) = acts.recv() => match act {
+                Act::Ack(id, ack) => {
+                    incidents.ack(&id, ack);
+                }
+                Act::Quiet { silences: said, windows: planned } => {
+                    (silences, windows) = (said, planned);
+                }
+            },
+            _ = ticks.tick() => {
+                let open = windows.iter().filter_map(|window: &Window| window.silence(now()));
+                let quiet = silences.iter().cloned().chain(open);
+                incidents.silences(quiet.collect());
+                incidents.settle(now()).records.iter().for_each(&told);
+            }
         }
     }
 }

@@ -2,29 +2,48 @@
 //!
 //! Promise: each at least once, in order, with the same key however often it is sent. What was not sent stays
 //! pending in the notifier's consumer group, so that a restart or another collector goes on with it. What the
-//! receiver refuses for good is logged and left: it must not hold up the rest.
+//! receiver refuses for good is logged and left: it must not hold up the rest. In a storm, when much was sent within a
+//! minute, what comes next is collected for a moment and sent as one. What became of each is in the delivery ledger.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rackwatch_core::alert::Severity;
 use rackwatch_core::incident::IncidentRecord;
+use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_runtime::backoff::{self, Backoff};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::delivery::{Delivery, Ledger, State};
+use super::route::Routes;
 use crate::failpoint;
 use crate::feed::Feed;
 use crate::log::LogError;
+use crate::server;
 
 /// The wait after the first failed try.
 const FIRST: Duration = Duration::from_secs(1);
 /// A receiver may ask for so much patience at most.
 const LONGEST: Duration = Duration::from_hours(1);
+/// Messages of so long count for a storm.
+const STORM: Duration = Duration::from_mins(1);
+/// In a storm so much is collected.
+const COLLECT: Duration = Duration::from_secs(15);
+/// And no more than so many.
+const MOST: usize = 50;
+/// Of those so many are named.
+const NAMED: usize = 3;
 
 /// What became of a try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sent {
     /// It arrived.
-    Arrived,
+    Arrived {
+        /// The receiver says in its own words that it deals with it.
+        confirmed: bool,
+    },
     /// It is worth another try, in so long if the receiver says so.
     Later {
         /// Why it did not arrive.
@@ -39,114 +58,413 @@ pub enum Sent {
     },
 }
 
-/// Somewhere to send incidents.
-#[async_trait]
-pub trait Channel: Send {
-    /// What it is called.
-    fn name(&self) -> &str;
-
-    /// Tries once to send `record`; `key` names what people are told, the same at each try.
-    async fn send(&mut self, record: &IncidentRecord, key: &str) -> Sent;
+/// What is sent. Its key names it, the same at each try.
+#[derive(Clone, Debug)]
+pub enum Message<'m> {
+    /// What became of an incident.
+    One {
+        /// That.
+        record: &'m IncidentRecord,
+        /// Its key.
+        key: &'m str,
+    },
+    /// Several at once.
+    Digest {
+        /// In a line.
+        text: &'m str,
+        /// Each of them.
+        records: Vec<&'m IncidentRecord>,
+        /// Its key.
+        key: &'m str,
+    },
+    /// Whether the way is open.
+    Test {
+        /// In a line.
+        text: &'m str,
+        /// Its key.
+        key: &'m str,
+    },
 }
 
-/// Sends what `feed` has until told to stop.
-///
-/// # Errors
-///
-/// When Redis refuses for a reason that does not pass.
-pub async fn run(
-    mut feed: impl Feed<Record = IncidentRecord>,
-    mut channel: Box<dyn Channel>,
-    retry_max: Duration,
-    stop: CancellationToken,
-) -> Result<(), LogError> {
-    let mut backoff = Backoff::new(FIRST, retry_max);
-    loop {
-        let records = match feed.next().await {
-            Ok(records) => records,
-            Err(LogError::Stopped) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        for fed in records {
-            let sent = match &fed.record {
-                Ok(record) => deliver(record, &mut *channel, &mut backoff, &stop).await,
-                Err(reason) => {
-                    tracing::warn!(entry = %fed.id, reason, "incident cannot be understood");
-                    true
-                }
-            };
-            if !sent {
-                return Ok(());
-            }
-            failpoint::pass(failpoint::SENT);
-            match feed.done(&[fed.id]).await {
-                Err(LogError::Stopped) => return Ok(()),
-                other => other?,
-            }
+impl Message<'_> {
+    /// Its key.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::One { key, .. } | Self::Digest { key, .. } | Self::Test { key, .. } => key,
         }
     }
 }
 
-/// Sends one record however long it takes; false where the stop came first.
-async fn deliver(
-    record: &IncidentRecord,
-    channel: &mut dyn Channel,
-    backoff: &mut Backoff,
-    stop: &CancellationToken,
-) -> bool {
-    // What nobody is to be told of is a change that only other programs follow.
-    let Some(key) = &record.tell else {
-        return true;
-    };
-    let mut failing = false;
-    loop {
-        let Some(sent) = stop.run_until_cancelled(channel.send(record, key)).await else {
-            return false;
-        };
-        let (why, after) = match sent {
-            Sent::Arrived => {
-                if failing {
-                    tracing::info!(notifier = channel.name(), key, "it takes incidents again");
+/// Somewhere to send incidents.
+#[async_trait]
+pub trait Channel: Send + Sync {
+    /// Tries once.
+    async fn send(&mut self, message: &Message<'_>) -> Sent;
+
+    /// Whether several may come as one. Not where each has a life of its own at the receiver.
+    fn digests(&self) -> bool {
+        false
+    }
+}
+
+/// One notifier at work.
+pub struct Outbox {
+    name: String,
+    channel: Box<dyn Channel>,
+    routes: Routes,
+    ledger: Ledger,
+    /// So many messages in a minute are a storm.
+    storm: usize,
+    backoff: Backoff,
+    stop: CancellationToken,
+    /// When the last messages were sent.
+    sent: VecDeque<Instant>,
+}
+
+impl std::fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outbox")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What waits to be told.
+struct Waiting {
+    id: StreamId,
+    record: IncidentRecord,
+    key: String,
+}
+
+impl Outbox {
+    /// Of the notifier `name`.
+    pub fn new(
+        name: &str,
+        channel: Box<dyn Channel>,
+        routes: Routes,
+        ledger: Ledger,
+        (storm, retry_max): (usize, Duration),
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            channel,
+            routes,
+            ledger,
+            storm,
+            backoff: Backoff::new(FIRST, retry_max),
+            stop,
+            sent: VecDeque::new(),
+        }
+    }
+
+    /// Sends what `feed` has until told to stop.
+    ///
+    /// # Errors
+    ///
+    /// When Redis refuses for a reason that does not pass.
+    pub async fn run(
+        mut self,
+        mut feed: impl Feed<Record = IncidentRecord>,
+    ) -> Result<(), LogError> {
+        match self.work(&mut feed).await {
+            Err(LogError::Stopped) => Ok(()),
+            ended => ended,
+        }
+    }
+
+    async fn work(
+        &mut self,
+        feed: &mut impl Feed<Record = IncidentRecord>,
+    ) -> Result<(), LogError> {
+        let mut held: Vec<Waiting> = Vec::new();
+        let mut since = None;
+        loop {
+            for fed in feed.next().await? {
+                let record = match fed.record {
+                    Ok(record) => record,
+                    Err(reason) => {
+                        tracing::warn!(entry = %fed.id, reason, "incident cannot be understood");
+                        feed.done(&[fed.id]).await?;
+                        continue;
+                    }
+                };
+                let Some(waiting) = self.wanted(fed.id, record).await else {
+                    feed.done(&[fed.id]).await?;
+                    continue;
+                };
+                // What comes after something that is held waits behind it.
+                if !held.is_empty() || self.is_storm() {
+                    since.get_or_insert_with(Instant::now);
+                    held.push(waiting);
+                    continue;
                 }
-                backoff.reset();
-                return true;
+                let message = Message::One {
+                    record: &waiting.record,
+                    key: &waiting.key,
+                };
+                self.deliver(&message, &[&waiting]).await?;
+                failpoint::pass(failpoint::SENT);
+                feed.done(&[waiting.id]).await?;
             }
-            Sent::Refused { why } => {
-                tracing::error!(
-                    notifier = channel.name(),
+            let is_due = since.is_some_and(|since: Instant| since.elapsed() >= COLLECT);
+            if is_due || held.len() >= MOST {
+                let all: Vec<Waiting> = std::mem::take(&mut held);
+                since = None;
+                self.deliver_together(&all).await?;
+                failpoint::pass(failpoint::SENT);
+                let ids: Vec<StreamId> = all.iter().map(|waiting| waiting.id).collect();
+                feed.done(&ids).await?;
+            }
+        }
+    }
+
+    /// What people are to be told, by this channel.
+    async fn wanted(&self, id: StreamId, record: IncidentRecord) -> Option<Waiting> {
+        // What nobody is to be told of is a change that only other programs follow.
+        let key = record.tell.clone()?;
+        let waiting = Waiting { id, record, key };
+        if self.routes.want(&waiting.record, server::local_now()) {
+            return Some(waiting);
+        }
+        self.note(&[&waiting], State::Passed, 0, "no route wants it")
+            .await;
+        None
+    }
+
+    fn is_storm(&mut self) -> bool {
+        while self.sent.front().is_some_and(|at| at.elapsed() >= STORM) {
+            self.sent.pop_front();
+        }
+        self.storm > 0 && self.channel.digests() && self.sent.len() >= self.storm
+    }
+
+    async fn deliver_together(&mut self, all: &[Waiting]) -> Result<(), LogError> {
+        let each: Vec<&Waiting> = all.iter().collect();
+        let (Some(first), Some(last)) = (all.first(), all.last()) else {
+            return Ok(());
+        };
+        if all.len() == 1 {
+            let message = Message::One {
+                record: &first.record,
+                key: &first.key,
+            };
+            return self.deliver(&message, &each).await;
+        }
+        let records: Vec<&IncidentRecord> = all.iter().map(|waiting| &waiting.record).collect();
+        let (text, key) = (digest(&records), format!("{}..{}", first.key, last.key));
+        let message = Message::Digest {
+            text: &text,
+            records,
+            key: &key,
+        };
+        self.deliver(&message, &each).await
+    }
+
+    /// Sends a message however long it takes.
+    async fn deliver(&mut self, message: &Message<'_>, all: &[&Waiting]) -> Result<(), LogError> {
+        let (name, key) = (self.name.clone(), message.key().to_owned());
+        self.note(all, State::Queued, 0, "").await;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let sending = self.channel.send(message);
+            let sent = self.stop.run_until_cancelled(sending).await;
+            let (why, after) = match sent.ok_or(LogError::Stopped)? {
+                Sent::Arrived { confirmed } => {
+                    if tries > 1 {
+                        tracing::info!(notifier = name, key, "it takes incidents again");
+                    }
+                    self.sent.push_back(Instant::now());
+                    self.backoff.reset();
+                    let state = if confirmed {
+                        State::Confirmed
+                    } else {
+                        State::Sent
+                    };
+                    self.note(all, state, tries, "").await;
+                    return Ok(());
+                }
+                Sent::Refused { why } => {
+                    tracing::error!(
+                        notifier = name,
+                        key,
+                        why,
+                        "it refuses an incident, which is not sent again"
+                    );
+                    self.backoff.reset();
+                    self.note(all, State::Failed, tries, &why).await;
+                    return Ok(());
+                }
+                Sent::Later { why, after } => (why, after),
+            };
+            if tries == 1 {
+                tracing::warn!(
+                    notifier = name,
                     key,
                     why,
-                    "it refuses an incident, which is not sent again"
+                    "an incident cannot be sent, tried until it arrives"
                 );
-                backoff.reset();
-                return true;
             }
-            Sent::Later { why, after } => (why, after),
+            self.note(all, State::Retrying, tries, &why).await;
+            let pause = self.backoff.next_jittered(backoff::random());
+            let pause = after.map_or(pause, |after| after.clamp(FIRST, LONGEST));
+            tracing::debug!(notifier = name, key, why, ?pause, "tried again later");
+            let pausing = self.stop.run_until_cancelled(tokio::time::sleep(pause));
+            pausing.await.ok_or(LogError::Stopped)?;
+        }
+    }
+
+    async fn note(&self, all: &[&Waiting], state: State, tries: u32, why: &str) {
+        let at: Timestamp = server::local_now();
+        for waiting in all {
+            let record = &waiting.record;
+            let delivery = Delivery {
+                channel: self.name.clone(),
+                key: waiting.key.clone(),
+                incident_id: record.id.as_str().to_owned(),
+                event: record.event.to_string(),
+                title: record.title.clone(),
+                state,
+                tries,
+                at_ms: at.millis(),
+                why: why.to_owned(),
+            };
+            self.ledger.note(&delivery).await;
+        }
+    }
+}
+
+/// Such as `12 messages at once, 3 critical: cooling is failing: room hall-1; …`.
+fn digest(records: &[&IncidentRecord]) -> String {
+    let open = records.iter().filter(|record| record.until.is_none());
+    let critical = open
+        .filter(|record| record.severity == Severity::Critical)
+        .count();
+    let mut worst: Vec<_> = records.iter().collect();
+    worst.sort_by_key(|record| std::cmp::Reverse(record.severity));
+    let named: Vec<&str> = worst
+        .iter()
+        .take(NAMED)
+        .map(|record| record.title.as_str())
+        .collect();
+    let more = if records.len() > NAMED { "; …" } else { "" };
+    format!(
+        "{} messages at once, {critical} critical: {}{more}",
+        records.len(),
+        named.join("; ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::feed::Fed;
+    use crate::notify::example;
+
+    /// Gives so many records, then nothing, then stops.
+    struct Few {
+        left: u32,
+        quiet: u32,
+        done: Arc<Mutex<Vec<StreamId>>>,
+    }
+
+    #[async_trait]
+    impl Feed for Few {
+        type Record = IncidentRecord;
+
+        async fn next(&mut self) -> Result<Vec<Fed<IncidentRecord>>, LogError> {
+            if self.left == 0 {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                self.quiet += 1;
+                return if self.quiet > 5 {
+                    Err(LogError::Stopped)
+                } else {
+                    Ok(Vec::new())
+                };
+            }
+            self.left -= 1;
+            let ms = u64::from(100 - self.left);
+            let record = IncidentRecord {
+                tell: Some(format!("{ms}-1")),
+                ..example()
+            };
+            let id = StreamId { ms, seq: 0 };
+            Ok(vec![Fed {
+                id,
+                record: Ok(record),
+            }])
+        }
+
+        async fn done(&mut self, ids: &[StreamId]) -> Result<(), LogError> {
+            self.done.lock().unwrap().extend(ids);
+            Ok(())
+        }
+    }
+
+    /// Keeps the keys of what is sent.
+    struct Kept(Arc<Mutex<Vec<String>>>, bool);
+
+    #[async_trait]
+    impl Channel for Kept {
+        async fn send(&mut self, message: &Message<'_>) -> Sent {
+            self.0.lock().unwrap().push(message.key().to_owned());
+            Sent::Arrived { confirmed: false }
+        }
+
+        fn digests(&self) -> bool {
+            self.1
+        }
+    }
+
+    async fn sent(count: u32, storm: usize, digests: bool) -> (Vec<String>, usize) {
+        let (keys, done) = (Arc::default(), Arc::default());
+        let feed = Few {
+            left: count,
+            quiet: 0,
+            done: Arc::clone(&done),
         };
-        if !failing {
-            tracing::warn!(
-                notifier = channel.name(),
-                key,
-                why,
-                "an incident cannot be sent, tried until it arrives"
-            );
-            failing = true;
-        }
-        let pause = backoff.next_jittered(backoff::random());
-        let pause = after.map_or(pause, |after| after.clamp(FIRST, LONGEST));
-        tracing::debug!(
-            notifier = channel.name(),
-            key,
-            why,
-            ?pause,
-            "tried again later"
+        let outbox = Outbox::new(
+            "ops",
+            Box::new(Kept(Arc::clone(&keys), digests)),
+            Routes::default(),
+            Ledger::none(),
+            (storm, FIRST),
+            CancellationToken::new(),
         );
-        if stop
-            .run_until_cancelled(tokio::time::sleep(pause))
-            .await
-            .is_none()
-        {
-            return false;
-        }
+        outbox.run(feed).await.unwrap();
+        let keys = keys.lock().unwrap().clone();
+        let done = done.lock().unwrap().len();
+        (keys, done)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_a_storm_what_comes_next_comes_together() {
+        let (keys, done) = sent(30, 10, true).await;
+        assert_eq!(keys.len(), 11, "{keys:?}");
+        assert_eq!(keys[10], "81-1..100-1");
+        assert_eq!(done, 30, "nothing is left");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_each_has_a_life_of_its_own_each_is_sent() {
+        assert_eq!(sent(30, 10, false).await.0.len(), 30);
+        assert_eq!(sent(30, 0, true).await.0.len(), 30, "switched off");
+    }
+
+    #[test]
+    fn a_digest_names_the_worst() {
+        let warning = IncidentRecord {
+            severity: Severity::Warning,
+            title: "too hot: sensor a".to_owned(),
+            ..example()
+        };
+        let all = [&warning, &example(), &warning, &warning];
+        assert_eq!(
+            digest(&all),
+            "4 messages at once, 1 critical: cooling is failing: rack B07; too hot: sensor a; too hot: sensor a; …"
+        );
     }
 }

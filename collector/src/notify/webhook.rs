@@ -2,83 +2,37 @@
 //! (<https://www.standardwebhooks.com>, version 1).
 //!
 //! `webhook-id` (and `Idempotency-Key`) name what people are told, the same however often it is sent;
-//! `webhook-signature` is `v1,` and the base64 of HMAC-SHA256 over `<id>.<timestamp>.<body>`. Redirects are not
-//! followed, and nothing of an answer is read but its status and `Retry-After`.
+//! `webhook-signature` is `v1,` and the base64 of HMAC-SHA256 over `<id>.<timestamp>.<body>`.
 
-use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rackwatch_core::incident::IncidentRecord;
-use rackwatch_runtime::tls;
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, Url, redirect};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, Url};
 use ring::hmac;
 use serde_json::json;
 
 use super::line::{Style, incident_line};
-use super::outbox::{Channel, Sent};
+use super::outbox::{Channel, Message, Sent};
+use super::{NotifierError, http};
 use crate::config::NotifierConfig;
-
-/// A notifier that cannot be meant.
-#[derive(Debug, thiserror::Error)]
-pub enum NotifierError {
-    /// Not an address.
-    #[error("notify {name:?}: url is no http:// or https:// address")]
-    Url {
-        /// Which.
-        name: String,
-    },
-    /// The secret cannot be read.
-    #[error("notify {name:?}: cannot read the secret in {}", path.display())]
-    SecretFile {
-        /// Which.
-        name: String,
-        /// Its file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The secret cannot be one.
-    #[error("notify {name:?}: {}: a secret is whsec_ and base64, or text, of at least 16 bytes", path.display())]
-    Secret {
-        /// Which.
-        name: String,
-        /// Its file.
-        path: PathBuf,
-    },
-    /// The client cannot be made.
-    #[error("notify {name:?}: the HTTP client cannot be made")]
-    Client {
-        /// Which.
-        name: String,
-        /// Why.
-        #[source]
-        source: reqwest::Error,
-    },
-}
 
 /// A shorter secret can be guessed.
 const SHORTEST_SECRET: usize = 16;
 
 /// Sends incidents to one address.
 pub struct Webhook {
-    name: String,
     url: Url,
     key: Option<hmac::Key>,
     client: Client,
-    style: Style,
 }
 
 impl std::fmt::Debug for Webhook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The address may hold a token.
-        f.debug_struct("Webhook")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Webhook").finish_non_exhaustive()
     }
 }
 
@@ -89,45 +43,21 @@ impl Webhook {
     ///
     /// When the address is none, or the secret cannot be read.
     pub fn new(config: &NotifierConfig) -> Result<Self, NotifierError> {
-        let name = config.name.as_str().to_owned();
-        let url = Url::parse(config.url.expose())
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let Some(url) = url else {
-            return Err(NotifierError::Url { name });
-        };
+        let name = config.name.as_str();
+        let url = http::address(config, None)?;
         let key = match &config.secret_file {
             None => None,
             Some(path) => {
-                let text =
-                    std::fs::read_to_string(path).map_err(|source| NotifierError::SecretFile {
-                        name: name.clone(),
-                        path: path.clone(),
-                        source,
-                    })?;
+                let text = http::read(name, path)?;
                 let secret = secret(text.trim()).ok_or_else(|| NotifierError::Secret {
-                    name: name.clone(),
+                    name: name.to_owned(),
                     path: path.clone(),
                 })?;
                 Some(hmac::Key::new(hmac::HMAC_SHA256, &secret))
             }
         };
-        tls::choose_provider();
-        let client = Client::builder()
-            .user_agent(concat!("rackwatch/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .timeout(config.timeout)
-            .build();
-        match client {
-            Ok(client) => Ok(Self {
-                name,
-                url,
-                key,
-                client,
-                style: Style::plain(),
-            }),
-            Err(source) => Err(NotifierError::Client { name, source }),
-        }
+        let client = http::client(config)?;
+        Ok(Self { url, key, client })
     }
 }
 
@@ -150,17 +80,29 @@ fn signature(key: &hmac::Key, id: &str, timestamp: u64, body: &[u8]) -> String {
 
 #[async_trait]
 impl Channel for Webhook {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    async fn send(&mut self, record: &IncidentRecord, key: &str) -> Sent {
-        let document = json!({
-            "version": 1,
-            "id": key,
-            "text": incident_line(record, &self.style),
-            "incident": record,
-        });
+    async fn send(&mut self, message: &Message<'_>) -> Sent {
+        let key = message.key();
+        let style = Style::plain();
+        let document = match message {
+            Message::One { record, .. } => json!({
+                "version": 1,
+                "id": key,
+                "text": incident_line(record, &style),
+                "incident": record,
+            }),
+            Message::Digest { text, records, .. } => json!({
+                "version": 1,
+                "id": key,
+                "text": text,
+                "incidents": records,
+            }),
+            Message::Test { text, .. } => json!({
+                "version": 1,
+                "id": key,
+                "text": text,
+                "test": true,
+            }),
+        };
         let body = document.to_string().into_bytes();
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
         let timestamp = since_1970.unwrap_or_default().as_secs();
@@ -175,49 +117,7 @@ impl Channel for Webhook {
             let signature = signature(secret, key, timestamp, &body);
             request = request.header("webhook-signature", signature);
         }
-        match request.body(body).send().await {
-            Ok(response) => answer(&response),
-            // The address may hold a token.
-            Err(error) => Sent::Later {
-                why: chain(&error.without_url()),
-                after: None,
-            },
-        }
-    }
-}
-
-/// An error with what is behind it: "error sending request" alone helps nobody.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
-fn answer(response: &Response) -> Sent {
-    let status = response.status();
-    if status.is_success() {
-        return Sent::Arrived;
-    }
-    let why = format!("the receiver answers {status}");
-    match status {
-        // What is wrong here is the message, and it will not become another.
-        StatusCode::BAD_REQUEST
-        | StatusCode::PAYLOAD_TOO_LARGE
-        | StatusCode::UNSUPPORTED_MEDIA_TYPE
-        | StatusCode::UNPROCESSABLE_ENTITY => Sent::Refused { why },
-        // A wrong address or a wrong token is put right by people: what waits is sent then.
-        _ => {
-            let after = response.headers().get(RETRY_AFTER);
-            let seconds = after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-            Sent::Later {
-                why,
-                after: seconds.map(Duration::from_secs),
-            }
-        }
+        http::send(request.body(body), |_| false).await
     }
 }
 

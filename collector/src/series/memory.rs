@@ -4,6 +4,7 @@
 //! device's newest reading; all is lost when the process ends.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,16 +28,30 @@ struct Device {
     minutes: BTreeMap<Timestamp, [Celsius; 3]>,
 }
 
-/// Series in this process.
+/// What there is, for all who have it open.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(super) struct Kept {
     devices: HashMap<DeviceId, Device>,
     raw_retention: Duration,
     rollup_retention: Duration,
 }
 
+/// Series in this process.
+#[derive(Clone, Debug)]
+pub(super) struct Memory(Arc<Mutex<Kept>>);
+
 impl Memory {
     pub(super) fn new(config: &SeriesConfig) -> Self {
+        Self(Arc::new(Mutex::new(Kept::new(config))))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn new(config: &SeriesConfig) -> Self {
         Self {
             devices: HashMap::new(),
             raw_retention: config.raw_retention.unwrap_or(RETENTION),
@@ -119,13 +134,15 @@ impl Store for Memory {
     fn reconnect(&mut self, _connection: Connection) {}
 
     async fn append(&mut self, points: &[Point]) -> Result<Vec<Outcome>, SeriesError> {
-        Ok(points.iter().map(|point| self.keep(point)).collect())
+        let mut kept = self.kept();
+        Ok(points.iter().map(|point| kept.keep(point)).collect())
     }
 
     async fn write_minutes(&mut self, minutes: &[Minute]) -> Result<usize, SeriesError> {
-        let retention = self.rollup_retention;
+        let mut all = self.kept();
+        let retention = all.rollup_retention;
         for minute in minutes {
-            let kept = &mut self.device(&minute.device).minutes;
+            let kept = &mut all.device(&minute.device).minutes;
             kept.insert(
                 minute.start,
                 Aggregate::ALL.map(|which| minute.value(which)),
@@ -142,15 +159,17 @@ impl Store for Memory {
         &mut self,
         queries: &[Query<'_>],
     ) -> Result<Vec<Result<Samples, String>>, SeriesError> {
-        Ok(queries.iter().map(|query| Ok(self.answer(query))).collect())
+        let kept = self.kept();
+        Ok(queries.iter().map(|query| Ok(kept.answer(query))).collect())
     }
 
     async fn newest(
         &mut self,
         devices: &[DeviceId],
     ) -> Result<Vec<Option<Timestamp>>, SeriesError> {
+        let kept = self.kept();
         let newest = |id| {
-            let (at, _) = self.devices.get(id)?.raw.last_key_value()?;
+            let (at, _) = kept.devices.get(id)?.raw.last_key_value()?;
             Some(*at)
         };
         Ok(devices.iter().map(newest).collect())
@@ -161,11 +180,13 @@ impl Store for Memory {
     }
 
     async fn sweep(&mut self, now: Timestamp, _devices: &[DeviceId]) -> Result<(), SeriesError> {
-        for device in self.devices.values_mut() {
-            drop_before(&mut device.raw, now.minus(self.raw_retention));
-            drop_before(&mut device.minutes, now.minus(self.rollup_retention));
+        let mut kept = self.kept();
+        let (raw, minutes) = (kept.raw_retention, kept.rollup_retention);
+        for device in kept.devices.values_mut() {
+            drop_before(&mut device.raw, now.minus(raw));
+            drop_before(&mut device.minutes, now.minus(minutes));
         }
-        self.devices
+        kept.devices
             .retain(|_, device| !(device.raw.is_empty() && device.minutes.is_empty()));
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Incidents through Redis: what is written, who is told, and that nothing is lost or said twice.
 
+mod notifiers;
 mod operators;
 mod webhooks;
 

@@ -14,7 +14,7 @@ use rackwatch_collector::log::redis::RedisLog;
 use rackwatch_collector::owner::Tenure;
 use rackwatch_collector::partition::Partition;
 use rackwatch_collector::recorder::Recorder;
-use rackwatch_collector::series::SeriesConfig;
+use rackwatch_collector::series::{InMemory, SeriesConfig};
 use rackwatch_collector::stats::Stats;
 use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::device::{Description, DeviceId};
@@ -79,7 +79,7 @@ async fn by_memory(
     let (send, sent) = mpsc::channel(4);
     let (alert, alerts) = mpsc::channel(4);
     let log = MemoryLog::new(sent, alert, stop.clone());
-    let recorder = Recorder::memory(SeriesConfig::default(), stop.clone());
+    let recorder = Recorder::memory(InMemory::new(&SeriesConfig::default()), stop.clone());
     let partition = Partition::new(
         PartitionId::PLAIN,
         log,

@@ -33,6 +33,10 @@ pub const SITE: &str = "rackwatch:site";
 pub const MOVES: &str = "rackwatch:moves";
 /// What people do not want to hear of, a hash from an id to JSON.
 pub const SILENCES: &str = "rackwatch:silences";
+/// When people do not want to hear of something, once or again and again: a hash from an id to JSON.
+pub const WINDOWS: &str = "rackwatch:windows";
+/// What became of what people were to be told, by every channel: a stream of JSON in the field `delivery`.
+pub const DELIVERIES: &str = "rackwatch:deliveries";
 /// Incident records, a stream.
 pub const INCIDENTS: &str = "rackwatch:incidents";
 /// The group with which the correlator reads the alerts of every partition.

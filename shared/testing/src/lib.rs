@@ -9,8 +9,10 @@
     reason = "a helper that cannot do its part has to fail the test, loudly"
 )]
 
+mod alertmanager;
 mod certificates;
 mod fault_proxy;
+mod http;
 mod ipmi_bmc;
 mod process;
 mod program;
@@ -18,13 +20,16 @@ mod redfish_server;
 mod redis_cluster;
 mod redis_sentinel;
 mod redis_server;
+mod smtp_receiver;
 mod snmp_agent;
 mod timeseries_server;
 mod wait;
 mod webhook_receiver;
 
+pub use alertmanager::Alertmanager;
 pub use certificates::Certificates;
 pub use fault_proxy::FaultProxy;
+pub use http::{http_get, http_post};
 pub use ipmi_bmc::IpmiBmc;
 pub use process::free_port;
 pub use program::Program;
@@ -32,6 +37,7 @@ pub use redfish_server::RedfishServer;
 pub use redis_cluster::RedisCluster;
 pub use redis_sentinel::RedisSentinel;
 pub use redis_server::RedisServer;
+pub use smtp_receiver::SmtpReceiver;
 pub use snmp_agent::SnmpAgent;
 pub use timeseries_server::TimeSeriesServer;
 pub use wait::{wait_until, wait_until_sync};

@@ -149,8 +149,10 @@ fn read(stream: &TcpStream) -> Option<(BTreeMap<String, String>, String)> {
         };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
-    let length = headers.get("content-length")?.parse().ok()?;
-    let mut body = vec![0; length];
+    let length = headers
+        .get("content-length")
+        .map_or(Ok(0), |text| text.parse());
+    let mut body = vec![0; length.ok()?];
     reader.read_exact(&mut body).ok()?;
     Some((headers, String::from_utf8(body).ok()?))
 }

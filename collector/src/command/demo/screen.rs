@@ -33,7 +33,7 @@ pub(super) fn banner(screen: &Screen, args: &DemoArgs, address: SocketAddr) {
          A change of 2 °C within 5 minutes is a spike or a drop. Each episode is told when it begins,\n\
          when it gets worse and when it is over, and not at each reading. Alerts with one cause are one\n\
          incident: that is what people are paged for.\n\
-         Health: http://{address}/readyz\n",
+         Dashboard: http://{address}/\n",
         args.sensors, args.racks
     ));
 }

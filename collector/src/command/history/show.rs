@@ -5,7 +5,7 @@ use rackwatch_core::device::DeviceId;
 use serde_json::{Value, json};
 
 use super::super::table::Table;
-use super::fetch::{Grain, History, Row};
+use crate::history::{Grain, History, Row};
 use crate::notify::line::{length, time};
 
 /// Columns of a sparkline at most.

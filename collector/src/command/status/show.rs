@@ -10,8 +10,7 @@ use serde_json::json;
 
 use super::super::server::size;
 use super::super::table::Table;
-use super::gather::{Facts, Group, Incidents, Losses, Owned, Streams};
-use super::judge::Verdict;
+use crate::health::{Facts, Group, Incidents, Losses, Owned, Streams, Verdict};
 use crate::notify::line::{self, length};
 
 /// For people.

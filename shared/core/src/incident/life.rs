@@ -356,6 +356,11 @@ impl Incident {
                 .take(IncidentRecord::RACKS)
                 .cloned()
                 .collect(),
+            rooms: self.reach.rooms.iter().cloned().collect(),
+            roles: {
+                let roles = self.members.values().map(|member| member.role);
+                roles.collect::<BTreeSet<_>>().into_iter().collect()
+            },
             devices: self
                 .reach
                 .devices

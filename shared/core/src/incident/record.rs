@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cause, IncidentId, Stored};
 use crate::alert::{AlertId, Severity};
-use crate::device::DeviceId;
+use crate::device::{DeviceId, Role};
 use crate::time::Timestamp;
 use crate::units::Celsius;
 
@@ -97,6 +97,12 @@ pub struct IncidentRecord {
     pub at: Timestamp,
     /// The racks with alerts.
     pub racks: Vec<String>,
+    /// The rooms.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rooms: Vec<String>,
+    /// What its devices measure.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<Role>,
     /// The first of the devices with alerts, at most [`IncidentRecord::DEVICES`].
     pub devices: Vec<DeviceId>,
     /// How many devices have had alerts.

@@ -2,11 +2,11 @@
 //!
 //! First `incident_id`, `event`, `severity`, `title`, `cause`, `cause_name`, `first`, `since`,
 //! `timestamp`, `racks`, `devices` (joined by commas), `device_count`, `alerts`, `open`; then `tell`,
-//! where people are to be told, and what else there is to say.
+//! where people are to be told, `rooms` and `roles`, and what else there is to say.
 
 use super::{Fields, Lookup, Reason, alert, field};
 use crate::alert::Severity;
-use crate::device::DeviceId;
+use crate::device::{DeviceId, Role};
 use crate::incident::{Cause, Event, IncidentId, IncidentRecord};
 
 /// The fields of the entry that says `record`.
@@ -29,8 +29,12 @@ pub fn encode(record: &IncidentRecord) -> Vec<(&'static str, String)> {
         ("alerts", record.alerts.to_string()),
         ("open", record.open.to_string()),
     ];
+    let some = |text: String| (!text.is_empty()).then_some(text);
+    let roles: Vec<_> = record.roles.iter().map(|role| role.name()).collect();
     let more = [
         ("tell", record.tell.clone()),
+        ("rooms", some(record.rooms.join(","))),
+        ("roles", some(roles.join(","))),
         ("until", record.until.map(|at| at.to_string())),
         ("extreme", record.extreme.map(|t| t.to_string())),
         (
@@ -87,6 +91,11 @@ pub fn decode(fields: &Fields) -> Result<IncidentRecord, Reason> {
         until: optional("until")?.map(super::timestamp).transpose()?,
         at: lookup.timestamp()?,
         racks: list("racks")?.map(str::to_owned).collect(),
+        rooms: list("rooms")?.map(str::to_owned).collect(),
+        // A role of a newer version is left out.
+        roles: list("roles")?
+            .filter_map(|name| Role::ALL.into_iter().find(|role| role.name() == name))
+            .collect(),
         devices: list("devices")?.map(device).collect::<Result<_, _>>()?,
         device_count: count("device_count")?,
         alerts: count("alerts")?,

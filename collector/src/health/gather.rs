@@ -13,11 +13,11 @@ use rackwatch_runtime::redis::{Connection, Layout, entries};
 use redis::{RedisResult, Value};
 use serde::Serialize;
 
-use super::super::server::{self, Health, field, unless_refused};
 use crate::config::CollectorConfig;
 use crate::episodes;
 use crate::scan::scan;
 use crate::series;
+use crate::server::{self, Health, field, unless_refused};
 use crate::site::SiteReader;
 
 /// How long entries are counted to tell their rate.
@@ -29,107 +29,107 @@ const COUNTED: usize = 1000;
 
 /// Everything that is looked at.
 #[derive(Debug, Serialize)]
-pub(super) struct Facts {
-    pub(super) endpoint: String,
-    pub(super) redis: Health,
-    pub(super) streams: Streams,
+pub(crate) struct Facts {
+    pub(crate) endpoint: String,
+    pub(crate) redis: Health,
+    pub(crate) streams: Streams,
     /// The layout is being changed.
-    pub(super) changing: bool,
-    pub(super) partitions: Vec<Owned>,
+    pub(crate) changing: bool,
+    pub(crate) partitions: Vec<Owned>,
     /// Collectors that run, the oldest first.
-    pub(super) collectors: Vec<String>,
-    pub(super) groups: Vec<Group>,
-    pub(super) entries_per_second: Option<f64>,
-    pub(super) dead: Dead,
-    pub(super) losses: Losses,
-    pub(super) devices: Devices,
-    pub(super) open_episodes: BTreeMap<Severity, usize>,
-    pub(super) incidents: Incidents,
-    pub(super) series: Projection,
+    pub(crate) collectors: Vec<String>,
+    pub(crate) groups: Vec<Group>,
+    pub(crate) entries_per_second: Option<f64>,
+    pub(crate) dead: Dead,
+    pub(crate) losses: Losses,
+    pub(crate) devices: Devices,
+    pub(crate) open_episodes: BTreeMap<Severity, usize>,
+    pub(crate) incidents: Incidents,
+    pub(crate) series: Projection,
 }
 
 /// Who owns a partition.
 #[derive(Debug, Serialize)]
-pub(super) struct Owned {
+pub(crate) struct Owned {
     /// Its number, or `all`.
-    pub(super) partition: String,
-    pub(super) owner: Option<String>,
+    pub(crate) partition: String,
+    pub(crate) owner: Option<String>,
 }
 
 /// What people are told of, and by whom.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Incidents {
-    pub(super) open: u64,
+pub(crate) struct Incidents {
+    pub(crate) open: u64,
     /// Of those somebody has taken on.
-    pub(super) acked: u64,
-    pub(super) silences: u64,
+    pub(crate) acked: u64,
+    pub(crate) silences: u64,
     /// The collector that has the desk.
-    pub(super) told_by: Option<String>,
+    pub(crate) told_by: Option<String>,
 }
 
 /// How long the streams are, all partitions together.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Streams {
-    pub(super) raw_sensor_data: u64,
-    pub(super) anomaly_alerts: u64,
+pub(crate) struct Streams {
+    pub(crate) raw_sensor_data: u64,
+    pub(crate) anomaly_alerts: u64,
 }
 
 /// A consumer group.
 #[derive(Debug, Serialize)]
-pub(super) struct Group {
-    pub(super) name: String,
-    pub(super) stream: String,
-    pub(super) exists: bool,
-    pub(super) consumers: u64,
-    pub(super) pending: u64,
+pub(crate) struct Group {
+    pub(crate) name: String,
+    pub(crate) stream: String,
+    pub(crate) exists: bool,
+    pub(crate) consumers: u64,
+    pub(crate) pending: u64,
     /// Entries not yet read; none where Redis cannot tell.
-    pub(super) lag: Option<u64>,
-    pub(super) oldest_pending_ms: Option<u64>,
+    pub(crate) lag: Option<u64>,
+    pub(crate) oldest_pending_ms: Option<u64>,
     /// Age of the oldest entry that nobody has read.
-    pub(super) oldest_unread_ms: Option<u64>,
+    pub(crate) oldest_unread_ms: Option<u64>,
 }
 
 /// Entries that could not be understood.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Dead {
-    pub(super) kept: u64,
+pub(crate) struct Dead {
+    pub(crate) kept: u64,
     /// At most [`COUNTED`].
-    pub(super) last_hour: usize,
+    pub(crate) last_hour: usize,
     /// The last few, newest first.
-    pub(super) reasons: Vec<String>,
+    pub(crate) reasons: Vec<String>,
 }
 
 /// Readings that were lost, as the ledger has it.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Losses {
+pub(crate) struct Losses {
     /// Records of it.
-    pub(super) kept: u64,
+    pub(crate) kept: u64,
     /// Readings of the last day; of at most [`COUNTED`] records a partition.
-    pub(super) readings_last_day: u64,
+    pub(crate) readings_last_day: u64,
     /// The last few, newest first.
-    pub(super) last: Vec<Told>,
+    pub(crate) last: Vec<Told>,
 }
 
 /// What is known of devices.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Devices {
-    pub(super) described: usize,
-    pub(super) unplaced: usize,
-    pub(super) leaving: usize,
+pub(crate) struct Devices {
+    pub(crate) described: usize,
+    pub(crate) unplaced: usize,
+    pub(crate) leaving: usize,
     /// How many devices are read how often, in milliseconds.
     #[serde(skip)]
-    pub(super) intervals: BTreeMap<u64, u64>,
+    pub(crate) intervals: BTreeMap<u64, u64>,
 }
 
 /// The memory that series will need.
 #[derive(Debug, Serialize)]
-pub(super) struct Projection {
-    pub(super) backend: &'static str,
-    pub(super) projected_bytes: u64,
+pub(crate) struct Projection {
+    pub(crate) backend: &'static str,
+    pub(crate) projected_bytes: u64,
 }
 
 /// Asks for everything.
-pub(super) async fn gather(
+pub(crate) async fn gather(
     connection: &mut Connection,
     config: &CollectorConfig,
     endpoint: String,
@@ -140,8 +140,15 @@ pub(super) async fn gather(
     let before = (Instant::now(), added(connection, &keys).await?);
     let now = server::now(connection).await?;
     let devices = devices(connection).await?;
-    let series = series::open(connection.clone(), &config.series).await?;
-    let project = |(ms, count): (&u64, &u64)| series.project(*count, Duration::from_millis(*ms));
+    let series = {
+        let series = series::open(connection.clone(), &config.series).await?;
+        let project =
+            |(ms, count): (&u64, &u64)| series.project(*count, Duration::from_millis(*ms));
+        Projection {
+            backend: series.name(),
+            projected_bytes: devices.intervals.iter().map(project).sum(),
+        }
+    };
     let mut facts = Facts {
         endpoint,
         redis: Health::ask(connection).await?,
@@ -155,10 +162,7 @@ pub(super) async fn gather(
         losses: Losses::default(),
         incidents: incidents(connection).await?,
         open_episodes: Severity::ALL.into_iter().map(|s| (s, 0)).collect(),
-        series: Projection {
-            backend: series.name(),
-            projected_bytes: devices.intervals.iter().map(project).sum(),
-        },
+        series,
         devices,
     };
     for notifier in &config.notify {

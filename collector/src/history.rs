@@ -13,7 +13,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// How fine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Grain {
+pub(crate) enum Grain {
     /// Each reading by itself.
     Raw,
     /// Those together that fall into one stretch of this length.
@@ -22,33 +22,33 @@ pub(super) enum Grain {
 
 /// What to read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
-    pub(super) from: Timestamp,
-    pub(super) to: Timestamp,
-    pub(super) grain: Grain,
+pub(crate) struct Span {
+    pub(crate) from: Timestamp,
+    pub(crate) to: Timestamp,
+    pub(crate) grain: Grain,
 }
 
 /// One line of a history; all three the same for a single reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Row {
-    pub(super) at: Timestamp,
-    pub(super) avg: f64,
-    pub(super) min: f64,
-    pub(super) max: f64,
+pub(crate) struct Row {
+    pub(crate) at: Timestamp,
+    pub(crate) avg: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
 }
 
 /// What was read.
 #[derive(Clone, Debug)]
-pub(super) struct History {
+pub(crate) struct History {
     /// As it was read in the end, which may be coarser than asked for.
-    pub(super) span: Span,
-    pub(super) rows: Vec<Row>,
+    pub(crate) span: Span,
+    pub(crate) rows: Vec<Row>,
     /// Up to here the rows are made of one-minute roll-ups.
-    pub(super) rollups_until: Option<Timestamp>,
+    pub(crate) rollups_until: Option<Timestamp>,
 }
 
 /// Reads the span, as fine as it is still kept.
-pub(super) async fn fetch(
+pub(crate) async fn fetch(
     series: &mut Series,
     device: &DeviceId,
     span: Span,

@@ -5,11 +5,12 @@ use std::time::Duration;
 use rackwatch_core::keys::{CORRELATOR_GROUP, DETECTOR_GROUP, LOGGER_GROUP};
 use serde::Serialize;
 
-use super::super::check::MUCH;
-use super::super::server::size;
 use super::gather::{Facts, Group};
 use crate::notify::line::length;
+use crate::server::size;
 
+/// From this part of maxmemory on, series are too large.
+pub(crate) const MUCH: f64 = 0.7;
 /// More entries unread than this are too many.
 const MOST_LAG: u64 = 10_000;
 /// An entry that has waited longer than this has waited too long.
@@ -19,15 +20,15 @@ const FULL: f64 = 0.9;
 
 /// What is to be said of the facts, each with what to do.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Verdict {
+pub(crate) struct Verdict {
     /// Makes the exit code 1.
-    pub(super) wrong: Vec<String>,
+    pub(crate) wrong: Vec<String>,
     /// To be looked at in time.
-    pub(super) warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Looks at everything.
-pub(super) fn judge(facts: &Facts) -> Verdict {
+pub(crate) fn judge(facts: &Facts) -> Verdict {
     let mut verdict = Verdict::default();
     verdict.owners(facts);
     verdict.desk(facts);
@@ -138,7 +139,7 @@ impl Verdict {
     }
 
     /// One line.
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         match (self.wrong.as_slice(), self.warnings.as_slice()) {
             ([], []) => "all is well".to_owned(),
             ([], warnings) => format!("all is well, but: {}", warnings.join("; ")),

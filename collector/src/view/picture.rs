@@ -1,0 +1,727 @@
+//! The picture: what there is to see of the whole site now. Pure.
+//!
+//! In: what becomes known of devices, readings, alerts, incidents and silences. Out: rows for tables, sums for maps, and
+//! what has changed since it was last asked. Bounded: of alerts and incident records the newest are kept.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
+use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Role, Verdict};
+use rackwatch_core::episode::Episode;
+use rackwatch_core::incident::silence::Silence;
+use rackwatch_core::incident::{Event, IncidentId, IncidentRecord};
+use rackwatch_core::indices::{Envelope, Indices, Sums};
+use rackwatch_core::reading::{Fault, Reading};
+use rackwatch_core::rules::{RuleSet, Subject};
+use rackwatch_core::site::{Site, Spot};
+use rackwatch_core::time::Timestamp;
+use rackwatch_core::units::Celsius;
+use serde::Serialize;
+
+use crate::episodes;
+
+/// So many alert records are kept to look back at.
+const ALERTS: usize = 5_000;
+/// So many incident records.
+const INCIDENTS: usize = 5_000;
+/// Without a reading for longer than this, or three of its intervals, a number is old.
+const STALE: Duration = Duration::from_mins(1);
+
+/// Something has become known.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Where things stand.
+    Site(Site),
+    /// What is known of a device; nothing any more.
+    Described(DeviceId, Option<Box<Description>>),
+    /// A reading.
+    Reading(Reading),
+    /// All episodes that are open.
+    Open(Vec<Episode>),
+    /// An alert record was written.
+    Alert(Box<AlertRecord>),
+    /// An incident record was written.
+    Incident(Box<IncidentRecord>),
+    /// All silences.
+    Silences(Vec<Silence>),
+}
+
+/// What has changed since it was last asked.
+#[derive(Clone, Debug, Default)]
+pub struct News {
+    /// Devices with another number, fault or severity.
+    pub devices: BTreeSet<DeviceId>,
+    /// Incidents of which there is a new record.
+    pub incidents: BTreeSet<IncidentId>,
+    /// Silences are others.
+    pub silences: bool,
+    /// Where things stand, or what there is, is another: all is to be read again.
+    pub layout: bool,
+}
+
+impl News {
+    /// There are none.
+    pub fn is_empty(&self) -> bool {
+        self.devices.is_empty() && self.incidents.is_empty() && !self.silences && !self.layout
+    }
+}
+
+/// One device, as it was seen last.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    described: Option<Box<Description>>,
+    /// With what the site says of it.
+    known: Description,
+    spot: Spot,
+    value: Option<Celsius>,
+    fault: Option<Fault>,
+    at: Option<Timestamp>,
+    /// It has read well at least once since it is looked at.
+    has_read: bool,
+}
+
+/// All that is seen.
+#[derive(Debug)]
+pub struct Picture {
+    rules: Arc<RuleSet>,
+    envelope: Envelope,
+    site: Site,
+    devices: HashMap<DeviceId, Seen>,
+    open: BTreeMap<DeviceId, BTreeMap<String, Open>>,
+    alerts: VecDeque<AlertRecord>,
+    records: VecDeque<IncidentRecord>,
+    /// The newest record of each incident that is not over.
+    incidents: BTreeMap<IncidentId, IncidentRecord>,
+    silences: Vec<Silence>,
+    news: News,
+}
+
+/// One rule that fires on a device.
+#[derive(Clone, Debug, Serialize)]
+pub struct Open {
+    /// Its name.
+    pub rule: String,
+    /// What kind of anomaly.
+    #[serde(rename = "type")]
+    pub kind: AlertKind,
+    /// How bad.
+    pub severity: Severity,
+    /// What was crossed.
+    pub threshold: f64,
+    /// When it began.
+    pub since: Timestamp,
+}
+
+/// A device in a table.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeviceRow {
+    /// Its id.
+    pub id: DeviceId,
+    /// What people call it.
+    pub name: String,
+    /// What it measures.
+    pub role: Role,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub spot: Spot,
+    /// Height in its rack.
+    pub u: Option<u16>,
+    /// The kind of source, its target and agent.
+    pub source: String,
+    /// What is asked to read it.
+    pub target: String,
+    /// Who asks.
+    pub agent: String,
+    /// How often.
+    pub interval_ms: u64,
+    /// What its hardware calls too hot or too cold.
+    pub limits: HardwareLimits,
+    /// What it says now.
+    #[serde(flatten)]
+    pub now: Now,
+    /// What fires on it.
+    pub open: Vec<Open>,
+    /// What its own board says, where that is not what we say.
+    pub board_says: Option<Verdict>,
+    /// Its agent said that it leaves.
+    pub leaving: bool,
+}
+
+/// What a device says now: also what is sent when that changes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Now {
+    /// The number, of its last good reading.
+    pub value: Option<Celsius>,
+    /// Why there is none now.
+    pub fault: Option<String>,
+    /// When that was.
+    pub at: Option<Timestamp>,
+    /// The worst that fires on it.
+    pub severity: Option<Severity>,
+}
+
+/// A rack in the map.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RackRow {
+    /// Its name.
+    pub rack: String,
+    /// The row it stands in.
+    pub row: String,
+    /// The room.
+    pub room: String,
+    /// Devices in it.
+    pub sensors: usize,
+    /// Of those such that cannot be read.
+    pub faults: usize,
+    /// The coolest and the warmest inlet.
+    pub inlet_min: Option<f64>,
+    /// The warmest.
+    pub inlet_max: Option<f64>,
+    /// By how much exhausts are warmer than inlets, on average.
+    pub delta_t: Option<f64>,
+    /// The worst that fires in it.
+    pub severity: Option<Severity>,
+    /// Rules that fire in it.
+    pub open: usize,
+    /// When the newest of its readings was taken.
+    pub at: Option<Timestamp>,
+}
+
+/// A limit of a device, for its chart.
+#[derive(Clone, Debug, Serialize)]
+pub struct Limit {
+    /// Whose.
+    pub rule: String,
+    /// How bad it is beyond.
+    pub severity: Severity,
+    /// Where.
+    pub at: f64,
+    /// Whether it is bad above it; below it otherwise.
+    pub above: bool,
+}
+
+/// Something that people have to look at: a sensor that says nothing, or nothing that can be meant.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trouble {
+    /// What is wrong, in words.
+    pub what: String,
+    /// The device.
+    #[serde(flatten)]
+    pub device: DeviceRow,
+}
+
+/// A room, a row, or all of it, in numbers.
+#[derive(Clone, Debug, Serialize)]
+pub struct Scope {
+    /// `site`, `room` or `row`.
+    pub scope: &'static str,
+    /// Its name; empty for the site.
+    pub name: String,
+    /// Its numbers.
+    #[serde(flatten)]
+    pub indices: Indices,
+}
+
+impl Picture {
+    /// Nothing is known yet.
+    pub fn new(rules: Arc<RuleSet>, envelope: Envelope) -> Self {
+        Self {
+            rules,
+            envelope,
+            site: Site::default(),
+            devices: HashMap::new(),
+            open: BTreeMap::new(),
+            alerts: VecDeque::new(),
+            records: VecDeque::new(),
+            incidents: BTreeMap::new(),
+            silences: Vec::new(),
+            news: News::default(),
+        }
+    }
+
+    /// Whose limits colours go by.
+    pub fn envelope(&self) -> Envelope {
+        self.envelope
+    }
+
+    /// Takes in what has become known.
+    pub fn take(&mut self, change: Change) {
+        match change {
+            Change::Site(site) => {
+                self.site = site;
+                for (id, seen) in &mut self.devices {
+                    seen.place(id, &self.site);
+                }
+                self.news.layout = true;
+            }
+            Change::Described(id, described) => {
+                let Some(described) = described else {
+                    if self.devices.remove(&id).is_some() {
+                        self.news.layout = true;
+                    }
+                    return;
+                };
+                let seen = self.devices.entry(id.clone()).or_default();
+                // What its board says changes now and then, and moves nothing.
+                let stands = |seen: &Seen| {
+                    let mut known = seen.known.clone();
+                    known.verdict = None;
+                    (seen.described.is_some(), known, seen.spot.clone())
+                };
+                let before = stands(seen);
+                seen.described = Some(described);
+                seen.place(&id, &self.site);
+                if stands(seen) == before {
+                    self.news.devices.insert(id);
+                } else {
+                    self.news.layout = true;
+                }
+            }
+            Change::Reading(reading) => self.read(reading),
+            Change::Open(all) => {
+                let before: BTreeSet<DeviceId> = self.open.keys().cloned().collect();
+                self.open.clear();
+                for episode in all {
+                    let open = Open {
+                        rule: episode.rule.clone(),
+                        kind: episode.kind,
+                        severity: episode.severity,
+                        threshold: episode.threshold,
+                        since: episode.started,
+                    };
+                    let rules = self.open.entry(episode.device).or_default();
+                    rules.insert(episode.rule, open);
+                }
+                self.news.devices.extend(before);
+                self.news.devices.extend(self.open.keys().cloned());
+            }
+            Change::Alert(record) => self.alert(*record),
+            Change::Incident(record) => self.incident(*record),
+            Change::Silences(all) => {
+                if all != self.silences {
+                    self.silences = all;
+                    self.news.silences = true;
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, reading: Reading) {
+        let Reading { device, at, value } = reading;
+        let is_new = !self.devices.contains_key(&device);
+        let seen = self.devices.entry(device.clone()).or_default();
+        if is_new {
+            seen.place(&device, &self.site);
+            self.news.layout = true;
+        }
+        if seen.at.is_some_and(|last| at <= last) {
+            return;
+        }
+        seen.at = Some(at);
+        match value {
+            Ok(value) => {
+                seen.has_read = true;
+                (seen.value, seen.fault) = (Some(value), None);
+            }
+            Err(fault) => seen.fault = Some(fault),
+        }
+        self.news.devices.insert(device);
+    }
+
+    fn alert(&mut self, record: AlertRecord) {
+        self.news.devices.insert(record.device.clone());
+        match record.state {
+            AlertState::Firing => {
+                let open = Open {
+                    rule: record.rule.clone(),
+                    kind: record.kind,
+                    severity: record.severity,
+                    threshold: record.threshold,
+                    since: record.started,
+                };
+                let rules = self.open.entry(record.device.clone()).or_default();
+                rules.insert(record.rule.clone(), open);
+            }
+            AlertState::Resolved => {
+                if let Some(rules) = self.open.get_mut(&record.device) {
+                    rules.remove(&record.rule);
+                    if rules.is_empty() {
+                        self.open.remove(&record.device);
+                    }
+                }
+            }
+        }
+        if self.alerts.len() == ALERTS {
+            self.alerts.pop_front();
+        }
+        self.alerts.push_back(record);
+    }
+
+    fn incident(&mut self, record: IncidentRecord) {
+        self.news.incidents.insert(record.id.clone());
+        if record.event == Event::Resolved {
+            self.incidents.remove(&record.id);
+        } else {
+            self.incidents.insert(record.id.clone(), record.clone());
+        }
+        if self.records.len() == INCIDENTS {
+            self.records.pop_front();
+        }
+        self.records.push_back(record);
+    }
+
+    /// What has changed since this was last asked.
+    pub fn news(&mut self) -> News {
+        std::mem::take(&mut self.news)
+    }
+
+    /// How many devices are known.
+    pub fn len(&self) -> usize {
+        self.devices.len()
+    }
+
+    /// None is.
+    pub fn is_empty(&self) -> bool {
+        self.devices.is_empty()
+    }
+
+    fn severity(&self, id: &DeviceId) -> Option<Severity> {
+        let rules = self.open.get(id)?;
+        rules.values().map(|open| open.severity).max()
+    }
+
+    fn now_of(&self, id: &DeviceId, seen: &Seen) -> Now {
+        Now {
+            value: seen.value,
+            fault: seen.fault.as_ref().map(Fault::to_string),
+            at: seen.at,
+            severity: self.severity(id),
+        }
+    }
+
+    fn row(&self, id: &DeviceId, seen: &Seen) -> DeviceRow {
+        let known = &seen.known;
+        let open = self.open.get(id).into_iter().flat_map(BTreeMap::values);
+        let now = self.now_of(id, seen);
+        DeviceRow {
+            id: id.clone(),
+            name: known.name.clone(),
+            role: seen.role(),
+            spot: seen.spot.clone(),
+            u: known.u,
+            source: known.source.clone(),
+            target: known.target.clone(),
+            agent: known.agent.clone(),
+            interval_ms: u64::try_from(known.interval.as_millis()).unwrap_or(0),
+            limits: known.limits.believed(),
+            board_says: episodes::disagrees(known.verdict, now.severity),
+            now,
+            open: open.cloned().collect(),
+            leaving: known.leaving,
+        }
+    }
+
+    /// What a device says now.
+    pub fn now(&self, id: &DeviceId) -> Option<Now> {
+        Some(self.now_of(id, self.devices.get(id)?))
+    }
+
+    /// The rack that a device is in; empty where that is not known.
+    pub fn rack_of(&self, id: &DeviceId) -> &str {
+        self.devices.get(id).map_or("", |seen| &seen.spot.rack)
+    }
+
+    /// The zone of a device's agent, which says in whose partition it is.
+    pub fn zone_of(&self, id: &DeviceId) -> String {
+        let described = self
+            .devices
+            .get(id)
+            .and_then(|seen| seen.described.as_deref());
+        described
+            .map_or(Description::DEFAULT_ZONE, Description::zone)
+            .to_owned()
+    }
+
+    /// A device.
+    pub fn device(&self, id: &DeviceId) -> Option<DeviceRow> {
+        Some(self.row(id, self.devices.get(id)?))
+    }
+
+    /// Devices that `wanted` wants, the order that of their ids.
+    pub fn devices(&self, wanted: impl Fn(&DeviceId, &Spot) -> bool) -> Vec<DeviceRow> {
+        let wanted = self
+            .devices
+            .iter()
+            .filter(|(id, seen)| wanted(id, &seen.spot));
+        let mut rows: Vec<_> = wanted.map(|(id, seen)| self.row(id, seen)).collect();
+        rows.sort_by(|a, b| a.id.cmp(&b.id));
+        rows
+    }
+
+    /// Every rack, by room, row and name.
+    pub fn racks(&self) -> Vec<RackRow> {
+        let mut racks: BTreeMap<&str, Vec<(&DeviceId, &Seen)>> = BTreeMap::new();
+        for (id, seen) in &self.devices {
+            racks.entry(&seen.spot.rack).or_default().push((id, seen));
+        }
+        racks.remove("");
+        let mut rows: Vec<_> = racks
+            .into_iter()
+            .map(|(rack, devices)| self.sum_up(rack, &devices))
+            .collect();
+        rows.sort_by(|a, b| (&a.room, &a.row, &a.rack).cmp(&(&b.room, &b.row, &b.rack)));
+        rows
+    }
+
+    /// These racks, in no order.
+    pub fn some_racks(&self, wanted: &BTreeSet<String>) -> Vec<RackRow> {
+        let mut racks: BTreeMap<&str, Vec<(&DeviceId, &Seen)>> = BTreeMap::new();
+        for (id, seen) in &self.devices {
+            if wanted.contains(&seen.spot.rack) {
+                racks.entry(&seen.spot.rack).or_default().push((id, seen));
+            }
+        }
+        let each = racks.into_iter();
+        each.map(|(rack, devices)| self.sum_up(rack, &devices))
+            .collect()
+    }
+
+    fn sum_up(&self, rack: &str, devices: &[(&DeviceId, &Seen)]) -> RackRow {
+        let spot = devices.first().map(|(_, seen)| seen.spot.clone());
+        let spot = spot.unwrap_or_default();
+        let of_role = |role: Role| {
+            let each = devices.iter().filter(move |(_, seen)| seen.role() == role);
+            each.filter_map(|(_, seen)| Some(seen.good()?.degrees()))
+        };
+        let mean = |role| {
+            let values: Vec<f64> = of_role(role).collect();
+            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+        };
+        let open = devices.iter().filter_map(|(id, _)| self.open.get(*id));
+        RackRow {
+            rack: rack.to_owned(),
+            row: spot.row,
+            room: spot.room,
+            sensors: devices.len(),
+            faults: devices
+                .iter()
+                .filter(|(_, seen)| seen.fault.is_some())
+                .count(),
+            inlet_min: of_role(Role::Inlet).reduce(f64::min),
+            inlet_max: of_role(Role::Inlet).reduce(f64::max),
+            delta_t: mean(Role::Exhaust)
+                .zip(mean(Role::Inlet))
+                .map(|(exhaust, inlet)| exhaust - inlet),
+            severity: devices.iter().filter_map(|(id, _)| self.severity(id)).max(),
+            open: open.map(BTreeMap::len).sum(),
+            at: devices.iter().filter_map(|(_, seen)| seen.at).max(),
+        }
+    }
+
+    /// Numbers of the site, and of each room and row.
+    pub fn scopes(&self) -> Vec<Scope> {
+        let mut racks: BTreeMap<[&str; 3], Sums> = BTreeMap::new();
+        for seen in self.devices.values() {
+            let Some(value) = seen.good() else { continue };
+            let Spot {
+                rack, row, room, ..
+            } = &seen.spot;
+            if rack.is_empty() {
+                continue;
+            }
+            let sums = racks.entry([rack, row, room]).or_default();
+            match seen.role() {
+                Role::Inlet => sums.inlet(value.degrees(), seen.known.u, &self.envelope),
+                Role::Exhaust => sums.exhaust(value.degrees()),
+                _ => {}
+            }
+        }
+        let mut scopes: BTreeMap<(&'static str, String), Sums> = BTreeMap::new();
+        for ([_, row, room], sums) in racks {
+            let sums = sums.of_rack();
+            for (scope, name) in [("site", ""), ("room", room), ("row", row)] {
+                if scope == "site" || !name.is_empty() {
+                    let all = scopes.entry((scope, name.to_owned())).or_default();
+                    all.add(&sums);
+                }
+            }
+        }
+        let order = |scope: &str| ["site", "room", "row"].iter().position(|s| *s == scope);
+        let mut rows: Vec<_> = scopes
+            .into_iter()
+            .map(|((scope, name), sums)| Scope {
+                scope,
+                name,
+                indices: sums.indices(&self.envelope),
+            })
+            .collect();
+        rows.sort_by(|a, b| (order(a.scope), &a.name).cmp(&(order(b.scope), &b.name)));
+        rows
+    }
+
+    /// The limits that hold for a device.
+    pub fn limits(&self, id: &DeviceId) -> Vec<Limit> {
+        let Some(seen) = self.devices.get(id) else {
+            return Vec::new();
+        };
+        let subject = Subject {
+            device: id,
+            role: seen.role(),
+            rack: Some(seen.spot.rack.as_str()).filter(|rack| !rack.is_empty()),
+            limits: seen.known.limits,
+            resolution: seen.known.resolution,
+            interval: seen.known.interval,
+        };
+        let plan = self.rules.plan(&subject);
+        let of_limits = plan
+            .rules
+            .iter()
+            .filter(|rule| matches!(rule.kind, AlertKind::HighTemp | AlertKind::LowTemp));
+        of_limits
+            .flat_map(|rule| {
+                Severity::ALL.into_iter().filter_map(|severity| {
+                    Some(Limit {
+                        rule: rule.name.clone(),
+                        severity,
+                        at: rule.threshold(severity)?,
+                        above: rule.kind == AlertKind::HighTemp,
+                    })
+                })
+            })
+            .collect()
+    }
+
+    /// Sensors that say nothing, or nothing that can be meant, the gravest first.
+    pub fn troubles(&self, now: Timestamp) -> Vec<Trouble> {
+        let mut troubles: Vec<Trouble> = self
+            .devices
+            .iter()
+            .filter_map(|(id, seen)| {
+                let what = self.trouble_of(id, seen, now)?;
+                let device = self.row(id, seen);
+                Some(Trouble { what, device })
+            })
+            .collect();
+        // Agents and targets that are silent or do not answer are no devices.
+        let nobody = Seen::default();
+        let others = self
+            .open
+            .keys()
+            .filter(|id| !self.devices.contains_key(*id));
+        troubles.extend(others.map(|id| Trouble {
+            what: "is silent, or does not answer".to_owned(),
+            device: self.row(id, &nobody),
+        }));
+        troubles.sort_by(|a, b| {
+            let rank = |t: &Trouble| std::cmp::Reverse(t.device.now.severity);
+            (rank(a), &a.device.id).cmp(&(rank(b), &b.device.id))
+        });
+        troubles
+    }
+
+    fn trouble_of(&self, id: &DeviceId, seen: &Seen, now: Timestamp) -> Option<String> {
+        let rules = self.open.get(id);
+        let fires = |kind: AlertKind| {
+            rules.is_some_and(|rules| rules.values().any(|open| open.kind == kind))
+        };
+        if let Some(fault) = &seen.fault {
+            return Some(if seen.has_read || fires(AlertKind::SensorFault) {
+                format!("cannot be read: {fault}")
+            } else {
+                format!("absent: {fault}")
+            });
+        }
+        if fires(AlertKind::NoData) {
+            return Some("nothing comes from it".to_owned());
+        }
+        if fires(AlertKind::StuckSensor) {
+            return Some("says the same while its neighbours move".to_owned());
+        }
+        if fires(AlertKind::Outlier) {
+            return Some("is not where its neighbours are".to_owned());
+        }
+        if seen.known.leaving {
+            return None;
+        }
+        match seen.at {
+            None => return Some("has not been read since this page was opened".to_owned()),
+            Some(at) => {
+                let patience = STALE.max(seen.known.interval * 3);
+                if now.since(at) > patience {
+                    return Some("its last reading is old".to_owned());
+                }
+            }
+        }
+        let board = episodes::disagrees(seen.known.verdict, self.severity(id))?;
+        Some(format!("its board says {}, we do not", board.name()))
+    }
+
+    /// Incidents that are not over, the gravest and then the newest first.
+    pub fn incidents(&self) -> Vec<IncidentRecord> {
+        let mut open: Vec<_> = self.incidents.values().cloned().collect();
+        open.sort_by_key(|record| std::cmp::Reverse((record.severity, record.since)));
+        open
+    }
+
+    /// Incidents that are over, the newest first.
+    pub fn past_incidents(&self, most: usize) -> Vec<IncidentRecord> {
+        let over = self.records.iter().rev();
+        let over = over.filter(|record| record.event == Event::Resolved);
+        over.take(most).cloned().collect()
+    }
+
+    /// All that was written of an incident, the oldest first.
+    pub fn story(&self, id: &str) -> Vec<IncidentRecord> {
+        let of_it = self
+            .records
+            .iter()
+            .filter(|record| record.id.as_str() == id);
+        let mut story: Vec<_> = of_it.cloned().collect();
+        if story.is_empty() {
+            let open = self.incidents.get(&IncidentId::from_wire(id));
+            story.extend(open.cloned());
+        }
+        story
+    }
+
+    /// Alerts of these devices that were not over by `from`, the oldest first.
+    pub fn alerts(&self, devices: &[DeviceId], from: Timestamp) -> Vec<AlertRecord> {
+        let wanted = |record: &&AlertRecord| {
+            record.at >= from && (devices.is_empty() || devices.contains(&record.device))
+        };
+        self.alerts.iter().filter(wanted).cloned().collect()
+    }
+
+    /// Silences.
+    pub fn silences(&self) -> &[Silence] {
+        &self.silences
+    }
+}
+
+impl Seen {
+    fn place(&mut self, id: &DeviceId, site: &Site) {
+        let described = self.described.as_deref();
+        let mut known = described.cloned().unwrap_or_default();
+        site.place(id, &mut known);
+        self.spot = site.spot(id, described);
+        self.known = known;
+    }
+
+    /// A plain client's devices are inlets.
+    fn role(&self) -> Role {
+        match &self.described {
+            Some(_) => self.known.role,
+            None => Role::Inlet,
+        }
+    }
+
+    /// Its number, if it is one of now.
+    fn good(&self) -> Option<Celsius> {
+        self.value.filter(|_| self.fault.is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,347 @@
+//! Who may look, and who may act.
+//!
+//! On loopback everybody on this machine may do both, unless a file of names says otherwise; elsewhere nobody may do
+//! anything without such a file. A line of it is `name right sha256:<64 hex digits>`, with the right `look` or `act`; the digest
+//! is that of a random token, which is given as a bearer token, or as the password of basic authentication. A page of
+//! another site cannot act through somebody's browser: an act has to come from a page of this address, and it has to be
+//! JSON.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use rackwatch_runtime::backoff;
+use ring::digest;
+
+use crate::config::WebConfig;
+
+/// What somebody may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Right {
+    /// See everything.
+    Look,
+    /// And acknowledge, silence, plan.
+    Act,
+}
+
+/// The settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// Anybody could look and act.
+    #[error(
+        "web.listen is {0}, which others can reach: name a web.access_file (`rackwatch-collector access add` makes one), or \
+         write web.allow_unauthenticated = true"
+    )]
+    Open(SocketAddr),
+    /// The file of names cannot be read.
+    #[error("cannot read web.access_file {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A line of it cannot be meant.
+    #[error("{}:{line}: a line is `name look|act sha256:<64 hex digits>`", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Its line.
+        line: usize,
+    },
+    /// It names nobody.
+    #[error("web.access_file {} names nobody: `rackwatch-collector access add` adds somebody", .0.display())]
+    Nobody(PathBuf),
+}
+
+/// Somebody of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct User {
+    name: String,
+    right: Right,
+    digest: [u8; 32],
+}
+
+/// Who may do what.
+#[derive(Debug)]
+pub(crate) struct Access {
+    /// None: everybody may do everything.
+    users: Option<Vec<User>>,
+    /// Names that lead elsewhere are not answered: a page of another site could have them lead here.
+    loopback: bool,
+    tries: Tries,
+    acts: Tries,
+}
+
+/// A request that is let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Admitted {
+    /// Who asks, where names are asked for.
+    pub(crate) name: Option<String>,
+}
+
+/// One that is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Denied {
+    pub(crate) status: StatusCode,
+    pub(crate) why: &'static str,
+}
+
+/// Wrong tokens from one address in a minute.
+const WRONG_A_MINUTE: u32 = 10;
+/// Acts from one address in a minute.
+const ACTS_A_MINUTE: u32 = 60;
+
+impl Access {
+    /// As the settings say.
+    ///
+    /// # Errors
+    ///
+    /// When everybody could act, or the file cannot be used.
+    pub(crate) fn new(config: &WebConfig) -> Result<Self, AccessError> {
+        let loopback = config.listen.ip().is_loopback();
+        let users = match &config.access_file {
+            Some(path) => Some(read(path)?),
+            None if loopback || config.allow_unauthenticated => None,
+            None => return Err(AccessError::Open(config.listen)),
+        };
+        Ok(Self {
+            users,
+            loopback,
+            tries: Tries::new(WRONG_A_MINUTE),
+            acts: Tries::new(ACTS_A_MINUTE),
+        })
+    }
+
+    /// Whether a request may be answered.
+    pub(crate) fn admit(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        from: IpAddr,
+    ) -> Result<Admitted, Denied> {
+        let acts = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let wanted = if acts { Right::Act } else { Right::Look };
+        let denied = |status, why| Err(Denied { status, why });
+        if self.users.is_none() && self.loopback && !is_local(headers) {
+            return denied(
+                StatusCode::FORBIDDEN,
+                "ask for 127.0.0.1 or localhost: other names are not answered here",
+            );
+        }
+        let admitted = match &self.users {
+            None => Admitted { name: None },
+            Some(users) => {
+                if self.tries.are_too_many(from) {
+                    return denied(
+                        StatusCode::TOO_MANY_REQUESTS,
+                        "too many wrong tokens: wait a minute",
+                    );
+                }
+                let Some(token) = token(headers) else {
+                    return denied(StatusCode::UNAUTHORIZED, "a token is wanted");
+                };
+                let digest = digest_of(&token);
+                let Some(user) = users.iter().find(|user| user.digest == digest) else {
+                    self.tries.count(from);
+                    return denied(StatusCode::UNAUTHORIZED, "nobody has this token");
+                };
+                if user.right < wanted {
+                    return denied(StatusCode::FORBIDDEN, "you may look, and not act");
+                }
+                Admitted {
+                    name: Some(user.name.clone()),
+                }
+            }
+        };
+        if acts {
+            if !is_from_here(headers) {
+                return denied(
+                    StatusCode::FORBIDDEN,
+                    "this comes from a page of another site",
+                );
+            }
+            if self.acts.are_too_many(from) {
+                return denied(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "too much is done: wait a minute",
+                );
+            }
+            self.acts.count(from);
+        }
+        Ok(admitted)
+    }
+}
+
+/// Reads the file of names.
+fn read(path: &Path) -> Result<Vec<User>, AccessError> {
+    let text = std::fs::read_to_string(path).map_err(|source| AccessError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let mut users = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.is_empty() {
+            continue;
+        }
+        let user = user(line).ok_or_else(|| AccessError::Line {
+            path: path.to_owned(),
+            line: index + 1,
+        })?;
+        users.push(user);
+    }
+    if users.is_empty() {
+        return Err(AccessError::Nobody(path.to_owned()));
+    }
+    Ok(users)
+}
+
+fn user(line: &str) -> Option<User> {
+    let mut words = line.split_whitespace();
+    let (name, right, digest) = (words.next()?, words.next()?, words.next()?);
+    if words.next().is_some() {
+        return None;
+    }
+    let right = match right {
+        "look" => Right::Look,
+        "act" => Right::Act,
+        _ => return None,
+    };
+    let hex = digest
+        .strip_prefix("sha256:")
+        .filter(|hex| hex.len() == 64)?;
+    let mut digest = [0; 32];
+    for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(User {
+        name: name.to_owned(),
+        right,
+        digest,
+    })
+}
+
+/// A new token, and the line for the file of names that lets whoever has it in.
+pub(crate) fn new_user(name: &str, acts: bool) -> (String, String) {
+    use std::fmt::Write as _;
+    // 256 bits, which nobody guesses: no slow hash is needed.
+    let token: String = (0..4).fold(String::new(), |mut token, _| {
+        let _ok = write!(token, "{:016x}", backoff::random());
+        token
+    });
+    let hex = digest_of(&token)
+        .iter()
+        .fold(String::new(), |mut hex, byte| {
+            let _ok = write!(hex, "{byte:02x}");
+            hex
+        });
+    let right = if acts { "act" } else { "look" };
+    (token, format!("{name} {right} sha256:{hex}\n"))
+}
+
+fn digest_of(token: &str) -> [u8; 32] {
+    let digest = digest::digest(&digest::SHA256, token.as_bytes());
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest.as_ref());
+    bytes
+}
+
+/// The token that a request brings.
+fn token(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, rest) = value.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.trim().to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(BASE64.decode(rest.trim()).ok()?).ok()?;
+    let (_, password) = decoded.split_once(':')?;
+    Some(password.to_owned())
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The name that is asked for is one of this machine, whatever its port.
+fn is_local(headers: &HeaderMap) -> bool {
+    let Some(host) = text(headers, "host") else {
+        return true;
+    };
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// An act: as JSON, which a form of another site cannot send unasked, and from a page of this address where it is from
+/// one.
+fn is_from_here(headers: &HeaderMap) -> bool {
+    let site = text(headers, "sec-fetch-site");
+    if site.is_some_and(|site| site != "same-origin" && site != "none") {
+        return false;
+    }
+    if let Some(origin) = text(headers, "origin") {
+        let of_origin = origin.split_once("://").map(|(_, host)| host);
+        if of_origin != text(headers, "host") {
+            return false;
+        }
+    }
+    let kind = text(headers, "content-type").unwrap_or_default();
+    let has_body = text(headers, "content-length").is_some_and(|length| length != "0");
+    !has_body || kind.split(';').next().unwrap_or_default().trim() == "application/json"
+}
+
+/// How often something came from each address in this minute.
+#[derive(Debug)]
+struct Tries {
+    most: u32,
+    counts: Mutex<(Instant, HashMap<IpAddr, u32>)>,
+}
+
+/// More addresses are not remembered: then all of them wait.
+const MOST_ADDRESSES: usize = 10_000;
+
+impl Tries {
+    fn new(most: u32) -> Self {
+        Self {
+            most,
+            counts: Mutex::new((Instant::now(), HashMap::new())),
+        }
+    }
+
+    fn with<T>(&self, ask: impl FnOnce(&mut HashMap<IpAddr, u32>) -> T) -> T {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.0.elapsed() >= Duration::from_mins(1) {
+            *counts = (Instant::now(), HashMap::new());
+        }
+        ask(&mut counts.1)
+    }
+
+    fn are_too_many(&self, from: IpAddr) -> bool {
+        self.with(|counts| {
+            counts.get(&from).is_some_and(|count| *count >= self.most)
+                || counts.len() >= MOST_ADDRESSES
+        })
+    }
+
+    fn count(&self, from: IpAddr) {
+        self.with(|counts| *counts.entry(from).or_default() += 1);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! Who is let in.
+
+use std::net::Ipv4Addr;
+
+use super::*;
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    let pairs = pairs.iter();
+    pairs
+        .map(|(name, value)| {
+            let name = header::HeaderName::from_static(name);
+            (name, value.parse().unwrap())
+        })
+        .collect()
+}
+
+fn on_loopback() -> Access {
+    Access::new(&WebConfig::default()).unwrap()
+}
+
+/// One who may look and one who may act, with their tokens.
+fn with_names() -> (Access, [String; 2], tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access");
+    let [(look, one), (act, other)] =
+        [("eve", false), ("ann", true)].map(|(name, acts)| new_user(name, acts));
+    std::fs::write(&path, format!("# who may do what\n\n{one}{other}")).unwrap();
+    let config = WebConfig {
+        listen: ([0, 0, 0, 0], 8080).into(),
+        access_file: Some(path),
+        ..WebConfig::default()
+    };
+    (Access::new(&config).unwrap(), [look, act], folder)
+}
+
+fn status(admitted: Result<Admitted, Denied>) -> u16 {
+    admitted.map_or_else(|denied| denied.status.as_u16(), |_| 200)
+}
+
+#[test]
+fn beyond_loopback_names_are_wanted_or_nobody_at_all() {
+    let mut config = WebConfig {
+        listen: ([0, 0, 0, 0], 8080).into(),
+        ..WebConfig::default()
+    };
+    let error = Access::new(&config).unwrap_err().to_string();
+    assert!(
+        error.contains("0.0.0.0:8080") && error.contains("access_file"),
+        "{error}"
+    );
+    config.allow_unauthenticated = true;
+    assert!(Access::new(&config).unwrap().users.is_none());
+}
+
+#[test]
+fn other_names_are_not_answered_on_loopback() {
+    let access = on_loopback();
+    for (host, expected) in [
+        ("127.0.0.1:8080", 200),
+        ("localhost", 200),
+        ("[::1]:8080", 200),
+        ("evil.example:8080", 403),
+        ("10.0.0.1", 403),
+    ] {
+        let headers = headers(&[("host", host)]);
+        assert_eq!(
+            status(access.admit(&Method::GET, &headers, HERE)),
+            expected,
+            "{host}"
+        );
+    }
+}
+
+#[test]
+fn looking_and_acting_are_two_rights() {
+    let (access, [look, act], _folder) = with_names();
+    let basic = |token: &str| format!("Basic {}", BASE64.encode(format!("anybody:{token}")));
+    for (method, authorization, expected) in [
+        (Method::GET, String::new(), 401),
+        (Method::GET, format!("Bearer {look}"), 200),
+        (Method::GET, basic(&look), 200),
+        (Method::GET, "Bearer nonsense".to_owned(), 401),
+        (Method::GET, "Basic !".to_owned(), 401),
+        (Method::POST, format!("Bearer {look}"), 403),
+        (Method::DELETE, basic(&look), 403),
+        (Method::POST, format!("Bearer {act}"), 200),
+    ] {
+        let headers = headers(&[
+            ("authorization", &authorization),
+            ("host", "rackwatch.example"),
+        ]);
+        let admitted = access.admit(&method, &headers, HERE);
+        assert_eq!(status(admitted), expected, "{method} {authorization}");
+    }
+    let headers = headers(&[("authorization", &format!("Bearer {act}"))]);
+    let admitted = access.admit(&Method::GET, &headers, HERE).unwrap();
+    assert_eq!(admitted.name.as_deref(), Some("ann"));
+}
+
+#[test]
+fn pages_of_other_sites_do_not_act() {
+    let access = on_loopback();
+    let here = ("host", "127.0.0.1:8080");
+    let json = ("content-type", "application/json; charset=utf-8");
+    let length = ("content-length", "2");
+    for (pairs, expected) in [
+        (vec![here, json, length], 200),
+        (
+            vec![here, json, length, ("origin", "http://127.0.0.1:8080")],
+            200,
+        ),
+        (
+            vec![here, json, length, ("origin", "http://evil.example")],
+            403,
+        ),
+        (vec![here, json, length, ("origin", "null")], 403),
+        (
+            vec![here, json, length, ("sec-fetch-site", "cross-site")],
+            403,
+        ),
+        (vec![here, length, ("content-type", "text/plain")], 403),
+        (vec![here, length], 403),
+        (vec![here], 200),
+    ] {
+        let admitted = access.admit(&Method::POST, &headers(&pairs), HERE);
+        assert_eq!(status(admitted), expected, "{pairs:?}");
+    }
+}
+
+#[test]
+fn guesses_and_acts_are_limited() {
+    let (access, [_, act], _folder) = with_names();
+    for _ in 0..WRONG_A_MINUTE {
+        let wrong = headers(&[("authorization", "Bearer guess")]);
+        assert_eq!(status(access.admit(&Method::GET, &wrong, HERE)), 401);
+    }
+    let right = headers(&[("authorization", &format!("Bearer {act}"))]);
+    assert_eq!(status(access.admit(&Method::GET, &right, HERE)), 429);
+    let elsewhere = IpAddr::from([10, 0, 0, 1]);
+    assert_eq!(status(access.admit(&Method::GET, &right, elsewhere)), 200);
+    for _ in 0..ACTS_A_MINUTE {
+        assert_eq!(status(access.admit(&Method::POST, &right, elsewhere)), 200);
+    }
+    assert_eq!(status(access.admit(&Method::POST, &right, elsewhere)), 429);
+}
+
+#[test]
+fn a_file_that_cannot_be_meant_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access");
+    let config = WebConfig {
+        access_file: Some(path.clone()),
+        ..WebConfig::default()
+    };
+    assert!(matches!(
+        Access::new(&config),
+        Err(AccessError::Unreadable { .. })
+    ));
+    for (text, at) in [
+        ("", None),
+        ("ann act sha256:12\n", Some(1)),
+        ("\nann own x\n", Some(2)),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let error = Access::new(&config).unwrap_err().to_string();
+        match at {
+            None => assert!(error.contains("names nobody"), "{error}"),
+            Some(line) => assert!(error.contains(&format!("access:{line}: ")), "{error}"),
+        }
+    }
+}

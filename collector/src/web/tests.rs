@@ -1,0 +1,397 @@
+//! Every route, as its document says it, and who may ask for it.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::Method;
+use rackwatch_core::device::DeviceId;
+use rackwatch_core::reading::Reading;
+use rackwatch_core::rules::{Profile, RuleSet};
+use rackwatch_core::units::Celsius;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tower::ServiceExt as _;
+
+use super::access::new_user;
+use super::backend::memory::MemoryBackend;
+use super::*;
+use crate::correlate::memory::Act;
+use crate::series::{InMemory, SeriesConfig};
+use crate::server;
+use crate::view::picture::Change;
+
+/// The web side of a small site, and what people do there.
+struct Site {
+    routes: Router,
+    view: Arc<View>,
+    acts: mpsc::UnboundedReceiver<Act>,
+}
+
+fn site(config: &WebConfig) -> Site {
+    let rules = Arc::new(RuleSet::with_defaults(&[]).unwrap());
+    let view = Arc::new(View::new(rules, Profile::default().envelope()));
+    view.set_ready(true);
+    view.take([Change::Reading(Reading {
+        device: DeviceId::new("inlet-B07-1").unwrap(),
+        at: server::local_now(),
+        value: Ok(Celsius::new(24.5).unwrap()),
+    })]);
+    let stats = Arc::new(Stats::default());
+    let series = InMemory::new(&SeriesConfig::default());
+    let (act, acts) = mpsc::unbounded_channel();
+    let backend = MemoryBackend::new(series, Arc::clone(&view), Arc::clone(&stats), act);
+    let web = Web::new(config, stats, Arc::clone(&view), Box::new(backend), true).unwrap();
+    let from = SocketAddr::from((Ipv4Addr::LOCALHOST, 4711));
+    let routes = routes(Arc::new(web)).layer(axum::Extension(ConnectInfo(from)));
+    Site { routes, view, acts }
+}
+
+impl Site {
+    async fn ask(&self, method: Method, path: &str, body: &str, token: Option<&str>) -> Response {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        if !body.is_empty() {
+            request = request
+                .header(CONTENT_TYPE, "application/json")
+                .header("content-length", body.len());
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        self.routes.clone().oneshot(request).await.unwrap()
+    }
+
+    async fn json(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let response = self.ask(method, path, &body, None).await;
+        let status = response.status().as_u16();
+        let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+}
+
+/// Every method and path of the document.
+fn documented() -> Vec<(Method, String)> {
+    let document: Value = serde_json::from_str(OPENAPI).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let mut all = Vec::new();
+    for (path, item) in paths {
+        for method in item.as_object().unwrap().keys() {
+            let method = method.to_uppercase().parse().unwrap();
+            all.push((method, format!("/api/v1{path}")));
+        }
+    }
+    assert!(all.len() > 15);
+    all
+}
+
+fn filled(path: &str) -> String {
+    path.replace("{rack}", "B07")
+        .replace("{device}", "inlet-B07-1")
+        .replace("{incident}", "0123456789abcdef")
+        .replace("{silence}", "abc123")
+        .replace("{window}", "abc123")
+}
+
+#[tokio::test]
+async fn the_document_and_the_routes_are_the_same() {
+    let site = site(&WebConfig::default());
+    for (method, path) in documented() {
+        let response = site.ask(method.clone(), &filled(&path), "", None).await;
+        assert_ne!(
+            response.status(),
+            StatusCode::METHOD_NOT_ALLOWED,
+            "{method} {path}"
+        );
+        if response.status() == StatusCode::NOT_FOUND {
+            let bytes = to_bytes(response.into_body(), 1 << 16).await.unwrap();
+            let text = String::from_utf8(bytes.to_vec()).unwrap();
+            assert!(
+                !text.contains("there is nothing of this name"),
+                "{method} {path}"
+            );
+        }
+    }
+    // And every route is in the document: their names stand in this file's parent.
+    let routes = include_str!("../web.rs").lines().filter_map(|line| {
+        let (_, rest) = line.trim().split_once(".route(\"")?;
+        let (path, rest) = rest.split_once("\", ")?;
+        Some((path, rest.split('(').next()?))
+    });
+    let documented: Vec<String> = documented()
+        .into_iter()
+        .map(|(method, path)| format!("{method} {path}").to_lowercase())
+        .collect();
+    let mut count = 0;
+    for (path, method) in routes {
+        if ["/healthz", "/readyz", "/metrics", "/", "/assets/{file}"].contains(&path) {
+            continue;
+        }
+        count += 1;
+        assert!(
+            documented.contains(&format!("{method} /api/v1{path}")),
+            "{method} {path}"
+        );
+    }
+    assert_eq!(count, documented.len());
+}
+
+#[tokio::test]
+async fn no_route_answers_who_may_not_ask() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access");
+    let [(look, one), (act, other)] =
+        [("eve", false), ("ann", true)].map(|(name, acts)| new_user(name, acts));
+    std::fs::write(&file, one + &other).unwrap();
+    let config = WebConfig {
+        access_file: Some(file),
+        ..WebConfig::default()
+    };
+    let site = site(&config);
+    let mut all = documented();
+    all.extend(["/metrics", "/", "/assets/app.js"].map(|path| (Method::GET, path.to_owned())));
+    for (method, path) in all {
+        let path = filled(&path);
+        let acts = method != Method::GET;
+        let status = async |token| site.ask(method.clone(), &path, "", token).await.status();
+        assert_eq!(
+            status(None).await,
+            StatusCode::UNAUTHORIZED,
+            "{method} {path}"
+        );
+        if acts {
+            assert_eq!(
+                status(Some(&look)).await,
+                StatusCode::FORBIDDEN,
+                "{method} {path}"
+            );
+        } else {
+            let looked = status(Some(&look)).await;
+            assert!(
+                ![401, 403].contains(&looked.as_u16()),
+                "{method} {path}: {looked}"
+            );
+        }
+        let acted = status(Some(&act)).await;
+        assert!(
+            ![401, 403].contains(&acted.as_u16()),
+            "{method} {path}: {acted}"
+        );
+    }
+    for path in ["/healthz", "/readyz"] {
+        let status = site.ask(Method::GET, path, "", None).await.status();
+        assert_ne!(status, StatusCode::UNAUTHORIZED, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_is_answered() {
+    let site = site(&WebConfig::default());
+    let (status, all) = site.json(Method::GET, "/api/v1/site", &Value::Null).await;
+    assert_eq!((status, &all["racks"][0]["inlet_max"]), (200, &json!(24.5)));
+    let (_, rack) = site
+        .json(Method::GET, "/api/v1/racks/B07", &Value::Null)
+        .await;
+    assert_eq!(rack["sensors"][0]["id"], "inlet-B07-1");
+    let (_, device) = site
+        .json(Method::GET, "/api/v1/devices/inlet-B07-1", &Value::Null)
+        .await;
+    assert_eq!(device["limits"][0]["at"], 28.0);
+    for (path, status) in [
+        ("/api/v1/racks/none", 404),
+        ("/api/v1/devices/none", 404),
+        ("/api/v1/devices/a%20b", 404),
+        ("/api/v1/devices?most=x", 400),
+        ("/api/v1/devices?colour=red", 400),
+        ("/api/v1/devices/inlet-B07-1/series?from=5&to=1", 400),
+        ("/api/v1/devices/inlet-B07-1/series?from=1", 400),
+        ("/api/v1/incidents/none", 404),
+        ("/api/v1/none", 404),
+        ("/api/v1/%ff", 404),
+    ] {
+        let (answered, body) = site.json(Method::GET, path, &Value::Null).await;
+        assert_eq!(answered, status, "{path}");
+        assert!(body["error"].is_string(), "{path}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn what_people_say_is_done() {
+    let mut site = site(&WebConfig::default());
+    let wanted =
+        json!({"matcher": {"rack": "B0*"}, "minutes": 30, "reason": "updates\n", "by": "ann"});
+    let (status, silence) = site.json(Method::POST, "/api/v1/silences", &wanted).await;
+    assert_eq!((status, &silence["reason"]), (201, &json!("updates")));
+    let length = silence["until_ms"].as_u64().unwrap() - silence["from_ms"].as_u64().unwrap();
+    assert_eq!(Duration::from_millis(length), Duration::from_mins(30));
+    assert!(
+        matches!(site.acts.recv().await, Some(Act::Quiet { silences, .. }) if silences.len() == 1)
+    );
+
+    let window = json!({"matcher": {"room": "hall-1"}, "cron": "0 22 * * SUN", "zone": "Europe/Berlin", "minutes": 240});
+    let (status, window) = site.json(Method::POST, "/api/v1/windows", &window).await;
+    assert_eq!(status, 201, "{window}");
+    let (_, quiet) = site.json(Method::GET, "/api/v1/quiet", &Value::Null).await;
+    assert_eq!(quiet["silences"][0]["id"], silence["id"]);
+    assert!(quiet["windows"][0]["next"].is_u64(), "{quiet}");
+    for (kind, id) in [("silences", &silence["id"]), ("windows", &window["id"])] {
+        let path = format!("/api/v1/{kind}/{}", id.as_str().unwrap());
+        assert_eq!(site.json(Method::DELETE, &path, &Value::Null).await.0, 204);
+        assert_eq!(site.json(Method::DELETE, &path, &Value::Null).await.0, 404);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_is_refused() {
+    let site = site(&WebConfig::default());
+    for (path, body, status) in [
+        ("silences", json!({"matcher": {}, "minutes": 30}), 400),
+        (
+            "silences",
+            json!({"matcher": {"rack": "["}, "minutes": 30}),
+            400,
+        ),
+        (
+            "silences",
+            json!({"matcher": {"rack": "B07"}, "minutes": 0}),
+            400,
+        ),
+        ("silences", json!({"matcher": {"rack": "B07"}}), 400),
+        (
+            "silences",
+            json!({"matcher": {"rack": "B07"}, "minutes": 5, "reason": "x".repeat(501)}),
+            400,
+        ),
+        (
+            "silences",
+            json!({"matcher": {"rack": "B07"}, "minutes": 5, "reason": "x".repeat(20_000)}),
+            413,
+        ),
+        ("silences", json!("B07"), 400),
+        (
+            "windows",
+            json!({"matcher": {"rack": "B07"}, "minutes": 5}),
+            400,
+        ),
+        (
+            "windows",
+            json!({"matcher": {"rack": "B07"}, "minutes": 5, "cron": "often"}),
+            400,
+        ),
+        (
+            "windows",
+            json!({"matcher": {"rack": "B07"}, "minutes": 5, "cron": "0 1 * * *", "zone": "Atlantis"}),
+            400,
+        ),
+        ("incidents/0123456789abcdef/ack", json!({"note": 3}), 400),
+        ("incidents/0123456789abcdef/ack", json!({}), 404),
+    ] {
+        let (answered, said) = site
+            .json(Method::POST, &format!("/api/v1/{path}"), &body)
+            .await;
+        assert_eq!(answered, status, "{path} {body}: {said}");
+        assert!(said["error"].is_string(), "{path}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn streams_are_limited_and_say_what_is_new() {
+    let config = WebConfig {
+        max_streams: 1,
+        ..WebConfig::default()
+    };
+    let site = site(&config);
+    let stream = site
+        .ask(Method::GET, "/api/v1/events?rack=B07", "", None)
+        .await;
+    assert_eq!(stream.status(), StatusCode::OK);
+    let second = site.ask(Method::GET, "/api/v1/events", "", None).await;
+    assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
+    site.view.take([Change::Reading(Reading {
+        device: DeviceId::new("inlet-B07-1").unwrap(),
+        at: server::local_now().plus(Duration::from_secs(1)),
+        value: Ok(Celsius::new(31.25).unwrap()),
+    })]);
+    let mut body = stream.into_body().into_data_stream();
+    let mut text = String::new();
+    while !text.contains("31.25") {
+        let next = std::future::poll_fn(|context| {
+            futures_util::Stream::poll_next(std::pin::Pin::new(&mut body), context)
+        });
+        text += std::str::from_utf8(&next.await.unwrap().unwrap()).unwrap();
+    }
+    assert!(text.starts_with("event: hello\n"), "{text}");
+    drop(body);
+    let third = site.ask(Method::GET, "/api/v1/events", "", None).await;
+    assert_eq!(third.status(), StatusCode::OK, "the place was given back");
+}
+
+#[tokio::test]
+async fn the_page_runs_nothing_from_elsewhere() {
+    let site = site(&WebConfig::default());
+    let page = site.ask(Method::GET, "/", "", None).await;
+    let policy = page.headers()[CONTENT_SECURITY_POLICY]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        policy.contains("default-src 'none'") && !policy.contains("unsafe"),
+        "{policy}"
+    );
+    let bytes = to_bytes(page.into_body(), 1 << 20).await.unwrap();
+    let html = String::from_utf8(bytes.to_vec()).unwrap();
+    assert!(
+        !html.contains("http://") && !html.contains("https://"),
+        "{html}"
+    );
+    for file in html
+        .split('"')
+        .filter_map(|text| text.strip_prefix("/assets/"))
+    {
+        let asset = site
+            .ask(Method::GET, &format!("/assets/{file}"), "", None)
+            .await;
+        assert_eq!(asset.status(), StatusCode::OK, "{file}");
+    }
+    let missing = site.ask(Method::GET, "/assets/../web.rs", "", None).await;
+    assert_eq!(missing.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn metrics_are_in_the_format_that_is_asked_for() {
+    let site = site(&WebConfig::default());
+    for (accept, kind, counter, ends) in [
+        (
+            "",
+            "text/plain; version=0.0.4",
+            "# TYPE rackwatch_readings_total counter",
+            false,
+        ),
+        (
+            "application/openmetrics-text;version=1.0.0",
+            "application/openmetrics-text",
+            "# TYPE rackwatch_readings counter",
+            true,
+        ),
+    ] {
+        let request = Request::builder().uri("/metrics").header(ACCEPT, accept);
+        let request = request.body(Body::empty()).unwrap();
+        let response = site.routes.clone().oneshot(request).await.unwrap();
+        let said = response.headers()[CONTENT_TYPE]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        assert!(said.starts_with(kind), "{said}");
+        let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let sensor = "rackwatch_temperature_celsius{device=\"inlet-B07-1\",rack=\"B07\",row=\"\",room=\"default\",role=\"inlet\"} 24.5\n";
+        assert!(text.contains(sensor), "{text}");
+        assert!(text.lines().any(|line| line == counter), "{text}");
+        assert_eq!(text.ends_with("# EOF\n"), ends);
+    }
+}

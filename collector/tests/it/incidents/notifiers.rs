@@ -1,0 +1,421 @@
+//! All kinds of notifiers at once: receivers that are down, fail, hang or ask for patience; a real Alertmanager; mail.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+
+use rackwatch_testing::{
+    Alertmanager, Answer, Program, RedisServer, SmtpReceiver, WebhookReceiver, free_port,
+    wait_until_sync,
+};
+use redis::{Commands, Connection};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{now, wait_told};
+use crate::rig::{DEADLINE, connect, send};
+
+/// A collector with these notifiers.
+struct Notifying {
+    folder: TempDir,
+    redis: String,
+}
+
+impl Notifying {
+    fn new(redis: &str, notifiers: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = "[partition]\nlease = \"1s\"\n[incidents]\nhold = \"0s\"\n\
+            [web]\npublic_url = \"https://rackwatch.example.org/\"\n"
+            .to_owned();
+        write!(config, "{notifiers}").unwrap();
+        fs::write(folder.path().join("collector.toml"), config).unwrap();
+        fs::write(folder.path().join("key"), "hunter2-routing-key\n").unwrap();
+        let redis = redis.to_owned();
+        Self { folder, redis }
+    }
+
+    fn run(&self, args: &[&str]) -> Program {
+        let config = self.folder.path().join("collector.toml");
+        Program::spawn(
+            env!("CARGO_BIN_EXE_rackwatch-collector"),
+            args,
+            &[
+                ("RACKWATCH_CONFIG", &config.display().to_string()),
+                ("RACKWATCH_REDIS_URL", &self.redis),
+            ],
+        )
+        .unwrap()
+    }
+
+    fn start(&self) -> Program {
+        let listen = format!("127.0.0.1:{}", free_port().unwrap());
+        self.run(&["run", "--listen", &listen])
+    }
+}
+
+/// A `[[notify]]`, with keys of its own.
+fn notifier(kind: &str, more: &str) -> String {
+    format!(
+        "[[notify]]\nname = \"{kind}\"\ntype = \"{kind}\"\ntimeout = \"1s\"\nretry_max = \"1s\"\n{more}\n"
+    )
+}
+
+fn mail(port: u16) -> String {
+    let more = format!(
+        "host = \"127.0.0.1\"\nport = {port}\nencryption = \"none\"\nfrom = \"Rackwatch <rackwatch@example.org>\"\n\
+         to = [\"ops@example.org\", \"Ann <ann@example.org>\"]"
+    );
+    notifier("email", &more)
+}
+
+/// How far each delivery is, by its channel and key.
+fn ledger(redis: &mut Connection) -> BTreeMap<(String, String), String> {
+    let all: redis::streams::StreamRangeReply = redis.xrange_all("rackwatch:deliveries").unwrap();
+    let entry = |entry: &redis::streams::StreamId| {
+        let json: String = entry.get("delivery").unwrap();
+        let delivery: Value = serde_json::from_str(&json).unwrap();
+        let text = |name: &str| delivery[name].as_str().unwrap().to_owned();
+        ((text("channel"), text("key")), text("state"))
+    };
+    all.ids.iter().map(entry).collect()
+}
+
+fn wait<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait_until_sync(DEADLINE, what, look).unwrap()
+}
+
+#[test]
+fn a_channel_that_is_in_trouble_holds_up_no_other_and_loses_nothing() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let kinds = ["webhook", "slack", "pagerduty", "alertmanager"];
+    let receivers = kinds.map(|_| WebhookReceiver::start(0).unwrap());
+    let smtp = SmtpReceiver::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    fs::write(&key, "hunter2-routing-key\n").unwrap();
+    let key = format!("key_file = \"{}\"", key.display());
+    let mut text = mail(smtp.port());
+    for (kind, receiver) in kinds.iter().zip(&receivers) {
+        let more = if *kind == "pagerduty" {
+            key.as_str()
+        } else {
+            ""
+        };
+        text += &notifier(kind, &format!("url = \"{}\"\n{more}", receiver.url()));
+    }
+    let [webhook, slack, pagerduty, alertmanager] = &receivers;
+    webhook.answer(Answer::Hang);
+    pagerduty.answer(Answer::Status(500));
+    alertmanager.answer(Answer::TooMany(1));
+    smtp.answer("451 later");
+    let notifying = Notifying::new(&server.url(), &text);
+    let collector = notifying.start();
+    send(redis, "inlet-R1-1", now(), "33.0");
+    wait_told(redis, &[("opened", "critical")]);
+
+    // One that is well is told though the others are not.
+    let well = wait("the chat is told", || slack.requests().first().cloned());
+    let said: Value = serde_json::from_str(&well.body).unwrap();
+    assert_eq!(said["text"], "CRITICAL: too hot: sensor inlet-R1-1 in R1");
+    let link = said["attachments"][0]["title_link"].as_str().unwrap();
+    assert!(
+        link.starts_with("https://rackwatch.example.org/#/incident/"),
+        "{link}"
+    );
+    let told = well.headers["idempotency-key"].clone();
+    for (kind, receiver) in kinds.iter().zip(&receivers) {
+        let least = if *kind == "slack" { 1 } else { 3 };
+        wait(kind, || (receiver.requests().len() >= least).then_some(()));
+    }
+    wait("mail is tried again", || {
+        (smtp.mails().len() >= 3).then_some(())
+    });
+    wait("the ledger says so", || {
+        let states = ledger(redis);
+        let of = |channel: &str| states.get(&(channel.to_owned(), told.clone())).cloned();
+        let trouble = ["webhook", "pagerduty", "alertmanager", "email"];
+        let retrying = trouble
+            .iter()
+            .all(|channel| of(channel).as_deref() == Some("retrying"));
+        (retrying && of("slack").as_deref() == Some("sent")).then_some(())
+    });
+
+    for receiver in &receivers {
+        receiver.answer(Answer::Status(200));
+    }
+    smtp.answer("250 taken");
+    wait("everybody is told", || {
+        let states = ledger(redis);
+        let arrived = states
+            .values()
+            .filter(|state| ["sent", "confirmed"].contains(&state.as_str()));
+        (arrived.count() == 5).then_some(())
+    });
+    for (kind, receiver) in kinds.iter().zip(&receivers) {
+        let requests = receiver.requests();
+        let mut keys: Vec<_> = requests.iter().map(key_of).collect();
+        keys.dedup();
+        assert_eq!(
+            keys.len(),
+            1,
+            "{kind}: one key however often it was sent: {keys:?}"
+        );
+    }
+    let mut ids: Vec<_> = smtp
+        .mails()
+        .iter()
+        .map(|(mail, _)| header(mail, "Message-ID"))
+        .collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    assert!(
+        !collector.stderr().contains("hunter2"),
+        "{}",
+        collector.stderr()
+    );
+}
+
+/// What tells a repetition from a second message.
+fn key_of(request: &rackwatch_testing::Request) -> String {
+    let body: Value = serde_json::from_str(&request.body).unwrap();
+    match (&body["dedup_key"], &body[0]["labels"]["incident"]) {
+        (Value::String(key), _) | (_, Value::String(key)) => key.clone(),
+        _ => request.headers["idempotency-key"].clone(),
+    }
+}
+
+fn header(mail: &str, name: &str) -> String {
+    let start = format!("{name}: ");
+    let mut lines = mail.lines();
+    let line = lines.find_map(|line| line.strip_prefix(&start));
+    line.unwrap_or_else(|| panic!("{name} in {mail}"))
+        .to_owned()
+}
+
+#[test]
+fn pagerduty_and_mail_say_what_began_and_what_is_over() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let receiver = WebhookReceiver::start(0).unwrap();
+    let smtp = SmtpReceiver::start().unwrap();
+    let notifying = Notifying::new(&server.url(), "");
+    let key = notifying.folder.path().join("key");
+    let more = format!(
+        "url = \"{}\"\nkey_file = \"{}\"",
+        receiver.url(),
+        key.display()
+    );
+    let text = mail(smtp.port()) + &notifier("pagerduty", &more);
+    let notifying = Notifying::new(&server.url(), &text);
+    let _collector = notifying.start();
+    let start = now();
+    send(redis, "inlet-R1-1", start, "33.0");
+    wait("it began", || {
+        (receiver.requests().len() == 1 && smtp.mails().len() == 1).then_some(())
+    });
+    send(redis, "inlet-R1-1", start + 1000, "24.0");
+    wait("it is over", || {
+        (receiver.requests().len() == 2 && smtp.mails().len() == 2).then_some(())
+    });
+    let events: Vec<Value> = receiver
+        .requests()
+        .iter()
+        .map(|r| serde_json::from_str(&r.body).unwrap())
+        .collect();
+    assert_eq!(events[0]["routing_key"], "hunter2-routing-key");
+    assert_eq!(events[0]["event_action"], "trigger");
+    assert_eq!(events[0]["payload"]["severity"], "critical");
+    assert_eq!(events[0]["payload"]["group"], "R1");
+    assert_eq!(events[1]["event_action"], "resolve");
+    assert_eq!(events[0]["dedup_key"], events[1]["dedup_key"]);
+    let mails = smtp.mails();
+    let subjects: Vec<_> = mails
+        .iter()
+        .map(|(mail, _)| header(mail, "Subject"))
+        .collect();
+    assert_eq!(
+        subjects[0],
+        "[rackwatch] critical: too hot: sensor inlet-R1-1 in R1"
+    );
+    assert_eq!(
+        subjects[1],
+        "[rackwatch] over: too hot: sensor inlet-R1-1 in R1"
+    );
+    let threads: Vec<_> = mails
+        .iter()
+        .map(|(mail, _)| header(mail, "In-Reply-To"))
+        .collect();
+    assert_eq!(threads[0], threads[1]);
+    assert!(
+        mails[0].0.contains("rackwatch-collector ack"),
+        "{}",
+        mails[0].0
+    );
+}
+
+#[test]
+fn alertmanager_groups_our_incidents_and_ends_them() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let alertmanager = Alertmanager::start().unwrap();
+    let text = notifier("alertmanager", &format!("url = \"{}\"", alertmanager.url()));
+    let notifying = Notifying::new(&server.url(), &text);
+    let _collector = notifying.start();
+    let start = now();
+    // Close together: a spike would stay for a while.
+    send(redis, "inlet-R1-1", start, "31.0");
+    let firing = |alertmanager: &Alertmanager| -> Vec<Value> {
+        let text = alertmanager.get("/api/v2/alerts?active=true").unwrap();
+        let all: Vec<Value> = serde_json::from_str(&text).unwrap();
+        all
+    };
+    // A warning waits ten seconds for its companions.
+    let warning = wait("it fires", || firing(&alertmanager).pop());
+    assert_eq!(warning["labels"]["severity"], "warning");
+    assert_eq!(warning["labels"]["cause_name"], "inlet-R1-1");
+    send(redis, "inlet-R1-1", start + 1000, "32.5");
+    let critical = wait("only the critical one fires", || {
+        let all = firing(&alertmanager);
+        let is_critical = all.len() == 1 && all[0]["labels"]["severity"] == "critical";
+        is_critical.then(|| all[0].clone())
+    });
+    assert_eq!(
+        critical["labels"]["incident"],
+        warning["labels"]["incident"]
+    );
+    let groups: Value =
+        serde_json::from_str(&alertmanager.get("/api/v2/alerts/groups").unwrap()).unwrap();
+    assert_eq!(groups[0]["labels"]["cause"], "sensor");
+    send(redis, "inlet-R1-1", start + 2000, "24.0");
+    wait("it ends", || firing(&alertmanager).is_empty().then_some(()));
+}
+
+#[test]
+fn routes_say_who_is_told() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let [all, some] = [(); 2].map(|()| WebhookReceiver::start(0).unwrap());
+    let text = notifier("slack", &format!("url = \"{}\"", all.url()))
+        + &notifier(
+            "webhook",
+            &format!(
+                "url = \"{}\"\n[[notify.routes]]\nracks = [\"R2\"]\nseverity = \"critical\"",
+                some.url()
+            ),
+        );
+    let notifying = Notifying::new(&server.url(), &text);
+    let _collector = notifying.start();
+    send(redis, "inlet-R1-1", now(), "33.0");
+    wait("everything is told", || {
+        (all.requests().len() == 1).then_some(())
+    });
+    wait("it was passed by", || {
+        let states = ledger(redis).into_iter();
+        let mut passed =
+            states.filter(|((channel, _), state)| channel == "webhook" && state == "passed");
+        passed.next().map(drop)
+    });
+    assert_eq!(some.requests().len(), 0);
+    // Too cold is no companion of too hot.
+    send(redis, "inlet-R2-1", now(), "8.0");
+    wait("that is told to both", || {
+        (all.requests().len() == 2 && some.requests().len() == 1).then_some(())
+    });
+}
+
+#[test]
+fn a_test_message_tells_whether_people_can_be_reached() {
+    let server = RedisServer::start().unwrap();
+    let receiver = WebhookReceiver::start(0).unwrap();
+    let smtp = SmtpReceiver::start().unwrap();
+    let text = mail(smtp.port()) + &notifier("slack", &format!("url = \"{}\"", receiver.url()));
+    let notifying = Notifying::new(&server.url(), &text);
+    let mut test = notifying.run(&["notify", "test"]);
+    assert_eq!(
+        test.wait_exit(DEADLINE).unwrap().code(),
+        Some(0),
+        "{}",
+        test.stderr()
+    );
+    assert_eq!(
+        test.stdout(),
+        "email            arrived\nslack            arrived\n"
+    );
+    assert!(receiver.requests()[0].body.contains("Rackwatch test by"));
+    receiver.answer(Answer::Status(403));
+    let mut test = notifying.run(&["notify", "test", "slack"]);
+    assert_eq!(test.wait_exit(DEADLINE).unwrap().code(), Some(1));
+    assert_eq!(
+        test.stdout(),
+        "slack            failed: the receiver answers 403 Forbidden\n"
+    );
+    let mut test = notifying.run(&["notify", "test", "nobody"]);
+    assert_eq!(test.wait_exit(DEADLINE).unwrap().code(), Some(2));
+}
+
+#[test]
+fn an_outside_monitor_hears_a_heartbeat_while_all_is_well() {
+    let server = RedisServer::start().unwrap();
+    let receiver = WebhookReceiver::start(0).unwrap();
+    let notifying = Notifying::new(
+        &server.url(),
+        &format!(
+            "[heartbeat]\nurl = \"{}\"\nevery = \"1s\"\n",
+            receiver.url()
+        ),
+    );
+    let collector = notifying.start();
+    wait("it beats", || {
+        (receiver.requests().len() >= 3).then_some(())
+    });
+    assert!(
+        !collector.stderr().contains("hunter2"),
+        "{}",
+        collector.stderr()
+    );
+}
+
+#[test]
+fn what_is_missing_stops_the_start() {
+    let server = RedisServer::start().unwrap();
+    for (text, why) in [
+        (notifier("slack", ""), "url is missing"),
+        (notifier("pagerduty", ""), "key_file is missing"),
+        (
+            notifier("email", "host = \"localhost\"\nfrom = \"a@example.org\""),
+            "to is missing",
+        ),
+        (
+            notifier(
+                "email",
+                "host = \"localhost\"\nfrom = \"nobody\"\nto = [\"a@example.org\"]",
+            ),
+            "is no mail address",
+        ),
+        (
+            notifier(
+                "email",
+                "host = \"localhost\"\nencryption = \"none\"\nuser = \"a\"\npassword_file = \"/nowhere\"\nfrom = \"a@example.org\"\nto = [\"a@example.org\"]",
+            ),
+            "a password is not sent",
+        ),
+        (
+            notifier(
+                "slack",
+                "url = \"http://localhost\"\n[[notify.routes]]\nhours = \"always\"",
+            ),
+            "routes[0].hours",
+        ),
+    ] {
+        let notifying = Notifying::new(&server.url(), &text);
+        let mut collector = notifying.start();
+        let code = collector.wait_exit(DEADLINE).unwrap().code();
+        assert_eq!(code, Some(2), "{why}: {}", collector.stderr());
+        assert!(
+            collector.stderr().contains(why),
+            "{why}: {}",
+            collector.stderr()
+        );
+    }
+}

@@ -1,0 +1,74 @@
+//! A real Prometheus Alertmanager, Debian's.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::process::{Killed, free_port};
+use crate::{http_get, wait_until_sync};
+
+/// Alertmanager on a port of its own, ended when dropped.
+#[derive(Debug)]
+pub struct Alertmanager {
+    port: u16,
+    _folder: TempDir,
+    _process: Killed,
+}
+
+impl Alertmanager {
+    /// Starts one that groups by the kind of cause, and tells nobody.
+    ///
+    /// # Errors
+    ///
+    /// When it is not installed, or does not start in time.
+    pub fn start() -> Result<Self> {
+        let folder = TempDir::new()?;
+        let file = folder.path().join("alertmanager.yml");
+        let config = "route:\n  receiver: nobody\n  group_by: [cause]\n  group_wait: 0s\nreceivers:\n  - name: nobody\n";
+        fs::write(&file, config)?;
+        let port = free_port()?;
+        let debian = Path::new("/usr/bin/prometheus-alertmanager");
+        let mut command = Command::new(if debian.exists() {
+            debian
+        } else {
+            Path::new("alertmanager")
+        });
+        command.arg(format!("--config.file={}", file.display()));
+        command.arg(format!("--storage.path={}", folder.path().display()));
+        command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        command.arg("--cluster.listen-address=");
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(Stdio::null());
+        let process = Killed::spawn(&mut command)
+            .context("start Alertmanager (Debian's package prometheus-alertmanager)")?;
+        wait_until_sync(Duration::from_secs(20), "Alertmanager is ready", || {
+            let (status, _) = http_get(port, "/-/ready").ok()?;
+            (status == 200).then_some(())
+        })?;
+        Ok(Self {
+            port,
+            _folder: folder,
+            _process: process,
+        })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// What it answers to this.
+    ///
+    /// # Errors
+    ///
+    /// When it does not.
+    pub fn get(&self, path: &str) -> Result<String> {
+        let (status, body) = http_get(self.port, path)?;
+        anyhow::ensure!(status == 200, "{path}: status {status}");
+        Ok(body)
+    }
+}
