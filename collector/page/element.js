@@ -34,12 +34,12 @@ export function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** A table, with a caption for those who cannot see where it stands. */
+/** A table, with a caption for those who cannot see where it stands. A heading that begins with > is of numbers. */
 export function table(caption, headings, rows, attributes) {
   return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
     el("table", attributes,
       el("caption", { class: "unseen" }, caption),
-      el("thead", null, el("tr", null, headings.map((heading) => el("th", { scope: "col" }, heading)))),
+      el("thead", null, el("tr", null, headings.map((heading) => el("th", { scope: "col", class: heading.startsWith(">") && "right" }, heading.replace(">", ""))))),
       el("tbody", null, rows)));
 }
 

@@ -67,7 +67,7 @@ export async function incidentPage(place, id, current) {
       el("dl", { class: "facts" },
         fact("First mover", el("a", { href: `#/sensor/${encodeURIComponent(one.first)}` }, one.first)),
         fact("Suspected", cause), fact("Since", clock(one.since)), fact("Racks", one.racks.map((rack, index) => [index > 0 && ", ", el("a", { href: `#/rack/${encodeURIComponent(rack)}` }, rack)])),
-        fact("Alerts", `${one.alerts}, ${one.open} open`), fact("Worst now", one.extreme === undefined ? null : celsius(one.extreme)), fact("Id", el("code", null, one.incident_id))));
+        fact("Alerts", `${one.alerts}, ${one.open} open`), fact("Worst as told", one.extreme === undefined ? null : celsius(one.extreme)), fact("Id", el("code", null, one.incident_id))));
 
     // What somebody is writing stays.
     const shape = `${over}/${one.acked_by ?? ""}`;
@@ -104,11 +104,11 @@ export async function incidentPage(place, id, current) {
       el("td", { class: "right" }, sensor.fault ? "✕" : degrees(sensor.value)),
       el("td", null, sensor.open.length ? sensor.open.map((open) => `${SIGNS[open.severity]} ${KINDS[open.type] ?? open.type}`).join(", ") : "ok")));
     const more = one.device_count - all.members.length;
-    show(members, el("h2", { id: "members" }, "Sensors"), rows.length ? table("Sensors of this incident", ["Sensor", "Rack", "Role", "°C", "Fires"], rows)
+    show(members, el("h2", { id: "members" }, "Sensors"), rows.length ? table("Sensors of this incident", ["Sensor", "Rack", "Role", ">°C", "Fires"], rows)
       : el("p", { class: "muted" }, `It is about ${one.devices.join(", ")}.`), more > 0 && rows.length > 0 && el("p", { class: "muted" }, `and ${more} more`));
 
     show(told, el("h2", { id: "told" }, "Who was told"), all.deliveries.length
-      ? table("Deliveries", ["Channel", "What", "State", "When", "Tries"], all.deliveries.map((delivery) => el("tr", null,
+      ? table("Deliveries", ["Channel", "What", "State", "When", ">Tries"], all.deliveries.map((delivery) => el("tr", null,
         el("th", { scope: "row" }, delivery.channel), el("td", null, delivery.event), el("td", null, delivery.state, delivery.why && el("small", null, delivery.why)),
         el("td", null, ago(delivery.at_ms, Date.now())), el("td", { class: "right" }, delivery.tries))))
       : el("p", { class: "muted" }, "No notifier is configured, or none has begun: ", el("code", null, "[[notify]]"), " in collector.toml."));

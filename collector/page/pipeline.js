@@ -33,13 +33,13 @@ export async function pipelinePage(place, _name, current) {
         table("Partitions and their owners", ["Partition", "Owner"], facts.partitions.map((one) => el("tr", null, el("th", { scope: "row" }, one.partition), el("td", { class: one.owner ? "" : "bad" }, one.owner ?? "nobody")))),
         el("p", { class: "muted" }, `Collectors: ${facts.collectors?.join(", ") || "none"}. Incidents are made by ${facts.incidents?.told_by ?? "nobody"}.`)),
       facts.groups && el("section", null, el("h2", null, "Consumer groups"),
-        table("Consumer groups", ["Group", "Stream", "Pending", "Unread", "Oldest pending", "Oldest unread"], facts.groups.map((one) => el("tr", null, el("th", { scope: "row" }, one.name), el("td", null, one.stream),
+        table("Consumer groups", ["Group", "Stream", ">Pending", ">Unread", ">Oldest pending", ">Oldest unread"], facts.groups.map((one) => el("tr", null, el("th", { scope: "row" }, one.name), el("td", null, one.stream),
           el("td", { class: "right" }, count(one.pending)), el("td", { class: "right" }, or(one.lag, count)), el("td", { class: "right" }, or(one.oldest_pending_ms, length)), el("td", { class: "right" }, or(one.oldest_unread_ms, length)))))),
       facts.losses?.last?.length > 0 && el("section", null, el("h2", null, "What was lost"),
-        table("Losses", ["Agent", "Readings", "Why", "Before"], facts.losses.last.map((one) => el("tr", null, el("th", { scope: "row" }, one.agent), el("td", { class: "right" }, count(one.readings)), el("td", null, one.reason), el("td", null, ago(one.until_ms ?? one.until, now)))))),
+        table("Losses", ["Agent", ">Readings", "Why", "Before"], facts.losses.last.map((one) => el("tr", null, el("th", { scope: "row" }, one.agent), el("td", { class: "right" }, count(one.readings)), el("td", null, one.reason), el("td", null, ago(one.until_ms ?? one.until, now)))))),
       facts.dead?.reasons?.length > 0 && el("section", null, el("h2", null, "Why entries were dead letters"), el("ul", null, facts.dead.reasons.map((reason) => el("li", null, reason)))),
       el("section", null, el("h2", null, "Deliveries"), told.deliveries.length
-        ? table("Deliveries, the newest first", ["Channel", "What", "State", "Tries", "When"], told.deliveries.slice(0, 50).map((one) => el("tr", null, el("th", { scope: "row" }, one.channel),
+        ? table("Deliveries, the newest first", ["Channel", "What", "State", ">Tries", "When"], told.deliveries.slice(0, 50).map((one) => el("tr", null, el("th", { scope: "row" }, one.channel),
           el("td", null, el("a", { href: `#/incident/${one.incident_id}` }, one.title), el("small", null, one.event)), el("td", { class: one.state === "failed" ? "bad" : "" }, one.state, one.why && el("small", null, one.why)),
           el("td", { class: "right" }, one.tries), el("td", null, ago(one.at_ms, now)))))
         : el("p", { class: "muted" }, "Nobody was told anything yet.")),

@@ -124,7 +124,7 @@ export async function quietPage(place, _name, current) {
   };
   const again = () => draw().catch(() => {});
   show(place, el("h1", null, "Silences and windows"),
-    el("p", { class: "muted" }, "What is silent is recorded, and shown here; people are not told of it until then."), trouble,
+    el("p", { class: "muted" }, "What is silent is recorded, and shown here; people are told of what still fires when it ends."), trouble,
     silences, el("details", { class: "act" }, el("summary", null, "Silence something …"), silenceForm(null, again)),
     windows, el("details", { class: "act" }, el("summary", null, "Plan a window …"), windowForm(again)));
   await draw();

@@ -66,7 +66,7 @@ export async function rackPage(place, name, current) {
     const height = top * UNIT;
     const lane = (role) => (role === "inlet" ? 0 : role === "exhaust" ? 2 : 1);
     const used = new Map();
-    const drawing = svg("svg", { viewBox: `0 0 300 ${height + 34}`, role: "img", "aria-label": `Elevation of rack ${name}: ${placed.length} sensors by height` },
+    const drawing = svg("svg", { viewBox: `0 0 300 ${height + 34}`, role: "group", "aria-label": `Elevation of rack ${name}: ${placed.length} sensors by height` },
       svg("text", { x: 74, y: 12, class: "small" }, "front"), svg("text", { x: 152, y: 12, class: "small" }, "inside"), svg("text", { x: 236, y: 12, class: "small" }, "rear"),
       svg("rect", { x: 30, y: 18, width: 264, height: height + 8, rx: 4, class: "frame" }));
     for (let u = 1; u <= top; u += 1) {
@@ -106,7 +106,7 @@ export async function rackPage(place, name, current) {
       return node;
     });
     show(body, sensors.length
-      ? table(`Sensors of ${loose ? "no rack" : name}`, ["Sensor", "Role", "U", "°C", "State", "Source", "Every"], lines)
+      ? table(`Sensors of ${loose ? "no rack" : name}`, ["Sensor", "Role", ">U", ">°C", "State", "Source", ">Every"], lines)
       : empty("Nothing stands here.", el("p", null, el("a", { href: "#/" }, "Back to the map"))));
     drawElevation();
     sensors.forEach(update);

@@ -38,7 +38,7 @@ export async function sensorPage(place, id, current) {
     if (!numbers.open) return;
     const data = graph.data();
     const rows = (data?.points ?? []).slice(-200).reverse();
-    show(numbers.lastElementChild, table(`Readings of ${id}, the newest first`, ["Time", "Average", "Least", "Most"],
+    show(numbers.lastElementChild, table(`Readings of ${id}, the newest first`, ["Time", ">Average", ">Least", ">Most"],
       rows.map(([at, avg, min, max]) => el("tr", null, el("th", { scope: "row" }, clock(at)), [avg, min, max].map((value) => el("td", { class: "right" }, celsius(value)))))));
   };
 

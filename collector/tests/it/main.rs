@@ -25,3 +25,4 @@ mod series;
 mod silence;
 mod simulated;
 mod trouble;
+mod web;

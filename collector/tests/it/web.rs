@@ -1,0 +1,301 @@
+//! The web side of the real program, over a real Redis: what it shows, what people do there, who is let in, and that
+//! nobody who looks holds up readings.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use rackwatch_testing::{
+    Certificates, Program, RedisServer, free_port, http_get, http_post, wait_until_sync,
+};
+use redis::Commands;
+use serde_json::{Value, json};
+
+use crate::rig::{DEADLINE, collector, connect, send, wait_all_done};
+
+fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    u64::try_from(since.unwrap().as_millis()).unwrap()
+}
+
+/// A collector, and the port of its page.
+fn running(redis: &str) -> (Program, u16) {
+    let port = free_port().unwrap();
+    let listen = format!("127.0.0.1:{port}");
+    let program = collector(&["run", "--redis", redis, "--listen", &listen]);
+    wait_until_sync(DEADLINE, "it is ready", || {
+        (http_get(port, "/readyz").ok()?.0 == 200).then_some(())
+    })
+    .unwrap();
+    (program, port)
+}
+
+fn get(port: u16, path: &str) -> Value {
+    let (status, body) = http_get(port, path).unwrap();
+    assert_eq!(status, 200, "{path}: {body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+fn wait<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait_until_sync(DEADLINE, what, look).unwrap()
+}
+
+#[test]
+fn what_redis_has_is_shown_and_what_people_do_is_there() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let (_collector, port) = running(&server.url());
+    let start = now();
+    send(redis, "inlet-R1-1", start - 60_000, "24.0");
+    wait("the rack is shown", || {
+        let site = get(port, "/api/v1/site");
+        (site["racks"][0]["inlet_max"] == 24.0).then_some(())
+    });
+    send(redis, "inlet-R1-1", start, "33.0");
+    let incident = wait("the incident is shown", || {
+        let all = get(port, "/api/v1/incidents");
+        let one = all["open"].get(0)?.clone();
+        (one["event"] == "opened").then_some(one)
+    });
+    let id = incident["incident_id"].as_str().unwrap();
+    let (status, said) = http_post(
+        port,
+        &format!("/api/v1/incidents/{id}/ack"),
+        r#"{"by": "ann"}"#,
+    )
+    .unwrap();
+    assert_eq!(status, 200, "{said}");
+    wait("it is taken on", || {
+        let one = get(port, &format!("/api/v1/incidents/{id}"));
+        (one["incident"]["acked_by"] == "ann").then_some(())
+    });
+    let silence = r#"{"matcher": {"rack": "R1"}, "minutes": 10, "reason": "seen", "by": "ann"}"#;
+    assert_eq!(http_post(port, "/api/v1/silences", silence).unwrap().0, 201);
+    let window = r#"{"matcher": {"rack": "R1"}, "minutes": 60, "cron": "0 3 * * *"}"#;
+    assert_eq!(http_post(port, "/api/v1/windows", window).unwrap().0, 201);
+    wait("they are shown", || {
+        let quiet = get(port, "/api/v1/quiet");
+        let both = quiet["silences"][0]["by"] == "ann" && quiet["windows"][0]["next"].is_u64();
+        both.then_some(())
+    });
+    let series = get(
+        port,
+        &format!(
+            "/api/v1/devices/inlet-R1-1/series?from={}&to={}",
+            start - 120_000,
+            start + 1000
+        ),
+    );
+    assert_eq!(
+        series["points"],
+        json!([
+            [start - 60_000, 24.0, 24.0, 24.0],
+            [start, 33.0, 33.0, 33.0]
+        ])
+    );
+    let fired: Vec<_> = series["episodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| &e["rule"])
+        .collect();
+    assert!(fired.contains(&&json!("high_temp")), "{series}");
+    assert_eq!(get(port, "/api/v1/status")["verdict"]["wrong"], json!([]));
+    assert_eq!(
+        get(port, "/api/v1/racks/R1")["sensors"][0]["severity"],
+        "critical"
+    );
+}
+
+#[test]
+fn any_collector_shows_all_partitions() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let layout = [("partitions", "4"), ("state", "steady")];
+    let _: () = redis.hset_multiple("rackwatch:layout", &layout).unwrap();
+    let two = [(); 2].map(|()| running(&server.url()));
+    for number in 0..4 {
+        let stream = format!("raw_sensor_data:{{{number}}}");
+        let device = format!("inlet-P{number}-1");
+        let at = now().to_string();
+        let fields = [
+            ("device_id", device.as_str()),
+            ("temperature", "22.5"),
+            ("timestamp", &at),
+        ];
+        let _: String = redis.xadd(stream, "*", &fields).unwrap();
+    }
+    for (_, port) in &two {
+        wait("all racks are shown", || {
+            let site = get(*port, "/api/v1/site");
+            (site["racks"].as_array()?.len() == 4).then_some(())
+        });
+    }
+}
+
+#[test]
+fn who_never_reads_holds_up_nobody() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let (_collector, port) = running(&server.url());
+    send(redis, "inlet-R1-1", now() - 600_000, "22.0");
+    let mut stuck: Vec<TcpStream> = Vec::new();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let ask = "GET /api/v1/events?racks=true&rack=R1 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        stream.write_all(ask.as_bytes()).unwrap();
+        stuck.push(stream);
+    }
+    // They have begun.
+    for stream in &mut stuck {
+        stream.read_exact(&mut [0; 12]).unwrap();
+    }
+    let begin = now() - 500_000;
+    for frame in 0..500 {
+        let readings: Vec<_> = (0..200)
+            .map(|n| format!("inlet-R1-{n}=22.{}", (frame + n) % 10))
+            .collect();
+        let at = (begin + frame * 1000).to_string();
+        let fields = [
+            ("agent", "test"),
+            ("timestamp", at.as_str()),
+            ("readings", &readings.join(",")),
+        ];
+        let _: String = redis.xadd("raw_sensor_data", "*", &fields).unwrap();
+    }
+    wait_all_done(redis);
+    let site = get(port, "/api/v1/site");
+    assert_eq!(site["racks"][0]["sensors"], 200, "and the page answers");
+    assert_eq!(http_get(port, "/healthz").unwrap().0, 200);
+}
+
+#[test]
+fn beyond_loopback_nobody_is_let_in_without_a_name() {
+    let server = RedisServer::start().unwrap();
+    let listen = format!("0.0.0.0:{}", free_port().unwrap());
+    let mut open = collector(&["run", "--redis", &server.url(), "--listen", &listen]);
+    assert_eq!(open.wait_exit(DEADLINE).unwrap().code(), Some(2));
+    assert!(
+        open.stderr().contains("web.access_file"),
+        "{}",
+        open.stderr()
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access");
+    let mut add = collector(&[
+        "access",
+        "add",
+        "ann",
+        "--act",
+        "--file",
+        &file.display().to_string(),
+    ]);
+    assert_eq!(
+        add.wait_exit(DEADLINE).unwrap().code(),
+        Some(0),
+        "{}",
+        add.stderr()
+    );
+    let token = add.stdout().lines().next().unwrap().to_owned();
+    assert!(
+        !fs::read_to_string(&file).unwrap().contains(&token),
+        "only its digest is kept"
+    );
+    let config = folder.path().join("collector.toml");
+    fs::write(
+        &config,
+        format!("[web]\naccess_file = \"{}\"\n", file.display()),
+    )
+    .unwrap();
+    let port = free_port().unwrap();
+    let listen = format!("127.0.0.1:{port}");
+    let _named = collector(&[
+        "run",
+        "--redis",
+        &server.url(),
+        "--listen",
+        &listen,
+        "--config",
+        &config.display().to_string(),
+    ]);
+    wait("it answers", || http_get(port, "/healthz").ok());
+    assert_eq!(http_get(port, "/api/v1/site").unwrap().0, 401);
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let ask = format!(
+        "GET /api/v1/site HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
+    stream.write_all(ask.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn with_a_certificate_the_page_is_https() {
+    let server = RedisServer::start().unwrap();
+    let certificates = Certificates::create().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("collector.toml");
+    let text = format!(
+        "[web]\ntls_cert_file = \"{}\"\ntls_key_file = \"{}\"\n",
+        certificates.certificate().display(),
+        certificates.key().display()
+    );
+    fs::write(&config, text).unwrap();
+    let port = free_port().unwrap();
+    let listen = format!("127.0.0.1:{port}");
+    let _collector = collector(&[
+        "run",
+        "--redis",
+        &server.url(),
+        "--listen",
+        &listen,
+        "--config",
+        &config.display().to_string(),
+    ]);
+    rackwatch_runtime::tls::choose_provider();
+    let authority = reqwest::Certificate::from_pem(&fs::read(certificates.ca()).unwrap()).unwrap();
+    let client = reqwest::Client::builder()
+        .tls_certs_only([authority])
+        .build()
+        .unwrap();
+    let deadline = std::time::Instant::now() + DEADLINE;
+    let answer = loop {
+        match client
+            .get(format!("https://127.0.0.1:{port}/healthz"))
+            .send()
+            .await
+        {
+            Ok(answer) => break answer,
+            Err(error) => assert!(std::time::Instant::now() < deadline, "{error:?}"),
+        }
+    };
+    assert_eq!(answer.status(), 200);
+    assert!(answer.headers().contains_key("strict-transport-security"));
+
+    let half = folder.path().join("half.toml");
+    fs::write(
+        &half,
+        format!(
+            "[web]\ntls_cert_file = \"{}\"\n",
+            certificates.certificate().display()
+        ),
+    )
+    .unwrap();
+    let mut half = collector(&[
+        "run",
+        "--redis",
+        &server.url(),
+        "--listen",
+        "127.0.0.1:0",
+        "--config",
+        &half.display().to_string(),
+    ]);
+    assert_eq!(half.wait_exit(DEADLINE).unwrap().code(), Some(2));
+    assert!(
+        half.stderr().contains("belong together"),
+        "{}",
+        half.stderr()
+    );
+}
