@@ -2,10 +2,10 @@
 
 import { get } from "./ask.js";
 import { paint, steps } from "./colour.js";
-import { el, empty, say, show } from "./element.js";
+import { el, empty, say, show, table } from "./element.js";
 import { incidentCard } from "./incidents.js";
 import { listen } from "./live.js";
-import { SIGNS, celsius, count, degrees, percent } from "./words.js";
+import { SIGNS, celsius, count, degrees, kelvin, percent } from "./words.js";
 
 /** Draws it, and keeps it up to date. */
 export async function overviewPage(place, _name, current) {
@@ -94,6 +94,16 @@ export async function overviewPage(place, _name, current) {
     filter();
   };
 
+  const cooled = el("section", { "aria-labelledby": "cooled" });
+  const drawCooled = () => {
+    const some = site.scopes.filter((scope) => scope.scope !== "site");
+    show(cooled, some.length > 0 && [el("h2", { id: "cooled" }, "How well rooms and rows are cooled"),
+      table("Rooms and rows", ["Room or row", ">Inlets", ">RCI high", ">RCI low", ">Within recommended", ">ΔT", ">Top above foot"],
+        some.map((scope) => el("tr", null, el("th", { scope: "row" }, `${scope.scope} ${scope.name}`), el("td", { class: "right" }, count(scope.n)),
+          [percent(scope.rci_hi), percent(scope.rci_lo), percent(scope.outside === null ? null : 100 * (1 - scope.outside)), kelvin(scope.delta_t), kelvin(scope.gradient)]
+            .map((text) => el("td", { class: "right" }, text)))))]);
+  };
+
   const legend = el("ul", { class: "legend", "aria-label": "Colours of the map" }, steps(site.envelope).map((step) => {
     const swatch = el("span", { class: "swatch" });
     swatch.style.backgroundColor = step.colour[0];
@@ -107,7 +117,8 @@ export async function overviewPage(place, _name, current) {
     el("section", { "aria-labelledby": "racks" },
       el("div", { class: "head" }, el("h2", { id: "racks" }, "Racks by their warmest inlet"),
         el("label", { class: "find", for: "find" }, "Find a rack ", find)),
-      legend, map));
+      legend, map), cooled);
+  drawCooled();
 
   const again = async () => {
     try {
@@ -117,6 +128,7 @@ export async function overviewPage(place, _name, current) {
       [site, incidents] = [fresh[0], fresh[1].open];
       drawTiles();
       drawIncidents();
+      drawCooled();
       if (same) site.racks.forEach(update);
       else drawMap();
     } catch {

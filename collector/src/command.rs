@@ -26,7 +26,7 @@ pub mod status;
 mod table;
 mod when;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -37,6 +37,7 @@ use rackwatch_runtime::{logging, shutdown};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{BadConfig, CollectorConfig};
+use crate::notify::line::Style;
 
 /// Watches the temperatures of data-centre racks: reads what agents publish, finds what is wrong,
 /// and says so once.
@@ -198,6 +199,15 @@ fn who() -> String {
     match rackwatch_runtime::host::host_name() {
         Some(host) => format!("{user}@{host}"),
         None => user,
+    }
+}
+
+/// How lines are written to stdout: in colour on a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
+fn style() -> Style {
+    let is_set = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    Style {
+        colour: io::stdout().is_terminal() && !is_set,
+        ..Style::plain()
     }
 }
 

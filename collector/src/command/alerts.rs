@@ -5,7 +5,7 @@
 
 mod merged;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use self::merged::Merged;
-use super::{Common, Outcome, server, start_logging, stoppable, usage};
+use super::{Common, Outcome, server, start_logging, stoppable, style, usage};
 use crate::notify::line::{self, Style, line};
 use crate::retry::{self, Trouble};
 
@@ -162,15 +162,11 @@ struct Printer {
 
 impl Printer {
     fn new(args: &AlertsArgs) -> Self {
-        let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         Self {
             device: args.device.as_ref().map(Glob::compile_matcher),
             least: args.severity.map_or(Severity::Info, Severity::from),
             json: args.json,
-            style: Style {
-                colour,
-                ..Style::plain()
-            },
+            style: style(),
             shown: 0,
             closed: false,
         }

@@ -6,16 +6,19 @@ mod similar;
 use std::time::Duration;
 
 use clap::Args;
-use rackwatch_core::device::DeviceId;
+use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::keys;
 use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::redis::Connection;
 
 use super::when::When;
-use super::{Common, Failure, Outcome, print, server, usage};
+use super::{Common, Failure, Outcome, print, server, style, usage};
+use crate::config::CollectorConfig;
 use crate::history::{self, Grain, Span};
 use crate::scan::scan;
 use crate::series;
+use crate::site::SiteReader;
+use crate::view::picture::{Change, Limit, Picture};
 
 /// Up to this range readings are shown as they came, unless `--every` says otherwise.
 const SHORT: Duration = Duration::from_secs(600);
@@ -109,9 +112,30 @@ pub async fn run(args: HistoryArgs) -> Outcome {
     } else if args.csv {
         show::csv(&history)
     } else {
-        show::table(&args.device, &history)
+        let limits = limits(&mut connection, &config, &args.device).await?;
+        show::table(&args.device, &history, &limits, &style())
     });
     Ok(())
+}
+
+/// The limits that hold for the device, as far as it is described.
+async fn limits(
+    connection: &mut Connection,
+    config: &CollectorConfig,
+    device: &DeviceId,
+) -> anyhow::Result<Vec<Limit>> {
+    let mut ask = redis::cmd("HGET");
+    ask.arg(keys::DEVICES).arg(device.as_str());
+    let json: Option<Vec<u8>> = ask.query_async(connection).await?;
+    let Some(known) = json.and_then(|json| Description::from_json(&json).ok()) else {
+        return Ok(Vec::new());
+    };
+    let mut site = SiteReader::default();
+    site.refresh(connection).await?;
+    let mut picture = Picture::new(config.rule_set()?, config.alerts.profile.envelope());
+    picture.take(Change::Site(site.site().clone()));
+    picture.take(Change::Described(device.clone(), Some(Box::new(known))));
+    Ok(picture.limits(device))
 }
 
 /// What suits the range where nothing is said.

@@ -9,8 +9,8 @@ use rackwatch_core::wire::incident;
 use rackwatch_runtime::redis::entries;
 use redis::Value;
 
-use super::{Common, Outcome, print, server, usage};
-use crate::notify::line::{Style, incident_line};
+use super::{Common, Outcome, print, server, style, usage};
+use crate::notify::line::incident_line;
 use crate::scan::scan;
 
 /// List the incidents that are open
@@ -65,7 +65,7 @@ pub async fn run(args: IncidentsArgs) -> Outcome {
     if found.is_empty() {
         print("no incident is open\n");
     }
-    let style = Style::plain();
+    let style = style();
     for record in found.values() {
         let by = record.acked_by.as_ref();
         let by = by.map_or_else(String::new, |by| format!("  taken on by {by}"));

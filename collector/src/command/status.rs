@@ -4,7 +4,7 @@ mod show;
 
 use clap::Args;
 
-use super::{Common, Failure, Outcome, print, server, usage};
+use super::{Common, Failure, Outcome, print, server, style, usage};
 use crate::health;
 
 /// Show how everything is doing; the exit code is 1 where something is wrong
@@ -27,7 +27,7 @@ pub async fn run(args: StatusArgs) -> Outcome {
     print(&if args.json {
         show::json(&facts, &verdict)?
     } else {
-        show::text(&facts, &verdict)
+        show::text(&facts, &verdict, &style())
     });
     if verdict.wrong.is_empty() {
         Ok(())

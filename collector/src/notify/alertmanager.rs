@@ -89,18 +89,17 @@ impl Alertmanager {
             })
         };
         let is_over = record.event == Event::Resolved;
-        Severity::ALL
-            .into_iter()
-            .filter_map(|severity| {
-                if severity == record.severity && !is_over {
-                    Some(alert(severity, record.at.plus(AT_LAST)))
-                } else if severity > Severity::Info && severity <= record.severity {
-                    Some(alert(severity, record.until.unwrap_or(record.at)))
-                } else {
-                    None
-                }
-            })
-            .collect()
+        let ends = |severity| {
+            if severity == record.severity && !is_over {
+                record.at.plus(AT_LAST)
+            } else {
+                record.until.unwrap_or(record.at)
+            }
+        };
+        // Nobody is sent info.
+        [Severity::Warning, Severity::Critical]
+            .map(|severity| alert(severity, ends(severity)))
+            .into()
     }
 }
 

@@ -29,6 +29,18 @@ impl Style {
             zone: TimeZone::system(),
         }
     }
+
+    /// `text` in the colour of that severity; of what is well where there is none.
+    pub fn paint(&self, text: &str, severity: Option<Severity>) -> String {
+        if !self.colour {
+            return text.to_owned();
+        }
+        let on = match severity {
+            Some(severity) => colour_of(false, severity),
+            None => colour_of(true, Severity::Info),
+        };
+        format!("{on}{text}\x1b[0m")
+    }
 }
 
 /// The line for `record`, without a newline.

@@ -5,6 +5,7 @@
 //! everything. After any trouble it begins anew: the picture is made from what Redis has.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -111,7 +112,8 @@ struct Follower {
     site: SiteReader,
     revision: Option<u64>,
     described: Instant,
-    known: BTreeMap<String, Vec<u8>>,
+    /// Descriptions, by a hash of each: their text would be a second picture.
+    known: BTreeMap<String, u64>,
 }
 
 /// From loading until nobody looks any more, the stop, or another layout.
@@ -288,19 +290,22 @@ impl Follower {
     async fn descriptions(&mut self, connection: &mut Connection) -> RedisResult<Vec<Change>> {
         self.described = Instant::now();
         let all = scan(connection, keys::DEVICES).await?;
-        let mut changes = Vec::new();
-        for (id, json) in &all {
-            if self.known.get(id) == Some(json) {
-                continue;
+        let (mut changes, mut known) = (Vec::new(), BTreeMap::new());
+        for (id, json) in all {
+            let mut hasher = DefaultHasher::new();
+            json.hash(&mut hasher);
+            let hash = hasher.finish();
+            if self.known.get(&id) != Some(&hash)
+                && let (Ok(id), Ok(says)) = (DeviceId::new(&id), Description::from_json(&json))
+            {
+                changes.push(Change::Described(id, Some(Box::new(says))));
             }
-            if let (Ok(id), Ok(known)) = (DeviceId::new(id), Description::from_json(json)) {
-                changes.push(Change::Described(id, Some(Box::new(known))));
-            }
+            known.insert(id, hash);
         }
-        let gone = self.known.keys().filter(|id| !all.contains_key(*id));
+        let gone = self.known.keys().filter(|id| !known.contains_key(*id));
         let gone = gone.filter_map(|id| DeviceId::new(id).ok());
         changes.extend(gone.map(|id| Change::Described(id, None)));
-        self.known = all;
+        self.known = known;
         Ok(changes)
     }
 }

@@ -1,19 +1,26 @@
 //! A history as text, comma-separated values or JSON.
 
 use jiff::tz::TimeZone;
+use rackwatch_core::alert::Severity;
 use rackwatch_core::device::DeviceId;
 use serde_json::{Value, json};
 
 use super::super::table::Table;
 use crate::history::{Grain, History, Row};
-use crate::notify::line::{length, time};
+use crate::notify::line::{Style, length, time};
+use crate::view::picture::Limit;
 
 /// Columns of a sparkline at most.
 const WIDTH: usize = 60;
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// The table with a sparkline above, times by the clock on this wall.
-pub(super) fn table(device: &DeviceId, history: &History) -> String {
+/// The table with a sparkline above, times by the clock on this wall; what is beyond a limit in its colour.
+pub(super) fn table(
+    device: &DeviceId,
+    history: &History,
+    limits: &[Limit],
+    style: &Style,
+) -> String {
     let zone = TimeZone::system();
     let History {
         span,
@@ -32,8 +39,11 @@ pub(super) fn table(device: &DeviceId, history: &History) -> String {
         let (from, to) = (time(span.from, &zone), time(span.to, &zone));
         return text + &format!("no readings between {from} and {to}\n");
     }
-    text.push_str(&sparkline(rows));
+    text.push_str(&sparkline(rows, limits, style));
     text.push('\n');
+    if !limits.is_empty() {
+        text = text + "limits: " + &words(limits) + "\n";
+    }
     let raw = span.grain == Grain::Raw;
     let headings: &[&str] = if raw {
         &["time", "°C"]
@@ -46,7 +56,40 @@ pub(super) fn table(device: &DeviceId, history: &History) -> String {
         cells.extend(values(row, raw).map(|value| format!("{value:.1}")));
         table.push(cells);
     }
-    text + &table.text()
+    for (index, line) in table.text().lines().enumerate() {
+        let row = index.checked_sub(1).and_then(|index| rows.get(index));
+        let beyond = row.and_then(|row| beyond(std::slice::from_ref(row), limits));
+        match beyond {
+            Some(severity) => text.push_str(&style.paint(line, Some(severity))),
+            None => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The worst limit that some of these are beyond.
+fn beyond(rows: &[Row], limits: &[Limit]) -> Option<Severity> {
+    let crossed = |limit: &&Limit| {
+        rows.iter().any(|row| {
+            if limit.above {
+                row.max > limit.at
+            } else {
+                row.min < limit.at
+            }
+        })
+    };
+    let crossed = limits.iter().filter(crossed);
+    crossed.map(|limit| limit.severity).max()
+}
+
+/// `warning above 28, critical above 32`.
+fn words(limits: &[Limit]) -> String {
+    let words = limits.iter().map(|limit| {
+        let way = if limit.above { "above" } else { "below" };
+        format!("{} {way} {}", limit.severity, limit.at)
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 fn values(row: &Row, raw: bool) -> impl Iterator<Item = f64> {
@@ -56,7 +99,7 @@ fn values(row: &Row, raw: bool) -> impl Iterator<Item = f64> {
 }
 
 /// `21.3 ▁▂▃ 27.9`.
-fn sparkline(rows: &[Row]) -> String {
+fn sparkline(rows: &[Row], limits: &[Limit], style: &Style) -> String {
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     for row in rows {
         low = low.min(row.min);
@@ -65,11 +108,15 @@ fn sparkline(rows: &[Row]) -> String {
     let chunk = rows.len().div_ceil(WIDTH).max(1);
     let bars = rows.chunks(chunk).map(|chunk| {
         let average = chunk.iter().map(|row| row.avg).sum::<f64>() / chunk.len() as f64;
-        bar(if high > low {
+        let bar = bar(if high > low {
             (average - low) / (high - low)
         } else {
             0.0
-        })
+        });
+        match beyond(chunk, limits) {
+            Some(severity) => style.paint(&bar.to_string(), Some(severity)),
+            None => bar.to_string(),
+        }
     });
     let bars: String = bars.collect();
     format!("{low:.1} {bars} {high:.1}")
@@ -149,9 +196,49 @@ mod tests {
             max: value,
         };
         let rising: Vec<_> = (0..8).map(|n| row(20.0 + f64::from(n))).collect();
-        assert_eq!(sparkline(&rising), "20.0 ▁▂▃▄▅▆▇█ 27.0");
-        assert_eq!(sparkline(&[row(21.0), row(21.0)]), "21.0 ▁▁ 21.0");
+        let line = |rows: &[Row]| sparkline(rows, &[], &Style::plain());
+        assert_eq!(line(&rising), "20.0 ▁▂▃▄▅▆▇█ 27.0");
+        assert_eq!(line(&[row(21.0), row(21.0)]), "21.0 ▁▁ 21.0");
         let many: Vec<_> = (0..1000).map(|n| row(f64::from(n))).collect();
-        assert!(sparkline(&many).chars().count() <= WIDTH + 12);
+        assert!(line(&many).chars().count() <= WIDTH + 12);
+    }
+
+    #[test]
+    fn what_is_beyond_a_limit_has_its_colour() {
+        let row = |value| Row {
+            at: Timestamp::default(),
+            avg: value,
+            min: value,
+            max: value,
+        };
+        let limit = |severity, at, above| Limit {
+            rule: "inlet".to_owned(),
+            severity,
+            at,
+            above,
+        };
+        let limits = [
+            limit(Severity::Warning, 28.0, true),
+            limit(Severity::Critical, 32.0, true),
+            limit(Severity::Warning, 15.0, false),
+        ];
+        for (value, worst) in [
+            (28.0, None),
+            (28.1, Some(Severity::Warning)),
+            (33.0, Some(Severity::Critical)),
+            (14.0, Some(Severity::Warning)),
+        ] {
+            assert_eq!(beyond(&[row(value)], &limits), worst, "{value}");
+        }
+        let style = Style {
+            colour: true,
+            ..Style::plain()
+        };
+        let line = sparkline(&[row(20.0), row(33.0)], &limits, &style);
+        assert_eq!(line, "20.0 ▁\x1b[1;31m█\x1b[0m 33.0");
+        assert_eq!(
+            words(&limits),
+            "warning above 28, critical above 32, warning below 15"
+        );
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use rackwatch_core::alert::Severity;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::wire::loss::Told;
 use serde_json::json;
@@ -11,10 +12,10 @@ use serde_json::json;
 use super::super::server::size;
 use super::super::table::Table;
 use crate::health::{Facts, Group, Incidents, Losses, Owned, Streams, Verdict};
-use crate::notify::line::{self, length};
+use crate::notify::line::{self, Style, length};
 
 /// For people.
-pub(super) fn text(facts: &Facts, verdict: &Verdict) -> String {
+pub(super) fn text(facts: &Facts, verdict: &Verdict, style: &Style) -> String {
     let mut text = String::new();
     for (name, what) in lines(facts) {
         // Writing to a String cannot fail.
@@ -43,7 +44,17 @@ pub(super) fn text(facts: &Facts, verdict: &Verdict) -> String {
     text.push('\n');
     text.push_str(&groups(&facts.groups));
     text.push('\n');
-    text + &verdict.line() + "\n"
+    // Each part of the verdict is a line, and what is wrong is red.
+    let worst = match (verdict.wrong.is_empty(), verdict.warnings.is_empty()) {
+        (false, _) => Some(Severity::Critical),
+        (true, false) => Some(Severity::Warning),
+        (true, true) => None,
+    };
+    for line in verdict.line().lines() {
+        text.push_str(&style.paint(line, worst));
+        text.push('\n');
+    }
+    text
 }
 
 fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
