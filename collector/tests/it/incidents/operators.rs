@@ -93,6 +93,54 @@ fn under_maintenance_nothing_is_told_until_it_ends() {
 }
 
 #[test]
+fn in_a_window_nothing_is_told_until_it_is_taken_back() {
+    let server = RedisServer::start().unwrap();
+    let (redis, url) = (&mut connect(&server.url()), server.url());
+    let add = ["maintenance", "add", "--rack", "R1", "--for", "2h"];
+    let (code, out, err) = command(&url, &[&add[..], &["--from", "now"]].concat());
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("is planned for rack R1: open until "), "{out}");
+    let id = out.split_whitespace().nth(1).unwrap();
+    // Every minute for an hour: it is always open.
+    let again = [&add[..5], &["1h", "--cron", "* * * * *"]].concat();
+    let (code, out, err) = command(&url, &again);
+    assert_eq!(code, Some(0), "{err}");
+    let other = out.split_whitespace().nth(1).unwrap();
+    let _collector = running(&url);
+    let start = now();
+    send(redis, "inlet-R1-1", start, "33.0");
+    wait_until_sync(DEADLINE, "it is recorded", || {
+        (!alerts(redis).is_empty() && !records(redis).is_empty()).then_some(())
+    })
+    .unwrap();
+    wait_dealt_with(redis);
+    assert!(told(redis).is_empty());
+    let (_, list, _) = command(&url, &["maintenance", "list"]);
+    assert!(
+        list.contains(id) && list.contains("* * * * * UTC"),
+        "{list}"
+    );
+    let (code, _, err) = command(&url, &["maintenance", "remove", id]);
+    assert_eq!(code, Some(0), "{err}");
+    wait_dealt_with(redis);
+    assert!(told(redis).is_empty(), "the other is open");
+    let (code, _, err) = command(&url, &["maintenance", "remove", other]);
+    assert_eq!(code, Some(0), "{err}");
+    wait_told(redis, &[("opened", "critical")]);
+    for (args, why) in [
+        (vec!["--cron", "often"], "five fields"),
+        (
+            vec!["--cron", "0 1 * * *", "--zone", "Atlantis"],
+            "Atlantis",
+        ),
+    ] {
+        let (code, _, err) = command(&url, &[&add[..], &args].concat());
+        assert_eq!(code, Some(2), "{err}");
+        assert!(err.contains(why), "{err}");
+    }
+}
+
+#[test]
 fn a_silence_for_everything_is_refused() {
     let server = RedisServer::start().unwrap();
     let (code, _, err) = command(&server.url(), &["silence", "add", "--for", "1h"]);
