@@ -40,8 +40,10 @@ async function open(moved) {
   hush();
   for (const link of nav.children) {
     const here = link.dataset.page === page[0] || (link.dataset.page === "incidents" && page[0] === "incident");
-    if (here) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (here) {
+      link.setAttribute("aria-current", "page");
+      link.scrollIntoView({ block: "nearest", inline: "nearest" });
+    } else link.removeAttribute("aria-current");
   }
   try {
     // A page draws into what is its own, so that one that comes late draws over nothing.

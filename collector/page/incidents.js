@@ -4,7 +4,7 @@ import { get, post } from "./ask.js";
 import { el, empty, show, table } from "./element.js";
 import { listen } from "./live.js";
 import { said, silenceForm } from "./quiet.js";
-import { KINDS, SIGNS, ago, celsius, clock, degrees, left, length } from "./words.js";
+import { KINDS, SIGNS, ago, celsius, clock, degrees, isSensor, left, length } from "./words.js";
 
 const EVENTS = {
   pending: "was noticed, and waited for companions", changed: "other alerts joined or ended", acked: "was taken on", quiet: "has no open alert any more",
@@ -65,7 +65,7 @@ export async function incidentPage(place, id, current) {
         one.acked_by && ` · taken on by ${one.acked_by}`),
       one.left_ms && !over && el("p", { class: "big", "data-severity": "critical" }, left(one.left_ms)),
       el("dl", { class: "facts" },
-        fact("First mover", el("a", { href: `#/sensor/${encodeURIComponent(one.first)}` }, one.first)),
+        fact("First mover", isSensor(one.first) ? el("a", { href: `#/sensor/${encodeURIComponent(one.first)}` }, one.first) : one.first),
         fact("Suspected", cause), fact("Since", clock(one.since)), fact("Racks", one.racks.map((rack, index) => [index > 0 && ", ", el("a", { href: `#/rack/${encodeURIComponent(rack)}` }, rack)])),
         fact("Alerts", `${one.alerts}, ${one.open} open`), fact("Worst as told", one.extreme === undefined ? null : celsius(one.extreme)), fact("Id", el("code", null, one.incident_id))));
 

@@ -47,7 +47,11 @@ export function listen(want, hear) {
     clearTimeout(asked);
     asked = setTimeout(() => source === mine && hear.again?.(), 400);
   };
-  mine.addEventListener("layout", again);
+  mine.addEventListener("away", () => state("Redis does not answer: this is old", "bad"));
+  mine.addEventListener("layout", () => {
+    state("live", "good");
+    again();
+  });
   mine.addEventListener("missed", again);
 }
 

@@ -3,7 +3,7 @@
 import { get } from "./ask.js";
 import { el, show, table } from "./element.js";
 import { listen } from "./live.js";
-import { SIGNS, ago, degrees } from "./words.js";
+import { SIGNS, ago, degrees, isSensor } from "./words.js";
 
 const MOST = 500;
 
@@ -15,7 +15,7 @@ export async function troublesPage(place, _name, current) {
     if (!current()) return;
     show(body, troubles.length
       ? [table("Sensors in trouble", ["Sensor", "What", "Rack", "Target", ">Last °C", "Last read", "Alert"], troubles.slice(0, MOST).map((one) => el("tr", { "data-severity": one.severity ?? "" },
-        el("th", { scope: "row" }, one.agent || one.role !== "other" ? el("a", { href: `#/sensor/${encodeURIComponent(one.id)}` }, one.id) : one.id),
+        el("th", { scope: "row" }, isSensor(one.id) ? el("a", { href: `#/sensor/${encodeURIComponent(one.id)}` }, one.id) : one.id),
         el("td", null, one.what.replaceAll("_", " ")), el("td", null, one.rack ? el("a", { href: `#/rack/${encodeURIComponent(one.rack)}` }, one.rack) : "–"),
         el("td", null, one.target || "–"), el("td", { class: "right" }, degrees(one.value)), el("td", null, ago(one.at, now)),
         el("td", null, one.severity ? `${SIGNS[one.severity]} ${one.severity}` : "–")))),

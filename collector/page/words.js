@@ -51,6 +51,9 @@ export function bytes(value) {
   return `${value.toFixed(unit && value < 100 ? 1 : 0)} ${units[unit]}`;
 }
 
+/** Whether that is a sensor: agents and targets that are silent stand in the same place, and have no page. */
+export const isSensor = (id) => !/^(agent|target):/.test(id);
+
 /** What stands beside a severity, so that it is told without colour. */
 export const SIGNS = { critical: "◆", warning: "▲", info: "●" };
 

@@ -43,6 +43,8 @@ pub struct Update {
     pub silences: bool,
     /// All is to be read again.
     pub layout: bool,
+    /// What is shown is old: Redis does not answer.
+    pub away: bool,
 }
 
 /// Nobody knows yet what there is to see.
@@ -139,9 +141,17 @@ impl View {
         !stop.is_cancelled()
     }
 
-    /// Whether the picture is one of now.
+    /// Whether the picture is one of now. Who listens is told when it is not any more.
     pub fn set_ready(&self, ready: bool) {
-        self.ready.send_replace(ready);
+        let was = self.ready.send_replace(ready);
+        if was && !ready {
+            let away = Update {
+                away: true,
+                ..Update::default()
+            };
+            // Nobody may be listening.
+            let _heard = self.updates.send(Arc::new(away));
+        }
     }
 
     /// Another picture, made from the beginning.
@@ -276,6 +286,17 @@ mod tests {
             matches!(missed, broadcast::error::TryRecvError::Lagged(_)),
             "{missed}"
         );
+    }
+
+    #[test]
+    fn who_listens_is_told_that_what_is_shown_is_old() {
+        let view = view();
+        view.set_ready(true);
+        let mut news = view.listen();
+        view.set_ready(false);
+        assert!(news.try_recv().unwrap().away);
+        view.set_ready(false);
+        assert!(news.try_recv().is_err(), "once");
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ mod pages;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
@@ -30,6 +31,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
+use tower_http::timeout::TimeoutLayer;
 
 use self::access::{Access, AccessError};
 use self::backend::Backend;
@@ -42,6 +44,12 @@ use crate::view::View;
 const OPENAPI: &str = include_str!("web/openapi.json");
 /// The largest body that is read.
 const LARGEST_BODY: usize = 16 * 1024;
+
+/// A request is answered within this, or not at all; an event stream begins within it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A scrape waits no longer for what there is to see.
+const SCRAPED_WITHIN: Duration = Duration::from_secs(3);
 
 /// The web side cannot be offered.
 #[derive(Debug, thiserror::Error)]
@@ -151,6 +159,11 @@ fn routes(web: Arc<Web>) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        // A body that comes byte by byte is not waited for.
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            PATIENCE,
+        ))
         // Event streams are left as they are.
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(Arc::clone(&web), headers))
@@ -231,7 +244,8 @@ async fn scraped(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {
     let format = metrics::Format::of(accept);
     let streams = web.most_streams - web.streams.available_permits();
     // Without Redis the pipeline's own numbers are worth more than ever.
-    let sees = web.view.looked().await.is_ok();
+    let looked = tokio::time::timeout(SCRAPED_WITHIN, web.view.looked()).await;
+    let sees = matches!(looked, Ok(Ok(())));
     let text = web
         .view
         .see(|picture| metrics::text(format, &web.stats, streams, sees.then_some(picture)));

@@ -57,6 +57,9 @@ pub struct DemoArgs {
     /// Where the dashboard is; a taken port gives way to the next free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// Let everybody who can reach that address look and act, where others can
+    #[arg(long)]
+    allow_unauthenticated: bool,
     /// Number of racks
     #[arg(long, default_value_t = 2)]
     racks: usize,
@@ -150,10 +153,11 @@ fn simulated(args: &DemoArgs) -> AgentConfig {
     }
 }
 
-/// The web side of the demo: everybody on this machine, nobody else.
-fn web_config(address: SocketAddr) -> WebConfig {
+/// The web side of the demo: everybody on this machine, and nobody else unless that was said.
+fn web_config(args: &DemoArgs, address: SocketAddr) -> WebConfig {
     WebConfig {
         listen: address,
+        allow_unauthenticated: args.allow_unauthenticated,
         ..WebConfig::default()
     }
 }
@@ -179,7 +183,7 @@ fn in_memory(
     let (act, acts) = mpsc::unbounded_channel();
     let backend = MemoryBackend::new(series.clone(), Arc::clone(&view), Arc::clone(stats), act);
     let web = Web::new(
-        &web_config(address),
+        &web_config(args, address),
         Arc::clone(stats),
         Arc::clone(&view),
         Box::new(backend),
@@ -295,7 +299,7 @@ fn through_redis(
     let sources = agent::sources(&agent_config).map_err(usage)?;
     let config = CollectorConfig {
         redis,
-        web: web_config(address),
+        web: web_config(args, address),
         ..CollectorConfig::default()
     };
     let shown = app::shown(&config, stats, stop).map_err(usage)?;

@@ -1,8 +1,8 @@
 //! `/api/v1/events`: what is new, as server-sent events, for as long as somebody listens.
 //!
 //! A client says what it wants: `racks=true` for rows of racks, `rack=B07` for the devices of one rack (empty for those in
-//! none). Incidents, silences and `layout` come to everybody. Who reads too slowly is told `missed`, and reads
-//! all again. Streams are bounded in number; each keeps the view wanted.
+//! none). Incidents, silences, `layout` (read all again) and `away` (what is shown is old) come to everybody. Who reads too
+//! slowly is told `missed`, and reads all again. Streams are bounded in number; each keeps the view wanted.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -100,6 +100,9 @@ impl Listener {
         let mut events = Vec::new();
         if update.layout {
             events.push(event("layout", "{}"));
+        }
+        if update.away {
+            events.push(event("away", "{}"));
         }
         if update.silences {
             events.push(event("silences", "{}"));

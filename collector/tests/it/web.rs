@@ -299,3 +299,37 @@ async fn with_a_certificate_the_page_is_https() {
         half.stderr()
     );
 }
+
+#[test]
+fn while_redis_is_away_the_page_says_so_and_then_goes_on() {
+    let mut server = RedisServer::start().unwrap();
+    let (_collector, port) = running(&server.url());
+    send(&mut connect(&server.url()), "inlet-R1-1", now(), "22.0");
+    wait("the rack is shown", || {
+        let (status, body) = http_get(port, "/api/v1/site").ok()?;
+        (status == 200 && body.contains("R1")).then_some(())
+    });
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let ask = "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.write_all(ask.as_bytes()).unwrap();
+    let mut heard = String::new();
+    let mut hear = |word: &str| {
+        let mut bytes = [0; 4096];
+        while !heard.contains(word) {
+            let count = stream.read(&mut bytes).unwrap();
+            assert!(count > 0, "the stream ended: {heard}");
+            heard.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+    };
+    hear("event: hello");
+    server.stop().unwrap();
+    hear("event: away");
+    assert_eq!(http_get(port, "/healthz").unwrap().0, 200);
+    server.restart().unwrap();
+    hear("event: layout");
+    send(&mut connect(&server.url()), "inlet-R2-1", now(), "22.0");
+    wait("it goes on", || {
+        let (status, body) = http_get(port, "/api/v1/site").ok()?;
+        (status == 200 && body.contains("R2")).then_some(())
+    });
+}
