@@ -180,19 +180,7 @@ impl Outbox {
         let mut held: Vec<Waiting> = Vec::new();
         let mut since = None;
         loop {
-            for fed in feed.next().await? {
-                let record = match fed.record {
-                    Ok(record) => record,
-                    Err(reason) => {
-                        tracing::warn!(entry = %fed.id, reason, "incident cannot be understood");
-                        feed.done(&[fed.id]).await?;
-                        continue;
-                    }
-                };
-                let Some(waiting) = self.wanted(fed.id, record).await else {
-                    feed.done(&[fed.id]).await?;
-                    continue;
-                };
+            for waiting in self.queue(feed).await? {
                 // What comes after something that is held waits behind it.
                 if !held.is_empty() || self.is_storm() {
                     since.get_or_insert_with(Instant::now);
@@ -217,6 +205,30 @@ impl Outbox {
                 feed.done(&ids).await?;
             }
         }
+    }
+
+    /// What has come that people are to be told of by this channel: it is in the ledger before the first of it is sent.
+    async fn queue(
+        &self,
+        feed: &mut impl Feed<Record = IncidentRecord>,
+    ) -> Result<Vec<Waiting>, LogError> {
+        let mut queue = Vec::new();
+        for fed in feed.next().await? {
+            let wanted = match fed.record {
+                Ok(record) => self.wanted(fed.id, record).await,
+                Err(reason) => {
+                    tracing::warn!(entry = %fed.id, reason, "incident cannot be understood");
+                    None
+                }
+            };
+            match wanted {
+                Some(waiting) => queue.push(waiting),
+                None => feed.done(&[fed.id]).await?,
+            }
+        }
+        let all: Vec<&Waiting> = queue.iter().collect();
+        self.note(&all, State::Queued, 0, "").await;
+        Ok(queue)
     }
 
     /// What people are to be told, by this channel.
@@ -264,7 +276,6 @@ impl Outbox {
     /// Sends a message however long it takes.
     async fn deliver(&mut self, message: &Message<'_>, all: &[&Waiting]) -> Result<(), LogError> {
         let (name, key) = (self.name.clone(), message.key().to_owned());
-        self.note(all, State::Queued, 0, "").await;
         let mut tries = 0;
         loop {
             tries += 1;
