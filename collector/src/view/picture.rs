@@ -3,22 +3,25 @@
 //! In: what becomes known of devices, readings, alerts, incidents and silences. Out: rows for tables, sums for maps, and
 //! what has changed since it was last asked. Bounded: of alerts and incident records the newest are kept.
 
+mod rows;
+mod troubles;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
-use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Role, Verdict};
+use rackwatch_core::device::{Description, DeviceId, Role};
 use rackwatch_core::episode::Episode;
 use rackwatch_core::incident::silence::Silence;
 use rackwatch_core::incident::{Event, IncidentId, IncidentRecord};
-use rackwatch_core::indices::{Envelope, Indices, Sums};
+use rackwatch_core::indices::{Envelope, Sums};
 use rackwatch_core::reading::{Fault, Reading};
 use rackwatch_core::rules::{RuleSet, Subject};
 use rackwatch_core::site::{Site, Spot};
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
-use serde::Serialize;
+
+pub use rows::{DeviceRow, Limit, Now, Open, RackRow, Scope, Trouble};
 
 use crate::episodes;
 
@@ -26,8 +29,6 @@ use crate::episodes;
 const ALERTS: usize = 5_000;
 /// So many incident records.
 const INCIDENTS: usize = 5_000;
-/// Without a reading for longer than this, or three of its intervals, a number is old.
-const STALE: Duration = Duration::from_mins(1);
 
 /// Something has become known.
 #[derive(Clone, Debug)]
@@ -96,132 +97,6 @@ pub struct Picture {
     incidents: BTreeMap<IncidentId, IncidentRecord>,
     silences: Vec<Silence>,
     news: News,
-}
-
-/// One rule that fires on a device.
-#[derive(Clone, Debug, Serialize)]
-pub struct Open {
-    /// Its name.
-    pub rule: String,
-    /// What kind of anomaly.
-    #[serde(rename = "type")]
-    pub kind: AlertKind,
-    /// How bad.
-    pub severity: Severity,
-    /// What was crossed.
-    pub threshold: f64,
-    /// When it began.
-    pub since: Timestamp,
-}
-
-/// A device in a table.
-#[derive(Clone, Debug, Serialize)]
-pub struct DeviceRow {
-    /// Its id.
-    pub id: DeviceId,
-    /// What people call it.
-    pub name: String,
-    /// What it measures.
-    pub role: Role,
-    /// Where it stands.
-    #[serde(flatten)]
-    pub spot: Spot,
-    /// Height in its rack.
-    pub u: Option<u16>,
-    /// The kind of source, its target and agent.
-    pub source: String,
-    /// What is asked to read it.
-    pub target: String,
-    /// Who asks.
-    pub agent: String,
-    /// How often.
-    pub interval_ms: u64,
-    /// What its hardware calls too hot or too cold.
-    pub limits: HardwareLimits,
-    /// What it says now.
-    #[serde(flatten)]
-    pub now: Now,
-    /// What fires on it.
-    pub open: Vec<Open>,
-    /// What its own board says, where that is not what we say.
-    pub board_says: Option<Verdict>,
-    /// Its agent said that it leaves.
-    pub leaving: bool,
-}
-
-/// What a device says now: also what is sent when that changes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Now {
-    /// The number, of its last good reading.
-    pub value: Option<Celsius>,
-    /// Why there is none now.
-    pub fault: Option<String>,
-    /// When that was.
-    pub at: Option<Timestamp>,
-    /// The worst that fires on it.
-    pub severity: Option<Severity>,
-}
-
-/// A rack in the map.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RackRow {
-    /// Its name.
-    pub rack: String,
-    /// The row it stands in.
-    pub row: String,
-    /// The room.
-    pub room: String,
-    /// Devices in it.
-    pub sensors: usize,
-    /// Of those such that cannot be read.
-    pub faults: usize,
-    /// The coolest and the warmest inlet.
-    pub inlet_min: Option<f64>,
-    /// The warmest.
-    pub inlet_max: Option<f64>,
-    /// By how much exhausts are warmer than inlets, on average.
-    pub delta_t: Option<f64>,
-    /// The worst that fires in it.
-    pub severity: Option<Severity>,
-    /// Rules that fire in it.
-    pub open: usize,
-    /// When the newest of its readings was taken.
-    pub at: Option<Timestamp>,
-}
-
-/// A limit of a device, for its chart.
-#[derive(Clone, Debug, Serialize)]
-pub struct Limit {
-    /// Whose.
-    pub rule: String,
-    /// How bad it is beyond.
-    pub severity: Severity,
-    /// Where.
-    pub at: f64,
-    /// Whether it is bad above it; below it otherwise.
-    pub above: bool,
-}
-
-/// Something that people have to look at: a sensor that says nothing, or nothing that can be meant.
-#[derive(Clone, Debug, Serialize)]
-pub struct Trouble {
-    /// What is wrong, in words.
-    pub what: String,
-    /// The device.
-    #[serde(flatten)]
-    pub device: DeviceRow,
-}
-
-/// A room, a row, or all of it, in numbers.
-#[derive(Clone, Debug, Serialize)]
-pub struct Scope {
-    /// `site`, `room` or `row`.
-    pub scope: &'static str,
-    /// Its name; empty for the site.
-    pub name: String,
-    /// Its numbers.
-    #[serde(flatten)]
-    pub indices: Indices,
 }
 
 impl Picture {
@@ -591,71 +466,6 @@ impl Picture {
                 })
             })
             .collect()
-    }
-
-    /// Sensors that say nothing, or nothing that can be meant, the gravest first.
-    pub fn troubles(&self, now: Timestamp) -> Vec<Trouble> {
-        let mut troubles: Vec<Trouble> = self
-            .devices
-            .iter()
-            .filter_map(|(id, seen)| {
-                let what = self.trouble_of(id, seen, now)?;
-                let device = self.row(id, seen);
-                Some(Trouble { what, device })
-            })
-            .collect();
-        // Agents and targets that are silent or do not answer are no devices.
-        let nobody = Seen::default();
-        let others = self
-            .open
-            .keys()
-            .filter(|id| !self.devices.contains_key(*id));
-        troubles.extend(others.map(|id| Trouble {
-            what: "is silent, or does not answer".to_owned(),
-            device: self.row(id, &nobody),
-        }));
-        troubles.sort_by(|a, b| {
-            let rank = |t: &Trouble| std::cmp::Reverse(t.device.now.severity);
-            (rank(a), &a.device.id).cmp(&(rank(b), &b.device.id))
-        });
-        troubles
-    }
-
-    fn trouble_of(&self, id: &DeviceId, seen: &Seen, now: Timestamp) -> Option<String> {
-        let rules = self.open.get(id);
-        let fires = |kind: AlertKind| {
-            rules.is_some_and(|rules| rules.values().any(|open| open.kind == kind))
-        };
-        if let Some(fault) = &seen.fault {
-            return Some(if seen.has_read || fires(AlertKind::SensorFault) {
-                format!("cannot be read: {fault}")
-            } else {
-                format!("absent: {fault}")
-            });
-        }
-        if fires(AlertKind::NoData) {
-            return Some("nothing comes from it".to_owned());
-        }
-        if fires(AlertKind::StuckSensor) {
-            return Some("says the same while its neighbours move".to_owned());
-        }
-        if fires(AlertKind::Outlier) {
-            return Some("is not where its neighbours are".to_owned());
-        }
-        if seen.known.leaving {
-            return None;
-        }
-        match seen.at {
-            None => return Some("has not been read since this page was opened".to_owned()),
-            Some(at) => {
-                let patience = STALE.max(seen.known.interval * 3);
-                if now.since(at) > patience {
-                    return Some("its last reading is old".to_owned());
-                }
-            }
-        }
-        let board = episodes::disagrees(seen.known.verdict, self.severity(id))?;
-        Some(format!("its board says {}, we do not", board.name()))
     }
 
     /// Incidents that are not over, the gravest and then the newest first.

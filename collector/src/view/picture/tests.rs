@@ -1,5 +1,7 @@
 //! What is seen of a small site.
 
+use std::time::Duration;
+
 use rackwatch_core::rules::Profile;
 use rackwatch_core::site::{RawRacks, RawSite};
 

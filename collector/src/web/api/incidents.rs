@@ -1,0 +1,98 @@
+//! Incidents, and who takes them on.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::{Extension, Json};
+use rackwatch_core::incident::Ack;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Answer, ApiError, Params, Sent, who};
+use crate::acts;
+use crate::view::picture::DeviceRow;
+use crate::web::Web;
+use crate::web::access::Admitted;
+
+/// Which incidents.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::web) struct Incidents {
+    /// Those that are over too.
+    past: bool,
+}
+
+/// The most incidents that are over.
+const PAST: usize = 200;
+
+/// Incidents.
+pub(in crate::web) async fn incidents(
+    State(web): State<Arc<Web>>,
+    which: Params<Query<Incidents>>,
+) -> Answer {
+    let Query(which) = which.into_inner()?;
+    web.view.looked().await?;
+    Ok(Json(web.view.see(|picture| {
+        let past = which.past.then(|| picture.past_incidents(PAST));
+        json!({ "open": picture.incidents(), "past": past.unwrap_or_default() })
+    })))
+}
+
+/// An incident: what became of it, its devices, who was told.
+pub(in crate::web) async fn incident(
+    State(web): State<Arc<Web>>,
+    id: Params<Path<String>>,
+) -> Answer {
+    let Path(id) = id.into_inner()?;
+    web.view.looked().await?;
+    let story = web.view.see(|picture| picture.story(&id));
+    let Some(newest) = story.last().cloned() else {
+        return Err(ApiError::missing(
+            "no incident is called so, or it was long ago",
+        ));
+    };
+    let (members, alerts) = web.view.see(|picture| {
+        let rows = newest.devices.iter().filter_map(|id| picture.device(id));
+        let members: Vec<DeviceRow> = rows.collect();
+        (members, picture.alerts(&newest.devices, newest.since))
+    });
+    let deliveries = web.backend.deliveries(Some(&id)).await?;
+    Ok(Json(json!({
+        "incident": newest,
+        "story": story,
+        "members": members,
+        "alerts": alerts,
+        "deliveries": deliveries,
+    })))
+}
+
+/// Somebody takes an incident on.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SaidAck {
+    by: Option<String>,
+    note: String,
+}
+
+/// Takes an incident on.
+pub(in crate::web) async fn ack(
+    State(web): State<Arc<Web>>,
+    Extension(admitted): Extension<Admitted>,
+    id: Params<Path<String>>,
+    body: Sent,
+) -> Answer {
+    let Path(id) = id.into_inner()?;
+    let said = match body.0? {
+        bytes if bytes.is_empty() => SaidAck::default(),
+        bytes => Sent(Ok(bytes)).says()?,
+    };
+    let ack = Ack {
+        by: who(&admitted, said.by)?,
+        at: web.backend.now().await,
+        note: acts::words(&said.note)?,
+    };
+    let by = ack.by.clone();
+    let incident = web.backend.ack(&id, ack).await?;
+    tracing::info!(incident, by, "taken on at the dashboard");
+    Ok(Json(json!({ "incident_id": incident, "by": by })))
+}

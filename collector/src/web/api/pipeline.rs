@@ -1,0 +1,32 @@
+//! How the pipeline is doing, what became of deliveries, and what there is to ask.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::Answer;
+use crate::web::{OPENAPI, Web};
+
+/// How the pipeline is doing.
+pub(in crate::web) async fn status(State(web): State<Arc<Web>>) -> Answer {
+    web.view.look();
+    let mut status = web.backend.status().await?;
+    status["collector"] = json!(web.stats.counts());
+    status["ready"] = json!(web.stats.is_ready());
+    Ok(Json(status))
+}
+
+/// What became of what people were to be told.
+pub(in crate::web) async fn deliveries(State(web): State<Arc<Web>>) -> Answer {
+    let deliveries = web.backend.deliveries(None).await?;
+    Ok(Json(json!({ "deliveries": deliveries })))
+}
+
+/// What there is to ask.
+pub(in crate::web) async fn openapi() -> Response {
+    let kind = [(axum::http::header::CONTENT_TYPE, "application/json")];
+    (kind, OPENAPI).into_response()
+}
