@@ -77,6 +77,7 @@ pub(crate) struct Access {
     loopback: bool,
     tries: Tries,
     acts: Tries,
+    asked: Tries,
 }
 
 /// A request that is let in.
@@ -97,6 +98,8 @@ pub(crate) struct Denied {
 const WRONG_A_MINUTE: u32 = 10;
 /// Acts from one address in a minute.
 const ACTS_A_MINUTE: u32 = 60;
+/// Requests of any kind: a hundred pages behind one address ask for less.
+const ASKED_A_MINUTE: u32 = 6_000;
 
 impl Access {
     /// As the settings say.
@@ -116,6 +119,7 @@ impl Access {
             loopback,
             tries: Tries::new(WRONG_A_MINUTE),
             acts: Tries::new(ACTS_A_MINUTE),
+            asked: Tries::new(ASKED_A_MINUTE),
         })
     }
 
@@ -129,6 +133,13 @@ impl Access {
         let acts = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
         let wanted = if acts { Right::Act } else { Right::Look };
         let denied = |status, why| Err(Denied { status, why });
+        if self.asked.are_too_many(from) {
+            return denied(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too much is asked: wait a minute",
+            );
+        }
+        self.asked.count(from);
         if self.users.is_none() && self.loopback && !is_local(headers) {
             return denied(
                 StatusCode::FORBIDDEN,

@@ -15,7 +15,7 @@ use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 use rackwatch_runtime::config::RedisConfig;
 use rackwatch_runtime::redis::{Connection, Connector, Purpose};
-use rackwatch_testing::{Program, RedisCluster, free_port, wait_until};
+use rackwatch_testing::{Program, RedisCluster, free_port, http_get, wait_until};
 use redis::AsyncCommands;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -106,13 +106,30 @@ fn redis_config(url: &str) -> RedisConfig {
 
 /// A collector as it comes: 64 partitions, ten seconds of lease.
 fn running(url: &str) -> Program {
-    let listen = format!("127.0.0.1:{}", free_port().unwrap());
+    running_on(url, free_port().unwrap())
+}
+
+fn running_on(url: &str, port: u16) -> Program {
+    let listen = format!("127.0.0.1:{port}");
     Program::spawn(
         env!("CARGO_BIN_EXE_rackwatch-collector"),
         &["run", "--redis", url, "--listen", &listen],
         &[("TZ", "UTC")],
     )
     .unwrap()
+}
+
+/// What the page of a collector shows: how many devices, and when the newest reading of any was taken.
+async fn shown(port: u16) -> Option<(usize, u64)> {
+    let asked = tokio::task::spawn_blocking(move || http_get(port, "/api/v1/devices"));
+    let (status, body) = asked.await.ok()?.ok()?;
+    let devices: serde_json::Value = serde_json::from_str(&body).ok()?;
+    let devices = devices.as_array().filter(|_| status == 200)?;
+    let newest = devices
+        .iter()
+        .filter_map(|device| device["at"].as_u64())
+        .max();
+    Some((devices.len(), newest?))
 }
 
 async fn connect(url: &str) -> Connection {
@@ -213,7 +230,8 @@ async fn partitions_are_spread_and_go_on_when_a_master_dies() {
     let zones = zones(&cluster);
     // They wait until a collector has said how many partitions there are.
     let agents = zones.each_ref().map(|zone| agent(&url, zone, &stop));
-    let collectors = [running(&url), running(&url)];
+    let page = free_port().unwrap();
+    let collectors = [running_on(&url, page), running(&url)];
     let mut last = Vec::new();
     for agent in &agents {
         last.push(wait_for(&url, agent, 100).await);
@@ -233,11 +251,24 @@ async fn partitions_are_spread_and_go_on_when_a_master_dies() {
     let ended = status.wait_exit(DEADLINE).unwrap();
     assert!(ended.success(), "{}{}", status.stdout(), status.stderr());
 
+    // Devices of all masters are on the page of each collector.
+    let before = wait_until(DEADLINE, "all devices are shown", async || {
+        let (devices, newest) = shown(page).await?;
+        (devices == 18).then_some(newest)
+    });
+    let before = before.await.unwrap();
+
     cluster.node(1).stop().unwrap();
     for (agent, last) in agents.iter().zip(last) {
         // Half a minute, at most.
         wait_for(&url, agent, last + 100).await;
     }
+    wait_until(DEADLINE, "the page goes on", async || {
+        let (devices, newest) = shown(page).await?;
+        (devices == 18 && newest > before).then_some(())
+    })
+    .await
+    .unwrap();
     assert_whole(&url, agents.into(), &stop, &collectors[0]).await;
     for collector in collectors {
         let log = collector.stderr();

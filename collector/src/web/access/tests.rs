@@ -171,3 +171,15 @@ fn a_file_that_cannot_be_meant_says_where() {
         }
     }
 }
+
+#[test]
+fn whoever_asks_without_end_has_to_wait() {
+    let access = on_loopback();
+    let headers = headers(&[("host", "localhost")]);
+    for _ in 0..ASKED_A_MINUTE {
+        assert_eq!(status(access.admit(&Method::GET, &headers, HERE)), 200);
+    }
+    assert_eq!(status(access.admit(&Method::GET, &headers, HERE)), 429);
+    let elsewhere = IpAddr::from([127, 0, 0, 2]);
+    assert_eq!(status(access.admit(&Method::GET, &headers, elsewhere)), 200);
+}
