@@ -323,7 +323,7 @@ struct Tries {
     counts: Mutex<(Instant, HashMap<IpAddr, u32>)>,
 }
 
-/// More addresses are not remembered: then all of them wait.
+/// More addresses are not remembered in a minute: then those that are new wait.
 const MOST_ADDRESSES: usize = 10_000;
 
 impl Tries {
@@ -344,8 +344,10 @@ impl Tries {
 
     fn are_too_many(&self, from: IpAddr) -> bool {
         self.with(|counts| {
-            counts.get(&from).is_some_and(|count| *count >= self.most)
-                || counts.len() >= MOST_ADDRESSES
+            let is_full = counts.len() >= MOST_ADDRESSES;
+            counts
+                .get(&from)
+                .map_or(is_full, |count| *count >= self.most)
         })
     }
 

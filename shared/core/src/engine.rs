@@ -242,6 +242,9 @@ impl Engine {
     }
 
     fn describe(&mut self, id: &DeviceId, now: Option<Box<Description>>, effects: &mut Effects) {
+        if now.is_none() {
+            self.forget_outage(id, effects);
+        }
         let device = self.devices.entry(id.clone()).or_default();
         let left = device.leaves();
         if let Some(now) = now.as_deref() {
@@ -254,6 +257,23 @@ impl Engine {
                 device.heard = self.listening.count;
             }
             self.replan(id, effects);
+        }
+    }
+
+    /// The last device of a target that does not answer is known no more: so is the outage.
+    fn forget_outage(&mut self, id: &DeviceId, effects: &mut Effects) {
+        let Some(forgotten) = self.devices.get(id) else {
+            return;
+        };
+        let Some(target) = forgotten.target().map(str::to_owned) else {
+            return;
+        };
+        let at = forgotten.last().unwrap_or_default();
+        let of_it = |(other, device): (&DeviceId, &Box<Device>)| {
+            other != id && device.target() == Some(&target)
+        };
+        if self.outages.knows(&target) && !self.devices.iter().any(of_it) {
+            self.outages.end(&target, at, effects);
         }
     }
 

@@ -183,3 +183,18 @@ fn an_outage_goes_on_over_a_restart() {
     let over = room.ticks(2, &[], &Fault::TIMEOUT);
     assert_eq!(names(&over), [("target:a", Resolved)]);
 }
+
+#[test]
+fn an_outage_ends_with_the_last_device_of_its_target() {
+    let mut room = Room::new();
+    room.ticks(5, &[], &Fault::TIMEOUT);
+    room.ticks(12, &ALL, &Fault::TIMEOUT);
+    let mut said = Vec::new();
+    for device in ALL {
+        assert_eq!(said, []);
+        let forget = Input::Describe(DeviceId::new(device).unwrap(), None);
+        said = room.engine.step([forget]).alerts;
+        said.retain(|record| record.device.as_str() == "target:a");
+    }
+    assert_eq!(names(&said), [("target:a", Resolved)]);
+}
