@@ -269,10 +269,11 @@ impl Engine {
             return;
         };
         let at = forgotten.last().unwrap_or_default();
-        let of_it = |(other, device): (&DeviceId, &Box<Device>)| {
-            other != id && device.target() == Some(&target)
-        };
-        if self.outages.knows(&target) && !self.devices.iter().any(of_it) {
+        if !self.outages.knows(&target) {
+            return;
+        }
+        let mut others = self.devices.iter().filter(|(other, _)| *other != id);
+        if !others.any(|(_, device)| device.target() == Some(&target)) {
             self.outages.end(&target, at, effects);
         }
     }
