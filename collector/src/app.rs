@@ -32,6 +32,7 @@ use crate::partition::{Partition, PartitionError};
 use crate::recorder::Recorder;
 use crate::stats::Stats;
 use crate::view::{View, watch};
+use crate::web::access::Access;
 use crate::web::backend::redis::RedisBackend;
 use crate::web::{self, Web, WebError, listen};
 
@@ -80,7 +81,8 @@ pub async fn run(
     stats: Arc<Stats>,
     stop: CancellationToken,
 ) -> Result<(), RunError> {
-    // A taken port, and who may come in, fail here, before anything runs.
+    // What is misconfigured, and a taken port, fail here, before anything runs.
+    verify(&config)?;
     let shown = shown(&config, &stats, &stop)?;
     let tls = certificate(&config.web)?;
     let listener = web::bind(config.web.listen).await?;
@@ -102,6 +104,17 @@ pub async fn run(
     });
     stages.spawn(pipeline?);
     finish(stages, &stop).await
+}
+
+/// What of the configuration cannot be meant, besides rules and Redis: who may come in, certificates, who is told.
+pub(crate) fn verify(config: &CollectorConfig) -> Result<(), RunError> {
+    Access::new(&config.web).map_err(WebError::from)?;
+    certificate(&config.web)?;
+    for notifier in &config.notify {
+        notify::channel(notifier, config.web.public_url.as_deref())?;
+    }
+    Heartbeat::new(&config.heartbeat)?;
+    Ok(())
 }
 
 /// What is shown of Redis, and what keeps it up to date.
@@ -151,7 +164,7 @@ pub fn pipeline(
 
     let me = this_collector();
     let leases = Leases::new(connector.clone(), me.clone(), config.partition.lease);
-    let desk = desk(&config, connector.clone(), me, screen, stop.clone())?;
+    let desk = desk(&config, connector.clone(), me, screen, stop.clone());
     let envelope = config.alerts.profile.envelope();
     let start = {
         let stats = Arc::clone(&stats);
@@ -208,19 +221,13 @@ fn desk(
     me: CollectorName,
     screen: &Screen,
     stop: CancellationToken,
-) -> Result<impl Future<Output = Result<(), RunError>> + Send + use<>, RunError> {
-    // What is misconfigured fails here, not when the desk is taken.
-    let page = config.web.public_url.clone();
-    for notifier in &config.notify {
-        notify::channel(notifier, page.as_deref())?;
-    }
-    Heartbeat::new(&config.heartbeat)?;
-    let heartbeat = config.heartbeat.clone();
+) -> impl Future<Output = Result<(), RunError>> + Send + use<> {
+    let (page, heartbeat) = (config.web.public_url.clone(), config.heartbeat.clone());
     let leases = Leases::new(connector.clone(), me, config.partition.lease);
     let console = config.alerts.console.then(|| Console::new(screen.clone()));
     let (timing, notifiers) = (config.incidents.timing(), config.notify.clone());
     let (series, envelope) = (config.series.clone(), config.alerts.profile.envelope());
-    Ok(desk::hold(leases, stop, move |epoch, stop| {
+    desk::hold(leases, stop, move |epoch, stop| {
         let console = console.clone();
         let told = move |record: &IncidentRecord| {
             if let Some(console) = &console {
@@ -274,7 +281,7 @@ fn desk(
             stages.spawn(async move { indices.await.map_err(RunError::Incidents) });
             finish(stages, &stop).await
         }
-    }))
+    })
 }
 
 /// A name that no other collector has.

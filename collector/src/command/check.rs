@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::server::{Health, size};
 use super::{Common, Failure, Outcome, print, usage};
+use crate::app;
 use crate::config::CollectorConfig;
 use crate::health::MUCH;
 use crate::series::{self, SeriesConfig, SeriesError};
@@ -63,6 +64,7 @@ struct Projection {
 /// Checks everything, as far as one can get.
 pub async fn run(args: CheckArgs) -> Outcome {
     let config = args.common.load().map_err(usage)?;
+    app::verify(&config).map_err(usage)?;
     let from = source(args.common.config.as_deref());
     let connector = Connector::new(&config.redis).map_err(usage)?;
     let report = check(from, &config, &connector).await;

@@ -412,6 +412,9 @@ fn what_is_missing_stops_the_start() {
         let mut collector = notifying.start();
         let code = collector.wait_exit(DEADLINE).unwrap().code();
         assert_eq!(code, Some(2), "{why}: {}", collector.stderr());
+        let mut check = notifying.run(&["check"]);
+        assert_eq!(check.wait_exit(DEADLINE).unwrap().code(), Some(2));
+        assert!(check.stderr().contains(why), "{why}: {}", check.stderr());
         assert!(
             collector.stderr().contains(why),
             "{why}: {}",
