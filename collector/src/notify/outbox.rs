@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rackwatch_core::alert::Severity;
-use rackwatch_core::incident::IncidentRecord;
+use rackwatch_core::incident::{Event, IncidentRecord};
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_runtime::backoff::{self, Backoff};
 use tokio::time::Instant;
@@ -100,6 +100,11 @@ impl Message<'_> {
 pub trait Channel: Send + Sync {
     /// Tries once.
     async fn send(&mut self, message: &Message<'_>) -> Sent;
+
+    /// Whether it also hears that somebody has taken an incident on: where people see that at the receiver.
+    fn hears_acks(&self) -> bool {
+        false
+    }
 
     /// Whether several may come as one. Not where each has a life of its own at the receiver.
     fn digests(&self) -> bool {
@@ -234,7 +239,13 @@ impl Outbox {
     /// What people are to be told, by this channel.
     async fn wanted(&self, id: StreamId, record: IncidentRecord) -> Option<Waiting> {
         // What nobody is to be told of is a change that only other programs follow.
-        let key = record.tell.clone()?;
+        let key = match &record.tell {
+            Some(tell) => tell.clone(),
+            None if record.event == Event::Acked && self.channel.hears_acks() => {
+                format!("{}-acked-{}", record.id, record.at.millis())
+            }
+            None => return None,
+        };
         let waiting = Waiting { id, record, key };
         if self.routes.want(&waiting.record, server::local_now()) {
             return Some(waiting);

@@ -1,4 +1,5 @@
-//! `PagerDuty`, by its Events API v2: an incident there for each of ours (`dedup_key`), which is triggered and resolved.
+//! `PagerDuty`, by its Events API v2: an incident there for each of ours (`dedup_key`), which is triggered, acknowledged and
+//! resolved.
 
 use async_trait::async_trait;
 use rackwatch_core::alert::Severity;
@@ -54,7 +55,11 @@ impl PagerDuty {
         let (cause, name) = record.cause.parts();
         let mut event = json!({
             "routing_key": self.key,
-            "event_action": if record.event == Event::Resolved { "resolve" } else { "trigger" },
+            "event_action": match record.event {
+                Event::Resolved => "resolve",
+                Event::Acked => "acknowledge",
+                _ => "trigger",
+            },
             "dedup_key": record.id.as_str(),
             "client": "Rackwatch",
             "payload": {
@@ -106,5 +111,9 @@ impl Channel for PagerDuty {
             answer["status"] == "success"
         })
         .await
+    }
+
+    fn hears_acks(&self) -> bool {
+        true
     }
 }

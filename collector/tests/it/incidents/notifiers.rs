@@ -214,9 +214,15 @@ fn pagerduty_and_mail_say_what_began_and_what_is_over() {
     wait("it began", || {
         (receiver.requests().len() == 1 && smtp.mails().len() == 1).then_some(())
     });
+    let incident: Vec<String> = redis.hkeys("{rackwatch:incidents}:open").unwrap();
+    let mut ack = notifying.run(&["ack", &incident[0], "--by", "ann"]);
+    assert_eq!(ack.wait_exit(DEADLINE).unwrap().code(), Some(0));
+    wait("it is taken on there too", || {
+        (receiver.requests().len() == 2).then_some(())
+    });
     send(redis, "inlet-R1-1", start + 1000, "24.0");
     wait("it is over", || {
-        (receiver.requests().len() == 2 && smtp.mails().len() == 2).then_some(())
+        (receiver.requests().len() == 3 && smtp.mails().len() == 2).then_some(())
     });
     let events: Vec<Value> = receiver
         .requests()
@@ -227,8 +233,13 @@ fn pagerduty_and_mail_say_what_began_and_what_is_over() {
     assert_eq!(events[0]["event_action"], "trigger");
     assert_eq!(events[0]["payload"]["severity"], "critical");
     assert_eq!(events[0]["payload"]["group"], "R1");
-    assert_eq!(events[1]["event_action"], "resolve");
-    assert_eq!(events[0]["dedup_key"], events[1]["dedup_key"]);
+    assert_eq!(events[1]["event_action"], "acknowledge");
+    assert_eq!(events[2]["event_action"], "resolve");
+    assert!(
+        events
+            .iter()
+            .all(|event| event["dedup_key"] == events[0]["dedup_key"])
+    );
     let mails = smtp.mails();
     let subjects: Vec<_> = mails
         .iter()
