@@ -2,8 +2,8 @@
 //! as it does its own.
 //!
 //! Alertmanager takes an alert that is not sent again for over, unless it is told when it ends: so each is told to end in a
-//! week, and at its end now. Labels are what an alert is told by there; the severity is one of them, so when it
-//! changes the alert with the old one ends.
+//! week, and at its end now. Labels are what an alert is told by there, so only what stays is one: what is suspected
+//! changes as an incident grows. The severity is one too, for routes; when it changes the alert with the old one ends.
 
 use std::time::Duration;
 
@@ -64,23 +64,17 @@ impl Alertmanager {
     fn alerts(&self, record: &IncidentRecord) -> Vec<Value> {
         let (cause, name) = record.cause.parts();
         let alert = |severity: Severity, ends: Timestamp| {
-            let mut labels = json!({
-                "alertname": "RackwatchIncident",
-                "incident": record.id.as_str(),
-                "severity": severity.name(),
-                "cause": cause,
-            });
-            for (label, value) in [("cause_name", name), ("first", record.first.as_str())] {
-                // An empty label is none.
-                if !value.is_empty() {
-                    labels[label] = json!(value);
-                }
-            }
             json!({
-                "labels": labels,
+                "labels": {
+                    "alertname": "RackwatchIncident",
+                    "incident": record.id.as_str(),
+                    "severity": severity.name(),
+                },
                 "annotations": {
                     "summary": record.title,
                     "description": incident_line(record, &Style::plain()),
+                    "cause": format!("{cause} {name}").trim_end(),
+                    "first": record.first.as_str(),
                     "racks": record.racks.join(", "),
                 },
                 "startsAt": iso(record.since),

@@ -20,7 +20,7 @@ pub struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts one that groups by the kind of cause, and tells nobody.
+    /// Starts one that groups by the severity, and tells nobody.
     ///
     /// # Errors
     ///
@@ -28,7 +28,7 @@ impl Alertmanager {
     pub fn start() -> Result<Self> {
         let folder = TempDir::new()?;
         let file = folder.path().join("alertmanager.yml");
-        let config = "route:\n  receiver: nobody\n  group_by: [cause]\n  group_wait: 0s\nreceivers:\n  - name: nobody\n";
+        let config = "route:\n  receiver: nobody\n  group_by: [severity]\n  group_wait: 0s\nreceivers:\n  - name: nobody\n";
         fs::write(&file, config)?;
         let port = free_port()?;
         let debian = Path::new("/usr/bin/prometheus-alertmanager");

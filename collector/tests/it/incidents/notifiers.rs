@@ -284,7 +284,7 @@ fn alertmanager_groups_our_incidents_and_ends_them() {
     // A warning waits ten seconds for its companions.
     let warning = wait("it fires", || firing(&alertmanager).pop());
     assert_eq!(warning["labels"]["severity"], "warning");
-    assert_eq!(warning["labels"]["cause_name"], "inlet-R1-1");
+    assert_eq!(warning["annotations"]["cause"], "sensor inlet-R1-1");
     send(redis, "inlet-R1-1", start + 1000, "32.5");
     let critical = wait("only the critical one fires", || {
         let all = firing(&alertmanager);
@@ -297,7 +297,14 @@ fn alertmanager_groups_our_incidents_and_ends_them() {
     );
     let groups: Value =
         serde_json::from_str(&alertmanager.get("/api/v2/alerts/groups").unwrap()).unwrap();
-    assert_eq!(groups[0]["labels"]["cause"], "sensor");
+    assert_eq!(groups[0]["labels"]["severity"], "critical");
+    // It grows: what is suspected is another, and the alert there the same.
+    send(redis, "inlet-R1-2", start + 1500, "33.0");
+    wait("it has grown", || {
+        let grown = super::records(redis).pop()?;
+        grown.3.contains("2 sensors").then_some(())
+    });
+    send(redis, "inlet-R1-2", start + 2000, "24.0");
     send(redis, "inlet-R1-1", start + 2000, "24.0");
     wait("it ends", || firing(&alertmanager).is_empty().then_some(()));
 }
