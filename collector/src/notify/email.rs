@@ -125,13 +125,19 @@ impl Email {
         let devices: Vec<_> = record.devices.iter().map(ToString::to_string).collect();
         let link = link(self.page.as_deref(), record);
         let link = link.map_or_else(String::new, |link| format!("\n{link}\n"));
+        let act = match record.event {
+            Event::Resolved => String::new(),
+            _ => format!(
+                "\nTo take it on: rackwatch-collector ack {}\n",
+                record.id.short()
+            ),
+        };
         format!(
-            "{line}\n\nFirst: {}\nRacks: {}\nSensors ({}): {}\n{link}\nTo take it on: rackwatch-collector ack {}\n",
+            "{line}\n\nFirst: {}\nRacks: {}\nSensors ({}): {}\n{link}{act}",
             record.first,
             record.racks.join(", "),
             record.device_count,
-            devices.join(", "),
-            record.id.short()
+            devices.join(", ")
         )
     }
 }

@@ -259,7 +259,8 @@ fn pagerduty_and_mail_say_what_began_and_what_is_over() {
         .collect();
     assert_eq!(threads[0], threads[1]);
     assert!(
-        mails[0].0.contains("rackwatch-collector ack"),
+        mails[0].0.contains("rackwatch-collector ack")
+            && !mails[1].0.contains("rackwatch-collector ack"),
         "{}",
         mails[0].0
     );
