@@ -81,23 +81,43 @@ pub fn words(text: &str) -> Result<String, ActError> {
 ///
 /// When it is not one.
 pub async fn ack(connection: &mut Connection, id: &str, ack: &Ack) -> Result<String, ActError> {
-    let id = id.trim().to_ascii_lowercase();
-    if id.len() < SHORTEST {
-        return Err(ActError::Short(id));
-    }
-    let found = find(connection, &id).await?;
-    let incident = match found.iter().collect::<Vec<_>>().as_slice() {
-        [one] => (*one).clone(),
-        [] => return Err(ActError::NoIncident(id)),
-        some => {
-            let may_be = some.iter().map(|id| (*id).clone()).collect();
-            return Err(ActError::Several { id, may_be });
-        }
-    };
+    let id = beginning(id)?;
+    let incident = the_one(&id, find(connection, &id).await?)?;
     // Strings and numbers only: this cannot fail.
     let json = serde_json::to_string(ack).unwrap_or_default();
     let _new: u64 = connection.hset(incidents::ACKS, &incident, json).await?;
     Ok(incident)
+}
+
+/// How an id begins, as it was typed.
+///
+/// # Errors
+///
+/// When that may be anything.
+pub fn beginning(id: &str) -> Result<String, ActError> {
+    let id = id.trim().to_ascii_lowercase();
+    if id.len() < SHORTEST {
+        return Err(ActError::Short(id));
+    }
+    Ok(id)
+}
+
+/// The one that was found to begin so.
+///
+/// # Errors
+///
+/// When it is none, or several.
+pub fn the_one(id: &str, found: BTreeSet<String>) -> Result<String, ActError> {
+    let id = id.to_owned();
+    let mut may_be: Vec<String> = found.into_iter().collect();
+    match (may_be.pop(), may_be.is_empty()) {
+        (Some(one), true) => Ok(one),
+        (None, _) => Err(ActError::NoIncident(id)),
+        (Some(last), false) => {
+            may_be.push(last);
+            Err(ActError::Several { id, may_be })
+        }
+    }
 }
 
 /// The open incidents whose id, or that of one of whose alerts, begins so.
@@ -218,4 +238,30 @@ async fn tidy<T: DeserializeOwned>(
         }
     }
     Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_is_one_of_what_begins_so() {
+        let among = |ids: &[&str]| {
+            let ids = ids.iter().map(|id| (*id).to_owned()).collect();
+            the_one("a1b2", ids).map_err(|error| error.to_string())
+        };
+        assert_eq!(among(&["a1b2c3"]).unwrap(), "a1b2c3");
+        let none = among(&[]).unwrap_err();
+        assert!(none.contains("begins with a1b2"), "{none}");
+        let several = among(&["a1b2c3", "a1b2d4"]).unwrap_err();
+        assert!(several.contains("a1b2c3, a1b2d4"), "{several}");
+        assert_eq!(beginning(" A1B2 ").unwrap(), "a1b2");
+        assert!(matches!(beginning("a1"), Err(ActError::Short(_))));
+    }
+
+    #[test]
+    fn words_are_of_some_length_and_stay_on_their_line() {
+        assert_eq!(words(" on my\nway ").unwrap(), "on my way");
+        assert!(words(&"x".repeat(LONGEST_WORDS + 1)).is_err());
+    }
 }

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use rackwatch_core::incident::silence::Matcher;
 use rackwatch_core::keys;
 use rackwatch_core::time::Timestamp;
 
-use super::silence::words;
+use super::silence::{Which, remove_all, words};
 use super::table::Table;
 use super::when::When as Moment;
-use super::{Common, Failure, Outcome, print, server, usage, who};
+use super::{Common, Outcome, print, server, usage, who};
 use crate::acts;
 use crate::notify::line::{self, length};
 use crate::windows::{When, Window};
@@ -40,18 +39,8 @@ enum MaintenanceCommand {
 struct AddArgs {
     #[command(flatten)]
     common: Common,
-    /// Devices with an id that matches this glob; an agent is `agent:<name>`
-    #[arg(long, value_name = "GLOB")]
-    device: Option<String>,
-    /// Racks that match this glob
-    #[arg(long, value_name = "GLOB")]
-    rack: Option<String>,
-    /// Rows that match this glob
-    #[arg(long, value_name = "GLOB")]
-    row: Option<String>,
-    /// Rooms that match this glob
-    #[arg(long, value_name = "GLOB")]
-    room: Option<String>,
+    #[command(flatten)]
+    which: Which,
     /// It opens again and again: minute, hour, day of the month, month, day of the week
     #[arg(
         long,
@@ -127,13 +116,7 @@ async fn add(args: AddArgs) -> Outcome {
     };
     let window = Window {
         id: acts::new_id(),
-        matcher: Matcher {
-            device: args.device,
-            rack: args.rack,
-            row: args.row,
-            room: args.room,
-            ..Matcher::default()
-        },
+        matcher: args.which.matcher(),
         when,
         reason: acts::words(&args.reason).map_err(usage)?,
         by: args.by.unwrap_or_else(who),
@@ -203,21 +186,7 @@ async fn list(args: ListArgs) -> Outcome {
 }
 
 async fn remove(args: RemoveArgs) -> Outcome {
-    let config = args.common.load().map_err(usage)?;
-    let (_, mut connection) = server::open(&config.redis).await?;
-    let mut unknown = Vec::new();
-    for id in &args.ids {
-        if acts::remove(&mut connection, keys::WINDOWS, id).await? {
-            print(&format!("window {id} is taken back\n"));
-        } else {
-            unknown.push(id.as_str());
-        }
-    }
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::Failed(anyhow::anyhow!(
-        "not known: {}; `rackwatch-collector maintenance list` shows what is",
-        unknown.join(", ")
-    )))
+    let said = |id: &str| format!("window {id} is taken back\n");
+    let list = "rackwatch-collector maintenance list";
+    remove_all(&args.common, &args.ids, keys::WINDOWS, said, list).await
 }

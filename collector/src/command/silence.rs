@@ -39,18 +39,8 @@ struct AddArgs {
     /// All that happens in this rack, and to agents whose devices are all in it
     #[arg(long, value_name = "RACK", conflicts_with_all = ["rack", "device", "row", "room"])]
     maintenance: Option<String>,
-    /// Devices with an id that matches this glob; an agent is `agent:<name>`
-    #[arg(long, value_name = "GLOB")]
-    device: Option<String>,
-    /// Racks that match this glob
-    #[arg(long, value_name = "GLOB")]
-    rack: Option<String>,
-    /// Rows that match this glob
-    #[arg(long, value_name = "GLOB")]
-    row: Option<String>,
-    /// Rooms that match this glob
-    #[arg(long, value_name = "GLOB")]
-    room: Option<String>,
+    #[command(flatten)]
+    which: Which,
     /// Alerts of the rule with this name
     #[arg(long, value_name = "NAME")]
     rule: Option<String>,
@@ -66,6 +56,42 @@ struct AddArgs {
     /// Who says so [default: the user of this computer]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
+}
+
+/// What is meant; maintenance windows take the same.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Which {
+    /// Devices with an id that matches this glob; an agent is `agent:<name>`
+    #[arg(long, value_name = "GLOB")]
+    device: Option<String>,
+    /// Racks that match this glob
+    #[arg(long, value_name = "GLOB")]
+    rack: Option<String>,
+    /// Rows that match this glob
+    #[arg(long, value_name = "GLOB")]
+    row: Option<String>,
+    /// Rooms that match this glob
+    #[arg(long, value_name = "GLOB")]
+    room: Option<String>,
+}
+
+impl Which {
+    /// As it is stored.
+    pub(super) fn matcher(self) -> Matcher {
+        let Self {
+            device,
+            rack,
+            row,
+            room,
+        } = self;
+        Matcher {
+            device,
+            rack,
+            row,
+            room,
+            ..Matcher::default()
+        }
+    }
 }
 
 /// List the silences that last
@@ -112,18 +138,14 @@ async fn add(args: AddArgs) -> Outcome {
         Some(_) if args.reason.is_empty() => "maintenance".to_owned(),
         _ => args.reason,
     };
-    let matcher = Matcher {
-        device: args.device,
-        rack: args
-            .maintenance
-            .as_deref()
-            .map(globset::escape)
-            .or(args.rack),
-        row: args.row,
-        room: args.room,
+    let mut matcher = Matcher {
         rule: args.rule,
         kind: args.kind,
+        ..args.which.matcher()
     };
+    if let Some(rack) = &args.maintenance {
+        matcher.rack = Some(globset::escape(rack));
+    }
     matcher
         .check()
         .map_err(|why| usage(anyhow::anyhow!("no silence: {why}")))?;
@@ -175,12 +197,25 @@ async fn list(args: ListArgs) -> Outcome {
 }
 
 async fn remove(args: RemoveArgs) -> Outcome {
-    let config = args.common.load().map_err(usage)?;
+    let said = |id: &str| format!("silence {id} has ended\n");
+    let list = "rackwatch-collector silence list";
+    remove_all(&args.common, &args.ids, keys::SILENCES, said, list).await
+}
+
+/// Removes each of these from a hash, and says so; `list` shows what there is.
+pub(super) async fn remove_all(
+    common: &Common,
+    ids: &[String],
+    key: &str,
+    said: fn(&str) -> String,
+    list: &str,
+) -> Outcome {
+    let config = common.load().map_err(usage)?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let mut unknown = Vec::new();
-    for id in &args.ids {
-        if acts::remove(&mut connection, keys::SILENCES, id).await? {
-            print(&format!("silence {id} has ended\n"));
+    for id in ids {
+        if acts::remove(&mut connection, key, id).await? {
+            print(&said(id));
         } else {
             unknown.push(id.as_str());
         }
@@ -188,9 +223,9 @@ async fn remove(args: RemoveArgs) -> Outcome {
     if unknown.is_empty() {
         return Ok(());
     }
+    let unknown = unknown.join(", ");
     Err(Failure::Failed(anyhow::anyhow!(
-        "not known: {}; `rackwatch-collector silence list` shows what is",
-        unknown.join(", ")
+        "not known: {unknown}; `{list}` shows what is"
     )))
 }
 

@@ -12,7 +12,8 @@ use crate::windows::Window;
 pub(super) struct Quiet {
     silences: Hash,
     windows: Hash,
-    /// The windows, understood.
+    /// Both, understood.
+    said: Vec<Silence>,
     planned: Vec<Window>,
     now: Vec<Silence>,
 }
@@ -25,18 +26,17 @@ impl Quiet {
         windows: Hash,
         now: Timestamp,
     ) -> Option<Vec<Silence>> {
-        let same = silences == self.silences && windows == self.windows;
-        // Nearly always nothing is planned: then nothing changes by itself.
-        if same && self.planned.is_empty() {
-            return None;
+        // What cannot be understood is logged: when it is new, not at each step.
+        if silences != self.silences {
+            self.said = understood(keys::SILENCES, &silences);
+            self.silences = silences;
         }
         if windows != self.windows {
             self.planned = understood(keys::WINDOWS, &windows);
             self.windows = windows;
         }
-        let mut all: Vec<Silence> = understood(keys::SILENCES, &silences);
-        self.silences = silences;
-        all.extend(self.planned.iter().filter_map(|window| window.silence(now)));
+        let open = self.planned.iter().filter_map(|window| window.silence(now));
+        let all: Vec<Silence> = self.said.iter().cloned().chain(open).collect();
         if all == self.now {
             return None;
         }

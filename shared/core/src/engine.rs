@@ -33,16 +33,16 @@ use self::agents::Agents;
 use self::device::{Asks, Device};
 use self::moves::Hardware;
 use self::newcomers::Newcomers;
-use self::outage::{Outage, Outages};
+use self::outage::Outages;
 use self::racks::Racks;
 use self::silence::{Listening, Missed};
-use crate::alert::{AlertRecord, Severity};
+use crate::alert::AlertRecord;
 use crate::device::{Description, DeviceId};
 use crate::episode::Episode;
 use crate::ledger::{Ledger, Loss, Passed, Runs};
-use crate::reading::{Fault, Reading};
+use crate::reading::Reading;
 use crate::rules::{Plan, RuleSet};
-use crate::time::{StreamId, Timestamp};
+use crate::time::StreamId;
 
 /// What goes into the engine.
 #[derive(Clone, Debug)]
@@ -260,24 +260,6 @@ impl Engine {
         }
     }
 
-    /// The last device of a target that does not answer is known no more: so is the outage.
-    fn forget_outage(&mut self, id: &DeviceId, effects: &mut Effects) {
-        let Some(forgotten) = self.devices.get(id) else {
-            return;
-        };
-        let Some(target) = forgotten.target().map(str::to_owned) else {
-            return;
-        };
-        let at = forgotten.last().unwrap_or_default();
-        if !self.outages.knows(&target) {
-            return;
-        }
-        let mut others = self.devices.iter().filter(|(other, _)| *other != id);
-        if !others.any(|(_, device)| device.target() == Some(&target)) {
-            self.outages.end(&target, at, effects);
-        }
-    }
-
     fn look_for_silence(&mut self, effects: &mut Effects) {
         self.missed
             .look(&self.listening, &mut self.devices, effects);
@@ -361,44 +343,6 @@ impl Engine {
         }
     }
 
-    /// A reading that is no word of its target being gone: it answers.
-    fn answered(&mut self, reading: &Reading, effects: &mut Effects) {
-        let is_gone = |fault: &Fault| fault.is_of_target();
-        if self.outages.is_empty() || reading.value.as_ref().err().is_some_and(is_gone) {
-            return;
-        }
-        let device = self.devices.get(&reading.device);
-        let Some(target) = device.and_then(|device| device.target().map(str::to_owned)) else {
-            return;
-        };
-        if self.outages.end(&target, reading.at, effects) {
-            for device in self.devices.values_mut() {
-                if device.target() == Some(&target) {
-                    device.answers();
-                }
-            }
-        }
-    }
-
-    /// A device's target has given no answer for long. Where it gives none for any other either, that is said once
-    /// for all of them.
-    fn judge_outage(&mut self, reading: &Reading, effects: &mut Effects) {
-        let Err(fault) = &reading.value else { return };
-        let target = self.devices.get(&reading.device);
-        if let Some(target) = target.and_then(|device| device.target()) {
-            if self.outages.knows(target) {
-                return;
-            }
-            if let Some(outage) = outage_of(target, self.devices.values()) {
-                self.outages.begin(outage, fault, reading.at, effects);
-                return;
-            }
-        }
-        if let Some(device) = self.devices.get_mut(&reading.device) {
-            device.fail_alone(reading, fault, effects);
-        }
-    }
-
     fn heard_all(&mut self, count: u64, belongs: impl Fn(&Device) -> bool) {
         for device in self.devices.values_mut() {
             if device.heard > 0 && belongs(device) {
@@ -472,34 +416,4 @@ impl Engine {
             .alerts
             .sort_by(|a, b| (&a.device, &a.rule).cmp(&(&b.device, &b.rule)));
     }
-}
-
-/// What there is to say of a target that answers for none of its devices, of which it has several.
-fn outage_of<'d, 't>(
-    target: &'t str,
-    devices: impl Iterator<Item = &'d Box<Device>>,
-) -> Option<Outage<'t>> {
-    let (mut count, mut racks) = (0_u32, Vec::new());
-    let (mut first, mut worst) = (None, Severity::Info);
-    for device in devices.filter(|device| device.target() == Some(target)) {
-        let Some((failing, severity)) = device.fails() else {
-            continue;
-        };
-        let since = failing?;
-        count += 1;
-        first = Some(first.map_or(since, |first: Timestamp| first.min(since)));
-        worst = worst.max(severity);
-        racks.push(device.stands_in().unwrap_or_default());
-    }
-    racks.dedup();
-    let rack = match racks.as_slice() {
-        [only] => (*only).to_owned(),
-        _ => String::new(),
-    };
-    (count > 1).then_some(Outage {
-        target,
-        since: first?,
-        severity: worst,
-        rack,
-    })
 }

@@ -9,6 +9,7 @@
     reason = "a helper that cannot do its part has to fail the test, loudly"
 )]
 
+mod accept;
 mod alertmanager;
 mod certificates;
 mod fault_proxy;

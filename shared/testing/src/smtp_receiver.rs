@@ -4,13 +4,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// How often it is looked whether to stop.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+use crate::accept::serve_all;
 
 #[derive(Debug)]
 struct Shared {
@@ -35,25 +32,19 @@ impl SmtpReceiver {
     /// When there is no port.
     pub fn start() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").context("listen for mail")?;
-        listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
             answer: Mutex::new("250 taken".to_owned()),
             mails: Mutex::default(),
         });
-        let serving = Arc::clone(&shared);
-        thread::spawn(move || {
-            while !serving.stop.load(Ordering::SeqCst) {
-                let Ok((stream, _)) = listener.accept() else {
-                    thread::park_timeout(LOOK_EVERY);
-                    continue;
-                };
-                let shared = Arc::clone(&serving);
-                // Whoever breaks a conversation off knows.
-                thread::spawn(move || drop(serve(&stream, &shared)));
-            }
-        });
+        let (serving, stopping) = (Arc::clone(&shared), Arc::clone(&shared));
+        serve_all(
+            listener,
+            move || stopping.stop.load(Ordering::SeqCst),
+            // Whoever breaks a conversation off knows.
+            move |stream| drop(serve(&stream, &serving)),
+        )?;
         Ok(Self { port, shared })
     }
 
@@ -85,7 +76,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// One conversation (RFC 5321).
 fn serve(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
-    stream.set_nonblocking(false)?;
     let mut writer = stream;
     let mut reader = BufReader::new(stream);
     writer.write_all(b"220 test\r\n")?;

@@ -6,12 +6,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// How often it is looked whether to stop.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+use crate::accept::{LOOK_EVERY, serve_all};
 
 /// How requests are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,24 +56,18 @@ impl WebhookReceiver {
     pub fn start(port: u16) -> Result<Self> {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let listener = TcpListener::bind(address).context("listen for webhooks")?;
-        listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
             answer: Mutex::new(Answer::Status(200)),
             requests: Mutex::default(),
         });
-        let serving = Arc::clone(&shared);
-        thread::spawn(move || {
-            while !serving.stop.load(Ordering::SeqCst) {
-                let Ok((stream, _)) = listener.accept() else {
-                    thread::park_timeout(LOOK_EVERY);
-                    continue;
-                };
-                let shared = Arc::clone(&serving);
-                thread::spawn(move || serve(stream, &shared));
-            }
-        });
+        let (serving, stopping) = (Arc::clone(&shared), Arc::clone(&shared));
+        serve_all(
+            listener,
+            move || stopping.stop.load(Ordering::SeqCst),
+            move |stream| serve(stream, &serving),
+        )?;
         Ok(Self { port, shared })
     }
 
@@ -107,9 +99,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// One request on each connection.
 fn serve(mut stream: TcpStream, shared: &Shared) {
-    if stream.set_nonblocking(false).is_err() {
-        return;
-    }
     let Some((headers, body)) = read(&stream) else {
         return;
     };

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::{Backend, BackendError};
-use crate::acts::ActError;
+use crate::acts::{self, ActError};
 use crate::correlate::memory::Act;
 use crate::history::{self, History, Span};
 use crate::notify::delivery::Delivery;
@@ -93,14 +93,10 @@ impl Backend for MemoryBackend {
     }
 
     async fn ack(&self, id: &str, ack: Ack) -> Result<String, BackendError> {
-        let open = self.view.see(Picture::incidents);
-        let Some(found) = open
-            .iter()
-            .find(|record| record.id.as_str().starts_with(id))
-        else {
-            return Err(ActError::NoIncident(id.to_owned()).into());
-        };
-        let id = found.id.as_str().to_owned();
+        let id = acts::beginning(id)?;
+        let open = self.view.see(Picture::incidents).into_iter();
+        let open = open.map(|record| record.id.as_str().to_owned());
+        let id = acts::the_one(&id, open.filter(|known| known.starts_with(&id)).collect())?;
         let _told = self.acts.send(Act::Ack(IncidentId::from_wire(&id), ack));
         Ok(id)
     }

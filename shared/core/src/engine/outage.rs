@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 
 use super::agents::{TARGET, target_device};
+use super::device::Device;
 use super::records::{faulty, stored};
-use super::{Effects, EpisodeChange};
+use super::{Effects, Engine, EpisodeChange};
 use crate::alert::{AlertRecord, AlertState, Severity};
 use crate::device::DeviceId;
 use crate::episode::Episode;
-use crate::reading::Fault;
+use crate::reading::{Fault, Reading};
 use crate::time::Timestamp;
 
 /// The rule's name, where it is a target that cannot be read.
@@ -31,13 +32,13 @@ struct Said {
 
 /// What there is to say of one.
 #[derive(Clone, Debug)]
-pub(super) struct Outage<'a> {
-    pub(super) target: &'a str,
+struct Outage<'a> {
+    target: &'a str,
     /// Since when no device of it could be read.
-    pub(super) since: Timestamp,
-    pub(super) severity: Severity,
+    since: Timestamp,
+    severity: Severity,
     /// The rack that all of them are in; empty where they are in several.
-    pub(super) rack: String,
+    rack: String,
 }
 
 impl Outages {
@@ -63,18 +64,12 @@ impl Outages {
     }
 
     /// Whether it was said of this one.
-    pub(super) fn knows(&self, target: &str) -> bool {
+    fn knows(&self, target: &str) -> bool {
         !self.is_empty() && self.0.contains_key(&target_device(target))
     }
 
     /// A target does not answer, as the fault at `at` says.
-    pub(super) fn begin(
-        &mut self,
-        outage: Outage<'_>,
-        fault: &Fault,
-        at: Timestamp,
-        effects: &mut Effects,
-    ) {
+    fn begin(&mut self, outage: Outage<'_>, fault: &Fault, at: Timestamp, effects: &mut Effects) {
         let device = target_device(outage.target);
         let record = AlertRecord {
             reason: Some(fault.to_string()),
@@ -95,7 +90,7 @@ impl Outages {
     }
 
     /// A target answers, for one of its devices at least; whether it was said that it did not.
-    pub(super) fn end(&mut self, target: &str, at: Timestamp, effects: &mut Effects) -> bool {
+    fn end(&mut self, target: &str, at: Timestamp, effects: &mut Effects) -> bool {
         let device = target_device(target);
         let Some(said) = self.0.remove(&device) else {
             return false;
@@ -112,4 +107,92 @@ impl Outages {
         });
         true
     }
+}
+
+impl Engine {
+    /// A reading that is no word of its target being gone: it answers.
+    pub(super) fn answered(&mut self, reading: &Reading, effects: &mut Effects) {
+        let is_gone = |fault: &Fault| fault.is_of_target();
+        if self.outages.is_empty() || reading.value.as_ref().err().is_some_and(is_gone) {
+            return;
+        }
+        let device = self.devices.get(&reading.device);
+        let Some(target) = device.and_then(|device| device.target().map(str::to_owned)) else {
+            return;
+        };
+        if self.outages.end(&target, reading.at, effects) {
+            for device in self.devices.values_mut() {
+                if device.target() == Some(&target) {
+                    device.answers();
+                }
+            }
+        }
+    }
+
+    /// A device's target has given no answer for long. Where it gives none for any other either, that is said once
+    /// for all of them.
+    pub(super) fn judge_outage(&mut self, reading: &Reading, effects: &mut Effects) {
+        let Err(fault) = &reading.value else { return };
+        let target = self.devices.get(&reading.device);
+        if let Some(target) = target.and_then(|device| device.target()) {
+            if self.outages.knows(target) {
+                return;
+            }
+            if let Some(outage) = outage_of(target, self.devices.values()) {
+                self.outages.begin(outage, fault, reading.at, effects);
+                return;
+            }
+        }
+        if let Some(device) = self.devices.get_mut(&reading.device) {
+            device.fail_alone(reading, fault, effects);
+        }
+    }
+
+    /// The last device of a target that does not answer is known no more: so is the outage.
+    pub(super) fn forget_outage(&mut self, id: &DeviceId, effects: &mut Effects) {
+        let Some(forgotten) = self.devices.get(id) else {
+            return;
+        };
+        let Some(target) = forgotten.target().map(str::to_owned) else {
+            return;
+        };
+        let at = forgotten.last().unwrap_or_default();
+        if !self.outages.knows(&target) {
+            return;
+        }
+        let mut others = self.devices.iter().filter(|(other, _)| *other != id);
+        if !others.any(|(_, device)| device.target() == Some(&target)) {
+            self.outages.end(&target, at, effects);
+        }
+    }
+}
+
+/// What there is to say of a target that answers for none of its devices, of which it has several.
+fn outage_of<'d, 't>(
+    target: &'t str,
+    devices: impl Iterator<Item = &'d Box<Device>>,
+) -> Option<Outage<'t>> {
+    let (mut count, mut racks) = (0_u32, Vec::new());
+    let (mut first, mut worst) = (None, Severity::Info);
+    for device in devices.filter(|device| device.target() == Some(target)) {
+        let Some((failing, severity)) = device.fails() else {
+            continue;
+        };
+        let since = failing?;
+        count += 1;
+        first = Some(first.map_or(since, |first: Timestamp| first.min(since)));
+        worst = worst.max(severity);
+        racks.push(device.stands_in().unwrap_or_default());
+    }
+    racks.dedup();
+    let rack = match racks.as_slice() {
+        [only] => (*only).to_owned(),
+        _ => String::new(),
+    };
+    (count > 1).then_some(Outage {
+        target,
+        since: first?,
+        severity: worst,
+        rack,
+    })
 }
