@@ -5,8 +5,9 @@
 //! misses its deadline gives a timeout for each of its devices; one that leaves a device out, a
 //! fault for that one; so a failed read is never a gap.
 //!
-//! Each source has a task of its own: one that hangs, even one that blocks its thread, delays no
-//! other. Ticks are multiples of the interval since 1970 by the wall clock, so that all agents read
+//! Each source has a task of its own: one that hangs delays no other. That holds as long as what
+//! blocks is kept off the runtime's threads, as [`Source::read`] asks for: a blocked worker may be
+//! the one that waits for the timers of all. Ticks are multiples of the interval since 1970 by the wall clock, so that all agents read
 //! at the same moments. A tick that passes while a source is busy, or while nobody takes what it
 //! said, is skipped, not made up for: that is the one thing lost here.
 

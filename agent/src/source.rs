@@ -80,6 +80,8 @@ pub trait Source: Send {
 
     /// Reads every device of the last [`Source::discover`], for the tick `at`.
     ///
-    /// May be dropped at any await point when the deadline has passed; the next call must work.
+    /// May be dropped at any await point when the deadline has passed; the next call must work. What
+    /// may block, a file of sysfs or a call into a driver, goes on a thread for it
+    /// (`tokio::task::spawn_blocking`), here and in [`Source::discover`].
     async fn read(&mut self, at: Timestamp) -> Vec<Outcome>;
 }

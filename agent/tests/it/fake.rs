@@ -10,6 +10,7 @@ use rackwatch_core::device::{Description, DeviceId, Role};
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 use rackwatch_testing::wait_until;
+use tokio::task::spawn_blocking;
 
 use crate::site::SOON;
 
@@ -36,7 +37,7 @@ pub(crate) enum Behaviour {
     Answers,
     /// A read never ends.
     Hangs,
-    /// A read blocks its thread until [`release`].
+    /// A read waits for a thread that blocks until [`release`], as a file of sysfs does.
     Blocks,
     /// A read panics.
     Panics,
@@ -110,7 +111,7 @@ impl Source for Fake {
         match self.behaviour {
             Behaviour::Answers => {}
             Behaviour::Hangs => std::future::pending().await,
-            Behaviour::Blocks => block(),
+            Behaviour::Blocks => spawn_blocking(block).await.unwrap(),
             Behaviour::Panics => panic!("as the test wants"),
         }
         let celsius = Celsius::new(21.5).unwrap();
@@ -128,7 +129,7 @@ fn block() {
     drop(woken.unwrap());
 }
 
-/// Lets every source that blocks go on.
+/// Lets every thread that blocks go on.
 pub(crate) fn release() {
     *RELEASED.0.lock().unwrap() = true;
     RELEASED.1.notify_all();

@@ -56,16 +56,21 @@ async fn a_stuck_source_gives_timeouts_and_delays_no_other() {
     assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn a_source_that_blocks_its_thread_delays_no_other_and_no_stop() {
+#[tokio::test]
+async fn a_source_whose_threads_block_delays_no_other_and_no_stop() {
     let sources = vec![
         Fake::boxed("blocked", Behaviour::Blocks),
         Fake::boxed("inlet", Behaviour::Answers),
     ];
-    let readings = sampled(sources, "inlet-1", 10).await;
-    // Only now: the sampler has ended while the thread was still blocked.
+    let readings = sampled(sources, "blocked-2", 3).await;
+    // Only now: the sampler has ended while the threads were still blocked.
     fake::release();
-    assert!(readings.iter().all(|r| r.value.is_ok()));
+    let (blocked, inlet): (Vec<_>, Vec<_>) = readings
+        .iter()
+        .partition(|r| r.device.as_str().starts_with("blocked"));
+    assert!(blocked.iter().all(|r| r.value == Err(Fault::TIMEOUT)));
+    assert!(inlet.len() > blocked.len());
+    assert!(inlet.iter().all(|r| r.value.is_ok()));
 }
 
 #[tokio::test]
