@@ -9,7 +9,7 @@ use rackwatch_agent::config::{AgentConfig, AgentName};
 use rackwatch_agent::publisher::{Departure, Summary};
 use rackwatch_agent::source::{Found, Outcome, Source};
 use rackwatch_core::device::{Description, DeviceId, Role};
-use rackwatch_core::keys::{PartitionKeys, SeriesKeys};
+use rackwatch_core::keys::{DETECTOR_GROUP, PartitionKeys, SeriesKeys};
 use rackwatch_core::partition::Partitions;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
@@ -177,21 +177,20 @@ async fn assert_whole(url: &str, agents: Vec<Agent>, stop: &CancellationToken, s
     for mut agent in agents {
         let sent = (&mut agent.running).await.unwrap();
         assert_eq!((sent.dropped, sent.unsent), (0, 0));
-        let last = wait_for(url, &agent, 0).await;
-        let mut last = last;
-        wait_until(DEADLINE, "all of it is committed", async || {
-            let before = std::mem::replace(&mut last, committed(url, &agent).await?);
-            let pending: redis::streams::StreamPendingReply = redis
-                .xpending(&agent.keys.raw, "anomaly_detector_group")
-                .await
-                .ok()?;
-            let info: redis::streams::StreamInfoGroupsReply =
+        // Its `lag` is not known any more after a master has died.
+        wait_until(DEADLINE, "all of it is read and committed", async || {
+            let pending: redis::streams::StreamPendingReply =
+                redis.xpending(&agent.keys.raw, DETECTOR_GROUP).await.ok()?;
+            let group: redis::streams::StreamInfoGroupsReply =
                 redis.xinfo_groups(&agent.keys.raw).await.ok()?;
-            let lag = info.groups[0].lag.unwrap_or(0);
-            (before == last && pending.count() == 0 && lag == 0).then_some(())
+            let stream: redis::streams::StreamInfoStreamReply =
+                redis.xinfo_stream(&agent.keys.raw).await.ok()?;
+            let is_read = group.groups.first()?.last_delivered_id == stream.last_generated_id;
+            (is_read && pending.count() == 0).then_some(())
         })
         .await
         .unwrap();
+        let last = committed(url, &agent).await.unwrap();
         let lost: u64 = redis.xlen(&agent.keys.losses).await.unwrap();
         assert_eq!(lost, 0, "{}: {}", agent.zone, said.stderr());
         // Readings are numbered from one on: each is stored, wherever its series is.

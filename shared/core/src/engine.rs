@@ -14,6 +14,7 @@ mod device;
 mod moves;
 mod newcomers;
 mod outage;
+mod owners;
 mod racks;
 mod records;
 mod silence;
@@ -24,9 +25,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use agents::{agent_device, target_device};
 pub use moves::{Move, Stand};
 pub use newcomers::Notice;
+pub use owners::{agent_device, target_device};
 pub use snapshot::Slice;
 
 use self::agents::Agents;
@@ -242,8 +243,8 @@ impl Engine {
     }
 
     fn describe(&mut self, id: &DeviceId, now: Option<Box<Description>>, effects: &mut Effects) {
-        if now.is_none() {
-            self.forget_outage(id, effects);
+        if now.is_none() && !(self.missed.is_empty() && self.outages.is_empty()) {
+            self.forget_owners(id, effects);
         }
         let device = self.devices.entry(id.clone()).or_default();
         let left = device.leaves();
@@ -257,6 +258,31 @@ impl Engine {
                 device.heard = self.listening.count;
             }
             self.replan(id, effects);
+        }
+    }
+
+    /// The last device of an agent or a target is known no more: so is what was said of the whole.
+    fn forget_owners(&mut self, id: &DeviceId, effects: &mut Effects) {
+        let Some(forgotten) = self.devices.get(id) else {
+            return;
+        };
+        let at = self
+            .listening
+            .now()
+            .max(forgotten.last().unwrap_or_default());
+        let was_last = |of: fn(&Device) -> Option<&str>| {
+            let owner = of(forgotten)?;
+            let mut others = self.devices.iter().filter(|(other, _)| *other != id);
+            let has_others = others.any(|(_, device)| of(device) == Some(owner));
+            (!has_others).then(|| owner.to_owned())
+        };
+        let (agent, target) = (was_last(Device::agent), was_last(Device::target));
+        if let Some(agent) = agent {
+            self.missed.end(agent_device(&agent), at, effects);
+        }
+        if let Some(target) = target {
+            self.missed.end(target_device(&target), at, effects);
+            self.outages.end(&target, at, effects);
         }
     }
 
@@ -332,12 +358,12 @@ impl Engine {
         let target = device.target().map(str::to_owned);
         let (at, count) = (reading.at, self.listening.count);
         if let Some(agent) = agent
-            && self.missed.heard(agent_device(&agent), at, effects)
+            && self.missed.end(agent_device(&agent), at, effects)
         {
             self.heard_all(count, |device| device.agent() == Some(&agent));
         }
         if let Some(target) = target
-            && self.missed.heard(target_device(&target), at, effects)
+            && self.missed.end(target_device(&target), at, effects)
         {
             self.heard_all(count, |device| device.target() == Some(&target));
         }

@@ -3,14 +3,11 @@
 //! A board with thirty sensors that hangs is one trouble, not thirty: once one of its devices could not be read
 //! for as long as the rule says, and none of the others can be, the target is spoken of in their place.
 
-use std::collections::BTreeMap;
-
-use super::agents::{TARGET, target_device};
 use super::device::Device;
-use super::records::{faulty, stored};
-use super::{Effects, Engine, EpisodeChange};
-use crate::alert::{AlertRecord, AlertState, Severity};
-use crate::device::DeviceId;
+use super::owners::{Said, is_target, target_device};
+use super::records::faulty;
+use super::{Effects, Engine};
+use crate::alert::{AlertRecord, Severity};
 use crate::episode::Episode;
 use crate::reading::{Fault, Reading};
 use crate::time::Timestamp;
@@ -20,15 +17,7 @@ pub(super) const SENSOR_FAULT: &str = "sensor_fault";
 
 /// Targets of which it was said that they do not answer.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Outages(BTreeMap<DeviceId, Said>);
-
-/// What was said of one.
-#[derive(Clone, Debug, PartialEq)]
-struct Said {
-    since: Timestamp,
-    severity: Severity,
-    rack: String,
-}
+pub(super) struct Outages(Said);
 
 /// What there is to say of one.
 #[derive(Clone, Debug)]
@@ -44,18 +33,12 @@ struct Outage<'a> {
 impl Outages {
     /// Whether `episode` is one of these.
     pub(super) fn has(episode: &Episode) -> bool {
-        episode.rule == SENSOR_FAULT && episode.device.as_str().starts_with(TARGET)
+        episode.rule == SENSOR_FAULT && is_target(&episode.device)
     }
 
     /// Those of the stored episodes.
-    pub(super) fn of(said: &[Episode]) -> Self {
-        let out = said.iter().filter(|episode| Self::has(episode));
-        let said = |episode: &Episode| Said {
-            since: episode.started,
-            severity: episode.severity,
-            rack: episode.rack.clone(),
-        };
-        Self(out.map(|e| (e.device.clone(), said(e))).collect())
+    pub(super) fn of(stored: &[Episode]) -> Self {
+        Self(Said::of(stored.iter().filter(|e| Self::has(e))))
     }
 
     /// None of them is.
@@ -65,7 +48,7 @@ impl Outages {
 
     /// Whether it was said of this one.
     fn knows(&self, target: &str) -> bool {
-        !self.is_empty() && self.0.contains_key(&target_device(target))
+        !self.is_empty() && self.0.get(&target_device(target)).is_some()
     }
 
     /// A target does not answer, as the fault at `at` says.
@@ -73,39 +56,15 @@ impl Outages {
         let device = target_device(outage.target);
         let record = AlertRecord {
             reason: Some(fault.to_string()),
-            rack: outage.rack.clone(),
+            rack: outage.rack,
             ..faulty(&device, outage.since, at, outage.severity)
         };
-        let episode = stored(&record, None);
-        let said = Said {
-            since: outage.since,
-            severity: outage.severity,
-            rack: outage.rack,
-        };
-        self.0.insert(device, said);
-        effects.alerts.push(record);
-        effects
-            .episodes
-            .push(EpisodeChange::Open(Box::new(episode)));
+        self.0.begin(record, effects);
     }
 
     /// A target answers, for one of its devices at least; whether it was said that it did not.
-    fn end(&mut self, target: &str, at: Timestamp, effects: &mut Effects) -> bool {
-        let device = target_device(target);
-        let Some(said) = self.0.remove(&device) else {
-            return false;
-        };
-        effects.alerts.push(AlertRecord {
-            state: AlertState::Resolved,
-            duration: Some(at.since(said.since)),
-            rack: said.rack,
-            ..faulty(&device, said.since, at, said.severity)
-        });
-        effects.episodes.push(EpisodeChange::Close {
-            device,
-            rule: SENSOR_FAULT.to_owned(),
-        });
-        true
+    pub(super) fn end(&mut self, target: &str, at: Timestamp, effects: &mut Effects) -> bool {
+        self.0.end(target_device(target), at, faulty, effects)
     }
 }
 
@@ -145,24 +104,6 @@ impl Engine {
         }
         if let Some(device) = self.devices.get_mut(&reading.device) {
             device.fail_alone(reading, fault, effects);
-        }
-    }
-
-    /// The last device of a target that does not answer is known no more: so is the outage.
-    pub(super) fn forget_outage(&mut self, id: &DeviceId, effects: &mut Effects) {
-        let Some(forgotten) = self.devices.get(id) else {
-            return;
-        };
-        let Some(target) = forgotten.target().map(str::to_owned) else {
-            return;
-        };
-        let at = forgotten.last().unwrap_or_default();
-        if !self.outages.knows(&target) {
-            return;
-        }
-        let mut others = self.devices.iter().filter(|(other, _)| *other != id);
-        if !others.any(|(_, device)| device.target() == Some(&target)) {
-            self.outages.end(&target, at, effects);
         }
     }
 }

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::agents::{agent_device, is_owner, target_device};
+use super::Effects;
 use super::device::Device;
-use super::records::{silent, stored};
-use super::{Effects, EpisodeChange};
-use crate::alert::{AlertRecord, AlertState, Severity};
+use super::owners::{Said, agent_device, is_agent, is_target, target_device};
+use super::records::silent;
+use crate::alert::{AlertRecord, Severity};
 use crate::device::DeviceId;
 use crate::episode::Episode;
 use crate::time::Timestamp;
@@ -74,21 +74,15 @@ impl Listening {
         due
     }
 
-    fn now(&self) -> Timestamp {
+    /// Until when was listened, by Redis' clock.
+    pub(super) fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.until).unwrap_or_default()
     }
 }
 
 /// Agents and targets of which it was said that they are silent.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Missed(BTreeMap<DeviceId, Said>);
-
-#[derive(Clone, Debug, PartialEq)]
-struct Said {
-    since: Timestamp,
-    severity: Severity,
-    rack: String,
-}
+pub(super) struct Missed(Said);
 
 /// What is found of each agent, or of each target.
 #[derive(Debug, Default)]
@@ -114,18 +108,12 @@ struct Found {
 impl Missed {
     /// Whether `episode` is one of these.
     pub(super) fn has(episode: &Episode) -> bool {
-        episode.rule == NO_DATA && is_owner(&episode.device)
+        episode.rule == NO_DATA && (is_agent(&episode.device) || is_target(&episode.device))
     }
 
     /// Those of the stored episodes.
-    pub(super) fn of(said: &[Episode]) -> Self {
-        let missed = said.iter().filter(|episode| Self::has(episode));
-        let said = |episode: &Episode| Said {
-            since: episode.started,
-            severity: episode.severity,
-            rack: episode.rack.clone(),
-        };
-        Self(missed.map(|e| (e.device.clone(), said(e))).collect())
+    pub(super) fn of(stored: &[Episode]) -> Self {
+        Self(Said::of(stored.iter().filter(|e| Self::has(e))))
     }
 
     /// Looks who is silent: an agent with all its devices is one record, a target with all of its is, else
@@ -202,22 +190,11 @@ impl Missed {
             return;
         }
         let since = said.map_or(found.last, |said| said.since);
-        let rack = found.rack.clone().unwrap_or_default();
         let record = AlertRecord {
-            rack: rack.clone(),
+            rack: found.rack.clone().unwrap_or_default(),
             ..silent(&device, since, at, severity)
         };
-        let episode = stored(&record, None);
-        let said = Said {
-            since,
-            severity,
-            rack,
-        };
-        self.0.insert(device, said);
-        effects.alerts.push(record);
-        effects
-            .episodes
-            .push(EpisodeChange::Open(Box::new(episode)));
+        self.0.begin(record, effects);
     }
 
     /// None of them is.
@@ -225,22 +202,9 @@ impl Missed {
         self.0.is_empty()
     }
 
-    /// An agent or a target, by the name of its episode, is heard again; whether it was missed.
-    pub(super) fn heard(&mut self, device: DeviceId, at: Timestamp, effects: &mut Effects) -> bool {
-        let Some(said) = self.0.remove(&device) else {
-            return false;
-        };
-        effects.alerts.push(AlertRecord {
-            state: AlertState::Resolved,
-            duration: Some(at.since(said.since)),
-            rack: said.rack,
-            ..silent(&device, said.since, at, said.severity)
-        });
-        effects.episodes.push(EpisodeChange::Close {
-            device,
-            rule: NO_DATA.to_owned(),
-        });
-        true
+    /// An agent or a target, by the name of its episode, is heard again or known no more; whether it was missed.
+    pub(super) fn end(&mut self, owner: DeviceId, at: Timestamp, effects: &mut Effects) -> bool {
+        self.0.end(owner, at, silent, effects)
     }
 }
 

@@ -110,6 +110,22 @@ fn a_silent_agent_is_one_record_and_one_resolution() {
 }
 
 #[test]
+fn a_silence_ends_with_the_last_device_of_its_agent() {
+    let mut site = Site::new();
+    site.hear(&["a-1", "a-2", "b-1"], 30);
+    let said = site.hear(&["b-1"], 90);
+    assert_eq!(names(&said), [("agent:alpha", Firing, Warning)]);
+    let first = site.engine.step([Input::Describe(id("a-1"), None)]);
+    assert_eq!(first.alerts, []);
+    let last = site.engine.step([Input::Describe(id("a-2"), None)]);
+    assert_eq!(names(&last.alerts), [("agent:alpha", Resolved, Warning)]);
+    assert_eq!(last.alerts[0].id, said[0].id);
+    assert!(last.alerts[0].duration.unwrap() >= Duration::from_secs(90));
+    assert_eq!(site.engine.open(), 0);
+    assert_eq!(site.hear(&["b-1"], 90), []);
+}
+
+#[test]
 fn on_an_empty_stream_silence_is_waited_out() {
     let mut site = Site::new();
     site.hear(&["a-1", "b-1"], 30);
