@@ -149,13 +149,13 @@ impl Missed {
         }
         let at = listening.now();
         for (agent, found) in &agents.0 {
-            self.tell(agent_device(agent), found, at, effects);
+            self.tell(&agent_device(agent), found, at, effects);
         }
         for (target, found) in &targets.0 {
             // One device speaks for itself, and an agent for all its targets.
             let joins = found.agents.iter().all(|agent| agents.misses(agent));
             if found.heard > 1 && !joins {
-                self.tell(target_device(target), found, at, effects);
+                self.tell(&target_device(target), found, at, effects);
             }
         }
         // HashMap order must not show in the records.
@@ -176,7 +176,7 @@ impl Missed {
         }
     }
 
-    fn tell(&mut self, device: DeviceId, found: &Found, at: Timestamp, effects: &mut Effects) {
+    fn tell(&mut self, owner: &DeviceId, found: &Found, at: Timestamp, effects: &mut Effects) {
         let Some(severity) = found.severity.filter(|_| found.is_missed()) else {
             return;
         };
@@ -185,14 +185,14 @@ impl Missed {
         } else {
             severity
         };
-        let said = self.0.get(&device);
+        let said = self.0.get(owner);
         if said.is_some_and(|said| said.severity >= severity) {
             return;
         }
         let since = said.map_or(found.last, |said| said.since);
         let record = AlertRecord {
             rack: found.rack.clone().unwrap_or_default(),
-            ..silent(&device, since, at, severity)
+            ..silent(owner, since, at, severity)
         };
         self.0.begin(record, effects);
     }
