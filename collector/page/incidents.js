@@ -1,7 +1,7 @@
 // Incidents: what is wrong, what is suspected, who was told, and what to do.
 
 import { get, post } from "./ask.js";
-import { el, empty, show, table } from "./element.js";
+import { el, empty, renew, show, table } from "./element.js";
 import { listen } from "./live.js";
 import { said, silenceForm } from "./quiet.js";
 import { KINDS, SIGNS, ago, celsius, clock, degrees, isSensor, left, length } from "./words.js";
@@ -13,6 +13,9 @@ const EVENTS = {
 
 const chip = (severity) => el("span", { class: `chip ${severity}` }, `${SIGNS[severity]} ${severity}`);
 
+/** The worst that its sensors say now, or that was told. */
+const degreesNow = (one) => (one.now !== undefined ? `${celsius(one.now)} now` : one.extreme !== undefined && `${celsius(one.extreme)} as told`);
+
 /** An incident in a few lines. */
 export function incidentCard(one) {
   const over = one.event === "resolved";
@@ -20,7 +23,7 @@ export function incidentCard(one) {
     el("span", { class: "line" }, over ? el("span", { class: "chip over" }, "✓ over") : chip(one.severity), el("strong", null, one.title)),
     el("span", { class: "muted" },
       [over ? `${clock(one.since)}, for ${length((one.until ?? one.timestamp) - one.since)}` : `since ${clock(one.since)}`,
-        !over && one.left_ms && left(one.left_ms), one.extreme !== undefined && !over && celsius(one.extreme),
+        !over && one.left_ms && left(one.left_ms), !over && degreesNow(one),
         `${one.device_count} ${one.device_count === 1 ? "sensor" : "sensors"}`, !over && (one.acked_by ? `taken on by ${one.acked_by}` : "nobody has taken it on")].filter(Boolean).join(" · ")));
 }
 
@@ -31,9 +34,9 @@ export async function incidentsPage(place, _name, current) {
   const draw = async () => {
     const all = await get("incidents?past=true");
     if (!current()) return;
-    const list = (some) => el("ul", { class: "cards" }, some.map((one) => el("li", null, incidentCard(one))));
-    show(open, el("h2", { id: "open" }, `Open (${all.open.length})`), all.open.length ? list(all.open) : el("p", { class: "good-news" }, "✓ No incident is open."));
-    show(past, el("h2", { id: "past" }, "Over"), all.past.length ? list(all.past) : el("p", { class: "muted" }, "None that is remembered."));
+    const list = (some) => el("ul", { class: "cards" }, some.map((one) => el("li", { "data-key": one.incident_id }, incidentCard(one))));
+    renew(open, el("h2", { id: "open" }, `Open (${all.open.length})`), all.open.length ? list(all.open) : el("p", { class: "good-news" }, "✓ No incident is open."));
+    renew(past, el("h2", { id: "past" }, "Over"), all.past.length ? list(all.past) : el("p", { class: "muted" }, "None that is remembered."));
   };
   show(place, el("h1", null, "Incidents"), open, past);
   await draw();
@@ -57,7 +60,7 @@ export async function incidentPage(place, id, current) {
     const over = one.event === "resolved";
     const cause = one.cause_name ? `${one.cause} ${one.cause_name}` : one.cause;
     const fact = (word, value) => value && [el("dt", null, word), el("dd", null, value)];
-    show(head,
+    renew(head,
       el("p", { class: "crumbs" }, el("a", { href: "#/incidents" }, "Incidents")),
       el("h1", null, one.title),
       el("p", null, over ? el("span", { class: "chip over" }, "✓ over") : chip(one.severity),
@@ -67,7 +70,7 @@ export async function incidentPage(place, id, current) {
       el("dl", { class: "facts" },
         fact("First mover", isSensor(one.first) ? el("a", { href: `#/sensor/${encodeURIComponent(one.first)}` }, one.first) : one.first),
         fact("Suspected", cause), fact("Since", clock(one.since)), fact("Racks", one.racks.map((rack, index) => [index > 0 && ", ", el("a", { href: `#/rack/${encodeURIComponent(rack)}` }, rack)])),
-        fact("Alerts", `${one.alerts}, ${one.open} open`), fact("Worst as told", one.extreme === undefined ? null : celsius(one.extreme)), fact("Id", el("code", null, one.incident_id))));
+        fact("Alerts", `${one.alerts}, ${one.open} open`), fact("Worst as told", one.extreme === undefined ? null : celsius(one.extreme)), fact("Worst now", one.now === undefined ? null : celsius(one.now)), fact("Id", el("code", null, one.incident_id))));
 
     // What somebody is writing stays.
     const shape = `${over}/${one.acked_by ?? ""}`;
@@ -93,21 +96,21 @@ export async function incidentPage(place, id, current) {
       el("details", { class: "act" }, el("summary", null, "Silence what this is about …"), silenceForm(one.racks.length === 1 ? { rack: one.racks[0] } : { device: one.first })));
     }
 
-    show(story, el("h2", { id: "story" }, "What became of it"), el("ol", { class: "story" }, all.story.map((record) => el("li", null,
+    renew(story, el("h2", { id: "story" }, "What became of it"), el("ol", { class: "story" }, all.story.map((record) => el("li", null,
       el("time", { datetime: new Date(record.timestamp).toISOString() }, clock(record.timestamp)), " ", EVENTS[record.event] ?? record.event,
       record.event === "acked" && record.acked_by ? ` by ${record.acked_by}` : "",
       el("span", { class: "muted" }, ` · ${record.severity}, ${record.open} of ${record.alerts} alerts open`)))));
 
-    const rows = all.members.map((sensor) => el("tr", { "data-severity": sensor.severity ?? "" },
+    const rows = all.members.map((sensor) => el("tr", { "data-key": sensor.id, "data-severity": sensor.severity ?? "" },
       el("th", { scope: "row" }, el("a", { href: `#/sensor/${encodeURIComponent(sensor.id)}` }, sensor.id), sensor.id === one.first && el("small", null, "first mover")),
       el("td", null, sensor.rack ? el("a", { href: `#/rack/${encodeURIComponent(sensor.rack)}` }, sensor.rack) : "–"), el("td", null, sensor.role),
       el("td", { class: "right" }, sensor.fault ? "✕" : degrees(sensor.value)),
       el("td", null, sensor.open.length ? sensor.open.map((open) => `${SIGNS[open.severity]} ${KINDS[open.type] ?? open.type}`).join(", ") : "ok")));
     const more = one.device_count - all.members.length;
-    show(members, el("h2", { id: "members" }, "Sensors"), rows.length ? table("Sensors of this incident", ["Sensor", "Rack", "Role", ">°C", "Fires"], rows)
+    renew(members, el("h2", { id: "members" }, "Sensors"), rows.length ? table("Sensors of this incident", ["Sensor", "Rack", "Role", ">°C", "Fires"], rows)
       : el("p", { class: "muted" }, `It is about ${one.devices.join(", ")}.`), more > 0 && rows.length > 0 && el("p", { class: "muted" }, `and ${more} more`));
 
-    show(told, el("h2", { id: "told" }, "Who was told"), all.deliveries.length
+    renew(told, el("h2", { id: "told" }, "Who was told"), all.deliveries.length
       ? table("Deliveries", ["Channel", "What", "State", "When", ">Tries"], all.deliveries.map((delivery) => el("tr", null,
         el("th", { scope: "row" }, delivery.channel), el("td", null, delivery.event), el("td", null, delivery.state, delivery.why && el("small", null, delivery.why)),
         el("td", null, ago(delivery.at_ms, Date.now())), el("td", { class: "right" }, delivery.tries))))

@@ -2,7 +2,7 @@
 
 import { get } from "./ask.js";
 import { paint, steps } from "./colour.js";
-import { el, empty, say, show, table } from "./element.js";
+import { el, empty, renew, say, show, table } from "./element.js";
 import { incidentCard } from "./incidents.js";
 import { listen } from "./live.js";
 import { SIGNS, celsius, count, degrees, kelvin, percent } from "./words.js";
@@ -58,7 +58,7 @@ export async function overviewPage(place, _name, current) {
     const outside = all?.outside === null || all?.outside === undefined ? null : 100 * (1 - all.outside);
     const tile = (name, value, hint, kind) => el("div", { class: `tile ${kind ?? ""}` }, el("dt", null, name), el("dd", null, value, hint && el("small", null, hint)));
     const worst = incidents.some((one) => one.severity === "critical") ? "critical" : incidents.length ? "warning" : "good";
-    show(tiles,
+    renew(tiles,
       tile("Open incidents", count(incidents.length), incidents.length ? `${incidents.filter((one) => !one.acked_by).length} not taken on` : "nothing is wrong", worst),
       tile("Warmest inlet", celsius(inlets.length ? Math.max(...inlets) : null), `${site.racks.length} racks`),
       tile("Within recommended", percent(outside), `class ${site.envelope.class}, ${count(all?.n ?? 0)} inlets`),
@@ -68,9 +68,9 @@ export async function overviewPage(place, _name, current) {
   };
 
   const drawIncidents = () => {
-    show(told, el("h2", { id: "told" }, "What is wrong now"),
+    renew(told, el("h2", { id: "told" }, "What is wrong now"),
       incidents.length
-        ? el("ul", { class: "cards" }, incidents.slice(0, 8).map((one) => el("li", null, incidentCard(one))))
+        ? el("ul", { class: "cards" }, incidents.slice(0, 8).map((one) => el("li", { "data-key": one.incident_id }, incidentCard(one))))
         : el("p", { class: "good-news" }, "✓ No incident is open."),
       incidents.length > 8 && el("p", null, el("a", { href: "#/incidents" }, `all ${incidents.length} incidents`)));
   };
@@ -97,7 +97,7 @@ export async function overviewPage(place, _name, current) {
   const cooled = el("section", { "aria-labelledby": "cooled" });
   const drawCooled = () => {
     const some = site.scopes.filter((scope) => scope.scope !== "site");
-    show(cooled, some.length > 0 && [el("h2", { id: "cooled" }, "How well rooms and rows are cooled"),
+    renew(cooled, some.length > 0 && [el("h2", { id: "cooled" }, "How well rooms and rows are cooled"),
       table("Rooms and rows", ["Room or row", ">Inlets", ">RCI high", ">RCI low", ">Within recommended", ">ΔT", ">Top above foot"],
         some.map((scope) => el("tr", null, el("th", { scope: "row" }, `${scope.scope} ${scope.name}`), el("td", { class: "right" }, count(scope.n)),
           [percent(scope.rci_hi), percent(scope.rci_lo), percent(scope.outside === null ? null : 100 * (1 - scope.outside)), kelvin(scope.delta_t), kelvin(scope.gradient)]
@@ -140,6 +140,8 @@ export async function overviewPage(place, _name, current) {
       const byName = new Map(rows.map((row) => [row.rack, row]));
       site.racks = site.racks.map((rack) => byName.get(rack.rack) ?? rack);
       rows.forEach(update);
+      // What the map shows and what stands above it is the same.
+      drawTiles();
     },
     incidents: again,
     again,

@@ -1,7 +1,7 @@
 // How the pipeline is doing: rates, lag, who owns what, what was lost, who was told.
 
 import { get } from "./ask.js";
-import { el, show, table } from "./element.js";
+import { el, renew, show, table } from "./element.js";
 import { listen } from "./live.js";
 import { ago, bytes, count, length } from "./words.js";
 
@@ -20,7 +20,7 @@ export async function pipelinePage(place, _name, current) {
     before = { readings: collector.readings, at: now };
     const tile = (name, value, hint, kind) => el("div", { class: `tile ${kind ?? ""}` }, el("dt", null, name), el("dd", null, value, hint && el("small", null, hint)));
     const wrong = verdict.wrong.length ? el("ul", { class: "wrong" }, verdict.wrong.map((text) => el("li", { class: "bad" }, `✕ ${text}`))) : el("p", { class: "good-news" }, "✓ All is well.");
-    show(body, wrong, verdict.warnings.length > 0 && el("ul", { class: "wrong" }, verdict.warnings.map((text) => el("li", null, `▲ ${text}`))),
+    renew(body, wrong, verdict.warnings.length > 0 && el("ul", { class: "wrong" }, verdict.warnings.map((text) => el("li", null, `▲ ${text}`))),
       el("dl", { class: "tiles" },
         tile("Readings by this collector", count(collector.readings), or(rate, (value) => `${count(Math.round(value))} a second`)),
         tile("Entries, all partitions", or(facts.entries_per_second, (value) => `${count(Math.round(value))}/s`)),

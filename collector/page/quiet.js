@@ -1,7 +1,7 @@
 // Silences and maintenance windows: what people do not want to hear of for a while. It is recorded all the same.
 
 import { get, post, remove } from "./ask.js";
-import { el, empty, say, show, table } from "./element.js";
+import { el, empty, renew, say, show, table } from "./element.js";
 import { listen } from "./live.js";
 import { clock, length } from "./words.js";
 
@@ -97,6 +97,7 @@ export async function quietPage(place, _name, current) {
   const trouble = el("p", { role: "status" });
   const drop = (path, text) => el("button", {
     type: "button",
+    "data-drops": path,
     onclick: async () => {
       try {
         await remove(path);
@@ -109,14 +110,14 @@ export async function quietPage(place, _name, current) {
   const draw = async () => {
     const all = await get("quiet");
     if (!current()) return;
-    show(silences, el("h2", { id: "silences" }, "Silences"), all.silences.length
-      ? table("Silences", ["What", "Ends in", "Reason", "By", ""], all.silences.map((one) => el("tr", null, el("th", { scope: "row" }, words(one.matcher)),
+    renew(silences, el("h2", { id: "silences" }, "Silences"), all.silences.length
+      ? table("Silences", ["What", "Ends in", "Reason", "By", ""], all.silences.map((one) => el("tr", { "data-key": one.id }, el("th", { scope: "row" }, words(one.matcher)),
         el("td", null, length(one.until_ms - all.now)), el("td", null, one.reason), el("td", null, one.by), el("td", null, drop(`silences/${encodeURIComponent(one.id)}`, "End")))))
       : empty("Nothing is silenced."));
-    show(windows, el("h2", { id: "windows" }, "Maintenance windows"), all.windows.length
+    renew(windows, el("h2", { id: "windows" }, "Maintenance windows"), all.windows.length
       ? table("Maintenance windows", ["What", "When", "Now", "Reason", "By", ""], all.windows.map((planned) => {
         const one = planned.window;
-        return el("tr", null, el("th", { scope: "row" }, words(one.matcher)),
+        return el("tr", { "data-key": one.id }, el("th", { scope: "row" }, words(one.matcher)),
           el("td", null, one.cron ? [el("code", null, one.cron), ` for ${length(one.length_ms)}, ${one.zone}`] : `${clock(one.from_ms)} to ${clock(one.until_ms)}`),
           el("td", null, opens(planned)), el("td", null, one.reason), el("td", null, one.by), el("td", null, drop(`windows/${encodeURIComponent(one.id)}`, "Take back")));
       }))

@@ -2,7 +2,7 @@
 
 import { get } from "./ask.js";
 import { colour, paint } from "./colour.js";
-import { el, empty, say, show, svg, table } from "./element.js";
+import { el, empty, renew, say, show, svg, table } from "./element.js";
 import { silenceForm } from "./quiet.js";
 import { listen } from "./live.js";
 import { KINDS, SIGNS, celsius, degrees, kelvin, length } from "./words.js";
@@ -28,7 +28,7 @@ export async function rackPage(place, name, current) {
     const mean = (all) => (all.length ? all.reduce((sum, value) => sum + value, 0) / all.length : null);
     const [inlet, exhaust] = [mean(inlets), mean(exhausts)];
     const fact = (word, value) => [el("dt", null, word), el("dd", null, value)];
-    show(facts,
+    renew(facts,
       fact("Inlets", inlets.length ? `${degrees(Math.min(...inlets))} to ${celsius(Math.max(...inlets))}` : "none"),
       fact("Exhaust", celsius(exhaust)),
       fact("ΔT", exhaust === null || inlet === null ? "–" : kelvin(exhaust - inlet)),
@@ -125,8 +125,13 @@ export async function rackPage(place, name, current) {
     try {
       const fresh = await read();
       if (!current()) return;
+      const stands = (some) => some.map((sensor) => `${sensor.id} ${sensor.u} ${sensor.name}`).join();
+      const same = stands(fresh.sensors) === stands(sensors);
       ({ rack, sensors } = fresh);
-      draw();
+      if (same) {
+        sensors.forEach(update);
+        drawFacts();
+      } else draw();
     } catch {
       // What was there stays; the stream says that there is no connection.
     }

@@ -2,7 +2,7 @@
 
 import { get } from "./ask.js";
 import { chart } from "./chart.js";
-import { el, say, show, table } from "./element.js";
+import { el, renew, say, show, table } from "./element.js";
 import { silenceForm } from "./quiet.js";
 import { listen } from "./live.js";
 import { KINDS, SIGNS, ago, celsius, clock, length } from "./words.js";
@@ -31,7 +31,7 @@ export async function sensorPage(place, id, current) {
       device.board_says && el("p", { class: "muted" }, `Its own board says ${device.board_says}.`),
       el("p", { class: "muted" }, `read ${ago(device.at, Date.now())}`),
     ];
-    show(state, parts);
+    renew(state, parts);
   };
 
   const drawNumbers = () => {

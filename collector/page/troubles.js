@@ -1,7 +1,7 @@
 // Sensors that say nothing, or nothing that can be meant.
 
 import { get } from "./ask.js";
-import { el, show, table } from "./element.js";
+import { el, renew, show, table } from "./element.js";
 import { listen } from "./live.js";
 import { SIGNS, ago, degrees, isSensor } from "./words.js";
 
@@ -13,8 +13,8 @@ export async function troublesPage(place, _name, current) {
   const draw = async () => {
     const { now, troubles } = await get("troubles");
     if (!current()) return;
-    show(body, troubles.length
-      ? [table("Sensors in trouble", ["Sensor", "What", "Rack", "Target", ">Last °C", "Last read", "Alert"], troubles.slice(0, MOST).map((one) => el("tr", { "data-severity": one.severity ?? "" },
+    renew(body, troubles.length
+      ? [table("Sensors in trouble", ["Sensor", "What", "Rack", "Target", ">Last °C", "Last read", "Alert"], troubles.slice(0, MOST).map((one) => el("tr", { "data-key": one.id, "data-severity": one.severity ?? "" },
         el("th", { scope: "row" }, isSensor(one.id) ? el("a", { href: `#/sensor/${encodeURIComponent(one.id)}` }, one.id) : one.id),
         el("td", null, one.what.replaceAll("_", " ")), el("td", null, one.rack ? el("a", { href: `#/rack/${encodeURIComponent(one.rack)}` }, one.rack) : "–"),
         el("td", null, one.target || "–"), el("td", { class: "right" }, degrees(one.value)), el("td", null, ago(one.at, now)),

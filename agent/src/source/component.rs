@@ -28,6 +28,15 @@ pub(super) fn plausible(millidegrees: i64) -> Result<Celsius, Fault> {
     Celsius::new(millidegrees as f64 / 1_000.0).map_err(|_| Fault::OUT_OF_RANGE)
 }
 
+/// Whether a sensor of that name says how far a part is from its limit: in degrees, but falling where the part gets
+/// hotter, and so no temperature. Boards of Intel have `P1 Therm Margin` and `DIMM Thrm Mrgn 1`, others `CPU0_MARGIN`.
+pub(super) fn is_margin(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["margin", "mrgn", "therm mgn"]
+        .iter()
+        .any(|word| name.contains(word))
+}
+
 /// What a sensor measures, by the name of its chip's driver and its label.
 pub(super) fn role(chip: &str, label: &str) -> Role {
     let label = label.to_ascii_lowercase();
@@ -35,7 +44,7 @@ pub(super) fn role(chip: &str, label: &str) -> Role {
     if says(&["inlet", "intake"]) {
         return Role::Inlet;
     }
-    if says(&["exhaust", "outlet"]) {
+    if says(&["exhaust", "outlet", "exit air"]) {
         return Role::Exhaust;
     }
     if says(&["ambient"]) {
@@ -47,6 +56,28 @@ pub(super) fn role(chip: &str, label: &str) -> Role {
         "spd5118" | "jc42" => Role::Memory,
         "amdgpu" | "nouveau" | "radeon" | "xe" | "i915" => Role::Gpu,
         _ => Role::Other,
+    }
+}
+
+/// What a sensor of a board measures, by the name that its BMC gives it.
+pub(super) fn role_on_board(name: &str) -> Role {
+    let of_air = role("", name);
+    if of_air != Role::Other {
+        return of_air;
+    }
+    let name = name.to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    if says(&["gpu"]) {
+        Role::Gpu
+    } else if says(&["dimm", "memory"]) {
+        Role::Memory
+    } else if says(&["hdd", "ssd", "nvme", "drive", "disk"]) {
+        Role::Disk
+    } else if says(&["cpu", "processor"]) && !says(&["vr"]) {
+        // Voltage regulators of a processor are hotter than it is allowed to be.
+        Role::Cpu
+    } else {
+        Role::Other
     }
 }
 
@@ -130,5 +161,21 @@ mod tests {
         assert_eq!(role("nct6775", "Front Intake"), Role::Inlet);
         assert_eq!(role("coretemp", "Core 0"), Role::Cpu);
         assert_eq!(role("nct6775", "SYSTIN"), Role::Other);
+        assert_eq!(role("", "Exit Air Temp"), Role::Exhaust);
+    }
+
+    #[test]
+    fn margins_are_told_by_their_names() {
+        for name in [
+            "P1 Therm Margin",
+            "P1 DTS Therm Mgn",
+            "DIMM Thrm Mrgn 1",
+            "CPU_0_MARGIN",
+        ] {
+            assert!(is_margin(name), "{name}");
+        }
+        for name in ["CPU1 Temp", "MB Ambient", "Inlet Temp"] {
+            assert!(!is_margin(name), "{name}");
+        }
     }
 }

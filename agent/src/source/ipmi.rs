@@ -395,23 +395,9 @@ fn keyed(rows: &[Row]) -> impl Iterator<Item = (&Row, Key)> {
 
 /// What a sensor measures: by its name, else by what it belongs to (IPMI 2.0, table 43-13; DCMI 1.5, table 6-10).
 fn role(row: &Row) -> Role {
-    let by_name = component::role("", &row.name);
+    let by_name = component::role_on_board(&row.name);
     if by_name != Role::Other {
         return by_name;
-    }
-    let name = row.name.to_ascii_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| name.contains(word));
-    if says(&["gpu"]) {
-        return Role::Gpu;
-    }
-    if says(&["dimm", "memory"]) {
-        return Role::Memory;
-    }
-    if says(&["hdd", "ssd", "nvme", "drive", "disk"]) {
-        return Role::Disk;
-    }
-    if says(&["cpu", "processor"]) && !says(&["vr", "vrm"]) {
-        return Role::Cpu;
     }
     match row.entity {
         Some((3 | 65, _)) => Role::Cpu,

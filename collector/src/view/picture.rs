@@ -3,6 +3,7 @@
 //! In: what becomes known of devices, readings, alerts, incidents and silences. Out: rows for tables, sums for maps, and
 //! what has changed since it was last asked. Bounded: of alerts and incident records the newest are kept.
 
+mod incidents;
 mod rows;
 mod sums;
 mod troubles;
@@ -22,7 +23,7 @@ use rackwatch_core::site::{Site, Spot};
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 
-pub use rows::{DeviceRow, Limit, Now, Open, RackRow, Scope, Trouble};
+pub use rows::{DeviceRow, IncidentRow, Limit, Now, Open, RackRow, Scope, Trouble};
 
 use crate::episodes;
 
@@ -366,34 +367,6 @@ impl Picture {
                 })
             })
             .collect()
-    }
-
-    /// Incidents that are not over, the gravest and then the newest first.
-    pub fn incidents(&self) -> Vec<IncidentRecord> {
-        let mut open: Vec<_> = self.incidents.values().cloned().collect();
-        open.sort_by_key(|record| std::cmp::Reverse((record.severity, record.since)));
-        open
-    }
-
-    /// Incidents that are over, the newest first.
-    pub fn past_incidents(&self, most: usize) -> Vec<IncidentRecord> {
-        let over = self.records.iter().rev();
-        let over = over.filter(|record| record.event == Event::Resolved);
-        over.take(most).cloned().collect()
-    }
-
-    /// All that was written of an incident, the oldest first.
-    pub fn story(&self, id: &str) -> Vec<IncidentRecord> {
-        let of_it = self
-            .records
-            .iter()
-            .filter(|record| record.id.as_str() == id);
-        let mut story: Vec<_> = of_it.cloned().collect();
-        if story.is_empty() {
-            let open = self.incidents.get(&IncidentId::from_wire(id));
-            story.extend(open.cloned());
-        }
-        story
     }
 
     /// Alerts of these devices that were not over by `from`, the oldest first.

@@ -296,7 +296,7 @@ fn incidents(text: &mut Page, picture: &Picture) {
     for severity in Severity::ALL {
         let count = open
             .iter()
-            .filter(|record| record.severity == severity)
+            .filter(|one| one.record.severity == severity)
             .count();
         family.sample("", &[("severity", severity.name())], count as f64);
     }

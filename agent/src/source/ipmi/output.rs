@@ -17,6 +17,8 @@ use rackwatch_core::device::{HardwareLimits, Range, Verdict};
 use rackwatch_core::reading::Fault;
 use rackwatch_core::units::Celsius;
 
+use crate::source::component;
+
 /// So many sensors of one target are looked at; big chassis have some hundreds.
 const MOST: usize = 2_000;
 /// Names are 16 bytes in a sensor data record (IPMI 2.0, table 43-1); tools may add to them.
@@ -63,7 +65,17 @@ impl Row {
 
 /// The sensors of an output that are, or may be, temperatures.
 pub fn parse(text: &str) -> Vec<Row> {
-    text.lines().filter_map(line).take(MOST).collect()
+    let rows = text.lines().filter_map(line);
+    rows.filter(|row| !is_relative(row)).take(MOST).collect()
+}
+
+/// Whether a sensor says how far it is from a limit: as a margin, or as Intel's digital thermal sensors count, in
+/// degrees below the one at which the processor slows down.
+fn is_relative(row: &Row) -> bool {
+    let is_below = |value: &Celsius| value.degrees() <= 0.0;
+    let is_dts = row.name.to_ascii_lowercase().contains("dts");
+    component::is_margin(&row.name)
+        || is_dts && matches!(&row.value, Some(Ok(value)) if is_below(value))
 }
 
 fn line(line: &str) -> Option<Row> {

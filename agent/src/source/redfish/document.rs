@@ -76,6 +76,10 @@ pub fn expands(root: &Value) -> bool {
 /// The old `Thermal`: all temperatures of a chassis.
 pub fn thermal(address: &str, document: &Value) -> Vec<Sensor> {
     let each = array(document, "Temperatures").take(MOST).enumerate();
+    let is_margin =
+        |entry: &Value| text(entry, "Name").is_some_and(|name| component::is_margin(&name));
+    // Those without a `MemberId` are told by their place: it stays.
+    let each = each.filter(|(_, entry)| !is_margin(entry));
     each.map(|(index, entry)| {
         let id = text(entry, "MemberId").unwrap_or_else(|| index.to_string());
         let name = text(entry, "Name").unwrap_or_else(|| format!("Temperature {id}"));
@@ -132,6 +136,7 @@ pub fn metrics(address: &str, document: &Value) -> Vec<Sensor> {
     }
     let each = listed.into_iter().enumerate();
     each.map(|(index, entry)| excerpt(&format!("/{index}"), entry))
+        .filter(|sensor| !component::is_margin(&sensor.name))
         .collect()
 }
 
@@ -161,10 +166,13 @@ pub fn sensor(document: &Value) -> Option<Sensor> {
         (Some(kind), _) => kind == "Temperature",
         (None, unit) => unit.is_some_and(|unit| ["Cel", "C", "Celsius"].contains(&unit)),
     };
-    if !is_temperature {
+    // What is counted from elsewhere than zero: a rise, or a margin (DSP2046, `ReadingBasis`).
+    let basis = text(document, "ReadingBasis");
+    let is_relative = basis.is_some_and(|basis| basis != "Zero");
+    let name = text(document, "Name").or_else(|| text(document, "Id"))?;
+    if !is_temperature || is_relative || component::is_margin(&name) {
         return None;
     }
-    let name = text(document, "Name").or_else(|| text(document, "Id"))?;
     let range = range(
         number(document, "ReadingRangeMin"),
         number(document, "ReadingRangeMax"),
@@ -328,9 +336,6 @@ fn role(context: Option<&str>, name: &str) -> Role {
         "GPU" | "GPUSubsystem" | "Accelerator" => Role::Gpu,
         "Memory" | "MemorySubsystem" => Role::Memory,
         "StorageDevice" | "StorageBay" | "StorageSubsystem" | "SSD" => Role::Disk,
-        _ => match component::role("", name) {
-            Role::Other if name.to_ascii_lowercase().contains("dimm") => Role::Memory,
-            role => role,
-        },
+        _ => component::role_on_board(name),
     }
 }

@@ -331,6 +331,30 @@ fn thresholds_are_those_that_are_on_for_their_way() {
 }
 
 #[test]
+fn margins_and_rises_are_no_temperatures() {
+    let is_sensor = |name: &str, basis: Option<&str>| {
+        let document = json!({"@odata.id": "/s", "Name": name, "ReadingType": "Temperature", "ReadingBasis": basis, "Reading": 40});
+        sensor(&document).is_some()
+    };
+    assert!(is_sensor("CPU 1", None));
+    assert!(is_sensor("CPU 1", Some("Zero")));
+    assert!(!is_sensor("CPU 1", Some("Headroom")));
+    assert!(!is_sensor("CPU 1", Some("Delta")));
+    assert!(!is_sensor("CPU1 Therm Margin", None));
+    let old = json!({"Temperatures": [
+        {"Name": "P1 Therm Margin", "ReadingCelsius": -50},
+        {"Name": "Inlet Temp", "ReadingCelsius": 22},
+    ]});
+    let all = thermal("/t", &old);
+    let known: Vec<_> = all
+        .iter()
+        .map(|s| (s.key.as_str(), s.value.clone()))
+        .collect();
+    let inlet = Celsius::new(22.0).unwrap();
+    assert_eq!(known, [("/t#/Temperatures/1", Ok(inlet))]);
+}
+
+#[test]
 fn documents_that_are_something_else_have_no_sensors() {
     for text in [
         "null",

@@ -2,6 +2,7 @@
 
 use rackwatch_core::alert::{AlertKind, Severity};
 use rackwatch_core::device::{DeviceId, HardwareLimits, Role, Verdict};
+use rackwatch_core::incident::IncidentRecord;
 use rackwatch_core::indices::Indices;
 use rackwatch_core::site::Spot;
 use rackwatch_core::time::Timestamp;
@@ -97,6 +98,17 @@ pub struct RackRow {
     pub open: usize,
     /// When the newest of its readings was taken.
     pub at: Option<Timestamp>,
+}
+
+/// An incident in a list.
+#[derive(Clone, Debug, Serialize)]
+pub struct IncidentRow {
+    /// Its newest record.
+    #[serde(flatten)]
+    pub record: IncidentRecord,
+    /// The hottest that its sensors say now (the coldest, where it is too cold), of those that fire.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub now: Option<Celsius>,
 }
 
 /// A limit of a device, for its chart.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rackwatch_core::alert::AlertId;
 use rackwatch_core::rules::Profile;
 use rackwatch_core::site::{RawRacks, RawSite};
 
@@ -134,4 +135,42 @@ fn limits_are_those_of_the_rules() {
     let limits = picture.limits(&id("inlet-B07-1"));
     let above: Vec<_> = limits.iter().filter(|l| l.above).map(|l| l.at).collect();
     assert_eq!(above, [28.0, 32.0]);
+}
+
+#[test]
+fn an_incident_says_the_worst_of_now() {
+    let mut picture = picture();
+    let devices = ["inlet-B07-1", "inlet-B07-2"];
+    let open = |device: &str, kind| Episode {
+        id: AlertId::of(&id(device), "rule", at(0)),
+        device: id(device),
+        rule: "rule".to_owned(),
+        kind,
+        started: at(0),
+        severity: Severity::Warning,
+        threshold: 28.0,
+        temperature: Celsius::new(29.0).unwrap(),
+        at: at(0),
+        rack: "B07".to_owned(),
+        u: None,
+        role: Role::Inlet,
+    };
+    let record = IncidentRecord {
+        racks: vec!["B07".to_owned()],
+        extreme: Some(Celsius::new(29.0).unwrap()),
+        ..crate::notify::example()
+    };
+    let now = |picture: &Picture| picture.extreme(&record).map(Celsius::degrees);
+    assert_eq!(now(&picture), None);
+    for (device, degrees) in devices.iter().zip([31.5, 33.5]) {
+        picture.take(reading(device, 1, degrees));
+    }
+    assert_eq!(now(&picture), None, "nothing fires");
+    picture.take(Change::Open(vec![open(devices[0], AlertKind::HighTemp)]));
+    assert_eq!(now(&picture), Some(31.5), "the other does not fire");
+    let all = devices.map(|device| open(device, AlertKind::LowTemp));
+    picture.take(Change::Open(all.to_vec()));
+    assert_eq!(now(&picture), Some(31.5), "the coldest");
+    picture.take(Change::Open(vec![open(devices[0], AlertKind::StuckSensor)]));
+    assert_eq!(now(&picture), None);
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{Answer, ApiError, Params, Sent, who};
 use crate::acts;
-use crate::view::picture::DeviceRow;
+use crate::view::picture::{DeviceRow, IncidentRow};
 use crate::web::Web;
 use crate::web::access::Admitted;
 
@@ -51,14 +51,15 @@ pub(in crate::web) async fn incident(
             "no incident is called so, or it was long ago",
         ));
     };
-    let (members, alerts) = web.view.see(|picture| {
+    let (now, members, alerts) = web.view.see(|picture| {
         let rows = newest.devices.iter().filter_map(|id| picture.device(id));
         let members: Vec<DeviceRow> = rows.collect();
-        (members, picture.alerts(&newest.devices, newest.since))
+        let alerts = picture.alerts(&newest.devices, newest.since);
+        (picture.extreme(&newest), members, alerts)
     });
     let deliveries = web.backend.deliveries(Some(&id)).await?;
     Ok(Json(json!({
-        "incident": newest,
+        "incident": IncidentRow { record: newest, now },
         "story": story,
         "members": members,
         "alerts": alerts,

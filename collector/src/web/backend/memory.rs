@@ -95,7 +95,7 @@ impl Backend for MemoryBackend {
     async fn ack(&self, id: &str, ack: Ack) -> Result<String, BackendError> {
         let id = acts::beginning(id)?;
         let open = self.view.see(Picture::incidents).into_iter();
-        let open = open.map(|record| record.id.as_str().to_owned());
+        let open = open.map(|record| record.record.id.as_str().to_owned());
         let id = acts::the_one(&id, open.filter(|known| known.starts_with(&id)).collect())?;
         let _told = self.acts.send(Act::Ack(IncidentId::from_wire(&id), ack));
         Ok(id)
