@@ -73,6 +73,8 @@ function theme(name) {
   if (name === "auto") document.documentElement.removeAttribute("data-theme");
   else document.documentElement.dataset.theme = name;
   button.textContent = { auto: "Theme: auto", light: "Theme: light", dark: "Theme: dark" }[name];
+  // What is drawn with these colours, not only styled with them.
+  dispatchEvent(new Event("theme"));
   button.onclick = () => {
     const next = THEMES[(THEMES.indexOf(name) + 1) % THEMES.length];
     localStorage.setItem("theme", next);

@@ -189,16 +189,20 @@ export function chart() {
   watch.observe(canvas);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   dark.addEventListener("change", draw);
+  addEventListener("theme", draw);
 
   return {
     node,
     draw: (fresh) => {
+      const held = data?.points[spot]?.[0];
       data = fresh;
       // A sensor that is new begins at the left, not in a corner.
       const first = data.points[0]?.[0];
       const late = first && first - data.from > (data.to - data.from) * 0.3;
       if (late && !data.every_ms) data.from = Math.min(first, data.to - 2 * MINUTE);
-      spot = null;
+      // Whoever reads a point goes on reading it.
+      const index = held === undefined ? -1 : data.points.findLastIndex(([at]) => at <= held);
+      spot = index < 0 ? null : index;
       draw();
       tell();
     },
@@ -217,6 +221,7 @@ export function chart() {
     close: () => {
       watch.disconnect();
       dark.removeEventListener("change", draw);
+      removeEventListener("theme", draw);
     },
   };
 }

@@ -92,6 +92,11 @@ export function table(caption, headings, rows, attributes) {
       el("tbody", null, rows)));
 }
 
+/** A fact of a list of facts (`dl`); nothing, where there is none. */
+export function fact(word, value) {
+  return value && el("div", null, el("dt", null, word), el("dd", null, value));
+}
+
 /** What is shown where there is nothing to show, and what to do. */
 export function empty(text, ...more) {
   return el("div", { class: "empty" }, el("p", null, text), more);

@@ -1,7 +1,8 @@
 // Incidents: what is wrong, what is suspected, who was told, and what to do.
 
 import { get, post } from "./ask.js";
-import { el, empty, renew, show, table } from "./element.js";
+import { chart } from "./chart.js";
+import { el, empty, fact, renew, show, table } from "./element.js";
 import { listen } from "./live.js";
 import { said, silenceForm } from "./quiet.js";
 import { KINDS, SIGNS, ago, celsius, clock, degrees, isSensor, left, length } from "./words.js";
@@ -51,7 +52,20 @@ export async function incidentPage(place, id, current) {
   const story = el("section", { "aria-labelledby": "story" });
   const members = el("section", { "aria-labelledby": "members" });
   const told = el("section", { "aria-labelledby": "told" });
+  const graph = chart();
+  const rise = el("section", { "aria-labelledby": "rise", hidden: true }, el("h2", { id: "rise" }, "The first sensor"), graph.node);
   let drawn = null;
+
+  // The sensor that was first, from a little before to what it says now, or said when it was over.
+  const drawRise = async (one) => {
+    if (!isSensor(one.first)) return;
+    const around = Math.max(5 * 60_000, ((one.until ?? Date.now()) - one.since) / 4);
+    const to = Math.round(Math.min(Date.now(), one.until ? one.until + around : Infinity));
+    const data = await get(`devices/${encodeURIComponent(one.first)}/series?from=${Math.round(one.since - around)}&to=${to}&points=600`);
+    if (!current()) return;
+    rise.hidden = data.points.length === 0;
+    if (!rise.hidden) graph.draw(data);
+  };
 
   const draw = async () => {
     const all = await get(`incidents/${encodeURIComponent(id)}`);
@@ -59,7 +73,6 @@ export async function incidentPage(place, id, current) {
     const one = all.incident;
     const over = one.event === "resolved";
     const cause = one.cause_name ? `${one.cause} ${one.cause_name}` : one.cause;
-    const fact = (word, value) => value && [el("dt", null, word), el("dd", null, value)];
     renew(head,
       el("p", { class: "crumbs" }, el("a", { href: "#/incidents" }, "Incidents")),
       el("h1", null, one.title),
@@ -115,11 +128,16 @@ export async function incidentPage(place, id, current) {
         el("th", { scope: "row" }, delivery.channel), el("td", null, delivery.event), el("td", null, delivery.state, delivery.why && el("small", null, delivery.why)),
         el("td", null, ago(delivery.at_ms, Date.now())), el("td", { class: "right" }, delivery.tries))))
       : el("p", { class: "muted" }, "No notifier is configured, or none has begun: ", el("code", null, "[[notify]]"), " in collector.toml."));
+    // It may be known no more, or kept no longer: the rest is there all the same.
+    drawRise(one).catch(() => {});
   };
-  show(place, head, acts, members, story, told);
+  show(place, head, acts, rise, members, story, told);
   await draw();
   const again = () => draw().catch(() => {});
   listen({}, { incidents: (records) => records.some((record) => record.incident_id === id) && again(), again });
   const timer = setInterval(again, 5000);
-  return () => clearInterval(timer);
+  return () => {
+    clearInterval(timer);
+    graph.close();
+  };
 }

@@ -2,7 +2,7 @@
 
 import { get } from "./ask.js";
 import { colour, paint } from "./colour.js";
-import { el, empty, renew, say, show, svg, table } from "./element.js";
+import { el, empty, fact, renew, say, show, svg, table } from "./element.js";
 import { silenceForm } from "./quiet.js";
 import { listen } from "./live.js";
 import { KINDS, SIGNS, celsius, degrees, kelvin, length } from "./words.js";
@@ -27,7 +27,6 @@ export async function rackPage(place, name, current) {
     const exhausts = sensors.filter((sensor) => sensor.role === "exhaust" && !sensor.fault && sensor.value !== null).map((sensor) => sensor.value);
     const mean = (all) => (all.length ? all.reduce((sum, value) => sum + value, 0) / all.length : null);
     const [inlet, exhaust] = [mean(inlets), mean(exhausts)];
-    const fact = (word, value) => [el("dt", null, word), el("dd", null, value)];
     renew(facts,
       fact("Inlets", inlets.length ? `${degrees(Math.min(...inlets))} to ${celsius(Math.max(...inlets))}` : "none"),
       fact("Exhaust", celsius(exhaust)),

@@ -2,7 +2,7 @@
 
 import { get } from "./ask.js";
 import { chart } from "./chart.js";
-import { el, renew, say, show, table } from "./element.js";
+import { el, fact, renew, say, show, table } from "./element.js";
 import { silenceForm } from "./quiet.js";
 import { listen } from "./live.js";
 import { KINDS, SIGNS, ago, celsius, clock, length } from "./words.js";
@@ -61,7 +61,6 @@ export async function sensorPage(place, id, current) {
     load();
   };
 
-  const fact = (word, value) => value && [el("dt", null, word), el("dd", null, value)];
   const limits = device.limits;
   show(place,
     el("p", { class: "crumbs" }, el("a", { href: "#/" }, "Overview"), " › ",
