@@ -1,6 +1,7 @@
 // The page: which part of it is shown, by the address after the #.
 
 import { get } from "./ask.js";
+import { coolingPage } from "./cooling.js";
 import { el, empty, show } from "./element.js";
 import { incidentPage, incidentsPage } from "./incidents.js";
 import { hush } from "./live.js";
@@ -20,6 +21,7 @@ const PAGES = [
   ["rack", null, rackPage],
   ["sensor", null, sensorPage],
   ["incident", null, incidentPage],
+  ["cooling", null, coolingPage],
 ];
 
 const main = document.getElementById("main");
@@ -32,7 +34,7 @@ for (const [name, title] of PAGES.filter(([, title]) => title)) {
 }
 
 async function open(moved) {
-  const [, name = "", ...rest] = decodeURI(location.hash.slice(1) || "/").split("/");
+  const [, name = "", ...rest] = (location.hash.slice(1) || "/").split("/");
   const page = PAGES.find(([known]) => known === name) ?? PAGES[0];
   const mine = ++visit;
   leave?.();

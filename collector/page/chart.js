@@ -1,4 +1,4 @@
-// A chart of one sensor: average, least and most, the limits, and what fired when. Drawn on a canvas; what is under the
+// A chart of one sensor, or of one number: average, least and most, the limits, and what fired when. Drawn on a canvas; what is under the
 // pointer, or reached by the arrow keys, is said in words.
 
 import { el, say } from "./element.js";
@@ -11,8 +11,11 @@ const TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 7 * 1440
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** A chart; `draw(data)` shows what `/series` answers, `push(at, value)` adds a reading. */
-export function chart() {
+/**
+ * A chart of what is called so and written so, which may have a number that it cannot pass; `draw(data)` shows what `/series` answers,
+ * `push(at, value)` adds a reading.
+ */
+export function chart(what = "Temperature", words = celsius, ceiling = Infinity) {
   const canvas = el("canvas", { class: "chart", tabindex: 0, role: "img" });
   const readout = el("p", { class: "readout", "aria-live": "polite" }, " ");
   const node = el("figure", { class: "figure" }, canvas, readout);
@@ -44,7 +47,8 @@ export function chart() {
       most = Math.max(most, limit.at);
     }
     const air = Math.max(0.5, (most - least) * 0.08);
-    [least, most] = [least - air, most + air];
+    // What stays at its ceiling is a line at the top, not in the middle of nowhere.
+    [least, most] = most >= ceiling ? [Math.min(least, ceiling - 5) - air, ceiling + air / 2] : [least - air, most + air];
     const x = (at) => PAD.left + ((at - data.from) / (data.to - data.from)) * (width - PAD.left - PAD.right);
     const y = (value) => height - PAD.bottom - ((value - least) / (most - least)) * (height - PAD.top - PAD.bottom);
     scale = { x, width };
@@ -54,7 +58,8 @@ export function chart() {
 
     // What fired when.
     const inside = (at) => Math.min(Math.max(at, data.from), data.to);
-    for (const episode of data.episodes) {
+    const worst = ["info", "warning", "critical"];
+    for (const episode of [...data.episodes].sort((a, b) => worst.indexOf(a.severity) - worst.indexOf(b.severity))) {
       const [from, to] = [x(inside(episode.from)), x(inside(episode.to ?? data.to))];
       if (to < PAD.left || (episode.to ?? data.to) < data.from) continue;
       pen.fillStyle = css(episode.severity === "critical" ? "--critical-wash" : episode.severity === "warning" ? "--warning-wash" : "--info-wash");
@@ -143,7 +148,7 @@ export function chart() {
     }
     const last = points.at(-1);
     canvas.setAttribute("aria-label", points.length
-      ? `Temperature from ${clock(data.from)} to ${clock(data.to)}: between ${celsius(Math.min(...points.map((p) => p[2])))} and ${celsius(Math.max(...points.map((p) => p[3])))}, last ${celsius(last[1])}; ${data.episodes.length} episodes. Arrow keys read single points.`
+      ? `${what} from ${clock(data.from)} to ${clock(data.to)}: between ${words(Math.min(...points.map((p) => p[2])))} and ${words(Math.max(...points.map((p) => p[3])))}, last ${words(last[1])}; ${data.episodes.length} episodes. Arrow keys read single points.`
       : "No readings in this time.");
   };
 
@@ -156,7 +161,7 @@ export function chart() {
     const [at, avg, min, max] = point;
     const fired = data.episodes.filter((one) => one.from <= at && (one.to ?? Infinity) >= at).map((one) => `${one.severity}: ${KINDS[one.type] ?? one.type}`);
     const range = min === max ? "" : ` (${min.toFixed(1)} to ${max.toFixed(1)})`;
-    say(readout, `${clock(at)}  ${celsius(avg)}${range}${fired.length ? `  · ${fired.join(", ")}` : ""}`);
+    say(readout, `${clock(at)}  ${words(avg)}${range}${fired.length ? `  · ${fired.join(", ")}` : ""}`);
   };
 
   const look = (index) => {

@@ -99,7 +99,7 @@ export async function overviewPage(place, _name, current) {
     const some = site.scopes.filter((scope) => scope.scope !== "site");
     renew(cooled, some.length > 0 && [el("h2", { id: "cooled" }, "How well rooms and rows are cooled"),
       table("Rooms and rows", ["Room or row", ">Inlets", ">RCI high", ">RCI low", ">Within recommended", ">ΔT", ">Top above foot"],
-        some.map((scope) => el("tr", null, el("th", { scope: "row" }, `${scope.scope} ${scope.name}`), el("td", { class: "right" }, count(scope.n)),
+        some.map((scope) => el("tr", null, el("th", { scope: "row" }, el("a", { href: `#/cooling/${scope.scope}/${encodeURIComponent(scope.name)}` }, `${scope.scope} ${scope.name}`)), el("td", { class: "right" }, count(scope.n)),
           [percent(scope.rci_hi), percent(scope.rci_lo), percent(scope.outside === null ? null : 100 * (1 - scope.outside)), kelvin(scope.delta_t), kelvin(scope.gradient)]
             .map((text) => el("td", { class: "right" }, text)))))]);
   };

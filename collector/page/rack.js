@@ -116,6 +116,7 @@ export async function rackPage(place, name, current) {
   show(place,
     el("p", { class: "crumbs" }, el("a", { href: "#/" }, "Overview"), spot && ` › ${spot}`),
     el("h1", null, loose ? "Sensors in no rack" : `Rack ${name}`), facts,
+    !loose && el("p", null, el("a", { href: `#/cooling/rack/${encodeURIComponent(name)}` }, "How well it is cooled, over time")),
     el("div", { class: "split" }, elevation, body),
     !loose && el("details", { class: "act" }, el("summary", null, `Silence rack ${name} …`), silenceForm({ rack: name })));
   draw();

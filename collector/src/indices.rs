@@ -6,6 +6,7 @@
 //! written is left out: the next one comes in a minute.
 
 mod keep;
+pub mod past;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -257,22 +257,35 @@ pub async fn has_time_series(connection: &mut Connection) -> RedisResult<bool> {
     timeseries::is_offered(connection).await
 }
 
+/// Whether series are kept with `TimeSeries` there: as `config` says, or what this Redis offers.
+pub(crate) async fn are_time_series(
+    connection: &mut Connection,
+    config: &SeriesConfig,
+) -> RedisResult<bool> {
+    match config.backend {
+        Backend::Memory | Backend::Plain => Ok(false),
+        Backend::Auto | Backend::TimeSeries => has_time_series(connection).await,
+    }
+}
+
+/// Whether an error says that there is no such series.
+pub(crate) fn is_missing(error: &RedisError) -> bool {
+    error.detail().is_some_and(timeseries::says_missing)
+}
+
 /// Opens the series in Redis, where `config` or what this Redis offers says.
 pub async fn open(
     mut connection: Connection,
     config: &SeriesConfig,
 ) -> Result<Series, SeriesError> {
-    let has_time_series = match config.backend {
-        Backend::Memory => return Ok(Series::in_memory(config)),
-        Backend::Plain => false,
-        Backend::Auto | Backend::TimeSeries => {
-            let asked = has_time_series(&mut connection).await;
-            asked.map_err(|source| SeriesError::Redis {
-                what: "find out whether Redis has time series",
-                source,
-            })?
-        }
-    };
+    if config.backend == Backend::Memory {
+        return Ok(Series::in_memory(config));
+    }
+    let asked = are_time_series(&mut connection, config).await;
+    let has_time_series = asked.map_err(|source| SeriesError::Redis {
+        what: "find out whether Redis has time series",
+        source,
+    })?;
     if has_time_series {
         let store = TimeSeries::new(connection, config);
         return Ok(Series::over(Box::new(store), config, timeseries::RETENTION));

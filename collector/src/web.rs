@@ -133,6 +133,7 @@ fn routes(web: Arc<Web>) -> Router {
         .route("/devices", get(api::devices))
         .route("/devices/{device}", get(api::device))
         .route("/devices/{device}/series", get(api::series))
+        .route("/indices/{scope}/{name}", get(api::indices))
         .route("/incidents", get(api::incidents))
         .route("/incidents/{incident}", get(api::incident))
         .route("/incidents/{incident}/ack", post(api::ack))

@@ -8,7 +8,7 @@ use rackwatch_runtime::redis::Connection;
 use redis::RedisResult;
 use redis::aio::ConnectionLike as _;
 
-use crate::series::{self, Backend, SeriesConfig};
+use crate::series::{self, SeriesConfig};
 
 /// Points in one pipeline.
 const AT_ONCE: usize = 500;
@@ -28,12 +28,8 @@ impl Keeper {
         connection: &mut Connection,
         config: &SeriesConfig,
     ) -> RedisResult<Self> {
-        let time_series = match config.backend {
-            Backend::Plain | Backend::Memory => false,
-            Backend::Auto | Backend::TimeSeries => series::has_time_series(connection).await?,
-        };
         Ok(Self {
-            time_series,
+            time_series: series::are_time_series(connection, config).await?,
             retention: config.rollup_retention,
             made: HashSet::new(),
         })

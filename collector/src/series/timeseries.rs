@@ -26,6 +26,7 @@ use super::{
     Aggregate, Footprint, Minute, Outcome, Point, Query, Resolution, Samples, SeriesConfig,
     SeriesError, Store, reply, rollup,
 };
+pub(super) use madd::says_missing;
 use madd::{Item, add, is_missing, outcome};
 
 /// How long readings are kept unless configured.

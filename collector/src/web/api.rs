@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 pub(super) use incidents::{ack, incident, incidents};
 pub(super) use pipeline::{deliveries, openapi, status};
 pub(super) use quiet::{plan, quiet, silence, unplan, unsilence};
-pub(super) use series::series;
+pub(super) use series::{indices, series};
 pub(super) use site::{device, devices, rack, site, troubles};
 
 use super::access::Admitted;

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::acts::ActError;
 use crate::history::{History, Span};
+use crate::indices::past::{Points, Stretch};
 use crate::notify::delivery::Delivery;
 use crate::windows::Window;
 
@@ -36,6 +37,12 @@ pub(crate) trait Backend: Send + Sync + std::fmt::Debug {
 
     /// A device's temperatures over time.
     async fn history(&self, device: &DeviceId, span: Span) -> Result<History, BackendError>;
+
+    /// How well something was cooled: each index by its name, over time.
+    async fn indices(
+        &self,
+        stretch: Stretch<'_>,
+    ) -> Result<Vec<(&'static str, Points)>, BackendError>;
 
     /// A device's alerts since then, the oldest first; none where the view knows them all.
     async fn alerts(

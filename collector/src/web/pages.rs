@@ -21,6 +21,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("rack.js", JS, include_str!("../../page/rack.js")),
     ("sensor.js", JS, include_str!("../../page/sensor.js")),
     ("chart.js", JS, include_str!("../../page/chart.js")),
+    ("cooling.js", JS, include_str!("../../page/cooling.js")),
     ("incidents.js", JS, include_str!("../../page/incidents.js")),
     ("quiet.js", JS, include_str!("../../page/quiet.js")),
     ("troubles.js", JS, include_str!("../../page/troubles.js")),

@@ -91,7 +91,9 @@ fn documented() -> Vec<(Method, String)> {
 }
 
 fn filled(path: &str) -> String {
-    path.replace("{rack}", "B07")
+    path.replace("{scope}", "room")
+        .replace("{name}", "hall-1")
+        .replace("{rack}", "B07")
         .replace("{device}", "inlet-B07-1")
         .replace("{incident}", "0123456789abcdef")
         .replace("{silence}", "abc123")

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use rackwatch_collector::indices;
+use rackwatch_collector::indices::{self, past};
 use rackwatch_collector::series::SeriesConfig;
 use rackwatch_core::rules::Profile;
+use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::config::RedisConfig;
-use rackwatch_runtime::redis::Connector;
+use rackwatch_runtime::redis::{Connector, Purpose};
 use rackwatch_testing::{RedisServer, TimeSeriesServer, wait_until};
 use redis::{Client, Commands};
 use serde_json::Value;
@@ -72,6 +73,46 @@ async fn check(url: &str, points: impl Fn(&mut redis::Connection, &str) -> Vec<f
         (&newest["gradient"], &newest["outside"]),
         (&3.0.into(), &0.25.into())
     );
+    past_is_averaged(&config, redis).await;
+}
+
+/// A row's minutes, two of them a point, and those of a row that nobody knows.
+async fn past_is_averaged(config: &RedisConfig, redis: &mut redis::Connection) {
+    let minute = |n: u64| 1_795_438_800_000 + n * 60_000;
+    let has_time_series = redis::cmd("TS.INFO").arg("none").query::<()>(redis);
+    let has_time_series = !format!("{has_time_series:?}").contains("unknown command");
+    for (n, value) in [(0, 100.0), (1, 90.0), (2, 80.0), (7, 60.0)] {
+        let key = "rackwatch:index:row:P:rci_hi";
+        let add = if has_time_series {
+            let mut add = redis::cmd("TS.ADD");
+            add.arg(key).arg(minute(n)).arg(value).clone()
+        } else {
+            let mut add = redis::cmd("XADD");
+            add.arg(key).arg(minute(n)).arg("v").arg(value).clone()
+        };
+        let _: redis::Value = add.query(redis).unwrap();
+    }
+    let connector = Connector::new(config).unwrap();
+    let mut connection = connector.open(Purpose::Commands).await.unwrap();
+    let series = SeriesConfig::default();
+    let mut read = async |name: &str| {
+        let stretch = past::Stretch {
+            scope: "row",
+            name,
+            from: Timestamp::from_millis(minute(0)).unwrap(),
+            to: Timestamp::from_millis(minute(60)).unwrap(),
+            width: Duration::from_secs(120),
+        };
+        let all = past::read(&mut connection, &series, stretch).await.unwrap();
+        assert_eq!(all.len(), 6);
+        let (name, points) = all.into_iter().next().unwrap();
+        assert_eq!(name, "rci_hi");
+        let points = points.into_iter().map(|(at, value)| (at.millis(), value));
+        points.collect::<Vec<_>>()
+    };
+    let averages = [(minute(0), 95.0), (minute(2), 80.0), (minute(6), 60.0)];
+    assert_eq!(read("P").await, averages);
+    assert_eq!(read("nowhere").await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -138,19 +138,21 @@ impl Sums {
 }
 
 impl Indices {
+    /// The names that numbers have in keys.
+    pub const NAMES: [&str; 6] = ["rci_hi", "rci_lo", "delta_t", "gradient", "outside", "n"];
+
     /// Each number that there is, by its name in keys.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        let named = [
-            ("rci_hi", self.rci_hi),
-            ("rci_lo", self.rci_lo),
-            ("delta_t", self.delta_t),
-            ("gradient", self.gradient),
-            ("outside", self.outside),
-            ("n", Some(f64::from(self.n))),
+        let values = [
+            self.rci_hi,
+            self.rci_lo,
+            self.delta_t,
+            self.gradient,
+            self.outside,
+            Some(f64::from(self.n)),
         ];
-        named
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
+        let named = Self::NAMES.into_iter().zip(values);
+        named.filter_map(|(name, value)| Some((name, value?)))
     }
 }
 

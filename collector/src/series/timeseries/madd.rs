@@ -130,11 +130,14 @@ fn error(answer: Value) -> Option<ServerError> {
     }
 }
 
+/// Whether an error's words are that there is no such series.
+pub(in crate::series) fn says_missing(details: &str) -> bool {
+    details.contains("key does not exist") || details.contains("not a TSDB key")
+}
+
 /// There is no such series. The module says the same of a key of another type.
 pub(super) fn is_missing(error: &ServerError) -> bool {
-    error.details().is_some_and(|details| {
-        details.contains("key does not exist") || details.contains("not a TSDB key")
-    })
+    error.details().is_some_and(says_missing)
 }
 
 /// There is a value at that time, in a series that somebody else created with another policy.

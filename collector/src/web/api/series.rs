@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::{Answer, ApiError, Params, device_id};
 use crate::history::{Grain, Span};
+use crate::indices::past;
 use crate::web::Web;
 
 /// A stretch of time.
@@ -37,10 +38,31 @@ const MOST_POINTS: u64 = 2_000;
 const SHORT: Duration = Duration::from_mins(20);
 /// The longest range.
 const LONGEST: Duration = Duration::from_hours(400 * 24);
+/// Longer names of racks, rows and rooms there are not.
+const LONGEST_NAME: usize = 300;
 /// Widths that points are put together in, in seconds.
 const WIDTHS: [u64; 13] = [
     1, 2, 5, 10, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 86_400,
 ];
+
+impl Stretch {
+    /// From when to when, and the least width of a point.
+    fn checked(&self) -> Answer<(Timestamp, Timestamp, Duration)> {
+        let time = |ms| {
+            Timestamp::from_millis(ms)
+                .ok_or_else(|| ApiError::bad("a time is in milliseconds since 1970"))
+        };
+        let (from, to) = (time(self.from)?, time(self.to)?);
+        let range = to.since(from);
+        if range.is_zero() || range > LONGEST {
+            return Err(ApiError::bad("from is before to, by at most 400 days"));
+        }
+        let points = self.points.clamp(10, MOST_POINTS);
+        let wide = |width: &u64| range.as_secs() / width <= points;
+        let width = WIDTHS.into_iter().find(wide).unwrap_or(86_400);
+        Ok((from, to, Duration::from_secs(width)))
+    }
+}
 
 /// An episode, for a chart.
 #[derive(Debug, Serialize)]
@@ -60,24 +82,12 @@ pub(in crate::web) async fn series(
     stretch: Params<Query<Stretch>>,
 ) -> Answer {
     let id = device_id(&id.into_inner()?.0)?;
-    let Query(Stretch { from, to, points }) = stretch.into_inner()?;
-    let time = |ms| {
-        Timestamp::from_millis(ms)
-            .ok_or_else(|| ApiError::bad("a time is in milliseconds since 1970"))
-    };
-    let (from, to) = (time(from)?, time(to)?);
-    let range = to.since(from);
-    if range.is_zero() || range > LONGEST {
-        return Err(ApiError::bad("from is before to, by at most 400 days"));
-    }
-    let points = points.clamp(10, MOST_POINTS);
-    let wide = |width: &u64| range.as_secs() / width <= points;
-    let grain = if range <= SHORT {
+    let Query(stretch) = stretch.into_inner()?;
+    let (from, to, width) = stretch.checked()?;
+    let grain = if to.since(from) <= SHORT {
         Grain::Raw
     } else {
-        Grain::Every(Duration::from_secs(
-            WIDTHS.into_iter().find(wide).unwrap_or(86_400),
-        ))
+        Grain::Every(width)
     };
     let span = Span { from, to, grain };
     web.view.looked().await?;
@@ -130,6 +140,42 @@ pub(in crate::web) async fn series(
         "points": rows,
         "limits": limits,
         "episodes": stripes,
+    })))
+}
+
+/// How well a rack, a row or a room was cooled over time.
+pub(in crate::web) async fn indices(
+    State(web): State<Arc<Web>>,
+    of: Params<Path<(String, String)>>,
+    stretch: Params<Query<Stretch>>,
+) -> Answer {
+    let Path((scope, name)) = of.into_inner()?;
+    if !["rack", "row", "room"].contains(&scope.as_str()) || name.len() > LONGEST_NAME {
+        return Err(ApiError::missing("indices are of a rack, a row or a room"));
+    }
+    let Query(stretch) = stretch.into_inner()?;
+    let (from, to, width) = stretch.checked()?;
+    // There is one point a minute.
+    let width = width.max(Duration::from_secs(60));
+    let from = from.floor(width);
+    let of = past::Stretch {
+        scope: &scope,
+        name: &name,
+        from,
+        to,
+        width,
+    };
+    let all = web.backend.indices(of).await?;
+    let each = all.into_iter().map(|(index, points)| {
+        let points = points.into_iter();
+        let points: Vec<_> = points.map(|(at, value)| json!([at, value])).collect();
+        (index.to_owned(), json!(points))
+    });
+    Ok(Json(json!({
+        "from": from,
+        "to": to,
+        "every_ms": width.as_secs() * 1000,
+        "indices": each.collect::<serde_json::Map<_, _>>(),
     })))
 }
 

@@ -15,6 +15,7 @@ use super::{Backend, BackendError};
 use crate::acts::{self, ActError};
 use crate::correlate::memory::Act;
 use crate::history::{self, History, Span};
+use crate::indices::past::{Points, Stretch};
 use crate::notify::delivery::Delivery;
 use crate::series::InMemory;
 use crate::server;
@@ -83,6 +84,14 @@ impl Backend for MemoryBackend {
         read.map_err(|error| BackendError::Away(error.to_string()))
     }
 
+    async fn indices(
+        &self,
+        _stretch: Stretch<'_>,
+    ) -> Result<Vec<(&'static str, Points)>, BackendError> {
+        // They are made once a minute, by the correlator of a collector: a demo is over before there is much to see.
+        Ok(Vec::new())
+    }
+
     async fn alerts(
         &self,
         _device: &DeviceId,
@@ -95,7 +104,7 @@ impl Backend for MemoryBackend {
     async fn ack(&self, id: &str, ack: Ack) -> Result<String, BackendError> {
         let id = acts::beginning(id)?;
         let open = self.view.see(Picture::incidents).into_iter();
-        let open = open.map(|record| record.record.id.as_str().to_owned());
+        let open = open.map(|one| one.record.id.as_str().to_owned());
         let id = acts::the_one(&id, open.filter(|known| known.starts_with(&id)).collect())?;
         let _told = self.acts.send(Act::Ack(IncidentId::from_wire(&id), ack));
         Ok(id)

@@ -20,6 +20,7 @@ use crate::acts;
 use crate::config::CollectorConfig;
 use crate::health;
 use crate::history::{self, History, Span};
+use crate::indices::past::{self, Points, Stretch};
 use crate::notify::delivery::{self, Delivery};
 use crate::series;
 use crate::server;
@@ -106,6 +107,18 @@ impl Backend for RedisBackend {
         match timeout(PATIENCE, read).await {
             Ok(Ok(history)) => Ok(history),
             Ok(Err(error)) => Err(self.away(error).await),
+            Err(_) => Err(self.away("no answer in time").await),
+        }
+    }
+
+    async fn indices(
+        &self,
+        stretch: Stretch<'_>,
+    ) -> Result<Vec<(&'static str, Points)>, BackendError> {
+        let mut connection = self.connection().await?;
+        let read = past::read(&mut connection, &self.config.series, stretch);
+        match timeout(PATIENCE, read).await {
+            Ok(answer) => self.answered(answer).await,
             Err(_) => Err(self.away("no answer in time").await),
         }
     }
