@@ -55,7 +55,7 @@ async fn check(url: &str, points: impl Fn(&mut redis::Connection, &str) -> Vec<f
     .unwrap();
     stop.cancel();
     made.await.unwrap().unwrap();
-    let redis = &mut redis.lock().unwrap();
+    let redis = &mut redis.into_inner().unwrap();
     for (series, value) in [
         // Two kelvin over, of four times five.
         ("row:B:rci_hi", 90.0),
