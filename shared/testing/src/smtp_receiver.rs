@@ -1,13 +1,28 @@
 //! A mail server that keeps what it is sent, and answers as a test wants it to.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::Certificates;
 use crate::accept::serve_all;
+
+/// How a conversation is kept from others.
+#[derive(Clone, Debug)]
+enum Privacy {
+    /// Not at all.
+    None,
+    /// Once the other side asks for it; mail is refused before.
+    Asked(Arc<ServerConfig>),
+    /// From the first byte on.
+    Always(Arc<ServerConfig>),
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -15,6 +30,8 @@ struct Shared {
     /// What it answers to the end of a mail.
     answer: Mutex<String>,
     mails: Mutex<Vec<(String, String)>>,
+    /// What was said to log in, as it was sent.
+    logins: Mutex<Vec<String>>,
 }
 
 /// The server; it ends when dropped.
@@ -31,19 +48,42 @@ impl SmtpReceiver {
     ///
     /// When there is no port.
     pub fn start() -> Result<Self> {
+        Self::with(Privacy::None)
+    }
+
+    /// One that speaks TLS from the first byte on.
+    ///
+    /// # Errors
+    ///
+    /// When there is no port, or the certificates cannot be read.
+    pub fn start_tls(certificates: &Certificates) -> Result<Self> {
+        Self::with(Privacy::Always(tls(certificates)?))
+    }
+
+    /// One that takes mail only after `STARTTLS`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no port, or the certificates cannot be read.
+    pub fn start_starttls(certificates: &Certificates) -> Result<Self> {
+        Self::with(Privacy::Asked(tls(certificates)?))
+    }
+
+    fn with(privacy: Privacy) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").context("listen for mail")?;
         let port = listener.local_addr()?.port();
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
             answer: Mutex::new("250 taken".to_owned()),
             mails: Mutex::default(),
+            logins: Mutex::default(),
         });
         let (serving, stopping) = (Arc::clone(&shared), Arc::clone(&shared));
         serve_all(
             listener,
             move || stopping.stop.load(Ordering::SeqCst),
             // Whoever breaks a conversation off knows.
-            move |stream| drop(serve(&stream, &serving)),
+            move |stream| drop(serve(stream, &privacy, &serving)),
         )?;
         Ok(Self { port, shared })
     }
@@ -56,6 +96,11 @@ impl SmtpReceiver {
     /// Answers each mail so from now on: `250 taken`, `451 later`, `550 never`.
     pub fn answer(&self, answer: &str) {
         answer.clone_into(&mut lock(&self.shared.answer));
+    }
+
+    /// What was said to log in: the words after `AUTH`. All are let in.
+    pub fn logins(&self) -> Vec<String> {
+        lock(&self.shared.logins).clone()
     }
 
     /// Each mail, with what was answered.
@@ -74,37 +119,104 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One conversation (RFC 5321).
-fn serve(stream: &TcpStream, shared: &Shared) -> std::io::Result<()> {
-    let mut writer = stream;
-    let mut reader = BufReader::new(stream);
-    writer.write_all(b"220 test\r\n")?;
+fn tls(certificates: &Certificates) -> Result<Arc<ServerConfig>> {
+    let chain = CertificateDer::pem_file_iter(certificates.certificate())?;
+    let chain = chain.collect::<Result<Vec<_>, _>>()?;
+    let key = PrivateKeyDer::from_pem_file(certificates.key())?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    Ok(Arc::new(config))
+}
+
+fn serve(stream: TcpStream, privacy: &Privacy, shared: &Shared) -> Result<()> {
+    let wrap = |config: &Arc<ServerConfig>, stream| -> Result<_> {
+        let connection = ServerConnection::new(Arc::clone(config))?;
+        Ok(StreamOwned::new(connection, stream))
+    };
+    match privacy {
+        Privacy::None => {
+            converse(stream, Some("220 test"), &["250 ok"], shared)?;
+        }
+        Privacy::Always(config) => {
+            let stream = wrap(config, stream)?;
+            converse(stream, Some("220 test"), LOGGED_IN, shared)?;
+        }
+        Privacy::Asked(config) => {
+            let offer = &["250-test", "250 STARTTLS"];
+            if let Some(stream) = converse(stream, Some("220 test"), offer, shared)? {
+                converse(wrap(config, stream)?, None, LOGGED_IN, shared)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is offered where nobody else can read it.
+const LOGGED_IN: &[&str] = &["250-test", "250 AUTH PLAIN"];
+
+/// One conversation (RFC 5321), or up to `STARTTLS` (RFC 3207): then the stream goes on as another.
+fn converse<S: Read + Write>(
+    stream: S,
+    greeting: Option<&str>,
+    offer: &[&str],
+    shared: &Shared,
+) -> std::io::Result<Option<S>> {
+    let waits_for_tls = offer.iter().any(|word| word.ends_with("STARTTLS"));
+    let mut stream = BufReader::new(stream);
+    if let Some(greeting) = greeting {
+        say(&mut stream, greeting)?;
+    }
     let mut line = String::new();
     loop {
         line.clear();
-        if reader.read_line(&mut line)? == 0 {
-            return Ok(());
+        if stream.read_line(&mut line)? == 0 {
+            return Ok(None);
         }
-        let word = line.trim_end().to_ascii_uppercase();
+        let said = line.trim_end();
+        let word = said.to_ascii_uppercase();
         if word.starts_with("QUIT") {
-            return writer.write_all(b"221 bye\r\n");
+            say(&mut stream, "221 bye")?;
+            return Ok(None);
+        } else if word.starts_with("EHLO") {
+            say(&mut stream, &offer.join("\r\n"))?;
+        } else if word == "STARTTLS" && waits_for_tls {
+            say(&mut stream, "220 go on")?;
+            return Ok(Some(stream.into_inner()));
+        } else if waits_for_tls {
+            say(&mut stream, "530 begin TLS first")?;
+        } else if let Some(login) = said.strip_prefix("AUTH ") {
+            lock(&shared.logins).push(login.to_owned());
+            say(&mut stream, "235 let in")?;
+        } else if word == "DATA" {
+            say(&mut stream, "354 go on")?;
+            let mail = mail(&mut stream)?;
+            let answer = lock(&shared.answer).clone();
+            lock(&shared.mails).push((mail, answer.clone()));
+            say(&mut stream, &answer)?;
+        } else {
+            say(&mut stream, "250 ok")?;
         }
-        if word != "DATA" {
-            writer.write_all(b"250 ok\r\n")?;
-            continue;
+    }
+}
+
+fn say<S: Read + Write>(stream: &mut BufReader<S>, line: &str) -> std::io::Result<()> {
+    let stream = stream.get_mut();
+    stream.write_all(format!("{line}\r\n").as_bytes())?;
+    stream.flush()
+}
+
+fn mail(stream: &mut impl BufRead) -> std::io::Result<String> {
+    let mut mail = String::new();
+    let mut line = String::new();
+    loop {
+        line.clear();
+        stream.read_line(&mut line)?;
+        if line.is_empty() || line == ".\r\n" {
+            return Ok(mail);
         }
-        writer.write_all(b"354 go on\r\n")?;
-        let mut mail = String::new();
-        loop {
-            line.clear();
-            reader.read_line(&mut line)?;
-            if line.is_empty() || line == ".\r\n" {
-                break;
-            }
-            mail.push_str(&line);
-        }
-        let answer = lock(&shared.answer).clone();
-        lock(&shared.mails).push((mail, answer.clone()));
-        writer.write_all(format!("{answer}\r\n").as_bytes())?;
+        mail.push_str(&line);
     }
 }

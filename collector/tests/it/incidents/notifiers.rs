@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::fs;
 
 use rackwatch_testing::{
-    Alertmanager, Answer, Program, RedisServer, SmtpReceiver, WebhookReceiver, free_port,
-    wait_until_sync,
+    Alertmanager, Answer, Certificates, Program, RedisServer, SmtpReceiver, WebhookReceiver,
+    free_port, wait_until_sync,
 };
 use redis::{Commands, Connection};
 use serde_json::Value;
@@ -371,6 +371,51 @@ fn a_test_message_tells_whether_people_can_be_reached() {
     );
     let mut test = notifying.run(&["notify", "test", "nobody"]);
     assert_eq!(test.wait_exit(DEADLINE).unwrap().code(), Some(2));
+}
+
+/// By TLS from the first byte on, and by STARTTLS: the certificate is looked at, and only then the password is said.
+#[test]
+fn mail_goes_by_tls_to_whom_it_trusts() {
+    let server = RedisServer::start().unwrap();
+    let certificates = Certificates::create().unwrap();
+    let secret = tempfile::tempdir().unwrap();
+    let password = secret.path().join("password");
+    fs::write(&password, "hunter2-mail\n").unwrap();
+    for (encryption, smtp) in [
+        ("tls", SmtpReceiver::start_tls(&certificates).unwrap()),
+        (
+            "starttls",
+            SmtpReceiver::start_starttls(&certificates).unwrap(),
+        ),
+    ] {
+        let mail = |more: &str| {
+            let all = format!(
+                "host = \"localhost\"\nport = {}\nencryption = \"{encryption}\"\nfrom = \"rackwatch@example.org\"\n\
+                 to = [\"ops@example.org\"]\nuser = \"rack\"\npassword_file = \"{}\"\n{more}",
+                smtp.port(),
+                password.display()
+            );
+            Notifying::new(&server.url(), &notifier("email", &all))
+        };
+        let site = mail("");
+        let mut distrusts = site.run(&["notify", "test"]);
+        let ended = distrusts.wait_exit(DEADLINE).unwrap();
+        assert_eq!(ended.code(), Some(1), "{}", distrusts.stderr());
+        let said = distrusts.stdout() + &distrusts.stderr();
+        assert!(said.contains("certificate"), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+        assert_eq!((smtp.logins(), smtp.mails()), (Vec::new(), Vec::new()));
+
+        let authority = format!("ca_file = \"{}\"", certificates.ca().display());
+        let site = mail(&authority);
+        let mut trusts = site.run(&["notify", "test"]);
+        let ended = trusts.wait_exit(DEADLINE).unwrap();
+        let said = trusts.stdout() + &trusts.stderr();
+        assert!(ended.success(), "{encryption}: {said}");
+        // RFC 4616: a zero, the user, a zero and the password, in base64.
+        assert_eq!(smtp.logins(), ["PLAIN AHJhY2sAaHVudGVyMi1tYWls"]);
+        assert_eq!(smtp.mails().len(), 1);
+    }
 }
 
 #[test]
