@@ -1,10 +1,16 @@
 //! A private certificate authority and a server certificate for 127.0.0.1, made with `openssl`.
 
 use std::fs;
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
 
 const EXTENSIONS: &str = "subjectAltName=IP:127.0.0.1,DNS:localhost\n\
@@ -57,6 +63,18 @@ impl Certificates {
         self.path("server.key")
     }
 
+    /// What a server of this process needs to show them.
+    pub(crate) fn server(&self) -> Result<Arc<ServerConfig>> {
+        let chain = CertificateDer::pem_file_iter(self.certificate())?;
+        let chain = chain.collect::<Result<Vec<_>, _>>()?;
+        let key = PrivateKeyDer::from_pem_file(self.key())?;
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        Ok(Arc::new(config))
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -71,4 +89,13 @@ impl Certificates {
         ensure!(output.status.success(), "openssl {args}: {said}");
         Ok(())
     }
+}
+
+/// The server's side of a conversation by TLS.
+pub(crate) fn encrypted(
+    config: &Arc<ServerConfig>,
+    stream: TcpStream,
+) -> Result<StreamOwned<ServerConnection, TcpStream>> {
+    let connection = ServerConnection::new(Arc::clone(config))?;
+    Ok(StreamOwned::new(connection, stream))
 }

@@ -6,12 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::ServerConfig;
 
 use crate::Certificates;
 use crate::accept::serve_all;
+use crate::certificates::encrypted;
 
 /// How a conversation is kept from others.
 #[derive(Clone, Debug)]
@@ -57,7 +56,7 @@ impl SmtpReceiver {
     ///
     /// When there is no port, or the certificates cannot be read.
     pub fn start_tls(certificates: &Certificates) -> Result<Self> {
-        Self::with(Privacy::Always(tls(certificates)?))
+        Self::with(Privacy::Always(certificates.server()?))
     }
 
     /// One that takes mail only after `STARTTLS`.
@@ -66,7 +65,7 @@ impl SmtpReceiver {
     ///
     /// When there is no port, or the certificates cannot be read.
     pub fn start_starttls(certificates: &Certificates) -> Result<Self> {
-        Self::with(Privacy::Asked(tls(certificates)?))
+        Self::with(Privacy::Asked(certificates.server()?))
     }
 
     fn with(privacy: Privacy) -> Result<Self> {
@@ -119,35 +118,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn tls(certificates: &Certificates) -> Result<Arc<ServerConfig>> {
-    let chain = CertificateDer::pem_file_iter(certificates.certificate())?;
-    let chain = chain.collect::<Result<Vec<_>, _>>()?;
-    let key = PrivateKeyDer::from_pem_file(certificates.key())?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    Ok(Arc::new(config))
-}
-
 fn serve(stream: TcpStream, privacy: &Privacy, shared: &Shared) -> Result<()> {
-    let wrap = |config: &Arc<ServerConfig>, stream| -> Result<_> {
-        let connection = ServerConnection::new(Arc::clone(config))?;
-        Ok(StreamOwned::new(connection, stream))
-    };
     match privacy {
         Privacy::None => {
             converse(stream, Some("220 test"), &["250 ok"], shared)?;
         }
         Privacy::Always(config) => {
-            let stream = wrap(config, stream)?;
+            let stream = encrypted(config, stream)?;
             converse(stream, Some("220 test"), LOGGED_IN, shared)?;
         }
         Privacy::Asked(config) => {
             let offer = &["250-test", "250 STARTTLS"];
             if let Some(stream) = converse(stream, Some("220 test"), offer, shared)? {
-                converse(wrap(config, stream)?, None, LOGGED_IN, shared)?;
+                converse(encrypted(config, stream)?, None, LOGGED_IN, shared)?;
             }
         }
     }

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use anyhow::{Context, Result};
+use rustls::ServerConfig;
 
+use crate::Certificates;
 use crate::accept::{LOOK_EVERY, serve_all};
+use crate::certificates::encrypted;
 
 /// How requests are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct WebhookReceiver {
     port: u16,
+    scheme: &'static str,
     shared: Arc<Shared>,
 }
 
@@ -54,6 +58,20 @@ impl WebhookReceiver {
     ///
     /// When the port is taken.
     pub fn start(port: u16) -> Result<Self> {
+        Self::with(port, None)
+    }
+
+    /// The same on any port, by HTTPS.
+    ///
+    /// # Errors
+    ///
+    /// When there is no port, or the certificates cannot be read.
+    pub fn start_tls(certificates: &Certificates) -> Result<Self> {
+        Self::with(0, Some(certificates.server()?))
+    }
+
+    fn with(port: u16, tls: Option<Arc<ServerConfig>>) -> Result<Self> {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let listener = TcpListener::bind(address).context("listen for webhooks")?;
         let port = listener.local_addr()?.port();
@@ -66,14 +84,26 @@ impl WebhookReceiver {
         serve_all(
             listener,
             move || stopping.stop.load(Ordering::SeqCst),
-            move |stream| serve(stream, &serving),
+            move |stream| match &tls {
+                None => serve(stream, &serving),
+                Some(config) => {
+                    if let Ok(stream) = encrypted(config, stream) {
+                        serve(stream, &serving);
+                    }
+                }
+            },
         )?;
-        Ok(Self { port, shared })
+        Ok(Self {
+            port,
+            scheme,
+            shared,
+        })
     }
 
     /// Where it is.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/hook?token=hunter2", self.port)
+        let Self { scheme, port, .. } = self;
+        format!("{scheme}://127.0.0.1:{port}/hook?token=hunter2")
     }
 
     /// Answers so from now on.
@@ -98,8 +128,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// One request on each connection.
-fn serve(mut stream: TcpStream, shared: &Shared) {
-    let Some((headers, body)) = read(&stream) else {
+fn serve(mut stream: impl Read + Write, shared: &Shared) {
+    let Some((headers, body)) = read(&mut stream) else {
         return;
     };
     let answer = *lock(&shared.answer);
@@ -123,9 +153,10 @@ fn serve(mut stream: TcpStream, shared: &Shared) {
         stream,
         "{head}Content-Length: 0\r\nConnection: close\r\n\r\n"
     ));
+    drop(stream.flush());
 }
 
-fn read(stream: &TcpStream) -> Option<(BTreeMap<String, String>, String)> {
+fn read(stream: &mut impl Read) -> Option<(BTreeMap<String, String>, String)> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;

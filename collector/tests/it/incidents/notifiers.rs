@@ -373,6 +373,28 @@ fn a_test_message_tells_whether_people_can_be_reached() {
     assert_eq!(test.wait_exit(DEADLINE).unwrap().code(), Some(2));
 }
 
+#[test]
+fn a_webhook_by_https_is_told_where_its_certificate_is_trusted() {
+    let server = RedisServer::start().unwrap();
+    let certificates = Certificates::create().unwrap();
+    let receiver = WebhookReceiver::start_tls(&certificates).unwrap();
+    let hook = |more: &str| {
+        let all = format!("url = \"{}\"\n{more}", receiver.url());
+        Notifying::new(&server.url(), &notifier("webhook", &all))
+    };
+    let site = hook("");
+    let mut distrusts = site.run(&["notify", "test"]);
+    assert_eq!(distrusts.wait_exit(DEADLINE).unwrap().code(), Some(1));
+    let said = distrusts.stdout();
+    assert!(said.contains("certificate"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+    assert_eq!(receiver.requests().len(), 0);
+    let site = hook(&format!("ca_file = \"{}\"", certificates.ca().display()));
+    let mut trusts = site.run(&["notify", "test"]);
+    assert!(trusts.wait_exit(DEADLINE).unwrap().success());
+    assert_eq!(receiver.requests().len(), 1);
+}
+
 /// By TLS from the first byte on, and by STARTTLS: the certificate is looked at, and only then the password is said.
 #[test]
 fn mail_goes_by_tls_to_whom_it_trusts() {
