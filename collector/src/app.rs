@@ -10,7 +10,6 @@ use rackwatch_core::wire::{alert, incident};
 use rackwatch_runtime::host::host_name;
 use rackwatch_runtime::redis::{ConnectError, Connector};
 use tokio::task::{JoinError, JoinSet};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{AlertsConfig, CollectorConfig, WebConfig};
@@ -34,7 +33,8 @@ use crate::stats::Stats;
 use crate::view::{View, watch};
 use crate::web::access::Access;
 use crate::web::backend::redis::RedisBackend;
-use crate::web::{self, Web, WebError, listen};
+use crate::web::listen::Certificate;
+use crate::web::{self, Web, WebError};
 
 /// The collector cannot start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -145,9 +145,9 @@ pub(crate) fn shown(
 }
 
 /// What the web side answers with, where it has one.
-pub(crate) fn certificate(config: &WebConfig) -> Result<Option<TlsAcceptor>, WebError> {
+pub(crate) fn certificate(config: &WebConfig) -> Result<Option<Certificate>, WebError> {
     let (cert, key) = (&config.tls_cert_file, &config.tls_key_file);
-    Ok(listen::certificate(cert.as_ref(), key.as_ref())?)
+    Ok(Certificate::of(cert.as_ref(), key.as_ref())?)
 }
 
 /// The pipeline without its web side. What is misconfigured fails at once, before anything runs.

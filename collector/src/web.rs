@@ -10,7 +10,9 @@ pub(crate) mod backend;
 mod events;
 pub(crate) mod listen;
 mod metrics;
+pub(crate) mod names;
 mod pages;
+mod renew;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,15 +29,14 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use self::access::{Access, AccessError};
 use self::backend::Backend;
-use self::listen::TlsError;
+use self::listen::{Certificate, TlsError};
 use crate::config::WebConfig;
 use crate::stats::Stats;
 use crate::view::View;
@@ -77,6 +78,8 @@ pub(crate) struct Web {
     view: Arc<View>,
     backend: Box<dyn Backend>,
     access: Access,
+    /// Names were read again: whoever listens has to come again.
+    renewed: watch::Sender<()>,
     streams: Arc<Semaphore>,
     most_streams: usize,
     tls: bool,
@@ -101,6 +104,7 @@ impl Web {
             view,
             backend,
             access: Access::new(config)?,
+            renewed: watch::Sender::default(),
             streams: Arc::new(Semaphore::new(config.max_streams)),
             most_streams: config.max_streams,
             tls: config.tls_cert_file.is_some(),
@@ -119,11 +123,18 @@ pub(crate) async fn bind(listen: SocketAddr) -> Result<TcpListener, WebError> {
 /// Answers until `stop`.
 pub(crate) async fn serve(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Certificate>,
     web: Web,
     stop: CancellationToken,
 ) {
-    listen::serve(listener, tls, routes(Arc::new(web)), stop).await;
+    let (web, tls) = (Arc::new(web), tls.map(Arc::new));
+    let served = listen::serve(
+        listener,
+        tls.clone(),
+        routes(Arc::clone(&web)),
+        stop.clone(),
+    );
+    tokio::join!(served, renew::run(&web, tls.as_deref(), stop));
 }
 
 fn routes(web: Arc<Web>) -> Router {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{Common, Failure, Outcome, print, usage};
-use crate::web::access::new_user;
+use crate::web::names::new_user;
 
 /// Say who may look at the dashboard, and who may act there
 #[derive(Clone, Debug, Args)]

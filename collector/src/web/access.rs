@@ -1,33 +1,21 @@
 //! Who may look, and who may act.
 //!
 //! On loopback everybody on this machine may do both, unless a file of names says otherwise; elsewhere nobody may do
-//! anything without such a file. A line of it is `name right sha256:<64 hex digits>`, with the right `look` or `act`; the digest
-//! is that of a random token, which is given as a bearer token, or as the password of basic authentication. A page of
-//! another site cannot act through somebody's browser: an act has to come from a page of this address, and it has to be
-//! JSON.
+//! anything without such a file. Whoever is in it shows a token, as a bearer token or as the password of basic authentication.
+//! A page of another site cannot act through somebody's browser: an act has to come from a page of this address, and it has
+//! to be JSON.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rackwatch_runtime::backoff;
-use ring::digest;
 
+use super::names::{Names, NamesError, Right};
 use crate::config::WebConfig;
-
-/// What somebody may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Right {
-    /// See everything.
-    Look,
-    /// And acknowledge, silence, plan.
-    Act,
-}
 
 /// The settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -38,41 +26,16 @@ pub enum AccessError {
          write web.allow_unauthenticated = true"
     )]
     Open(SocketAddr),
-    /// The file of names cannot be read.
-    #[error("cannot read web.access_file {}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A line of it cannot be meant.
-    #[error("{}:{line}: a line is `name look|act sha256:<64 hex digits>`", path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// Its line.
-        line: usize,
-    },
-    /// It names nobody.
-    #[error("web.access_file {} names nobody: `rackwatch-collector access add` adds somebody", .0.display())]
-    Nobody(PathBuf),
-}
-
-/// Somebody of the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct User {
-    name: String,
-    right: Right,
-    digest: [u8; 32],
+    /// The file of names.
+    #[error(transparent)]
+    Names(#[from] NamesError),
 }
 
 /// Who may do what.
 #[derive(Debug)]
 pub(crate) struct Access {
     /// None: everybody may do everything.
-    users: Option<Vec<User>>,
+    names: Option<Names>,
     /// Names that lead elsewhere are not answered: a page of another site could have them lead here.
     loopback: bool,
     tries: Tries,
@@ -109,18 +72,23 @@ impl Access {
     /// When everybody could act, or the file cannot be used.
     pub(crate) fn new(config: &WebConfig) -> Result<Self, AccessError> {
         let loopback = config.listen.ip().is_loopback();
-        let users = match &config.access_file {
-            Some(path) => Some(read(path)?),
+        let names = match &config.access_file {
+            Some(path) => Some(Names::read(path)?),
             None if loopback || config.allow_unauthenticated => None,
             None => return Err(AccessError::Open(config.listen)),
         };
         Ok(Self {
-            users,
+            names,
             loopback,
             tries: Tries::new(WRONG_A_MINUTE),
             acts: Tries::new(ACTS_A_MINUTE),
             asked: Tries::new(ASKED_A_MINUTE),
         })
+    }
+
+    /// Who is let in by name, if it is by name.
+    pub(crate) fn names(&self) -> Option<&Names> {
+        self.names.as_ref()
     }
 
     /// Whether a request may be answered.
@@ -140,15 +108,15 @@ impl Access {
             );
         }
         self.asked.count(from);
-        if self.users.is_none() && self.loopback && !is_local(headers) {
+        if self.names.is_none() && self.loopback && !is_local(headers) {
             return denied(
                 StatusCode::FORBIDDEN,
                 "ask for 127.0.0.1 or localhost: other names are not answered here",
             );
         }
-        let admitted = match &self.users {
+        let admitted = match &self.names {
             None => Admitted { name: None },
-            Some(users) => {
+            Some(names) => {
                 if self.tries.are_too_many(from) {
                     return denied(
                         StatusCode::TOO_MANY_REQUESTS,
@@ -158,8 +126,7 @@ impl Access {
                 let Some(token) = token(headers) else {
                     return denied(StatusCode::UNAUTHORIZED, "a token is wanted");
                 };
-                let digest = digest_of(&token);
-                let Some(user) = users.iter().find(|user| user.digest == digest) else {
+                let Some(user) = names.who_has(&token) else {
                     self.tries.count(from);
                     return denied(StatusCode::UNAUTHORIZED, "nobody has this token");
                 };
@@ -167,7 +134,7 @@ impl Access {
                     return denied(StatusCode::FORBIDDEN, "you may look, and not act");
                 }
                 Admitted {
-                    name: Some(user.name.clone()),
+                    name: Some(user.name),
                 }
             }
         };
@@ -188,80 +155,6 @@ impl Access {
         }
         Ok(admitted)
     }
-}
-
-/// Reads the file of names.
-fn read(path: &Path) -> Result<Vec<User>, AccessError> {
-    let text = std::fs::read_to_string(path).map_err(|source| AccessError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
-    let mut users = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let line = line.split('#').next().unwrap_or_default().trim();
-        if line.is_empty() {
-            continue;
-        }
-        let user = user(line).ok_or_else(|| AccessError::Line {
-            path: path.to_owned(),
-            line: index + 1,
-        })?;
-        users.push(user);
-    }
-    if users.is_empty() {
-        return Err(AccessError::Nobody(path.to_owned()));
-    }
-    Ok(users)
-}
-
-fn user(line: &str) -> Option<User> {
-    let mut words = line.split_whitespace();
-    let (name, right, digest) = (words.next()?, words.next()?, words.next()?);
-    if words.next().is_some() {
-        return None;
-    }
-    let right = match right {
-        "look" => Right::Look,
-        "act" => Right::Act,
-        _ => return None,
-    };
-    let hex = digest
-        .strip_prefix("sha256:")
-        .filter(|hex| hex.len() == 64)?;
-    let mut digest = [0; 32];
-    for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(User {
-        name: name.to_owned(),
-        right,
-        digest,
-    })
-}
-
-/// A new token, and the line for the file of names that lets whoever has it in.
-pub(crate) fn new_user(name: &str, acts: bool) -> (String, String) {
-    use std::fmt::Write as _;
-    // 256 bits, which nobody guesses: no slow hash is needed.
-    let token: String = (0..4).fold(String::new(), |mut token, _| {
-        let _ok = write!(token, "{:016x}", backoff::random());
-        token
-    });
-    let hex = digest_of(&token)
-        .iter()
-        .fold(String::new(), |mut hex, byte| {
-            let _ok = write!(hex, "{byte:02x}");
-            hex
-        });
-    let right = if acts { "act" } else { "look" };
-    (token, format!("{name} {right} sha256:{hex}\n"))
-}
-
-fn digest_of(token: &str) -> [u8; 32] {
-    let digest = digest::digest(&digest::SHA256, token.as_bytes());
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest.as_ref());
-    bytes
 }
 
 /// The token that a request brings.

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{OwnedSemaphorePermit, broadcast};
+use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 
 use super::Web;
 use super::api::{ApiError, Params};
@@ -35,6 +35,8 @@ pub(super) struct Wanted {
 struct Listener {
     view: Arc<View>,
     news: broadcast::Receiver<Arc<Update>>,
+    /// Who may listen is another.
+    renewed: watch::Receiver<()>,
     wanted: Wanted,
     /// What is to be said before there is more news.
     waiting: Vec<Event>,
@@ -57,6 +59,7 @@ pub(super) async fn events(
     let listener = Listener {
         news: web.view.listen(),
         view: Arc::clone(&web.view),
+        renewed: web.renewed.subscribe(),
         wanted,
         waiting: vec![Event::default().event("hello").data("{}")],
         _place: place,
@@ -80,7 +83,11 @@ impl Listener {
             if let Some(event) = self.waiting.pop() {
                 return Some(event);
             }
-            let heard = tokio::time::timeout(KEEP_ALIVE, self.news.recv()).await;
+            let heard = tokio::select! {
+                heard = tokio::time::timeout(KEEP_ALIVE, self.news.recv()) => heard,
+                // Whoever still may comes again by itself.
+                _ = self.renewed.changed() => return None,
+            };
             self.view.look();
             match heard {
                 // Nothing new; axum says the line that means nothing.

@@ -1,8 +1,8 @@
 //! Connections: so many at a time, each with a deadline for what it asks, with TLS where there is a certificate.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -46,23 +46,61 @@ pub enum TlsError {
     Pair(#[source] rustls::Error),
 }
 
-/// A certificate to answer with, where both files are named.
-///
-/// # Errors
-///
-/// When they cannot be read, or do not fit.
-pub(crate) fn certificate(
-    cert: Option<&PathBuf>,
-    key: Option<&PathBuf>,
-) -> Result<Option<TlsAcceptor>, TlsError> {
-    let (cert, key) = match (cert, key) {
-        (None, None) => return Ok(None),
-        (Some(cert), Some(key)) => (cert, key),
-        _ => return Err(TlsError::Half),
-    };
+/// What is shown to whoever connects, as its files were read last.
+pub(crate) struct Certificate {
+    cert: PathBuf,
+    key: PathBuf,
+    acceptor: RwLock<TlsAcceptor>,
+}
+
+impl Certificate {
+    /// That of these files, where both are named.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read, or do not fit.
+    pub(crate) fn of(
+        cert: Option<&PathBuf>,
+        key: Option<&PathBuf>,
+    ) -> Result<Option<Self>, TlsError> {
+        let (cert, key) = match (cert, key) {
+            (None, None) => return Ok(None),
+            (Some(cert), Some(key)) => (cert.clone(), key.clone()),
+            _ => return Err(TlsError::Half),
+        };
+        let acceptor = RwLock::new(acceptor(&cert, &key)?);
+        Ok(Some(Self {
+            cert,
+            key,
+            acceptor,
+        }))
+    }
+
+    /// Its files.
+    pub(crate) fn paths(&self) -> [&Path; 2] {
+        [&self.cert, &self.key]
+    }
+
+    /// Reads them again; what was there stays where they cannot be used.
+    pub(crate) fn renew(&self) -> Result<(), TlsError> {
+        let fresh = acceptor(&self.cert, &self.key)?;
+        *self
+            .acceptor
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    fn acceptor(&self) -> TlsAcceptor {
+        let acceptor = self.acceptor.read();
+        acceptor.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
     rackwatch_runtime::tls::choose_provider();
-    let pem = |path: &PathBuf, source| TlsError::Pem {
-        path: path.clone(),
+    let pem = |path: &Path, source| TlsError::Pem {
+        path: path.to_owned(),
         source,
     };
     let chain: Result<Vec<CertificateDer<'static>>, _> =
@@ -73,13 +111,13 @@ pub(crate) fn certificate(
         .with_no_client_auth()
         .with_single_cert(chain, private)
         .map_err(TlsError::Pair)?;
-    Ok(Some(TlsAcceptor::from(Arc::new(config))))
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// Answers with `routes` until `stop`. Open connections are dropped then: nothing of an answer is worth waiting for.
 pub(crate) async fn serve(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Certificate>>,
     routes: Router,
     stop: CancellationToken,
 ) {
@@ -99,7 +137,8 @@ pub(crate) async fn serve(
             };
             // Numbers go out at once.
             let _ok = stream.set_nodelay(true);
-            let (routes, tls) = (routes.clone(), tls.clone());
+            let routes = routes.clone();
+            let tls = tls.as_ref().map(|tls| tls.acceptor());
             let one = async move {
                 match tls {
                     None => answer(stream, from, routes).await,

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tower::ServiceExt as _;
 
-use super::access::new_user;
 use super::backend::memory::MemoryBackend;
+use super::names::new_user;
 use super::*;
 use crate::correlate::memory::Act;
 use crate::series::{InMemory, SeriesConfig};

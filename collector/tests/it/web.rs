@@ -1,6 +1,8 @@
 //! The web side of the real program, over a real Redis: what it shows, what people do there, who is let in, and that
 //! nobody who looks holds up readings.
 
+mod renewal;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;

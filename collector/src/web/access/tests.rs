@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::*;
+use crate::web::names::new_user;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -51,7 +52,7 @@ fn beyond_loopback_names_are_wanted_or_nobody_at_all() {
         "{error}"
     );
     config.allow_unauthenticated = true;
-    assert!(Access::new(&config).unwrap().users.is_none());
+    assert!(Access::new(&config).unwrap().names.is_none());
 }
 
 #[test]
@@ -156,7 +157,7 @@ fn a_file_that_cannot_be_meant_says_where() {
     };
     assert!(matches!(
         Access::new(&config),
-        Err(AccessError::Unreadable { .. })
+        Err(AccessError::Names(NamesError::Unreadable { .. }))
     ));
     for (text, at) in [
         ("", None),
