@@ -13,7 +13,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{AlertsConfig, CollectorConfig, WebConfig};
-use crate::correlate::Correlator;
+use crate::correlate::{Correlator, open};
 use crate::desk;
 use crate::feed::redis::RedisFeed;
 use crate::indices;
@@ -260,6 +260,10 @@ fn desk(
                     begun => begun.map_err(RunError::Incidents)?,
                 }
                 let (channel, routes) = notify::channel(&notifier, page.as_deref())?;
+                let told = match channel.repeats() {
+                    Some(_) => open::told(&connector, &stop).await,
+                    None => Vec::new(),
+                };
                 let outbox = Outbox::new(
                     notifier.name.as_str(),
                     channel,
@@ -268,6 +272,7 @@ fn desk(
                     (notifier.storm, notifier.retry_max),
                     stop.clone(),
                 );
+                let outbox = outbox.knowing(&told);
                 stages.spawn(async move { outbox.run(feed).await.map_err(RunError::Incidents) });
             }
             if let Some(heartbeat) = Heartbeat::new(&heartbeat)? {

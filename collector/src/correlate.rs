@@ -8,6 +8,7 @@
 
 mod alerts;
 pub mod memory;
+pub(crate) mod open;
 mod places;
 mod quiet;
 mod store;

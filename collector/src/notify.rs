@@ -13,6 +13,7 @@ pub mod outbox;
 pub mod pagerduty;
 pub mod route;
 pub mod slack;
+mod standing;
 pub mod webhook;
 
 use std::fmt;

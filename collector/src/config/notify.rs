@@ -59,6 +59,9 @@ pub struct NotifierConfig {
     /// The longest wait between tries. Default 5 min.
     #[serde(default = "five_minutes", with = "config::duration")]
     pub retry_max: Duration,
+    /// Alertmanager: how often what is open is said again, since it forgets when it starts again. 0: never. Default 1 min.
+    #[serde(default = "one_minute", with = "config::duration")]
+    pub repeat: Duration,
     /// After so many messages within a minute the rest come together, as one. 0: never. Default 10.
     #[serde(default = "ten")]
     pub storm: usize,
@@ -69,6 +72,10 @@ pub struct NotifierConfig {
 
 fn ten() -> usize {
     10
+}
+
+fn one_minute() -> Duration {
+    Duration::from_mins(1)
 }
 
 fn ten_seconds() -> Duration {

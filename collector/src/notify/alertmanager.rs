@@ -2,7 +2,7 @@
 //! as it does its own.
 //!
 //! Alertmanager takes an alert that is not sent again for over, unless it is told when it ends: so each is told to end in a
-//! week, and at its end now. Labels are what an alert is told by there, so only what stays is one: what is suspected
+//! week, and at its end now. When it starts again it knows of none: what is open is said again every minute. Labels are what an alert is told by there, so only what stays is one: what is suspected
 //! changes as an incident grows. The severity is one too, for routes; when it changes the alert with the old one ends.
 
 use std::time::Duration;
@@ -28,6 +28,7 @@ pub struct Alertmanager {
     login: Option<(String, String)>,
     client: Client,
     page: Option<String>,
+    repeat: Duration,
 }
 
 impl std::fmt::Debug for Alertmanager {
@@ -57,6 +58,7 @@ impl Alertmanager {
             login,
             client: http::client(config)?,
             page,
+            repeat: config.repeat,
         })
     }
 
@@ -113,5 +115,9 @@ impl Channel for Alertmanager {
         }
         // It keeps what it answers 200 to.
         http::send(request, |_| true).await
+    }
+
+    fn repeats(&self) -> Option<Duration> {
+        Some(self.repeat)
     }
 }

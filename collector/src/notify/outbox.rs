@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::delivery::{Delivery, Ledger, State};
 use super::route::Routes;
+use super::standing::Standing;
 use crate::failpoint;
 use crate::feed::Feed;
 use crate::log::LogError;
@@ -106,6 +107,11 @@ pub trait Channel: Send + Sync {
         false
     }
 
+    /// How often what is open is to be said again, where the receiver forgets.
+    fn repeats(&self) -> Option<Duration> {
+        None
+    }
+
     /// Whether several may come as one. Not where each has a life of its own at the receiver.
     fn digests(&self) -> bool {
         false
@@ -124,6 +130,7 @@ pub struct Outbox {
     stop: CancellationToken,
     /// When the last messages were sent.
     sent: VecDeque<Instant>,
+    standing: Standing,
 }
 
 impl std::fmt::Debug for Outbox {
@@ -153,6 +160,7 @@ impl Outbox {
     ) -> Self {
         Self {
             name: name.to_owned(),
+            standing: Standing::new(channel.repeats()),
             channel,
             routes,
             ledger,
@@ -161,6 +169,17 @@ impl Outbox {
             stop,
             sent: VecDeque::new(),
         }
+    }
+
+    /// With what was told by this channel before, and is not over.
+    pub fn knowing(mut self, told: &[IncidentRecord]) -> Self {
+        let wanted = told
+            .iter()
+            .filter(|record| self.routes.want(record, record.at));
+        for record in wanted {
+            self.standing.take(record);
+        }
+        self
     }
 
     /// Sends what `feed` has until told to stop.
@@ -197,9 +216,11 @@ impl Outbox {
                     key: &waiting.key,
                 };
                 self.deliver(&message, &[&waiting]).await?;
+                self.standing.take(&waiting.record);
                 failpoint::pass(failpoint::SENT);
                 feed.done(&[waiting.id]).await?;
             }
+            self.repeat().await?;
             let is_due = since.is_some_and(|since: Instant| since.elapsed() >= COLLECT);
             if is_due || held.len() >= MOST {
                 let all: Vec<Waiting> = std::mem::take(&mut held);
@@ -212,9 +233,33 @@ impl Outbox {
         }
     }
 
+    /// Says again what is open, once: the next time comes soon. No news, and so not in the ledger.
+    async fn repeat(&mut self) -> Result<(), LogError> {
+        for record in self.standing.due() {
+            let key = record.tell.as_deref().unwrap_or_default();
+            let message = Message::One {
+                record: &record,
+                key,
+            };
+            let sending = self.channel.send(&message);
+            let sent = self.stop.run_until_cancelled(sending).await;
+            if let Sent::Later { why, .. } | Sent::Refused { why } =
+                sent.ok_or(LogError::Stopped)?
+            {
+                tracing::debug!(
+                    notifier = self.name,
+                    why,
+                    "what is open cannot be said again"
+                );
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// What has come that people are to be told of by this channel: it is in the ledger before the first of it is sent.
     async fn queue(
-        &self,
+        &mut self,
         feed: &mut impl Feed<Record = IncidentRecord>,
     ) -> Result<Vec<Waiting>, LogError> {
         let mut queue = Vec::new();
@@ -237,7 +282,11 @@ impl Outbox {
     }
 
     /// What people are to be told, by this channel.
-    async fn wanted(&self, id: StreamId, record: IncidentRecord) -> Option<Waiting> {
+    async fn wanted(&mut self, id: StreamId, record: IncidentRecord) -> Option<Waiting> {
+        if record.event == Event::Resolved {
+            // Whether that is told or not.
+            self.standing.take(&record);
+        }
         // What nobody is to be told of is a change that only other programs follow.
         let key = match &record.tell {
             Some(tell) => tell.clone(),
@@ -382,6 +431,8 @@ fn digest(records: &[&IncidentRecord]) -> String {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use rackwatch_core::incident::IncidentId;
+
     use super::*;
     use crate::feed::Fed;
     use crate::notify::example;
@@ -427,18 +478,37 @@ mod tests {
     }
 
     /// Keeps the keys of what is sent.
-    struct Kept(Arc<Mutex<Vec<String>>>, bool);
+    struct Kept {
+        keys: Arc<Mutex<Vec<String>>>,
+        digests: bool,
+        repeats: Option<Duration>,
+    }
 
     #[async_trait]
     impl Channel for Kept {
         async fn send(&mut self, message: &Message<'_>) -> Sent {
-            self.0.lock().unwrap().push(message.key().to_owned());
+            self.keys.lock().unwrap().push(message.key().to_owned());
             Sent::Arrived { confirmed: false }
         }
 
         fn digests(&self) -> bool {
-            self.1
+            self.digests
         }
+
+        fn repeats(&self) -> Option<Duration> {
+            self.repeats
+        }
+    }
+
+    fn outbox(channel: Kept, storm: usize) -> Outbox {
+        Outbox::new(
+            "ops",
+            Box::new(channel),
+            Routes::default(),
+            Ledger::none(),
+            (storm, FIRST),
+            CancellationToken::new(),
+        )
     }
 
     async fn sent(count: u32, storm: usize, digests: bool) -> (Vec<String>, usize) {
@@ -448,15 +518,12 @@ mod tests {
             quiet: 0,
             done: Arc::clone(&done),
         };
-        let outbox = Outbox::new(
-            "ops",
-            Box::new(Kept(Arc::clone(&keys), digests)),
-            Routes::default(),
-            Ledger::none(),
-            (storm, FIRST),
-            CancellationToken::new(),
-        );
-        outbox.run(feed).await.unwrap();
+        let kept = Kept {
+            keys: Arc::clone(&keys),
+            digests,
+            repeats: None,
+        };
+        outbox(kept, storm).run(feed).await.unwrap();
         let keys = keys.lock().unwrap().clone();
         let done = done.lock().unwrap().len();
         (keys, done)
@@ -474,6 +541,33 @@ mod tests {
     async fn where_each_has_a_life_of_its_own_each_is_sent() {
         assert_eq!(sent(30, 10, false).await.0.len(), 30);
         assert_eq!(sent(30, 0, true).await.0.len(), 30, "switched off");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_open_is_said_again_until_it_is_over() {
+        let keys = Arc::default();
+        let told = |n: u32, event| IncidentRecord {
+            id: IncidentId::from_wire(&format!("{n:016x}")),
+            tell: Some(format!("before-{n}")),
+            event,
+            ..example()
+        };
+        let kept = Kept {
+            keys: Arc::clone(&keys),
+            digests: false,
+            repeats: Some(Duration::from_secs(8)),
+        };
+        // After one record nothing comes for 25 seconds, and it is looked every five of them.
+        let feed = Few {
+            left: 1,
+            quiet: 0,
+            done: Arc::default(),
+        };
+        let before = [told(1, Event::Opened), told(2, Event::Resolved)];
+        let outbox = outbox(kept, 0).knowing(&before);
+        outbox.run(feed).await.unwrap();
+        let keys = keys.lock().unwrap().clone();
+        assert_eq!(keys, ["100-1", "before-1", "100-1", "before-1", "100-1"]);
     }
 
     #[test]

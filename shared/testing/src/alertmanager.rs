@@ -15,8 +15,8 @@ use crate::{http_get, wait_until_sync};
 #[derive(Debug)]
 pub struct Alertmanager {
     port: u16,
-    _folder: TempDir,
-    _process: Killed,
+    folder: TempDir,
+    process: Option<Killed>,
 }
 
 impl Alertmanager {
@@ -26,11 +26,31 @@ impl Alertmanager {
     ///
     /// When it is not installed, or does not start in time.
     pub fn start() -> Result<Self> {
-        let folder = TempDir::new()?;
-        let file = folder.path().join("alertmanager.yml");
+        let mut made = Self {
+            port: free_port()?,
+            folder: TempDir::new()?,
+            process: None,
+        };
+        made.run()?;
+        Ok(made)
+    }
+
+    /// Ends it, and starts another in its place, which knows of nothing.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start in time.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process = None;
+        self.folder = TempDir::new()?;
+        self.run()
+    }
+
+    fn run(&mut self) -> Result<()> {
+        let (folder, port) = (self.folder.path(), self.port);
+        let file = folder.join("alertmanager.yml");
         let config = "route:\n  receiver: nobody\n  group_by: [severity]\n  group_wait: 0s\nreceivers:\n  - name: nobody\n";
         fs::write(&file, config)?;
-        let port = free_port()?;
         let debian = Path::new("/usr/bin/prometheus-alertmanager");
         let mut command = Command::new(if debian.exists() {
             debian
@@ -38,22 +58,19 @@ impl Alertmanager {
             Path::new("alertmanager")
         });
         command.arg(format!("--config.file={}", file.display()));
-        command.arg(format!("--storage.path={}", folder.path().display()));
+        command.arg(format!("--storage.path={}", folder.display()));
         command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
         command.arg("--cluster.listen-address=");
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(Stdio::null());
         let process = Killed::spawn(&mut command)
             .context("start Alertmanager (Debian's package prometheus-alertmanager)")?;
+        self.process = Some(process);
         wait_until_sync(Duration::from_secs(20), "Alertmanager is ready", || {
             let (status, _) = http_get(port, "/-/ready").ok()?;
             (status == 200).then_some(())
         })?;
-        Ok(Self {
-            port,
-            _folder: folder,
-            _process: process,
-        })
+        Ok(())
     }
 
     /// Where it is.

@@ -311,6 +311,35 @@ fn alertmanager_groups_our_incidents_and_ends_them() {
 }
 
 #[test]
+fn alertmanager_that_has_forgotten_is_told_again() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let mut alertmanager = Alertmanager::start().unwrap();
+    let settings = format!("url = \"{}\"\nrepeat = \"1s\"", alertmanager.url());
+    let notifying = Notifying::new(&server.url(), &notifier("alertmanager", &settings));
+    let collector = notifying.start();
+    send(redis, "inlet-R1-1", now(), "33.0");
+    let fires = |alertmanager: &Alertmanager| {
+        let text = alertmanager.get("/api/v2/alerts?active=true").ok()?;
+        let all: Vec<Value> = serde_json::from_str(&text).unwrap();
+        Some(all.first()?["labels"]["incident"].as_str()?.to_owned())
+    };
+    let incident = wait("it fires", || fires(&alertmanager));
+    alertmanager.restart().unwrap();
+    assert_eq!(wait("it fires again", || fires(&alertmanager)), incident);
+    // Nor does a collector that starts again forget what it was told.
+    drop(collector);
+    let _collector = notifying.start();
+    alertmanager.restart().unwrap();
+    assert_eq!(
+        wait("it fires once more", || fires(&alertmanager)),
+        incident
+    );
+    let told: Vec<_> = ledger(redis).into_iter().collect();
+    assert_eq!(told.len(), 1, "what is said again is no news: {told:?}");
+}
+
+#[test]
 fn routes_say_who_is_told() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
