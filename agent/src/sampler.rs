@@ -7,9 +7,11 @@
 //!
 //! Each source has a task of its own: one that hangs delays no other. That holds as long as what
 //! blocks is kept off the runtime's threads, as [`Source::read`] asks for: a blocked worker may be
-//! the one that waits for the timers of all. Ticks are multiples of the interval since 1970 by the wall clock, so that all agents read
-//! at the same moments. A tick that passes while a source is busy, or while nobody takes what it
-//! said, is skipped, not made up for: that is the one thing lost here.
+//! the one that waits for the timers of all.
+//!
+//! Ticks are multiples of the interval since 1970 by the wall clock, so that all agents read at the
+//! same moments. A tick that passes while a source is busy, or while nobody takes what it said, is
+//! skipped, not made up for: that is the one thing lost here.
 
 mod complete;
 mod tick;

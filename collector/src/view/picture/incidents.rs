@@ -44,9 +44,10 @@ impl Picture {
     pub fn extreme(&self, record: &IncidentRecord) -> Option<Celsius> {
         // Silence has no temperature.
         record.extreme?;
-        // Records name the first devices only, but nearly always all racks.
+        // Records name the first devices only, but nearly always all racks, and what their devices measure.
         let is_of_it = |id: &DeviceId, seen: &Seen| {
-            record.devices.contains(id) || record.racks.contains(&seen.spot.rack)
+            let is_near = record.racks.contains(&seen.spot.rack);
+            record.devices.contains(id) || is_near && record.roles.contains(&seen.role())
         };
         let (mut hot, mut cold) = (Vec::new(), Vec::new());
         for (id, open) in &self.open {

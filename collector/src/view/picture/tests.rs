@@ -166,8 +166,16 @@ fn an_incident_says_the_worst_of_now() {
         picture.take(reading(device, 1, degrees));
     }
     assert_eq!(now(&picture), None, "nothing fires");
-    picture.take(Change::Open(vec![open(devices[0], AlertKind::HighTemp)]));
-    assert_eq!(now(&picture), Some(31.5), "the other does not fire");
+    picture.take(reading("exhaust-B07-3", 1, 55.0));
+    picture.take(Change::Open(vec![
+        open(devices[0], AlertKind::HighTemp),
+        open("exhaust-B07-3", AlertKind::HighTemp),
+    ]));
+    assert_eq!(
+        now(&picture),
+        Some(31.5),
+        "one does not fire, and one is no inlet"
+    );
     let all = devices.map(|device| open(device, AlertKind::LowTemp));
     picture.take(Change::Open(all.to_vec()));
     assert_eq!(now(&picture), Some(31.5), "the coldest");
