@@ -243,9 +243,7 @@ impl Engine {
     }
 
     fn describe(&mut self, id: &DeviceId, now: Option<Box<Description>>, effects: &mut Effects) {
-        if now.is_none() && !(self.missed.is_empty() && self.outages.is_empty()) {
-            self.forget_owners(id, effects);
-        }
+        let before = self.whose(id);
         let device = self.devices.entry(id.clone()).or_default();
         let left = device.leaves();
         if let Some(now) = now.as_deref() {
@@ -258,31 +256,7 @@ impl Engine {
                 device.heard = self.listening.count;
             }
             self.replan(id, effects);
-        }
-    }
-
-    /// The last device of an agent or a target is known no more: so is what was said of the whole.
-    fn forget_owners(&mut self, id: &DeviceId, effects: &mut Effects) {
-        let Some(forgotten) = self.devices.get(id) else {
-            return;
-        };
-        let at = self
-            .listening
-            .now()
-            .max(forgotten.last().unwrap_or_default());
-        let was_last = |of: fn(&Device) -> Option<&str>| {
-            let owner = of(forgotten)?;
-            let mut others = self.devices.iter().filter(|(other, _)| *other != id);
-            let has_others = others.any(|(_, device)| of(device) == Some(owner));
-            (!has_others).then(|| owner.to_owned())
-        };
-        let (agent, target) = (was_last(Device::agent), was_last(Device::target));
-        if let Some(agent) = agent {
-            self.missed.end(agent_device(&agent), at, effects);
-        }
-        if let Some(target) = target {
-            self.missed.end(target_device(&target), at, effects);
-            self.outages.end(&target, at, effects);
+            self.leave(before, id, effects);
         }
     }
 
@@ -347,34 +321,6 @@ impl Engine {
         };
         device.hear(self.listening.count, reading, effects);
         device.read(entry, reading, effects)
-    }
-
-    /// Agent and target of a device that was read are heard again, with all that belongs to them.
-    fn missed_no_more(&mut self, reading: &Reading, effects: &mut Effects) {
-        let Some(device) = self.devices.get(&reading.device) else {
-            return;
-        };
-        let agent = device.agent().map(str::to_owned);
-        let target = device.target().map(str::to_owned);
-        let (at, count) = (reading.at, self.listening.count);
-        if let Some(agent) = agent
-            && self.missed.end(agent_device(&agent), at, effects)
-        {
-            self.heard_all(count, |device| device.agent() == Some(&agent));
-        }
-        if let Some(target) = target
-            && self.missed.end(target_device(&target), at, effects)
-        {
-            self.heard_all(count, |device| device.target() == Some(&target));
-        }
-    }
-
-    fn heard_all(&mut self, count: u64, belongs: impl Fn(&Device) -> bool) {
-        for device in self.devices.values_mut() {
-            if device.heard > 0 && belongs(device) {
-                device.heard = count;
-            }
-        }
     }
 
     /// A device was judged for the first time; what was said of it is from `said` on.

@@ -34,6 +34,16 @@ impl Agents {
         Self(Said::of(stored.iter().filter(|e| Self::has(e))))
     }
 
+    /// None of them is.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// An agent, by the name of its episode, is known no more.
+    pub(super) fn end(&mut self, agent: DeviceId, at: Timestamp, effects: &mut Effects) {
+        self.0.end(agent, at, skewed, effects);
+    }
+
     /// Takes what an entry says of its agent's clock.
     pub(super) fn pass(&mut self, entry: &Passed, effects: &mut Effects) {
         let Some(skew) = entry.skew else { return };

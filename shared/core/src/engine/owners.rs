@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::device::Device;
 use super::records::stored;
-use super::{Effects, EpisodeChange};
+use super::{Effects, Engine, EpisodeChange};
 use crate::alert::{AlertRecord, AlertState, Severity};
 use crate::device::DeviceId;
 use crate::episode::Episode;
+use crate::reading::Reading;
 use crate::time::Timestamp;
 
 const AGENT: &str = "agent:";
@@ -30,6 +32,13 @@ pub(super) fn is_agent(name: &DeviceId) -> bool {
 /// Whether a name stands for a target.
 pub(super) fn is_target(name: &DeviceId) -> bool {
     name.as_str().starts_with(TARGET)
+}
+
+/// Whose a device is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Whose {
+    agent: Option<String>,
+    target: Option<String>,
 }
 
 /// The episodes of one kind that were said of agents and targets and are not over.
@@ -102,5 +111,75 @@ impl Said {
         });
         effects.alerts.push(record);
         true
+    }
+}
+
+impl Engine {
+    /// Agent and target of a device that was read are heard again, with all that belongs to them.
+    pub(super) fn missed_no_more(&mut self, reading: &Reading, effects: &mut Effects) {
+        let Some(device) = self.devices.get(&reading.device) else {
+            return;
+        };
+        let agent = device.agent().map(str::to_owned);
+        let target = device.target().map(str::to_owned);
+        let (at, count) = (reading.at, self.listening.count);
+        if let Some(agent) = agent
+            && self.missed.end(agent_device(&agent), at, effects)
+        {
+            self.heard_all(count, |device| device.agent() == Some(&agent));
+        }
+        if let Some(target) = target
+            && self.missed.end(target_device(&target), at, effects)
+        {
+            self.heard_all(count, |device| device.target() == Some(&target));
+        }
+    }
+
+    fn heard_all(&mut self, count: u64, belongs: impl Fn(&Device) -> bool) {
+        for device in self.devices.values_mut() {
+            if device.heard > 0 && belongs(device) {
+                device.heard = count;
+            }
+        }
+    }
+
+    /// Whose a device is, while something is said of agents or targets.
+    pub(super) fn whose(&self, id: &DeviceId) -> Whose {
+        if self.missed.is_empty() && self.outages.is_empty() && self.agents.is_empty() {
+            return Whose::default();
+        }
+        let device = self.devices.get(id);
+        let owner = |of: fn(&Device) -> Option<&str>| device.and_then(|d| of(d)).map(str::to_owned);
+        Whose {
+            agent: owner(Device::agent),
+            target: owner(Device::target),
+        }
+    }
+
+    /// A device was theirs, and may be somebody else's now, or known no more: with the last device of an agent or a
+    /// target ends what was said of the whole.
+    pub(super) fn leave(&mut self, before: Whose, id: &DeviceId, effects: &mut Effects) {
+        let now = self.whose(id);
+        if before == now {
+            return;
+        }
+        let last = self.devices.get(id).and_then(|device| device.last());
+        let at = self.listening.now().max(last.unwrap_or_default());
+        let has_none = |owner: &String, of: fn(&Device) -> Option<&str>| {
+            let mut all = self.devices.values();
+            !all.any(|device| of(device) == Some(owner))
+        };
+        let agent = before.agent.filter(|agent| has_none(agent, Device::agent));
+        let target = before
+            .target
+            .filter(|target| has_none(target, Device::target));
+        if let Some(agent) = agent {
+            self.missed.end(agent_device(&agent), at, effects);
+            self.agents.end(agent_device(&agent), at, effects);
+        }
+        if let Some(target) = target {
+            self.missed.end(target_device(&target), at, effects);
+            self.outages.end(&target, at, effects);
+        }
     }
 }

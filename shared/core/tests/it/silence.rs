@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rackwatch_core::alert::{AlertRecord, AlertState, Severity};
+use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
 use rackwatch_core::device::{Description, DeviceId, Role};
 use rackwatch_core::engine::{Engine, Input, Slice};
+use rackwatch_core::ledger::Passed;
 use rackwatch_core::reading::Reading;
 use rackwatch_core::rules::RuleSet;
 use rackwatch_core::time::{StreamId, Timestamp};
@@ -123,6 +124,45 @@ fn a_silence_ends_with_the_last_device_of_its_agent() {
     assert!(last.alerts[0].duration.unwrap() >= Duration::from_secs(90));
     assert_eq!(site.engine.open(), 0);
     assert_eq!(site.hear(&["b-1"], 90), []);
+}
+
+#[test]
+fn a_wrong_clock_ends_with_the_last_device_of_its_agent() {
+    let mut site = Site::new();
+    site.hear(&["a-1", "b-1"], 30);
+    let arrived = Timestamp::from_millis(site.ms).unwrap();
+    let wrong = Input::Passed(Box::new(Passed {
+        agent: "beta".to_owned(),
+        seq: "r-1".parse().unwrap(),
+        readings: 1,
+        at: arrived,
+        prev: None,
+        gap: None,
+        skew: Some(9_000),
+        arrived,
+    }));
+    let said = site.engine.step([wrong]).alerts;
+    assert_eq!(said[0].kind, AlertKind::ClockSkew);
+    let over = site.engine.step([Input::Describe(id("b-1"), None)]).alerts;
+    assert_eq!((over.len(), over[0].state), (1, Resolved));
+    assert_eq!(over[0].id, said[0].id);
+}
+
+#[test]
+fn a_silence_ends_when_all_its_devices_are_somebody_elses() {
+    let mut site = Site::new();
+    site.hear(&["a-1", "a-2", "b-1"], 30);
+    site.hear(&["b-1"], 90);
+    let renamed = |site: &mut Site, device| {
+        let described = Some(Box::new(description("gamma")));
+        site.engine
+            .step([Input::Describe(id(device), described)])
+            .alerts
+    };
+    assert_eq!(renamed(&mut site, "a-1"), []);
+    let last = renamed(&mut site, "a-2");
+    assert_eq!(names(&last), [("agent:alpha", Resolved, Warning)]);
+    assert_eq!(site.engine.open(), 0);
 }
 
 #[test]
