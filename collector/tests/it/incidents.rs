@@ -91,9 +91,9 @@ fn alerts_with_one_cause_are_one_incident() {
     wait_told(redis, &[("opened", "critical"), ("resolved", "critical")]);
     let title = "too hot: room default, 4 sensors in R1, R2, R3";
     assert_eq!(records(redis).pop().unwrap().3, title);
-    let shown = collector.stdout();
-    let lines = shown.lines().filter(|line| line.contains(" incident "));
-    assert_eq!(lines.count(), 2, "{shown}");
+    let shown = || collector.stdout().matches(" incident ").count();
+    wait_until_sync(DEADLINE, "both are shown", || (shown() >= 2).then_some(())).unwrap();
+    assert_eq!(shown(), 2, "{}", collector.stdout());
     for key in ["open", "members"] {
         let left: u64 = redis
             .hlen(format!("{{rackwatch:incidents}}:{key}"))

@@ -60,11 +60,9 @@ fn a_standby_takes_over_from_a_killed_owner_and_an_open_episode_goes_on() {
     first.kill().unwrap();
     send(redis, "inlet-R1-1", START + 1000, "22.0");
     wait_all_done(redis);
-    assert!(
-        second.stderr().contains("partition taken over"),
-        "{}",
-        second.stderr()
-    );
+    second
+        .wait_stderr_contains("partition taken over", DEADLINE)
+        .unwrap();
     let said: Vec<_> = alerts_of(redis, "high_temp")
         .into_iter()
         .map(|(_, state, _)| state)

@@ -1,5 +1,6 @@
 //! Child processes that do not outlive their test, and the questions asked of small servers.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command};
@@ -45,6 +46,24 @@ impl Killed {
         let sent = sent.context("start kill")?;
         ensure!(sent.success(), "send SIG{signal} to {id}: {sent}");
         Ok(())
+    }
+
+    /// Has it pause, and waits until every thread of it does: on a busy machine some go on for a while after the signal.
+    pub(crate) fn pause(&self) -> Result<()> {
+        self.signal("STOP")?;
+        let tasks = format!("/proc/{}/task", self.0.id());
+        wait_until_sync(START_DEADLINE, "every thread pauses", || {
+            // Where there is no /proc the signal has to do.
+            let Ok(tasks) = fs::read_dir(&tasks) else {
+                return Some(());
+            };
+            let mut states = tasks.filter_map(|task| {
+                let stat = fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+                // After the name, which stands in brackets and may hold anything.
+                stat.rsplit_once(") ")?.1.chars().next()
+            });
+            states.all(|state| state == 'T').then_some(())
+        })
     }
 
     /// Kills the process and waits until it is gone.

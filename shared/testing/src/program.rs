@@ -117,7 +117,7 @@ impl Program {
     ///
     /// When the process is gone.
     pub fn pause(&self) -> Result<()> {
-        self.signal("STOP")
+        self.process.pause()
     }
 
     /// Lets a paused program go on.

@@ -95,7 +95,7 @@ impl RedisServer {
     ///
     /// When it does not run.
     pub fn pause(&self) -> Result<()> {
-        self.signal("STOP")
+        self.running()?.pause()
     }
 
     /// Lets it go on.
@@ -104,12 +104,11 @@ impl RedisServer {
     ///
     /// When it does not run.
     pub fn resume(&self) -> Result<()> {
-        self.signal("CONT")
+        self.running()?.signal("CONT")
     }
 
-    fn signal(&self, signal: &str) -> Result<()> {
-        let process = self.process.as_ref().context("the server does not run")?;
-        process.signal(signal)
+    fn running(&self) -> Result<&Killed> {
+        self.process.as_ref().context("the server does not run")
     }
 
     /// Starts it again, empty, with the same port, socket and arguments.
