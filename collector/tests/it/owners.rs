@@ -151,10 +151,16 @@ fn status_names_owners_and_partitions_without_one() {
     let redis = &mut connect(&server.url());
     let mut owner = with_partitions(&server.url(), "4");
     wait_shared(redis, 1);
-    wait_until_sync(DEADLINE, "all partitions are read", || {
-        let exists = |n| redis.exists::<_, bool>(format!("anomaly_alerts:{{{n}}}"));
-        let all: Vec<bool> = (0..4).map(exists).collect::<Result<_, _>>().unwrap();
-        all.iter().all(|there| *there).then_some(())
+    wait_until_sync(DEADLINE, "all groups are there", || {
+        let mut groups = |stream: String| {
+            let known: redis::RedisResult<redis::streams::StreamInfoGroupsReply> =
+                redis.xinfo_groups(stream);
+            known.map_or(0, |known| known.groups.len())
+        };
+        let mut all = (0..4).map(|n| {
+            groups(format!("raw_sensor_data:{{{n}}}")) + groups(format!("anomaly_alerts:{{{n}}}"))
+        });
+        all.all(|count| count == 3).then_some(())
     })
     .unwrap();
     let status = |code| {
