@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Results go to stdout, logs to
 //! stderr.
 
+mod bars;
 pub mod access;
 pub mod ack;
 pub mod alerts;

@@ -1,30 +1,93 @@
-//! `indices`: how well racks, rows and rooms are cooled right now.
+//! `indices`: how well racks, rows and rooms are cooled right now, or how well one of them was.
 
-use clap::Args;
+mod past;
+
+use clap::{Args, ValueEnum};
 use rackwatch_core::keys;
 use serde_json::Value;
 
 use super::table::Table;
+use super::when::When;
 use super::{Common, Outcome, print, server, usage};
+use crate::indices;
+use crate::indices::past::Stretch;
 use crate::scan::scan;
 
 /// Show how well racks, rows and rooms are cooled: RCI, the difference of exhaust and inlet, and more
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Example:\n  rackwatch-collector indices\n\n\
+#[command(
+    after_help = "Examples:\n  rackwatch-collector indices\n  rackwatch-collector indices room hall-1 --from -7d\n\n\
     RCI is 100 % where no inlet is beyond the limits that ASHRAE recommends, and 0 % where all of them are at\n\
-    the allowable ones. Outside is the part of the inlets that are beyond the recommended limits right now.")]
+    the allowable ones. Outside is the part of the inlets that are beyond the recommended limits right now."
+)]
 pub struct IndicesArgs {
     #[command(flatten)]
     common: Common,
+    /// Over time, of one: a rack, a row or a room
+    #[arg(requires = "name")]
+    scope: Option<Scope>,
+    /// Its name
+    name: Option<String>,
+    /// The first instant: -7d, 2026-11-23T14:00, 2026-11-23T14:00:00Z
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "-1d",
+        allow_hyphen_values = true
+    )]
+    from: When,
+    /// The last instant
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "now",
+        allow_hyphen_values = true
+    )]
+    to: When,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// The newest of each.
+/// What indices are of.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Scope {
+    Rack,
+    Row,
+    Room,
+}
+
+/// The newest of each, or those of one over time.
 pub async fn run(args: IndicesArgs) -> Outcome {
     let config = args.common.load().map_err(usage)?;
     let (_, mut connection) = server::open(&config.redis).await?;
+    if let (Some(scope), Some(name)) = (args.scope, &args.name) {
+        let now = server::now(&mut connection).await?;
+        let (from, to) = (args.from.seen_from(now), args.to.seen_from(now));
+        if from >= to {
+            return Err(usage(anyhow::anyhow!("--from is not before --to")));
+        }
+        let width = past::width(from, to);
+        let stretch = Stretch {
+            scope: match scope {
+                Scope::Rack => "rack",
+                Scope::Row => "row",
+                Scope::Room => "room",
+            },
+            name,
+            from: from.floor(width),
+            to,
+            width,
+        };
+        let all = indices::past::read(&mut connection, &config.series, stretch).await?;
+        if args.json {
+            let document = past::json(stretch, all);
+            print(&(serde_json::to_string_pretty(&document)? + "\n"));
+        } else {
+            print(&past::table(stretch, &all));
+        }
+        return Ok(());
+    }
     let mut all: Vec<(String, String, Value)> = Vec::new();
     for (field, json) in scan(&mut connection, keys::INDICES).await? {
         let Some((scope, name)) = field.split_once(' ') else {

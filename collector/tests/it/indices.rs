@@ -13,7 +13,7 @@ use redis::{Client, Commands};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::rig::{DEADLINE, connect, running, send, wait_all_done};
+use crate::rig::{DEADLINE, collector, connect, running, send, wait_all_done};
 
 /// What two partitions' owners would say of three racks.
 fn prepare(redis: &mut redis::Connection) {
@@ -73,11 +73,11 @@ async fn check(url: &str, points: impl Fn(&mut redis::Connection, &str) -> Vec<f
         (&newest["gradient"], &newest["outside"]),
         (&3.0.into(), &0.25.into())
     );
-    past_is_averaged(&config, redis).await;
+    past_is_averaged(&config, url, redis).await;
 }
 
 /// A row's minutes, two of them a point, and those of a row that nobody knows.
-async fn past_is_averaged(config: &RedisConfig, redis: &mut redis::Connection) {
+async fn past_is_averaged(config: &RedisConfig, url: &str, redis: &mut redis::Connection) {
     let minute = |n: u64| 1_795_438_800_000 + n * 60_000;
     let has_time_series = redis::cmd("TS.INFO").arg("none").query::<()>(redis);
     let has_time_series = !format!("{has_time_series:?}").contains("unknown command");
@@ -113,6 +113,20 @@ async fn past_is_averaged(config: &RedisConfig, redis: &mut redis::Connection) {
     let averages = [(minute(0), 95.0), (minute(2), 80.0), (minute(6), 60.0)];
     assert_eq!(read("P").await, averages);
     assert_eq!(read("nowhere").await, []);
+    // As people ask for it, here a minute a point.
+    let hour = [
+        "--from",
+        "2026-11-23T13:00:00Z",
+        "--to",
+        "2026-11-23T14:00:00Z",
+    ];
+    let asked = ["indices", "row", "P", "--redis", url];
+    let mut program = collector(&[&asked[..], &hour].concat());
+    assert!(program.wait_exit(DEADLINE).unwrap().success());
+    let said = program.stdout();
+    let line = said.lines().find(|line| line.starts_with("RCI high"));
+    let words: Vec<_> = line.unwrap().split_whitespace().collect();
+    assert_eq!(words[2..], ["82.5", "%", "60.0", "%", "100.0", "%", "█▇▅▁"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use rackwatch_core::alert::Severity;
 use rackwatch_core::device::DeviceId;
 use serde_json::{Value, json};
 
+use super::super::bars::bar;
 use super::super::table::Table;
 use crate::history::{Grain, History, Row};
 use crate::notify::line::{Style, length, time};
@@ -12,7 +13,6 @@ use crate::view::picture::Limit;
 
 /// Columns of a sparkline at most.
 const WIDTH: usize = 60;
-const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// The table with a sparkline above, times by the clock on this wall; what is beyond a limit in its colour.
 pub(super) fn table(
@@ -120,14 +120,6 @@ fn sparkline(rows: &[Row], limits: &[Limit], style: &Style) -> String {
     });
     let bars: String = bars.collect();
     format!("{low:.1} {bars} {high:.1}")
-}
-
-/// The bar that is as high as `share`, from 0 to 1.
-fn bar(share: f64) -> char {
-    let above = (1..BARS.len())
-        .filter(|n| share >= *n as f64 / BARS.len() as f64)
-        .count();
-    BARS.get(above).copied().unwrap_or('█')
 }
 
 /// Comma-separated values with a header.
