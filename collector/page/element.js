@@ -53,7 +53,8 @@ function settle(node, fresh) {
   for (const child of fresh) {
     const key = child.dataset?.key;
     const known = key && keyed.get(key);
-    if (known && (at === known || at?.compareDocumentPosition(known) & Node.DOCUMENT_POSITION_FOLLOWING)) {
+    const isAhead = known?.parentNode === node && at && (at === known || at.compareDocumentPosition(known) & Node.DOCUMENT_POSITION_FOLLOWING);
+    if (isAhead) {
       // To move the focus is to lose it: others make way.
       while (at !== known) pass().remove();
     }
