@@ -37,6 +37,17 @@ pub(crate) struct Row {
     pub(crate) max: f64,
 }
 
+/// Widths that points are put together in, in seconds.
+const WIDTHS: [u64; 13] = [
+    1, 2, 5, 10, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 86_400,
+];
+
+/// The least width that makes about so many points of a range, or a day.
+pub(crate) fn width(range: Duration, points: u64) -> Duration {
+    let fits = |width: &u64| range.as_secs() / width <= points;
+    Duration::from_secs(WIDTHS.into_iter().find(fits).unwrap_or(86_400))
+}
+
 /// What was read.
 #[derive(Clone, Debug)]
 pub(crate) struct History {

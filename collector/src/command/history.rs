@@ -22,19 +22,6 @@ use crate::view::picture::{Change, Limit, Picture};
 
 /// Up to this range readings are shown as they came, unless `--every` says otherwise.
 const SHORT: Duration = Duration::from_secs(600);
-/// Widths that are chosen from by themselves.
-const WIDTHS: [u64; 10] = [
-    10,
-    30,
-    60,
-    300,
-    900,
-    1800,
-    3600,
-    3 * 3600,
-    6 * 3600,
-    24 * 3600,
-];
 /// That many rows are enough by themselves.
 const ROWS: u64 = 60;
 
@@ -144,10 +131,7 @@ fn sensible(from: Timestamp, to: Timestamp) -> Grain {
     if range <= SHORT {
         return Grain::Raw;
     }
-    let enough = |width: &u64| range.as_secs() / width <= ROWS;
-    Grain::Every(Duration::from_secs(
-        WIDTHS.into_iter().find(enough).unwrap_or(24 * 3600),
-    ))
+    Grain::Every(history::width(range, ROWS))
 }
 
 async fn is_known(connection: &mut Connection, device: &DeviceId) -> redis::RedisResult<bool> {

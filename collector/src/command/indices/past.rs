@@ -8,22 +8,16 @@ use serde_json::{Map, Value, json};
 
 use super::super::bars::bar;
 use super::super::table::Table;
+use crate::history;
 use crate::indices::past::{Points, Stretch};
 use crate::notify::line::{length, time};
 
-/// Points in a line at most.
+/// Points in a line.
 const POINTS: u64 = 60;
-/// Widths that are chosen from, in seconds.
-const WIDTHS: [u64; 10] = [
-    60, 120, 300, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400,
-];
 
-/// The width that gives a line of points.
+/// The width that gives a line of points; there is one a minute.
 pub(super) fn width(from: Timestamp, to: Timestamp) -> Duration {
-    let range = to.since(from).as_secs();
-    let fits = |width: &u64| range / width <= POINTS;
-    let most = range.div_ceil(POINTS).max(60);
-    Duration::from_secs(WIDTHS.into_iter().find(fits).unwrap_or(most))
+    history::width(to.since(from), POINTS).max(Duration::from_secs(60))
 }
 
 /// A number as people read it.
@@ -170,7 +164,7 @@ mod tests {
     #[test]
     fn a_width_gives_a_line_of_points() {
         let at = |hours: u64| Timestamp::from_millis(hours * 3_600_000).unwrap();
-        for (hours, seconds) in [(1, 60), (24, 1800), (7 * 24, 10_800), (90 * 24, 129_600)] {
+        for (hours, seconds) in [(1, 60), (24, 1800), (7 * 24, 10_800), (90 * 24, 86_400)] {
             assert_eq!(width(at(0), at(hours)).as_secs(), seconds, "{hours}");
         }
     }

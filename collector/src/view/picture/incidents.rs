@@ -1,8 +1,7 @@
 //! Incidents, and what their sensors say now.
 
-use rackwatch_core::alert::AlertKind;
 use rackwatch_core::device::DeviceId;
-use rackwatch_core::incident::{Event, IncidentId, IncidentRecord};
+use rackwatch_core::incident::{Event, Family, IncidentId, IncidentRecord};
 use rackwatch_core::units::Celsius;
 
 use super::{IncidentRow, Picture, Seen};
@@ -56,17 +55,10 @@ impl Picture {
                 continue;
             };
             for open in open.values() {
-                match open.kind {
-                    AlertKind::LowTemp | AlertKind::Drop => cold.push(now),
-                    AlertKind::HighTemp
-                    | AlertKind::Spike
-                    | AlertKind::Runaway
-                    | AlertKind::Drift
-                    | AlertKind::Outlier => hot.push(now),
-                    AlertKind::StuckSensor
-                    | AlertKind::SensorFault
-                    | AlertKind::NoData
-                    | AlertKind::ClockSkew => {}
+                match Family::of_kind(open.kind) {
+                    Family::Heat => hot.push(now),
+                    Family::Cold => cold.push(now),
+                    Family::Silence | Family::Sensor => {}
                 }
             }
         }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Answer, ApiError, Params, device_id};
-use crate::history::{Grain, Span};
+use crate::history::{self, Grain, Span};
 use crate::indices::past;
 use crate::web::Web;
 
@@ -40,10 +40,6 @@ const SHORT: Duration = Duration::from_mins(20);
 const LONGEST: Duration = Duration::from_hours(400 * 24);
 /// Longer names of racks, rows and rooms there are not.
 const LONGEST_NAME: usize = 300;
-/// Widths that points are put together in, in seconds.
-const WIDTHS: [u64; 13] = [
-    1, 2, 5, 10, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 86_400,
-];
 
 impl Stretch {
     /// From when to when, and the least width of a point.
@@ -58,9 +54,7 @@ impl Stretch {
             return Err(ApiError::bad("from is before to, by at most 400 days"));
         }
         let points = self.points.clamp(10, MOST_POINTS);
-        let wide = |width: &u64| range.as_secs() / width <= points;
-        let width = WIDTHS.into_iter().find(wide).unwrap_or(86_400);
-        Ok((from, to, Duration::from_secs(width)))
+        Ok((from, to, history::width(range, points)))
     }
 }
 

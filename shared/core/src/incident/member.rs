@@ -28,12 +28,16 @@ pub enum Family {
 impl Family {
     /// That of a record.
     pub fn of(record: &AlertRecord) -> Self {
+        let is_below = record.change.is_some_and(|change| change < 0.0);
         match record.kind {
-            AlertKind::Drift | AlertKind::Outlier
-                if record.change.is_some_and(|change| change < 0.0) =>
-            {
-                Self::Cold
-            }
+            AlertKind::Drift | AlertKind::Outlier if is_below => Self::Cold,
+            kind => Self::of_kind(kind),
+        }
+    }
+
+    /// That of a kind, where it is not known which way a sensor went.
+    pub fn of_kind(kind: AlertKind) -> Self {
+        match kind {
             AlertKind::LowTemp | AlertKind::Drop => Self::Cold,
             AlertKind::HighTemp
             | AlertKind::Spike
