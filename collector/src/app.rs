@@ -13,27 +13,27 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{AlertsConfig, CollectorConfig, WebConfig};
-use crate::correlate::{Correlator, open};
-use crate::desk;
 use crate::feed::redis::RedisFeed;
+use crate::incidents::correlate::{Correlator, open};
 use crate::indices;
-use crate::lease::{CollectorName, Leases};
-use crate::log::LogError;
-use crate::log::redis::RedisLog;
+use crate::ingest::partition::{Partition, PartitionError};
+use crate::ingest::raw_stream::LogError;
+use crate::ingest::raw_stream::redis::RedisLog;
+use crate::ingest::recorder::Recorder;
 use crate::notify::console::{Console, Screen};
 use crate::notify::delivery::Ledger;
 use crate::notify::file::{AlertFile, FileError, Format};
 use crate::notify::heartbeat::Heartbeat;
 use crate::notify::outbox::Outbox;
 use crate::notify::{self, NotifierError, Teller, Tellers};
-use crate::owner::{Owner, OwnerError, Tenure};
-use crate::partition::{Partition, PartitionError};
-use crate::recorder::Recorder;
+use crate::ownership::leader;
+use crate::ownership::lease::{CollectorName, Leases};
+use crate::ownership::owner::{Owner, OwnerError, Tenure};
 use crate::stats::Stats;
-use crate::view::{View, watch};
 use crate::web::access::Access;
 use crate::web::backend::redis::RedisBackend;
 use crate::web::listen::Certificate;
+use crate::web::view::{View, watch};
 use crate::web::{self, Web, WebError};
 
 /// The collector cannot start, or cannot go on.
@@ -227,7 +227,7 @@ fn desk(
     let console = config.alerts.console.then(|| Console::new(screen.clone()));
     let (timing, notifiers) = (config.incidents.timing(), config.notify.clone());
     let (series, envelope) = (config.series.clone(), config.alerts.profile.envelope());
-    desk::hold(leases, stop, move |epoch, stop| {
+    leader::hold(leases, stop, move |epoch, stop| {
         let console = console.clone();
         let told = move |record: &IncidentRecord| {
             if let Some(console) = &console {

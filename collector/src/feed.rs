@@ -9,7 +9,7 @@ pub mod redis;
 use async_trait::async_trait;
 use rackwatch_core::time::StreamId;
 
-use crate::log::LogError;
+use crate::ingest::raw_stream::LogError;
 
 /// One entry of the stream.
 #[derive(Clone, Debug)]

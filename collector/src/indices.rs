@@ -20,11 +20,11 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use self::keep::Keeper;
-use crate::correlate::time;
-use crate::log::LogError;
+use crate::incidents::correlate::time;
+use crate::incidents::site::SiteReader;
+use crate::ingest::raw_stream::LogError;
 use crate::retry::{self, Trouble};
 use crate::series::SeriesConfig;
-use crate::site::SiteReader;
 
 /// How often, unless a test is in a hurry.
 pub const EVERY: Duration = Duration::from_mins(1);

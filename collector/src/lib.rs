@@ -7,35 +7,23 @@ pub mod config;
 pub mod retry;
 pub mod scan;
 pub(crate) mod server;
-pub mod episodes;
 pub mod failpoint;
-
-pub mod share;
-pub mod lease;
-pub mod owner;
-pub mod desk;
-pub mod migration;
-pub mod site;
-pub mod log;
-pub mod series;
-pub mod recorder;
-pub mod partition;
 pub mod stats;
 
+pub mod ownership;
+pub mod series;
+pub mod ingest;
+
 pub mod feed;
-pub mod windows;
-pub mod acts;
-pub mod correlate;
+pub mod incidents;
 pub mod indices;
-pub(crate) mod history;
-pub(crate) mod health;
 pub mod notify;
-pub mod view;
-pub(crate) mod web;
 
-pub mod replay;
-pub mod drill;
+pub(crate) mod health;
+pub mod web;
 
-pub mod command;
+pub mod analysis;
+
+pub mod cli;
 
 pub mod app;

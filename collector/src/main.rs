@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use rackwatch_collector::command::Cli;
+use rackwatch_collector::cli::Cli;
 
 fn main() -> ExitCode {
     Cli::parse().run()

@@ -29,7 +29,7 @@ use self::route::{NotARoute, Routes};
 use crate::config::{NotifierConfig, NotifierKind};
 use crate::failpoint;
 use crate::feed::{Fed, Feed};
-use crate::log::LogError;
+use crate::ingest::raw_stream::LogError;
 
 /// A notifier that cannot be meant.
 #[derive(Debug, thiserror::Error)]

@@ -19,6 +19,7 @@
 //! it, as minutes are only right if all readings of the device came through here.
 
 pub mod config;
+pub(crate) mod history;
 mod memory;
 mod plain;
 mod reply;

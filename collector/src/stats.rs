@@ -8,7 +8,7 @@ use rackwatch_core::alert::{AlertState, Severity};
 use rackwatch_core::partition::PartitionId;
 use serde::Serialize;
 
-use crate::log::Commit;
+use crate::ingest::raw_stream::Commit;
 
 /// Counters since the start. Shared by all stages; each number stands for itself, so that relaxed
 /// ordering is enough.

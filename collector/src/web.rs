@@ -13,6 +13,7 @@ mod metrics;
 pub(crate) mod names;
 mod pages;
 mod renew;
+pub mod view;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ use self::backend::Backend;
 use self::listen::{Certificate, TlsError};
 use crate::config::WebConfig;
 use crate::stats::Stats;
-use crate::view::View;
+use crate::web::view::View;
 
 /// What the API is.
 const OPENAPI: &str = include_str!("web/openapi.json");

@@ -6,7 +6,7 @@ use rackwatch_core::time::StreamId;
 use tokio::sync::mpsc;
 
 use super::{Fed, Feed};
-use crate::log::LogError;
+use crate::ingest::raw_stream::LogError;
 
 /// The receiving end of the partition's alerts. It ends when the partition does, so that the last
 /// alerts are still told.

@@ -14,7 +14,7 @@ use redis::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{Fed, Feed};
-use crate::log::LogError;
+use crate::ingest::raw_stream::LogError;
 use crate::retry::{self, Trouble};
 
 /// How long a read blocks.

@@ -14,11 +14,11 @@ use redis::{RedisResult, Value};
 use serde::Serialize;
 
 use crate::config::CollectorConfig;
-use crate::episodes;
+use crate::incidents::episodes;
+use crate::incidents::site::SiteReader;
 use crate::scan::scan;
 use crate::series;
 use crate::server::{self, Health, field, unless_refused};
-use crate::site::SiteReader;
 
 /// How long entries are counted to tell their rate.
 const RATE_OVER: Duration = Duration::from_secs(1);

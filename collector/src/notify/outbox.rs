@@ -21,7 +21,7 @@ use super::route::Routes;
 use super::standing::Standing;
 use crate::failpoint;
 use crate::feed::Feed;
-use crate::log::LogError;
+use crate::ingest::raw_stream::LogError;
 use crate::server;
 
 /// The wait after the first failed try.

@@ -25,8 +25,8 @@ pub(super) use site::{device, devices, rack, site, troubles};
 
 use super::access::Admitted;
 use super::backend::BackendError;
-use crate::acts::{self, ActError};
-use crate::view::NotReady;
+use crate::incidents::acts::{self, ActError};
+use crate::web::view::NotReady;
 
 /// A request that cannot be answered: `{"error": …}` with a status.
 #[derive(Debug)]

@@ -12,11 +12,11 @@ use rackwatch_core::incident::silence::Silence;
 use rackwatch_core::time::Timestamp;
 use serde_json::Value;
 
-use crate::acts::ActError;
-use crate::history::{History, Span};
+use crate::incidents::acts::ActError;
+use crate::incidents::windows::Window;
 use crate::indices::past::{Points, Stretch};
 use crate::notify::delivery::Delivery;
-use crate::windows::Window;
+use crate::series::history::{History, Span};
 
 /// It cannot be told, or done.
 #[derive(Debug, thiserror::Error)]

@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 
 use super::Web;
 use super::api::{ApiError, Params};
-use crate::view::{Update, View};
+use crate::web::view::{Update, View};
 
 /// A line that means nothing comes so often, so that both sides notice when the other is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

@@ -7,7 +7,7 @@ use rackwatch_core::alert::Severity;
 use rackwatch_core::units::Celsius;
 
 use crate::stats::{Counts, Stats};
-use crate::view::picture::{DeviceRow, Picture, RackRow};
+use crate::web::view::picture::{DeviceRow, Picture, RackRow};
 
 /// The two formats: who asks for the newer one gets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

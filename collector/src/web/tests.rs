@@ -16,10 +16,10 @@ use tower::ServiceExt as _;
 use super::backend::memory::MemoryBackend;
 use super::names::new_user;
 use super::*;
-use crate::correlate::memory::Act;
+use crate::incidents::correlate::memory::Act;
 use crate::series::{InMemory, SeriesConfig};
 use crate::server;
-use crate::view::picture::Change;
+use crate::web::view::picture::Change;
 
 /// The web side of a small site, and what people do there.
 struct Site {

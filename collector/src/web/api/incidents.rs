@@ -9,10 +9,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Answer, ApiError, Params, Sent, who};
-use crate::acts;
-use crate::view::picture::{DeviceRow, IncidentRow};
+use crate::incidents::acts;
 use crate::web::Web;
 use crate::web::access::Admitted;
+use crate::web::view::picture::{DeviceRow, IncidentRow};
 
 /// Which incidents.
 #[derive(Debug, Default, Deserialize)]

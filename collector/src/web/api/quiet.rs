@@ -12,10 +12,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, ApiError, Params, Sent, who};
-use crate::acts;
+use crate::incidents::acts;
+use crate::incidents::windows::{When, Window};
 use crate::web::Web;
 use crate::web::access::Admitted;
-use crate::windows::{When, Window};
 
 /// Silences and windows.
 pub(in crate::web) async fn quiet(State(web): State<Arc<Web>>) -> Answer {

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Answer, ApiError, Params, device_id};
-use crate::history::{self, Grain, Span};
 use crate::indices::past;
+use crate::series::history::{self, Grain, Span};
 use crate::web::Web;
 
 /// A stretch of time.

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Answer, ApiError, Params, device_id};
-use crate::view::picture::DeviceRow;
 use crate::web::Web;
+use crate::web::view::picture::DeviceRow;
 
 /// The site: what colours go by, racks, numbers of rooms and rows.
 pub(in crate::web) async fn site(State(web): State<Arc<Web>>) -> Answer {

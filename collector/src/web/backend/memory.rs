@@ -12,17 +12,17 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::{Backend, BackendError};
-use crate::acts::{self, ActError};
-use crate::correlate::memory::Act;
-use crate::history::{self, History, Span};
+use crate::incidents::acts::{self, ActError};
+use crate::incidents::correlate::memory::Act;
+use crate::incidents::windows::Window;
 use crate::indices::past::{Points, Stretch};
 use crate::notify::delivery::Delivery;
 use crate::series::InMemory;
+use crate::series::history::{self, History, Span};
 use crate::server;
 use crate::stats::Stats;
-use crate::view::View;
-use crate::view::picture::{Change, Picture};
-use crate::windows::Window;
+use crate::web::view::View;
+use crate::web::view::picture::{Change, Picture};
 
 /// What the demo knows besides its view.
 #[derive(Debug)]

@@ -16,15 +16,15 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::{Backend, BackendError};
-use crate::acts;
 use crate::config::CollectorConfig;
 use crate::health;
-use crate::history::{self, History, Span};
+use crate::incidents::acts;
+use crate::incidents::windows::Window;
 use crate::indices::past::{self, Points, Stretch};
 use crate::notify::delivery::{self, Delivery};
 use crate::series;
+use crate::series::history::{self, History, Span};
 use crate::server;
-use crate::windows::Window;
 
 /// A request waits no longer for Redis.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,0 +1,175 @@
+//! `history`: the stored temperatures of one device.
+
+mod show;
+mod similar;
+
+use std::time::Duration;
+
+use clap::Args;
+use rackwatch_core::device::{Description, DeviceId};
+use rackwatch_core::keys;
+use rackwatch_core::time::Timestamp;
+use rackwatch_runtime::redis::Connection;
+
+use super::when::When;
+use super::{Common, Failure, Outcome, print, server, style, usage};
+use crate::config::CollectorConfig;
+use crate::incidents::site::SiteReader;
+use crate::scan::scan;
+use crate::series;
+use crate::series::history::{self, Grain, Span};
+use crate::web::view::picture::{Change, Limit, Picture};
+
+/// Up to this range readings are shown as they came, unless `--every` says otherwise.
+const SHORT: Duration = Duration::from_secs(600);
+/// That many rows are enough by themselves.
+const ROWS: u64 = 60;
+
+/// Show the stored temperatures of a device
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  rackwatch-collector history inlet-B07-1 --from -1h --every 1m")]
+pub struct HistoryArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Which device
+    #[arg(value_parser = DeviceId::new)]
+    device: DeviceId,
+    /// The first instant: -1h, 2026-11-23T14:00, 2026-11-23T14:00:00Z
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "-1h",
+        allow_hyphen_values = true
+    )]
+    from: When,
+    /// The last instant
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "now",
+        allow_hyphen_values = true
+    )]
+    to: When,
+    /// Put readings together that are so close, such as 1m, or `raw` for each by itself [default:
+    /// raw up to ten minutes, else what gives some sixty rows]
+    #[arg(long, value_name = "DURATION", value_parser = grain)]
+    every: Option<Grain>,
+    /// Print comma-separated values, times in milliseconds since 1970 UTC
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn grain(text: &str) -> Result<Grain, String> {
+    if text == "raw" {
+        return Ok(Grain::Raw);
+    }
+    let width = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if width < Duration::from_secs(1) || width.subsec_nanos() != 0 {
+        return Err("write whole seconds such as 30s or 1m, or raw".to_owned());
+    }
+    Ok(Grain::Every(width))
+}
+
+/// Reads and shows.
+pub async fn run(args: HistoryArgs) -> Outcome {
+    let config = args.common.load().map_err(usage)?;
+    let now = server::local_now();
+    let (from, to) = (args.from.seen_from(now), args.to.seen_from(now));
+    if from >= to {
+        return Err(usage(anyhow::anyhow!(
+            "--from is not before --to: nothing lies between"
+        )));
+    }
+    let (_, mut connection) = server::open(&config.redis).await?;
+    let mut series = series::open(connection.clone(), &config.series).await?;
+    let span = Span {
+        from,
+        to,
+        grain: args.every.unwrap_or_else(|| sensible(from, to)),
+    };
+    let history = history::fetch(&mut series, &args.device, span, now).await?;
+    if history.rows.is_empty() && !is_known(&mut connection, &args.device).await? {
+        return Err(unknown(&mut connection, &args.device).await?);
+    }
+    print(&if args.json {
+        show::json(&args.device, &history)?
+    } else if args.csv {
+        show::csv(&history)
+    } else {
+        let limits = limits(&mut connection, &config, &args.device).await?;
+        show::table(&args.device, &history, &limits, &style())
+    });
+    Ok(())
+}
+
+/// The limits that hold for the device, as far as it is described.
+async fn limits(
+    connection: &mut Connection,
+    config: &CollectorConfig,
+    device: &DeviceId,
+) -> anyhow::Result<Vec<Limit>> {
+    let mut ask = redis::cmd("HGET");
+    ask.arg(keys::DEVICES).arg(device.as_str());
+    let json: Option<Vec<u8>> = ask.query_async(connection).await?;
+    let Some(known) = json.and_then(|json| Description::from_json(&json).ok()) else {
+        return Ok(Vec::new());
+    };
+    let mut site = SiteReader::default();
+    site.refresh(connection).await?;
+    let mut picture = Picture::new(config.rule_set()?, config.alerts.profile.envelope());
+    picture.take(Change::Site(site.site().clone()));
+    picture.take(Change::Described(device.clone(), Some(Box::new(known))));
+    Ok(picture.limits(device))
+}
+
+/// What suits the range where nothing is said.
+fn sensible(from: Timestamp, to: Timestamp) -> Grain {
+    let range = to.since(from);
+    if range <= SHORT {
+        return Grain::Raw;
+    }
+    Grain::Every(history::width(range, ROWS))
+}
+
+async fn is_known(connection: &mut Connection, device: &DeviceId) -> redis::RedisResult<bool> {
+    let mut ask = redis::pipe();
+    ask.hexists(keys::DEVICES, device.as_str());
+    let series = connection.series_keys();
+    ask.exists(series.raw(device))
+        .exists(series.rollup(device, "avg"));
+    let (described, raw, minutes): (bool, bool, bool) = ask.query_async(connection).await?;
+    Ok(described || raw || minutes)
+}
+
+async fn unknown(connection: &mut Connection, device: &DeviceId) -> redis::RedisResult<Failure> {
+    let known = scan(connection, keys::DEVICES).await?;
+    let similar = similar::similar(device.as_str(), known.keys().map(String::as_str));
+    let hint = if similar.is_empty() {
+        "`rackwatch-collector devices list` shows what is known".to_owned()
+    } else {
+        format!("did you mean {}?", similar.join(", "))
+    };
+    Ok(Failure::Failed(anyhow::anyhow!(
+        "no device {device} is known; {hint}"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grain_suits_the_range() {
+        let from = Timestamp::default();
+        let of = |seconds| sensible(from, from.plus(Duration::from_secs(seconds)));
+        assert_eq!(of(600), Grain::Raw);
+        assert_eq!(of(3600), Grain::Every(Duration::from_secs(60)));
+        assert_eq!(of(86_400), Grain::Every(Duration::from_secs(1800)));
+        assert_eq!(of(90 * 86_400), Grain::Every(Duration::from_secs(86_400)));
+        grain("0s").unwrap_err();
+        grain("500ms").unwrap_err();
+    }
+}

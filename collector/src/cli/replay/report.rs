@@ -1,0 +1,178 @@
+//! What a replay prints: records as they come, counts, and how good the alarms were.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use rackwatch_core::alert::{AlertRecord, AlertState, Severity};
+use rackwatch_core::device::DeviceId;
+use rackwatch_core::time::Timestamp;
+use serde_json::json;
+
+use super::super::table::Table;
+use super::super::{print, remark};
+use crate::analysis::replay::labels::Labels;
+use crate::analysis::replay::recording::Recording;
+use crate::analysis::replay::score::Score;
+use crate::notify::line::{self, Style, length};
+
+/// What was read.
+#[derive(Debug)]
+pub(super) struct Summary {
+    readings: usize,
+    devices: usize,
+    span: Duration,
+}
+
+impl Summary {
+    /// That of recordings.
+    pub(super) fn new(recordings: &[Recording]) -> Self {
+        let all = || {
+            recordings
+                .iter()
+                .flat_map(|r| r.readings.iter().map(|(at, _)| *at))
+        };
+        let span = all()
+            .max()
+            .unwrap_or_default()
+            .since(all().min().unwrap_or_default());
+        Self {
+            readings: all().count(),
+            devices: recordings.len(),
+            span,
+        }
+    }
+}
+
+/// Counts of a rule.
+#[derive(Debug, Default)]
+struct Count {
+    episodes: [usize; 3],
+    devices: BTreeSet<DeviceId>,
+}
+
+/// What is printed.
+#[derive(Debug)]
+pub(super) struct Report {
+    json: bool,
+    style: Style,
+    summary: Summary,
+    rules: BTreeMap<String, Count>,
+    /// The first record of each episode.
+    alarms: BTreeMap<DeviceId, Vec<Timestamp>>,
+    /// Severities that were said of open episodes.
+    said: BTreeMap<String, Severity>,
+}
+
+impl Report {
+    /// Lines and a table for people, or JSON.
+    pub(super) fn new(json: bool, summary: Summary) -> Self {
+        Self {
+            json,
+            style: Style {
+                colour: false,
+                zone: TimeZone::UTC,
+            },
+            summary,
+            rules: BTreeMap::new(),
+            alarms: BTreeMap::new(),
+            said: BTreeMap::new(),
+        }
+    }
+
+    /// Prints records as they come, and counts them.
+    pub(super) fn take(&mut self, records: Vec<AlertRecord>) {
+        let mut text = String::new();
+        for record in records {
+            if self.json {
+                text.push_str(&json!(record).to_string());
+            } else {
+                text.push_str(&line::line(&record, &self.style));
+            }
+            text.push('\n');
+            self.count(&record);
+        }
+        print(&text);
+    }
+
+    fn count(&mut self, record: &AlertRecord) {
+        let id = record.id.as_str().to_owned();
+        if record.state == AlertState::Resolved {
+            self.said.remove(&id);
+            return;
+        }
+        let count = self.rules.entry(record.rule.clone()).or_default();
+        if let Some(before) = self.said.insert(id, record.severity) {
+            // It became worse: the episode counts as its worst.
+            count.episodes[before as usize] -= 1;
+        } else {
+            let alarms = self.alarms.entry(record.device.clone()).or_default();
+            alarms.push(record.at);
+        }
+        count.episodes[record.severity as usize] += 1;
+        count.devices.insert(record.device.clone());
+    }
+
+    /// Sums up.
+    pub(super) fn end(&self, open: usize, took: Duration) {
+        if self.json {
+            return;
+        }
+        let Summary {
+            readings,
+            devices,
+            span,
+        } = self.summary;
+        let faster = span.as_secs_f64() / took.as_secs_f64().max(1e-6);
+        let mut text = format!(
+            "\n{readings} readings of {devices} devices over {} in {:.2} s, {faster:.0} times as fast as they came; \
+             {open} episodes still open\n\n",
+            length(span),
+            took.as_secs_f64(),
+        );
+        let mut table = Table::new(&["rule", "info", "warning", "critical", "devices"], 1);
+        for (rule, count) in &self.rules {
+            let mut row = vec![rule.clone()];
+            row.extend(count.episodes.iter().map(usize::to_string));
+            row.push(count.devices.len().to_string());
+            table.push(row);
+        }
+        if self.rules.is_empty() {
+            text.push_str("nothing would have fired\n");
+        } else {
+            text.push_str(&table.text());
+        }
+        print(&text);
+    }
+
+    /// How good the alarms of each device were; `times` are those of its readings.
+    pub(super) fn score(&self, labels: &Labels, times: &[(DeviceId, Vec<Timestamp>)]) {
+        let none = Vec::new();
+        let mut text = String::new();
+        for (device, times) in times {
+            let alarms = self.alarms.get(device).unwrap_or(&none);
+            let score = Score::of(times, labels.of(device), alarms);
+            if self.json {
+                // On stderr, so that stdout has records alone.
+                remark(&json!({ "device_id": device, "score": score }).to_string());
+                continue;
+            }
+            let delay = score
+                .median_delay()
+                .map(|d| format!(", median delay {}", length(d)));
+            let nab = score.nab.map(|nab| format!(", NAB score {nab:.1}"));
+            // Writing to a String cannot fail.
+            let _ok = writeln!(
+                text,
+                "\n{device}: {} of {} windows hit{}, {} false alarms after the first 15 %{}",
+                score.hits(),
+                score.windows,
+                delay.unwrap_or_default(),
+                score.false_alarms,
+                nab.unwrap_or_default(),
+            );
+        }
+        print(&text);
+    }
+}

@@ -1,0 +1,54 @@
+//! Where alerts are: by what agents say of their devices, and by the site.
+
+use std::collections::HashMap;
+
+use rackwatch_core::alert::AlertRecord;
+use rackwatch_core::device::{Description, DeviceId};
+use rackwatch_core::keys;
+use rackwatch_core::site::Spot;
+use rackwatch_runtime::redis::Connection;
+use redis::RedisResult;
+
+use crate::incidents::site::SiteReader;
+
+/// Looks places up.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    site: SiteReader,
+}
+
+impl Places {
+    /// Where each of `records` is.
+    pub(super) async fn spots(
+        &mut self,
+        connection: &mut Connection,
+        records: &[AlertRecord],
+    ) -> RedisResult<Vec<Spot>> {
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.site.refresh(connection).await?;
+        let site = self.site.site();
+        let mut devices: Vec<&DeviceId> = records.iter().map(|record| &record.device).collect();
+        devices.sort_unstable();
+        devices.dedup();
+        let mut known: HashMap<&DeviceId, Description> = HashMap::new();
+        for some in devices.chunks(ASKED_AT_ONCE) {
+            let mut ask = redis::cmd("HMGET");
+            ask.arg(keys::DEVICES);
+            for device in some {
+                ask.arg(device.as_str());
+            }
+            let answers: Vec<Option<Vec<u8>>> = ask.query_async(connection).await?;
+            for (device, json) in some.iter().zip(answers) {
+                let description = json.and_then(|json| Description::from_json(&json).ok());
+                known.extend(description.map(|description| (*device, description)));
+            }
+        }
+        let spot = |record: &AlertRecord| site.spot_of(record, known.get(&record.device));
+        Ok(records.iter().map(spot).collect())
+    }
+}
+
+/// Devices asked for in one HMGET.
+const ASKED_AT_ONCE: usize = 500;

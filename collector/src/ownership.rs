@@ -1,0 +1,11 @@
+//! Ownership: which collector reads which partition, and which one is the leader.
+//!
+//! `assignment` says how many partitions each collector owns, `lease` holds the keys in Redis that
+//! expire, `owner` takes, keeps and hands over partitions, `leader` holds the lease for incidents
+//! and notifications, and `repartition` changes the number of partitions.
+
+pub mod assignment;
+pub mod lease;
+pub mod owner;
+pub mod leader;
+pub mod repartition;
