@@ -61,9 +61,14 @@ async function open(moved) {
     document.title = title ? `${title} · Rackwatch` : "Rackwatch";
   } catch (error) {
     if (mine !== visit) return;
-    show(main, empty(error.message,
-      el("p", null, "The terminal says more: ", el("code", null, "rackwatch-collector status")),
-      el("button", { type: "button", onclick: () => open(false) }, "Try again")));
+    show(
+      main,
+      empty(
+        error.message,
+        el("p", null, "The terminal says more: ", el("code", null, "rackwatch-collector status")),
+        el("button", { type: "button", onclick: () => open(false) }, "Try again"),
+      ),
+    );
   }
   if (moved) main.focus({ preventScroll: true });
   if (moved) scrollTo(0, 0);
@@ -87,6 +92,8 @@ theme(THEMES.includes(localStorage.getItem("theme")) ? localStorage.getItem("the
 
 addEventListener("hashchange", () => open(true));
 open(false);
-get("site").then((site) => {
-  if (site.demo) document.querySelector(".brand").append(el("span", { class: "tag" }, "demo"));
-}).catch(() => {});
+get("site")
+  .then((site) => {
+    if (site.demo) document.querySelector(".brand").append(el("span", { class: "tag" }, "demo"));
+  })
+  .catch(() => {});

@@ -7,7 +7,9 @@ import { KINDS, celsius, clock } from "./words.js";
 const PAD = { left: 46, right: 12, top: 14, bottom: 26 };
 const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50];
 const MINUTE = 60_000;
-const TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 7 * 1440, 14 * 1440, 30 * 1440].map((minutes) => minutes * MINUTE);
+const TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 7 * 1440, 14 * 1440, 30 * 1440].map(
+  (minutes) => minutes * MINUTE,
+);
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -48,7 +50,8 @@ export function chart(what = "Temperature", words = celsius, ceiling = Infinity)
     }
     const air = Math.max(0.5, (most - least) * 0.08);
     // What stays at its ceiling is a line at the top, not in the middle of nowhere.
-    [least, most] = most >= ceiling ? [Math.min(least, ceiling - 5) - air, ceiling + air / 2] : [least - air, most + air];
+    [least, most] =
+      most >= ceiling ? [Math.min(least, ceiling - 5) - air, ceiling + air / 2] : [least - air, most + air];
     const x = (at) => PAD.left + ((at - data.from) / (data.to - data.from)) * (width - PAD.left - PAD.right);
     const y = (value) => height - PAD.bottom - ((value - least) / (most - least)) * (height - PAD.top - PAD.bottom);
     scale = { x, width };
@@ -62,9 +65,17 @@ export function chart(what = "Temperature", words = celsius, ceiling = Infinity)
     for (const episode of [...data.episodes].sort((a, b) => worst.indexOf(a.severity) - worst.indexOf(b.severity))) {
       const [from, to] = [x(inside(episode.from)), x(inside(episode.to ?? data.to))];
       if (to < PAD.left || (episode.to ?? data.to) < data.from) continue;
-      pen.fillStyle = css(episode.severity === "critical" ? "--critical-wash" : episode.severity === "warning" ? "--warning-wash" : "--info-wash");
+      pen.fillStyle = css(
+        episode.severity === "critical"
+          ? "--critical-wash"
+          : episode.severity === "warning"
+            ? "--warning-wash"
+            : "--info-wash",
+      );
       pen.fillRect(from, PAD.top, Math.max(2, to - from), height - PAD.top - PAD.bottom);
-      pen.fillStyle = css(episode.severity === "critical" ? "--critical" : episode.severity === "warning" ? "--warning" : "--info");
+      pen.fillStyle = css(
+        episode.severity === "critical" ? "--critical" : episode.severity === "warning" ? "--warning" : "--info",
+      );
       pen.fillRect(from, PAD.top - 4, Math.max(2, to - from), 4);
     }
 
@@ -88,9 +99,10 @@ export function chart(what = "Temperature", words = celsius, ceiling = Infinity)
     const shift = new Date(data.from).getTimezoneOffset() * MINUTE;
     for (let at = Math.ceil((data.from - shift) / tick) * tick + shift; at < data.to; at += tick) {
       const date = new Date(at);
-      const text = tick >= 1440 * MINUTE || (date.getHours() === 0 && date.getMinutes() === 0)
-        ? date.toLocaleDateString([], { day: "numeric", month: "short" })
-        : date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+      const text =
+        tick >= 1440 * MINUTE || (date.getHours() === 0 && date.getMinutes() === 0)
+          ? date.toLocaleDateString([], { day: "numeric", month: "short" })
+          : date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
       pen.fillText(text, x(at), height - 8);
       pen.fillRect(Math.round(x(at)), height - PAD.bottom, 1, 4);
     }
@@ -98,7 +110,9 @@ export function chart(what = "Temperature", words = celsius, ceiling = Infinity)
     // Limits.
     pen.textAlign = "left";
     for (const limit of limits) {
-      const colour = css(limit.severity === "critical" ? "--critical" : limit.severity === "warning" ? "--warning" : "--info");
+      const colour = css(
+        limit.severity === "critical" ? "--critical" : limit.severity === "warning" ? "--warning" : "--info",
+      );
       pen.strokeStyle = colour;
       pen.fillStyle = colour;
       pen.setLineDash([6, 4]);
@@ -147,9 +161,12 @@ export function chart(what = "Temperature", words = celsius, ceiling = Infinity)
       pen.fill();
     }
     const last = points.at(-1);
-    canvas.setAttribute("aria-label", points.length
-      ? `${what} from ${clock(data.from)} to ${clock(data.to)}: between ${words(Math.min(...points.map((p) => p[2])))} and ${words(Math.max(...points.map((p) => p[3])))}, last ${words(last[1])}; ${data.episodes.length} episodes. Arrow keys read single points.`
-      : "No readings in this time.");
+    canvas.setAttribute(
+      "aria-label",
+      points.length
+        ? `${what} from ${clock(data.from)} to ${clock(data.to)}: between ${words(Math.min(...points.map((p) => p[2])))} and ${words(Math.max(...points.map((p) => p[3])))}, last ${words(last[1])}; ${data.episodes.length} episodes. Arrow keys read single points.`
+        : "No readings in this time.",
+    );
   };
 
   const tell = () => {
@@ -159,7 +176,9 @@ export function chart(what = "Temperature", words = celsius, ceiling = Infinity)
       return;
     }
     const [at, avg, min, max] = point;
-    const fired = data.episodes.filter((one) => one.from <= at && (one.to ?? Infinity) >= at).map((one) => `${one.severity}: ${KINDS[one.type] ?? one.type}`);
+    const fired = data.episodes
+      .filter((one) => one.from <= at && (one.to ?? Infinity) >= at)
+      .map((one) => `${one.severity}: ${KINDS[one.type] ?? one.type}`);
     const range = min === max ? "" : ` (${min.toFixed(1)} to ${max.toFixed(1)})`;
     say(readout, `${clock(at)}  ${words(avg)}${range}${fired.length ? `  · ${fired.join(", ")}` : ""}`);
   };
@@ -232,6 +251,9 @@ export function chart(what = "Temperature", words = celsius, ceiling = Infinity)
 }
 
 function median(points) {
-  const gaps = points.slice(1).map((point, index) => point[0] - points[index][0]).sort((a, b) => a - b);
+  const gaps = points
+    .slice(1)
+    .map((point, index) => point[0] - points[index][0])
+    .sort((a, b) => a - b);
   return gaps[gaps.length >> 1] ?? 1000;
 }

@@ -24,7 +24,8 @@ export function svg(name, attributes, ...children) {
   return fill(document.createElementNS(SVG, name), attributes, children);
 }
 
-const shown = (children) => children.flat(3).filter((child) => child !== null && child !== undefined && child !== false);
+const shown = (children) =>
+  children.flat(3).filter((child) => child !== null && child !== undefined && child !== false);
 
 /** Other children in the place of those that are there. */
 export function show(node, ...children) {
@@ -53,7 +54,10 @@ function settle(node, fresh) {
   for (const child of fresh) {
     const key = child.dataset?.key;
     const known = key && keyed.get(key);
-    const isAhead = known?.parentNode === node && at && (at === known || at.compareDocumentPosition(known) & Node.DOCUMENT_POSITION_FOLLOWING);
+    const isAhead =
+      known?.parentNode === node &&
+      at &&
+      (at === known || at.compareDocumentPosition(known) & Node.DOCUMENT_POSITION_FOLLOWING);
     if (isAhead) {
       // To move the focus is to lose it: others make way.
       while (at !== known) pass().remove();
@@ -86,11 +90,27 @@ export function say(node, text) {
 
 /** A table, with a caption for those who cannot see where it stands. A heading that begins with > is of numbers. */
 export function table(caption, headings, rows, attributes) {
-  return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
-    el("table", attributes,
+  return el(
+    "div",
+    { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
+    el(
+      "table",
+      attributes,
       el("caption", { class: "unseen" }, caption),
-      el("thead", null, el("tr", null, headings.map((heading) => el("th", { scope: "col", class: heading.startsWith(">") && "right" }, heading.replace(">", ""))))),
-      el("tbody", null, rows)));
+      el(
+        "thead",
+        null,
+        el(
+          "tr",
+          null,
+          headings.map((heading) =>
+            el("th", { scope: "col", class: heading.startsWith(">") && "right" }, heading.replace(">", "")),
+          ),
+        ),
+      ),
+      el("tbody", null, rows),
+    ),
+  );
 }
 
 /** A fact of a list of facts (`dl`); nothing, where there is none. */

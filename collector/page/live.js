@@ -32,7 +32,8 @@ export function listen(want, hear) {
     broken = true;
     state("no connection, trying again", "bad");
     // A refusal closes it for good.
-    if (mine.readyState === EventSource.CLOSED && source === mine) setTimeout(() => source === mine && wanted?.(), 3000);
+    if (mine.readyState === EventSource.CLOSED && source === mine)
+      setTimeout(() => source === mine && wanted?.(), 3000);
   });
   for (const kind of ["racks", "devices", "incidents", "silences"]) {
     mine.addEventListener(kind, (event) => {
@@ -57,7 +58,9 @@ export function listen(want, hear) {
 
 /** What those hear who do not see the page. */
 function announce(records) {
-  const told = records.filter((record) => ["opened", "worse"].includes(record.event)).map((record) => `${record.severity}: ${record.title}`);
+  const told = records
+    .filter((record) => ["opened", "worse"].includes(record.event))
+    .map((record) => `${record.severity}: ${record.title}`);
   if (told.length) document.getElementById("news").textContent = told.join(". ");
 }
 

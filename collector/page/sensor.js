@@ -7,7 +7,15 @@ import { silenceForm } from "./quiet.js";
 import { listen } from "./live.js";
 import { KINDS, SIGNS, ago, celsius, clock, length } from "./words.js";
 
-const RANGES = [["15 min", 15 * 60], ["1 h", 3600], ["6 h", 6 * 3600], ["24 h", 86400], ["7 d", 7 * 86400], ["30 d", 30 * 86400], ["90 d", 90 * 86400]];
+const RANGES = [
+  ["15 min", 15 * 60],
+  ["1 h", 3600],
+  ["6 h", 6 * 3600],
+  ["24 h", 86400],
+  ["7 d", 7 * 86400],
+  ["30 d", 30 * 86400],
+  ["90 d", 90 * 86400],
+];
 
 /** Draws it. */
 export async function sensorPage(place, id, current) {
@@ -18,15 +26,28 @@ export async function sensorPage(place, id, current) {
   const number = el("p", { class: "big" });
   const state = el("div");
   const trouble = el("p", { class: "muted" });
-  const numbers = el("details", { ontoggle: () => drawNumbers() }, el("summary", null, "The same as a table"), el("div"));
-  const buttons = RANGES.map(([text, seconds]) => el("button", { type: "button", "data-seconds": seconds, onclick: () => choose(seconds) }, text));
+  const numbers = el(
+    "details",
+    { ontoggle: () => drawNumbers() },
+    el("summary", null, "The same as a table"),
+    el("div"),
+  );
+  const buttons = RANGES.map(([text, seconds]) =>
+    el("button", { type: "button", "data-seconds": seconds, onclick: () => choose(seconds) }, text),
+  );
 
   const drawNow = () => {
     say(number, device.fault ? "–" : celsius(device.value));
     number.dataset.severity = device.severity ?? "";
     const parts = [
       device.fault && el("p", { class: "bad" }, `✕ cannot be read: ${device.fault.replaceAll("_", " ")}`),
-      device.open.map((open) => el("p", { class: `state ${open.severity}` }, `${SIGNS[open.severity]} ${open.severity}: ${KINDS[open.type] ?? open.type} (rule ${open.rule}) since ${clock(open.since)}`)),
+      device.open.map((open) =>
+        el(
+          "p",
+          { class: `state ${open.severity}` },
+          `${SIGNS[open.severity]} ${open.severity}: ${KINDS[open.type] ?? open.type} (rule ${open.rule}) since ${clock(open.since)}`,
+        ),
+      ),
       !device.fault && device.open.length === 0 && el("p", { class: "good-news" }, "✓ nothing fires"),
       device.board_says && el("p", { class: "muted" }, `Its own board says ${device.board_says}.`),
       el("p", { class: "muted" }, `read ${ago(device.at, Date.now())}`),
@@ -38,8 +59,21 @@ export async function sensorPage(place, id, current) {
     if (!numbers.open) return;
     const data = graph.data();
     const rows = (data?.points ?? []).slice(-200).reverse();
-    show(numbers.lastElementChild, table(`Readings of ${id}, the newest first`, ["Time", ">Average", ">Least", ">Most"],
-      rows.map(([at, avg, min, max]) => el("tr", null, el("th", { scope: "row" }, clock(at)), [avg, min, max].map((value) => el("td", { class: "right" }, celsius(value)))))));
+    show(
+      numbers.lastElementChild,
+      table(
+        `Readings of ${id}, the newest first`,
+        ["Time", ">Average", ">Least", ">Most"],
+        rows.map(([at, avg, min, max]) =>
+          el(
+            "tr",
+            null,
+            el("th", { scope: "row" }, clock(at)),
+            [avg, min, max].map((value) => el("td", { class: "right" }, celsius(value))),
+          ),
+        ),
+      ),
+    );
   };
 
   const load = async () => {
@@ -48,7 +82,12 @@ export async function sensorPage(place, id, current) {
       const data = await get(`devices/${encodeURIComponent(id)}/series?from=${to - range * 1000}&to=${to}&points=600`);
       if (!current()) return;
       graph.draw(data);
-      say(trouble, data.every_ms ? `each point is ${length(data.every_ms)}: its average, and the band from least to most` : "each reading as it came");
+      say(
+        trouble,
+        data.every_ms
+          ? `each point is ${length(data.every_ms)}: its average, and the band from least to most`
+          : "each reading as it came",
+      );
     } catch (error) {
       say(trouble, error.message);
     }
@@ -62,19 +101,50 @@ export async function sensorPage(place, id, current) {
   };
 
   const limits = device.limits;
-  show(place,
-    el("p", { class: "crumbs" }, el("a", { href: "#/" }, "Overview"), " › ",
-      el("a", { href: `#/rack/${encodeURIComponent(device.rack ?? "")}` }, device.rack ? `Rack ${device.rack}` : "no rack")),
+  show(
+    place,
+    el(
+      "p",
+      { class: "crumbs" },
+      el("a", { href: "#/" }, "Overview"),
+      " › ",
+      el(
+        "a",
+        { href: `#/rack/${encodeURIComponent(device.rack ?? "")}` },
+        device.rack ? `Rack ${device.rack}` : "no rack",
+      ),
+    ),
     el("h1", null, device.name && device.name !== id ? `${device.name} ` : "", el("small", null, id)),
     el("div", { class: "now" }, number, state),
-    el("div", { class: "ranges", role: "group", "aria-label": "How far back" }, buttons), graph.node, trouble, numbers,
-    el("dl", { class: "facts" },
-      fact("Role", device.role), fact("Height", device.u === null ? null : `U${device.u}`), fact("Room", device.room === "default" ? null : device.room), fact("Row", device.row),
-      fact("Source", device.source), fact("Target", device.target), fact("Agent", device.agent),
+    el("div", { class: "ranges", role: "group", "aria-label": "How far back" }, buttons),
+    graph.node,
+    trouble,
+    numbers,
+    el(
+      "dl",
+      { class: "facts" },
+      fact("Role", device.role),
+      fact("Height", device.u === null ? null : `U${device.u}`),
+      fact("Room", device.room === "default" ? null : device.room),
+      fact("Row", device.row),
+      fact("Source", device.source),
+      fact("Target", device.target),
+      fact("Agent", device.agent),
       fact("Read every", device.interval_ms ? length(device.interval_ms) : null),
-      fact("Its hardware's limits", limits && [limits.low_critical !== undefined && `low ${limits.low_critical}`, limits.high_warning !== undefined && `high ${limits.high_warning}`,
-        limits.high_critical !== undefined && `critical ${limits.high_critical}`].filter(Boolean).join(", "))),
-    el("details", { class: "act" }, el("summary", null, "Silence this sensor …"), silenceForm({ device: id })));
+      fact(
+        "Its hardware's limits",
+        limits &&
+          [
+            limits.low_critical !== undefined && `low ${limits.low_critical}`,
+            limits.high_warning !== undefined && `high ${limits.high_warning}`,
+            limits.high_critical !== undefined && `critical ${limits.high_critical}`,
+          ]
+            .filter(Boolean)
+            .join(", "),
+      ),
+    ),
+    el("details", { class: "act" }, el("summary", null, "Silence this sensor …"), silenceForm({ device: id })),
+  );
   drawNow();
   choose(range);
 
@@ -89,19 +159,22 @@ export async function sensorPage(place, id, current) {
       // What was there stays; the stream says that there is no connection.
     }
   };
-  listen({ rack: device.rack ?? "" }, {
-    devices: (rows) => {
-      for (const [other, value, fault, at, severity] of rows) {
-        if (other !== id) continue;
-        const fires = severity !== device.severity;
-        Object.assign(device, { value, fault, at, severity });
-        if (!fault) graph.push(at, value);
-        drawNow();
-        if (fires) again();
-      }
+  listen(
+    { rack: device.rack ?? "" },
+    {
+      devices: (rows) => {
+        for (const [other, value, fault, at, severity] of rows) {
+          if (other !== id) continue;
+          const fires = severity !== device.severity;
+          Object.assign(device, { value, fault, at, severity });
+          if (!fault) graph.push(at, value);
+          drawNow();
+          if (fires) again();
+        }
+      },
+      again,
     },
-    again,
-  });
+  );
   // Longer ranges have no point for each reading.
   const timer = setInterval(() => range > 20 * 60 && load(), 30_000);
   return () => {

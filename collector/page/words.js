@@ -12,13 +12,19 @@ export const celsius = (value) => (value === null || value === undefined ? "–"
 export const kelvin = (value) => (value === null || value === undefined ? "–" : `${value.toFixed(1)} K`);
 
 /** Of a whole, as it is: 100 stands for nothing beyond. */
-export const percent = (value) => (value === null || value === undefined ? "–" : `${value.toFixed(value > 99.95 || value < 10 ? 0 : 1)} %`);
+export const percent = (value) =>
+  value === null || value === undefined ? "–" : `${value.toFixed(value > 99.95 || value < 10 ? 0 : 1)} %`;
 
 /** `2 min`, the two largest units. */
 export function length(ms) {
   let seconds = Math.max(0, Math.round(ms / 1000));
   const parts = [];
-  for (const [name, unit] of [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]]) {
+  for (const [name, unit] of [
+    ["d", 86400],
+    ["h", 3600],
+    ["min", 60],
+    ["s", 1],
+  ]) {
     const count = Math.floor(seconds / unit);
     if (count > 0) parts.push(`${count} ${name}`);
     seconds %= unit;
@@ -59,9 +65,17 @@ export const SIGNS = { critical: "◆", warning: "▲", info: "●" };
 
 /** What kinds of alerts are called. */
 export const KINDS = {
-  high_temp: "too hot", low_temp: "too cold", spike: "rose fast", drop: "fell fast", drift: "drifts",
-  runaway: "cooling is failing", outlier: "unlike its neighbours", stuck_sensor: "stuck", sensor_fault: "cannot be read",
-  no_data: "no data", clock_skew: "clock is wrong",
+  high_temp: "too hot",
+  low_temp: "too cold",
+  spike: "rose fast",
+  drop: "fell fast",
+  drift: "drifts",
+  runaway: "cooling is failing",
+  outlier: "unlike its neighbours",
+  stuck_sensor: "stuck",
+  sensor_fault: "cannot be read",
+  no_data: "no data",
+  clock_skew: "clock is wrong",
 };
 
 /** The time until the critical limit. */

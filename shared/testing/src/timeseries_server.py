@@ -40,6 +40,4 @@ def add(self, timestamp, *args, **kwargs):
 
 TimeSeries.add = add
 
-TcpFakeServer(
-    ("127.0.0.1", int(sys.argv[1])), server_type="redis", server_version=(8, 6)
-).serve_forever()
+TcpFakeServer(("127.0.0.1", int(sys.argv[1])), server_type="redis", server_version=(8, 6)).serve_forever()
