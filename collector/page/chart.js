@@ -2,7 +2,7 @@
 // pointer, or reached by the arrow keys, is said in words.
 
 import { el, say } from "./element.js";
-import { KINDS, celsius, clock } from "./words.js";
+import { celsius, clock, KINDS } from "./words.js";
 
 const PAD = { left: 46, right: 12, top: 14, bottom: 26 };
 const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50];
@@ -135,12 +135,12 @@ export function chart(what = "Temperature", words = celsius, ceiling = Infinity)
     for (const run of runs) {
       pen.fillStyle = css("--accent-wash");
       pen.beginPath();
-      run.forEach(([at, , , max], index) => (index ? pen.lineTo(x(at), y(max)) : pen.moveTo(x(at), y(max))));
+      for (const [at, , , max] of run) pen.lineTo(x(at), y(max));
       for (const [at, , min] of [...run].reverse()) pen.lineTo(x(at), y(min));
       pen.fill();
       pen.strokeStyle = css("--accent");
       pen.beginPath();
-      run.forEach(([at, avg], index) => (index ? pen.lineTo(x(at), y(avg)) : pen.moveTo(x(at), y(avg))));
+      for (const [at, avg] of run) pen.lineTo(x(at), y(avg));
       pen.stroke();
       if (run.length === 1) {
         pen.fillStyle = css("--accent");

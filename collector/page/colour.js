@@ -13,11 +13,11 @@ export function steps(envelope) {
   const [low, high] = envelope.recommended;
   const [least, most] = envelope.allowable;
   return [
-    { colour: COLD, text: `below ${least} °C`, what: "below what class " + envelope.class + " allows" },
+    { colour: COLD, text: `below ${least} °C`, what: `below what class ${envelope.class} allows` },
     { colour: COOL, text: `${least} to ${low} °C`, what: "cooler than recommended" },
     { colour: GOOD, text: `${low} to ${high} °C`, what: "as recommended" },
     { colour: WARM, text: `${high} to ${most} °C`, what: "warmer than recommended" },
-    { colour: HOT, text: `above ${most} °C`, what: "above what class " + envelope.class + " allows" },
+    { colour: HOT, text: `above ${most} °C`, what: `above what class ${envelope.class} allows` },
   ];
 }
 

@@ -2,10 +2,10 @@
 
 import { get, post } from "./ask.js";
 import { chart } from "./chart.js";
-import { el, empty, fact, renew, show, table } from "./element.js";
+import { el, fact, renew, show, table } from "./element.js";
 import { listen } from "./live.js";
 import { said, silenceForm } from "./quiet.js";
-import { KINDS, SIGNS, ago, celsius, clock, degrees, isSensor, left, length } from "./words.js";
+import { ago, celsius, clock, degrees, isSensor, KINDS, left, length, SIGNS } from "./words.js";
 
 const EVENTS = {
   pending: "was noticed, and waited for companions",

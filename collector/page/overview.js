@@ -5,7 +5,7 @@ import { paint, steps } from "./colour.js";
 import { el, empty, renew, say, show, table } from "./element.js";
 import { incidentCard } from "./incidents.js";
 import { listen } from "./live.js";
-import { SIGNS, celsius, count, degrees, kelvin, percent } from "./words.js";
+import { celsius, count, degrees, kelvin, percent, SIGNS } from "./words.js";
 
 /** Draws it, and keeps it up to date. */
 export async function overviewPage(place, _name, current) {

@@ -3,9 +3,9 @@
 import { get } from "./ask.js";
 import { colour, paint } from "./colour.js";
 import { el, empty, fact, renew, say, show, svg, table } from "./element.js";
-import { silenceForm } from "./quiet.js";
 import { listen } from "./live.js";
-import { KINDS, SIGNS, celsius, degrees, kelvin, length } from "./words.js";
+import { silenceForm } from "./quiet.js";
+import { celsius, degrees, KINDS, kelvin, length, SIGNS } from "./words.js";
 
 const UNIT = 12;
 

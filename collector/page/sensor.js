@@ -3,9 +3,9 @@
 import { get } from "./ask.js";
 import { chart } from "./chart.js";
 import { el, fact, renew, say, show, table } from "./element.js";
-import { silenceForm } from "./quiet.js";
 import { listen } from "./live.js";
-import { KINDS, SIGNS, ago, celsius, clock, length } from "./words.js";
+import { silenceForm } from "./quiet.js";
+import { ago, celsius, clock, KINDS, length, SIGNS } from "./words.js";
 
 const RANGES = [
   ["15 min", 15 * 60],

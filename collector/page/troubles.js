@@ -3,7 +3,7 @@
 import { get } from "./ask.js";
 import { el, renew, show, table } from "./element.js";
 import { listen } from "./live.js";
-import { SIGNS, ago, degrees, isSensor } from "./words.js";
+import { ago, degrees, isSensor, SIGNS } from "./words.js";
 
 const MOST = 500;
 

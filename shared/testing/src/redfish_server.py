@@ -35,30 +35,36 @@ class Bmc(http.server.BaseHTTPRequestHandler):
         with lock:
             count["logins"] += 1
         if self.path != "/redfish/v1/SessionService/Sessions" or sent != {"UserName": user, "Password": password}:
-            return self.answer(401, b"{}")
+            self.answer(401, b"{}")
+            return
         token = f"token-{len(tokens)}"
         tokens.add(token)
         self.answer(201, b"{}", [("X-Auth-Token", token)])
 
     def do_GET(self):
         if self.path == "/count":
-            return self.answer(200, json.dumps(count).encode())
+            self.answer(200, json.dumps(count).encode())
+            return
         with lock:
             count["requests"] += 1
         if self.headers.get("Authorization") != basic and self.headers.get("X-Auth-Token") not in tokens:
-            return self.answer(401, b"{}")
+            self.answer(401, b"{}")
+            return
         with open(tree) as file:
             documents = json.load(file)
         path, _, query = self.path.partition("?")
         document = documents.get(path, documents.get(path.rstrip("/")))
         if document is None:
-            return self.answer(404, b"{}")
+            self.answer(404, b"{}")
+            return
         if document == "hang":
             threading.Event().wait()
         if document == "big":
-            return self.answer(200, b'{"a":"' + b"x" * (9 << 20) + b'"}')
+            self.answer(200, b'{"a":"' + b"x" * (9 << 20) + b'"}')
+            return
         if document == "text":
-            return self.answer(200, b"<html>busy</html>")
+            self.answer(200, b"<html>busy</html>")
+            return
         if "$expand" in query:
             members = [documents[member["@odata.id"]] for member in document["Members"]]
             document = {**document, "Members": members}
