@@ -1,27 +1,27 @@
-// Temperatures as colours, by the profile's limits: blue is cold, pale is as recommended, orange and then dark red is hot.
-// Told apart by people who do not see red and green; the number always stands beside it.
+// Temperatures as colours, by the limits of the profile: blue is cold, pale is recommended, orange and dark red are hot.
+// Readers who cannot distinguish red from green see different brightness, and the number stands beside each colour.
 
-// [position, background, ink]; positions are those of the limits.
+// [background, ink]
 const COLD = ["#1f4e8c", "#ffffff"];
 const COOL = ["#8db7e0", "#10202d"];
 const GOOD = ["#dfe9e4", "#10202d"];
 const WARM = ["#f2b45c", "#201400"];
 const HOT = ["#b3261e", "#ffffff"];
 
-/** The steps of the scale, for the legend. */
-export function steps(envelope) {
+/** Returns the steps of the colour scale, for the legend. */
+export function legendSteps(envelope) {
   const [low, high] = envelope.recommended;
   const [least, most] = envelope.allowable;
   return [
-    { colour: COLD, text: `below ${least} °C`, what: `below what class ${envelope.class} allows` },
-    { colour: COOL, text: `${least} to ${low} °C`, what: "cooler than recommended" },
-    { colour: GOOD, text: `${low} to ${high} °C`, what: "as recommended" },
-    { colour: WARM, text: `${high} to ${most} °C`, what: "warmer than recommended" },
-    { colour: HOT, text: `above ${most} °C`, what: `above what class ${envelope.class} allows` },
+    { colour: COLD, text: `below ${least} °C`, meaning: `below the allowable range of class ${envelope.class}` },
+    { colour: COOL, text: `${least} to ${low} °C`, meaning: "below the recommended range" },
+    { colour: GOOD, text: `${low} to ${high} °C`, meaning: "within the recommended range" },
+    { colour: WARM, text: `${high} to ${most} °C`, meaning: "above the recommended range" },
+    { colour: HOT, text: `above ${most} °C`, meaning: `above the allowable range of class ${envelope.class}` },
   ];
 }
 
-/** Background and ink for an inlet of so many degrees. */
+/** Returns background and ink for an inlet temperature, or null where there is none. */
 export function colour(value, envelope) {
   if (value === null || value === undefined) return null;
   const [low, high] = envelope.recommended;
@@ -33,7 +33,7 @@ export function colour(value, envelope) {
   return HOT;
 }
 
-/** Colours an element so. */
+/** Colours an element by an inlet temperature. */
 export function paint(node, value, envelope) {
   const pair = envelope ? colour(value, envelope) : null;
   node.style.backgroundColor = pair ? pair[0] : "";

@@ -1,10 +1,12 @@
-// How well a room, a row or a rack was cooled: its indices over time.
+// The cooling of a room, a row or a rack: its indices over time.
 
-import { get } from "./ask.js";
-import { chart } from "./chart.js";
-import { el, empty, say, show } from "./element.js";
-import { listen } from "./live.js";
-import { kelvin, length, percent } from "./words.js";
+import { rackHref } from "./alerts.js";
+import { get } from "./api.js";
+import { Chart } from "./chart.js";
+import { crumbs, el, emptyState, link, setText, show } from "./element.js";
+import { subscribe } from "./events.js";
+import { duration, kelvin, percent } from "./format.js";
+import { RangeButtons } from "./ranges.js";
 
 const DAY = 86_400;
 const RANGES = [
@@ -13,124 +15,117 @@ const RANGES = [
   ["30 d", 30 * DAY],
   ["90 d", 90 * DAY],
 ];
+const RELOAD_EVERY = 60_000;
 
-/** What is drawn, in this order. `worst` is the bad end, where one is; `shown` makes of a number what people read. */
+/** The charts, in order. `worst` picks the bad end, where an index has one; `convert` turns an index into what is shown. */
 const CHARTS = [
   {
     index: "outside",
     title: "Inlets within the recommended range",
-    what: "Inlets",
-    words: percent,
+    name: "Inlets",
+    format: percent,
     worst: Math.min,
-    shown: (value) => 100 * (1 - value),
+    convert: (value) => 100 * (1 - value),
   },
   {
     index: "rci_hi",
-    title: "RCI high: 100 % where no inlet is too warm",
-    what: "RCI high",
-    words: percent,
+    title: "RCI high: 100 % when no inlet is too warm",
+    name: "RCI high",
+    format: percent,
     worst: Math.min,
   },
   {
     index: "rci_lo",
-    title: "RCI low: 100 % where no inlet is too cold",
-    what: "RCI low",
-    words: percent,
+    title: "RCI low: 100 % when no inlet is too cold",
+    name: "RCI low",
+    format: percent,
     worst: Math.min,
   },
-  { index: "delta_t", title: "ΔT: exhausts above inlets", what: "ΔT", words: kelvin },
-  { index: "gradient", title: "Top above foot", what: "Difference", words: kelvin, worst: Math.max },
+  { index: "delta_t", title: "ΔT: exhaust above inlet", name: "ΔT", format: kelvin },
+  { index: "gradient", title: "Top-to-bottom ΔT", name: "Top-to-bottom ΔT", format: kelvin, worst: Math.max },
 ];
 
-/** One chart, which stays as it is drawn again, and with it the focus. */
-function panel({ index, title, what, words, worst, shown = (value) => value }) {
-  const graph = chart(what, words, words === percent ? 100 : undefined);
-  const mean = el("strong");
-  const rest = el("span");
-  const node = el(
-    "section",
-    { "aria-labelledby": index },
-    el("h2", { id: index }, title),
-    el("p", null, mean, rest),
-    graph.node,
-  );
-  return {
-    index,
-    node,
-    draw: (data) => {
-      const points = data.indices[index].map(([at, value]) => [at, shown(value)]);
-      const values = points.map(([, value]) => value);
-      say(mean, words(values.reduce((sum, value) => sum + value, 0) / values.length));
-      say(rest, ` on average${worst ? `, ${words(worst(...values))} at worst` : ""}`);
-      graph.draw({ ...data, points: points.map(([at, value]) => [at, value, value, value]), limits: [], episodes: [] });
-    },
-    close: graph.close,
-  };
+/** A chart of one index under its heading. It stays in the page when it is redrawn, and keeps the focus. */
+class IndexPanel {
+  constructor({ index, title, name, format, worst, convert = (value) => value }) {
+    Object.assign(this, { index, format, worst, convert });
+    this.chart = new Chart(name, format, format === percent ? 100 : undefined);
+    this.mean = el("strong");
+    this.rest = el("span");
+    const heading = el("h2", { id: index }, title);
+    const summary = el("p", null, this.mean, this.rest);
+    this.node = el("section", { "aria-labelledby": index }, heading, summary, this.chart.node);
+  }
+
+  draw(data) {
+    const points = data.indices[this.index].map(([at, value]) => [at, this.convert(value)]);
+    const values = points.map(([, value]) => value);
+    setText(this.mean, this.format(values.reduce((sum, value) => sum + value, 0) / values.length));
+    const worst = this.worst ? `, ${this.format(this.worst(...values))} at worst` : "";
+    setText(this.rest, ` on average${worst}`);
+    const flat = points.map(([at, value]) => [at, value, value, value]);
+    this.chart.draw({ ...data, points: flat, limits: [], episodes: [] });
+  }
 }
 
-/** Draws it. */
-export async function coolingPage(place, which, current) {
-  const [scope, ...rest] = which.split("/");
-  const name = rest.join("/");
-  let range = Number(sessionStorage.getItem("cooling")) || DAY;
-  if (!RANGES.some(([, seconds]) => seconds === range)) range = DAY;
-  const panels = CHARTS.map(panel);
-  const body = el("div", { class: "charts" });
-  const trouble = el("p", { class: "muted" });
-  const buttons = RANGES.map(([text, seconds]) =>
-    el("button", { type: "button", "data-seconds": seconds, onclick: () => choose(seconds).catch(wrong) }, text),
-  );
-  let there = null;
+class CoolingPage {
+  constructor(scope, name, isCurrent) {
+    Object.assign(this, { scope, name, isCurrent });
+    this.panels = CHARTS.map((chart) => new IndexPanel(chart));
+    this.body = el("div", { class: "charts" });
+    this.resolution = el("p", { class: "muted" });
+    this.ranges = new RangeButtons(RANGES, "cooling", () => this.reload());
+    this.drawn = null;
+  }
 
-  const load = async () => {
+  async load() {
     const to = Date.now();
-    const data = await get(
-      `indices/${encodeURIComponent(scope)}/${encodeURIComponent(name)}?from=${to - range * 1000}&to=${to}&points=400`,
-    );
-    if (!current()) return;
-    const some = panels.filter(({ index }) => data.indices[index]?.length);
-    const these = some.map(({ index }) => index).join();
-    if (these !== there) {
-      there = these;
-      show(
-        body,
-        some.length
-          ? some.map(({ node }) => node)
-          : empty(
-              "No numbers in this time.",
-              el("p", null, "A collector makes them once a minute, of racks with inlets; the demo makes none."),
-            ),
-      );
+    const path = `indices/${encodeURIComponent(this.scope)}/${encodeURIComponent(this.name)}`;
+    const data = await get(`${path}?from=${to - this.ranges.seconds * 1000}&to=${to}&points=400`);
+    if (!this.isCurrent()) return;
+    const filled = this.panels.filter(({ index }) => data.indices[index]?.length);
+    const drawn = filled.map(({ index }) => index).join();
+    if (drawn !== this.drawn) {
+      this.drawn = drawn;
+      show(this.body, filled.length ? filled.map(({ node }) => node) : noData());
     }
-    for (const one of some) one.draw(data);
-    say(trouble, some.length ? `each point is the average of ${length(data.every_ms)}` : "");
-  };
-  const wrong = (error) => say(trouble, error.message);
-  const again = () => load().catch(wrong);
-  const choose = (seconds) => {
-    range = seconds;
-    sessionStorage.setItem("cooling", seconds);
-    for (const button of buttons) button.setAttribute("aria-pressed", Number(button.dataset.seconds) === seconds);
-    return load();
-  };
-  show(
-    place,
-    el(
-      "p",
-      { class: "crumbs" },
-      el("a", { href: "#/" }, "Overview"),
-      scope === "rack" && [" › ", el("a", { href: `#/rack/${encodeURIComponent(name)}` }, `Rack ${name}`)],
-    ),
-    el("h1", null, `How well ${scope} ${name} is cooled`),
-    el("div", { class: "ranges", role: "group", "aria-label": "How far back" }, buttons),
-    trouble,
-    body,
+    for (const panel of filled) panel.draw(data);
+    setText(this.resolution, filled.length ? `Each point is the average of ${duration(data.every_ms)}` : "");
+  }
+
+  reload() {
+    return this.load().catch((error) => setText(this.resolution, error.message));
+  }
+
+  nodes() {
+    const rack = this.scope === "rack" && [" › ", link(rackHref(this.name), `Rack ${this.name}`)];
+    return [
+      crumbs(link("#/", "Overview"), rack),
+      el("h1", null, `Cooling of ${this.scope} ${this.name}`),
+      this.ranges.node,
+      this.resolution,
+      this.body,
+    ];
+  }
+}
+
+const noData = () =>
+  emptyState(
+    "No data in this time.",
+    el("p", null, "Collectors compute the indices of racks with inlets once a minute; the demo computes none."),
   );
-  await choose(range);
-  listen({}, { again });
-  const timer = setInterval(again, 60_000);
+
+/** Draws the indices of a scope such as `rack/B07`. */
+export async function coolingPage(place, argument, isCurrent) {
+  const [scope, ...rest] = argument.split("/");
+  const page = new CoolingPage(scope, rest.join("/"), isCurrent);
+  show(place, page.nodes());
+  await page.load();
+  const reload = () => page.reload();
+  subscribe({}, { reload });
+  const timer = setInterval(reload, RELOAD_EVERY);
   return () => {
     clearInterval(timer);
-    for (const one of panels) one.close();
+    for (const { chart } of page.panels) chart.close();
   };
 }

@@ -1,204 +1,164 @@
-// How the pipeline is doing: rates, lag, who owns what, what was lost, who was told.
+// The health of the pipeline: rates, lag, partitions, losses, notifications.
 
-import { get } from "./ask.js";
-import { el, renew, show, table } from "./element.js";
-import { listen } from "./live.js";
-import { ago, bytes, count, length } from "./words.js";
+import { get } from "./api.js";
+import { cell, el, link, muted, numberCell, rowHeading, show, table, tile } from "./element.js";
+import { subscribe } from "./events.js";
+import { ago, bytes, count, duration, orDash } from "./format.js";
+import { patch } from "./patch.js";
 
-const or = (value, words) => (value === null || value === undefined ? "–" : words(value));
+const RELOAD_EVERY = 4000;
+const MOST_NOTIFICATIONS = 50;
 
-/** Draws it, again every few seconds. */
-export async function pipelinePage(place, _name, current) {
+const titled = (title, ...content) => el("section", null, el("h2", null, title), content);
+const row = (heading, ...cells) => el("tr", null, rowHeading(heading), cells);
+const warnIf = (value) => (value ? "warning" : "");
+
+/** Measures the rate of readings between two looks at a counter. */
+class Rate {
+  #before = null;
+
+  /** Returns readings a second since the last call, or null for the first. */
+  measure(readings, now) {
+    const before = this.#before;
+    this.#before = { readings, now };
+    return before && (readings - before.readings) / ((now - before.now) / 1000);
+  }
+}
+
+function verdictList({ wrong, warnings }) {
+  const problems = wrong.map((text) => el("li", { class: "bad" }, `✕ ${text}`));
+  return [
+    problems.length
+      ? el("ul", { class: "wrong" }, problems)
+      : el("p", { class: "good-news" }, "✓ The pipeline is healthy."),
+    warnings.length > 0 &&
+      el(
+        "ul",
+        { class: "wrong" },
+        warnings.map((text) => el("li", null, `▲ ${text}`)),
+      ),
+  ];
+}
+
+function figures(facts, readings, rate) {
+  const { devices, dead, losses, redis, series } = facts;
+  const rounded = (value) => count(Math.round(value));
+  const memory = redis && (redis.maxmemory ? `of ${bytes(redis.maxmemory)}` : (redis.version ?? ""));
+  return [
+    tile(
+      "Readings, this collector",
+      count(readings),
+      orDash(rate, (value) => `${rounded(value)}/s`),
+    ),
+    tile(
+      "Entries, all partitions",
+      orDash(facts.entries_per_second, (value) => `${rounded(value)}/s`),
+    ),
+    tile(
+      "Devices",
+      count(devices?.described),
+      orDash(devices?.unplaced, (value) => `${count(value)} without a rack`),
+    ),
+    tile(
+      "Dead letters",
+      count(dead?.kept),
+      orDash(dead?.last_hour, (value) => `${count(value)} in the last hour`),
+      warnIf(dead?.last_hour),
+    ),
+    tile("Lost readings", count(losses?.readings_last_day), "in the last day", warnIf(losses?.readings_last_day)),
+    redis && tile("Redis", bytes(redis.used_memory), memory),
+    series && tile("Series", series.backend, `${bytes(series.projected_bytes)} at full retention`),
+  ];
+}
+
+function partitionSection({ partitions, collectors, incidents }) {
+  if (!partitions) return null;
+  const rows = partitions.map(({ partition, owner }) =>
+    row(partition, el("td", { class: owner ? "" : "bad" }, owner ?? "none")),
+  );
+  const members = collectors?.join(", ") || "none";
+  return titled(
+    "Partitions",
+    table("Partitions and their owners", ["Partition", "Owner"], rows),
+    muted(`Collectors: ${members}. Notification leader: ${incidents?.told_by ?? "none"}.`),
+  );
+}
+
+function groupSection({ groups }) {
+  if (!groups) return null;
+  const headings = ["Group", "Stream", ">Pending", ">Lag", ">Oldest pending", ">Oldest unread"];
+  const rows = groups.map((group) =>
+    row(
+      group.name,
+      cell(group.stream),
+      numberCell(count(group.pending)),
+      numberCell(orDash(group.lag, count)),
+      numberCell(orDash(group.oldest_pending_ms, duration)),
+      numberCell(orDash(group.oldest_unread_ms, duration)),
+    ),
+  );
+  return titled("Consumer groups", table("Consumer groups", headings, rows));
+}
+
+function lossSection({ losses }, now) {
+  if (!losses?.last?.length) return null;
+  const rows = losses.last.map((loss) =>
+    row(loss.agent, numberCell(count(loss.readings)), cell(loss.reason), cell(ago(loss.until_ms ?? loss.until, now))),
+  );
+  return titled("Lost readings", table("Lost readings", ["Agent", ">Readings", "Reason", "Until"], rows));
+}
+
+function deadLetterSection({ dead }) {
+  if (!dead?.reasons?.length) return null;
+  const reasons = dead.reasons.map((reason) => el("li", null, reason));
+  return titled("Reasons of dead letters", el("ul", null, reasons));
+}
+
+function notificationSection(deliveries, now) {
+  if (deliveries.length === 0) return titled("Notifications", muted("No notifications yet."));
+  const rows = deliveries
+    .slice(0, MOST_NOTIFICATIONS)
+    .map((delivery) =>
+      row(
+        delivery.channel,
+        cell(link(`#/incident/${delivery.incident_id}`, delivery.title), el("small", null, delivery.event)),
+        el(
+          "td",
+          { class: delivery.state === "failed" ? "bad" : "" },
+          delivery.state,
+          delivery.why && el("small", null, delivery.why),
+        ),
+        numberCell(delivery.tries),
+        cell(ago(delivery.at_ms, now)),
+      ),
+    );
+  const headings = ["Notifier", "Incident", "State", ">Attempts", "Sent"];
+  return titled("Notifications", table("Notifications, newest first", headings, rows));
+}
+
+/** Draws the pipeline's health, and keeps it up to date. */
+export async function pipelinePage(place, _argument, isCurrent) {
   const body = el("div");
-  let before = null;
+  const rate = new Rate();
   const draw = async () => {
-    const [status, told] = await Promise.all([get("status"), get("deliveries")]);
-    if (!current()) return;
-    const { facts, verdict, collector } = status;
+    const [{ facts, verdict, collector }, { deliveries }] = await Promise.all([get("status"), get("deliveries")]);
+    if (!isCurrent()) return;
     const now = Date.now();
-    const rate = before ? (collector.readings - before.readings) / ((now - before.at) / 1000) : null;
-    before = { readings: collector.readings, at: now };
-    const tile = (name, value, hint, kind) =>
-      el(
-        "div",
-        { class: `tile ${kind ?? ""}` },
-        el("dt", null, name),
-        el("dd", null, value, hint && el("small", null, hint)),
-      );
-    const wrong = verdict.wrong.length
-      ? el(
-          "ul",
-          { class: "wrong" },
-          verdict.wrong.map((text) => el("li", { class: "bad" }, `✕ ${text}`)),
-        )
-      : el("p", { class: "good-news" }, "✓ All is well.");
-    renew(
+    patch(
       body,
-      wrong,
-      verdict.warnings.length > 0 &&
-        el(
-          "ul",
-          { class: "wrong" },
-          verdict.warnings.map((text) => el("li", null, `▲ ${text}`)),
-        ),
-      el(
-        "dl",
-        { class: "tiles" },
-        tile(
-          "Readings by this collector",
-          count(collector.readings),
-          or(rate, (value) => `${count(Math.round(value))} a second`),
-        ),
-        tile(
-          "Entries, all partitions",
-          or(facts.entries_per_second, (value) => `${count(Math.round(value))}/s`),
-        ),
-        tile(
-          "Devices",
-          count(facts.devices?.described),
-          or(facts.devices?.unplaced, (value) => `${count(value)} in no rack`),
-        ),
-        tile(
-          "Dead letters",
-          count(facts.dead?.kept),
-          or(facts.dead?.last_hour, (value) => `${count(value)} in the last hour`),
-          facts.dead?.last_hour ? "warning" : "",
-        ),
-        tile(
-          "Readings lost",
-          count(facts.losses?.readings_last_day),
-          "in the last day",
-          facts.losses?.readings_last_day ? "warning" : "",
-        ),
-        facts.redis &&
-          tile(
-            "Redis",
-            bytes(facts.redis.used_memory),
-            facts.redis.maxmemory ? `of ${bytes(facts.redis.maxmemory)}` : (facts.redis.version ?? ""),
-          ),
-        facts.series && tile("Series", facts.series.backend, `${bytes(facts.series.projected_bytes)} once full`),
-      ),
-      facts.partitions &&
-        el(
-          "section",
-          null,
-          el("h2", null, "Partitions"),
-          table(
-            "Partitions and their owners",
-            ["Partition", "Owner"],
-            facts.partitions.map((one) =>
-              el(
-                "tr",
-                null,
-                el("th", { scope: "row" }, one.partition),
-                el("td", { class: one.owner ? "" : "bad" }, one.owner ?? "nobody"),
-              ),
-            ),
-          ),
-          el(
-            "p",
-            { class: "muted" },
-            `Collectors: ${facts.collectors?.join(", ") || "none"}. Incidents are made by ${facts.incidents?.told_by ?? "nobody"}.`,
-          ),
-        ),
-      facts.groups &&
-        el(
-          "section",
-          null,
-          el("h2", null, "Consumer groups"),
-          table(
-            "Consumer groups",
-            ["Group", "Stream", ">Pending", ">Unread", ">Oldest pending", ">Oldest unread"],
-            facts.groups.map((one) =>
-              el(
-                "tr",
-                null,
-                el("th", { scope: "row" }, one.name),
-                el("td", null, one.stream),
-                el("td", { class: "right" }, count(one.pending)),
-                el("td", { class: "right" }, or(one.lag, count)),
-                el("td", { class: "right" }, or(one.oldest_pending_ms, length)),
-                el("td", { class: "right" }, or(one.oldest_unread_ms, length)),
-              ),
-            ),
-          ),
-        ),
-      facts.losses?.last?.length > 0 &&
-        el(
-          "section",
-          null,
-          el("h2", null, "What was lost"),
-          table(
-            "Losses",
-            ["Agent", ">Readings", "Why", "Before"],
-            facts.losses.last.map((one) =>
-              el(
-                "tr",
-                null,
-                el("th", { scope: "row" }, one.agent),
-                el("td", { class: "right" }, count(one.readings)),
-                el("td", null, one.reason),
-                el("td", null, ago(one.until_ms ?? one.until, now)),
-              ),
-            ),
-          ),
-        ),
-      facts.dead?.reasons?.length > 0 &&
-        el(
-          "section",
-          null,
-          el("h2", null, "Why entries were dead letters"),
-          el(
-            "ul",
-            null,
-            facts.dead.reasons.map((reason) => el("li", null, reason)),
-          ),
-        ),
-      el(
-        "section",
-        null,
-        el("h2", null, "Deliveries"),
-        told.deliveries.length
-          ? table(
-              "Deliveries, the newest first",
-              ["Channel", "What", "State", ">Tries", "When"],
-              told.deliveries
-                .slice(0, 50)
-                .map((one) =>
-                  el(
-                    "tr",
-                    null,
-                    el("th", { scope: "row" }, one.channel),
-                    el(
-                      "td",
-                      null,
-                      el("a", { href: `#/incident/${one.incident_id}` }, one.title),
-                      el("small", null, one.event),
-                    ),
-                    el(
-                      "td",
-                      { class: one.state === "failed" ? "bad" : "" },
-                      one.state,
-                      one.why && el("small", null, one.why),
-                    ),
-                    el("td", { class: "right" }, one.tries),
-                    el("td", null, ago(one.at_ms, now)),
-                  ),
-                ),
-            )
-          : el("p", { class: "muted" }, "Nobody was told anything yet."),
-      ),
-      el(
-        "p",
-        { class: "muted" },
-        `Redis: ${facts.endpoint}. The same in a terminal: `,
-        el("code", null, "rackwatch-collector status"),
-      ),
+      verdictList(verdict),
+      el("dl", { class: "tiles" }, figures(facts, collector.readings, rate.measure(collector.readings, now))),
+      partitionSection(facts),
+      groupSection(facts),
+      lossSection(facts, now),
+      deadLetterSection(facts),
+      notificationSection(deliveries, now),
+      muted(`Redis: ${facts.endpoint}. In a terminal: `, el("code", null, "rackwatch-collector status")),
     );
   };
   show(place, el("h1", null, "Pipeline"), body);
   await draw();
-  listen({}, {});
-  const timer = setInterval(() => draw().catch(() => {}), 4000);
+  subscribe({}, {});
+  const timer = setInterval(() => draw().catch(() => {}), RELOAD_EVERY);
   return () => clearInterval(timer);
 }

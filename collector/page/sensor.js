@@ -1,184 +1,171 @@
-// A sensor: what it says now, and a chart.
+// A sensor: its current reading, its alerts, and a chart.
 
-import { get } from "./ask.js";
-import { chart } from "./chart.js";
-import { el, fact, renew, say, show, table } from "./element.js";
-import { listen } from "./live.js";
-import { silenceForm } from "./quiet.js";
-import { ago, celsius, clock, KINDS, length, SIGNS } from "./words.js";
+import { kindName, rackHref, severityText } from "./alerts.js";
+import { get } from "./api.js";
+import { Chart } from "./chart.js";
+import { collapsed, crumbs, el, fact, link, muted, numberCell, rowHeading, setText, show, table } from "./element.js";
+import { subscribe } from "./events.js";
+import { ago, celsius, clock, duration } from "./format.js";
+import { patch } from "./patch.js";
+import { RangeButtons } from "./ranges.js";
+import { silenceForm } from "./silence-forms.js";
 
+const DAY = 86_400;
 const RANGES = [
   ["15 min", 15 * 60],
   ["1 h", 3600],
   ["6 h", 6 * 3600],
-  ["24 h", 86400],
-  ["7 d", 7 * 86400],
-  ["30 d", 30 * 86400],
-  ["90 d", 90 * 86400],
+  ["24 h", DAY],
+  ["7 d", 7 * DAY],
+  ["30 d", 30 * DAY],
+  ["90 d", 90 * DAY],
 ];
+/** Ranges longer than this show roll-ups, which live readings do not extend. */
+const LIVE_SECONDS = 20 * 60;
+const RELOAD_EVERY = 30_000;
+const MOST_ROWS = 200;
 
-/** Draws it. */
-export async function sensorPage(place, id, current) {
-  let { device } = await get(`devices/${encodeURIComponent(id)}`);
-  let range = Number(sessionStorage.getItem("range")) || RANGES[0][1];
-  if (!RANGES.some(([, seconds]) => seconds === range)) range = RANGES[0][1];
-  const graph = chart();
-  const number = el("p", { class: "big" });
-  const state = el("div");
-  const trouble = el("p", { class: "muted" });
-  const numbers = el(
-    "details",
-    { ontoggle: () => drawNumbers() },
-    el("summary", null, "The same as a table"),
-    el("div"),
-  );
-  const buttons = RANGES.map(([text, seconds]) =>
-    el("button", { type: "button", "data-seconds": seconds, onclick: () => choose(seconds) }, text),
-  );
+class SensorPage {
+  constructor(id, isCurrent) {
+    Object.assign(this, { id, isCurrent });
+    this.chart = new Chart();
+    this.value = el("p", { class: "big" });
+    this.state = el("div");
+    this.resolution = el("p", { class: "muted" });
+    this.table = el("details", { ontoggle: () => this.drawTable() }, el("summary", null, "Show as table"), el("div"));
+    this.ranges = new RangeButtons(RANGES, "range", () => this.loadChart());
+  }
 
-  const drawNow = () => {
-    say(number, device.fault ? "–" : celsius(device.value));
-    number.dataset.severity = device.severity ?? "";
-    const parts = [
-      device.fault && el("p", { class: "bad" }, `✕ cannot be read: ${device.fault.replaceAll("_", " ")}`),
-      device.open.map((open) =>
-        el(
-          "p",
-          { class: `state ${open.severity}` },
-          `${SIGNS[open.severity]} ${open.severity}: ${KINDS[open.type] ?? open.type} (rule ${open.rule}) since ${clock(open.since)}`,
-        ),
-      ),
-      !device.fault && device.open.length === 0 && el("p", { class: "good-news" }, "✓ nothing fires"),
-      device.board_says && el("p", { class: "muted" }, `Its own board says ${device.board_says}.`),
-      el("p", { class: "muted" }, `read ${ago(device.at, Date.now())}`),
-    ];
-    renew(state, parts);
-  };
+  async load() {
+    this.device = (await get(`devices/${encodeURIComponent(this.id)}`)).device;
+  }
 
-  const drawNumbers = () => {
-    if (!numbers.open) return;
-    const data = graph.data();
-    const rows = (data?.points ?? []).slice(-200).reverse();
-    show(
-      numbers.lastElementChild,
-      table(
-        `Readings of ${id}, the newest first`,
-        ["Time", ">Average", ">Least", ">Most"],
-        rows.map(([at, avg, min, max]) =>
-          el(
-            "tr",
-            null,
-            el("th", { scope: "row" }, clock(at)),
-            [avg, min, max].map((value) => el("td", { class: "right" }, celsius(value))),
-          ),
-        ),
+  drawNow() {
+    const { device } = this;
+    setText(this.value, device.fault ? "–" : celsius(device.value));
+    this.value.dataset.severity = device.severity ?? "";
+    patch(this.state, stateLines(device));
+  }
+
+  async loadChart() {
+    const to = Date.now();
+    const query = `from=${to - this.ranges.seconds * 1000}&to=${to}&points=600`;
+    try {
+      const data = await get(`devices/${encodeURIComponent(this.id)}/series?${query}`);
+      if (!this.isCurrent()) return;
+      this.chart.draw(data);
+      setText(this.resolution, resolutionText(data.every_ms));
+    } catch (error) {
+      setText(this.resolution, error.message);
+    }
+    this.drawTable();
+  }
+
+  drawTable() {
+    if (!this.table.open) return;
+    const points = (this.chart.data?.points ?? []).slice(-MOST_ROWS).reverse();
+    const rows = points.map(([at, ...values]) =>
+      el(
+        "tr",
+        null,
+        rowHeading(clock(at)),
+        values.map((value) => numberCell(celsius(value))),
       ),
     );
-  };
+    show(
+      this.table.lastElementChild,
+      table(`Readings of ${this.id}, newest first`, ["Time", ">Average", ">Min", ">Max"], rows),
+    );
+  }
 
-  const load = async () => {
-    const to = Date.now();
+  async reload() {
     try {
-      const data = await get(`devices/${encodeURIComponent(id)}/series?from=${to - range * 1000}&to=${to}&points=600`);
-      if (!current()) return;
-      graph.draw(data);
-      say(
-        trouble,
-        data.every_ms
-          ? `each point is ${length(data.every_ms)}: its average, and the band from least to most`
-          : "each reading as it came",
-      );
-    } catch (error) {
-      say(trouble, error.message);
-    }
-    drawNumbers();
-  };
-  const choose = (seconds) => {
-    range = seconds;
-    sessionStorage.setItem("range", seconds);
-    for (const button of buttons) button.setAttribute("aria-pressed", Number(button.dataset.seconds) === seconds);
-    load();
-  };
-
-  const limits = device.limits;
-  show(
-    place,
-    el(
-      "p",
-      { class: "crumbs" },
-      el("a", { href: "#/" }, "Overview"),
-      " › ",
-      el(
-        "a",
-        { href: `#/rack/${encodeURIComponent(device.rack ?? "")}` },
-        device.rack ? `Rack ${device.rack}` : "no rack",
-      ),
-    ),
-    el("h1", null, device.name && device.name !== id ? `${device.name} ` : "", el("small", null, id)),
-    el("div", { class: "now" }, number, state),
-    el("div", { class: "ranges", role: "group", "aria-label": "How far back" }, buttons),
-    graph.node,
-    trouble,
-    numbers,
-    el(
-      "dl",
-      { class: "facts" },
-      fact("Role", device.role),
-      fact("Height", device.u === null ? null : `U${device.u}`),
-      fact("Room", device.room === "default" ? null : device.room),
-      fact("Row", device.row),
-      fact("Source", device.source),
-      fact("Target", device.target),
-      fact("Agent", device.agent),
-      fact("Read every", device.interval_ms ? length(device.interval_ms) : null),
-      fact(
-        "Its hardware's limits",
-        limits &&
-          [
-            limits.low_critical !== undefined && `low ${limits.low_critical}`,
-            limits.high_warning !== undefined && `high ${limits.high_warning}`,
-            limits.high_critical !== undefined && `critical ${limits.high_critical}`,
-          ]
-            .filter(Boolean)
-            .join(", "),
-      ),
-    ),
-    el("details", { class: "act" }, el("summary", null, "Silence this sensor …"), silenceForm({ device: id })),
-  );
-  drawNow();
-  choose(range);
-
-  const again = async () => {
-    try {
-      const fresh = await get(`devices/${encodeURIComponent(id)}`);
-      if (!current()) return;
-      device = fresh.device;
-      drawNow();
-      load();
+      await this.load();
     } catch {
-      // What was there stays; the stream says that there is no connection.
+      // The header shows that the connection is lost; the page keeps what it has.
+      return;
     }
-  };
-  listen(
-    { rack: device.rack ?? "" },
-    {
-      devices: (rows) => {
-        for (const [other, value, fault, at, severity] of rows) {
-          if (other !== id) continue;
-          const fires = severity !== device.severity;
-          Object.assign(device, { value, fault, at, severity });
-          if (!fault) graph.push(at, value);
-          drawNow();
-          if (fires) again();
-        }
-      },
-      again,
-    },
-  );
-  // Longer ranges have no point for each reading.
-  const timer = setInterval(() => range > 20 * 60 && load(), 30_000);
+    if (!this.isCurrent()) return;
+    this.drawNow();
+    this.loadChart();
+  }
+
+  /** Takes changed readings of its rack: arrays of id, value, fault, time and severity. */
+  updateReadings(changes) {
+    for (const [id, value, fault, at, severity] of changes) {
+      if (id !== this.id) continue;
+      const isOther = severity !== this.device.severity;
+      Object.assign(this.device, { value, fault, at, severity });
+      if (!fault) this.chart.push(at, value);
+      this.drawNow();
+      if (isOther) this.reload();
+    }
+  }
+
+  nodes() {
+    const { device, id } = this;
+    const rack = link(rackHref(device.rack ?? ""), device.rack ? `Rack ${device.rack}` : "no rack");
+    const name = device.name && device.name !== id ? `${device.name} ` : "";
+    return [
+      crumbs(link("#/", "Overview"), " › ", rack),
+      el("h1", null, name, el("small", null, id)),
+      el("div", { class: "now" }, this.value, this.state),
+      this.ranges.node,
+      this.chart.node,
+      this.resolution,
+      this.table,
+      el("dl", { class: "facts" }, sensorFacts(device)),
+      collapsed("Silence this sensor …", silenceForm({ device: id })),
+    ];
+  }
+}
+
+const resolutionText = (everyMs) => (everyMs ? `Average over ${duration(everyMs)}, with min–max band` : "Raw readings");
+
+function stateLines(device) {
+  const alerts = device.open.map((open) => {
+    const text = `${severityText(open.severity)}: ${kindName(open.type)} (rule ${open.rule}) since ${clock(open.since)}`;
+    return el("p", { class: `state ${open.severity}` }, text);
+  });
+  const isGood = !device.fault && device.open.length === 0;
+  return [
+    device.fault && el("p", { class: "bad" }, `✕ read failure: ${device.fault.replaceAll("_", " ")}`),
+    alerts,
+    isGood && el("p", { class: "good-news" }, "✓ No open alerts"),
+    device.board_says && muted(`Its board reports ${device.board_says}.`),
+    muted(`Read ${ago(device.at, Date.now())}`),
+  ];
+}
+
+function sensorFacts(device) {
+  const limits = Object.entries({ low_critical: "low", high_warning: "high", high_critical: "critical" })
+    .filter(([key]) => device.limits?.[key] !== undefined)
+    .map(([key, name]) => `${name} ${device.limits[key]}`);
+  return [
+    fact("Role", device.role),
+    fact("Height", device.u === null ? null : `U${device.u}`),
+    fact("Room", device.room === "default" ? null : device.room),
+    fact("Row", device.row),
+    fact("Source", device.source),
+    fact("Target", device.target),
+    fact("Agent", device.agent),
+    fact("Interval", device.interval_ms ? duration(device.interval_ms) : null),
+    fact("Hardware limits", limits.join(", ") || null),
+  ];
+}
+
+/** Draws a sensor, and keeps it up to date. */
+export async function sensorPage(place, id, isCurrent) {
+  const page = new SensorPage(id, isCurrent);
+  await page.load();
+  show(place, page.nodes());
+  page.drawNow();
+  page.loadChart();
+  const handlers = { devices: (changes) => page.updateReadings(changes), reload: () => page.reload() };
+  subscribe({ rack: page.device.rack ?? "" }, handlers);
+  const timer = setInterval(() => page.ranges.seconds > LIVE_SECONDS && page.loadChart(), RELOAD_EVERY);
   return () => {
     clearInterval(timer);
-    graph.close();
+    page.chart.close();
   };
 }

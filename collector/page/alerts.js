@@ -1,0 +1,44 @@
+// Severities and kinds of alerts as text, and links to what they are about.
+
+import { el, link } from "./element.js";
+
+/** The sign beside each severity, which does not depend on colour. */
+export const SIGNS = { critical: "◆", warning: "▲", info: "●" };
+
+const KINDS = {
+  high_temp: "too hot",
+  low_temp: "too cold",
+  spike: "rapid rise",
+  drop: "rapid drop",
+  drift: "drift",
+  runaway: "cooling failure",
+  outlier: "outlier",
+  stuck_sensor: "stuck",
+  sensor_fault: "read failure",
+  no_data: "no data",
+  clock_skew: "clock skew",
+};
+
+/** Returns the name of a kind of alert. */
+export const kindName = (kind) => KINDS[kind] ?? kind;
+
+/** Returns a severity with its sign. */
+export const severityText = (severity) => `${SIGNS[severity]} ${severity}`;
+
+/** Returns a severity as a coloured label. */
+export const severityChip = (severity) => el("span", { class: `chip ${severity}` }, severityText(severity));
+
+/** Lists the kinds of open alerts, each with the sign of its severity. */
+export const openAlerts = (open) => open.map((one) => `${SIGNS[one.severity]} ${kindName(one.type)}`).join(", ");
+
+/** Returns whether an id is that of a sensor. Agents and targets have alerts too, but no page. */
+export const isSensor = (id) => !/^(agent|target):/.test(id);
+
+/** Returns a link to a sensor's page; for agents and targets, which have none, their id. */
+export const sensorLink = (id) => (isSensor(id) ? link(`#/sensor/${encodeURIComponent(id)}`, id) : id);
+
+/** Returns the address of a rack's page. */
+export const rackHref = (rack) => `#/rack/${encodeURIComponent(rack)}`;
+
+/** Returns a link to a rack's page, or a dash where there is no rack. */
+export const rackLink = (rack) => (rack ? link(rackHref(rack), rack) : "–");
