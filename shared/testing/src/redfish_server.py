@@ -1,9 +1,9 @@
-"""A BMC that speaks Redfish: documents from a JSON file, by HTTPS.
+"""A BMC that serves Redfish documents from a JSON file over HTTPS.
 
-Usage: python3 - PORT TREE CERTIFICATE KEY USER PASSWORD. TREE holds an object from paths to documents; it is
-read with each request, so that a test may change it. The text "hang" instead of a document never answers,
-"big" is larger than any, and "text" is no JSON. Asked with $expand, a collection has its members in it.
-Every request is counted in the document /count.
+Usage: python3 - PORT TREE CERTIFICATE KEY USER PASSWORD. TREE is a JSON object from paths to documents; each request
+reads it, so a test may change it. In place of a document, the text "hang" never answers, "big" answers with more than
+a client may accept, and "text" with something other than JSON. With $expand, a collection contains its members.
+The document /count counts requests and logins.
 """
 
 import base64

@@ -1,7 +1,7 @@
-"""A stand-in for Redis with time series, used where no such server can be installed.
+"""A stand-in for Redis with TimeSeries, for tests on machines without such a server.
 
-Usage: python3 - PORT < timeseries_server.py. Needs fakeredis[lua]. Where fakeredis differs from a
-real server in what Rackwatch relies on, it is put right here.
+Usage: python3 - PORT < timeseries_server.py. Needs fakeredis[lua]. Corrects fakeredis where it differs from a real
+server in behaviour that Rackwatch relies on.
 """
 
 import sys
@@ -14,7 +14,7 @@ module = sys.modules[TcpFakeServer.__module__]
 
 
 class Connection(module.FakeRedisConnection):
-    """Gives errors as answers: fakeredis would send them and close the connection."""
+    """Returns errors as replies; fakeredis would send them and close the connection."""
 
     def read_response(self, *args, **kwargs):
         try:
@@ -29,7 +29,7 @@ append = TimeSeries.add
 
 
 def add(self, timestamp, *args, **kwargs):
-    """Keeps samples in order of time: fakeredis has late ones at the end."""
+    """Keeps samples in order of time; fakeredis appends late ones."""
     late = timestamp < self.max_timestamp
     added = append(self, timestamp, *args, **kwargs)
     if late:
