@@ -28,6 +28,8 @@ pub enum Answer {
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// Method and path, as `POST /hook`, with the query.
+    pub target: String,
     /// By lower-case name.
     pub headers: BTreeMap<String, String>,
     /// The body.
@@ -129,11 +131,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// One request on each connection.
 fn serve(mut stream: impl Read + Write, shared: &Shared) {
-    let Some((headers, body)) = read(&mut stream) else {
+    let Some((target, headers, body)) = read(&mut stream) else {
         return;
     };
     let answer = *lock(&shared.answer);
     lock(&shared.requests).push(Request {
+        target,
         headers,
         body,
         answer,
@@ -156,10 +159,12 @@ fn serve(mut stream: impl Read + Write, shared: &Shared) {
     drop(stream.flush());
 }
 
-fn read(stream: &mut impl Read) -> Option<(BTreeMap<String, String>, String)> {
+fn read(stream: &mut impl Read) -> Option<(String, BTreeMap<String, String>, String)> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
+    let (target, _version) = line.trim_end().rsplit_once(' ')?;
+    let target = target.to_owned();
     let mut headers = BTreeMap::new();
     loop {
         line.clear();
@@ -174,5 +179,5 @@ fn read(stream: &mut impl Read) -> Option<(BTreeMap<String, String>, String)> {
         .map_or(Ok(0), |text| text.parse());
     let mut body = vec![0; length.ok()?];
     reader.read_exact(&mut body).ok()?;
-    Some((headers, String::from_utf8(body).ok()?))
+    Some((target, headers, String::from_utf8(body).ok()?))
 }

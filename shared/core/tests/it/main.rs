@@ -7,6 +7,7 @@
     reason = "a test that cannot go on must stop, and says why"
 )]
 
+mod golden;
 mod halls;
 mod incidents;
 mod judging;
