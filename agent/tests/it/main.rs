@@ -8,6 +8,7 @@
 
 mod commands;
 mod fake;
+mod golden;
 mod network;
 mod publish;
 mod refused;
