@@ -12,6 +12,7 @@ mod backlog;
 mod chaos;
 mod cluster;
 mod commands;
+mod golden;
 mod incidents;
 mod indices;
 mod layout;
