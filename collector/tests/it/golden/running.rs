@@ -196,11 +196,12 @@ impl Site {
         }
         self.wait("the incident is acknowledged", |redis| {
             let all: redis::streams::StreamRangeReply = redis.xrange_all(INCIDENTS).ok()?;
-            let by = all
+            let mut by = all
                 .ids
                 .iter()
+                .rev()
                 .filter_map(|entry| entry.get::<String>("acked_by"));
-            by.last().filter(|by| by == "ann")
+            by.next().filter(|by| by == "ann")
         });
         wait_until_sync(DEADLINE, "the page shows it", || {
             let all = self.api(&format!("/incidents/{id}")).1;
@@ -371,17 +372,14 @@ fn metrics(site: &Site) {
     let mut text = String::new();
     let mut seen = BTreeSet::new();
     for line in scraped.lines() {
-        let line = match line.strip_prefix('#') {
-            Some(_) => line.to_owned(),
-            None => {
-                let (series, _value) = line.rsplit_once(' ').unwrap();
-                let (name, labels) = series.split_once('{').unwrap_or((series, ""));
-                let labels = labels
-                    .split("\",")
-                    .filter_map(|l| Some(l.split_once('=')?.0));
-                let labels: Vec<_> = labels.collect();
-                format!("{name} {}", labels.join(","))
-            }
+        let line = if line.starts_with('#') {
+            line.to_owned()
+        } else {
+            let (series, _value) = line.rsplit_once(' ').unwrap();
+            let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+            let labels = labels.split("\",");
+            let labels: Vec<_> = labels.filter_map(|l| Some(l.split_once('=')?.0)).collect();
+            format!("{name} {}", labels.join(","))
         };
         if seen.insert(line.clone()) {
             writeln!(text, "{}", line.trim_end()).unwrap();

@@ -24,9 +24,9 @@ fn walk(value: &Value, path: String, paths: &mut Paths) {
         Value::Number(_) => "number",
         Value::String(_) => "string",
         Value::Array(items) => {
-            items
-                .iter()
-                .for_each(|item| walk(item, format!("{path}[]"), paths));
+            for item in items {
+                walk(item, format!("{path}[]"), paths);
+            }
             "array"
         }
         Value::Object(members) => {
