@@ -6,37 +6,44 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use ring::digest::{SHA256, digest};
 
-/// Name, type and content of each.
+/// Name, type and content of a file of `collector/page/`.
+macro_rules! page_file {
+    ($name:literal, $kind:ident) => {
+        ($name, $kind, include_str!(concat!("../../page/", $name)))
+    };
+}
+
+/// The files of the page.
 const FILES: &[(&str, &str, &str)] = &[
-    ("index.html", HTML, include_str!("../../page/index.html")),
-    ("style.css", CSS, include_str!("../../page/style.css")),
-    ("icon.svg", SVG, include_str!("../../page/icon.svg")),
-    ("app.js", JS, include_str!("../../page/app.js")),
-    ("alerts.js", JS, include_str!("../../page/alerts.js")),
-    ("api.js", JS, include_str!("../../page/api.js")),
-    ("chart-layers.js", JS, include_str!("../../page/chart-layers.js")),
-    ("chart-scale.js", JS, include_str!("../../page/chart-scale.js")),
-    ("chart.js", JS, include_str!("../../page/chart.js")),
-    ("colour.js", JS, include_str!("../../page/colour.js")),
-    ("cooling-table.js", JS, include_str!("../../page/cooling-table.js")),
-    ("cooling.js", JS, include_str!("../../page/cooling.js")),
-    ("element.js", JS, include_str!("../../page/element.js")),
-    ("elevation.js", JS, include_str!("../../page/elevation.js")),
-    ("events.js", JS, include_str!("../../page/events.js")),
-    ("faults.js", JS, include_str!("../../page/faults.js")),
-    ("format.js", JS, include_str!("../../page/format.js")),
-    ("incident-actions.js", JS, include_str!("../../page/incident-actions.js")),
-    ("incident.js", JS, include_str!("../../page/incident.js")),
-    ("incidents.js", JS, include_str!("../../page/incidents.js")),
-    ("overview.js", JS, include_str!("../../page/overview.js")),
-    ("patch.js", JS, include_str!("../../page/patch.js")),
-    ("pipeline.js", JS, include_str!("../../page/pipeline.js")),
-    ("rack-map.js", JS, include_str!("../../page/rack-map.js")),
-    ("rack.js", JS, include_str!("../../page/rack.js")),
-    ("ranges.js", JS, include_str!("../../page/ranges.js")),
-    ("sensor.js", JS, include_str!("../../page/sensor.js")),
-    ("silence-forms.js", JS, include_str!("../../page/silence-forms.js")),
-    ("silences.js", JS, include_str!("../../page/silences.js")),
+    page_file!("index.html", HTML),
+    page_file!("style.css", CSS),
+    page_file!("icon.svg", SVG),
+    page_file!("app.js", JS),
+    page_file!("alerts.js", JS),
+    page_file!("api.js", JS),
+    page_file!("chart-layers.js", JS),
+    page_file!("chart-scale.js", JS),
+    page_file!("chart.js", JS),
+    page_file!("colour.js", JS),
+    page_file!("cooling-table.js", JS),
+    page_file!("cooling.js", JS),
+    page_file!("element.js", JS),
+    page_file!("elevation.js", JS),
+    page_file!("events.js", JS),
+    page_file!("faults.js", JS),
+    page_file!("format.js", JS),
+    page_file!("incident-actions.js", JS),
+    page_file!("incident.js", JS),
+    page_file!("incidents.js", JS),
+    page_file!("overview.js", JS),
+    page_file!("patch.js", JS),
+    page_file!("pipeline.js", JS),
+    page_file!("rack-map.js", JS),
+    page_file!("rack.js", JS),
+    page_file!("ranges.js", JS),
+    page_file!("sensor.js", JS),
+    page_file!("silence-forms.js", JS),
+    page_file!("silences.js", JS),
 ];
 
 const HTML: &str = "text/html; charset=utf-8";
