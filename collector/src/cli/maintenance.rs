@@ -10,7 +10,7 @@ use super::silence::{Which, remove_all, words};
 use super::table::Table;
 use super::when::When as Moment;
 use super::{Common, Outcome, print, server, usage, who};
-use crate::incidents::acts;
+use crate::incidents::operator_actions;
 use crate::incidents::windows::{When, Window};
 use crate::notify::line::{self, length};
 
@@ -115,10 +115,10 @@ async fn add(args: AddArgs) -> Outcome {
         }
     };
     let window = Window {
-        id: acts::new_id(),
+        id: operator_actions::new_id(),
         matcher: args.which.matcher(),
         when,
-        reason: acts::words(&args.reason).map_err(usage)?,
+        reason: operator_actions::clean_text(&args.reason).map_err(usage)?,
         by: args.by.unwrap_or_else(who),
     };
     window
@@ -126,7 +126,7 @@ async fn add(args: AddArgs) -> Outcome {
         .map_err(|why| usage(anyhow::anyhow!("no window: {why}")))?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let now = server::now(&mut connection).await?;
-    acts::window(&mut connection, &window, now).await?;
+    operator_actions::add_window(&mut connection, &window, now).await?;
     print(&format!(
         "window {} is planned for {}: {}\n",
         window.id,
@@ -157,7 +157,7 @@ async fn list(args: ListArgs) -> Outcome {
     let config = args.common.load().map_err(usage)?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let now = server::now(&mut connection).await?;
-    let windows = acts::windows(&mut connection, now).await?;
+    let windows = operator_actions::windows(&mut connection, now).await?;
     if args.json {
         print(&(serde_json::to_string_pretty(&windows)? + "\n"));
         return Ok(());

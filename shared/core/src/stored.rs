@@ -92,6 +92,20 @@ pub fn decode<T: StoredValue>(json: &[u8]) -> Result<T, DecodeError> {
     }
 }
 
+/// Reads a value back whose format other programs may write too: one without a version counts as version 1.
+///
+/// # Errors
+///
+/// Fails like [`decode`] in all other cases.
+pub fn decode_or_first<T: StoredValue>(json: &[u8]) -> Result<T, DecodeError> {
+    match decode(json) {
+        Err(DecodeError::Unversioned { name, .. }) if T::VERSION == 1 => {
+            serde_json::from_slice(json).map_err(|source| DecodeError::Malformed { name, source })
+        }
+        decoded => decoded,
+    }
+}
+
 /// The values of one key in Redis, split into those that this program understands and those that it refuses.
 #[derive(Debug)]
 pub struct Decoded<T> {
@@ -106,17 +120,15 @@ pub struct Decoded<T> {
 pub struct Refusal {
     /// The reason, as the first of the values gave it.
     pub error: DecodeError,
-    /// The id of the first value.
-    pub first: String,
-    /// The number of values.
-    pub count: usize,
+    /// The ids of the values, at least one.
+    pub ids: Vec<String>,
 }
 
 impl<T: StoredValue> Decoded<T> {
     /// Reads all values of a hash, from an id to JSON.
     pub fn from_hash<I, J>(hash: impl IntoIterator<Item = (I, J)>) -> Self
     where
-        I: Into<String>,
+        I: AsRef<str>,
         J: AsRef<[u8]>,
     {
         let mut decoded = Self {
@@ -125,8 +137,8 @@ impl<T: StoredValue> Decoded<T> {
         };
         for (id, json) in hash {
             match decode(json.as_ref()) {
-                Ok(value) => decoded.values.push((id.into(), value)),
-                Err(error) => decoded.refuse(id.into(), error),
+                Ok(value) => decoded.values.push((id.as_ref().to_owned(), value)),
+                Err(error) => decoded.refuse(id.as_ref(), error),
             }
         }
         decoded
@@ -137,14 +149,13 @@ impl<T: StoredValue> Decoded<T> {
         self.values.into_iter().map(|(_, value)| value)
     }
 
-    fn refuse(&mut self, id: String, error: DecodeError) {
+    fn refuse(&mut self, id: &str, error: DecodeError) {
         let same = |refusal: &&mut Refusal| refusal.error.class() == error.class();
         match self.refusals.iter_mut().find(same) {
-            Some(refusal) => refusal.count += 1,
+            Some(refusal) => refusal.ids.push(id.to_owned()),
             None => self.refusals.push(Refusal {
                 error,
-                first: id,
-                count: 1,
+                ids: vec![id.to_owned()],
             }),
         }
     }
@@ -156,6 +167,17 @@ impl DecodeError {
         match self {
             Self::OtherVersion { found, .. } => Some(*found),
             Self::Unversioned { .. } | Self::Malformed { .. } => None,
+        }
+    }
+
+    /// Returns whether the value predates this program, so that no newer program has a use for it either.
+    pub fn is_outdated(&self) -> bool {
+        match self {
+            Self::Unversioned { .. } => true,
+            Self::OtherVersion {
+                found, understood, ..
+            } => found < understood,
+            Self::Malformed { .. } => false,
         }
     }
 
@@ -246,8 +268,20 @@ mod tests {
         let refusals: Vec<_> = decoded
             .refusals
             .iter()
-            .map(|refusal| (refusal.first.as_str(), refusal.count, refusal.error.found()))
+            .map(|refusal| {
+                (
+                    refusal.ids.join(" "),
+                    refusal.error.found(),
+                    refusal.error.is_outdated(),
+                )
+            })
             .collect();
-        assert_eq!(refusals, [("b", 2, None), ("c", 1, Some(3))]);
+        assert_eq!(
+            refusals,
+            [
+                ("b d".to_owned(), None, true),
+                ("c".to_owned(), Some(3), false)
+            ]
+        );
     }
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, ApiError, Params, Sent, who};
-use crate::incidents::acts;
+use crate::incidents::operator_actions;
 use crate::incidents::windows::{When, Window};
 use crate::web::Web;
 use crate::web::access::Admitted;
@@ -70,11 +70,11 @@ pub(in crate::web) async fn silence(
     }
     let now = web.backend.now().await;
     let silence = Silence {
-        id: acts::new_id(),
+        id: operator_actions::new_id(),
         matcher: bounded(said.matcher)?,
         from: now,
         until: now.plus(Duration::from_mins(said.minutes.into())),
-        reason: acts::words(&said.reason)?,
+        reason: operator_actions::clean_text(&said.reason)?,
         by: who(&admitted, said.by)?,
     };
     web.backend.silence(silence.clone()).await?;
@@ -101,7 +101,7 @@ fn bounded(matcher: Matcher) -> Answer<Matcher> {
             return Err(ApiError::bad("a glob has 1 to 200 bytes"));
         }
     }
-    matcher.check().map_err(ApiError::bad)?;
+    matcher.compile().map_err(ApiError::bad)?;
     Ok(matcher)
 }
 
@@ -164,10 +164,10 @@ pub(in crate::web) async fn plan(
         }
     };
     let window = Window {
-        id: acts::new_id(),
+        id: operator_actions::new_id(),
         matcher: bounded(said.matcher)?,
         when,
-        reason: acts::words(&said.reason)?,
+        reason: operator_actions::clean_text(&said.reason)?,
         by: who(&admitted, said.by)?,
     };
     window.check().map_err(ApiError::bad)?;

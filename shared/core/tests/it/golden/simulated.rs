@@ -49,14 +49,14 @@ impl Run {
             writeln!(self.text, "alert {}", fields.join(" ")).unwrap();
             let known = self.known.iter().find(|(id, _)| *id == record.device);
             let spot = self.site.spot_of(record, known.map(|(_, known)| known));
-            self.incidents.take(record, spot, now);
+            self.incidents.observe(record, spot, now);
         }
         for loss in &effects.losses {
             let fields = wire::loss::encode(loss);
             let fields: Vec<_> = fields.iter().map(|(n, v)| format!("{n}={v}")).collect();
             writeln!(self.text, "loss {}", fields.join(" ")).unwrap();
         }
-        for record in self.incidents.settle(now).records {
+        for record in self.incidents.advance(now).records {
             let (cause, name) = record.cause.parts();
             writeln!(
                 self.text,

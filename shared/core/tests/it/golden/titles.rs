@@ -32,9 +32,9 @@ fn title(records: &[AlertRecord]) -> String {
     let mut incidents = Incidents::new(Timing::default());
     for record in records {
         let rack = record.device.rack_part().unwrap_or_default();
-        incidents.take(record, spot(rack), at(0));
+        incidents.observe(record, spot(rack), at(0));
     }
-    let records = incidents.settle(at(60)).records;
+    let records = incidents.advance(at(60)).records;
     let titles = records.iter().map(|record| {
         let (cause, name) = record.cause.parts();
         format!("{} [{cause} {name}]", record.title)
