@@ -61,7 +61,7 @@ pub struct NewestIndices {
     pub at_ms: u64,
     /// The ASHRAE class whose limits apply.
     pub class: String,
-    /// The indices.
+    /// The indices of the place.
     #[serde(flatten)]
     pub indices: Indices,
 }

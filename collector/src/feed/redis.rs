@@ -1,7 +1,7 @@
 //! A stream of records in Redis, read through a consumer group.
 //!
 //! At start, and after a failed read, the entries that this consumer has pending come first. A missing group is created at
-//! the end of the stream, since nobody wants last year's alerts on the console. A group that vanished is created again
+//! the end of the stream, since last year's alerts are of no use on the console. A group that vanished is created again
 //! after the last record that was acknowledged.
 
 use std::time::Duration;

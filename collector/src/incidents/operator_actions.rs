@@ -41,7 +41,7 @@ pub enum ActionError {
     /// Several ids have this prefix.
     #[error("{prefix} is ambiguous, give more digits of one of {}", candidates.join(", "))]
     Ambiguous {
-        /// The prefix.
+        /// The prefix as it was given.
         prefix: String,
         /// The ids that begin with it.
         candidates: Vec<String>,

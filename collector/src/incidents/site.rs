@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::stored::read_one;
 
-/// The applied site.
+/// The site that is in force.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AppliedSite {
     /// The revision, which counts up with each change.

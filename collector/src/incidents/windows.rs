@@ -28,7 +28,7 @@ pub struct Window {
     pub matcher: Matcher,
     /// The times at which it is open.
     #[serde(flatten)]
-    pub when: When,
+    pub when: WindowTimes,
     /// The reason, for other operators.
     pub reason: String,
     /// The person who added it.
@@ -43,23 +43,23 @@ impl StoredValue for Window {
 /// The times at which a window is open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum When {
-    /// On a schedule.
+pub enum WindowTimes {
+    /// Again and again, on a schedule.
     Again {
         /// The opening times in cron's five fields: minute, hour, day of the month, month, day of the week.
         cron: String,
-        /// The open time.
+        /// The time for which it stays open.
         #[serde(rename = "length_ms", with = "rackwatch_core::time::millis")]
         length: Duration,
         /// The IANA time zone that the schedule follows, such as `Europe/Berlin`.
         zone: String,
     },
-    /// Once.
+    /// Once, between two points in time.
     Once {
-        /// The start, inclusive.
+        /// The start of the window, inclusive.
         #[serde(rename = "from_ms")]
         from: Timestamp,
-        /// The end, exclusive.
+        /// The end of the window, exclusive.
         #[serde(rename = "until_ms")]
         until: Timestamp,
     },
@@ -68,10 +68,10 @@ pub enum When {
 /// The reason why a window is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WindowError {
-    /// An invalid matcher.
+    /// A matcher that is invalid or empty.
     #[error("{0}")]
     Matcher(String),
-    /// An invalid schedule.
+    /// An invalid schedule or time zone.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
     /// An open time that is too short or too long.
@@ -91,9 +91,9 @@ impl Window {
     pub fn check(&self) -> Result<(), WindowError> {
         self.matcher.compile().map_err(WindowError::Matcher)?;
         match &self.when {
-            When::Once { from, until } if until <= from => Err(WindowError::Empty),
-            When::Once { .. } => Ok(()),
-            When::Again { cron, length, zone } => {
+            WindowTimes::Once { from, until } if until <= from => Err(WindowError::Empty),
+            WindowTimes::Once { .. } => Ok(()),
+            WindowTimes::Again { cron, length, zone } => {
                 Schedule::parse(cron, zone)?;
                 if *length < MIN_LENGTH || *length > MAX_LENGTH {
                     return Err(WindowError::Length);
@@ -105,14 +105,14 @@ impl Window {
 
     /// Returns whether the window will never be open again.
     pub fn is_past(&self, now: Timestamp) -> bool {
-        matches!(self.when, When::Once { until, .. } if until <= now)
+        matches!(self.when, WindowTimes::Once { until, .. } if until <= now)
     }
 
     /// Returns the start and the end of the window, if it is open now.
     pub fn open(&self, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
         let (from, until) = match &self.when {
-            When::Once { from, until } => (*from, *until),
-            When::Again { cron, length, zone } => {
+            WindowTimes::Once { from, until } => (*from, *until),
+            WindowTimes::Again { cron, length, zone } => {
                 let from = Schedule::parse(cron, zone).ok()?.previous(now)?;
                 (from, from.plus(*length))
             }
@@ -123,8 +123,8 @@ impl Window {
     /// Returns the time at which the window opens next, after now.
     pub fn next(&self, now: Timestamp) -> Option<Timestamp> {
         match &self.when {
-            When::Once { from, .. } => (*from > now).then_some(*from),
-            When::Again { cron, zone, .. } => Schedule::parse(cron, zone).ok()?.next(now),
+            WindowTimes::Once { from, .. } => (*from > now).then_some(*from),
+            WindowTimes::Again { cron, zone, .. } => Schedule::parse(cron, zone).ok()?.next(now),
         }
     }
 
@@ -160,7 +160,7 @@ mod tests {
                 rack: Some("B*".to_owned()),
                 ..Matcher::default()
             },
-            when: When::Again {
+            when: WindowTimes::Again {
                 cron: "0 22 * * SUN".to_owned(),
                 length: Duration::from_hours(4),
                 zone: "Europe/Berlin".to_owned(),
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn a_window_may_open_only_once() {
         let window = Window {
-            when: When::Once {
+            when: WindowTimes::Once {
                 from: at("2026-11-29T20:00:00Z"),
                 until: at("2026-11-29T21:00:00Z"),
             },
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn an_invalid_window_is_refused() {
         let with = |cron: &str, zone: &str, length| {
-            let when = When::Again {
+            let when = WindowTimes::Again {
                 cron: cron.to_owned(),
                 length: Duration::from_secs(length),
                 zone: zone.to_owned(),

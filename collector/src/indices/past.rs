@@ -20,9 +20,9 @@ pub struct SeriesRange<'a> {
     pub scope: &'a str,
     /// The name of the place.
     pub name: &'a str,
-    /// The start, inclusive.
+    /// The start of the range, inclusive.
     pub from: Timestamp,
-    /// The end, inclusive.
+    /// The end of the range, inclusive.
     pub to: Timestamp,
     /// The time that one point averages: at least a minute, the interval of stored points.
     pub width: Duration,

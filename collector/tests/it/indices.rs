@@ -18,7 +18,7 @@ use crate::rig::{DEADLINE, collector, connect, running, send, wait_all_done};
 /// What two partitions' owners would say of three racks.
 fn prepare(redis: &mut redis::Connection) {
     let racks = r#"{"v":1,"racks":[
-        {"zone":"hall-2","rack":"B01","inlets":2,"inlet_sum":50.0,"over":2.0,"outside":1,
+        {"zone":"hall-2","rack":"B01","inlets":2,"inlet_sum":50.0,"above":2.0,"outside":1,
          "exhausts":1,"exhaust_sum":36.0,"gradients":1,"gradient_sum":3.0},
         {"zone":"hall-2","rack":"B02","inlets":2,"inlet_sum":46.0}]}"#;
     let other = r#"{"v":1,"racks":[{"zone":"hall-3","rack":"C01","inlets":1,"inlet_sum":20.0}]}"#;
@@ -174,7 +174,7 @@ fn an_owner_says_what_its_racks_come_to() {
         let json: Option<String> = client.get("rackwatch:racks").ok()?;
         let said: Value = serde_json::from_str(&json?).ok()?;
         let rack = said["racks"].get(0)?;
-        (rack["rack"] == "B01" && rack["inlets"] == 2 && rack["over"] == 2.0).then_some(())
+        (rack["rack"] == "B01" && rack["inlets"] == 2 && rack["above"] == 2.0).then_some(())
     })
     .unwrap();
 }

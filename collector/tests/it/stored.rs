@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use rackwatch_collector::incidents::windows::{When, Window};
+use rackwatch_collector::incidents::windows::{Window, WindowTimes};
 use rackwatch_collector::indices::{NewestIndices, RackAggregate, RackAggregates};
 use rackwatch_collector::notify::delivery::{Delivery, State};
 use rackwatch_core::incident::silence::Matcher;
@@ -26,7 +26,7 @@ fn assert_golden<T: StoredValue + Debug + PartialEq>(value: &T, golden: &str) {
     assert_eq!(&decode::<T>(golden.as_bytes()).unwrap(), value);
 }
 
-fn window(when: When) -> Window {
+fn window(when: WindowTimes) -> Window {
     Window {
         id: "fb6020".to_owned(),
         matcher: Matcher {
@@ -41,12 +41,12 @@ fn window(when: When) -> Window {
 
 #[test]
 fn maintenance_windows_are_pinned() {
-    let once = window(When::Once {
+    let once = window(WindowTimes::Once {
         from: at(0),
         until: at(3600),
     });
     assert_golden(&once, include_str!("../golden/stored/window_once.json"));
-    let again = window(When::Again {
+    let again = window(WindowTimes::Again {
         cron: "0 22 * * SUN".to_owned(),
         length: Duration::from_hours(4),
         zone: "Europe/Berlin".to_owned(),

@@ -27,9 +27,9 @@ pub struct Aggregate {
     /// The sum of inlet temperatures, in °C.
     pub inlet_sum: f64,
     /// The sum of excesses over the recommended range, in kelvin.
-    pub over: f64,
+    pub above: f64,
     /// The sum of shortfalls below the recommended range, in kelvin.
-    pub under: f64,
+    pub below: f64,
     /// The number of inlets outside the recommended range.
     pub outside: u32,
     /// The number of valid exhaust readings.
@@ -72,8 +72,8 @@ impl Aggregate {
         let (low, high) = envelope.recommended;
         self.inlets += 1;
         self.inlet_sum += celsius;
-        self.over += (celsius - high).max(0.0);
-        self.under += (low - celsius).max(0.0);
+        self.above += (celsius - high).max(0.0);
+        self.below += (low - celsius).max(0.0);
         self.outside += u32::from(celsius > high || celsius < low);
         let Some(u) = u else { return };
         if self.lowest.is_none_or(|(lowest, _)| u < lowest) {
@@ -106,8 +106,8 @@ impl Aggregate {
     pub fn add(&mut self, other: &Self) {
         self.inlets += other.inlets;
         self.inlet_sum += other.inlet_sum;
-        self.over += other.over;
-        self.under += other.under;
+        self.above += other.above;
+        self.below += other.below;
         self.outside += other.outside;
         self.exhausts += other.exhausts;
         self.exhaust_sum += other.exhaust_sum;
@@ -115,7 +115,7 @@ impl Aggregate {
         self.gradient_sum += other.gradient_sum;
     }
 
-    /// Computes the indices.
+    /// Computes the indices within an envelope.
     pub fn indices(&self, envelope: &Envelope) -> Indices {
         let mean = |sum: f64, count: u32| (count > 0).then(|| sum / f64::from(count));
         let rci = |beyond: f64, recommended: f64, allowable: f64| {
@@ -127,8 +127,8 @@ impl Aggregate {
         let exhaust = mean(self.exhaust_sum, self.exhausts);
         Indices {
             n: self.inlets,
-            rci_hi: rci(self.over, high, envelope.allowable.1),
-            rci_lo: rci(self.under, low, envelope.allowable.0),
+            rci_hi: rci(self.above, high, envelope.allowable.1),
+            rci_lo: rci(self.below, low, envelope.allowable.0),
             delta_t: exhaust.zip(inlet).map(|(exhaust, inlet)| exhaust - inlet),
             gradient: mean(self.gradient_sum, self.gradients),
             outside: mean(f64::from(self.outside), self.inlets),

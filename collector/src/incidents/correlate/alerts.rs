@@ -9,7 +9,7 @@ use rackwatch_core::keys::{CORRELATOR_CONSUMER, CORRELATOR_GROUP, PartitionKeys}
 use rackwatch_core::partition::Partitions;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::wire::alert;
-use rackwatch_runtime::redis::{self as reply, Connection};
+use rackwatch_runtime::redis::{self as reply, Connection, RawEntry};
 use redis::{RedisResult, Value};
 
 use super::Broken;
@@ -35,6 +35,33 @@ pub(super) struct AlertBatch {
     entries: Vec<(String, Vec<String>)>,
     /// Whether more entries may wait right now.
     pub(super) more: bool,
+}
+
+impl AlertBatch {
+    /// Adds the entries of one stream. Invalid records are logged, and acknowledged with the others.
+    fn add(&mut self, stream: String, entries: Vec<RawEntry>) {
+        self.more |= entries.len() == MAX_ENTRIES;
+        let mut ids = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let (ms, seq) = entry.id;
+            ids.push(format!("{ms}-{seq}"));
+            match entry.fields.as_ref().map(alert::decode) {
+                Some(Ok(record)) => self.records.push(record),
+                Some(Err(reason)) => {
+                    tracing::warn!(stream, ms, seq, %reason, "invalid alert record, skipped");
+                }
+                None => {
+                    tracing::warn!(
+                        stream,
+                        ms,
+                        seq,
+                        "alert record was trimmed before it was read"
+                    );
+                }
+            }
+        }
+        self.entries.push((stream, ids));
+    }
 }
 
 impl AlertStreams {
@@ -98,25 +125,7 @@ impl AlertStreams {
         let mut batch = AlertBatch::default();
         for answer in answers {
             for (stream, entries) in reply::streams(answer)? {
-                batch.more |= entries.len() == MAX_ENTRIES;
-                let mut ids = Vec::with_capacity(entries.len());
-                for entry in entries {
-                    let (ms, seq) = entry.id;
-                    ids.push(format!("{ms}-{seq}"));
-                    match entry.fields.as_ref().map(alert::decode) {
-                        Some(Ok(record)) => batch.records.push(record),
-                        Some(Err(reason)) => {
-                            tracing::warn!(stream, ms, seq, %reason, "invalid alert record, skipped");
-                        }
-                        None => tracing::warn!(
-                            stream,
-                            ms,
-                            seq,
-                            "alert record was trimmed before it was read"
-                        ),
-                    }
-                }
-                batch.entries.push((stream, ids));
+                batch.add(stream, entries);
             }
         }
         let any = batch.entries.iter().any(|(_, ids)| !ids.is_empty());

@@ -18,7 +18,7 @@ const STEP_INTERVAL: Duration = Duration::from_millis(250);
 /// An action of an operator on the page.
 #[derive(Clone, Debug)]
 pub enum OperatorAction {
-    /// Acknowledges an incident.
+    /// Acknowledges one open incident.
     Ack(IncidentId, Ack),
     /// Replaces all silences and maintenance windows.
     SetSilences {

@@ -1,4 +1,4 @@
-//! What operators have written: acknowledgements, silences and maintenance windows.
+//! The input of operators: acknowledgements, silences and maintenance windows.
 
 use std::collections::BTreeMap;
 

@@ -16,14 +16,14 @@ use rackwatch_core::time::Timestamp;
 /// The reason why a schedule is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
-    /// Invalid cron fields.
+    /// A text that is not five cron fields.
     #[error(
         "{text:?} is not a cron schedule of minute, hour, day of the month, month and day of the week: {why}"
     )]
     Cron {
         /// The fields as given.
         text: String,
-        /// The fault.
+        /// The fault that the parser found.
         why: String,
     },
     /// An unknown time zone.
@@ -31,7 +31,7 @@ pub enum ScheduleError {
     Zone(String),
 }
 
-/// A parsed schedule.
+/// A parsed schedule with its time zone.
 pub(super) struct Schedule {
     cron: Cron,
     zone: TimeZone,

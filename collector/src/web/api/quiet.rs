@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, ApiError, Params, Sent, who};
 use crate::incidents::operator_actions;
-use crate::incidents::windows::{When, Window};
+use crate::incidents::windows::{Window, WindowTimes};
 use crate::web::Web;
 use crate::web::access::Admitted;
 
@@ -144,7 +144,7 @@ pub(in crate::web) async fn plan(
     }
     let length = Duration::from_mins(said.minutes.into());
     let when = match (said.cron, said.from) {
-        (Some(cron), None) => When::Again {
+        (Some(cron), None) => WindowTimes::Again {
             cron,
             length,
             zone: said.zone.unwrap_or_else(|| "UTC".to_owned()),
@@ -152,7 +152,7 @@ pub(in crate::web) async fn plan(
         (None, Some(from)) => {
             let from = Timestamp::from_millis(from)
                 .ok_or_else(|| ApiError::bad("from is in milliseconds since 1970"))?;
-            When::Once {
+            WindowTimes::Once {
                 from,
                 until: from.plus(length),
             }

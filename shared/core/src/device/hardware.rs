@@ -1,4 +1,4 @@
-//! What the hardware reports about a sensor: limits, range and verdict. None of it is trusted blindly.
+//! Reports of the hardware about a sensor: limits, range and verdict. None of it is trusted blindly.
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ impl HardwareLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Within all limits.
+    /// Within all limits of the board.
     Ok,
     /// Beyond a warning limit.
     Warning,

@@ -1,4 +1,4 @@
-//! Ids of devices.
+//! Permanent ids of devices.
 
 use std::fmt;
 use std::sync::Arc;

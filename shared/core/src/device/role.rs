@@ -1,4 +1,4 @@
-//! Roles of devices.
+//! Roles of devices: the kinds of measurement.
 
 use std::fmt;
 
@@ -24,9 +24,9 @@ pub enum Role {
     Cpu,
     /// A graphics or other accelerator.
     Gpu,
-    /// A memory module.
+    /// A memory module, such as a DIMM.
     Memory,
-    /// A drive.
+    /// A drive, spinning or solid state.
     Disk,
     /// Anything else. Only the hardware's own limits apply.
     #[default]

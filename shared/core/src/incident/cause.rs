@@ -19,13 +19,13 @@ pub enum Cause {
     Agent(String),
     /// One target of an agent: a host, a BMC, a cooler.
     Target(String),
-    /// One rack.
+    /// One rack of devices.
     Rack(String),
     /// The only cooler that feeds all the devices, or whose own supply air is wrong.
     Cooler(String),
     /// One row of racks.
     Row(String),
-    /// One room.
+    /// One room of racks.
     Room(String),
     /// Nothing smaller than the whole site. The name is empty.
     Site(String),

@@ -28,7 +28,7 @@ impl Family {
         }
     }
 
-    /// Returns the family of an alert type. Drift and outliers count as heat, since the type does not tell their
+    /// Returns the family of an alert type. Drift and outliers count as heat, since the type does not show their
     /// direction.
     pub fn of_kind(kind: AlertKind) -> Self {
         match kind {

@@ -1,4 +1,4 @@
-//! Ids of incidents.
+//! Permanent ids of incidents.
 
 use std::fmt;
 

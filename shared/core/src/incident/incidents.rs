@@ -99,7 +99,7 @@ impl Incidents {
         }
     }
 
-    /// Replaces the silences.
+    /// Replaces all silences that are in force.
     pub fn set_silences(&mut self, all: Vec<Silence>) {
         self.silences = Silences::new(all);
     }

@@ -35,7 +35,7 @@ pub struct Incident {
     /// The time of the newest alert that joined.
     #[serde(rename = "grown_ms")]
     grown: Timestamp,
-    /// The peak severity.
+    /// The peak severity of its alerts.
     severity: Severity,
     phase: Phase,
     #[serde(rename = "acknowledgement")]
@@ -71,7 +71,7 @@ impl Incident {
         }
     }
 
-    /// Adds another alert.
+    /// Adds another alert as a member.
     pub(super) fn add(&mut self, alert: AlertId, member: Member) {
         self.grown = self.grown.max(member.at);
         self.severity = self.severity.max(member.severity);

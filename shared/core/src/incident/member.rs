@@ -20,7 +20,7 @@ pub struct Member {
     /// The type of alert.
     #[serde(rename = "type")]
     pub kind: AlertKind,
-    /// The rule's name.
+    /// The name of the rule.
     pub rule: String,
     /// The peak severity of the alert.
     pub severity: Severity,
@@ -103,7 +103,7 @@ impl Member {
 pub struct StoredMember {
     /// The incident that the alert belongs to.
     pub incident: IncidentId,
-    /// The alert.
+    /// The alert as a member.
     #[serde(flatten)]
     pub member: Member,
 }

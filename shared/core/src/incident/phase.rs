@@ -99,12 +99,12 @@ impl Phase {
 /// An acknowledgement by a person, as Redis keeps it until the incident is resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ack {
-    /// The person.
+    /// The name of the person.
     pub by: String,
     /// The time of the acknowledgement.
     #[serde(rename = "at_ms")]
     pub at: Timestamp,
-    /// An optional remark.
+    /// A remark, which may be empty.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub note: String,
 }
@@ -117,7 +117,7 @@ impl StoredValue for Ack {
 /// An acknowledgement that is in force, with what it covers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ActiveAck {
-    /// The acknowledgement.
+    /// The acknowledgement as stored.
     #[serde(flatten)]
     pub(super) ack: Ack,
     /// The racks that had a critical alert at that time.

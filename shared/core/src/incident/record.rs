@@ -24,7 +24,7 @@ pub enum Event {
     Acked,
     /// No alert is open any more. The incident is resolved unless one fires again.
     Resolving,
-    /// The first notification.
+    /// The first notification was sent.
     Opened,
     /// The severity rose, or a critical alert came from another rack after an acknowledgement.
     Worse,
@@ -84,7 +84,7 @@ pub struct IncidentRecord {
     pub severity: Severity,
     /// The symptom and the place in a few words.
     pub title: String,
-    /// The suspected cause.
+    /// The suspected cause of all alerts.
     #[serde(flatten)]
     pub cause: Cause,
     /// The first sensor: the device whose episode began first.
@@ -138,11 +138,11 @@ pub struct Changes {
     pub records: Vec<IncidentRecord>,
     /// Incidents to store: the versioned JSON of each, without its members.
     pub incidents: Vec<(IncidentId, String)>,
-    /// Members to store.
+    /// Members to store, with their alerts.
     pub members: Vec<(AlertId, StoredMember)>,
-    /// Incidents to delete.
+    /// Resolved incidents, which are to be deleted.
     pub resolved: Vec<IncidentId>,
-    /// Members to delete.
+    /// Alerts whose members are to be deleted.
     pub removed_members: Vec<AlertId>,
 }
 

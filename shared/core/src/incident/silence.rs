@@ -39,10 +39,10 @@ pub struct Silence {
     pub id: String,
     /// The alerts that it covers.
     pub matcher: Matcher,
-    /// The start, inclusive.
+    /// The start of the silence, inclusive.
     #[serde(rename = "from_ms")]
     pub from: Timestamp,
-    /// The end, exclusive.
+    /// The end of the silence, exclusive.
     #[serde(rename = "until_ms")]
     pub until: Timestamp,
     /// The reason, for other operators.

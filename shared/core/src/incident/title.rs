@@ -39,13 +39,13 @@ fn all_start_with(members: &BTreeMap<AlertId, Member>, prefix: &str) -> bool {
     devices.all(|device| device.starts_with(prefix))
 }
 
-/// Returns the most telling symptom among the alerts above `info`.
+/// Returns the gravest symptom among the alerts above `info`.
 fn symptom(family: Family, members: &BTreeMap<AlertId, Member>) -> &'static str {
     let above_info = members.values().filter(|m| m.severity > Severity::Info);
     // Alerts of another family may belong to the incident, as those of servers that a hot room switched off.
     let symptoms = above_info.filter_map(|member| symptom_of(family, member.kind));
-    let most_telling = symptoms.max_by_key(|(rank, _)| *rank);
-    most_telling.map_or_else(|| weakest_symptom(family), |(_, symptom)| symptom)
+    let gravest = symptoms.max_by_key(|(rank, _)| *rank);
+    gravest.map_or_else(|| weakest_symptom(family), |(_, symptom)| symptom)
 }
 
 /// Returns the symptom that a type of alert shows, with its rank within the family. Types of other families show
@@ -57,7 +57,7 @@ fn symptom_of(family: Family, kind: AlertKind) -> Option<(u8, &'static str)> {
         AlertKind::Spike => (Family::Heat, 1, "heating up fast"),
         AlertKind::LowTemp => (Family::Cold, 2, "too cold"),
         AlertKind::Drop => (Family::Cold, 1, "cooling down fast"),
-        // They go either way: the family tells the direction.
+        // They go either way: the family has the direction.
         AlertKind::Drift | AlertKind::Outlier => (family, 0, weakest_symptom(family)),
         AlertKind::NoData => (Family::NoData, 2, "no data"),
         AlertKind::SensorFault => (Family::NoData, 1, "cannot be read"),

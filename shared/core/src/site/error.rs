@@ -13,11 +13,11 @@ pub struct SiteError {
     pub table: &'static str,
     /// The position of the table among those of its name, from 0.
     pub index: usize,
-    /// The faulty key.
+    /// The key with the fault.
     pub key: &'static str,
     /// The faulty value, if there is one.
     pub value: Option<String>,
-    /// The fault.
+    /// The fault in a few words.
     pub why: String,
 }
 

@@ -17,7 +17,7 @@ pub struct RawSite {
     pub devices: Vec<RawDevices>,
 }
 
-/// One `[[racks]]` table.
+/// One `[[racks]]` table of the file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawRacks {
@@ -59,7 +59,7 @@ pub struct RawDevices {
     /// The kind of measurement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
-    /// The display name.
+    /// The display name of the device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Limits that replace those of the hardware.

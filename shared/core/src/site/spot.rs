@@ -1,4 +1,4 @@
-//! Locations.
+//! Locations of devices and alerts.
 
 use serde::{Deserialize, Serialize};
 

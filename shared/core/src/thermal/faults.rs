@@ -144,7 +144,7 @@ impl Effect {
 /// The place of a fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// The whole hall.
+    /// The whole hall with all sensors.
     Everywhere,
     /// One rack, by its name.
     Rack(String),
@@ -154,7 +154,7 @@ pub enum Target {
     Rotating(usize),
 }
 
-/// A scheduled fault.
+/// A fault with its schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The effect on air or sensors.

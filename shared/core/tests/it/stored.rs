@@ -101,9 +101,9 @@ fn incidents_are_pinned_in_each_phase() {
     let record = runaway();
     let id = IncidentId::of(&record.id);
     let mut incidents = Incidents::new(Timing::default());
-    let mut stored = |incidents: &mut Incidents, seconds, golden: &str| {
+    let stored = |incidents: &mut Incidents, seconds, golden: &str| {
         let changes = incidents.advance(at(seconds));
-        let (_, json) = changes.incidents.first().expect("an incident to store");
+        let (_, json) = changes.incidents.first().unwrap();
         assert_eq!(json, golden.trim_end());
         assert_pinned::<Incident>(golden);
         changes.members

@@ -22,7 +22,7 @@ use crate::trace::engine;
 /// Fifteen minutes, then one thing after the other.
 const SPEC: &str = "step:inlet-R1-1@15m/5m,stuck:inlet-R1-2@20m/4h,dropout:inlet-R2-1@25m/5m,\
     hot-spot:inlet-R2-2@40m/10m,cold-spot:inlet-R3-1@60m/10m,hang:R3@80m/10m,\
-    cooler-trip:R2@120m/10m,cooling-loss@180m/10m,silence@230m/10m,clock-jump:R1@260m/20m";
+    cooler-trip:R2@120m/10m,cooling-loss@180m/10m,no-data@230m/10m,clock-jump:R1@260m/20m";
 /// How long the hall is watched.
 const LENGTH: Duration = Duration::from_secs(300 * 60);
 /// Time between two readings of a sensor.
