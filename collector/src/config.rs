@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rackwatch_core::incident::Timing;
+use rackwatch_core::incident::IncidentTiming;
 use rackwatch_core::partition::Partitions;
 use rackwatch_core::rules::{Profile, RawRule, RuleError, RuleSet};
 use rackwatch_core::wire::Decoded;
@@ -172,13 +172,13 @@ pub struct IncidentsConfig {
 
 impl Default for IncidentsConfig {
     fn default() -> Self {
-        let Timing {
+        let IncidentTiming {
             group_wait,
             group_window,
             resolve_after,
             repeat_interval_critical,
             repeat_interval_warning,
-        } = Timing::default();
+        } = IncidentTiming::default();
         Self {
             group_wait,
             group_window,
@@ -191,8 +191,8 @@ impl Default for IncidentsConfig {
 
 impl IncidentsConfig {
     /// Returns the timing for the core.
-    pub fn timing(&self) -> Timing {
-        Timing {
+    pub fn timing(&self) -> IncidentTiming {
+        IncidentTiming {
             group_wait: self.group_wait,
             group_window: self.group_window,
             resolve_after: self.resolve_after,

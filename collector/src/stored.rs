@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use rackwatch_core::stored::{DecodeError, Decoded, Refusal, StoredValue, decode};
+use rackwatch_core::stored::{DecodeError, Refusal, StoredValue, StoredValues, decode};
 use rackwatch_runtime::redis::Connection;
 use redis::{AsyncCommands as _, RedisResult};
 use serde::Serialize;
@@ -21,7 +21,7 @@ pub async fn read_hash<T: StoredValue>(
     connection: &mut Connection,
     key: &str,
 ) -> RedisResult<Vec<(String, T)>> {
-    let decoded = Decoded::from_hash(scan(connection, key).await?);
+    let decoded = StoredValues::from_hash(scan(connection, key).await?);
     log_refusals::<T>(key, &decoded.refusals);
     Ok(decoded.values)
 }
@@ -36,7 +36,7 @@ pub async fn take_over_hash<T: StoredValue>(
     connection: &mut Connection,
     key: &str,
 ) -> RedisResult<Vec<(String, T)>> {
-    let decoded = Decoded::from_hash(scan(connection, key).await?);
+    let decoded = StoredValues::from_hash(scan(connection, key).await?);
     log_refusals::<T>(key, &decoded.refusals);
     let outdated = decoded.refusals.iter();
     for refusal in outdated.filter(|refusal| refusal.error.is_outdated()) {
@@ -97,7 +97,7 @@ impl RefusedState {
         key: &'static str,
         values: impl IntoIterator<Item = (impl AsRef<str>, Vec<u8>)>,
     ) -> Vec<Self> {
-        let decoded = Decoded::<T>::from_hash(values);
+        let decoded = StoredValues::<T>::from_hash(values);
         let refused = decoded.refusals.into_iter().map(|refusal| Self {
             key,
             count: refusal.ids.len(),

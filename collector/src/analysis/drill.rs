@@ -13,7 +13,7 @@ use std::time::Duration;
 use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::engine::{Engine, Input};
-use rackwatch_core::incident::{Event, Incidents, Timing};
+use rackwatch_core::incident::{Event, IncidentTiming, Incidents};
 use rackwatch_core::rules::RuleSet;
 use rackwatch_core::site::Site;
 use rackwatch_core::thermal::{Hall, ScenarioError};
@@ -49,7 +49,7 @@ pub fn run(drill: &Drill, rules: &Arc<RuleSet>, seed: u64) -> Result<Played, Sce
     let start = Timestamp::from_millis(START).unwrap_or_default();
     let mut hall = Hall::new(&play.scenario, start);
     let mut engine = Engine::new(Arc::clone(rules));
-    let mut incidents = Incidents::new(Timing::default());
+    let mut incidents = Incidents::new(IncidentTiming::default());
     let site = Site::default();
     let known: BTreeMap<_, _> = hall
         .devices()

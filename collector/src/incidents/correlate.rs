@@ -18,7 +18,7 @@ mod store;
 use std::time::Duration;
 
 use rackwatch_core::alert::AlertRecord;
-use rackwatch_core::incident::{IncidentRecord, Incidents, Timing};
+use rackwatch_core::incident::{IncidentRecord, IncidentTiming, Incidents};
 use rackwatch_core::keys::{self, incidents};
 use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::redis::{Connection, Connector, Layout, Purpose, ReplyError};
@@ -67,7 +67,7 @@ impl From<ReplyError> for Broken {
 pub struct Correlator<T> {
     connector: Connector,
     epoch: u64,
-    timing: Timing,
+    timing: IncidentTiming,
     stop: CancellationToken,
     on_record: T,
 }
@@ -85,7 +85,7 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
     pub fn new(
         connector: &Connector,
         epoch: u64,
-        timing: Timing,
+        timing: IncidentTiming,
         stop: CancellationToken,
         on_record: T,
     ) -> Self {

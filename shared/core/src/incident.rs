@@ -8,7 +8,7 @@
 //! - **Grouping.** The first alert opens an incident. A later alert joins it if both belong to one [`Family`]
 //!   (heat, cold, no data, sensor faults) and are near each other: on the same device, or in a rack that the
 //!   incident already covers. An alert behind the same cooler, in the same row or in the same room joins while
-//!   the incident has grown within [`Timing::group_window`], or once it covers several racks. The nearest
+//!   the incident has grown within [`IncidentTiming::group_window`], or once it covers several racks. The nearest
 //!   incident wins, then the oldest.
 //! - **Info alerts** open no incident. They are remembered for the group window, and join one that opens.
 //! - **Recovery.** Air that cools down fast where it was too hot (or the reverse) is the way back, and joins
@@ -41,4 +41,4 @@ pub use lifecycle::Incident;
 pub use member::{Member, StoredMember};
 pub use phase::Ack;
 pub use record::{Changes, Event, IncidentRecord};
-pub use timing::Timing;
+pub use timing::IncidentTiming;

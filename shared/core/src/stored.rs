@@ -108,7 +108,7 @@ pub fn decode_or_first<T: StoredValue>(json: &[u8]) -> Result<T, DecodeError> {
 
 /// The values of one key in Redis, split into those that this program understands and those that it refuses.
 #[derive(Debug)]
-pub struct Decoded<T> {
+pub struct StoredValues<T> {
     /// The values that were understood, with the id of each.
     pub values: Vec<(String, T)>,
     /// The refused values: one entry for each reason.
@@ -124,7 +124,7 @@ pub struct Refusal {
     pub ids: Vec<String>,
 }
 
-impl<T: StoredValue> Decoded<T> {
+impl<T: StoredValue> StoredValues<T> {
     /// Reads all values of a hash, from an id to JSON.
     pub fn from_hash<I, J>(hash: impl IntoIterator<Item = (I, J)>) -> Self
     where
@@ -263,7 +263,7 @@ mod tests {
             ("c", r#"{"v":3}"#),
             ("d", r#"{"rack":"B08"}"#),
         ];
-        let decoded = Decoded::<Before>::from_hash(hash);
+        let decoded = StoredValues::<Before>::from_hash(hash);
         assert_eq!(decoded.values.len(), 1);
         let refusals: Vec<_> = decoded
             .refusals

@@ -12,7 +12,7 @@ mod model;
 mod plant;
 mod scenario;
 
-pub use faults::{Effect, Fault, Target};
+pub use faults::{Effect, ScheduledFault, Target};
 pub use model::Hall;
 pub use plant::Plant;
 pub use scenario::{Scenario, ScenarioError};

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::incident::silence::Silence;
-use rackwatch_core::incident::{Ack, IncidentId, IncidentRecord, Incidents, Timing};
+use rackwatch_core::incident::{Ack, IncidentId, IncidentRecord, IncidentTiming, Incidents};
 use rackwatch_core::site::Site;
 use rackwatch_core::time::Timestamp;
 use tokio::sync::mpsc;
@@ -54,7 +54,7 @@ pub async fn run(
     mut actions: mpsc::UnboundedReceiver<OperatorAction>,
     on_record: impl Fn(&IncidentRecord) + Send,
 ) {
-    let mut incidents = Incidents::new(Timing::default());
+    let mut incidents = Incidents::new(IncidentTiming::default());
     let site = Site::default();
     let (mut silences, mut windows) = (Vec::new(), Vec::new());
     let mut ticks = tokio::time::interval(STEP_INTERVAL);

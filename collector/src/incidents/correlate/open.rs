@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rackwatch_core::incident::{Incident, IncidentRecord};
 use rackwatch_core::keys::{self, incidents};
-use rackwatch_core::stored::Decoded;
+use rackwatch_core::stored::StoredValues;
 use rackwatch_core::wire::incident;
 use rackwatch_runtime::redis::{Connection, Connector, Purpose, entries};
 use redis::{RedisError, RedisResult};
@@ -25,7 +25,7 @@ pub(crate) async fn newest(
     wanted: impl Fn(&IncidentRecord) -> bool,
 ) -> RedisResult<Vec<IncidentRecord>> {
     // Incidents of another version have no record that ends the search.
-    let open = Decoded::<Incident>::from_hash(scan(connection, incidents::OPEN).await?);
+    let open = StoredValues::<Incident>::from_hash(scan(connection, incidents::OPEN).await?);
     let mut missing: BTreeSet<String> = open.values.into_iter().map(|(id, _)| id).collect();
     let mut found: BTreeMap<(u64, String), IncidentRecord> = BTreeMap::new();
     let mut to = "+".to_owned();

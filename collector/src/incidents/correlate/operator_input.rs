@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rackwatch_core::incident::silence::Silence;
 use rackwatch_core::incident::{Ack, IncidentId};
 use rackwatch_core::keys::{self, incidents};
-use rackwatch_core::stored::{Decoded, StoredValue};
+use rackwatch_core::stored::{StoredValue, StoredValues};
 use rackwatch_core::time::Timestamp;
 
 use crate::incidents::windows::Window;
@@ -45,7 +45,7 @@ impl<T: StoredValue> Cache<T> {
         if hash == self.hash {
             return;
         }
-        let decoded = Decoded::<T>::from_hash(&hash);
+        let decoded = StoredValues::<T>::from_hash(&hash);
         log_refusals::<T>(self.key, &decoded.refusals);
         self.values = decoded.values;
         self.hash = hash;

@@ -1,7 +1,7 @@
 //! The stored state of the correlator, and the one step that writes it.
 
 use rackwatch_core::alert::AlertId;
-use rackwatch_core::incident::{Changes, Incident, Incidents, StoredMember, Timing};
+use rackwatch_core::incident::{Changes, Incident, IncidentTiming, Incidents, StoredMember};
 use rackwatch_core::keys::{self, incidents};
 use rackwatch_core::stored;
 use rackwatch_core::time::Timestamp;
@@ -31,7 +31,7 @@ impl Store {
     pub(super) async fn load(
         connection: &mut Connection,
         epoch: u64,
-        timing: Timing,
+        timing: IncidentTiming,
     ) -> Result<(Self, Incidents), Broken> {
         let (newest, commit, through): (Option<u64>, Option<u64>, Option<u64>) =
             redis::cmd("HMGET")

@@ -15,7 +15,7 @@ use rackwatch_core::indices::Envelope;
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::partition::Partitions;
 use rackwatch_core::rules::RuleSet;
-use rackwatch_core::stored::Decoded;
+use rackwatch_core::stored::StoredValues;
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::wire::{self, alert, incident};
 use rackwatch_runtime::redis::{
@@ -342,7 +342,7 @@ async fn revision(connection: &mut Connection) -> RedisResult<Option<u64>> {
 
 async fn silences(connection: &mut Connection) -> RedisResult<Vec<Silence>> {
     // The correlator logs refused values.
-    let decoded = Decoded::<Silence>::from_hash(scan(connection, keys::SILENCES).await?);
+    let decoded = StoredValues::<Silence>::from_hash(scan(connection, keys::SILENCES).await?);
     let mut silences: Vec<Silence> = decoded.into_values().collect();
     silences.sort_by_key(|silence| silence.until);
     Ok(silences)

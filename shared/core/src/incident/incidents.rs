@@ -10,7 +10,7 @@ use super::member::{Member, StoredMember};
 use super::phase::Ack;
 use super::record::{Changes, Event};
 use super::silence::{Silence, Silences};
-use super::timing::Timing;
+use super::timing::IncidentTiming;
 use crate::alert::{AlertId, AlertKind, AlertRecord, Severity};
 use crate::site::Spot;
 use crate::stored;
@@ -26,7 +26,7 @@ const MAX_MEMBERS: usize = 20_000;
 /// All incidents that are not resolved.
 #[derive(Clone, Debug, Default)]
 pub struct Incidents {
-    timing: Timing,
+    timing: IncidentTiming,
     open: BTreeMap<IncidentId, Incident>,
     incident_of: HashMap<AlertId, IncidentId>,
     /// Info alerts that belong to no incident.
@@ -41,7 +41,7 @@ pub struct Incidents {
 
 impl Incidents {
     /// Returns a state without any incident.
-    pub fn new(timing: Timing) -> Self {
+    pub fn new(timing: IncidentTiming) -> Self {
         Self {
             timing,
             ..Self::default()

@@ -13,7 +13,7 @@ use super::phase::{Ack, ActiveAck, Phase};
 use super::reach::{Near, Reach};
 use super::record::{Event, IncidentRecord};
 use super::silence::Silences;
-use super::timing::Timing;
+use super::timing::IncidentTiming;
 use super::title;
 use crate::alert::{AlertId, AlertKind, Severity};
 use crate::device::DeviceId;
@@ -154,7 +154,7 @@ impl Incident {
     pub(super) fn advance(
         &mut self,
         silences: &Silences,
-        timing: &Timing,
+        timing: &IncidentTiming,
         now: Timestamp,
     ) -> Option<Event> {
         if !self.members.values().any(|member| member.open) {
@@ -170,7 +170,7 @@ impl Incident {
     }
 
     /// Resolves an incident without open alerts, once none has fired for `resolve_after`.
-    fn resolve(&mut self, timing: &Timing, now: Timestamp) -> Option<Event> {
+    fn resolve(&mut self, timing: &IncidentTiming, now: Timestamp) -> Option<Event> {
         let (mut notifications, since) = match self.phase {
             Phase::Pending => {
                 self.unreported = Some(Event::Resolved);
@@ -200,7 +200,7 @@ impl Incident {
     fn due(
         &self,
         silences: &Silences,
-        timing: &Timing,
+        timing: &IncidentTiming,
         now: Timestamp,
     ) -> Option<(Event, Severity)> {
         let Some(sent) = self.phase.notifications() else {

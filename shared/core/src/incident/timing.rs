@@ -6,7 +6,7 @@ use crate::alert::Severity;
 
 /// The delays and intervals that decide on grouping and notifications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
+pub struct IncidentTiming {
     /// Delay before the first notification of a non-critical incident, so that related alerts can join.
     pub group_wait: Duration,
     /// Time since an incident last grew in which an alert behind the same cooler, in the same row or in the
@@ -20,7 +20,7 @@ pub struct Timing {
     pub repeat_interval_warning: Duration,
 }
 
-impl Timing {
+impl IncidentTiming {
     /// Returns the interval between notifications of an unacknowledged incident.
     pub(super) fn repeat_interval(&self, severity: Severity) -> Duration {
         match severity {
@@ -30,7 +30,7 @@ impl Timing {
     }
 }
 
-impl Default for Timing {
+impl Default for IncidentTiming {
     fn default() -> Self {
         Self {
             group_wait: Duration::from_secs(10),

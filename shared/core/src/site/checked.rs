@@ -2,7 +2,7 @@
 
 use globset::GlobMatcher;
 
-use super::error::{Place, SiteError};
+use super::error::{SiteError, TablePlace};
 use super::file::{RawDevices, RawRacks, RawSite};
 use super::spot::Spot;
 use crate::alert::AlertRecord;
@@ -38,11 +38,11 @@ impl Site {
     pub fn new(raw: &RawSite) -> Result<Self, SiteError> {
         for (table, count) in [("racks", raw.racks.len()), ("devices", raw.devices.len())] {
             if count > MAX_TABLES {
-                return Err(Place(table, MAX_TABLES).error("*", None, "too many tables"));
+                return Err(TablePlace(table, MAX_TABLES).error("*", None, "too many tables"));
             }
         }
         let racks = raw.racks.iter().enumerate().map(|(index, racks)| {
-            let place = Place("racks", index);
+            let place = TablePlace("racks", index);
             if racks.rack.is_empty() {
                 return Err(place.error("rack", None, "no racks named"));
             }
@@ -52,7 +52,7 @@ impl Site {
             Ok((place.globs("rack", &racks.rack)?, racks.clone()))
         });
         let devices = raw.devices.iter().enumerate().map(|(index, table)| {
-            let place = Place("devices", index);
+            let place = TablePlace("devices", index);
             let globs = [&table.host, &table.agent, &table.target, &table.device];
             if globs.iter().all(|globs| globs.is_empty()) {
                 let why = "no devices named: set host, agent, target or device";

@@ -22,9 +22,9 @@ pub struct SiteError {
 }
 
 /// The place of one table in the file: its name and position.
-pub(super) struct Place(pub(super) &'static str, pub(super) usize);
+pub(super) struct TablePlace(pub(super) &'static str, pub(super) usize);
 
-impl Place {
+impl TablePlace {
     /// Returns a fault at this place.
     pub(super) fn error(&self, key: &'static str, value: Option<&str>, why: &str) -> SiteError {
         SiteError {

@@ -156,7 +156,7 @@ pub enum Target {
 
 /// A fault with its schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct ScheduledFault {
     /// The effect on air or sensors.
     pub effect: Effect,
     /// The place in the hall.
@@ -171,7 +171,7 @@ pub struct Fault {
 
 /// The progress of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Phase {
+pub(super) struct FaultProgress {
     /// The number of earlier starts.
     pub(super) cycle: u64,
     /// The time since the latest start.
@@ -180,15 +180,15 @@ pub(super) struct Phase {
     pub(super) active: bool,
 }
 
-impl Fault {
+impl ScheduledFault {
     /// Returns the progress after `elapsed`, or none before the first start.
-    pub(super) fn phase(&self, elapsed: Duration) -> Option<Phase> {
+    pub(super) fn phase(&self, elapsed: Duration) -> Option<FaultProgress> {
         let since = elapsed.checked_sub(self.start)?;
         let (cycle, since) = match self.every {
             Some(every) if !every.is_zero() => split(since, every),
             _ => (0, since),
         };
-        Some(Phase {
+        Some(FaultProgress {
             cycle,
             since,
             active: since < self.duration,
@@ -197,12 +197,12 @@ impl Fault {
 
     /// Returns the share of foreign air at a sensor, from 0 to 1: the response of a first-order lag to a pulse as long as
     /// the fault.
-    pub(super) fn share_of_foreign_air(&self, phase: Phase) -> f64 {
+    pub(super) fn share_of_foreign_air(&self, phase: FaultProgress) -> f64 {
         self.pulse(phase, PROBE_TAU)
     }
 
     /// Returns the response of a first-order lag with time constant `tau` in s, from 0 to 1.
-    pub(super) fn pulse(&self, phase: Phase, tau: f64) -> f64 {
+    pub(super) fn pulse(&self, phase: FaultProgress, tau: f64) -> f64 {
         let on = phase.since.min(self.duration).as_secs_f64();
         let off = phase.since.saturating_sub(self.duration).as_secs_f64();
         (1.0 - (-on / tau).exp()) * (-off / tau).exp()
@@ -220,8 +220,8 @@ fn split(since: Duration, every: Duration) -> (u64, Duration) {
 mod tests {
     use super::*;
 
-    fn fault(every: Option<u64>) -> Fault {
-        Fault {
+    fn fault(every: Option<u64>) -> ScheduledFault {
+        ScheduledFault {
             effect: Effect::HotSpot,
             target: Target::Everywhere,
             start: Duration::from_secs(10),
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_fault_starts_lasts_and_repeats() {
-        let at = |f: &Fault, secs| f.phase(Duration::from_secs(secs));
+        let at = |f: &ScheduledFault, secs| f.phase(Duration::from_secs(secs));
         assert_eq!(at(&fault(None), 9), None);
         assert!(at(&fault(None), 10).unwrap().active);
         assert!(!at(&fault(None), 15).unwrap().active);

@@ -22,13 +22,13 @@ use rack::Rack;
 use random::gaussian;
 
 use super::faults::{
-    CLOCK, COLD_AIR, DOOR_TAU, Effect, FAN, Fault, HOT_AIR, LOAD_STEP, OFFSET, PANEL, STEP, TILE,
-    Target,
+    CLOCK, COLD_AIR, DOOR_TAU, Effect, FAN, HOT_AIR, LOAD_STEP, OFFSET, PANEL, STEP,
+    ScheduledFault, TILE, Target,
 };
 use super::plant::Plant;
 use super::scenario::{Scenario, device_id, rack_name};
 use crate::device::{Description, DeviceId, Role};
-use crate::reading::{Fault as Reason, Reading};
+use crate::reading::{Fault, Reading};
 use crate::time::Timestamp;
 use crate::units::Celsius;
 
@@ -52,9 +52,9 @@ pub struct Hall {
     elapsed: f64,
     racks: Vec<Rack>,
     sensors: Vec<Sensor>,
-    faults: Vec<(Fault, Aim)>,
+    faults: Vec<(ScheduledFault, Aim)>,
     /// The faults with an effect before `relevant_until`, in seconds from the start.
-    relevant: Vec<(Fault, Aim)>,
+    relevant: Vec<(ScheduledFault, Aim)>,
     relevant_until: f64,
     plant: Plant,
     rng: ChaCha8Rng,
@@ -176,7 +176,7 @@ impl Hall {
 
     /// Returns the sensors whose hosts reboot at the moment. Their agents have announced a clean stop.
     pub fn leaving(&self) -> Vec<DeviceId> {
-        let reboots = |(fault, _): &(Fault, Aim)| fault.effect == Effect::Reboot;
+        let reboots = |(fault, _): &(ScheduledFault, Aim)| fault.effect == Effect::Reboot;
         if !self.relevant.iter().any(reboots) {
             return Vec::new();
         }
@@ -205,7 +205,7 @@ impl Hall {
         let from = self.elapsed;
         self.relevant_until = until + RELEVANT_FOR;
         let last = self.relevant_until;
-        let is_relevant = |(fault, _): &&(Fault, Aim)| {
+        let is_relevant = |(fault, _): &&(ScheduledFault, Aim)| {
             let start = fault.start.as_secs_f64();
             let gone = start + fault.duration.as_secs_f64() + AFTER_EFFECT;
             start <= last && (fault.every.is_some() || gone >= from)
@@ -234,7 +234,7 @@ impl Hall {
     /// Takes one internal step of `step` seconds, with the faults at its `middle`.
     fn step(&mut self, middle: f64, step: f64) {
         let now = Duration::from_secs_f64(middle);
-        let of_racks = |index: usize, (fault, aim): &(Fault, Aim)| {
+        let of_racks = |index: usize, (fault, aim): &(ScheduledFault, Aim)| {
             let here = matches!(aim, Aim::Everywhere | Aim::Rack(_))
                 && aim.rack().is_none_or(|rack| rack == index);
             let phase = fault.phase(now).filter(|phase| here && phase.active)?;
@@ -258,7 +258,7 @@ impl Hall {
         }
     }
 
-    fn value(&mut self, index: usize, now: Duration) -> Result<Celsius, Reason> {
+    fn value(&mut self, index: usize, now: Duration) -> Result<Celsius, Fault> {
         // Always drawn, so that a fault at one sensor does not change the others.
         let noise = self.plant.noise * gaussian(&mut self.rng);
         let sensor = &self.sensors[index];
@@ -286,8 +286,8 @@ impl Hall {
                     reported += OFFSET * phase.since.as_secs_f64() / 86_400.0;
                 }
                 Effect::Stuck if phase.active => held = sensor.last,
-                Effect::Dropout if phase.active => return Err(Reason::NO_READING),
-                Effect::Hang if phase.active => return Err(Reason::TIMEOUT),
+                Effect::Dropout if phase.active => return Err(Fault::NO_READING),
+                Effect::Hang if phase.active => return Err(Fault::TIMEOUT),
                 _ => {}
             }
         }
@@ -296,7 +296,7 @@ impl Hall {
         }
         let step = self.plant.resolution.0;
         let value = held.unwrap_or_else(|| quantised(degrees + reported, step));
-        Celsius::new(value).map_err(|_| Reason::OUT_OF_RANGE)
+        Celsius::new(value).map_err(|_| Fault::OUT_OF_RANGE)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::faults::{Effect, Fault, Target};
+use super::faults::{Effect, ScheduledFault, Target};
 use super::plant::Plant;
 use crate::device::DeviceId;
 
@@ -15,7 +15,7 @@ pub struct Scenario {
     racks: usize,
     sensors: usize,
     seed: u64,
-    faults: Vec<Fault>,
+    faults: Vec<ScheduledFault>,
     plant: Plant,
 }
 
@@ -113,7 +113,7 @@ impl Scenario {
     }
 
     /// Returns the scheduled faults.
-    pub fn faults(&self) -> &[Fault] {
+    pub fn faults(&self) -> &[ScheduledFault] {
         &self.faults
     }
 
@@ -128,7 +128,7 @@ impl Scenario {
         (0..count).map(|n| device_id(rack, n)).collect()
     }
 
-    fn fault(&self, item: &str) -> Result<Fault, ScenarioError> {
+    fn fault(&self, item: &str) -> Result<ScheduledFault, ScenarioError> {
         let not_a_spec = || ScenarioError::Spec(item.to_owned());
         let (what, when) = item.split_once('@').ok_or_else(not_a_spec)?;
         let (word, target) = match what.split_once(':') {
@@ -151,7 +151,7 @@ impl Scenario {
         if every.is_some_and(|every| every <= duration) {
             return Err(ScenarioError::Overlap(item.to_owned()));
         }
-        Ok(Fault {
+        Ok(ScheduledFault {
             effect,
             target: self.target(effect, target)?,
             start,
@@ -198,7 +198,7 @@ pub(super) fn device_id(rack: usize, n: usize) -> DeviceId {
 
 /// Returns the faults of `demo`. They take turns, so that they do not overlap even with one sensor. Each round targets
 /// other sensors.
-fn demo(sensors: usize) -> Vec<Fault> {
+fn demo(sensors: usize) -> Vec<ScheduledFault> {
     // Effect, first sensor, start and duration in seconds. A dropout is only worth an alert after
     // 60 s, so it lasts longer than that.
     [
@@ -208,7 +208,7 @@ fn demo(sensors: usize) -> Vec<Fault> {
         (Effect::Dropout, sensors - 1, 130, 80),
     ]
     .into_iter()
-    .map(|(effect, sensor, start, duration)| Fault {
+    .map(|(effect, sensor, start, duration)| ScheduledFault {
         effect,
         target: Target::Rotating(sensor),
         start: Duration::from_secs(start),

@@ -8,7 +8,7 @@ use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState};
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::engine::{Engine, Input};
 use rackwatch_core::incident::silence::{Matcher, Silence};
-use rackwatch_core::incident::{Event, IncidentRecord, Incidents, Timing};
+use rackwatch_core::incident::{Event, IncidentRecord, IncidentTiming, Incidents};
 use rackwatch_core::reading::Reading;
 use rackwatch_core::rules::RuleSet;
 use rackwatch_core::site::Site;
@@ -36,7 +36,7 @@ impl Watch {
         engine.step(devices.iter().map(describe).collect::<Vec<_>>());
         Self {
             engine,
-            incidents: Incidents::new(Timing::default()),
+            incidents: Incidents::new(IncidentTiming::default()),
             known: devices.into_iter().collect(),
             alerts: Vec::new(),
             notifications: Vec::new(),

@@ -8,8 +8,8 @@ use rackwatch_core::alert::{AlertId, AlertKind, AlertRecord, AlertState, Severit
 use rackwatch_core::device::{DeviceId, Role};
 use rackwatch_core::incident::silence::{Matcher, Silence};
 use rackwatch_core::incident::{
-    Ack, Cause, Changes, Event, Incident, IncidentId, IncidentRecord, Incidents, StoredMember,
-    Timing,
+    Ack, Cause, Changes, Event, Incident, IncidentId, IncidentRecord, IncidentTiming, Incidents,
+    StoredMember,
 };
 use rackwatch_core::site::Spot;
 use rackwatch_core::stored;
@@ -88,7 +88,7 @@ struct Correlator {
     members: BTreeMap<AlertId, StoredMember>,
 }
 
-const TIMING: Timing = Timing {
+const TIMING: IncidentTiming = IncidentTiming {
     group_wait: Duration::from_secs(10),
     group_window: Duration::from_mins(5),
     resolve_after: Duration::ZERO,
@@ -389,7 +389,7 @@ fn alerts_elsewhere_or_later_or_of_another_family_open_another_incident() {
 #[test]
 fn an_alert_that_returns_soon_continues_the_incident() {
     let mut correlator = Correlator {
-        incidents: Incidents::new(Timing {
+        incidents: Incidents::new(IncidentTiming {
             resolve_after: Duration::from_secs(600),
             ..TIMING
         }),

@@ -8,7 +8,9 @@ use std::time::Duration;
 use rackwatch_core::alert::{AlertId, AlertKind, AlertRecord, AlertState, Severity};
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Range, Role, Verdict};
 use rackwatch_core::incident::silence::{Matcher, Silence};
-use rackwatch_core::incident::{Ack, Incident, IncidentId, Incidents, StoredMember, Timing};
+use rackwatch_core::incident::{
+    Ack, Incident, IncidentId, IncidentTiming, Incidents, StoredMember,
+};
 use rackwatch_core::site::{RawDevices, RawRacks, RawSite, Spot, StoredSite};
 use rackwatch_core::stored::{DecodeError, StoredValue, decode, encode};
 use rackwatch_core::time::Timestamp;
@@ -100,7 +102,7 @@ fn spot() -> Spot {
 fn incidents_are_pinned_in_each_phase() {
     let record = runaway();
     let id = IncidentId::of(&record.id);
-    let mut incidents = Incidents::new(Timing::default());
+    let mut incidents = Incidents::new(IncidentTiming::default());
     let stored = |incidents: &mut Incidents, seconds, golden: &str| {
         let changes = incidents.advance(at(seconds));
         let (_, json) = changes.incidents.first().unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::engine::{Effects, Input};
-use rackwatch_core::incident::{Incidents, Timing};
+use rackwatch_core::incident::{IncidentTiming, Incidents};
 use rackwatch_core::ledger::Passed;
 use rackwatch_core::reading::{Fault, Reading};
 use rackwatch_core::site::Site;
@@ -110,7 +110,7 @@ fn a_hall_with_many_faults() {
     let mut hall = Hall::new(&scenario, at(0));
     let mut engine = engine();
     let mut run = Run {
-        incidents: Incidents::new(Timing::default()),
+        incidents: Incidents::new(IncidentTiming::default()),
         known: hall.devices(),
         ..Run::default()
     };
