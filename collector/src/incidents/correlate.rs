@@ -13,6 +13,7 @@ pub mod memory;
 pub(crate) mod open;
 mod operator_input;
 mod places;
+mod step_error;
 mod store;
 
 use std::time::Duration;
@@ -21,13 +22,14 @@ use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::incident::{IncidentRecord, IncidentTiming, Incidents};
 use rackwatch_core::keys::{self, incidents};
 use rackwatch_core::time::Timestamp;
-use rackwatch_runtime::redis::{Connection, Connector, Layout, Purpose, ReplyError};
-use redis::{RedisError, RedisResult};
+use rackwatch_runtime::redis::{Connection, Connector, Layout, Purpose};
+use redis::RedisResult;
 use tokio_util::sync::CancellationToken;
 
 use self::alerts::AlertStreams;
 use self::operator_input::{Hash, OperatorInput};
 use self::places::Places;
+use self::step_error::StepError;
 use self::store::Store;
 use crate::failpoint;
 use crate::ingest::raw_stream::LogError;
@@ -39,29 +41,6 @@ const STEP_PAUSE: Duration = Duration::from_millis(250);
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(30);
 /// Margin for the clocks of several servers, when a consumer group is created anew.
 const CLOCK_MARGIN: Duration = Duration::from_secs(5);
-
-/// The reason why the correlator stops, or loads its state again.
-#[derive(Debug)]
-enum Broken {
-    Redis(RedisError),
-    Reply(ReplyError),
-    /// Another collector is the leader.
-    TakenOver,
-    /// Redis lost what was written, as after a failover.
-    StateLost,
-}
-
-impl From<RedisError> for Broken {
-    fn from(error: RedisError) -> Self {
-        Self::Redis(error)
-    }
-}
-
-impl From<ReplyError> for Broken {
-    fn from(error: ReplyError) -> Self {
-        Self::Reply(error)
-    }
-}
 
 /// Makes incidents during one term of the leader.
 pub struct Correlator<T> {
@@ -107,18 +86,18 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
         tracing::info!(epoch = self.epoch, "correlator started");
         loop {
             let error = match self.work().await {
-                Ok(()) | Err(Broken::TakenOver) => return Ok(()),
-                Err(Broken::StateLost) => {
+                Ok(()) | Err(StepError::TakenOver) => return Ok(()),
+                Err(StepError::StateLost) => {
                     tracing::warn!("redis lost the state of incidents, loading it again");
                     continue;
                 }
-                Err(Broken::Reply(error)) => {
+                Err(StepError::Reply(error)) => {
                     return Err(LogError::Refused {
                         what: "unexpected reply to the correlator".to_owned(),
                         source: Box::new(error),
                     });
                 }
-                Err(Broken::Redis(error)) => error,
+                Err(StepError::Redis(error)) => error,
             };
             self.connector.refused(&error);
             match retry::wait_out(&error, &self.stop).await {
@@ -139,7 +118,7 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
     }
 
     /// Loads the stored state and runs steps until `stop`.
-    async fn work(&self) -> Result<(), Broken> {
+    async fn work(&self) -> Result<(), StepError> {
         let opened = self.connector.open_until(Purpose::Commands, &self.stop);
         let Some(mut connection) = opened.await else {
             return Ok(());
@@ -182,7 +161,7 @@ impl Session {
     async fn step(
         &mut self,
         connection: &mut Connection,
-    ) -> Result<(Vec<IncidentRecord>, bool), Broken> {
+    ) -> Result<(Vec<IncidentRecord>, bool), StepError> {
         let (layout, silences, windows, acks): (_, Hash, Hash, Hash) = redis::pipe()
             .add_command(Layout::question())
             .cmd("HGETALL")

@@ -116,7 +116,7 @@ fn doomed(url: &str, failpoint: &str) -> Program {
 }
 
 #[test]
-fn killed_before_and_after_it_is_written_an_incident_is_told_once() {
+fn a_collector_killed_around_the_write_notifies_once() {
     for name in &failpoint::NAMES[failpoint::NAMES.len() - 2..] {
         let server = RedisServer::start().unwrap();
         let redis = &mut connect(&server.url());
@@ -135,7 +135,7 @@ fn killed_before_and_after_it_is_written_an_incident_is_told_once() {
 }
 
 #[test]
-fn another_collector_takes_the_desk_over_and_the_incident_goes_on() {
+fn another_collector_becomes_the_leader_and_the_incident_continues() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let mut first = running(&server.url());
@@ -173,7 +173,7 @@ fn a_redis_that_lost_everything_gets_incidents_again() {
 }
 
 #[test]
-fn what_is_old_news_when_it_is_read_is_not_told_unless_it_lasts() {
+fn an_alert_that_is_old_when_read_notifies_only_if_it_lasts() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let _collector = running(&server.url());

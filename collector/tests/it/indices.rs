@@ -158,7 +158,7 @@ async fn every_minute_has_a_point_as_a_time_series() {
 }
 
 #[test]
-fn an_owner_says_what_its_racks_come_to() {
+fn an_owner_writes_the_aggregates_of_its_racks() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let mut client = Client::open(server.url())

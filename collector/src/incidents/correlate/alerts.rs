@@ -12,7 +12,7 @@ use rackwatch_core::wire::alert;
 use rackwatch_runtime::redis::{self as reply, Connection, RawEntry};
 use redis::{RedisResult, Value};
 
-use super::Broken;
+use super::step_error::StepError;
 
 /// Entries of one stream in one read: bounds the memory of a step after an outage.
 const MAX_ENTRIES: usize = 1000;
@@ -88,7 +88,7 @@ impl AlertStreams {
         &mut self,
         connection: &mut Connection,
         from: Timestamp,
-    ) -> Result<AlertBatch, Broken> {
+    ) -> Result<AlertBatch, StepError> {
         if !self.groups_exist {
             self.create_groups(connection, from).await?;
             self.groups_exist = true;

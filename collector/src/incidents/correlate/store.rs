@@ -9,7 +9,7 @@ use rackwatch_core::wire::incident;
 use rackwatch_runtime::redis::Connection;
 use redis::Script;
 
-use super::Broken;
+use super::step_error::StepError;
 use crate::stored::take_over_hash;
 
 /// Approximate number of records kept in the stream: months of incidents, in some 50 MB.
@@ -32,7 +32,7 @@ impl Store {
         connection: &mut Connection,
         epoch: u64,
         timing: IncidentTiming,
-    ) -> Result<(Self, Incidents), Broken> {
+    ) -> Result<(Self, Incidents), StepError> {
         let (newest, commit, through): (Option<u64>, Option<u64>, Option<u64>) =
             redis::cmd("HMGET")
                 .arg(incidents::FENCE)
@@ -40,7 +40,7 @@ impl Store {
                 .query_async(connection)
                 .await?;
         if newest != Some(epoch) {
-            return Err(Broken::TakenOver);
+            return Err(StepError::TakenOver);
         }
         let open = take_over_hash::<Incident>(connection, incidents::OPEN).await?;
         let members = take_over_hash::<StoredMember>(connection, incidents::MEMBERS).await?;
@@ -66,7 +66,7 @@ impl Store {
         connection: &mut Connection,
         changes: &Changes,
         through: Timestamp,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), StepError> {
         let mut call = self.script.prepare_invoke();
         call.key(incidents::FENCE)
             .key(keys::INCIDENTS)
@@ -108,8 +108,8 @@ impl Store {
                 self.through = Some(through);
                 Ok(())
             }
-            "taken" => Err(Broken::TakenOver),
-            _ => Err(Broken::StateLost),
+            "taken" => Err(StepError::TakenOver),
+            _ => Err(StepError::StateLost),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What operators say by hand: acknowledgements, silences, the site.
+//! Actions of operators: acknowledgements, silences, maintenance windows and the site.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use super::{command, now, records, told, wait_dealt_with, wait_notified};
 use crate::rig::{DEADLINE, alerts, connect, running, send};
 
 #[test]
-fn an_incident_is_taken_on_by_the_id_of_one_of_its_alerts() {
+fn an_incident_is_acknowledged_by_the_id_of_one_of_its_alerts() {
     let server = RedisServer::start().unwrap();
     let (redis, url) = (&mut connect(&server.url()), server.url());
     let _collector = running(&url);
@@ -37,7 +37,7 @@ fn an_incident_is_taken_on_by_the_id_of_one_of_its_alerts() {
 }
 
 #[test]
-fn under_maintenance_nothing_is_told_until_it_ends() {
+fn a_silence_suppresses_notifications_until_it_ends() {
     let server = RedisServer::start().unwrap();
     let (redis, url) = (&mut connect(&server.url()), server.url());
     let (code, out, err) = command(
@@ -93,7 +93,7 @@ fn under_maintenance_nothing_is_told_until_it_ends() {
 }
 
 #[test]
-fn in_a_window_nothing_is_told_until_it_is_taken_back() {
+fn a_window_suppresses_notifications_until_it_is_removed() {
     let server = RedisServer::start().unwrap();
     let (redis, url) = (&mut connect(&server.url()), server.url());
     let add = ["maintenance", "add", "--rack", "R1", "--for", "2h"];
@@ -145,7 +145,7 @@ fn a_silence_for_everything_is_refused() {
     let server = RedisServer::start().unwrap();
     let (code, _, err) = command(&server.url(), &["silence", "add", "--for", "1h"]);
     assert_eq!(code, Some(2));
-    assert!(err.contains("it would match everything"), "{err}");
+    assert!(err.contains("matches every alert"), "{err}");
 }
 
 const SITE: &str = r#"
@@ -220,7 +220,7 @@ fn the_site_says_where_alerts_are() {
 }
 
 #[test]
-fn a_wrong_site_file_is_told_with_its_place() {
+fn a_fault_in_a_site_file_is_reported_with_its_place() {
     let server = RedisServer::start().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("site.toml");
