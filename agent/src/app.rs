@@ -43,7 +43,7 @@ pub enum RunError {
         /// What was asked for.
         scenario: String,
         /// Why not.
-        source: rackwatch_core::thermal::NotAScenario,
+        source: rackwatch_core::thermal::ScenarioError,
     },
     /// The Redis settings are wrong.
     #[error("cannot use the settings for redis")]

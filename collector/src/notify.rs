@@ -28,7 +28,7 @@ use self::outbox::Channel;
 use self::route::{NotARoute, Routes};
 use crate::config::{NotifierConfig, NotifierKind};
 use crate::failpoint;
-use crate::feed::{Fed, Feed};
+use crate::feed::{Feed, FeedEntry};
 use crate::ingest::raw_stream::LogError;
 
 /// A notifier that cannot be meant.
@@ -183,7 +183,7 @@ pub(crate) fn example() -> IncidentRecord {
     IncidentRecord {
         id: IncidentId::from_wire("2647846df3c1ceb9"),
         event: Event::Opened,
-        tell: Some("2647846df3c1ceb9-1".to_owned()),
+        notification_id: Some("2647846df3c1ceb9-1".to_owned()),
         severity: Severity::Critical,
         title: "cooling is failing: rack B07".to_owned(),
         cause: Cause::Rack("B07".to_owned()),
@@ -236,7 +236,7 @@ impl Tellers {
     }
 
     /// All records of `alerts` told by all of them.
-    fn tell(&self, alerts: &[Fed<AlertRecord>]) {
+    fn tell(&self, alerts: &[FeedEntry<AlertRecord>]) {
         let mut tellers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for alert in alerts {
             match &alert.record {
@@ -270,7 +270,7 @@ pub async fn run(
         tellers.tell(&alerts);
         failpoint::pass("before acknowledged");
         let ids: Vec<_> = alerts.iter().map(|alert| alert.id).collect();
-        match feed.done(&ids).await {
+        match feed.acknowledge(&ids).await {
             Err(LogError::Stopped) => return Ok(()),
             other => other?,
         }

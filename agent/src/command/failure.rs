@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Error;
-use rackwatch_core::thermal::NotAScenario;
+use rackwatch_core::thermal::ScenarioError;
 use rackwatch_runtime::config::ConfigError;
 use rackwatch_runtime::logging::LogError;
 use rackwatch_runtime::redis::{ConnectError, Remedy};
@@ -42,7 +42,7 @@ fn is_wrong_usage(error: &Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<ConfigError>()
             || cause.is::<LogError>()
-            || cause.is::<NotAScenario>()
+            || cause.is::<ScenarioError>()
             || matches!(cause.downcast_ref(), Some(SamplerError::NoSource))
             || cause
                 .downcast_ref::<ConnectError>()

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rackwatch_core::thermal::{Hall, NotAScenario, Scenario};
+use rackwatch_core::thermal::{Hall, Scenario, ScenarioError};
 use rackwatch_core::time::Timestamp;
 use serde::Deserialize;
 
@@ -55,7 +55,7 @@ pub struct Simulated {
 
 impl Simulated {
     /// A hall that starts with the first tick it is read for.
-    pub fn new(config: &SimulatedConfig) -> Result<Self, NotAScenario> {
+    pub fn new(config: &SimulatedConfig) -> Result<Self, ScenarioError> {
         let scenario = Scenario::new(config.racks, config.sensors, config.seed, &config.scenario)?;
         Ok(Self {
             interval: config.interval,

@@ -13,10 +13,10 @@ use std::time::Duration;
 use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::engine::{Engine, Input};
-use rackwatch_core::incident::{Event, Incidents, Timing};
+use rackwatch_core::incident::{Event, IncidentTiming, Incidents};
 use rackwatch_core::rules::RuleSet;
 use rackwatch_core::site::Site;
-use rackwatch_core::thermal::{Hall, NotAScenario};
+use rackwatch_core::thermal::{Hall, ScenarioError};
 use rackwatch_core::time::{StreamId, Timestamp};
 
 use scenario::{Drill, Play};
@@ -44,12 +44,12 @@ const START: u64 = 1_767_225_600_000;
 /// # Errors
 ///
 /// When the drill makes no hall.
-pub fn run(drill: &Drill, rules: &Arc<RuleSet>, seed: u64) -> Result<Played, NotAScenario> {
+pub fn run(drill: &Drill, rules: &Arc<RuleSet>, seed: u64) -> Result<Played, ScenarioError> {
     let play = Play::of(drill, seed)?;
     let start = Timestamp::from_millis(START).unwrap_or_default();
     let mut hall = Hall::new(&play.scenario, start);
     let mut engine = Engine::new(Arc::clone(rules));
-    let mut incidents = Incidents::new(Timing::default());
+    let mut incidents = Incidents::new(IncidentTiming::default());
     let site = Site::default();
     let known: BTreeMap<_, _> = hall
         .devices()
@@ -94,9 +94,9 @@ pub fn run(drill: &Drill, rules: &Arc<RuleSet>, seed: u64) -> Result<Played, Not
         for record in &effects.alerts {
             played.take(&play, record, began, at);
             let spot = site.spot_of(record, known.get(&record.device));
-            incidents.take(record, spot, at);
+            incidents.observe(record, spot, at);
         }
-        for record in incidents.settle(at).records {
+        for record in incidents.advance(at).records {
             played.incidents += usize::from(record.event == Event::Opened);
             let calls = matches!(record.event, Event::Opened | Event::Worse);
             played.calls += usize::from(calls);

@@ -1,4 +1,4 @@
-//! Open episodes of all partitions, as they are kept in Redis.
+//! Open episodes of all partitions, read from Redis.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,11 @@ use redis::RedisResult;
 
 use crate::scan::scan;
 
-/// Those of one partition. What cannot be read is left out: a newer version wrote it.
+/// Reads the open episodes of one partition. Values of another version are left out.
+///
+/// # Errors
+///
+/// Fails if Redis does not answer.
 pub async fn of_partition(
     connection: &mut Connection,
     keys: &PartitionKeys,
@@ -21,7 +25,11 @@ pub async fn of_partition(
     Ok(read.collect())
 }
 
-/// Those of all.
+/// Reads the open episodes of all partitions.
+///
+/// # Errors
+///
+/// Fails if Redis does not answer.
 pub async fn all(connection: &mut Connection) -> RedisResult<Vec<Episode>> {
     let layout = Layout::read(connection).await?;
     let mut all = Vec::new();
@@ -31,7 +39,7 @@ pub async fn all(connection: &mut Connection) -> RedisResult<Vec<Episode>> {
     Ok(all)
 }
 
-/// The worst that is open for each device.
+/// Returns the highest open severity of each device.
 pub fn worst(open: &[Episode]) -> HashMap<&DeviceId, Severity> {
     let mut worst = HashMap::new();
     for episode in open {
@@ -41,7 +49,7 @@ pub fn worst(open: &[Episode]) -> HashMap<&DeviceId, Severity> {
     worst
 }
 
-/// What a device's own board says of it, where that is not what is open for it.
+/// Returns the verdict of a device's own board, if it differs from the severity of our open alerts.
 pub fn disagrees(board: Option<Verdict>, ours: Option<Severity>) -> Option<Verdict> {
     let ours = match ours {
         None | Some(Severity::Info) => Verdict::Ok,

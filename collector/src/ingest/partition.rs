@@ -14,11 +14,12 @@ use rackwatch_core::indices::Envelope;
 use rackwatch_core::ledger::Passed;
 use rackwatch_core::partition::PartitionId;
 use rackwatch_core::rules::{Profile, RuleSet};
+use rackwatch_core::stored;
 use rackwatch_core::time::{StreamId, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::failpoint;
-use crate::indices::RackSums;
+use crate::indices::{RackAggregate, RackAggregates};
 use crate::ingest::raw_stream::{Batch, Commit, DeadLetter, Entry, Log, LogError, SliceNumber};
 use crate::ingest::recorder::{Recorder, RecorderError};
 use crate::stats::Stats;
@@ -230,13 +231,16 @@ impl<L: Log> Partition<L> {
     /// What racks come to, for whoever makes indices of rows and rooms.
     async fn tell_racks(&mut self) -> Result<(), PartitionError> {
         let sums = self.engine.sums(&self.envelope);
-        let racks: Vec<RackSums> = sums
-            .into_iter()
-            .map(|((zone, rack), sums)| RackSums { zone, rack, sums })
-            .collect();
-        // Strings and numbers only: this cannot fail.
-        let json = serde_json::to_string(&racks).unwrap_or_default();
-        self.log.tell_racks(json).await?;
+        let racks = sums.into_iter();
+        let racks = racks.map(|((zone, rack), aggregate)| RackAggregate {
+            zone,
+            rack,
+            aggregate,
+        });
+        let racks = RackAggregates {
+            racks: racks.collect(),
+        };
+        self.log.tell_racks(stored::encode(&racks)).await?;
         self.told = Instant::now();
         Ok(())
     }

@@ -86,7 +86,7 @@ pub fn incident_line(record: &IncidentRecord, style: &Style) -> String {
     };
     let again = match record.event {
         Event::Worse => "now worse: ",
-        Event::Reminder => "still there: ",
+        Event::Repeat => "still there: ",
         _ => "",
     };
     // Writing to a String cannot fail.
@@ -113,7 +113,7 @@ pub fn incident_line(record: &IncidentRecord, style: &Style) -> String {
             let _ok = write!(line, ", first {}", record.first);
         }
         let age = record.at.since(record.since);
-        if record.event == Event::Reminder {
+        if record.event == Event::Repeat {
             let _ok = write!(line, ", for {}", length(age));
         }
     }

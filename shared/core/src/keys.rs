@@ -19,7 +19,7 @@ pub const LOGGER_CONSUMER: &str = "console";
 pub const RAW: &str = "raw_sensor_data";
 /// Alert records of a site without partitions, a stream.
 pub const ALERTS: &str = "anomaly_alerts";
-/// What is known of each device, a hash of JSON.
+/// Device descriptions, a hash of versioned JSON.
 pub const DEVICES: &str = "rackwatch:devices";
 /// Counts up whenever an agent or an operator changes [`DEVICES`], so that readers know to look.
 pub const DEVICES_REVISION: &str = "rackwatch:devices:revision";
@@ -27,21 +27,21 @@ pub const DEVICES_REVISION: &str = "rackwatch:devices:revision";
 pub const LAYOUT: &str = "rackwatch:layout";
 /// The collectors that run, a sorted set by the end of their term in milliseconds since 1970.
 pub const COLLECTORS: &str = "rackwatch:collectors";
-/// What the operator says of where devices stand: a hash of `version`, `site` (JSON), `by` and `at_ms`.
+/// The site: a hash of `version` (its revision), `site` (versioned JSON), `by` and `at_ms`.
 pub const SITE: &str = "rackwatch:site";
 /// What stands elsewhere than before, a stream.
 pub const MOVES: &str = "rackwatch:moves";
-/// What people do not want to hear of, a hash from an id to JSON.
+/// Silences, a hash from ids to versioned JSON.
 pub const SILENCES: &str = "rackwatch:silences";
-/// When people do not want to hear of something, once or again and again: a hash from an id to JSON.
+/// Maintenance windows, a hash from ids to versioned JSON.
 pub const WINDOWS: &str = "rackwatch:windows";
-/// What became of what people were to be told, by every channel: a stream of JSON in the field `delivery`.
+/// Deliveries of notifications: a stream of versioned JSON in the field `delivery`.
 pub const DELIVERIES: &str = "rackwatch:deliveries";
 /// Incident records, a stream.
 pub const INCIDENTS: &str = "rackwatch:incidents";
-/// The group with which the correlator reads the alerts of every partition.
+/// The group with which the correlator reads the alerts of all partitions.
 pub const CORRELATOR_GROUP: &str = "alert_correlator_group";
-/// The consumer name of the correlator, and of every notifier: only one of all collectors has them.
+/// The consumer name of the correlator and of all notifiers. Only the leader runs them.
 pub const CORRELATOR_CONSUMER: &str = "owner";
 
 /// The group with which a notifier reads [`INCIDENTS`].
@@ -49,19 +49,18 @@ pub fn notifier_group(name: &str) -> String {
     format!("alert_{name}_group")
 }
 
-/// What is kept of incidents that are not over. The braces put all of it into the slot of [`INCIDENTS`]
-/// on Redis Cluster, as the step that writes it needs it.
+/// Keys of incidents that are not resolved. The braces put all of them into the slot of [`INCIDENTS`] on Redis Cluster,
+/// since one script writes them together.
 pub mod incidents {
-    /// Who may write, and how far each partition's alerts are dealt with: a hash of `epoch`, `commit` and
-    /// a field for each partition.
+    /// The fence and the progress of the correlator: a hash of `epoch`, `commit` and `through`.
     pub const FENCE: &str = "{rackwatch:incidents}:fence";
-    /// The owner for as long as it lasts, a string that expires.
+    /// The name of the leader, a string that expires.
     pub const LEASE: &str = "{rackwatch:incidents}:lease";
-    /// Incidents, a hash from their ids to JSON.
+    /// Incidents, a hash from their ids to versioned JSON.
     pub const OPEN: &str = "{rackwatch:incidents}:open";
-    /// Their alerts, a hash from alert ids to JSON.
+    /// Their alerts, a hash from alert ids to versioned JSON.
     pub const MEMBERS: &str = "{rackwatch:incidents}:members";
-    /// Who has taken one on, a hash from incident ids to JSON.
+    /// Acknowledgements, a hash from incident ids to versioned JSON.
     pub const ACKS: &str = "{rackwatch:incidents}:acks";
 }
 
@@ -88,7 +87,7 @@ pub struct PartitionKeys {
     pub episodes: String,
     /// How far each agent's numbers have come, a hash from its name to JSON.
     pub ledger: String,
-    /// What each rack's sensors come to right now, a string of JSON that expires.
+    /// Rack aggregates, a string of versioned JSON that expires.
     pub racks: String,
     /// Slices of detector state, a hash from `<number>/<count>` to JSON.
     pub snapshot: String,
@@ -122,7 +121,7 @@ pub fn index(scope: &str, name: &str, index: &str) -> String {
     format!("rackwatch:index:{scope}:{name}:{index}")
 }
 
-/// The newest indices of every rack, row and room, a hash from `<scope> <name>` to JSON.
+/// The newest indices of every rack, row and room, a hash from `<scope> <name>` to versioned JSON.
 pub const INDICES: &str = "rackwatch:indices";
 
 /// The names of what is kept of a device's readings.

@@ -39,7 +39,7 @@ pub fn check(role: Role, range: Option<Range>, value: Celsius) -> Result<Celsius
         }
     };
     let is_beyond = |range: Range| value < range.least || value > range.most;
-    if range.and_then(Range::believed).is_some_and(is_beyond)
+    if range.and_then(Range::plausible).is_some_and(is_beyond)
         || degrees > HOTTEST
         || degrees < coldest
     {

@@ -255,7 +255,7 @@ pub enum Reason {
     TooManyFields(usize),
     /// The id breaks the rules for device ids.
     #[error("device_id is not a device id: {0}")]
-    BadDevice(crate::device::NotADeviceId),
+    BadDevice(crate::device::DeviceIdError),
     /// Not a temperature.
     #[error("temperature is {0}")]
     BadTemperature(NotATemperature),

@@ -110,7 +110,7 @@ fn incidents(facts: &Incidents) -> String {
         told_by,
     } = facts;
     let by = told_by.as_deref().unwrap_or("nobody");
-    format!("{open} open, {acked} taken on, {silences} silences; told by {by}")
+    format!("{open} open, {acked} acknowledged, {silences} silences; told by {by}")
 }
 
 /// Who runs, and what each owns.

@@ -1,4 +1,4 @@
-//! Incidents, and who takes them on.
+//! Incidents and their acknowledgement.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Answer, ApiError, Params, Sent, who};
-use crate::incidents::acts;
+use crate::incidents::operator_actions;
 use crate::web::Web;
 use crate::web::access::Admitted;
 use crate::web::view::picture::{DeviceRow, IncidentRow};
@@ -67,7 +67,7 @@ pub(in crate::web) async fn incident(
     })))
 }
 
-/// Somebody takes an incident on.
+/// Acknowledges an incident.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct SaidAck {
@@ -90,10 +90,10 @@ pub(in crate::web) async fn ack(
     let ack = Ack {
         by: who(&admitted, said.by)?,
         at: web.backend.now().await,
-        note: acts::words(&said.note)?,
+        note: operator_actions::clean_text(&said.note)?,
     };
     let by = ack.by.clone();
     let incident = web.backend.ack(&id, ack).await?;
-    tracing::info!(incident, by, "taken on at the dashboard");
+    tracing::info!(incident, by, "incident acknowledged at the dashboard");
     Ok(Json(json!({ "incident_id": incident, "by": by })))
 }

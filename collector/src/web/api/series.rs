@@ -152,7 +152,7 @@ pub(in crate::web) async fn indices(
     // There is one point a minute.
     let width = width.max(Duration::from_secs(60));
     let from = from.floor(width);
-    let of = past::Stretch {
+    let of = past::SeriesRange {
         scope: &scope,
         name: &name,
         from,

@@ -292,7 +292,7 @@ impl Picture {
             target: known.target.clone(),
             agent: known.agent.clone(),
             interval_ms: u64::try_from(known.interval.as_millis()).unwrap_or(0),
-            limits: known.limits.believed(),
+            limits: known.limits.plausible(),
             board_says: episodes::disagrees(known.verdict, now.severity),
             now,
             open: open.cloned().collect(),

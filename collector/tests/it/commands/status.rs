@@ -61,7 +61,7 @@ fn status_says_that_all_is_well_or_what_is_not() {
     );
     assert!(
         well.out
-            .contains("incidents    0 open, 0 taken on, 0 silences; told by 1-host-2\n"),
+            .contains("incidents    0 open, 0 acknowledged, 0 silences; told by 1-host-2\n"),
         "{}",
         well.out
     );

@@ -29,7 +29,7 @@ pub fn incident(event: Event) -> IncidentRecord {
     IncidentRecord {
         id: IncidentId::from_wire("2647846df3c1ceb9"),
         event,
-        tell: Some("2647846df3c1ceb9-1".to_owned()),
+        notification_id: Some("2647846df3c1ceb9-1".to_owned()),
         severity: Severity::Critical,
         title: "cooling is failing: row <B>, 2 sensors in B07, B08".to_owned(),
         cause: Cause::Row("<B>".to_owned()),
@@ -53,7 +53,7 @@ pub fn incident(event: Event) -> IncidentRecord {
 const EVENTS: [Event; 5] = [
     Event::Opened,
     Event::Worse,
-    Event::Reminder,
+    Event::Repeat,
     Event::Acked,
     Event::Resolved,
 ];

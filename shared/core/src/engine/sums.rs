@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Engine;
 use crate::device::Role;
-use crate::indices::{Envelope, Sums};
+use crate::indices::{Aggregate, Envelope};
 
 /// A device that has not been read for so long counts no more.
 const OLD: Duration = Duration::from_mins(2);
@@ -13,10 +13,10 @@ const OLD: Duration = Duration::from_mins(2);
 impl Engine {
     /// The sums of each (zone, rack), of the inlets and exhausts that were read well within two minutes of the
     /// newest reading of all.
-    pub fn sums(&self, envelope: &Envelope) -> BTreeMap<(String, String), Sums> {
+    pub fn sums(&self, envelope: &Envelope) -> BTreeMap<(String, String), Aggregate> {
         let newest = self.devices.values().filter_map(|device| device.last());
         let newest = newest.max().unwrap_or_default();
-        let mut racks: BTreeMap<(String, String), Sums> = BTreeMap::new();
+        let mut racks: BTreeMap<(String, String), Aggregate> = BTreeMap::new();
         for (id, device) in &self.devices {
             let (role, u) = device.stands();
             let read = device.last().is_some_and(|at| newest.since(at) < OLD);

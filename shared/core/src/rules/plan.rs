@@ -123,7 +123,7 @@ impl PlannedRule {
             }
             // Its hardware's limits mean what its hardware means by them.
             AlertKind::HighTemp | AlertKind::LowTemp if is_of_hardware(settings) => {
-                (settings.dwell.unwrap_or_default()).max(subject.limits.believed().dwell)
+                (settings.dwell.unwrap_or_default()).max(subject.limits.plausible().dwell)
             }
             _ => settings.dwell.unwrap_or_default(),
         };
@@ -187,7 +187,7 @@ fn is_of_hardware(settings: &Settings) -> bool {
 }
 
 fn limit(side: Side, settings: &Settings, subject: &Subject<'_>) -> Option<LimitSpec> {
-    let hardware = subject.limits.believed();
+    let hardware = subject.limits.plausible();
     let own = match side {
         Side::Above => [None, hardware.high_warning, hardware.high_critical],
         Side::Below => [None, None, hardware.low_critical],

@@ -1,8 +1,8 @@
 //! Incident records as fields of `rackwatch:incidents`.
 //!
 //! First `incident_id`, `event`, `severity`, `title`, `cause`, `cause_name`, `first`, `since`,
-//! `timestamp`, `racks`, `devices` (joined by commas), `device_count`, `alerts`, `open`; then `tell`,
-//! where people are to be told, `rooms` and `roles`, and what else there is to say.
+//! `timestamp`, `racks`, `devices` (joined by commas), `device_count`, `alerts`, `open`; then `notification_id`
+//! if the record asks for a notification, and the optional fields.
 
 use super::{Fields, Lookup, Reason, alert, field};
 use crate::alert::Severity;
@@ -32,7 +32,7 @@ pub fn encode(record: &IncidentRecord) -> Vec<(&'static str, String)> {
     let some = |text: String| (!text.is_empty()).then_some(text);
     let roles: Vec<_> = record.roles.iter().map(|role| role.name()).collect();
     let more = [
-        ("tell", record.tell.clone()),
+        ("notification_id", record.notification_id.clone()),
         ("rooms", some(record.rooms.join(","))),
         ("roles", some(roles.join(","))),
         ("until", record.until.map(|at| at.to_string())),
@@ -81,7 +81,7 @@ pub fn decode(fields: &Fields) -> Result<IncidentRecord, Reason> {
     Ok(IncidentRecord {
         id: IncidentId::from_wire(lookup.need("incident_id")?),
         event: alert::word(&lookup, "event", &Event::ALL, Event::name)?,
-        tell: optional("tell")?.map(str::to_owned),
+        notification_id: optional("notification_id")?.map(str::to_owned),
         severity: alert::word(&lookup, "severity", &Severity::ALL, Severity::name)?,
         title: lookup.need("title")?.to_owned(),
         cause: Cause::from_parts(lookup.need("cause")?, cause_name)

@@ -18,4 +18,5 @@ mod quality;
 mod resuming;
 mod runaway;
 mod silence;
+mod stored;
 mod trace;

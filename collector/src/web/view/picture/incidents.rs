@@ -58,7 +58,7 @@ impl Picture {
                 match Family::of_kind(open.kind) {
                     Family::Heat => hot.push(now),
                     Family::Cold => cold.push(now),
-                    Family::Silence | Family::Sensor => {}
+                    Family::NoData | Family::Sensor => {}
                 }
             }
         }

@@ -115,8 +115,8 @@ fn without_its_cooler_a_rack_warms_by_two_degrees_a_minute() {
         (after[4] - before[4]).abs() < 1.5,
         "the other rack is cooled"
     );
-    let over = degrees(&hall.read(at(900)));
-    assert!(over[0] > before[0] + 7.0);
+    let hot = degrees(&hall.read(at(900)));
+    assert!(hot[0] > before[0] + 7.0);
     let cooled = degrees(&hall.read(at(1_800)));
     assert!(cooled[0] < 25.0, "{cooled:?}");
 }

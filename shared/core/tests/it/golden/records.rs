@@ -93,7 +93,7 @@ fn incident(event: Event) -> IncidentRecord {
     IncidentRecord {
         id: IncidentId::from_wire("2647846df3c1ceb9"),
         event,
-        tell: Some("2647846df3c1ceb9-1".to_owned()),
+        notification_id: Some("2647846df3c1ceb9-1".to_owned()),
         severity: Severity::Critical,
         title: "cooling is failing: row B, 2 sensors in B07, B08".to_owned(),
         cause: Cause::Row("B".to_owned()),
@@ -126,7 +126,7 @@ fn incident_records() {
         add(event.name(), &incident(event));
     }
     let least = IncidentRecord {
-        tell: None,
+        notification_id: None,
         cause: Cause::Site(String::new()),
         racks: Vec::new(),
         rooms: Vec::new(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::engine::{Effects, Input};
-use rackwatch_core::incident::{Incidents, Timing};
+use rackwatch_core::incident::{IncidentTiming, Incidents};
 use rackwatch_core::ledger::Passed;
 use rackwatch_core::reading::{Fault, Reading};
 use rackwatch_core::site::Site;
@@ -22,7 +22,7 @@ use crate::trace::engine;
 /// Fifteen minutes, then one thing after the other.
 const SPEC: &str = "step:inlet-R1-1@15m/5m,stuck:inlet-R1-2@20m/4h,dropout:inlet-R2-1@25m/5m,\
     hot-spot:inlet-R2-2@40m/10m,cold-spot:inlet-R3-1@60m/10m,hang:R3@80m/10m,\
-    cooler-trip:R2@120m/10m,cooling-loss@180m/10m,silence@230m/10m,clock-jump:R1@260m/20m";
+    cooler-trip:R2@120m/10m,cooling-loss@180m/10m,no-data@230m/10m,clock-jump:R1@260m/20m";
 /// How long the hall is watched.
 const LENGTH: Duration = Duration::from_secs(300 * 60);
 /// Time between two readings of a sensor.
@@ -49,14 +49,14 @@ impl Run {
             writeln!(self.text, "alert {}", fields.join(" ")).unwrap();
             let known = self.known.iter().find(|(id, _)| *id == record.device);
             let spot = self.site.spot_of(record, known.map(|(_, known)| known));
-            self.incidents.take(record, spot, now);
+            self.incidents.observe(record, spot, now);
         }
         for loss in &effects.losses {
             let fields = wire::loss::encode(loss);
             let fields: Vec<_> = fields.iter().map(|(n, v)| format!("{n}={v}")).collect();
             writeln!(self.text, "loss {}", fields.join(" ")).unwrap();
         }
-        for record in self.incidents.settle(now).records {
+        for record in self.incidents.advance(now).records {
             let (cause, name) = record.cause.parts();
             writeln!(
                 self.text,
@@ -110,7 +110,7 @@ fn a_hall_with_many_faults() {
     let mut hall = Hall::new(&scenario, at(0));
     let mut engine = engine();
     let mut run = Run {
-        incidents: Incidents::new(Timing::default()),
+        incidents: Incidents::new(IncidentTiming::default()),
         known: hall.devices(),
         ..Run::default()
     };

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use rackwatch_core::alert::{AlertId, AlertKind, AlertRecord, AlertState, Severity};
-use rackwatch_core::incident::{Incidents, Timing};
+use rackwatch_core::incident::{IncidentTiming, Incidents};
 use rackwatch_core::site::Spot;
 use rackwatch_testing::assert_golden;
 
@@ -29,12 +29,12 @@ fn spot(rack: &str) -> Spot {
 
 /// Title and cause of what these alerts come to.
 fn title(records: &[AlertRecord]) -> String {
-    let mut incidents = Incidents::new(Timing::default());
+    let mut incidents = Incidents::new(IncidentTiming::default());
     for record in records {
         let rack = record.device.rack_part().unwrap_or_default();
-        incidents.take(record, spot(rack), at(0));
+        incidents.observe(record, spot(rack), at(0));
     }
-    let records = incidents.settle(at(60)).records;
+    let records = incidents.advance(at(60)).records;
     let titles = records.iter().map(|record| {
         let (cause, name) = record.cause.parts();
         format!("{} [{cause} {name}]", record.title)

@@ -1,4 +1,4 @@
-//! Where the series of indices are kept.
+//! Series of indices, in whichever form the series of devices have.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -10,48 +10,48 @@ use redis::aio::ConnectionLike as _;
 
 use crate::series::{self, SeriesConfig};
 
-/// Points in one pipeline.
-const AT_ONCE: usize = 500;
+/// Points in one pipeline, so that Redis answers others in between.
+const POINTS_PER_PIPELINE: usize = 500;
 
-/// Writes points.
+/// Writes points of index series.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct SeriesWriter {
     time_series: bool,
     retention: Duration,
-    /// Series that are there.
-    made: HashSet<String>,
+    /// Series that were created before.
+    created: HashSet<String>,
 }
 
-impl Keeper {
-    /// As the series of devices are kept.
-    pub(super) async fn find(
+impl SeriesWriter {
+    /// Detects the form of series that Redis supports.
+    pub(super) async fn detect(
         connection: &mut Connection,
         config: &SeriesConfig,
     ) -> RedisResult<Self> {
         Ok(Self {
             time_series: series::are_time_series(connection, config).await?,
             retention: config.rollup_retention,
-            made: HashSet::new(),
+            created: HashSet::new(),
         })
     }
 
-    /// Keeps one point of each series; one that is there already stays.
-    pub(super) async fn keep(
+    /// Writes one point of each series. A point that exists already stays as it is.
+    pub(super) async fn write(
         &mut self,
         connection: &mut Connection,
         points: &[(String, f64)],
         at: Timestamp,
     ) -> RedisResult<()> {
-        for some in points.chunks(AT_ONCE) {
+        for chunk in points.chunks(POINTS_PER_PIPELINE) {
             let mut pipeline = redis::pipe();
-            for (key, value) in some {
+            for (key, value) in chunk {
                 if self.time_series {
                     self.sample(&mut pipeline, key, *value, at);
                 } else {
                     self.entry(&mut pipeline, key, *value, at);
                 }
             }
-            // What one of them refuses (a point that is there already) is no trouble for the others.
+            // One refused point, such as one that exists already, must not fail the others.
             let count = pipeline.len();
             connection.req_packed_commands(&pipeline, 0, count).await?;
         }
@@ -60,7 +60,7 @@ impl Keeper {
 
     fn sample(&mut self, pipeline: &mut redis::Pipeline, key: &str, value: f64, at: Timestamp) {
         let retention = millis(self.retention);
-        if self.made.insert(key.to_owned()) {
+        if self.created.insert(key.to_owned()) {
             pipeline
                 .cmd("TS.CREATE")
                 .arg(key)
