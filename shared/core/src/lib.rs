@@ -4,6 +4,7 @@
 //! episode changes go out as data. The modules stand in the order in which data flows through them.
 
 mod hash;
+pub mod stored;
 pub mod units;
 pub mod time;
 pub mod device;
