@@ -6,6 +6,7 @@
 pub mod config;
 pub mod retry;
 pub mod scan;
+pub mod stored;
 pub(crate) mod server;
 pub mod failpoint;
 pub mod stats;
