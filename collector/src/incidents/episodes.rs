@@ -6,19 +6,19 @@ use rackwatch_core::alert::Severity;
 use rackwatch_core::device::{DeviceId, Verdict};
 use rackwatch_core::episode::Episode;
 use rackwatch_core::keys::PartitionKeys;
+use rackwatch_core::stored::Decoded;
 use rackwatch_runtime::redis::{Connection, Layout};
 use redis::RedisResult;
 
 use crate::scan::scan;
 
-/// Those of one partition. What cannot be read is left out: a newer version wrote it.
+/// Returns those of one partition. Values of another version are left out.
 pub async fn of_partition(
     connection: &mut Connection,
     keys: &PartitionKeys,
 ) -> RedisResult<Vec<Episode>> {
-    let stored = scan(connection, &keys.episodes).await?.into_values();
-    let read = stored.filter_map(|json| serde_json::from_slice(&json).ok());
-    Ok(read.collect())
+    let stored = scan(connection, &keys.episodes).await?;
+    Ok(Decoded::from_hash(stored).into_values().collect())
 }
 
 /// Those of all.
@@ -35,7 +35,9 @@ pub async fn all(connection: &mut Connection) -> RedisResult<Vec<Episode>> {
 pub fn worst(open: &[Episode]) -> HashMap<&DeviceId, Severity> {
     let mut worst = HashMap::new();
     for episode in open {
-        let known = worst.entry(&episode.device).or_insert(episode.severity);
+        let known = worst
+            .entry(episode.subject.as_id())
+            .or_insert(episode.severity);
         *known = episode.severity.max(*known);
     }
     worst

@@ -30,7 +30,7 @@ pub use record::{Changes, Event, IncidentRecord};
 
 use self::silence::{Silence, Silences};
 use crate::alert::{AlertId, AlertKind, AlertRecord, Severity};
-use crate::hash::fnv1a;
+use crate::hash;
 use crate::site::Spot;
 use crate::time::Timestamp;
 
@@ -42,11 +42,7 @@ pub struct IncidentId(String);
 impl IncidentId {
     /// The id of the incident that `first` opens.
     pub fn of(first: &AlertId) -> Self {
-        let mut hash = fnv1a([&b"incident\0"[..], first.as_str().as_bytes()]);
-        // As for alerts: the first digits, which people see, depend on all input.
-        hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-        hash ^= hash >> 33;
-        Self(format!("{hash:016x}"))
+        Self(hash::id([&b"incident\0"[..], first.as_str().as_bytes()]))
     }
 
     /// An id as it stands in a record.

@@ -240,7 +240,7 @@ impl Site {
         if known.is_none() && !alert.rack.is_empty() {
             return self.spot_of_rack(&alert.rack, zone);
         }
-        self.spot(&alert.device, known)
+        self.spot(alert.subject.as_id(), known)
     }
 
     /// Where a rack stands; it may be empty. `zone` is the room where the site names none.

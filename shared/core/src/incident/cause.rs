@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Member;
 use crate::alert::AlertKind;
 use crate::device::Role;
+use crate::subject::Subject;
 
 /// The smallest thing that all alerts have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,15 +67,12 @@ impl Cause {
         let devices: BTreeSet<_> = members.clone().map(|member| &member.device).collect();
         let runaway = members.clone().any(|m| m.kind == AlertKind::Runaway);
         if let (1, Some(device)) = (devices.len(), devices.first()) {
-            if let Some(agent) = device.as_str().strip_prefix("agent:") {
-                return Self::Agent(agent.to_owned());
-            }
-            if let Some(target) = device.as_str().strip_prefix("target:") {
-                return Self::Target(target.to_owned());
-            }
-            // One device speaks for all of a rack that runs away.
-            if !runaway {
-                return Self::Sensor(device.to_string());
+            match device {
+                Subject::Agent(name) => return Self::Agent(name.to_string()),
+                Subject::Target(name) => return Self::Target(name.to_string()),
+                // The alert of one sensor stands for all of a rack that runs away.
+                Subject::Sensor(_) if runaway => {}
+                Subject::Sensor(device) => return Self::Sensor(device.to_string()),
             }
         }
         // A cooler whose own air is wrong.

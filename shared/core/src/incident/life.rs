@@ -10,6 +10,7 @@ use super::{Cause, Event, Family, IncidentId, IncidentRecord, Member, Timing, wo
 use crate::alert::{AlertId, AlertKind, Severity};
 use crate::device::DeviceId;
 use crate::site::Spot;
+use crate::subject::Subject;
 use crate::time::Timestamp;
 use crate::units::Celsius;
 
@@ -70,7 +71,7 @@ pub struct Incident {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Reach {
     places: BTreeSet<String>,
-    pub(super) devices: BTreeSet<DeviceId>,
+    pub(super) devices: BTreeSet<Subject>,
     pub(super) racks: BTreeSet<String>,
     pub(super) rows: BTreeSet<String>,
     pub(super) coolers: BTreeSet<String>,
@@ -346,7 +347,10 @@ impl Incident {
                 .unwrap_or(self.severity),
             title: words::title(self.family, &cause, &self.members, &self.reach),
             cause,
-            first: first.map_or_else(|| DeviceId::sanitized(""), |m| m.device.clone()),
+            first: first.map_or_else(
+                || Subject::from(DeviceId::sanitized("")),
+                |m| m.device.clone(),
+            ),
             since: first.map_or(self.opened, |member| member.started),
             at: now,
             racks: self

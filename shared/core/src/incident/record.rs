@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cause, IncidentId, Stored};
 use crate::alert::{AlertId, Severity};
-use crate::device::{DeviceId, Role};
+use crate::device::Role;
+use crate::subject::Subject;
 use crate::time::Timestamp;
 use crate::units::Celsius;
 
@@ -85,7 +86,7 @@ pub struct IncidentRecord {
     #[serde(flatten)]
     pub cause: Cause,
     /// The device that was first.
-    pub first: DeviceId,
+    pub first: Subject,
     /// When its episode began.
     #[serde(rename = "since")]
     pub since: Timestamp,
@@ -104,7 +105,7 @@ pub struct IncidentRecord {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<Role>,
     /// The first of the devices with alerts, at most [`IncidentRecord::DEVICES`].
-    pub devices: Vec<DeviceId>,
+    pub devices: Vec<Subject>,
     /// How many devices have had alerts.
     pub device_count: usize,
     /// How many alerts there have been.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::life::Reach;
 use super::{Cause, Family, Member};
 use crate::alert::{AlertId, AlertKind, Severity};
+use crate::subject::Subject;
 
 /// So many racks are named.
 const NAMED: usize = 4;
@@ -19,8 +20,12 @@ pub(super) fn title(
     let what = what(family, members);
     let sensors = match reach.devices.len() {
         1 => String::new(),
-        count if all_are(members, "agent:") => format!(", {count} agents"),
-        count if all_are(members, "target:") => format!(", {count} targets"),
+        count if all_are(members, |s| matches!(s, Subject::Agent(_))) => {
+            format!(", {count} agents")
+        }
+        count if all_are(members, |s| matches!(s, Subject::Target(_))) => {
+            format!(", {count} targets")
+        }
         count => format!(", {count} sensors"),
     };
     let racks: Vec<_> = reach.racks.iter().map(String::as_str).collect();
@@ -32,9 +37,8 @@ pub(super) fn title(
     format!("{what}: {cause}{sensors}{racks}")
 }
 
-fn all_are(members: &BTreeMap<AlertId, Member>, prefix: &str) -> bool {
-    let mut devices = members.values().map(|member| member.device.as_str());
-    devices.all(|device| device.starts_with(prefix))
+fn all_are(members: &BTreeMap<AlertId, Member>, kind: fn(&Subject) -> bool) -> bool {
+    members.values().all(|member| kind(&member.device))
 }
 
 /// The gravest of its alerts decides.

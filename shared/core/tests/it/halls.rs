@@ -58,7 +58,7 @@ impl Watch {
         }));
         let alerts = self.engine.step(inputs).alerts;
         for record in &alerts {
-            let spot = Site::default().spot_of(record, self.known.get(&record.device));
+            let spot = Site::default().spot_of(record, self.known.get(record.subject.as_id()));
             self.incidents.take(record, spot, at);
         }
         self.alerts.extend(alerts);
@@ -136,8 +136,8 @@ fn what_flaps_at_the_limit_for_an_hour_is_said_little() {
     let of_rule = watch
         .alerts
         .iter()
-        .filter(|r| r.kind == AlertKind::HighTemp);
-    let states: Vec<_> = of_rule.map(|record| record.state).collect();
+        .filter(|r| r.kind() == AlertKind::HighTemp);
+    let states: Vec<_> = of_rule.map(|record| record.state()).collect();
     assert_eq!(states.last(), Some(&AlertState::Resolved));
     // Within the hour three at most: begun, over, and begun again for good.
     assert!(states.len() <= 4, "{states:?}");
@@ -156,8 +156,8 @@ fn what_flaps_at_the_limit_for_an_hour_is_said_little() {
 fn an_agent_that_is_silent_for_a_while_is_one_alert_and_one_resolution() {
     let watch = Watch::hall("silence:R1@5m/90s", Duration::from_mins(10), None);
     let of = |state| {
-        let of = watch.alerts.iter().filter(|record| record.state == state);
-        of.map(|r| (r.kind, r.device.as_str(), r.rack.as_str()))
+        let of = watch.alerts.iter().filter(|record| record.state() == state);
+        of.map(|r| (r.kind(), r.subject.as_str(), r.rack.as_str()))
             .collect::<Vec<_>>()
     };
     let silent = (AlertKind::NoData, "agent:R1", "R1");

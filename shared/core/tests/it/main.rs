@@ -7,15 +7,16 @@
     reason = "a test that cannot go on must stop, and says why"
 )]
 
+mod absence;
+mod evaluating;
 mod golden;
 mod halls;
 mod incidents;
-mod judging;
-mod moves;
+mod inventory;
 mod outage;
 mod properties;
 mod quality;
 mod resuming;
 mod runaway;
-mod silence;
+mod stored;
 mod trace;
