@@ -37,7 +37,7 @@ pub struct Timing {
 /// the same subject and rule replaces it; a collector that understands it takes it over again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Episode {
-    /// The permanent id.
+    /// The permanent id, which its records carry.
     #[serde(rename = "id")]
     pub id: AlertId,
     /// The sensor, target or agent.
@@ -122,9 +122,9 @@ pub struct Open {
 /// A change of an episode.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Change {
-    /// The episode began.
+    /// The first report: the episode began.
     Began(Open),
-    /// The severity rose.
+    /// A further report: the severity rose.
     Worsened(Open),
     /// The episode ended; `clear` is the time since when.
     Ended(Open),

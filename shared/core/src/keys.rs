@@ -77,7 +77,7 @@ pub struct PartitionKeys {
     pub dead: String,
     /// Alert records, a stream.
     pub alerts: String,
-    /// Losses, a stream.
+    /// Lost readings, a stream of losses.
     pub losses: String,
     /// The fence against former owners, a hash of `epoch`, `commit` and `done`.
     pub fence: String,

@@ -20,9 +20,9 @@ const MAX_RUNS: usize = 4;
 /// Lost readings of one agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {
-    /// The agent.
+    /// The agent that produced them.
     pub agent: String,
-    /// The agent's run.
+    /// The run of that agent.
     pub run: String,
     /// The number of the first lost reading.
     pub from: u64,

@@ -22,7 +22,7 @@ const TARGET: &str = "target:";
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(from = "DeviceId", into = "DeviceId")]
 pub enum Subject {
-    /// One sensor.
+    /// One sensor alone.
     Sensor(DeviceId),
     /// All sensors of a target: a host, a BMC, a cooler.
     Target(SubjectName),

@@ -36,7 +36,7 @@ pub enum AlertKind {
 }
 
 impl AlertKind {
-    /// Every kind.
+    /// Every kind, in the order of the documentation.
     pub const ALL: [Self; 11] = [
         Self::HighTemp,
         Self::LowTemp,
@@ -101,9 +101,9 @@ impl AlertKind {
 /// The temperature that counts as the peak of an episode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peak {
-    /// The highest.
+    /// The highest temperature of the episode.
     Highest,
-    /// The lowest.
+    /// The lowest temperature of the episode.
     Lowest,
     /// The highest or the lowest, depending on the side of the newest finding.
     Farthest,
@@ -136,27 +136,27 @@ impl fmt::Display for AlertKind {
 /// A firing record of ours has the payload of its kind; a resolved one has none.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Detail {
-    /// See [`AlertKind::HighTemp`].
+    /// Detail of [`AlertKind::HighTemp`], which adds nothing.
     HighTemp,
-    /// See [`AlertKind::LowTemp`].
+    /// Detail of [`AlertKind::LowTemp`], which adds nothing.
     LowTemp,
-    /// See [`AlertKind::Spike`].
+    /// The rise of a [`AlertKind::Spike`].
     Spike(Option<Swing>),
-    /// See [`AlertKind::Drop`].
+    /// The fall of a [`AlertKind::Drop`].
     Drop(Option<Swing>),
-    /// See [`AlertKind::Drift`].
+    /// The departure of a [`AlertKind::Drift`].
     Drift(Option<Drift>),
-    /// See [`AlertKind::Runaway`].
+    /// The rise of a rack, of [`AlertKind::Runaway`].
     Runaway(Option<Runaway>),
-    /// See [`AlertKind::Outlier`].
+    /// The departure of an [`AlertKind::Outlier`].
     Outlier(Option<Outlier>),
-    /// See [`AlertKind::StuckSensor`].
+    /// The neighbours' range, of [`AlertKind::StuckSensor`].
     StuckSensor(Option<StuckSensor>),
-    /// See [`AlertKind::SensorFault`].
+    /// The fault, of [`AlertKind::SensorFault`].
     SensorFault(Option<SensorFault>),
-    /// See [`AlertKind::NoData`].
+    /// Detail of [`AlertKind::NoData`], which adds nothing.
     NoData,
-    /// See [`AlertKind::ClockSkew`].
+    /// The error, of [`AlertKind::ClockSkew`].
     ClockSkew(Option<ClockSkew>),
 }
 
@@ -210,7 +210,7 @@ pub struct SensorFault {
     pub reason: String,
 }
 
-/// A wrong clock.
+/// The error of a clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockSkew {
     /// Milliseconds that the clock is ahead of Redis' clock, or of its own former time; negative where it
@@ -223,13 +223,13 @@ pub struct ClockSkew {
 pub struct Extras {
     /// The field `change`, in kelvin.
     pub change: Option<f64>,
-    /// The field `window_ms`.
+    /// The field `window_ms`, as a duration.
     pub window: Option<Duration>,
-    /// The field `reason`.
+    /// The field `reason`, one word.
     pub reason: Option<String>,
     /// The fields `left_min_ms` and `left_max_ms`.
     pub left: Option<(Duration, Duration)>,
-    /// The field `skew_ms`.
+    /// The field `skew_ms`, in milliseconds.
     pub skew_ms: Option<i64>,
 }
 
@@ -271,7 +271,7 @@ impl Detail {
         }
     }
 
-    /// Returns the kind.
+    /// Returns the kind of this detail.
     pub fn kind(&self) -> AlertKind {
         match self {
             Self::HighTemp => AlertKind::HighTemp,

@@ -28,7 +28,7 @@ pub struct AlertRecord {
     pub threshold: f64,
     /// The severity; on resolution the worst of the episode.
     pub severity: Severity,
-    /// The episode.
+    /// The id of the episode.
     pub id: AlertId,
     /// The name of the rule.
     pub rule: String,
@@ -64,7 +64,7 @@ impl AlertRecord {
     /// The greatest age of a record that is news when it is written.
     pub const NEWS: Duration = Duration::from_mins(2);
 
-    /// Returns the kind.
+    /// Returns the kind, the field `type`.
     pub fn kind(&self) -> AlertKind {
         self.detail.kind()
     }

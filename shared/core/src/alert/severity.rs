@@ -12,7 +12,7 @@ pub enum Severity {
     Info,
     /// Needs attention within the day.
     Warning,
-    /// Needs action now.
+    /// Needs action at once.
     Critical,
 }
 
@@ -36,7 +36,7 @@ impl Severity {
 pub enum AlertState {
     /// The episode began, or its severity rose.
     Firing,
-    /// The episode ended.
+    /// The episode is over.
     Resolved,
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Clock {
     /// The readings behind since the last one in time.
     #[serde(rename = "behind", default, skip_serializing_if = "Option::is_none")]
     behind: Option<Box<Behind>>,
-    /// The open alert.
+    /// The open alert about this clock.
     #[serde(rename = "set_back", default, skip_serializing_if = "Option::is_none")]
     pub(super) set_back: Option<SetBack>,
 }

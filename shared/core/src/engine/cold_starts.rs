@@ -26,7 +26,7 @@ impl fmt::Display for ColdStart {
 pub struct ColdStarts(BTreeMap<(String, ColdStart), usize>);
 
 impl ColdStarts {
-    /// Counts a device.
+    /// Counts a device whose rule starts cold.
     pub(super) fn add(&mut self, rule: &str, reason: ColdStart) {
         *self.0.entry((rule.to_owned(), reason)).or_default() += 1;
     }

@@ -21,7 +21,7 @@ const FIRST_HOUR_MS: u64 = 3_600_000;
 /// A limit that does not fit the room: many devices of a role begin beyond it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notice {
-    /// The role.
+    /// The role of the devices.
     pub role: Role,
     /// The side of the limit: `high_temp` or `low_temp`.
     pub kind: AlertKind,

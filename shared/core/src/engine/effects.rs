@@ -19,14 +19,14 @@ use crate::time::StreamId;
 pub enum Input {
     /// A device's new description; none if the device was forgotten.
     Describe(DeviceId, Option<Box<Description>>),
-    /// A reading.
+    /// A reading of a device.
     Reading {
         /// The entry that contained it.
         entry: StreamId,
         /// Whether that entry names an agent. An undescribed device is taken for an inlet if a plain client
         /// writes it; an agent's device is not evaluated before its description arrives.
         by_agent: bool,
-        /// The reading itself.
+        /// The temperature or the fault.
         reading: Reading,
     },
     /// The sequence number and clock that an agent's entry reports; it precedes the entry's readings.
@@ -63,9 +63,9 @@ pub enum EpisodeChange {
     Open(Box<Episode>),
     /// The episode ended: delete it.
     Close {
-        /// Its subject.
+        /// The subject of the episode.
         subject: Subject,
-        /// Its rule.
+        /// The rule of the episode.
         rule: String,
     },
 }
@@ -81,7 +81,7 @@ pub struct Tally {
     pub duplicate: u64,
     /// Readings older than the device's last one.
     pub late: u64,
-    /// Faults.
+    /// Readings that are faults, or out of range.
     pub faults: u64,
 }
 

@@ -13,16 +13,16 @@ use crate::device::{Description, DeviceId};
 /// A device or a piece of hardware that changed its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InventoryChange {
-    /// The id now.
+    /// The present device id.
     #[serde(rename = "device")]
     pub device: DeviceId,
     /// The id before, usually the same.
     #[serde(rename = "was")]
     pub was: DeviceId,
-    /// The place before.
+    /// The place before the change.
     #[serde(rename = "from")]
     pub from: InventoryPlace,
-    /// The place now.
+    /// The place after the change.
     #[serde(rename = "to")]
     pub to: InventoryPlace,
 }
@@ -39,7 +39,7 @@ pub struct InventoryPlace {
     /// The target that the agent polls for it.
     #[serde(rename = "target")]
     pub target: String,
-    /// The rack.
+    /// The rack, if it is known.
     #[serde(rename = "rack")]
     pub rack: Option<String>,
     /// Height in the rack, in rack units.

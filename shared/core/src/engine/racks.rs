@@ -29,7 +29,7 @@ pub(super) struct Racks {
     alone: HashMap<String, BTreeSet<DeviceId>>,
 }
 
-/// One rack.
+/// The devices of one rack.
 #[derive(Debug)]
 struct Rack {
     zone: String,

@@ -25,7 +25,7 @@ pub(super) struct SubjectAlerts {
     open: BTreeMap<Subject, OpenAlert>,
 }
 
-/// An open alert.
+/// The open alert of one agent or target.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct OpenAlert {
     pub(super) since: Timestamp,

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 pub struct Decoded {
     /// The agent that wrote it; none for a plain client.
     pub agent: Option<String>,
-    /// The sequence number.
+    /// The sequence number of the entry.
     pub seq: Option<Seq>,
     /// The last number of the agent's run before this one.
     pub prev: Option<Seq>,
@@ -56,7 +56,7 @@ impl Decoded {
 /// A rejected entry, or a rejected part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
-    /// The reason.
+    /// The reason for the rejection.
     pub reason: Reason,
     /// The number of readings in it, as far as it can be told; at least one.
     pub readings: usize,

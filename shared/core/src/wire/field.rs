@@ -1,6 +1,6 @@
 //! Names of fields, each once.
 
-/// A device id.
+/// The id of a device.
 pub const DEVICE_ID: &str = "device_id";
 /// A temperature, in decimal degrees Celsius.
 pub const TEMPERATURE: &str = "temperature";

@@ -43,9 +43,9 @@ impl FromStr for Seq {
 /// The agent that wrote an entry, and the entry's sequence number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provenance {
-    /// The agent's name.
+    /// The name of the agent.
     pub agent: String,
-    /// The entry's number.
+    /// The sequence number of the entry.
     pub seq: Seq,
     /// The last number of the run before, in the first entry of a run where it is known.
     pub prev: Option<Seq>,
@@ -67,7 +67,7 @@ impl Provenance {
         }
     }
 
-    /// Returns the fields.
+    /// Returns the fields of the wire.
     pub(super) fn encode(&self) -> impl Iterator<Item = (&'static str, String)> {
         let seq = (field::SEQ, self.seq.to_string());
         let prev = self

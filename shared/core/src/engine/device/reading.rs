@@ -17,7 +17,7 @@ use crate::units::Celsius;
 /// What the engine has to do after a device took in a reading: the part that needs other devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum FollowUp {
-    /// Nothing.
+    /// Nothing remains to be done.
     None,
     /// Compare the reading with the rack, by the rules that ask for it.
     Compare {

@@ -125,7 +125,7 @@ impl Device {
 }
 
 impl SavedDevice {
-    /// Returns the zone.
+    /// Returns the zone, which decides the partition.
     pub(in crate::engine) fn zone(&self) -> &str {
         let described = self.description.as_deref();
         described.map_or(Description::DEFAULT_ZONE, Description::zone)

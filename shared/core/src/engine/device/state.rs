@@ -17,7 +17,7 @@ use crate::rules::{Plan, PlannedRule, Subject};
 use crate::time::{StreamId, Timestamp};
 use crate::units::Celsius;
 
-/// A device.
+/// A device, as one engine knows it.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Device {
     pub(super) description: Option<Box<Description>>,
@@ -51,7 +51,7 @@ pub(in crate::engine) struct Device {
 }
 
 impl Device {
-    /// Returns the description.
+    /// Returns the description, if its agent has sent one.
     pub(in crate::engine) fn description(&self) -> Option<&Description> {
         self.description.as_deref()
     }
@@ -252,7 +252,7 @@ impl Device {
         self.through > other.through
     }
 
-    /// Returns the plan.
+    /// Returns the plan of the rules that apply.
     pub(in crate::engine) fn plan(&self) -> &Arc<Plan> {
         &self.plan
     }
