@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::hash;
+use crate::sequence::{Gap, Seq};
 use crate::stored::StoredValue;
 use crate::time::Timestamp;
-use crate::wire::{Gap, Seq};
 
 /// The number of runs remembered for an agent. After a failover, readings of an earlier run may come again.
 const MAX_RUNS: usize = 4;

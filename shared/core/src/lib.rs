@@ -11,6 +11,7 @@ pub mod device;
 pub mod reading;
 pub mod quality;
 pub mod subject;
+pub mod sequence;
 
 pub mod alert;
 pub mod site;

@@ -11,15 +11,16 @@ mod fields;
 pub mod frame;
 pub mod incident;
 pub mod loss;
+mod provenance;
 mod reason;
-mod sequence;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::sequence::{Gap, Seq};
 pub use decoded::{Decoded, Reject};
 pub use fields::Fields;
+pub use provenance::Provenance;
 pub use reason::{MAX_FIELD, MAX_FIELDS, Reason};
-pub use sequence::{Gap, Provenance, Seq};
 
 pub(crate) use fields::Lookup;
 

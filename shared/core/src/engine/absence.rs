@@ -1,6 +1,6 @@
 //! Absence: devices, targets and agents that no longer send data.
 //!
-//! Time is measured by [`Listening`]. A fault counts as data: somebody reports that there is no reading.
+//! Time is measured by [`Listening`]. A fault counts as data: its agent reports that there is no reading.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
 //! The commissioning check: limits that do not fit a site on its first day.
 //!
 //! A room that is warm from the first reading on is probably meant to be. Where more than three in ten sensors
-//! of a role begin beyond the same limit, one notice says so, and the warnings of those that begin beyond it
+//! of a role begin beyond the same limit, one notice says so, and the warnings of those beyond it
 //! become infos. Critical limits hold, and sensors that leave their limits later alert as ever.
 
 use std::collections::BTreeMap;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::field;
 use super::fields::Lookup;
 use super::reason::Reason;
-use super::sequence::{Gap, Seq};
 use crate::reading::Reading;
+use crate::sequence::{Gap, Seq};
 use crate::time::Timestamp;
 
 /// The content of one entry.
@@ -98,7 +98,10 @@ pub(super) fn provenance(fields: &Lookup<'_>) -> Result<Decoded, Reason> {
     let further = |name| fields.get(name).ok().flatten();
     Ok(Decoded {
         agent: Some(agent.to_owned()),
-        seq: fields.get(field::SEQ)?.map(str::parse).transpose()?,
+        seq: match fields.get(field::SEQ)? {
+            Some(text) => Some(text.parse().map_err(|_| Reason::BadSeq)?),
+            None => None,
+        },
         prev: further(field::PREV).and_then(|text| text.parse().ok()),
         gap: further(field::GAP).and_then(Gap::of),
         skew: further(field::SKEW).and_then(|text| text.parse().ok()),

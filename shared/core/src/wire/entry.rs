@@ -5,8 +5,8 @@
 use super::decoded::{Decoded, provenance, rejected_from};
 use super::field;
 use super::fields::Lookup;
+use super::provenance::Provenance;
 use super::reason::Reason;
-use super::sequence::Provenance;
 use crate::device::DeviceId;
 use crate::reading::{Fault, Reading};
 use crate::units::Celsius;

@@ -2,7 +2,7 @@
 //!
 //! First `incident_id`, `event`, `severity`, `title`, `cause`, `cause_name`, `first`, `since`,
 //! `timestamp`, `racks`, `devices` (joined by commas), `device_count`, `alerts`, `open`; then `tell`,
-//! where people are to be told, `rooms` and `roles`, and what else there is to say.
+//! for records that need a notification, `rooms` and `roles`, and further fields where they are known.
 
 use super::fields::{Fields, Lookup, timestamp};
 use super::reason::Reason;
@@ -12,7 +12,7 @@ use crate::device::{DeviceId, Role};
 use crate::incident::{Cause, Event, IncidentId, IncidentRecord};
 use crate::subject::Subject;
 
-/// The fields of the entry that says `record`.
+/// Returns the fields of the entry for `record`.
 pub fn encode(record: &IncidentRecord) -> Vec<(&'static str, String)> {
     let devices: Vec<_> = record.devices.iter().map(Subject::as_str).collect();
     let (cause, cause_name) = record.cause.parts();
@@ -59,7 +59,7 @@ pub fn encode(record: &IncidentRecord) -> Vec<(&'static str, String)> {
 ///
 /// # Errors
 ///
-/// The reason says which field is wrong.
+/// Returns the reason, which names the wrong field.
 pub fn decode(fields: &Fields) -> Result<IncidentRecord, Reason> {
     let lookup = Lookup::new(fields)?;
     let optional = |name| lookup.optional(name);

@@ -1,9 +1,7 @@
 //! Sequence numbers, and the gaps between them.
 
+use std::fmt;
 use std::str::FromStr;
-
-use super::field;
-use super::reason::Reason;
 
 /// The sequence number of an entry: `<run>-<n>`. It tells a gap from absence.
 ///
@@ -17,16 +15,21 @@ pub struct Seq {
     pub n: u64,
 }
 
-impl std::fmt::Display for Seq {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// A text that is not `<run>-<n>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not <run>-<number>")]
+pub struct NotASeq;
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.run, self.n)
     }
 }
 
 impl FromStr for Seq {
-    type Err = Reason;
+    type Err = NotASeq;
 
-    fn from_str(text: &str) -> Result<Self, Reason> {
+    fn from_str(text: &str) -> Result<Self, NotASeq> {
         let parts = text.rsplit_once('-').filter(|(run, _)| {
             (1..=32).contains(&run.len()) && run.chars().all(|c| c.is_ascii_alphanumeric())
         });
@@ -36,48 +39,7 @@ impl FromStr for Seq {
                 n: n.parse().ok()?,
             })
         });
-        seq.ok_or(Reason::BadSeq)
-    }
-}
-
-/// The agent that wrote an entry, and the entry's sequence number.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Provenance {
-    /// The name of the agent.
-    pub agent: String,
-    /// The sequence number of the entry.
-    pub seq: Seq,
-    /// The last number of the run before, in the first entry of a run where it is known.
-    pub prev: Option<Seq>,
-    /// The reason for missing numbers before this one.
-    pub gap: Option<Gap>,
-    /// Milliseconds that the agent's clock is ahead of Redis' clock, where it has just compared them.
-    pub skew: Option<i64>,
-}
-
-impl Provenance {
-    /// Creates the provenance of entry `seq` of `agent`, without further fields.
-    pub fn new(agent: &str, seq: Seq) -> Self {
-        Self {
-            agent: agent.to_owned(),
-            seq,
-            prev: None,
-            gap: None,
-            skew: None,
-        }
-    }
-
-    /// Returns the fields of the wire.
-    pub(super) fn encode(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let seq = (field::SEQ, self.seq.to_string());
-        let prev = self
-            .prev
-            .as_ref()
-            .map(|prev| (field::PREV, prev.to_string()));
-        let gap = self.gap.map(|gap| (field::GAP, gap.word().to_owned()));
-        let agent = (field::AGENT, self.agent.clone());
-        let skew = self.skew.map(|skew| (field::SKEW, skew.to_string()));
-        [agent, seq].into_iter().chain(prev).chain(gap).chain(skew)
+        seq.ok_or(NotASeq)
     }
 }
 
