@@ -177,9 +177,10 @@ pub(crate) fn example() -> IncidentRecord {
     use rackwatch_core::alert::Severity;
     use rackwatch_core::device::{DeviceId, Role};
     use rackwatch_core::incident::{Cause, Event, IncidentId};
+    use rackwatch_core::subject::Subject;
 
     let at = |seconds: u64| Timestamp::from_millis(1_795_000_000_000 + seconds * 1000).unwrap();
-    let first = DeviceId::new("inlet-B07-1").unwrap();
+    let first = Subject::from(DeviceId::new("inlet-B07-1").unwrap());
     IncidentRecord {
         id: IncidentId::from_wire("2647846df3c1ceb9"),
         event: Event::Opened,

@@ -93,7 +93,7 @@ pub fn run(drill: &Drill, rules: &Arc<RuleSet>, seed: u64) -> Result<Played, Sce
         leaving = leave;
         for record in &effects.alerts {
             played.take(&play, record, began, at);
-            let spot = site.spot_of(record, known.get(&record.device));
+            let spot = site.spot_of(record, known.get(record.subject.as_id()));
             incidents.observe(record, spot, at);
         }
         for record in incidents.advance(at).records {
@@ -119,17 +119,17 @@ fn describe(id: &DeviceId, description: &Description, leaving: bool) -> Input {
 
 impl Played {
     fn take(&mut self, play: &Play, record: &AlertRecord, began: Option<Timestamp>, at: Timestamp) {
-        if record.state != AlertState::Firing {
+        if record.state() != AlertState::Firing {
             return;
         }
         match began.filter(|began| at >= *began) {
             Some(began) => {
-                let expected = play.expect.contains(&record.kind);
-                if expected && self.found.is_none() && is_meant(play, &record.device) {
+                let expected = play.expect.contains(&record.kind());
+                if expected && self.found.is_none() && is_meant(play, record.subject.as_id()) {
                     self.found = Some(at.since(began));
                 }
             }
-            None if record.severity > Severity::Info => self.false_alarms.push(record.kind),
+            None if record.severity > Severity::Info => self.false_alarms.push(record.kind()),
             None => {}
         }
     }

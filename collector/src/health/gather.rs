@@ -10,7 +10,7 @@ use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::partition::PartitionId;
 use rackwatch_core::site::StoredSite;
 use rackwatch_core::time::{StreamId, Timestamp};
-use rackwatch_core::wire::loss::{self, Told};
+use rackwatch_core::wire::loss::{self, LossSummary};
 use rackwatch_runtime::redis::{Connection, Layout, entries};
 use redis::{RedisResult, Value};
 use serde::Serialize;
@@ -112,7 +112,7 @@ pub(crate) struct Losses {
     /// Readings of the last day; of at most [`COUNTED`] records a partition.
     pub(crate) readings_last_day: u64,
     /// The last few, newest first.
-    pub(crate) last: Vec<Told>,
+    pub(crate) last: Vec<LossSummary>,
 }
 
 /// What is known of devices.

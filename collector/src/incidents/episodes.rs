@@ -6,6 +6,7 @@ use rackwatch_core::alert::Severity;
 use rackwatch_core::device::{DeviceId, Verdict};
 use rackwatch_core::episode::Episode;
 use rackwatch_core::keys::PartitionKeys;
+use rackwatch_core::stored::StoredValues;
 use rackwatch_runtime::redis::{Connection, Layout};
 use redis::RedisResult;
 
@@ -20,9 +21,8 @@ pub async fn of_partition(
     connection: &mut Connection,
     keys: &PartitionKeys,
 ) -> RedisResult<Vec<Episode>> {
-    let stored = scan(connection, &keys.episodes).await?.into_values();
-    let read = stored.filter_map(|json| serde_json::from_slice(&json).ok());
-    Ok(read.collect())
+    let stored = scan(connection, &keys.episodes).await?;
+    Ok(StoredValues::from_hash(stored).into_values().collect())
 }
 
 /// Reads the open episodes of all partitions.
@@ -43,7 +43,9 @@ pub async fn all(connection: &mut Connection) -> RedisResult<Vec<Episode>> {
 pub fn worst(open: &[Episode]) -> HashMap<&DeviceId, Severity> {
     let mut worst = HashMap::new();
     for episode in open {
-        let known = worst.entry(&episode.device).or_insert(episode.severity);
+        let known = worst
+            .entry(episode.subject.as_id())
+            .or_insert(episode.severity);
         *known = episode.severity.max(*known);
     }
     worst

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use rackwatch_core::alert::AlertRecord;
-use rackwatch_core::engine::{Engine, Input, Notice};
+use rackwatch_core::engine::{ColdStarts, Engine, Input, Notice};
 use rackwatch_core::indices::Envelope;
-use rackwatch_core::ledger::Passed;
+use rackwatch_core::ledger::ReportedSequence;
 use rackwatch_core::partition::PartitionId;
 use rackwatch_core::rules::{Profile, RuleSet};
 use rackwatch_core::stored;
@@ -148,12 +148,15 @@ impl<L: Log> Partition<L> {
         // The old state goes before the new one comes.
         self.engine = Engine::new(Arc::clone(&self.rules));
         let engine = &mut self.engine;
-        let mut restore = |slice| {
-            if !engine.restore(slice) {
-                tracing::warn!("saved state of another version is ignored");
-            }
-        };
+        let mut cold = ColdStarts::default();
+        let mut restore = |slice| cold.merge(engine.restore(slice));
         let resume = self.log.resume(&mut restore).await?;
+        for (rule, reason, devices) in cold.iter() {
+            tracing::warn!(
+                partition = %self.id, rule, %reason, devices,
+                "saved detector state not taken over, the rule starts cold"
+            );
+        }
         engine.resume(resume.episodes, resume.agents);
         // Nothing saved yet: what the stream still has is all there is to know.
         let mut at = resume.saved.unwrap_or(StreamId::ZERO);
@@ -166,7 +169,7 @@ impl<L: Log> Partition<L> {
             at = last.id;
             warmed += batch.entries.len();
             // A device that nobody has described yet is not judged: the windows would stay cold.
-            engine.warm(inputs(batch));
+            engine.catch_up(inputs(batch));
         }
         Ok(warmed)
     }
@@ -191,8 +194,8 @@ impl<L: Log> Partition<L> {
         for alert in &mut commit.effects.alerts {
             alert.historical = alert.at < news;
         }
-        if !commit.effects.moves.is_empty() {
-            self.log.tell_moves(&commit.effects.moves).await?;
+        if !commit.effects.inventory.is_empty() {
+            self.log.tell_moves(&commit.effects.inventory).await?;
         }
         for notice in &commit.effects.notices {
             tell(notice);
@@ -230,7 +233,7 @@ impl<L: Log> Partition<L> {
 
     /// What racks come to, for whoever makes indices of rows and rooms.
     async fn tell_racks(&mut self) -> Result<(), PartitionError> {
-        let sums = self.engine.sums(&self.envelope);
+        let sums = self.engine.rack_aggregates(&self.envelope);
         let racks = sums.into_iter();
         let racks = racks.map(|((zone, rack), aggregate)| RackAggregate {
             zone,
@@ -295,7 +298,7 @@ fn inputs(batch: Batch) -> impl Iterator<Item = Input> {
 
 /// What the engine is to know of an entry: who wrote it, then what it says.
 fn readings(entry: Entry) -> impl Iterator<Item = Input> {
-    let passed = passed(&entry).map(|passed| Input::Passed(Box::new(passed)));
+    let reported = sequence(&entry).map(|reported| Input::Sequence(Box::new(reported)));
     let (id, by_agent) = (entry.id, entry.decoded.agent.is_some());
     let readings = entry.decoded.readings.into_iter();
     let readings = readings.map(move |reading| Input::Reading {
@@ -303,15 +306,15 @@ fn readings(entry: Entry) -> impl Iterator<Item = Input> {
         by_agent,
         reading,
     });
-    passed.into_iter().chain(readings)
+    reported.into_iter().chain(readings)
 }
 
-/// None for a plain client, which does not number its readings.
-fn passed(entry: &Entry) -> Option<Passed> {
+/// Returns the sequence number of an entry; none for a plain client, which does not number its readings.
+fn sequence(entry: &Entry) -> Option<ReportedSequence> {
     let decoded = &entry.decoded;
     let refused = decoded.reject.as_ref().map_or(0, |reject| reject.readings);
     let arrived = Timestamp::from_millis(entry.id.ms).unwrap_or_default();
-    Some(Passed {
+    Some(ReportedSequence {
         agent: decoded.agent.clone()?,
         seq: decoded.seq.clone()?,
         readings: (decoded.readings.len() + refused) as u64,

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rackwatch_core::device::{Description, DeviceId};
-use rackwatch_core::engine::{Effects, Move, Slice};
+use rackwatch_core::engine::{Effects, InventoryChange, Slice};
 use rackwatch_core::episode::Episode;
 use rackwatch_core::ledger::Runs;
 use rackwatch_core::time::StreamId;
@@ -154,7 +154,7 @@ pub trait Log: Send {
     async fn tell_racks(&mut self, json: String) -> Result<(), LogError>;
 
     /// Says what stands elsewhere than before.
-    async fn tell_moves(&mut self, moves: &[Move]) -> Result<(), LogError>;
+    async fn tell_moves(&mut self, changes: &[InventoryChange]) -> Result<(), LogError>;
 
     /// All of so many slices are kept: forgets others, and entries that nobody needs any more.
     async fn saved(&mut self, slices: usize) -> Result<(), LogError>;

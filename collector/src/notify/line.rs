@@ -8,7 +8,10 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
+use rackwatch_core::alert::{
+    AlertRecord, AlertState, ClockSkew, Detail, Drift, Outlier, Resolution, Runaway, Severity,
+    StuckSensor, Swing,
+};
 use rackwatch_core::incident::{Event, IncidentRecord};
 use rackwatch_core::time::Timestamp;
 
@@ -46,7 +49,7 @@ impl Style {
 /// The line for `record`, without a newline.
 pub fn line(record: &AlertRecord, style: &Style) -> String {
     let mut line = time(record.at, &style.zone);
-    let word = match record.state {
+    let word = match record.state() {
         AlertState::Firing => record.severity.name().to_uppercase(),
         AlertState::Resolved => "RESOLVED".to_owned(),
     };
@@ -56,8 +59,14 @@ pub fn line(record: &AlertRecord, style: &Style) -> String {
         ("", "")
     };
     // Writing to a String cannot fail.
-    let _ok = write!(line, " {on}{word:<8}{off} {:<9}", record.kind);
-    let _ok = write!(line, "  {}{} {}", place(record), record.role, record.device);
+    let _ok = write!(line, " {on}{word:<8}{off} {:<9}", record.kind());
+    let _ok = write!(
+        line,
+        "  {}{} {}",
+        place(record),
+        record.role,
+        record.subject
+    );
     line.push_str("  ");
     what(record, &mut line);
     if record.historical {
@@ -134,7 +143,7 @@ pub fn time(at: Timestamp, zone: &TimeZone) -> String {
 }
 
 fn colour(record: &AlertRecord) -> &'static str {
-    colour_of(record.state == AlertState::Resolved, record.severity)
+    colour_of(record.resolution.is_some(), record.severity)
 }
 
 fn colour_of(over: bool, severity: Severity) -> &'static str {
@@ -156,28 +165,27 @@ fn place(record: &AlertRecord) -> String {
 }
 
 fn what(record: &AlertRecord, line: &mut String) {
-    match record.temperature {
-        Some(temperature) => {
+    // Writing to a String cannot fail.
+    match (record.temperature, &record.detail) {
+        (Some(temperature), _) => {
             let _ok = write!(line, "{:.1} °C", temperature.degrees());
         }
-        None if record.kind == AlertKind::ClockSkew => line.push_str("its clock"),
-        None if record.kind == AlertKind::NoData => line.push_str(match record.state {
+        (None, Detail::ClockSkew(_)) => line.push_str("its clock"),
+        (None, Detail::NoData) => line.push_str(match record.state() {
             AlertState::Firing => "silent",
             AlertState::Resolved => "heard again",
         }),
-        None => {
-            let reason = record.reason.as_deref().unwrap_or("no reading");
-            // Writing to a String cannot fail.
+        (None, detail) => {
+            let reason = detail.extras().reason;
+            let reason = reason.as_deref().unwrap_or("no reading");
             let _ok = write!(line, "cannot be read ({reason})");
         }
     }
-    match record.state {
-        AlertState::Firing => firing(record, line),
-        AlertState::Resolved => {
-            if let Some(duration) = record.duration {
-                let _ok = write!(line, " after {}", length(duration));
-            }
-            if let Some(peak) = record.peak {
+    match record.resolution {
+        None => firing(record, line),
+        Some(Resolution { duration, peak }) => {
+            let _ok = write!(line, " after {}", length(duration));
+            if let Some(peak) = peak {
                 let _ok = write!(line, ", peak {:.1}", peak.degrees());
             }
         }
@@ -185,17 +193,19 @@ fn what(record: &AlertRecord, line: &mut String) {
 }
 
 fn firing(record: &AlertRecord, line: &mut String) {
-    let _ok = match record.kind {
-        AlertKind::HighTemp => write!(line, " > {:.1}", record.threshold),
-        AlertKind::LowTemp => write!(line, " < {:.1}", record.threshold),
-        AlertKind::Spike | AlertKind::Drop => swing(record, line),
-        AlertKind::Drift => drift(record, line),
-        AlertKind::Runaway => return runaway(record, line),
-        AlertKind::Outlier => outlier(record, line),
-        AlertKind::StuckSensor => stuck(record, line),
-        // How long follows.
-        AlertKind::NoData | AlertKind::SensorFault => Ok(()),
-        AlertKind::ClockSkew => clock(record, line),
+    let threshold = record.threshold;
+    let _ok = match &record.detail {
+        Detail::HighTemp => write!(line, " > {threshold:.1}"),
+        Detail::LowTemp => write!(line, " < {threshold:.1}"),
+        Detail::Spike(swing) => within(line, '+', *swing, threshold),
+        Detail::Drop(swing) => within(line, '-', *swing, threshold),
+        Detail::Drift(drift) => from_the_usual(line, *drift, threshold),
+        Detail::Runaway(found) => return runaway(line, *found, record.rate),
+        Detail::Outlier(outlier) => among_neighbours(line, *outlier, threshold),
+        Detail::StuckSensor(stuck) => unchanged(line, *stuck),
+        // The length follows.
+        Detail::NoData | Detail::SensorFault(_) => Ok(()),
+        Detail::ClockSkew(skew) => clock(line, *skew, record.temperature.is_some()),
     };
     if let Some(rate) = record.rate {
         let _ok = write!(line, ", {rate:+.1} °C/min");
@@ -206,74 +216,64 @@ fn firing(record: &AlertRecord, line: &mut String) {
     }
 }
 
-/// `, clock 5m behind`.
-fn clock(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
-    let skew = record.skew_ms.unwrap_or_default();
+/// Writes `, clock 5m behind`; without the word where the line says it already.
+fn clock(line: &mut String, skew: Option<ClockSkew>, is_named: bool) -> std::fmt::Result {
+    let skew = skew.map_or(0, |skew| skew.ms);
     let by = length(Duration::from_millis(skew.unsigned_abs()));
     let which = if skew < 0 { "behind" } else { "ahead" };
-    let whose = if record.temperature.is_some() {
-        ", clock"
-    } else {
-        ""
-    };
+    let whose = if is_named { ", clock" } else { "" };
     write!(line, "{whose} {by} {which}")
 }
 
-/// `, unchanged while its neighbours moved by 1.4 °C`.
-fn stuck(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
-    let moved = record.change.unwrap_or_default();
+/// Writes `, unchanged while its neighbours moved by 1.4 °C`.
+fn unchanged(line: &mut String, stuck: Option<StuckSensor>) -> std::fmt::Result {
+    let moved = stuck.map_or(0.0, |stuck| stuck.neighbours);
     write!(
         line,
         ", unchanged while its neighbours moved by {moved:.1} °C"
     )
 }
 
-/// `, its rack +2.1 °C/min for 1m15s, critical in 3m to 4m`.
-fn runaway(record: &AlertRecord, line: &mut String) {
+/// Writes `, its rack +2.1 °C/min for 1m15s, critical in 3m to 4m`.
+fn runaway(line: &mut String, found: Option<Runaway>, rate: Option<f64>) {
     // Writing to a String cannot fail.
-    let _ok = write!(
-        line,
-        ", its rack {:+.1} °C/min",
-        record.rate.unwrap_or_default()
-    );
-    if let Some(window) = record.window {
-        let _ok = write!(line, " for {}", length(window));
-    }
-    if let (Some(least), Some(most)) = (record.left_least, record.left_most) {
+    let _ok = write!(line, ", its rack {:+.1} °C/min", rate.unwrap_or_default());
+    let Some(found) = found else { return };
+    let _ok = write!(line, " for {}", length(found.window));
+    if let Some((least, most)) = found.left {
         let _ok = write!(line, ", critical in {} to {}", length(least), length(most));
     }
 }
 
-/// `, +3.2 °C from the usual of 14d`.
-fn drift(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
-    let change = record.change.unwrap_or(record.threshold);
+/// Writes `, +3.2 °C from the usual of 14d`.
+fn from_the_usual(line: &mut String, drift: Option<Drift>, threshold: f64) -> std::fmt::Result {
+    let change = drift.map_or(threshold, |drift| drift.change);
     write!(line, ", {change:+.1} °C from the usual")?;
-    match record.window {
-        Some(window) => write!(line, " of {}", length(window)),
+    match drift {
+        Some(drift) => write!(line, " of {}", length(drift.window)),
         None => Ok(()),
     }
 }
 
-/// `, +3.2 °C from its usual place among its neighbours`.
-fn outlier(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
-    let change = record.change.unwrap_or(record.threshold);
+/// Writes `, +3.2 °C from its usual place among its neighbours`.
+fn among_neighbours(
+    line: &mut String,
+    outlier: Option<Outlier>,
+    threshold: f64,
+) -> std::fmt::Result {
+    let change = outlier.map_or(threshold, |outlier| outlier.change);
     write!(
         line,
         ", {change:+.1} °C from its usual place among its neighbours"
     )
 }
 
-/// `, +6.2 °C within 5m`.
-fn swing(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
-    let sign = if record.kind == AlertKind::Spike {
-        '+'
-    } else {
-        '-'
-    };
-    let change = record.change.unwrap_or(record.threshold);
+/// Writes `, +6.2 °C within 5m`.
+fn within(line: &mut String, sign: char, swing: Option<Swing>, threshold: f64) -> std::fmt::Result {
+    let change = swing.map_or(threshold, |swing| swing.change);
     write!(line, ", {sign}{change:.1} °C")?;
-    match record.window {
-        Some(window) => write!(line, " within {}", length(window)),
+    match swing {
+        Some(swing) => write!(line, " within {}", length(swing.window)),
         None => Ok(()),
     }
 }
@@ -308,13 +308,11 @@ mod tests {
     fn record() -> AlertRecord {
         let at = Timestamp::from_millis(1_795_438_931_000).unwrap();
         AlertRecord {
-            kind: AlertKind::HighTemp,
-            device: DeviceId::new("inrow-B07-1").unwrap(),
+            subject: DeviceId::new("inrow-B07-1").unwrap().into(),
             temperature: Some(Celsius::new(33.1).unwrap()),
             at,
             threshold: 32.0,
             severity: Severity::Critical,
-            state: AlertState::Firing,
             id: AlertId::from_wire("a1b2c3d4e5f60718"),
             rule: "high_temp".into(),
             rack: "B07".into(),
@@ -322,14 +320,8 @@ mod tests {
             role: Role::Inlet,
             started: at.minus(Duration::from_secs(130)),
             rate: Some(1.8),
-            change: None,
-            window: None,
-            reason: None,
-            left_least: None,
-            left_most: None,
-            peak: None,
-            duration: None,
-            skew_ms: None,
+            detail: Detail::HighTemp,
+            resolution: None,
             historical: false,
         }
     }
@@ -353,10 +345,11 @@ mod tests {
              33.1 °C > 32.0, +1.8 °C/min, for 2m10s  [a1b2c3]"
         );
         let resolved = AlertRecord {
-            state: AlertState::Resolved,
             temperature: Some(Celsius::new(27.2).unwrap()),
-            peak: Some(Celsius::new(35.0).unwrap()),
-            duration: Some(Duration::from_secs(14 * 60)),
+            resolution: Some(Resolution {
+                peak: Some(Celsius::new(35.0).unwrap()),
+                duration: Duration::from_secs(14 * 60),
+            }),
             ..record()
         };
         assert_eq!(
@@ -365,10 +358,11 @@ mod tests {
              27.2 °C after 14m, peak 35.0  [a1b2c3]"
         );
         let spike = AlertRecord {
-            kind: AlertKind::Spike,
             severity: Severity::Info,
-            change: Some(2.34),
-            window: Some(Duration::from_secs(300)),
+            detail: Detail::Spike(Some(Swing {
+                change: 2.34,
+                window: Duration::from_secs(300),
+            })),
             rate: None,
             started: record().at,
             rack: String::new(),

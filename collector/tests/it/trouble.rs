@@ -314,7 +314,7 @@ async fn what_a_failover_lost_is_sent_again() {
     // The agent's numbers count its readings: each is stored, whatever was sent twice.
     let runs: Vec<String> = redis.hvals("rackwatch:ledger").unwrap();
     let run: serde_json::Value = serde_json::from_str(&runs[0]).unwrap();
-    let produced = run[0]["last"].as_u64().unwrap();
+    let produced = run["runs"][0]["last"].as_u64().unwrap();
     let mut stored = 0;
     for key in redis.keys::<_, Vec<String>>("sensor:*:temp").unwrap() {
         // A batch that was under way may have been stored before what was lost came again.

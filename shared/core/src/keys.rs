@@ -1,16 +1,15 @@
-//! Every name that Rackwatch uses in Redis, once.
+//! Names in Redis, each once.
 //!
-//! Other programs rely on these names: they are the contract, and never change within a version.
+//! Other programs rely on them: they are a contract, and never change within a version.
 
 use crate::device::DeviceId;
 use crate::partition::PartitionId;
 
-/// The group with which collectors read the raw readings.
+/// The group in which collectors read the raw readings.
 pub const DETECTOR_GROUP: &str = "anomaly_detector_group";
-/// The consumer name that every owner of the raw stream uses: a new owner finishes what the last
-/// one left pending.
+/// The consumer name of every owner of a partition: a new owner finishes what the last one left pending.
 pub const DETECTOR_CONSUMER: &str = "owner";
-/// The group with which the console follows the alerts.
+/// The group in which the console follows the alerts.
 pub const LOGGER_GROUP: &str = "alert_logger_group";
 /// The consumer name of the console.
 pub const LOGGER_CONSUMER: &str = "console";
@@ -21,15 +20,15 @@ pub const RAW: &str = "raw_sensor_data";
 pub const ALERTS: &str = "anomaly_alerts";
 /// Device descriptions, a hash of versioned JSON.
 pub const DEVICES: &str = "rackwatch:devices";
-/// Counts up whenever an agent or an operator changes [`DEVICES`], so that readers know to look.
+/// A counter that changes with [`DEVICES`], so that readers know when to look.
 pub const DEVICES_REVISION: &str = "rackwatch:devices:revision";
-/// How many partitions there are, a hash; written by collectors, read by agents.
+/// The partitioning, a hash; collectors write it, agents read it.
 pub const LAYOUT: &str = "rackwatch:layout";
-/// The collectors that run, a sorted set by the end of their term in milliseconds since 1970.
+/// The running collectors, a sorted set by the end of their term in milliseconds since 1970.
 pub const COLLECTORS: &str = "rackwatch:collectors";
 /// The site: a hash of `version` (its revision), `site` (versioned JSON), `by` and `at_ms`.
 pub const SITE: &str = "rackwatch:site";
-/// What stands elsewhere than before, a stream.
+/// Inventory changes, a stream.
 pub const MOVES: &str = "rackwatch:moves";
 /// Silences, a hash from ids to versioned JSON.
 pub const SILENCES: &str = "rackwatch:silences";
@@ -44,7 +43,7 @@ pub const CORRELATOR_GROUP: &str = "alert_correlator_group";
 /// The consumer name of the correlator and of all notifiers. Only the leader runs them.
 pub const CORRELATOR_CONSUMER: &str = "owner";
 
-/// The group with which a notifier reads [`INCIDENTS`].
+/// Returns the group in which a notifier reads [`INCIDENTS`].
 pub fn notifier_group(name: &str) -> String {
     format!("alert_{name}_group")
 }
@@ -64,28 +63,28 @@ pub mod incidents {
     pub const ACKS: &str = "{rackwatch:incidents}:acks";
 }
 
-/// Beginning of the throwaway keys of `check`.
+/// The prefix of the throwaway keys of `check`.
 pub const CHECK_PREFIX: &str = "rackwatch:check:";
 
-/// The names of what belongs to one partition. With several partitions the number stands in
-/// braces: on Redis Cluster all of a partition is in one slot then, as its commit needs it.
+/// The keys of one partition. With several partitions the number stands in braces, so that on Redis Cluster all
+/// keys of a partition share a slot: one script commits to them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionKeys {
     /// Raw readings, a stream.
     pub raw: String,
-    /// Entries that could not be understood, a stream.
+    /// Dead letters, a stream.
     pub dead: String,
     /// Alert records, a stream.
     pub alerts: String,
-    /// What was lost, a stream.
+    /// Lost readings, a stream of losses.
     pub losses: String,
-    /// Who may commit, and how far the commits are: a hash of `epoch`, `commit` and `done`.
+    /// The fence against former owners, a hash of `epoch`, `commit` and `done`.
     pub fence: String,
-    /// The owner for as long as it lasts, a string that expires.
+    /// The owner, a string that expires.
     pub lease: String,
     /// Open episodes, a hash from `<device> <rule>` to JSON.
     pub episodes: String,
-    /// How far each agent's numbers have come, a hash from its name to JSON.
+    /// The progress of each agent's sequence numbers, a hash from its name to JSON.
     pub ledger: String,
     /// Rack aggregates, a string of versioned JSON that expires.
     pub racks: String,
@@ -94,7 +93,7 @@ pub struct PartitionKeys {
 }
 
 impl PartitionKeys {
-    /// Those of `partition`.
+    /// Returns the keys of `partition`.
     pub fn of(partition: PartitionId) -> Self {
         let (tag, ours) = match partition.number() {
             None => (String::new(), "rackwatch".to_owned()),
@@ -115,7 +114,7 @@ impl PartitionKeys {
     }
 }
 
-/// The series of an index of a rack, a row or a room (`scope`), such as
+/// Returns the series of an index of a rack, a row or a room (`scope`), such as
 /// `rackwatch:index:rack:B07:rci_hi`.
 pub fn index(scope: &str, name: &str, index: &str) -> String {
     format!("rackwatch:index:{scope}:{name}:{index}")
@@ -124,18 +123,18 @@ pub fn index(scope: &str, name: &str, index: &str) -> String {
 /// The newest indices of every rack, row and room, a hash from `<scope> <name>` to versioned JSON.
 pub const INDICES: &str = "rackwatch:indices";
 
-/// The names of what is kept of a device's readings.
+/// The form of the keys of a device's series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeriesKeys {
-    /// On one server.
+    /// The form on one server.
     Plain,
-    /// On Redis Cluster: the rack part of the device's id stands in braces, so that a rack's series
-    /// are in one slot. The whole id does where it has no rack part.
+    /// The form on Redis Cluster. The rack part of the device's id stands in braces, so that a rack's series
+    /// share a slot; the whole id where it has no rack part.
     Cluster,
 }
 
 impl SeriesKeys {
-    /// The time series of a device.
+    /// Returns the time series of a device.
     pub fn raw(self, device: &DeviceId) -> String {
         let id = device.as_str();
         match (self, device.rack_part()) {
@@ -150,12 +149,13 @@ impl SeriesKeys {
         }
     }
 
-    /// What came later than the newest reading of [`SeriesKeys::raw`], on a Redis without TimeSeries.
+    /// Returns the key for late readings: those behind the newest of [`SeriesKeys::raw`], on a Redis without
+    /// TimeSeries.
     pub fn late(self, device: &DeviceId) -> String {
         format!("{}:late", self.raw(device))
     }
 
-    /// One of the one-minute roll-ups of a device; `which` is `avg`, `min` or `max`.
+    /// Returns a one-minute roll-up of a device; `which` is `avg`, `min` or `max`.
     pub fn rollup(self, device: &DeviceId, which: &str) -> String {
         format!("{}:1m:{which}", self.raw(device))
     }

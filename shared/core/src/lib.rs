@@ -1,7 +1,7 @@
-//! Rackwatch's core: everything that decides, and everything that is on the wire.
+//! Rackwatch's core: every decision, and every format on the wire.
 //!
-//! Pure: no I/O, no clock, no global state. Readings and time come in as data; alert records and
-//! episode changes go out as data. The modules stand in the order in which data flows through them.
+//! Pure: no I/O, no clock, no global state. Readings and time come in as data; alert records and episode
+//! changes go out as data. The modules are listed in the order in which data flows through them.
 
 mod hash;
 pub mod stored;
@@ -10,6 +10,8 @@ pub mod time;
 pub mod device;
 pub mod reading;
 pub mod quality;
+pub mod subject;
+pub mod sequence;
 
 pub mod alert;
 pub mod site;

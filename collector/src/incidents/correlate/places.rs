@@ -32,7 +32,10 @@ impl Places {
         }
         self.site.refresh(connection).await?;
         let site = self.site.site();
-        let mut devices: Vec<&DeviceId> = records.iter().map(|record| &record.device).collect();
+        let mut devices: Vec<&DeviceId> = records
+            .iter()
+            .map(|record| record.subject.as_id())
+            .collect();
         devices.sort_unstable();
         devices.dedup();
         let mut known: HashMap<&DeviceId, Description> = HashMap::new();
@@ -48,7 +51,7 @@ impl Places {
                 known.extend(description.map(|description| (*device, description)));
             }
         }
-        let spot = |record: &AlertRecord| site.spot_of(record, known.get(&record.device));
+        let spot = |record: &AlertRecord| site.spot_of(record, known.get(record.subject.as_id()));
         Ok(records.iter().map(spot).collect())
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::device::{Description, DeviceId};
-use rackwatch_core::engine::{Move, Slice};
+use rackwatch_core::engine::{InventoryChange, Slice};
 use rackwatch_core::reading::Sample;
 use rackwatch_core::time::StreamId;
 use rackwatch_core::wire::Decoded;
@@ -134,7 +134,7 @@ impl Log for MemoryLog {
         Ok(())
     }
 
-    async fn tell_moves(&mut self, _: &[Move]) -> Result<(), LogError> {
+    async fn tell_moves(&mut self, _: &[InventoryChange]) -> Result<(), LogError> {
         Ok(())
     }
 

@@ -13,7 +13,7 @@ mod resume;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use rackwatch_core::engine::{Move, Slice, Stand};
+use rackwatch_core::engine::{InventoryChange, InventoryPlace, Slice};
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::wire;
@@ -417,11 +417,11 @@ impl Log for RedisLog {
         }
     }
 
-    async fn tell_moves(&mut self, moves: &[Move]) -> Result<(), LogError> {
+    async fn tell_moves(&mut self, changes: &[InventoryChange]) -> Result<(), LogError> {
         let mut all = redis::pipe();
-        for moved in moves {
+        for change in changes {
             // Strings and numbers only: this cannot fail.
-            let stand = |stand: &Stand| serde_json::to_string(stand).unwrap_or_default();
+            let place = |place: &InventoryPlace| serde_json::to_string(place).unwrap_or_default();
             all.cmd("XADD")
                 .arg(keys::MOVES)
                 .arg(&[
@@ -430,12 +430,12 @@ impl Log for RedisLog {
                     "10000",
                     "*",
                     "device_id",
-                    moved.device.as_str(),
+                    change.device.as_str(),
                 ])
-                .arg(&["was", moved.was.as_str(), "from"])
-                .arg(stand(&moved.from))
+                .arg(&["was", change.was.as_str(), "from"])
+                .arg(place(&change.from))
                 .arg("to")
-                .arg(stand(&moved.to))
+                .arg(place(&change.to))
                 .ignore();
         }
         loop {

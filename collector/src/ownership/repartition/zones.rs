@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use rackwatch_core::device::Description;
-use rackwatch_core::engine::{agent_device, target_device};
 use rackwatch_core::keys;
 use rackwatch_core::partition::{PartitionId, Partitions};
+use rackwatch_core::subject::Subject;
 use rackwatch_runtime::redis::Connection;
 use redis::RedisResult;
 
@@ -27,9 +27,9 @@ impl Zones {
         for (device, json) in scan(connection, keys::DEVICES).await? {
             let described = Description::from_json(&json).unwrap_or_default();
             let zone = described.zone().to_owned();
-            // Those of agents and targets stand where a device's would.
-            let own = agent_device(&described.agent);
-            let target = target_device(&described.target);
+            // Alerts have an agent or a target in the place of a device.
+            let own = Subject::agent(&described.agent);
+            let target = Subject::target(&described.target);
             zones.devices.insert(own.to_string(), zone.clone());
             zones.devices.insert(target.to_string(), zone.clone());
             zones.agents.insert(described.agent, zone.clone());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
+use rackwatch_core::device::DeviceId;
 use rackwatch_core::incident::Ack;
 use serde::Deserialize;
 use serde_json::json;
@@ -52,9 +53,11 @@ pub(in crate::web) async fn incident(
         ));
     };
     let (now, members, alerts) = web.view.see(|picture| {
-        let rows = newest.devices.iter().filter_map(|id| picture.device(id));
+        let ids = newest.devices.iter().map(|subject| subject.as_id().clone());
+        let ids: Vec<DeviceId> = ids.collect();
+        let rows = ids.iter().filter_map(|id| picture.device(id));
         let members: Vec<DeviceRow> = rows.collect();
-        let alerts = picture.alerts(&newest.devices, newest.since);
+        let alerts = picture.alerts(&ids, newest.since);
         (picture.extreme(&newest), members, alerts)
     });
     let deliveries = web.backend.deliveries(Some(&id)).await?;

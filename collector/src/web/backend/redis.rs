@@ -148,7 +148,7 @@ impl Backend for RedisBackend {
             to = format!("({}-{}", last.id.0, last.id.1);
             let records = page.iter().filter_map(|entry| entry.fields.as_ref());
             let records = records.filter_map(|fields| alert::decode(fields).ok());
-            found.extend(records.filter(|record| record.device == *device));
+            found.extend(records.filter(|record| record.subject.as_id() == device));
             if page.len() < PAGE {
                 break;
             }

@@ -168,7 +168,7 @@ impl Picture {
                         threshold: episode.threshold,
                         since: episode.started,
                     };
-                    let rules = self.open.entry(episode.device).or_default();
+                    let rules = self.open.entry(episode.subject.into()).or_default();
                     rules.insert(episode.rule, open);
                 }
                 self.news.devices.extend(before);
@@ -208,24 +208,25 @@ impl Picture {
     }
 
     fn alert(&mut self, record: AlertRecord) {
-        self.news.devices.insert(record.device.clone());
-        match record.state {
+        let id = record.subject.as_id();
+        self.news.devices.insert(id.clone());
+        match record.state() {
             AlertState::Firing => {
                 let open = Open {
                     rule: record.rule.clone(),
-                    kind: record.kind,
+                    kind: record.kind(),
                     severity: record.severity,
                     threshold: record.threshold,
                     since: record.started,
                 };
-                let rules = self.open.entry(record.device.clone()).or_default();
+                let rules = self.open.entry(id.clone()).or_default();
                 rules.insert(record.rule.clone(), open);
             }
             AlertState::Resolved => {
-                if let Some(rules) = self.open.get_mut(&record.device) {
+                if let Some(rules) = self.open.get_mut(id) {
                     rules.remove(&record.rule);
                     if rules.is_empty() {
-                        self.open.remove(&record.device);
+                        self.open.remove(id);
                     }
                 }
             }
@@ -372,7 +373,7 @@ impl Picture {
     /// Alerts of these devices that were not over by `from`, the oldest first.
     pub fn alerts(&self, devices: &[DeviceId], from: Timestamp) -> Vec<AlertRecord> {
         let wanted = |record: &&AlertRecord| {
-            record.at >= from && (devices.is_empty() || devices.contains(&record.device))
+            record.at >= from && (devices.is_empty() || devices.contains(record.subject.as_id()))
         };
         self.alerts.iter().filter(wanted).cloned().collect()
     }

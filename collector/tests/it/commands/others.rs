@@ -19,7 +19,7 @@ fn devices_are_listed() {
             r#"{"leaving":true,"interval_ms":500}"#,
         )
         .unwrap();
-    let open = r#"{"id":"0123456789abcdef","device":"y","rule":"inlet","kind":"high_temp","started":1,
+    let open = r#"{"v":1,"id":"0123456789abcdef","device":"y","rule":"inlet","kind":"high_temp","started":1,
         "severity":"critical","threshold":32,"temperature":33,"at":2,"rack":"","role":"inlet"}"#;
     let _: () = redis.hset("rackwatch:episodes", "y inlet", open).unwrap();
     let board = r#"{"role":"inlet","interval_ms":1000,"verdict":"ok"}"#;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::member::Member;
 use crate::alert::AlertKind;
 use crate::device::Role;
+use crate::subject::Subject;
 
 /// The smallest thing that all alerts share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -67,15 +68,12 @@ impl Cause {
         let devices: BTreeSet<_> = members.clone().map(|member| &member.device).collect();
         let runaway = members.clone().any(|m| m.kind == AlertKind::Runaway);
         if let (1, Some(device)) = (devices.len(), devices.first()) {
-            if let Some(agent) = device.as_str().strip_prefix("agent:") {
-                return Self::Agent(agent.to_owned());
-            }
-            if let Some(target) = device.as_str().strip_prefix("target:") {
-                return Self::Target(target.to_owned());
-            }
-            // One device stands for its whole rack in a runaway alert.
-            if !runaway {
-                return Self::Sensor(device.to_string());
+            match device {
+                Subject::Agent(name) => return Self::Agent(name.to_string()),
+                Subject::Target(name) => return Self::Target(name.to_string()),
+                // The alert of one sensor stands for all of a rack that runs away.
+                Subject::Sensor(_) if runaway => {}
+                Subject::Sensor(device) => return Self::Sensor(device.to_string()),
             }
         }
         // Supply sensors of one cooler: its own air is wrong.

@@ -21,8 +21,9 @@ pub enum Family {
 impl Family {
     /// Returns the family of an alert record.
     pub fn of(record: &AlertRecord) -> Self {
-        let is_below = record.change.is_some_and(|change| change < 0.0);
-        match record.kind {
+        let change = record.detail.extras().change;
+        let is_below = change.is_some_and(|change| change < 0.0);
+        match record.kind() {
             AlertKind::Drift | AlertKind::Outlier if is_below => Self::Cold,
             kind => Self::of_kind(kind),
         }

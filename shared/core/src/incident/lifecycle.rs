@@ -18,6 +18,7 @@ use super::title;
 use crate::alert::{AlertId, AlertKind, Severity};
 use crate::device::DeviceId;
 use crate::stored::StoredValue;
+use crate::subject::Subject;
 use crate::time::Timestamp;
 use crate::units::Celsius;
 
@@ -280,7 +281,10 @@ impl Incident {
                 .unwrap_or(self.severity),
             title: title::title(self.family, &cause, &self.members, &self.reach),
             cause,
-            first: first.map_or_else(|| DeviceId::sanitized(""), |m| m.device.clone()),
+            first: first.map_or_else(
+                || Subject::from(DeviceId::sanitized("")),
+                |m| m.device.clone(),
+            ),
             since: first.map_or(self.opened, |member| member.started),
             until: self.until(event, now),
             at: now,

@@ -6,17 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use super::id::IncidentId;
 use crate::alert::{AlertKind, AlertRecord, AlertState, Severity};
-use crate::device::{DeviceId, Role};
+use crate::device::Role;
 use crate::site::Spot;
 use crate::stored::StoredValue;
+use crate::subject::Subject;
 use crate::time::Timestamp;
 use crate::units::Celsius;
 
 /// One alert of an incident.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Member {
-    /// The device, or `agent:<name>`.
-    pub device: DeviceId,
+    /// The sensor, target or agent.
+    pub device: Subject,
     /// The type of alert.
     #[serde(rename = "type")]
     pub kind: AlertKind,
@@ -55,8 +56,8 @@ impl Member {
     pub(super) fn of(record: &AlertRecord, spot: Spot, now: Timestamp) -> Self {
         let millis = |left: Duration| u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         Self {
-            device: record.device.clone(),
-            kind: record.kind,
+            device: record.subject.clone(),
+            kind: record.kind(),
             rule: record.rule.clone(),
             severity: record.severity,
             role: record.role,
@@ -66,10 +67,11 @@ impl Member {
             seen: now,
             temperature: record.temperature,
             left_ms: record
-                .left_least
-                .zip(record.left_most)
+                .detail
+                .extras()
+                .left
                 .map(|(least, most)| (millis(least), millis(most))),
-            open: record.state == AlertState::Firing,
+            open: record.state() == AlertState::Firing,
             historical: record.historical,
         }
     }

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::member::Member;
-use crate::device::DeviceId;
 use crate::site::Spot;
+use crate::subject::Subject;
 
 /// The devices and places of an incident's alerts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Reach {
     /// Racks, and devices that are in no rack.
     places: BTreeSet<String>,
-    pub(super) devices: BTreeSet<DeviceId>,
+    pub(super) devices: BTreeSet<Subject>,
     pub(super) racks: BTreeSet<String>,
     rows: BTreeSet<String>,
     coolers: BTreeSet<String>,

@@ -8,7 +8,8 @@ use super::cause::Cause;
 use super::id::IncidentId;
 use super::member::StoredMember;
 use crate::alert::{AlertId, Severity};
-use crate::device::{DeviceId, Role};
+use crate::device::Role;
+use crate::subject::Subject;
 use crate::time::Timestamp;
 use crate::units::Celsius;
 
@@ -88,7 +89,7 @@ pub struct IncidentRecord {
     #[serde(flatten)]
     pub cause: Cause,
     /// The first sensor: the device whose episode began first.
-    pub first: DeviceId,
+    pub first: Subject,
     /// The start of the first sensor's episode.
     pub since: Timestamp,
     /// The time at which the last alert ended, if none is open.
@@ -106,7 +107,7 @@ pub struct IncidentRecord {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<Role>,
     /// The devices with alerts in the order of their ids, at most [`IncidentRecord::DEVICES`].
-    pub devices: Vec<DeviceId>,
+    pub devices: Vec<Subject>,
     /// The number of devices with alerts.
     pub device_count: usize,
     /// The number of alerts so far.

@@ -7,6 +7,7 @@ use super::family::Family;
 use super::member::Member;
 use super::reach::Reach;
 use crate::alert::{AlertId, AlertKind, Severity};
+use crate::subject::Subject;
 
 /// Racks named in a title. More are counted.
 const MAX_NAMED_RACKS: usize = 4;
@@ -21,8 +22,12 @@ pub(super) fn title(
     let symptom = symptom(family, members);
     let sensors = match reach.devices.len() {
         1 => String::new(),
-        count if all_start_with(members, "agent:") => format!(", {count} agents"),
-        count if all_start_with(members, "target:") => format!(", {count} targets"),
+        count if all_are(members, |s| matches!(s, Subject::Agent(_))) => {
+            format!(", {count} agents")
+        }
+        count if all_are(members, |s| matches!(s, Subject::Target(_))) => {
+            format!(", {count} targets")
+        }
         count => format!(", {count} sensors"),
     };
     let racks: Vec<_> = reach.racks.iter().map(String::as_str).collect();
@@ -34,9 +39,8 @@ pub(super) fn title(
     format!("{symptom}: {cause}{sensors}{racks}")
 }
 
-fn all_start_with(members: &BTreeMap<AlertId, Member>, prefix: &str) -> bool {
-    let mut devices = members.values().map(|member| member.device.as_str());
-    devices.all(|device| device.starts_with(prefix))
+fn all_are(members: &BTreeMap<AlertId, Member>, kind: fn(&Subject) -> bool) -> bool {
+    members.values().all(|member| kind(&member.device))
 }
 
 /// Returns the gravest symptom among the alerts above `info`.

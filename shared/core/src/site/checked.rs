@@ -133,7 +133,7 @@ impl Site {
         if known.is_none() && !alert.rack.is_empty() {
             return self.spot_of_rack(&alert.rack, zone);
         }
-        self.spot(&alert.device, known)
+        self.spot(alert.subject.as_id(), known)
     }
 
     /// Returns the location of a rack, whose name may be empty. `zone` is the room if the site names none.

@@ -58,7 +58,7 @@ impl Watch {
         }));
         let alerts = self.engine.step(inputs).alerts;
         for record in &alerts {
-            let spot = Site::default().spot_of(record, self.known.get(&record.device));
+            let spot = Site::default().spot_of(record, self.known.get(record.subject.as_id()));
             self.incidents.observe(record, spot, at);
         }
         self.alerts.extend(alerts);
@@ -138,8 +138,8 @@ fn a_value_that_flaps_at_the_limit_for_an_hour_notifies_twice() {
     let of_rule = watch
         .alerts
         .iter()
-        .filter(|r| r.kind == AlertKind::HighTemp);
-    let states: Vec<_> = of_rule.map(|record| record.state).collect();
+        .filter(|r| r.kind() == AlertKind::HighTemp);
+    let states: Vec<_> = of_rule.map(|record| record.state()).collect();
     assert_eq!(states.last(), Some(&AlertState::Resolved));
     // Within the hour three at most: fired, resolved, and fired again for good.
     assert!(states.len() <= 4, "{states:?}");
@@ -169,8 +169,8 @@ fn a_value_that_flaps_at_the_limit_for_an_hour_notifies_twice() {
 fn an_agent_without_data_for_a_while_is_one_alert_and_one_resolution() {
     let watch = Watch::hall("no-data:R1@5m/90s", Duration::from_mins(10), None);
     let of = |state| {
-        let of = watch.alerts.iter().filter(|record| record.state == state);
-        of.map(|r| (r.kind, r.device.as_str(), r.rack.as_str()))
+        let of = watch.alerts.iter().filter(|record| record.state() == state);
+        of.map(|r| (r.kind(), r.subject.as_str(), r.rack.as_str()))
             .collect::<Vec<_>>()
     };
     let silent = (AlertKind::NoData, "agent:R1", "R1");

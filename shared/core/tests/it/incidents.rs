@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rackwatch_core::alert::{AlertId, AlertKind, AlertRecord, AlertState, Severity};
+use rackwatch_core::alert::{
+    AlertId, AlertKind, AlertRecord, Detail, Extras, Resolution, Runaway, Severity,
+};
 use rackwatch_core::device::{DeviceId, Role};
 use rackwatch_core::incident::silence::{Matcher, Silence};
 use rackwatch_core::incident::{
@@ -13,6 +15,7 @@ use rackwatch_core::incident::{
 };
 use rackwatch_core::site::Spot;
 use rackwatch_core::stored;
+use rackwatch_core::subject::Subject;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 use rackwatch_core::wire;
@@ -24,14 +27,12 @@ fn at(seconds: u64) -> Timestamp {
 }
 
 fn alert(device: &str, kind: AlertKind, severity: Severity, seconds: u64) -> AlertRecord {
-    let id = DeviceId::new(device).unwrap();
+    let id = Subject::from(DeviceId::new(device).unwrap());
     AlertRecord {
-        kind,
         temperature: Some(Celsius::new(33.0).unwrap()),
         at: at(seconds),
         threshold: 32.0,
         severity,
-        state: AlertState::Firing,
         id: AlertId::of(&id, kind.name(), at(seconds)),
         rule: kind.name().to_owned(),
         rack: String::new(),
@@ -39,16 +40,10 @@ fn alert(device: &str, kind: AlertKind, severity: Severity, seconds: u64) -> Ale
         role: Role::Inlet,
         started: at(seconds),
         rate: None,
-        change: None,
-        window: None,
-        reason: None,
-        left_least: None,
-        left_most: None,
-        peak: None,
-        duration: None,
-        skew_ms: None,
+        detail: Detail::new(kind, Extras::default()),
+        resolution: None,
         historical: false,
-        device: id,
+        subject: id,
     }
 }
 
@@ -58,7 +53,10 @@ fn hot(device: &str, severity: Severity, seconds: u64) -> AlertRecord {
 
 fn resolved(record: &AlertRecord, seconds: u64) -> AlertRecord {
     AlertRecord {
-        state: AlertState::Resolved,
+        resolution: Some(Resolution {
+            duration: at(seconds).since(record.started),
+            peak: None,
+        }),
         at: at(seconds),
         ..record.clone()
     }
@@ -109,7 +107,7 @@ impl Default for Correlator {
 impl Correlator {
     fn observe(&mut self, record: &AlertRecord, seconds: u64) {
         self.incidents
-            .observe(record, spot(&record.device), at(seconds));
+            .observe(record, spot(record.subject.as_id()), at(seconds));
     }
 
     fn advance(&mut self, seconds: u64) -> Vec<IncidentRecord> {
@@ -460,8 +458,11 @@ fn a_historical_alert_notifies_only_if_it_lasts() {
 fn a_record_reads_back_as_it_was_written() {
     let mut correlator = Correlator::default();
     let runaway = AlertRecord {
-        left_least: Some(Duration::from_secs(180)),
-        left_most: Some(Duration::from_secs(240)),
+        detail: Detail::Runaway(Some(Runaway {
+            change: 2.0,
+            window: Duration::from_secs(60),
+            left: Some((Duration::from_secs(180), Duration::from_secs(240))),
+        })),
         ..alert("inlet-A1-1", AlertKind::Runaway, Severity::Critical, 0)
     };
     correlator.observe(&runaway, 0);

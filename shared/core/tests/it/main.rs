@@ -7,16 +7,17 @@
     reason = "a test that cannot go on must stop, and says why"
 )]
 
+mod absence;
+mod evaluating;
 mod golden;
 mod halls;
 mod incidents;
-mod judging;
-mod moves;
+mod inventory;
 mod outage;
 mod properties;
 mod quality;
 mod resuming;
 mod runaway;
-mod silence;
 mod stored;
+mod stored_state;
 mod trace;

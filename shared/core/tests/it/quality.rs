@@ -51,7 +51,7 @@ fn read(
 }
 
 fn said(records: &[AlertRecord]) -> Vec<(AlertKind, AlertState)> {
-    records.iter().map(|r| (r.kind, r.state)).collect()
+    records.iter().map(|r| (r.kind(), r.state())).collect()
 }
 
 #[test]
@@ -68,11 +68,11 @@ fn bogus_values_give_no_temperature_alert_and_are_flagged() {
             let [one] = records.as_slice() else {
                 panic!("{role} {bogus}: {records:?}")
             };
-            assert_eq!(one.kind, AlertKind::SensorFault, "{role} {bogus}");
+            assert_eq!(one.kind(), AlertKind::SensorFault, "{role} {bogus}");
             assert_eq!(one.temperature, None);
-            let reason = one.reason.as_deref();
+            let reason = one.detail.extras().reason;
             assert!(
-                matches!(reason, Some("no_reading" | "out_of_range")),
+                matches!(reason.as_deref(), Some("no_reading" | "out_of_range")),
                 "{reason:?}"
             );
         }
@@ -103,8 +103,11 @@ fn a_fault_that_lasts_is_said_once_and_over_when_it_reads_again() {
     );
     let after = records[0].at.since(records[0].started);
     assert_eq!(after, Duration::from_secs(60), "from the first fault on");
-    assert_eq!(records[0].reason.as_deref(), Some("timeout"));
-    assert_eq!(records[1].peak, None);
+    assert_eq!(
+        records[0].detail.extras().reason.as_deref(),
+        Some("timeout")
+    );
+    assert_eq!(records[1].resolution.unwrap().peak, None);
 }
 
 #[test]
@@ -152,11 +155,11 @@ fn a_sensor_that_stays_while_its_rack_moves_is_stuck() {
         }
     }
     use AlertState::{Firing, Resolved};
-    let stuck = |record: &&AlertRecord| record.kind == AlertKind::StuckSensor;
+    let stuck = |record: &&AlertRecord| record.kind() == AlertKind::StuckSensor;
     let of_stuck: Vec<_> = records.iter().filter(stuck).collect();
-    let states: Vec<_> = of_stuck.iter().map(|r| r.state).collect();
+    let states: Vec<_> = of_stuck.iter().map(|r| r.state()).collect();
     assert_eq!(states, [Firing, Resolved], "{records:?}");
-    assert!(of_stuck.iter().all(|r| r.device.as_str() == "inlet-R1-2"));
+    assert!(of_stuck.iter().all(|r| r.subject.as_str() == "inlet-R1-2"));
     let minutes = of_stuck[0]
         .at
         .since(Timestamp::from_millis(START + 5_000_000).unwrap());
@@ -181,12 +184,12 @@ fn one_sensor_that_leaves_its_neighbours_is_an_outlier() {
             records.extend(read(engine, &format!("inlet-R1-{n}"), minute * 60, value));
         }
     }
-    let outliers = records.iter().filter(|r| r.kind == AlertKind::Outlier);
+    let outliers = records.iter().filter(|r| r.kind() == AlertKind::Outlier);
     let said: Vec<_> = outliers
         .map(|r| {
             (
-                r.device.as_str(),
-                r.state,
+                r.subject.as_str(),
+                r.state(),
                 r.at.millis() / 1000 - START / 1000,
             )
         })
@@ -217,7 +220,7 @@ fn of_three_sensors_none_is_an_outlier() {
         }
     }
     assert!(
-        records.iter().all(|r| r.kind != AlertKind::Outlier),
+        records.iter().all(|r| r.kind() != AlertKind::Outlier),
         "{records:?}"
     );
 }
@@ -246,13 +249,13 @@ fn a_room_that_is_warm_from_the_start_is_noticed_once() {
         (Role::Inlet, AlertKind::HighTemp)
     );
     assert_eq!((notice.beyond, notice.known), (7, 20));
-    let high = records.iter().filter(|r| r.kind == AlertKind::HighTemp);
-    let (last, others): (Vec<_>, Vec<_>) = high.partition(|r| r.device.as_str() == "inlet-R1-20");
+    let high = records.iter().filter(|r| r.kind() == AlertKind::HighTemp);
+    let (last, others): (Vec<_>, Vec<_>) = high.partition(|r| r.subject.as_str() == "inlet-R1-20");
     let severities =
         |records: &[&AlertRecord]| records.iter().map(|r| r.severity).collect::<Vec<_>>();
     let mut expected = vec![Severity::Warning; 6];
     expected.extend([Severity::Info; 13]);
     assert_eq!(severities(&others), expected);
-    // Who became warm later speaks as ever.
+    // A sensor that becomes warm later alerts as ever.
     assert_eq!(severities(&last), [Severity::Warning, Severity::Critical]);
 }

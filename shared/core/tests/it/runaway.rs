@@ -73,7 +73,7 @@ impl Rack {
         }
         let said = self.engine.step(inputs).alerts;
         said.into_iter()
-            .filter(|record| record.kind == AlertKind::Runaway)
+            .filter(|record| record.kind() == AlertKind::Runaway)
             .collect()
     }
 }
@@ -163,10 +163,10 @@ fn it_is_said_once_with_the_time_that_is_left_and_over_once() {
         panic!("{said:?}")
     };
     assert_eq!(
-        (first.state, last.state),
+        (first.state(), last.state()),
         (AlertState::Firing, AlertState::Resolved)
     );
-    let (least, most) = (first.left_least.unwrap(), first.left_most.unwrap());
+    let (least, most) = first.detail.extras().left.unwrap();
     let truth = Duration::from_secs(600 + 300)
         .saturating_sub(first.at.since(Timestamp::from_millis(START).unwrap()));
     assert!(

@@ -5,7 +5,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use rackwatch_core::alert::{AlertId, AlertKind, AlertRecord, AlertState, Severity};
+use rackwatch_core::alert::{AlertId, AlertRecord, Detail, Resolution, Runaway, Severity};
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Range, Role, Verdict};
 use rackwatch_core::incident::silence::{Matcher, Silence};
 use rackwatch_core::incident::{
@@ -13,6 +13,7 @@ use rackwatch_core::incident::{
 };
 use rackwatch_core::site::{RawDevices, RawRacks, RawSite, Spot, StoredSite};
 use rackwatch_core::stored::{DecodeError, StoredValue, decode, encode};
+use rackwatch_core::subject::Subject;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::{Celsius, Kelvin};
 
@@ -61,31 +62,27 @@ fn assert_golden<T: StoredValue + Debug + PartialEq>(value: &T, golden: &str) {
 }
 
 fn runaway() -> AlertRecord {
-    let device = DeviceId::new("inlet-A1-1").unwrap();
+    let subject = Subject::from(DeviceId::new("inlet-A1-1").unwrap());
     AlertRecord {
-        kind: AlertKind::Runaway,
         temperature: Some(celsius(33.5)),
         at: at(1),
         threshold: 32.0,
         severity: Severity::Critical,
-        state: AlertState::Firing,
-        id: AlertId::of(&device, "runaway", at(0)),
+        id: AlertId::of(&subject, "runaway", at(0)),
         rule: "runaway".to_owned(),
         rack: "A1".to_owned(),
         u: None,
         role: Role::Inlet,
         started: at(0),
         rate: None,
-        change: None,
-        window: None,
-        reason: None,
-        left_least: Some(Duration::from_secs(180)),
-        left_most: Some(Duration::from_secs(240)),
-        peak: None,
-        duration: None,
-        skew_ms: None,
+        detail: Detail::Runaway(Some(Runaway {
+            change: 2.0,
+            window: Duration::from_secs(60),
+            left: Some((Duration::from_secs(180), Duration::from_secs(240))),
+        })),
+        resolution: None,
         historical: true,
-        device,
+        subject,
     }
 }
 
@@ -134,7 +131,10 @@ fn incidents_are_pinned_in_each_phase() {
     let golden = include_str!("../golden/stored/incident_acknowledged.json");
     stored(&mut incidents, 70, golden);
     let resolved = AlertRecord {
-        state: AlertState::Resolved,
+        resolution: Some(Resolution {
+            duration: Duration::from_secs(80),
+            peak: None,
+        }),
         at: at(80),
         ..record
     };

@@ -3,13 +3,17 @@
 use std::collections::HashMap;
 
 use rackwatch_core::engine::Slice;
+use rackwatch_core::episode::Episode;
 use rackwatch_core::keys::PartitionKeys;
+use rackwatch_core::ledger::Runs;
+use rackwatch_core::stored::{DecodeError, Refusal, StoredValues, decode, encode};
 use rackwatch_core::time::StreamId;
 use rackwatch_runtime::redis::Connection;
 use redis::RedisResult;
 
 use super::super::script::Fence;
 use super::super::{Restore, Resume, SliceNumber};
+use crate::stored::log_refusals;
 
 /// Reads what the last owner left; none where `epoch` is not the newest any more. Says the number
 /// of the last commit too.
@@ -30,7 +34,7 @@ pub(super) async fn load(
         return Ok(None);
     }
     let saved = slices(connection, keys, restore).await?;
-    let episodes: Vec<Vec<u8>> = redis::cmd("HVALS")
+    let episodes: HashMap<String, Vec<u8>> = redis::cmd("HGETALL")
         .arg(&keys.episodes)
         .query_async(connection)
         .await?;
@@ -38,17 +42,14 @@ pub(super) async fn load(
         .arg(&keys.ledger)
         .query_async(connection)
         .await?;
-    let runs = |(agent, json): (String, Vec<u8>)| {
-        let runs = known("ledger entry", serde_json::from_slice(&json))?;
-        Some((agent, runs))
-    };
+    let episodes = StoredValues::<Episode>::from_hash(episodes);
+    log_refusals::<Episode>(&keys.episodes, &episodes.refusals);
+    let agents = StoredValues::<Runs>::from_hash(agents);
+    log_refusals::<Runs>(&keys.ledger, &agents.refusals);
     let resume = Resume {
         saved,
-        agents: agents.into_iter().filter_map(runs).collect(),
-        episodes: episodes
-            .iter()
-            .filter_map(|json| known("episode", serde_json::from_slice(json)))
-            .collect(),
+        agents: agents.values,
+        episodes: episodes.into_values().collect(),
         done: done
             .and_then(|id| id.parse().ok())
             .unwrap_or(StreamId::ZERO),
@@ -56,7 +57,7 @@ pub(super) async fn load(
     Ok(Some((commit.unwrap_or(0), resume)))
 }
 
-/// Reads the slices one by one; says what the oldest stands for.
+/// Reads the slices one by one. Returns the oldest position that one of them stands for.
 async fn slices(
     connection: &mut Connection,
     keys: &PartitionKeys,
@@ -67,24 +68,38 @@ async fn slices(
         .query_async(connection)
         .await?;
     let mut oldest: Option<StreamId> = None;
+    let mut refusals: Vec<Refusal> = Vec::new();
     for name in names {
         let json: Option<Vec<u8>> = redis::cmd("HGET")
             .arg(&keys.snapshot)
-            .arg(name)
+            .arg(&name)
             .query_async(connection)
             .await?;
-        let slice = json.and_then(|json| known("slice", Slice::from_json(&json)));
-        let Some(slice) = slice else { continue };
-        oldest = Some(oldest.map_or(slice.through, |oldest| oldest.min(slice.through)));
-        restore(slice);
+        let Some(json) = json else { continue };
+        match decode::<Slice>(&json) {
+            Ok(slice) => {
+                let through = slice.through;
+                oldest = Some(oldest.map_or(through, |oldest| oldest.min(through)));
+                restore(slice);
+            }
+            Err(error) => refuse(&mut refusals, name, error),
+        }
     }
+    log_refusals::<Slice>(&keys.snapshot, &refusals);
     Ok(oldest)
 }
 
-/// What another version wrote may not be readable: the detectors then start cold.
-fn known<T>(what: &str, read: Result<T, serde_json::Error>) -> Option<T> {
-    read.inspect_err(|error| tracing::warn!(what, %error, "saved state cannot be read, ignored"))
-        .ok()
+/// Adds a refused slice to those that were refused for the same reason.
+fn refuse(refusals: &mut Vec<Refusal>, name: String, error: DecodeError) {
+    let reason = error.to_string();
+    let same = |known: &&mut Refusal| known.error.to_string() == reason;
+    match refusals.iter_mut().find(same) {
+        Some(known) => known.ids.push(name),
+        None => refusals.push(Refusal {
+            error,
+            ids: vec![name],
+        }),
+    }
 }
 
 /// Writes a slice if this owner's last commit is the last of all: a Redis that went back behind it
@@ -113,7 +128,7 @@ pub(super) async fn save(
     call.arg(fence.epoch)
         .arg(fence.commit)
         .arg(format!("{number}/{of}"))
-        .arg(slice.to_json());
+        .arg(encode(slice));
     Ok(call.invoke_async::<u8>(connection).await? == 1)
 }
 

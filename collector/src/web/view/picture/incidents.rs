@@ -46,7 +46,8 @@ impl Picture {
         // Records name the first devices only, but nearly always all racks, and what their devices measure.
         let is_of_it = |id: &DeviceId, seen: &Seen| {
             let is_near = record.racks.contains(&seen.spot.rack);
-            record.devices.contains(id) || is_near && record.roles.contains(&seen.role())
+            let is_listed = record.devices.iter().any(|subject| subject.as_id() == id);
+            is_listed || is_near && record.roles.contains(&seen.role())
         };
         let (mut hot, mut cold) = (Vec::new(), Vec::new());
         for (id, open) in &self.open {

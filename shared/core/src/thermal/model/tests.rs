@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::reading::Fault as ReadingFault;
 
 fn start() -> Timestamp {
     Timestamp::from_millis(1_795_000_000_000).unwrap()
@@ -94,7 +95,7 @@ fn later_the_demo_shows_cold_a_step_and_a_dropout() {
             match reading.value {
                 Ok(value) => cold = cold.min(value.degrees()),
                 Err(reason) => {
-                    assert_eq!(reason, Reason::NO_READING);
+                    assert_eq!(reason, ReadingFault::NO_READING);
                     missing += 1;
                 }
             }

@@ -97,7 +97,7 @@ fn ids_are_the_same_for_ever() {
         ("agent:host7", "no_data", at(0)),
         ("target:bmc-7", "no_data", at(0)),
     ] {
-        let alert = AlertId::of(&device(id), rule, start);
+        let alert = AlertId::of(&device(id).into(), rule, start);
         let incident = IncidentId::of(&alert);
         writeln!(
             text,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::engine::{Effects, Input};
 use rackwatch_core::incident::{IncidentTiming, Incidents};
-use rackwatch_core::ledger::Passed;
+use rackwatch_core::ledger::ReportedSequence;
 use rackwatch_core::reading::{Fault, Reading};
 use rackwatch_core::site::Site;
 use rackwatch_core::thermal::{Hall, Scenario};
@@ -47,7 +47,10 @@ impl Run {
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect();
             writeln!(self.text, "alert {}", fields.join(" ")).unwrap();
-            let known = self.known.iter().find(|(id, _)| *id == record.device);
+            let known = self
+                .known
+                .iter()
+                .find(|(id, _)| id == record.subject.as_id());
             let spot = self.site.spot_of(record, known.map(|(_, known)| known));
             self.incidents.observe(record, spot, now);
         }
@@ -84,8 +87,8 @@ fn describe(id: &DeviceId, description: &Description, leaving: bool) -> Input {
 }
 
 /// What an agent's entry with these readings says of itself; every hundredth tick ten readings are lost.
-fn passed(tick: u64, readings: u64, now: Timestamp) -> Input {
-    Input::Passed(Box::new(Passed {
+fn reported(tick: u64, readings: u64, now: Timestamp) -> Input {
+    Input::Sequence(Box::new(ReportedSequence {
         agent: "host7".to_owned(),
         seq: format!("r1-{}", tick * readings + tick / 100 * 10)
             .parse()
@@ -144,7 +147,7 @@ fn a_hall_with_many_faults() {
         if readings.is_empty() {
             inputs.push(Input::Waited(INTERVAL));
         } else {
-            inputs.push(passed(tick, run.known.len() as u64, now));
+            inputs.push(reported(tick, run.known.len() as u64, now));
         }
         inputs.extend(readings.into_iter().map(|reading| Input::Reading {
             entry,

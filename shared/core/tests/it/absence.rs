@@ -1,4 +1,4 @@
-//! Who is silent is missed once, and nobody is who could not be heard.
+//! Absence is reported once, and only where somebody listened.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,15 +6,16 @@ use std::time::Duration;
 use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
 use rackwatch_core::device::{Description, DeviceId, Role};
 use rackwatch_core::engine::{Engine, Input, Slice};
-use rackwatch_core::ledger::Passed;
+use rackwatch_core::ledger::ReportedSequence;
 use rackwatch_core::reading::Reading;
 use rackwatch_core::rules::RuleSet;
+use rackwatch_core::stored;
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::units::Celsius;
 
 use crate::trace::START;
 
-/// Devices of two agents, and one that nobody describes.
+/// The devices of two agents, and an undescribed one.
 struct Site {
     engine: Engine,
     ms: u64,
@@ -60,24 +61,24 @@ impl Site {
         devices.iter().map(input).collect()
     }
 
-    /// These say something each second for so long.
+    /// Reads these devices each second for `seconds`.
     fn hear(&mut self, devices: &[&str], seconds: u64) -> Vec<AlertRecord> {
-        let mut said = Vec::new();
+        let mut reported = Vec::new();
         for _ in 0..seconds {
             self.ms += 1000;
-            said.extend(self.engine.step(self.readings(devices)).alerts);
+            reported.extend(self.engine.step(self.readings(devices)).alerts);
         }
-        said
+        reported
     }
 
     fn wait(&mut self, seconds: u64) -> Vec<AlertRecord> {
-        let mut said = Vec::new();
+        let mut reported = Vec::new();
         for _ in 0..seconds {
             self.ms += 1000;
             let waited = Input::Waited(Duration::from_secs(1));
-            said.extend(self.engine.step([waited]).alerts);
+            reported.extend(self.engine.step([waited]).alerts);
         }
-        said
+        reported
     }
 }
 
@@ -89,7 +90,7 @@ fn names(records: &[AlertRecord]) -> Vec<(&str, AlertState, Severity)> {
     records.iter().for_each(name);
     let named = records.iter();
     named
-        .map(|r| (r.device.as_str(), r.state, r.severity))
+        .map(|r| (r.subject.as_str(), r.state(), r.severity))
         .collect()
 }
 
@@ -97,41 +98,41 @@ use AlertState::{Firing, Resolved};
 use Severity::{Info, Warning};
 
 #[test]
-fn a_silent_agent_is_one_record_and_one_resolution() {
+fn an_absent_agent_is_one_alert_and_one_resolution() {
     let mut site = Site::new();
     assert_eq!(site.hear(&["a-1", "a-2", "b-1"], 30), []);
-    let said = site.hear(&["b-1"], 90);
-    assert_eq!(names(&said), [("agent:alpha", Firing, Warning)]);
-    let after = said[0].at.since(said[0].started);
+    let reported = site.hear(&["b-1"], 90);
+    assert_eq!(names(&reported), [("agent:alpha", Firing, Warning)]);
+    let after = reported[0].at.since(reported[0].started);
     assert!((60..=65).contains(&after.as_secs()), "{after:?}");
     let over = site.hear(&["a-1", "a-2", "b-1"], 90);
     assert_eq!(names(&over), [("agent:alpha", Resolved, Warning)]);
-    assert_eq!(over[0].id, said[0].id);
-    assert!(over[0].duration.unwrap() >= Duration::from_secs(90));
+    assert_eq!(over[0].id, reported[0].id);
+    assert!(over[0].resolution.unwrap().duration >= Duration::from_secs(90));
 }
 
 #[test]
-fn a_silence_ends_with_the_last_device_of_its_agent() {
+fn absence_ends_with_the_last_device_of_its_agent() {
     let mut site = Site::new();
     site.hear(&["a-1", "a-2", "b-1"], 30);
-    let said = site.hear(&["b-1"], 90);
-    assert_eq!(names(&said), [("agent:alpha", Firing, Warning)]);
+    let reported = site.hear(&["b-1"], 90);
+    assert_eq!(names(&reported), [("agent:alpha", Firing, Warning)]);
     let first = site.engine.step([Input::Describe(id("a-1"), None)]);
     assert_eq!(first.alerts, []);
     let last = site.engine.step([Input::Describe(id("a-2"), None)]);
     assert_eq!(names(&last.alerts), [("agent:alpha", Resolved, Warning)]);
-    assert_eq!(last.alerts[0].id, said[0].id);
-    assert!(last.alerts[0].duration.unwrap() >= Duration::from_secs(90));
+    assert_eq!(last.alerts[0].id, reported[0].id);
+    assert!(last.alerts[0].resolution.unwrap().duration >= Duration::from_secs(90));
     assert_eq!(site.engine.open(), 0);
     assert_eq!(site.hear(&["b-1"], 90), []);
 }
 
 #[test]
-fn a_wrong_clock_ends_with_the_last_device_of_its_agent() {
+fn a_wrong_clock_ends_with_the_last_device_of_the_agent() {
     let mut site = Site::new();
     site.hear(&["a-1", "b-1"], 30);
     let arrived = Timestamp::from_millis(site.ms).unwrap();
-    let wrong = Input::Passed(Box::new(Passed {
+    let wrong = Input::Sequence(Box::new(ReportedSequence {
         agent: "beta".to_owned(),
         seq: "r-1".parse().unwrap(),
         readings: 1,
@@ -141,15 +142,15 @@ fn a_wrong_clock_ends_with_the_last_device_of_its_agent() {
         skew: Some(9_000),
         arrived,
     }));
-    let said = site.engine.step([wrong]).alerts;
-    assert_eq!(said[0].kind, AlertKind::ClockSkew);
+    let reported = site.engine.step([wrong]).alerts;
+    assert_eq!(reported[0].kind(), AlertKind::ClockSkew);
     let over = site.engine.step([Input::Describe(id("b-1"), None)]).alerts;
-    assert_eq!((over.len(), over[0].state), (1, Resolved));
-    assert_eq!(over[0].id, said[0].id);
+    assert_eq!((over.len(), over[0].state()), (1, Resolved));
+    assert_eq!(over[0].id, reported[0].id);
 }
 
 #[test]
-fn a_silence_ends_when_all_its_devices_are_somebody_elses() {
+fn absence_ends_when_all_devices_belong_to_another_agent() {
     let mut site = Site::new();
     site.hear(&["a-1", "a-2", "b-1"], 30);
     site.hear(&["b-1"], 90);
@@ -166,12 +167,12 @@ fn a_silence_ends_when_all_its_devices_are_somebody_elses() {
 }
 
 #[test]
-fn on_an_empty_stream_silence_is_waited_out() {
+fn waiting_on_an_empty_stream_counts() {
     let mut site = Site::new();
     site.hear(&["a-1", "b-1"], 30);
-    let said = site.wait(90);
+    let reported = site.wait(90);
     assert_eq!(
-        names(&said),
+        names(&reported),
         [
             ("agent:alpha", Firing, Warning),
             ("agent:beta", Firing, Warning)
@@ -180,39 +181,39 @@ fn on_an_empty_stream_silence_is_waited_out() {
 }
 
 #[test]
-fn a_device_of_an_agent_that_speaks_is_missed_itself() {
+fn a_single_absent_device_has_its_own_alert() {
     let mut site = Site::new();
     site.hear(&["a-1", "a-2"], 30);
-    let said = site.hear(&["a-1"], 90);
-    assert_eq!(names(&said), [("a-2", Firing, Warning)]);
+    let reported = site.hear(&["a-1"], 90);
+    assert_eq!(names(&reported), [("a-2", Firing, Warning)]);
     let over = site.hear(&["a-1", "a-2"], 5);
     assert_eq!(names(&over), [("a-2", Resolved, Warning)]);
 }
 
 #[test]
-fn a_device_that_does_not_come_back_with_its_agent_is_missed_then() {
+fn a_device_that_does_not_return_with_its_agent_is_reported_then() {
     let mut site = Site::new();
     site.hear(&["a-1", "a-2", "b-1"], 30);
     site.hear(&["b-1"], 90);
-    let said = site.hear(&["a-1", "b-1"], 120);
+    let reported = site.hear(&["a-1", "b-1"], 120);
     assert_eq!(
-        names(&said),
+        names(&reported),
         [("agent:alpha", Resolved, Warning), ("a-2", Firing, Warning)]
     );
 }
 
 #[test]
-fn a_gap_that_nobody_listened_through_is_nobodys_silence() {
+fn a_gap_without_a_listener_is_no_absence() {
     let mut site = Site::new();
     site.hear(&["a-1", "b-1"], 30);
-    // Redis or the collector was away for an hour; one agent comes back a little later.
+    // Redis or the collector was away for an hour; one agent returns a little later.
     site.ms += 3_600_000;
     assert_eq!(site.hear(&["b-1"], 20), []);
     assert_eq!(site.hear(&["a-1", "b-1"], 120), []);
 }
 
 #[test]
-fn who_says_that_he_leaves_is_only_noted_for_a_while() {
+fn a_clean_shutdown_is_an_info_during_the_grace_period() {
     let mut site = Site::new();
     site.hear(&["a-1", "a-2", "b-1"], 30);
     for device in ["a-1", "a-2"] {
@@ -223,11 +224,11 @@ fn who_says_that_he_leaves_is_only_noted_for_a_while() {
         let leaves = Input::Describe(id(device), Some(Box::new(leaving)));
         site.engine.step([leaves]);
     }
-    let said = site.hear(&["b-1"], 600);
-    assert_eq!(names(&said), [("agent:alpha", Firing, Info)]);
-    let said = site.hear(&["b-1"], 900);
-    assert_eq!(names(&said), [("agent:alpha", Firing, Warning)]);
-    // Forgotten for good: nothing more is said of its devices.
+    let reported = site.hear(&["b-1"], 600);
+    assert_eq!(names(&reported), [("agent:alpha", Firing, Info)]);
+    let reported = site.hear(&["b-1"], 900);
+    assert_eq!(names(&reported), [("agent:alpha", Firing, Warning)]);
+    // Forgotten for good: its devices are reported no more.
     for device in ["a-1", "a-2"] {
         site.engine.step([Input::Describe(id(device), None)]);
     }
@@ -235,45 +236,43 @@ fn who_says_that_he_leaves_is_only_noted_for_a_while() {
 }
 
 #[test]
-fn a_plain_client_that_writes_now_and_then_is_not_missed() {
+fn a_plain_client_that_writes_rarely_is_not_absent() {
     let mut site = Site::new();
     for _ in 0..20 {
         // Every five minutes, beside others.
         site.hear(&["plain-1"], 1);
         assert_eq!(site.hear(&["b-1"], 299), []);
     }
-    let said = site.hear(&["b-1"], 1200);
-    assert_eq!(names(&said), [("plain-1", Firing, Warning)]);
+    let reported = site.hear(&["b-1"], 1200);
+    assert_eq!(names(&reported), [("plain-1", Firing, Warning)]);
 }
 
 #[test]
-fn a_restart_neither_repeats_nor_forgets() {
+fn a_restart_neither_repeats_nor_forgets_an_absence() {
     let mut site = Site::new();
-    let mut said = site.hear(&["a-1", "a-2", "b-1"], 30);
-    said.extend(site.hear(&["b-1"], 90));
+    let mut reported = site.hear(&["a-1", "a-2", "b-1"], 30);
+    reported.extend(site.hear(&["b-1"], 90));
     let through = StreamId {
         ms: site.ms,
         seq: 0,
     };
     let slices: Vec<Slice> = site.engine.snapshot(through).collect();
-    let mut stored = Vec::new();
+    let mut episodes = Vec::new();
     let mut again = Site::new();
     again.ms = site.ms;
     again.engine = Engine::new(Arc::new(RuleSet::with_defaults(&[]).unwrap()));
     for slice in slices {
-        let json = slice.to_json();
-        assert!(
-            again
-                .engine
-                .restore(Slice::from_json(json.as_bytes()).unwrap())
-        );
+        let json = stored::encode(&slice);
+        again
+            .engine
+            .restore(stored::decode::<Slice>(json.as_bytes()).unwrap());
     }
-    for record in &said {
-        stored.push(rackwatch_core::episode::Episode {
+    for record in &reported {
+        episodes.push(rackwatch_core::episode::Episode {
             id: record.id.clone(),
-            device: record.device.clone(),
+            subject: record.subject.clone(),
             rule: record.rule.clone(),
-            kind: record.kind,
+            kind: record.kind(),
             started: record.started,
             severity: record.severity,
             threshold: record.threshold,
@@ -284,14 +283,14 @@ fn a_restart_neither_repeats_nor_forgets() {
             role: record.role,
         });
     }
-    again.engine.resume(stored, Vec::new());
-    assert_eq!(again.hear(&["b-1"], 60), [], "it was said");
+    again.engine.resume(episodes, Vec::new());
+    assert_eq!(again.hear(&["b-1"], 60), [], "already reported");
     let over = again.hear(&["a-1", "a-2", "b-1"], 10);
     assert_eq!(names(&over), [("agent:alpha", Resolved, Warning)]);
 }
 
 #[test]
-fn a_silent_target_of_an_agent_that_speaks_is_one_record() {
+fn an_absent_target_of_a_present_agent_is_one_alert() {
     let mut site = Site::new();
     let all = ["bmc-1", "bmc-2", "bmc-3", "own-1"];
     for device in all {
@@ -304,11 +303,11 @@ fn a_silent_target_of_an_agent_that_speaks_is_one_record() {
             .step([Input::Describe(id(device), Some(Box::new(described)))]);
     }
     assert_eq!(site.hear(&all, 30), []);
-    let said = site.hear(&["own-1"], 90);
-    assert_eq!(names(&said), [("target:bmc", Firing, Warning)]);
-    // The agent too, then: what was said of the target stays said.
-    let said = site.wait(90);
-    assert_eq!(names(&said), [("agent:gamma", Firing, Warning)]);
+    let reported = site.hear(&["own-1"], 90);
+    assert_eq!(names(&reported), [("target:bmc", Firing, Warning)]);
+    // Then the agent is absent too; the alert of the target stays open.
+    let reported = site.wait(90);
+    assert_eq!(names(&reported), [("agent:gamma", Firing, Warning)]);
     let over = site.hear(&all, 90);
     assert_eq!(
         names(&over),

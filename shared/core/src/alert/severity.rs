@@ -1,0 +1,63 @@
+//! The severity and the state of an alert.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The severity of an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Recorded and printed; no notification is sent.
+    Info,
+    /// Needs attention within the day.
+    Warning,
+    /// Needs action at once.
+    Critical,
+}
+
+impl Severity {
+    /// All severities, from the mildest to the worst.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+
+    /// Returns the word on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// The state of an episode that a record reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertState {
+    /// The episode began, or its severity rose.
+    Firing,
+    /// The episode is over.
+    Resolved,
+}
+
+impl AlertState {
+    /// Returns the word on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl fmt::Display for AlertState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
