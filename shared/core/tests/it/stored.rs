@@ -5,7 +5,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use rackwatch_core::alert::{AlertId, AlertRecord, Detail, Resolution, Runaway, Severity};
+use rackwatch_core::alert::{AlertId, AlertKind, AlertRecord, Detail, Resolution, Runaway, Severity};
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Range, Role, Verdict};
 use rackwatch_core::incident::silence::{Matcher, Silence};
 use rackwatch_core::incident::{
