@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rackwatch_core::wire::Seq;
 use rackwatch_runtime::config::Secret;
+use rackwatch_runtime::error::chain;
 use rackwatch_runtime::redis::{ConnectError, Connector};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -31,8 +32,8 @@ use crate::source::simulated::Simulated;
 use crate::source::snmp::{Secrets, Snmp, SnmpError};
 use crate::source::sysinfo::Sysinfo;
 use crate::source::{Lanes, Source};
-use crate::spool::Spool;
-use crate::spool::log::Bounds;
+use crate::spool::segment_log::Bounds;
+use crate::spool::{Spool, SpoolError};
 
 /// Why the agent does not run, or runs no more.
 #[derive(Debug, thiserror::Error)]
@@ -80,13 +81,13 @@ pub enum RunError {
     /// Their devices would be taken for each other's.
     #[error("two targets are called {0:?}: give each a name of its own")]
     SameName(String),
-    /// Another agent has the spool.
+    /// Another agent uses the spool.
     #[error("cannot use spool.path {}", path.display())]
     Spool {
         /// The folder.
         path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
+        /// The spool's error.
+        source: SpoolError,
     },
     /// The sampler cannot go on.
     #[error("the sampler ended")]
@@ -214,7 +215,7 @@ pub async fn pipeline(
     let stop = stop.child_token();
 
     let mut stages = JoinSet::new();
-    let (observed, incoming) = mpsc::channel(sampler::DEPTH);
+    let (observed, incoming) = mpsc::channel(sampler::CHANNEL_DEPTH);
 
     let sampling = Sampler::new(sources).run(stop.clone(), observed);
     stages.spawn(async { Ended::Sampler(sampling.await) });
@@ -258,19 +259,15 @@ async fn open_spool(config: &SpoolConfig) -> Result<(Option<Spool>, Option<Seq>)
     };
     match Spool::open(path.clone(), bounds, config.sync.into()).await {
         Ok((spool, prev)) => Ok((Some(spool), prev)),
-        // Two agents would take each other's readings.
-        Err(source) if source.kind() == std::io::ErrorKind::ResourceBusy => Err(RunError::Spool {
+        // Two agents would send each other's readings.
+        Err(source @ SpoolError::InUse) => Err(RunError::Spool {
             path: path.clone(),
             source,
         }),
-        // A bad disk must not keep a host from being watched.
+        // A bad disk must not stop monitoring.
         Err(error) => {
-            let path = path.display();
-            error!(
-                %path,
-                %error,
-                "the spool cannot be used: until the next start readings are kept in memory only"
-            );
+            let (path, error) = (path.display(), chain(&error));
+            error!(%path, error, "cannot use the spool, readings are kept in memory only");
             Ok((None, None))
         }
     }

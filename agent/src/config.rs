@@ -13,7 +13,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
 
 use rackwatch_core::device::Description;
-use rackwatch_core::wire::Layout;
+use rackwatch_core::wire::EntryFormat;
 use rackwatch_runtime::config::{self, ConfigError, Loaded, LogConfig, RedisConfig};
 use serde::Deserialize;
 
@@ -91,8 +91,8 @@ impl Default for IdentityConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PublishConfig {
-    /// `reading` (default): an entry a reading; `frame`: an entry for all readings of a tick.
-    pub layout: Layout,
+    /// `reading` (default): one entry per reading; `frame`: one entry for all readings of a tick.
+    pub format: EntryFormat,
     /// About how many entries the stream may hold before Redis drops the oldest, which bounds its
     /// memory while no collector runs; default 1,000,000.
     pub safety_cap: NonZeroU64,
@@ -104,7 +104,7 @@ pub struct PublishConfig {
 impl Default for PublishConfig {
     fn default() -> Self {
         Self {
-            layout: Layout::Reading,
+            format: EntryFormat::Reading,
             safety_cap: SAFETY_CAP,
             queue: QUEUE,
         }

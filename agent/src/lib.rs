@@ -2,7 +2,6 @@
 //!
 //! The modules stand in the order in which a reading passes them.
 
-pub mod clock;
 pub mod config;
 
 pub mod source;

@@ -32,7 +32,7 @@ use rackwatch_core::units::Celsius;
 /// The agent's own name, its host and what the operator configured are added later, by the
 /// inventory.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found {
+pub struct DiscoveredDevice {
     /// Its name, the same after every reboot and however the kernel numbers things.
     pub device: DeviceId,
     /// What it is.
@@ -41,7 +41,7 @@ pub struct Found {
 
 /// The device that stands for a target of which no sensor is known yet, since it never answered: it has a fault at
 /// each tick, and leaves when sensors are found.
-pub fn stand_in(target: &str) -> DeviceId {
+pub fn placeholder(target: &str) -> DeviceId {
     DeviceId::sanitized(&format!("target-{target}"))
 }
 
@@ -66,15 +66,15 @@ pub trait Source: Send {
     fn deadline(&self) -> Duration;
 
     /// How long a look for devices may take. Nothing is read meanwhile.
-    fn patience(&self) -> Duration {
+    fn discovery_timeout(&self) -> Duration {
         Duration::from_secs(30)
     }
 
     /// Looks for devices. Called at start and from time to time, since drives come and go.
-    async fn discover(&mut self) -> Vec<Found>;
+    async fn discover(&mut self) -> Vec<DiscoveredDevice>;
 
     /// Whether a jump is to be read once more: not where each read goes on in time, or costs much.
-    fn reads_again(&self) -> bool {
+    fn supports_reread(&self) -> bool {
         true
     }
 

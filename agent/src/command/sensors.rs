@@ -18,11 +18,11 @@ use serde_json::json;
 
 use super::Settings;
 use crate::app;
-use crate::clock;
 use crate::config::host_name;
 use crate::inventory::Inventory;
 use crate::sampler::SamplerError;
-use crate::source::{Found, Source};
+use crate::source::{DiscoveredDevice, Source};
+use rackwatch_runtime::clock;
 
 /// How often `--watch` reads.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
@@ -97,7 +97,7 @@ async fn read_one(source: &mut dyn Source, inventory: &Inventory) -> Vec<Row> {
     let started = Instant::now();
     let read = tokio::time::timeout(source.deadline(), source.read(clock::now())).await;
     let took = started.elapsed();
-    let row = |Found {
+    let row = |DiscoveredDevice {
                    device,
                    description,
                }| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use rackwatch_core::wire::Layout;
+use rackwatch_core::wire::EntryFormat;
 use rackwatch_runtime::shutdown;
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +14,7 @@ use super::Settings;
 use crate::app::{self, RunError};
 use crate::config::{AgentConfig, SourcesConfig};
 use crate::publisher::{Departure, Summary};
-use crate::sampler::SHORTEST;
+use crate::sampler::SHORTEST_INTERVAL;
 use crate::source::simulated::SimulatedConfig;
 
 const EXAMPLES: &str = "\
@@ -50,19 +50,19 @@ pub(super) struct SimulateArgs {
     /// How long to run; until it is stopped where left out.
     #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
     length: Option<Duration>,
-    /// What an entry of the stream holds; else as configured.
+    /// Format of stream entries; by default as configured.
     #[arg(long, value_enum)]
-    layout: Option<LayoutArg>,
+    format: Option<FormatArg>,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum LayoutArg {
-    /// One reading.
+enum FormatArg {
+    /// One entry per reading.
     Reading,
-    /// All readings of a tick.
+    /// One entry for all readings of a tick.
     Frame,
 }
 
@@ -108,9 +108,9 @@ impl SimulateArgs {
             seed: self.seed,
             scenario: self.scenario.clone(),
         };
-        match self.layout {
-            Some(LayoutArg::Reading) => config.publish.layout = Layout::Reading,
-            Some(LayoutArg::Frame) => config.publish.layout = Layout::Frame,
+        match self.format {
+            Some(FormatArg::Reading) => config.publish.format = EntryFormat::Reading,
+            Some(FormatArg::Frame) => config.publish.format = EntryFormat::Frame,
             None => {}
         }
     }
@@ -118,8 +118,8 @@ impl SimulateArgs {
 
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if interval < SHORTEST {
-        return Err(format!("at least {SHORTEST:?}"));
+    if interval < SHORTEST_INTERVAL {
+        return Err(format!("at least {SHORTEST_INTERVAL:?}"));
     }
     Ok(interval)
 }

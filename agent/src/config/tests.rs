@@ -6,7 +6,7 @@ use super::*;
 
 /// Keys that the example has to show, in each section the ones that are easily forgotten.
 const KEYS: &str = "url username password_file password ca_file tls_insecure connect_timeout \
-    response_timeout backoff_min backoff_max format filter name rack zone layout safety_cap queue \
+    response_timeout backoff_min backoff_max format filter name rack zone safety_cap queue \
     path max_bytes max_age sync enabled root interval deadline per_core racks sensors seed scenario match role u off at_once program type address port \
     user cipher_suite privilege login ca_file fingerprint insecure \
     preset community_file authentication privacy_file privacy oid scale unit invalid library";

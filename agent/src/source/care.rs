@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
-use super::{Found, Outcome, stand_in};
+use super::{DiscoveredDevice, Outcome, placeholder};
 
 /// However long a target is gone, it is tried this often.
 const LONGEST: Duration = Duration::from_mins(5);
@@ -189,9 +189,9 @@ impl Care {
         &self,
         source: &str,
         place: (Option<&String>, Option<u16>),
-        found: impl Iterator<Item = &'f Found>,
-    ) -> Vec<Found> {
-        let mut found: Vec<Found> = found.cloned().collect();
+        found: impl Iterator<Item = &'f DiscoveredDevice>,
+    ) -> Vec<DiscoveredDevice> {
+        let mut found: Vec<DiscoveredDevice> = found.cloned().collect();
         if found.is_empty() && self.health.failures > 0 {
             let (rack, u) = place;
             let description = Description {
@@ -204,8 +204,8 @@ impl Care {
                 u,
                 ..Description::default()
             };
-            found.push(Found {
-                device: stand_in(&self.target),
+            found.push(DiscoveredDevice {
+                device: placeholder(&self.target),
                 description,
             });
         }
@@ -217,7 +217,7 @@ impl Care {
         if self.health.failures == 0 {
             return Vec::new();
         }
-        vec![(stand_in(&self.target), Err(self.fault.clone()))]
+        vec![(placeholder(&self.target), Err(self.fault.clone()))]
     }
 
     /// How long after each full interval it is read.

@@ -33,7 +33,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::chip::{Chip, Input};
 use super::component::{resolution, role};
-use super::{Found, Outcome, Source};
+use super::{DiscoveredDevice, Outcome, Source};
 
 /// The `[hwmon]` section of the agent's config.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -79,7 +79,7 @@ pub struct Hwmon {
 #[derive(Debug)]
 struct Lane {
     chip: Chip,
-    inputs: Vec<(Found, Input)>,
+    inputs: Vec<(DiscoveredDevice, Input)>,
     busy: Arc<AtomicBool>,
 }
 
@@ -110,7 +110,7 @@ impl Hwmon {
         }
     }
 
-    fn found(&self) -> Vec<Found> {
+    fn found(&self) -> Vec<DiscoveredDevice> {
         let inputs = self.lanes.iter().flat_map(|lane| &lane.inputs);
         inputs.map(|(found, _)| found.clone()).collect()
     }
@@ -168,7 +168,7 @@ impl Hwmon {
         self.lanes = lanes.collect();
     }
 
-    fn describe(&self, chip: &Chip, input: &Input, device: DeviceId) -> Found {
+    fn describe(&self, chip: &Chip, input: &Input, device: DeviceId) -> DiscoveredDevice {
         let channel = format!("temp{}", input.channel);
         let label = input.label.as_deref().unwrap_or(&channel);
         let name = match &chip.model {
@@ -189,7 +189,7 @@ impl Hwmon {
                 .map(|serial| format!("{serial} {channel}")),
             ..Description::default()
         };
-        Found {
+        DiscoveredDevice {
             device,
             description,
         }
@@ -210,7 +210,7 @@ impl Source for Hwmon {
         self.config.deadline
     }
 
-    async fn discover(&mut self) -> Vec<Found> {
+    async fn discover(&mut self) -> Vec<DiscoveredDevice> {
         let root = self.config.root.clone();
         let dirs = spawn_blocking(move || chip::dirs(&root)).await;
         let chips = self.look(dirs.unwrap_or_default()).await;

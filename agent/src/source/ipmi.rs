@@ -30,7 +30,7 @@ pub use output::{Row, parse};
 use self::tool::{Tool, ToolError};
 use super::care::{Care, Failure, Lanes};
 use super::component::{self, device_id, unique};
-use super::{Found, Outcome, Source};
+use super::{DiscoveredDevice, Outcome, Source};
 use crate::config::TargetConfig;
 
 /// The `[sources.ipmi]` section of the agent's config: this host's own BMC.
@@ -88,7 +88,7 @@ pub struct Ipmi {
     rack: Option<String>,
     u: Option<u16>,
     care: Care,
-    sensors: Vec<(Found, Key)>,
+    sensors: Vec<(DiscoveredDevice, Key)>,
     /// What the look that goes on has come to.
     step: Step,
     rows: Vec<Row>,
@@ -236,7 +236,7 @@ impl Ipmi {
         }
     }
 
-    fn describe(&self, known: &[Row], more: &[Row]) -> Vec<(Found, Key)> {
+    fn describe(&self, known: &[Row], more: &[Row]) -> Vec<(DiscoveredDevice, Key)> {
         let mut taken = HashSet::new();
         let mut sensors = Vec::new();
         for (row, key) in keyed(known) {
@@ -268,7 +268,7 @@ impl Ipmi {
                 ..Description::default()
             };
             sensors.push((
-                Found {
+                DiscoveredDevice {
                     device,
                     description,
                 },
@@ -291,7 +291,7 @@ impl Ipmi {
         let said = self.tool.run(&command).await?;
         let rows = parse(&said);
         let mut values: HashMap<Key, Outcome> = HashMap::new();
-        let mut by_key: HashMap<&Key, &mut Found> = self
+        let mut by_key: HashMap<&Key, &mut DiscoveredDevice> = self
             .sensors
             .iter_mut()
             .map(|(found, key)| (&*key, found))
@@ -331,11 +331,11 @@ impl Source for Ipmi {
     }
 
     /// A second look at once takes as long as the first.
-    fn reads_again(&self) -> bool {
+    fn supports_reread(&self) -> bool {
         false
     }
 
-    async fn discover(&mut self) -> Vec<Found> {
+    async fn discover(&mut self) -> Vec<DiscoveredDevice> {
         let fresh = self.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY);
         if !fresh && self.care.begin() {
             let (lanes, health) = self.care.place();

@@ -22,7 +22,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::component::device_id;
-use super::{Found, Outcome, Source};
+use super::{DiscoveredDevice, Outcome, Source};
 
 /// The `[sources.nvidia]` section of the agent's config.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -68,7 +68,7 @@ const RESOLUTION: Kelvin = Kelvin(1.0);
 pub struct Nvidia {
     config: NvidiaConfig,
     host: String,
-    found: Vec<Found>,
+    found: Vec<DiscoveredDevice>,
     /// None until it could be loaded. Shared with the thread that asks.
     driver: Arc<Mutex<Option<Nvml>>>,
 }
@@ -185,9 +185,9 @@ impl Source for Nvidia {
         self.config.deadline
     }
 
-    async fn discover(&mut self) -> Vec<Found> {
+    async fn discover(&mut self) -> Vec<DiscoveredDevice> {
         if let Ok(seen) = self.look().await {
-            let found = seen.into_iter().map(|seen| Found {
+            let found = seen.into_iter().map(|seen| DiscoveredDevice {
                 device: self.device(&seen.uuid),
                 description: Description {
                     target: self.host.clone(),

@@ -27,7 +27,7 @@ pub use document::{Sensor, environment, expands, members, metrics, sensor, senso
 use self::client::{Client, Refusal};
 use super::care::{Care, Failure, Lanes};
 use super::component::{device_id, unique};
-use super::{Found, Outcome, Source};
+use super::{DiscoveredDevice, Outcome, Source};
 use crate::config::TargetConfig;
 
 /// Which documents there are is looked for so often.
@@ -48,7 +48,7 @@ pub struct Redfish {
     care: Care,
     /// What is read at each tick.
     documents: Vec<Document>,
-    found: Vec<Found>,
+    found: Vec<DiscoveredDevice>,
     /// Devices by what tells sensors from each other.
     devices: BTreeMap<String, DeviceId>,
     looked: Option<Instant>,
@@ -246,7 +246,7 @@ impl Redfish {
         }
     }
 
-    fn describe(&self, known: Vec<Sensor>) -> (Vec<Found>, BTreeMap<String, DeviceId>) {
+    fn describe(&self, known: Vec<Sensor>) -> (Vec<DiscoveredDevice>, BTreeMap<String, DeviceId>) {
         let target = self.config.name.as_str();
         let (mut taken, mut found, mut devices) = (HashSet::new(), Vec::new(), BTreeMap::new());
         for sensor in known {
@@ -276,7 +276,7 @@ impl Redfish {
                 ..Description::default()
             };
             devices.insert(sensor.key, device.clone());
-            found.push(Found {
+            found.push(DiscoveredDevice {
                 device,
                 description,
             });
@@ -328,16 +328,16 @@ impl Source for Redfish {
     }
 
     /// Sensors that have to be asked one by one are many. Shorter than what makes them silent: three intervals.
-    fn patience(&self) -> Duration {
+    fn discovery_timeout(&self) -> Duration {
         Duration::from_secs(60)
     }
 
     /// A second look at once takes as long as the first.
-    fn reads_again(&self) -> bool {
+    fn supports_reread(&self) -> bool {
         false
     }
 
-    async fn discover(&mut self) -> Vec<Found> {
+    async fn discover(&mut self) -> Vec<DiscoveredDevice> {
         let fresh = self.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY);
         if !fresh && self.care.begin() {
             let (lanes, health) = self.care.place();

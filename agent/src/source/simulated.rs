@@ -10,7 +10,7 @@ use rackwatch_core::thermal::{Hall, NotAScenario, Scenario};
 use rackwatch_core::time::Timestamp;
 use serde::Deserialize;
 
-use super::{Found, Outcome, Source};
+use super::{DiscoveredDevice, Outcome, Source};
 
 /// The `[simulated]` section of the agent's config.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -79,14 +79,14 @@ impl Source for Simulated {
         self.interval
     }
 
-    async fn discover(&mut self) -> Vec<Found> {
+    async fn discover(&mut self) -> Vec<DiscoveredDevice> {
         // What is there does not depend on the start.
         let hall = Hall::new(&self.scenario, Timestamp::default());
         let devices = hall.devices().into_iter();
         devices
             .map(|(device, mut description)| {
                 description.interval = self.interval;
-                Found {
+                DiscoveredDevice {
                     device,
                     description,
                 }
@@ -94,7 +94,7 @@ impl Source for Simulated {
             .collect()
     }
 
-    fn reads_again(&self) -> bool {
+    fn supports_reread(&self) -> bool {
         false
     }
 

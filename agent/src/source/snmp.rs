@@ -25,7 +25,7 @@ pub use preset::{Numbers, Preset, Scalar, Table, Unit, numbers};
 use self::ask::{Refusal, Session, Who};
 use super::care::{Care, Failure, Lanes};
 use super::component::{device_id, unique};
-use super::{Found, Outcome, Source};
+use super::{DiscoveredDevice, Outcome, Source};
 use crate::config::{SensorConfig, TargetConfig};
 
 /// Where devices listen (RFC 3417).
@@ -70,7 +70,7 @@ pub struct Snmp {
     scalars: Vec<Scalar>,
     table: Option<Table>,
     care: Care,
-    found: Vec<Found>,
+    found: Vec<DiscoveredDevice>,
     /// Devices by the name of what was read.
     devices: BTreeMap<String, DeviceId>,
     looked: Option<Instant>,
@@ -186,7 +186,7 @@ impl Snmp {
                 ..Description::default()
             };
             self.devices.insert(name.clone(), device.clone());
-            self.found.push(Found {
+            self.found.push(DiscoveredDevice {
                 device,
                 description,
             });
@@ -240,11 +240,11 @@ impl Source for Snmp {
     }
 
     /// Its numbers are cached by the device: a second look at once sees the same.
-    fn reads_again(&self) -> bool {
+    fn supports_reread(&self) -> bool {
         false
     }
 
-    async fn discover(&mut self) -> Vec<Found> {
+    async fn discover(&mut self) -> Vec<DiscoveredDevice> {
         let fresh = self.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY);
         if !fresh
             && self.care.begin()

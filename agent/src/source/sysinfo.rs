@@ -23,7 +23,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::component::{device_id, plausible, resolution, role, unique};
-use super::{Found, Outcome, Source};
+use super::{DiscoveredDevice, Outcome, Source};
 
 /// The `[sysinfo]` section of the agent's config.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -54,7 +54,7 @@ impl Default for SysinfoConfig {
 pub struct Sysinfo {
     config: SysinfoConfig,
     host: String,
-    found: Vec<Found>,
+    found: Vec<DiscoveredDevice>,
     /// None until it could be made. Shared with the thread that reads, since reading blocks.
     components: Arc<Mutex<Option<Components>>>,
 }
@@ -95,7 +95,7 @@ impl Sysinfo {
         }
     }
 
-    fn describe(&self, seen: Seen) -> Found {
+    fn describe(&self, seen: Seen) -> DiscoveredDevice {
         let chip = chip(&seen.label);
         let description = Description {
             target: self.host.clone(),
@@ -110,7 +110,7 @@ impl Sysinfo {
             name: seen.label,
             ..Description::default()
         };
-        Found {
+        DiscoveredDevice {
             device: seen.device,
             description,
         }
@@ -131,7 +131,7 @@ impl Source for Sysinfo {
         self.config.deadline
     }
 
-    async fn discover(&mut self) -> Vec<Found> {
+    async fn discover(&mut self) -> Vec<DiscoveredDevice> {
         match self.look().await {
             Ok(seen) => self.found = seen.into_iter().map(|s| self.describe(s)).collect(),
             // What was known stays.

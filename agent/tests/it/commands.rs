@@ -32,7 +32,7 @@ async fn simulate_sends_what_it_says_and_takes_its_devices_away() {
             "--interval",
             "500ms",
             "--json",
-            "--layout",
+            "--format",
             layout,
         ];
         let (code, out, err) = finish(start(&args, &[("RACKWATCH_REDIS_URL", &server.url())]));
@@ -86,7 +86,7 @@ fn a_wrong_key_is_named_with_its_file_and_ends_with_2() {
     let file = dir.path().join("agent.toml");
     let path = file.to_str().unwrap();
     for (text, said) in [
-        ("[publish]\nlayoutt = 'frame'", "publish.layoutt"),
+        ("[publish]\nformatt = 'frame'", "publish.formatt"),
         ("[publish]\nlayout = 'fram'", "fram"),
         ("[agent]\nname = 'a b'", "a b"),
         ("[[devices]]\nmatch = 'a['", "a["),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rackwatch_agent::source::{Found, Outcome, Source};
+use rackwatch_agent::source::{DiscoveredDevice, Outcome, Source};
 use rackwatch_core::device::{Description, DeviceId, Role};
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
@@ -93,8 +93,8 @@ impl Source for Fake {
         Duration::from_millis(50)
     }
 
-    async fn discover(&mut self) -> Vec<Found> {
-        let found = self.devices().map(|device| Found {
+    async fn discover(&mut self) -> Vec<DiscoveredDevice> {
+        let found = self.devices().map(|device| DiscoveredDevice {
             device,
             description: Description {
                 source: self.name.to_owned(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rackwatch_agent::config::DeviceConfig;
 use rackwatch_core::device::Role;
 use rackwatch_core::keys;
-use rackwatch_core::wire::{Decoded, Layout};
+use rackwatch_core::wire::{Decoded, EntryFormat};
 use rackwatch_testing::{RedisServer, wait_until};
 
 use crate::fake::{Behaviour, Fake};
@@ -55,7 +55,7 @@ async fn a_frame_holds_a_tick() {
     let server = RedisServer::start().unwrap();
     let mut redis = connect(&server).await;
     let mut config = config(&server);
-    config.publish.layout = Layout::Frame;
+    config.publish.format = EntryFormat::Frame;
     let agent = Agent::start(config, answering());
     wait_for_entries(&mut redis, 3).await;
     let sent = agent.stop().await.unwrap();

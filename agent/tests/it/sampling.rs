@@ -1,7 +1,7 @@
 //! Sources that misbehave, and the others beside them.
 
 use rackwatch_agent::app::RunError;
-use rackwatch_agent::sampler::{self, Observed, Sampler};
+use rackwatch_agent::sampler::{self, Sampler, SamplerEvent};
 use rackwatch_agent::source::Source;
 use rackwatch_core::reading::{Fault, Reading};
 use rackwatch_testing::RedisServer;
@@ -14,7 +14,7 @@ use crate::site::{Agent, SOON, config};
 /// What the sampler says until `enough` readings of `device` are there.
 async fn sampled(sources: Vec<Box<dyn Source>>, device: &str, enough: usize) -> Vec<Reading> {
     let stop = CancellationToken::new();
-    let (out, mut observed) = mpsc::channel(sampler::DEPTH);
+    let (out, mut observed) = mpsc::channel(sampler::CHANNEL_DEPTH);
     let running = tokio::spawn(Sampler::new(sources).run(stop.clone(), out));
     let collect = async {
         let mut readings: Vec<Reading> = Vec::new();
@@ -25,7 +25,7 @@ async fn sampled(sources: Vec<Box<dyn Source>>, device: &str, enough: usize) -> 
                 .count()
         };
         while count(&readings) < enough {
-            if let Observed::Sample(sample) = observed.recv().await.unwrap() {
+            if let SamplerEvent::Sample(sample) = observed.recv().await.unwrap() {
                 readings.extend(sample.readings);
             }
         }
@@ -76,12 +76,12 @@ async fn a_source_whose_threads_block_delays_no_other_and_no_stop() {
 #[tokio::test]
 async fn devices_are_announced_before_their_readings() {
     let stop = CancellationToken::new();
-    let (out, mut observed) = mpsc::channel(sampler::DEPTH);
+    let (out, mut observed) = mpsc::channel(sampler::CHANNEL_DEPTH);
     let sources = vec![Fake::boxed("inlet", Behaviour::Answers)];
     let running = tokio::spawn(Sampler::new(sources).run(stop.clone(), out));
     let first = observed.recv().await.unwrap();
     assert!(
-        matches!(&first, Observed::Found(found) if found.len() == 2),
+        matches!(&first, SamplerEvent::Discovered(found) if found.len() == 2),
         "{first:?}"
     );
     // Whoever stops listening stops the sampler too.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use rackwatch_agent::app::pipeline;
 use rackwatch_agent::config::{AgentConfig, AgentName};
 use rackwatch_agent::publisher::{Departure, Summary};
-use rackwatch_agent::source::{Found, Outcome, Source};
+use rackwatch_agent::source::{DiscoveredDevice, Outcome, Source};
 use rackwatch_core::device::{Description, DeviceId, Role};
 use rackwatch_core::keys::{DETECTOR_GROUP, PartitionKeys, SeriesKeys};
 use rackwatch_core::partition::Partitions;
@@ -49,8 +49,8 @@ impl Source for Racks {
         Duration::from_secs(5)
     }
 
-    async fn discover(&mut self) -> Vec<Found> {
-        let found = |device| Found {
+    async fn discover(&mut self) -> Vec<DiscoveredDevice> {
+        let found = |device| DiscoveredDevice {
             device,
             description: Description {
                 role: Role::Inlet,

@@ -51,14 +51,14 @@ pub const MAX_FIELD: usize = 1 << 20;
 /// The most fields an entry may have.
 pub const MAX_FIELDS: usize = 64;
 
-/// How agents lay readings out in the stream.
+/// Format of the entries that agents write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Layout {
-    /// One entry a reading: easy to read by hand.
+pub enum EntryFormat {
+    /// One reading per entry: easy to read by hand.
     #[default]
     Reading,
-    /// One entry a tick: about twenty times cheaper for Redis.
+    /// All readings of a tick in one entry: about twenty times cheaper for Redis.
     Frame,
 }
 

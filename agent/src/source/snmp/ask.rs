@@ -197,7 +197,7 @@ fn integer(value: &Value<'_>) -> Option<i64> {
 
 /// Not the same after each start: a late answer to the run before is told from one to this.
 fn first_id() -> i32 {
-    let clock = crate::clock::now().millis() & 0x3fff_ffff;
+    let clock = rackwatch_runtime::clock::now().millis() & 0x3fff_ffff;
     i32::try_from(clock).unwrap_or(1)
 }
 

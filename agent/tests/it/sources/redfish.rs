@@ -7,7 +7,7 @@ use rackwatch_agent::config::TargetConfig;
 use rackwatch_agent::source::redfish::{
     Redfish, environment, members, metrics, sensor, sensors, thermal,
 };
-use rackwatch_agent::source::{Found, Lanes, Source};
+use rackwatch_agent::source::{DiscoveredDevice, Lanes, Source};
 use rackwatch_core::device::{Role, Verdict};
 use rackwatch_core::units::Celsius;
 use rackwatch_testing::RedfishServer;
@@ -145,7 +145,7 @@ fn target(server: &RedfishServer, more: &str) -> TargetConfig {
     toml::from_str(&text).unwrap()
 }
 
-fn count(found: &[Found], role: Role) -> usize {
+fn count(found: &[DiscoveredDevice], role: Role) -> usize {
     let of_role = found.iter().filter(|f| f.description.role == role);
     of_role.count()
 }

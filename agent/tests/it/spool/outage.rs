@@ -197,7 +197,7 @@ fn agent_by(command: &[&str], server: &RedisServer, folder: &TempDir) -> Program
             ("RACKWATCH_SOURCES__HWMON__ENABLED", "false"),
             ("RACKWATCH_SOURCES__SIMULATED__ENABLED", "true"),
             ("RACKWATCH_SOURCES__SIMULATED__INTERVAL", "100ms"),
-            ("RACKWATCH_PUBLISH__LAYOUT", "frame"),
+            ("RACKWATCH_PUBLISH__FORMAT", "frame"),
         ],
     )
     .unwrap()
