@@ -12,9 +12,11 @@ pub mod duration;
 mod environment;
 mod error;
 mod locate;
+mod path;
 mod secret;
 mod sections;
 mod size;
+pub mod tagged;
 
 use std::ffi::OsString;
 use std::fs;
@@ -112,9 +114,8 @@ fn merge<T: DeserializeOwned>(
             Ok(config) => return Ok(config),
             Err(error) => error,
         };
-        let culprit = overrides
-            .iter_mut()
-            .find(|change| change.governs(error.path()));
+        let (path, _) = locate::path_and_message(&error);
+        let culprit = overrides.iter_mut().find(|change| change.governs(&path));
         let retry = culprit.is_some_and(Override::fall_back_to_text);
         let found = source.explain(&error, &table, &overrides);
         // The complaint about the value as written helps more than the one about it as text.

@@ -35,7 +35,27 @@ pub enum ConfigError {
         /// Which keys are known there.
         expected: String,
     },
-    /// A key with a value of the wrong type or form, or a missing one.
+    /// A key of an entry of another kind.
+    #[error("wrong key {key} in {place}: {reason}")]
+    OtherKind {
+        /// The whole key.
+        key: String,
+        /// Where it stands.
+        place: Place,
+        /// The kinds that have this key, and the kind of the entry.
+        reason: String,
+    },
+    /// A mandatory key that is absent.
+    #[error("missing key {key} in {place}{hint}")]
+    MissingKey {
+        /// The whole key, followed by the name of its entry if the entry has one.
+        key: String,
+        /// Where the entry stands.
+        place: Place,
+        /// What else to set instead, with a leading comma; may be empty.
+        hint: String,
+    },
+    /// A key with a value of the wrong type or form.
     #[error("wrong value of {key} in {place}: {message} (seen: {seen})")]
     WrongValue {
         /// The whole key.
@@ -74,7 +94,10 @@ impl ConfigError {
 
     fn key(&self) -> Option<&str> {
         match self {
-            Self::UnknownKey { key, .. } | Self::WrongValue { key, .. } => Some(key),
+            Self::UnknownKey { key, .. }
+            | Self::OtherKind { key, .. }
+            | Self::MissingKey { key, .. }
+            | Self::WrongValue { key, .. } => Some(key),
             _ => None,
         }
     }

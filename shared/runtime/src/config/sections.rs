@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{RedisUrl, Secret, duration};
+use super::duration;
+use super::secret::{RedisUrl, Secret};
 
 /// How to reach Redis.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
