@@ -71,7 +71,7 @@ struct State {
 pub struct Work {
     /// Descriptions that go before the entries.
     pub descriptions: Vec<(DeviceId, String)>,
-    /// Entries, in order.
+    /// Entries in the order of their numbers.
     pub entries: Vec<Entry>,
     /// Device whose description Redis should have; if it does not, descriptions were lost.
     pub probe: Option<DeviceId>,
@@ -85,7 +85,7 @@ enum Origin {
     Resend,
     /// The spool, with the end of each record.
     Disk(Vec<RecordEnd>),
-    /// The queue.
+    /// The queue of unpublished entries.
     #[default]
     Memory,
 }
@@ -119,9 +119,9 @@ impl State {
 pub struct BacklogStats {
     /// Readings dropped because too many waited.
     pub dropped: u64,
-    /// Readings in memory.
+    /// Readings that wait in memory.
     pub waiting: u64,
-    /// Readings on disk.
+    /// Readings that wait on disk.
     pub spooled: u64,
 }
 

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use rackwatch_core::device::{Description, DeviceId};
 
-use crate::config::{AgentName, DeviceConfig, IdentityConfig};
+use crate::config::{DeviceConfig, IdentityConfig};
+use crate::name::Name;
 use crate::source::{DiscoveredDevice, placeholder};
 
 /// Time after which a description is written again, in case it was removed from Redis.
@@ -20,7 +21,7 @@ pub const REWRITE_EVERY: Duration = Duration::from_mins(10);
 /// The devices of this agent, with what Redis has of them.
 #[derive(Debug)]
 pub struct Inventory {
-    agent: AgentName,
+    agent: Name,
     zone: String,
     host: String,
     rack: Option<String>,

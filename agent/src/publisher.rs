@@ -30,6 +30,7 @@ use batch::{Batch, Outcome};
 use route::{Route, RouteReply};
 use skew::ClockSkew;
 
+pub use batch::Departure;
 pub use sender::{Sender, new_run};
 
 /// Time after the stop to send the rest of the backlog.
@@ -48,21 +49,12 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// Time between two looks at a partitioning that is being changed.
 const HOLD: Duration = Duration::from_millis(500);
 
-/// The end of the devices when the agent stops cleanly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Departure {
-    /// Their descriptions mark them as leaving.
-    Leave,
-    /// Their descriptions are removed: the devices were never real.
-    Remove,
-}
-
 /// Totals of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Summary {
     /// Entries that Redis acknowledged.
     pub entries: u64,
-    /// Readings in them.
+    /// Readings in the acknowledged entries.
     pub readings: u64,
     /// Readings dropped because too many waited.
     pub dropped: u64,

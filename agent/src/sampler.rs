@@ -58,7 +58,7 @@ pub enum SamplerError {
     /// A source has a bug.
     #[error("a source panicked")]
     Panicked {
-        /// The panic.
+        /// Panic message of the source's task.
         source: JoinError,
     },
 }

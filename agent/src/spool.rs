@@ -85,18 +85,6 @@ mod segment;
 pub mod segment_log;
 mod worker;
 
-use std::time::Duration;
-
 pub use error::SpoolError;
 pub use handle::Spool;
-
-/// The moment at which written records are synced, to survive a loss of power.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyncPolicy {
-    /// After each write.
-    Always,
-    /// At the latest this long after a write.
-    Within(Duration),
-    /// When the operating system decides.
-    Never,
-}
+pub use worker::SyncPolicy;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use rackwatch_core::reading::{Reading, Sample};
 use rackwatch_core::wire::Seq;
 
-use super::{Content, Entry};
+use super::queue::{Content, Entry};
 use crate::spool::record::{MOST_READINGS, Record};
 
 /// Returns the entries as records, each with the number of the last entry that it completes.
@@ -103,7 +103,7 @@ mod tests {
     use rackwatch_core::units::Celsius;
     use rackwatch_core::wire::EntryFormat;
 
-    use super::super::Queue;
+    use super::super::queue::Queue;
     use super::*;
 
     fn sample(second: u64, readings: usize) -> Sample {

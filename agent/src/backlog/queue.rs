@@ -26,16 +26,16 @@ pub struct Entry {
     pub gap: Option<Gap>,
     /// Time at which it entered the queue.
     pub queued: Instant,
-    /// Its readings.
+    /// Readings that become one entry.
     pub content: Content,
 }
 
 /// The readings of an entry, as `publish.format` groups them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
-    /// One reading (`reading`).
+    /// One reading, for `publish.format = "reading"`.
     Reading(Reading),
-    /// All readings of a tick (`frame`).
+    /// All readings of a tick, for `publish.format = "frame"`.
     Frame(Sample),
 }
 
@@ -59,7 +59,7 @@ pub struct Queue {
     capacity: usize,
     entries: VecDeque<Entry>,
     waiting: usize,
-    /// Last assigned number.
+    /// Last number that was assigned.
     last: u64,
     dropped: u64,
     /// Readings dropped since the queue filled up; `None` once it has been empty again.

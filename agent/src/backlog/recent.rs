@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::Entry;
+use super::queue::Entry;
 
 /// Time for which published entries are kept: a promoted replica rarely lags further behind.
 const KEEP_FOR: Duration = Duration::from_mins(1);
@@ -14,7 +14,7 @@ const KEEP_FOR: Duration = Duration::from_mins(1);
 pub(super) struct RecentEntries {
     sent: VecDeque<(Instant, Entry)>,
     to_resend: VecDeque<Entry>,
-    /// Readings in `sent`.
+    /// Number of readings in `sent`.
     held: usize,
     /// Most readings to hold.
     capacity: usize,
@@ -76,7 +76,7 @@ mod tests {
     use rackwatch_core::reading::Sample;
     use rackwatch_core::time::Timestamp;
 
-    use super::super::Content;
+    use super::super::queue::Content;
     use super::*;
 
     fn entry(n: u64) -> Entry {

@@ -27,7 +27,7 @@ struct Overrides {
 
 fn inventory(overrides: &str) -> Inventory {
     let identity = IdentityConfig {
-        name: AgentName::new("node7").unwrap(),
+        name: Name::new("node7").unwrap(),
         rack: Some("B07".to_owned()),
         ..IdentityConfig::default()
     };

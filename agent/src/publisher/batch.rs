@@ -10,8 +10,17 @@ use redis::aio::ConnectionLike;
 use redis::{Pipeline, RedisError, RedisResult, Value};
 
 use super::route::Route;
-use super::{Departure, Sender};
+use super::sender::Sender;
 use crate::backlog::Work;
+
+/// The end of the devices when the agent stops cleanly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// Their descriptions mark them as leaving.
+    Leave,
+    /// Their descriptions are removed: the devices were never real.
+    Remove,
+}
 
 /// Descriptions of one HSET: a longer command would delay other clients of Redis.
 const DESCRIPTIONS: usize = 500;
@@ -38,7 +47,7 @@ pub(super) struct Outcome {
     pub(super) stream_vanished: bool,
     /// Present partitioning; `None` if the reply is unusable.
     pub(super) partitioning: Option<Partitioning>,
-    /// First error.
+    /// First error among the replies.
     pub(super) error: Option<RedisError>,
 }
 

@@ -7,7 +7,7 @@ use rackwatch_core::time::Timestamp;
 /// Time between two measurements: clocks drift slowly.
 const MEASURE_EVERY: Duration = Duration::from_mins(1);
 
-/// The last measurement.
+/// The last measurement of the skew.
 #[derive(Debug, Default)]
 pub(super) struct ClockSkew {
     measured: Option<Instant>,

@@ -13,7 +13,7 @@ pub enum SpoolError {
         operation: &'static str,
         /// The file or folder.
         file: String,
-        /// The disk's error.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// Another agent holds the lock of the folder.

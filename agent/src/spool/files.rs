@@ -27,7 +27,7 @@ pub trait Files: Send + Debug {
     /// Replaces a file, whole or not at all.
     fn replace(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
 
-    /// Removes a file.
+    /// Removes a file for good.
     fn remove(&mut self, name: &str) -> io::Result<()>;
 }
 

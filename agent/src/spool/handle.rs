@@ -11,12 +11,11 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::SyncPolicy;
 use super::error::SpoolError;
 use super::files::{Files, Folder};
 use super::record::Record;
 use super::segment_log::{Bounds, RecordEnd, SegmentLog};
-use super::worker::{Command, Reply, ReplySender, serve};
+use super::worker::{Command, Reply, ReplySender, SyncPolicy, serve};
 
 /// Wait for the disk before a command counts as failed: a busy disk answers within this time.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -48,7 +48,7 @@ impl Position {
         position
     }
 
-    /// Replaces the file.
+    /// Replaces the file with this position.
     pub(super) fn write(&self, files: &mut dyn Files) -> Result<(), SpoolError> {
         files
             .replace(FILE, &self.encode())

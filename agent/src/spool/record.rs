@@ -188,7 +188,9 @@ mod tests {
         let mut payload = golden().encode()[8..].to_vec();
         payload.push(0);
         let mut out = Encoder::new(payload[0]);
-        payload[1..].iter().for_each(|byte| out.u8(*byte));
+        for byte in &payload[1..] {
+            out.u8(*byte);
+        }
         assert_eq!(Record::decode(&out.finish()), Err(RecordError::Damaged));
     }
 
@@ -242,7 +244,9 @@ mod tests {
         #[test]
         fn arbitrary_payloads_never_panic(payload in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut out = Encoder::new(1);
-            payload.iter().for_each(|byte| out.u8(*byte));
+            for byte in payload {
+                out.u8(byte);
+            }
             // An intact frame reaches the version's reader, which must cope with any content.
             let _record = Record::decode(&out.finish());
         }

@@ -9,7 +9,6 @@ use rackwatch_runtime::error::chain;
 use tokio::sync::oneshot;
 use tracing::debug;
 
-use super::SyncPolicy;
 use super::error::SpoolError;
 use super::record::Record;
 use super::segment_log::{RecordEnd, SegmentLog};
@@ -19,6 +18,17 @@ const POSITION_EVERY: Duration = Duration::from_secs(1);
 
 /// Wait for commands while nothing has to be synced. Any long time will do.
 const IDLE: Duration = Duration::from_secs(3600);
+
+/// The moment at which written records are synced, to survive a loss of power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncPolicy {
+    /// After each write, before it counts as done.
+    Always,
+    /// At the latest this long after a write.
+    Within(Duration),
+    /// When the operating system decides.
+    Never,
+}
 
 /// A command for the thread.
 #[derive(Debug)]
@@ -33,7 +43,6 @@ pub(super) enum Command {
 #[derive(Debug)]
 pub(super) struct Reply<T> {
     pub(super) result: Result<T, SpoolError>,
-    /// Readings on disk.
     pub(super) waiting: u64,
     /// Readings dropped since the start.
     pub(super) dropped: u64,

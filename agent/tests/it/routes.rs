@@ -1,4 +1,4 @@
-//! Where entries go: by the layout, through its changes, and when the stream vanishes.
+//! The stream that entries go to: by partitioning, through its changes, and after the stream vanishes.
 
 use rackwatch_core::wire::{self, Decoded};
 use rackwatch_testing::{RedisServer, wait_until};
@@ -29,7 +29,7 @@ fn numbers(entries: &[Decoded]) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn entries_follow_the_layout_and_none_is_lost_while_it_changes() {
+async fn entries_follow_the_partitioning_and_none_is_lost_while_it_changes() {
     let server = RedisServer::start().unwrap();
     let mut redis = connect(&server).await;
     let mut config = config(&server);
@@ -64,7 +64,7 @@ async fn entries_follow_the_layout_and_none_is_lost_while_it_changes() {
 }
 
 #[tokio::test]
-async fn what_vanished_with_its_stream_is_sent_again() {
+async fn entries_of_a_vanished_stream_are_sent_again() {
     let server = RedisServer::start().unwrap();
     let mut redis = connect(&server).await;
     let agent = Agent::start(
@@ -81,7 +81,7 @@ async fn what_vanished_with_its_stream_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_restarted_redis_gets_the_last_minute_again() {
+async fn a_restarted_redis_receives_the_last_minute_again() {
     let mut server = RedisServer::start().unwrap();
     let mut redis = connect(&server).await;
     let agent = Agent::start(

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use rackwatch_agent::backlog::Backlog;
-use rackwatch_agent::config::{AgentName, IdentityConfig, PublishConfig};
+use rackwatch_agent::config::{IdentityConfig, PublishConfig};
 use rackwatch_agent::inventory::Inventory;
+use rackwatch_agent::name::Name;
 use rackwatch_agent::sampler::SamplerEvent;
 use rackwatch_agent::spool::{Spool, SpoolError, SyncPolicy};
 use rackwatch_core::reading::Sample;
@@ -28,7 +29,7 @@ async fn spool(disk: &Disk, sync: SyncPolicy) -> (Spool, Option<Seq>) {
 /// Returns a backlog of at most twenty readings in memory over this disk, and a sender that fills it.
 async fn backlog(disk: &Disk) -> (Backlog, mpsc::Sender<SamplerEvent>) {
     let identity = IdentityConfig {
-        name: AgentName::new("node7").unwrap(),
+        name: Name::new("node7").unwrap(),
         ..IdentityConfig::default()
     };
     let inventory = Inventory::new(&identity, "node7", Vec::new());

@@ -112,7 +112,7 @@ impl Outage {
     /// Redis took what it was sent.
     pub(super) fn accepted(&mut self, home: &Arc<str>) {
         if let Some(outage) = self.refusing.over(home) {
-            info!(outage, "redis takes everything again");
+            info!(outage, "redis is accepting writes again");
         }
     }
 }
