@@ -1,7 +1,7 @@
 //! The sender of entries: fields that every entry carries besides its readings.
 //!
 //! In: an entry of the backlog. Out: its fields on the wire, with the agent's name and a unique
-//! `seq`, from which receivers tell lost readings from absent ones.
+//! `seq`, from which receivers distinguish lost readings from absent ones.
 
 use std::num::NonZeroU64;
 

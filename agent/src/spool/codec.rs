@@ -1,6 +1,6 @@
 //! Numbers and text of spool files, in frames with a checksum.
 //!
-//! The layout of frames and payloads is documented in [the spool](super).
+//! [The spool](super) documents frames and payloads byte by byte.
 
 use rackwatch_core::wire::{Gap, Seq};
 
@@ -144,7 +144,7 @@ impl<'a> Decoder<'a> {
     /// Reads a presence byte, and the number if there is one.
     #[expect(
         clippy::option_option,
-        reason = "the outer one tells whether the payload makes sense"
+        reason = "the outer one is `None` for a payload that makes no sense"
     )]
     pub(super) fn optional_seq(&mut self) -> Option<Option<Seq>> {
         match self.u8()? {
@@ -156,7 +156,7 @@ impl<'a> Decoder<'a> {
 
     #[expect(
         clippy::option_option,
-        reason = "the outer one tells whether the payload makes sense"
+        reason = "the outer one is `None` for a payload that makes no sense"
     )]
     pub(super) fn gap(&mut self) -> Option<Option<Gap>> {
         Some(match self.u8()? {

@@ -20,7 +20,7 @@ use super::worker::{Command, Reply, ReplySender, SyncPolicy, serve};
 /// Wait for the disk before a command counts as failed: a busy disk answers within this time.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Pause after a failed command before the disk is tried again.
+/// Pause after a failed command before the next attempt.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// Commands that may wait for the disk. A disk that hangs fills the channel, and further commands

@@ -1,6 +1,6 @@
 //! The position file: how far the spool is acknowledged.
 //!
-//! Its byte layout is documented in [the spool](super).
+//! [The spool](super) documents it byte by byte.
 
 use rackwatch_core::wire::{Gap, Seq};
 use tracing::warn;

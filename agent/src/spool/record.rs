@@ -1,6 +1,6 @@
 //! One record of the spool: a sample with its number. Pure.
 //!
-//! The byte layout of each version is documented in [the spool](super).
+//! [The spool](super) documents each version byte by byte.
 
 use rackwatch_core::device::DeviceId;
 use rackwatch_core::reading::{Fault, Reading, Sample};

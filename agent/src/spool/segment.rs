@@ -16,7 +16,7 @@ const FAMILY: &[u8] = b"rackwatch spool ";
 
 const SUFFIX: &str = ".segment";
 
-/// A segment, as far as it is known.
+/// A segment, and what is known of its records.
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) number: u64,

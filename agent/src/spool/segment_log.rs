@@ -40,7 +40,7 @@ pub struct SegmentLog {
     loaded: Option<(u64, Vec<u8>)>,
     /// Reason for the gap that the next record has to report.
     gap: Option<Gap>,
-    /// Last number that the agent assigned, as far as the log knows.
+    /// Last number that the agent is known to have assigned.
     last: Option<Seq>,
     dropped: u64,
     /// Whether something was written since the last sync.

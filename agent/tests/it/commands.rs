@@ -89,7 +89,7 @@ fn a_wrong_key_is_named_with_its_file_and_exit_code_2() {
     let file = dir.path().join("agent.toml");
     let path = file.to_str().unwrap();
     for (text, named) in [
-        ("[publish]\nformatt = 'frame'", "publish.formatt"),
+        ("[publish]\nformats = 'frame'", "publish.formats"),
         ("[publish]\nformat = 'fram'", "fram"),
         ("[agent]\nname = 'a b'", "a b"),
         ("[[devices]]\nmatch = 'a['", "a["),

@@ -7,7 +7,7 @@ use redis::aio::MultiplexedConnection;
 use crate::fake::{Behaviour, Fake};
 use crate::site::{Agent, SOON, config, connect, entries, wait_for_entries};
 
-async fn set_layout(redis: &mut MultiplexedConnection, partitions: u16, state: &str) {
+async fn set_partitioning(redis: &mut MultiplexedConnection, partitions: u16, state: &str) {
     let mut set = redis::cmd("HSET");
     set.arg("rackwatch:layout")
         .arg("partitions")
@@ -38,18 +38,18 @@ async fn entries_follow_the_partitioning_and_none_is_lost_while_it_changes() {
     let agent = Agent::start(config, vec![source]);
     wait_for_entries(&mut redis, 3).await;
 
-    set_layout(&mut redis, 0, "changing").await;
+    set_partitioning(&mut redis, 0, "changing").await;
     reads.wait_for(5).await;
-    let before = wait_until(SOON, "nothing comes any more", async || {
+    let before = wait_until(SOON, "no more entries arrive", async || {
         let before = entries(&mut redis).await.len();
         reads.wait_for(3).await;
         (entries(&mut redis).await.len() == before).then_some(before)
     });
     let before = before.await.unwrap();
-    set_layout(&mut redis, 16, "set").await;
+    set_partitioning(&mut redis, 16, "set").await;
     // CRC-32 of ABC modulo 16.
     let stream = "raw_sensor_data:{8}";
-    wait_until(SOON, "entries come to the partition", async || {
+    wait_until(SOON, "entries arrive in the partition", async || {
         (entries_of(&mut redis, stream).await.len() > 20).then_some(())
     })
     .await

@@ -110,10 +110,10 @@ fn every_key_is_accepted_by_its_kinds_and_refused_by_the_others() {
 #[test]
 fn an_unknown_key_is_named_with_the_keys_of_its_kind() {
     let mut entry = entry("redfish");
-    entry.insert("addres", "1".to_owned());
+    entry.insert("location", "1".to_owned());
     let error = error_of(&text(&entry));
     let expected =
-        "unknown key targets[0].addres in FILE line 2 column 1, expected one of type, name, ";
+        "unknown key targets[0].location in FILE line 3 column 1, expected one of type, name, ";
     assert!(error.starts_with(expected), "{error}");
     assert!(
         error.contains("ca_file") && !error.contains("preset"),
@@ -171,7 +171,7 @@ fn a_wrong_value_is_named_with_its_line() {
         (
             "ipmi",
             "type",
-            "\"ipmii\"",
+            "\"ipmi2\"",
             "wrong value of targets[0].type in FILE line 4 column 8: expected one of ipmi, redfish, snmp",
         ),
         (
@@ -183,8 +183,8 @@ fn a_wrong_value_is_named_with_its_line() {
         (
             "snmp",
             "sensors",
-            "[{ oid = \"1.3.6\", name = \"x\", rolle = 1 }]",
-            "unknown key targets[0].sensors[0].rolle in FILE line 6 column",
+            "[{ oid = \"1.3.6\", name = \"x\", position = 1 }]",
+            "unknown key targets[0].sensors[0].position in FILE line 6 column",
         ),
     ] {
         let mut entry = entry(kind);

@@ -66,8 +66,8 @@ fn refused_access_is_logged_with_a_remedy_and_without_secrets() {
         ("cooler", ": check user, password_file"),
     ] {
         program.wait_stderr_contains(remedy, SOON).unwrap();
-        let said = program.stderr();
-        let line = said.lines().find(|line| line.contains(remedy)).unwrap();
+        let output = program.stderr();
+        let line = output.lines().find(|line| line.contains(remedy)).unwrap();
         assert!(line.contains(name), "{line}");
     }
     let lines = fs::read(format!("/proc/{}/cmdline", program.id())).unwrap();
@@ -89,9 +89,9 @@ fn an_unreadable_secret_prevents_the_start() {
     let agent = env!("CARGO_BIN_EXE_rackwatch-agent");
     let mut program = Program::spawn(agent, &args, &[]).unwrap();
     assert_ne!(program.wait_exit(SOON).unwrap().code(), Some(0));
-    let said = program.stderr();
+    let output = program.stderr();
     assert!(
-        said.contains("secret of target \"bmc7\" in /nowhere/password"),
-        "{said}"
+        output.contains("secret of target \"bmc7\" in /nowhere/password"),
+        "{output}"
     );
 }

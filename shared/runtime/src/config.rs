@@ -4,7 +4,7 @@
 //! `RACKWATCH_<SECTION>__<KEY>` (`RACKWATCH_REDIS__URL` is `redis.url`; `RACKWATCH_REDIS_URL`,
 //! without the double underscore, is a short form of the same). Out: the caller's own settings
 //! type, or an error that names the file and line or the variable, the key and the value seen.
-//! A key that nobody knows is an error, so that a typing mistake cannot switch a rule off.
+//! An unknown key is an error: a typing mistake must not switch a rule off.
 //!
 //! Values of secret-looking keys and the user part of addresses are never shown.
 

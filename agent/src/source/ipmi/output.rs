@@ -25,7 +25,7 @@ const MOST_SENSORS: usize = 2_000;
 /// may add to them.
 const LONGEST_NAME: usize = 64;
 
-/// One sensor, as far as its line shows.
+/// One sensor, with the properties that its line shows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// Vendor's name, which is not unique: Dell has two sensors named `Temp`.

@@ -68,7 +68,7 @@ impl Tool {
     ///
     /// # Errors
     ///
-    /// When the program cannot be run, fails or takes too long; the error tells what to do.
+    /// When the program cannot be run, fails or takes too long; the error names the remedy.
     pub(super) async fn run(&self, command: &[&str]) -> Result<String, ToolError> {
         let program = self.program.to_string_lossy().into_owned();
         let mut tool = Command::new(&self.program);

@@ -124,7 +124,7 @@ async fn without_links_ids_are_unique_and_their_set_is_stable() {
         let ids = |outcomes: &Outcomes| outcomes.keys().cloned().collect::<BTreeSet<_>>();
         assert_eq!(ids(&now), ids(before), "{numbers:?}");
         // Nothing distinguishes identical drives and DIMMs here; all others keep their ids.
-        let told_apart = |outcomes: &Outcomes| -> Outcomes {
+        let distinguishable = |outcomes: &Outcomes| -> Outcomes {
             let keep = |id: &str| !id.contains("nvme") && !id.contains("spd5118");
             outcomes
                 .clone()
@@ -132,7 +132,11 @@ async fn without_links_ids_are_unique_and_their_set_is_stable() {
                 .filter(|(id, _)| keep(id))
                 .collect()
         };
-        assert_eq!(told_apart(&now), told_apart(before), "{numbers:?}");
+        assert_eq!(
+            distinguishable(&now),
+            distinguishable(before),
+            "{numbers:?}"
+        );
     }
 }
 

@@ -57,8 +57,8 @@ fn shown(row: &Row) -> String {
     }
     let range = row.range;
     words.extend(range.map(|range| format!("{}..{}", range.least, range.most)));
-    let said = row.verdict.filter(|verdict| *verdict != Verdict::Ok);
-    words.extend(said.map(|verdict| format!("says {}", verdict.name())));
+    let verdict = row.verdict.filter(|verdict| *verdict != Verdict::Ok);
+    words.extend(verdict.map(|verdict| format!("says {}", verdict.name())));
     words.join(" ")
 }
 

@@ -127,7 +127,7 @@ async fn a_hanging_disk_does_not_collect_repeated_records() {
         "only {refused} of twenty were refused at once"
     );
     drop(hang);
-    // The command under way was executed; nobody waited for those behind it.
+    // The command under way was executed; those behind it had no waiting caller.
     let found = wait_until(SOON, "the disk returns the record", async || {
         Some(spool.front(1000).await).filter(|found| !found.is_empty())
     });

@@ -173,10 +173,10 @@ async fn a_second_agent_cannot_use_the_same_spool() {
     .unwrap();
     let second = Agent::start(spooling(&server, &folder), counted().0);
     let error = second.ended().await.unwrap_err();
-    let said = format!("{error}: {:?}", std::error::Error::source(&error));
+    let output = format!("{error}: {:?}", std::error::Error::source(&error));
     assert!(
-        said.contains("spool.path") && said.contains("another agent"),
-        "{said}"
+        output.contains("spool.path") && output.contains("another agent"),
+        "{output}"
     );
     agent.stop().await.unwrap();
 }
@@ -298,6 +298,6 @@ async fn a_full_disk_does_not_stop_the_agent() {
     assert!(there.is_ok(), "{there:?}: {}", agent.stderr());
     agent.term().unwrap();
     assert!(agent.wait_exit(Duration::from_secs(10)).unwrap().success());
-    let said = agent.stderr();
-    assert_eq!(said.matches("kept in memory only").count(), 1, "{said}");
+    let output = agent.stderr();
+    assert_eq!(output.matches("kept in memory only").count(), 1, "{output}");
 }

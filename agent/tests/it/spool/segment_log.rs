@@ -166,8 +166,8 @@ proptest! {
         prop_assert_eq!(&found[found.len() - 2..], &all(12..14)[..]);
     }
 
-    /// Whatever the order of appends, reads, acknowledgements, restarts and losses of power: every
-    /// synced record comes back, in order, and no other.
+    /// Every synced record comes back, in order, and no other: in any order of appends, reads,
+    /// acknowledgements, restarts and losses of power.
     #[test]
     fn synced_records_are_kept(steps in prop::collection::vec((0u8..6, 1u64..30), 1..60)) {
         let disk = Disk::default();

@@ -1,7 +1,7 @@
 //! Environment variables as changes to the configuration table.
 //!
 //! In: the whole environment; out: one [`Override`] per variable that means a key. Variables
-//! without `__` after the prefix belong to somebody else and are left alone, but for the short
+//! without `__` after the prefix belong to other programs and are ignored, except for the short
 //! form of `redis.url`.
 
 use std::ffi::OsString;
@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use toml::{Table, Value};
 
 use super::error::{ConfigError, is_secret};
-use super::path::{KeyPath, Step};
+use super::path::{KeyPath, PathStep};
 
 const PREFIX: &str = "RACKWATCH_";
 const SEPARATOR: &str = "__";
@@ -106,7 +106,7 @@ impl Override {
         let mut path = path.0.iter();
         self.key
             .iter()
-            .all(|own| matches!(path.next(), Some(Step::Key(key)) if key == own))
+            .all(|own| matches!(path.next(), Some(PathStep::Key(key)) if key == own))
     }
 
     /// Returns whether the key of this variable lies below `path`.
@@ -114,7 +114,7 @@ impl Override {
         let mut key = self.key.iter();
         path.0
             .iter()
-            .all(|step| matches!((step, key.next()), (Step::Key(key), Some(own)) if key == own))
+            .all(|step| matches!((step, key.next()), (PathStep::Key(key), Some(own)) if key == own))
             && key.next().is_some()
             && !path.0.is_empty()
     }

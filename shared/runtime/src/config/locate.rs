@@ -1,4 +1,4 @@
-//! Finding the line, or the variable, that an error of the deserializer is about.
+//! Locates the line, or the variable, of a deserializer's error.
 //!
 //! In: the file's text and an error with the path of its key; out: a [`ConfigError`] that names
 //! both. Values are shown short, and not at all where they may be secret.
@@ -10,14 +10,14 @@ use toml::{Spanned, Table, Value};
 
 use super::environment::Override;
 use super::error::{ConfigError, Place, is_secret};
-use super::path::{KeyPath, Step};
+use super::path::{KeyPath, PathStep};
 use super::secret::redact;
 use super::tagged;
 
-/// Longest text of a value shown in an error, in characters.
+/// Longest text of a value in an error, in characters.
 const SHOWN: usize = 80;
 
-/// A parsed file that still knows where everything stands.
+/// A parsed file with the position of every value.
 pub(super) struct Source<'t> {
     file: Option<PathBuf>,
     text: &'t str,
@@ -157,13 +157,13 @@ enum Node<'s, 't> {
 
 impl<'s, 't> Node<'s, 't> {
     /// The offset of the key and the value one step further.
-    fn step(&self, step: &Step) -> Option<(usize, &'s Spanned<DeValue<'t>>)> {
+    fn step(&self, step: &PathStep) -> Option<(usize, &'s Spanned<DeValue<'t>>)> {
         match (self, step) {
-            (Node::Table(table), Step::Key(key)) => table
+            (Node::Table(table), PathStep::Key(key)) => table
                 .iter()
                 .find(|(name, _)| name.get_ref() == key)
                 .map(|(name, value)| (name.span().start, value)),
-            (Node::Array(array), Step::Index(index)) => {
+            (Node::Array(array), PathStep::Index(index)) => {
                 array.get(*index).map(|value| (value.span().start, value))
             }
             _ => None,
@@ -184,9 +184,9 @@ fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     (line, column)
 }
 
-/// What is wrong and the value seen, as far as they may be shown.
+/// Returns the message and the value without secrets.
 fn describe(path: &KeyPath, message: &str, table: &Table) -> (String, String) {
-    let is_secret = |step: &Step| matches!(step, Step::Key(key) if is_secret(key));
+    let is_secret = |step: &PathStep| matches!(step, PathStep::Key(key) if is_secret(key));
     if path.0.iter().any(is_secret) {
         return (hide(message), "not shown, it may be secret".to_owned());
     }
@@ -210,16 +210,16 @@ fn describe(path: &KeyPath, message: &str, table: &Table) -> (String, String) {
 fn value_at<'t>(path: &KeyPath, table: &'t Table) -> Option<&'t Value> {
     let (first, rest) = path.0.split_first()?;
     let first = match first {
-        Step::Key(key) => table.get(key),
-        Step::Index(_) => None,
+        PathStep::Key(key) => table.get(key),
+        PathStep::Index(_) => None,
     };
     rest.iter().fold(first, |value, step| match step {
-        Step::Key(key) => value?.get(key),
-        Step::Index(index) => value?.get(*index),
+        PathStep::Key(key) => value?.get(key),
+        PathStep::Index(index) => value?.get(*index),
     })
 }
 
-/// Removes the value serde puts into "invalid type: VALUE, expected ..." messages.
+/// Removes the value that serde puts into "invalid type: VALUE, expected ..." messages.
 fn hide(message: &str) -> String {
     match (message.split_once(": "), message.rsplit_once(", expected ")) {
         (Some((what @ ("invalid type" | "invalid value"), _)), Some((_, expected))) => {

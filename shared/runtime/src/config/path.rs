@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde_path_to_error::Segment;
 
-/// One step from a value to a value in it.
+/// One step from a value to a value inside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum PathStep {
     /// Into a table, by key.
     Key(String),
     /// Into an array, by index from 0.
@@ -15,7 +15,7 @@ pub(super) enum Step {
 
 /// The path of a value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct KeyPath(pub(super) Vec<Step>);
+pub(super) struct KeyPath(pub(super) Vec<PathStep>);
 
 impl KeyPath {
     /// Reads a path in the form that it is displayed in. A part that is not an index counts as a
@@ -25,11 +25,11 @@ impl KeyPath {
         for part in text.split('.').filter(|part| !part.is_empty()) {
             let (key, mut rest) = part.split_at(part.find('[').unwrap_or(part.len()));
             if !key.is_empty() {
-                steps.push(Step::Key(key.to_owned()));
+                steps.push(PathStep::Key(key.to_owned()));
             }
             while let Some((index, after)) = rest.strip_prefix('[').and_then(|r| r.split_once(']'))
             {
-                steps.extend(index.parse().map(Step::Index));
+                steps.extend(index.parse().map(PathStep::Index));
                 rest = after;
             }
         }
@@ -46,8 +46,8 @@ impl KeyPath {
 impl From<&serde_path_to_error::Path> for KeyPath {
     fn from(path: &serde_path_to_error::Path) -> Self {
         let steps = path.iter().filter_map(|segment| match segment {
-            Segment::Map { key } => Some(Step::Key(key.clone())),
-            Segment::Seq { index } => Some(Step::Index(*index)),
+            Segment::Map { key } => Some(PathStep::Key(key.clone())),
+            Segment::Seq { index } => Some(PathStep::Index(*index)),
             Segment::Enum { .. } | Segment::Unknown => None,
         });
         Self(steps.collect())
@@ -58,9 +58,9 @@ impl fmt::Display for KeyPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, step) in self.0.iter().enumerate() {
             match step {
-                Step::Key(key) if position == 0 => f.write_str(key)?,
-                Step::Key(key) => write!(f, ".{key}")?,
-                Step::Index(index) => write!(f, "[{index}]")?,
+                PathStep::Key(key) if position == 0 => f.write_str(key)?,
+                PathStep::Key(key) => write!(f, ".{key}")?,
+                PathStep::Index(index) => write!(f, "[{index}]")?,
             }
         }
         Ok(())

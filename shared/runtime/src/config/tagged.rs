@@ -77,7 +77,7 @@ pub struct Kinds<C, T> {
 struct Kind<C, T> {
     name: &'static str,
     keys: &'static [&'static str],
-    read: Box<Read<C, T>>,
+    read: Box<EntryReader<C, T>>,
 }
 
 impl<C, T> fmt::Debug for Kinds<C, T> {
@@ -87,7 +87,7 @@ impl<C, T> fmt::Debug for Kinds<C, T> {
     }
 }
 
-type Read<C, T> = dyn Fn(&C, Table) -> Result<T, String> + Send + Sync;
+type EntryReader<C, T> = dyn Fn(&C, Table) -> Result<T, String> + Send + Sync;
 
 /// A fault of an entry as a whole, for the function that [`Kinds::with`] takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
