@@ -187,8 +187,10 @@ impl Spool {
         let (reply, replied) = oneshot::channel();
         // A refused command drops its reply sender, as a thread that ended does: both end in an
         // error below.
-        let sent = self.commands.try_send(command(reply));
-        let is_full = matches!(sent, Err(TrySendError::Full(_)));
+        let is_full = matches!(
+            self.commands.try_send(command(reply)),
+            Err(TrySendError::Full(_))
+        );
         match timeout(REPLY_TIMEOUT, replied).await {
             Ok(Ok(Reply {
                 result,

@@ -173,7 +173,7 @@ async fn a_second_agent_cannot_use_the_same_spool() {
     .unwrap();
     let second = Agent::start(spooling(&server, &folder), counted().0);
     let error = second.ended().await.unwrap_err();
-    let output = format!("{error}: {:?}", std::error::Error::source(&error));
+    let output = rackwatch_runtime::error::chain(&error);
     assert!(
         output.contains("spool.path") && output.contains("another agent"),
         "{output}"

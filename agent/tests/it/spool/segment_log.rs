@@ -291,7 +291,7 @@ fn a_full_disk_keeps_what_it_holds() {
     let disk = Disk::default();
     let mut log = open(&disk, LARGE);
     append(&mut log, 0..5);
-    disk.room(Some(100));
+    disk.room(Some(50));
     assert!(log.append(&record(5), at(5)).is_err());
     disk.room(Some(0));
     let before = disk.segments().len();
