@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use rackwatch_agent::app::pipeline;
-use rackwatch_agent::config::{AgentConfig, AgentName};
+use rackwatch_agent::config::AgentConfig;
+use rackwatch_agent::name::Name;
 use rackwatch_agent::publisher::Departure;
 use rackwatch_agent::source::Source;
 use rackwatch_agent::source::simulated::{Simulated, SimulatedConfig};
@@ -30,7 +31,7 @@ fn agent(url: &str) -> JoinHandle<()> {
         },
         ..AgentConfig::default()
     };
-    config.agent.name = AgentName::new("node7").unwrap();
+    config.agent.name = Name::new("node7").unwrap();
     let sources: Vec<Box<dyn Source>> = vec![Box::new(Simulated::new(&simulated).unwrap())];
     tokio::spawn(async move {
         let stop = CancellationToken::new();

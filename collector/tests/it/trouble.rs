@@ -116,7 +116,7 @@ fn a_redis_that_refuses_is_waited_for_and_that_is_said_once() {
         device.send(redis, 4);
         wait_all_done(redis);
         wait_until_sync(DEADLINE, "it says that all is well", || {
-            let said = collector.stderr().matches("takes everything again").count();
+            let said = collector.stderr().matches("accepting writes again").count();
             (said == over).then_some(())
         })
         .unwrap();

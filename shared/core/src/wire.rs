@@ -24,14 +24,14 @@ pub use reason::{MAX_FIELD, MAX_FIELDS, Reason};
 
 pub(crate) use fields::Lookup;
 
-/// The format of entries that agents write.
+/// Format of the entries that agents write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Layout {
-    /// One entry for each reading: easy to read by hand.
+pub enum EntryFormat {
+    /// One reading per entry: easy to read by hand.
     #[default]
     Reading,
-    /// One entry for each tick: about twenty times cheaper for Redis.
+    /// All readings of a tick in one entry: about twenty times cheaper for Redis.
     Frame,
 }
 

@@ -1,10 +1,10 @@
-//! The log on disks that misbehave.
+//! The segment log on disks that misbehave.
 
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rackwatch_agent::spool::log::{Bounds, Log};
 use rackwatch_agent::spool::record::Record;
+use rackwatch_agent::spool::segment_log::{Bounds, SegmentLog};
 use rackwatch_core::device::DeviceId;
 use rackwatch_core::reading::{Fault, Reading, Sample};
 use rackwatch_core::time::Timestamp;
@@ -24,7 +24,7 @@ pub(super) fn at(second: u64) -> Timestamp {
     Timestamp::from_millis(START + second * 1000).unwrap()
 }
 
-/// Three readings of this second, one of them a fault.
+/// Returns three readings of this second, one of them a fault.
 pub(super) fn record(second: u64) -> Record {
     let reading = |n: u64| Reading {
         device: DeviceId::new(&format!("inlet-R1-{n}")).unwrap(),
@@ -48,31 +48,31 @@ pub(super) fn record(second: u64) -> Record {
     }
 }
 
-fn open(disk: &Disk, bounds: Bounds) -> Log {
-    Log::open(Box::new(disk.clone()), bounds).unwrap().0
+fn open(disk: &Disk, bounds: Bounds) -> SegmentLog {
+    SegmentLog::open(Box::new(disk.clone()), bounds).unwrap().0
 }
 
-fn append(log: &mut Log, seconds: std::ops::Range<u64>) {
+fn append(log: &mut SegmentLog, seconds: std::ops::Range<u64>) {
     for second in seconds {
         log.append(&record(second), at(second)).unwrap();
     }
 }
 
-/// Everything that is left, acknowledged as it is read.
-fn drain(log: &mut Log) -> Vec<Record> {
+/// Reads and acknowledges everything that is left.
+fn drain(log: &mut SegmentLog) -> Vec<Record> {
     let mut all = Vec::new();
     loop {
-        let some = log.first(50, at(0)).unwrap();
+        let some = log.front(50, at(0)).unwrap();
         if some.is_empty() {
             return all;
         }
         let (records, ends): (Vec<_>, Vec<_>) = some.into_iter().unzip();
         all.extend(records);
-        log.done(&ends);
+        log.acknowledge(&ends);
     }
 }
 
-/// Without what is said of gaps.
+/// Removes the gaps from records.
 fn bare(records: Vec<Record>) -> Vec<Record> {
     let bare = |record| Record {
         gap: None,
@@ -86,32 +86,32 @@ fn all(seconds: std::ops::Range<u64>) -> Vec<Record> {
 }
 
 #[test]
-fn what_goes_in_comes_out_in_order_over_restarts() {
+fn records_come_back_in_order_across_restarts() {
     let disk = Disk::default();
     let mut log = open(&disk, LARGE);
     append(&mut log, 0..1000);
     assert_eq!(log.readings(), 3000);
-    let some = log.first(300, at(0)).unwrap();
+    let some = log.front(300, at(0)).unwrap();
     assert_eq!(some.len(), 100);
     let ends: Vec<_> = some.into_iter().map(|(_, end)| end).collect();
-    log.done(&ends);
-    log.remember(Some(&record(1234).seq)).unwrap();
+    log.acknowledge(&ends);
+    log.save_position(Some(&record(1234).seq)).unwrap();
     drop(log);
 
-    let (mut log, last) = Log::open(Box::new(disk.clone()), LARGE).unwrap();
+    let (mut log, last) = SegmentLog::open(Box::new(disk.clone()), LARGE).unwrap();
     assert_eq!(last, Some(record(1234).seq), "the last number of the run");
     assert_eq!(log.readings(), 2700);
     append(&mut log, 1000..1100);
     assert_eq!(drain(&mut log), all(100..1100));
     assert_eq!(log.readings(), 0);
-    // The position is not remembered yet: they would come again, which does no harm.
-    log.remember(None).unwrap();
+    // Without a saved position they would come again, which does no harm.
+    log.save_position(None).unwrap();
     assert_eq!(drain(&mut open(&disk, LARGE)), []);
     assert_eq!(disk.bytes(), 0);
 }
 
 #[test]
-fn cut_anywhere_in_its_last_segment_all_before_the_cut_survives() {
+fn a_cut_segment_keeps_all_records_before_the_cut() {
     let disk = Disk::default();
     append(&mut open(&disk, LARGE), 0..40);
     let (name, size) = disk.segments().pop().unwrap();
@@ -131,13 +131,13 @@ fn cut_anywhere_in_its_last_segment_all_before_the_cut_survives() {
         assert_eq!(
             bare(drain(&mut log)),
             all(40..42),
-            "goes on after a cut at {cut}"
+            "appends after a cut at {cut}"
         );
     }
 }
 
 #[test]
-fn a_flipped_bit_never_gives_a_wrong_reading() {
+fn a_flipped_bit_never_returns_a_wrong_reading() {
     let disk = Disk::default();
     append(&mut open(&disk, LARGE), 0..12);
     let (name, size) = disk.segments().pop().unwrap();
@@ -145,36 +145,36 @@ fn a_flipped_bit_never_gives_a_wrong_reading() {
         let flipped = disk.with(&name, |content| content[bit / 8] ^= 1 << (bit % 8));
         let found = bare(drain(&mut open(&flipped, LARGE)));
         assert_eq!(found, all(0..found.len() as u64), "bit {bit}");
-        assert!(found.len() < 12, "bit {bit} was not noticed");
+        assert!(found.len() < 12, "flip of bit {bit} went unnoticed");
     }
 }
 
 proptest! {
-    /// Whatever lies in a segment, opening it does not panic, and new records are kept behind it.
+    /// Arbitrary bytes in a segment neither panic nor affect later records.
     #[test]
-    fn rubbish_is_survived(rubbish in prop::collection::vec(any::<u8>(), 0..400), from in 0usize..1200) {
+    fn garbage_does_not_affect_later_records(garbage in prop::collection::vec(any::<u8>(), 0..400), from in 0usize..1200) {
         let disk = Disk::default();
         append(&mut open(&disk, LARGE), 0..12);
         let (name, _) = disk.segments().pop().unwrap();
-        let spoilt = disk.with(&name, |content| {
+        let damaged = disk.with(&name, |content| {
             content.truncate(from);
-            content.extend_from_slice(&rubbish);
+            content.extend_from_slice(&garbage);
         });
-        let mut log = open(&spoilt, LARGE);
+        let mut log = open(&damaged, LARGE);
         append(&mut log, 12..14);
         let found = bare(drain(&mut log));
         prop_assert_eq!(&found[found.len() - 2..], &all(12..14)[..]);
     }
 
-    /// Appends, reads, acknowledgements, restarts and losses of power in any order: what was
-    /// synced comes out, in order, and nothing that was not put in.
+    /// Every synced record comes back, in order, and no other: in any order of appends, reads,
+    /// acknowledgements, restarts and losses of power.
     #[test]
-    fn synced_means_kept(steps in prop::collection::vec((0u8..6, 1u64..30), 1..60)) {
+    fn synced_records_are_kept(steps in prop::collection::vec((0u8..6, 1u64..30), 1..60)) {
         let disk = Disk::default();
         let mut log = open(&disk, LARGE);
         let (mut next, mut synced, mut got) = (0, 0, 0);
-        for (what, count) in steps {
-            match what {
+        for (step, count) in steps {
+            match step {
                 0..=2 => {
                     append(&mut log, next..next + count);
                     next += count;
@@ -184,13 +184,13 @@ proptest! {
                     synced = next;
                 }
                 4 => {
-                    let some = log.first(usize::try_from(count).unwrap() * 3, at(0)).unwrap();
+                    let some = log.front(usize::try_from(count).unwrap() * 3, at(0)).unwrap();
                     let (records, ends): (Vec<_>, Vec<_>) = some.into_iter().unzip();
                     prop_assert_eq!(&bare(records.clone()), &all(got..got + records.len() as u64));
                     got += records.len() as u64;
-                    log.done(&ends);
-                    log.remember(None).unwrap();
-                    // Reading the newest segment ends it, which syncs it.
+                    log.acknowledge(&ends);
+                    log.save_position(None).unwrap();
+                    // Reading the newest segment seals it, which syncs it.
                     synced = synced.max(got);
                 }
                 _ => {
@@ -208,7 +208,7 @@ proptest! {
 }
 
 #[test]
-fn without_syncing_a_loss_of_power_loses_the_unsynced_and_no_more() {
+fn a_loss_of_power_loses_only_unsynced_records() {
     let disk = Disk::default();
     let mut log = open(&disk, LARGE);
     append(&mut log, 0..10);
@@ -219,7 +219,7 @@ fn without_syncing_a_loss_of_power_loses_the_unsynced_and_no_more() {
 }
 
 #[test]
-fn the_bound_in_bytes_holds_and_the_oldest_are_counted() {
+fn the_size_limit_holds_and_dropped_readings_are_counted() {
     let disk = Disk::default();
     let bounds = Bounds {
         bytes: 64 << 10,
@@ -231,19 +231,23 @@ fn the_bound_in_bytes_holds_and_the_oldest_are_counted() {
         assert!(disk.bytes() <= 64 << 10);
     }
     assert_eq!(log.dropped() + log.readings(), 15_000, "the sum holds");
-    assert!(log.readings() > 1_000, "it keeps what it has room for");
+    assert!(log.readings() > 1_000, "it uses its size limit");
     let dropped = log.dropped();
-    // A restart does not forget that something is missing.
+    // A restart does not forget the gap.
     let mut log = open(&disk, bounds);
     let left = drain(&mut log);
     assert_eq!(left[0].gap, Some(Gap::SpoolFull));
     assert_eq!(left[1].gap, None);
-    assert_eq!(left[0].seq.n - 3, dropped, "the gap is what was dropped");
+    assert_eq!(
+        left[0].seq.n - 3,
+        dropped,
+        "the gap equals the dropped readings"
+    );
     assert_eq!(bare(left.clone()), all(5_000 - left.len() as u64..5_000));
 }
 
 #[test]
-fn what_is_sent_while_it_is_dropped_is_not_counted_as_lost() {
+fn readings_sent_while_being_dropped_do_not_count_as_lost() {
     let disk = Disk::default();
     let bounds = Bounds {
         bytes: 8 << 10,
@@ -251,24 +255,24 @@ fn what_is_sent_while_it_is_dropped_is_not_counted_as_lost() {
     };
     let mut log = open(&disk, bounds);
     let mut next = 0;
-    let mut until = |log: &mut Log, enough: &dyn Fn(&Log) -> bool| {
+    let mut append_until = |log: &mut SegmentLog, enough: &dyn Fn(&SegmentLog) -> bool| {
         while !enough(log) {
             log.append(&record(next), at(next)).unwrap();
             next += 1;
         }
         next
     };
-    until(&mut log, &|_| disk.segments().len() == 2);
+    append_until(&mut log, &|_| disk.segments().len() == 2);
     let (records, ends): (Vec<_>, Vec<_>) =
-        log.first(1_000_000, at(0)).unwrap().into_iter().unzip();
-    let put_in = until(&mut log, &|log| log.dropped() > 0);
-    log.done(&ends);
+        log.front(1_000_000, at(0)).unwrap().into_iter().unzip();
+    let appended = append_until(&mut log, &|log| log.dropped() > 0);
+    log.acknowledge(&ends);
     let sent = records.len() as u64 * 3;
-    assert_eq!(sent + log.dropped() + log.readings(), put_in * 3);
+    assert_eq!(sent + log.dropped() + log.readings(), appended * 3);
 }
 
 #[test]
-fn what_is_too_old_is_dropped_and_counted() {
+fn old_readings_are_dropped_and_counted() {
     let disk = Disk::default();
     let bounds = Bounds {
         bytes: 1 << 20,
@@ -283,25 +287,29 @@ fn what_is_too_old_is_dropped_and_counted() {
 }
 
 #[test]
-fn a_full_disk_refuses_and_what_it_has_stays_good() {
+fn a_full_disk_keeps_what_it_holds() {
     let disk = Disk::default();
     let mut log = open(&disk, LARGE);
     append(&mut log, 0..5);
-    disk.room(Some(100));
+    disk.room(Some(50));
     assert!(log.append(&record(5), at(5)).is_err());
     disk.room(Some(0));
     let before = disk.segments().len();
     for _ in 0..5 {
         assert!(log.append(&record(5), at(5)).is_err());
     }
-    assert_eq!(disk.segments().len(), before, "tries leave nothing behind");
+    assert_eq!(
+        disk.segments().len(),
+        before,
+        "failed appends leave no file behind"
+    );
     disk.room(None);
     append(&mut log, 5..8);
     assert_eq!(bare(drain(&mut log)), all(0..8));
 }
 
 #[test]
-fn a_read_only_disk_refuses_and_is_used_again_afterwards() {
+fn a_read_only_disk_is_used_again_once_writable() {
     let disk = Disk::default();
     let mut log = open(&disk, LARGE);
     disk.read_only(true);
@@ -312,25 +320,25 @@ fn a_read_only_disk_refuses_and_is_used_again_afterwards() {
 }
 
 #[test]
-fn a_segment_that_cannot_be_read_any_more_is_a_gap() {
+fn a_damaged_segment_is_a_gap() {
     let disk = Disk::default();
     let mut log = open(&disk, LARGE);
     append(&mut log, 0..5);
-    log.first(1, at(0)).unwrap();
+    log.front(1, at(0)).unwrap();
     append(&mut log, 5..8);
     let (name, _) = disk.segments()[0].clone();
-    let spoilt = disk.with(&name, |content| content[30] ^= 1);
-    let mut log = open(&spoilt, LARGE);
+    let damaged = disk.with(&name, |content| content[30] ^= 1);
+    let mut log = open(&damaged, LARGE);
     let left = drain(&mut log);
     assert_eq!(bare(left.clone()), all(5..8));
     assert_eq!(left[0].gap, Some(Gap::SpoolCorrupt));
 }
 
 #[test]
-fn one_segment_that_cannot_be_read_does_not_take_the_others_with_it() {
+fn an_unreadable_segment_does_not_affect_the_others() {
     let disk = Disk::default();
     for second in 0..3 {
-        // Each start begins a new one.
+        // Each start begins a new segment.
         append(&mut open(&disk, LARGE), second..second + 1);
     }
     let bad = disk.segments()[1].0.clone();
@@ -339,16 +347,20 @@ fn one_segment_that_cannot_be_read_does_not_take_the_others_with_it() {
     let records = drain(&mut log);
     assert_eq!(bare(records.clone()), [record(0), record(2)]);
     assert_eq!(records[1].gap, Some(Gap::SpoolCorrupt));
-    // It may be a cable: whoever looks after the disk finds the file where it was.
+    // The cause may be a cable: the file stays for a repaired disk.
     assert!(disk.segments().iter().any(|(name, _)| *name == bad));
-    log.remember(None).unwrap();
+    log.save_position(None).unwrap();
     disk.bad_block(None);
-    assert_eq!(drain(&mut open(&disk, LARGE)), [], "its turn is over");
+    assert_eq!(
+        drain(&mut open(&disk, LARGE)),
+        [],
+        "a repaired segment is not sent out of order"
+    );
     assert_eq!(disk.bytes(), 0);
 }
 
 #[test]
-fn the_last_number_is_of_the_last_run_though_older_records_are_left() {
+fn the_last_number_is_of_the_last_run_even_with_older_records_left() {
     let disk = Disk::default();
     let mut log = open(&disk, LARGE);
     append(&mut log, 0..2);
@@ -356,11 +368,11 @@ fn the_last_number_is_of_the_last_run_though_older_records_are_left() {
         run: "r2".to_owned(),
         n,
     };
-    log.remember(Some(&last(500))).unwrap();
+    log.save_position(Some(&last(500))).unwrap();
     drop(log);
-    let (mut log, found) = Log::open(Box::new(disk.clone()), LARGE).unwrap();
+    let (mut log, found) = SegmentLog::open(Box::new(disk.clone()), LARGE).unwrap();
     assert_eq!(found, Some(last(500)));
-    // And what was added after it was written down is newer.
+    // A record appended after the position was saved is newer.
     let newer = Record {
         seq: Seq {
             run: "r3".to_owned(),
@@ -370,12 +382,12 @@ fn the_last_number_is_of_the_last_run_though_older_records_are_left() {
     };
     log.append(&newer, at(2)).unwrap();
     drop(log);
-    let (_, found) = Log::open(Box::new(disk.clone()), LARGE).unwrap();
+    let (_, found) = SegmentLog::open(Box::new(disk.clone()), LARGE).unwrap();
     assert_eq!(found, Some(newer.seq));
 }
 
 #[test]
-fn what_is_too_old_at_the_start_is_dropped_and_said() {
+fn old_readings_dropped_at_start_are_reported() {
     let bounds = Bounds {
         age: Duration::from_mins(1),
         ..LARGE
@@ -385,15 +397,15 @@ fn what_is_too_old_at_the_start_is_dropped_and_said() {
     append(&mut log, 0..2);
     drop(log);
     let mut log = open(&disk, bounds);
-    assert_eq!(log.first(100, at(62)).unwrap(), []);
+    assert_eq!(log.front(100, at(62)).unwrap(), []);
     assert_eq!(log.dropped(), 6);
     append(&mut log, 62..63);
-    let (first, _) = log.first(100, at(62)).unwrap().remove(0);
+    let (first, _) = log.front(100, at(62)).unwrap().remove(0);
     assert_eq!(first.gap, Some(Gap::SpoolAge));
 }
 
 #[test]
-fn what_was_added_before_an_error_is_synced_too() {
+fn records_before_a_failed_append_are_synced() {
     let disk = Disk::default();
     let mut log = open(&disk, LARGE);
     append(&mut log, 0..2);
