@@ -116,10 +116,9 @@ impl Peak {
     /// that of the newest finding; none if there is no finding.
     pub fn further(self, change: Option<f64>) -> fn(Celsius, Celsius) -> Celsius {
         match (self, change) {
-            (Self::Highest, _) => Celsius::max,
             (Self::Lowest, _) => Celsius::min,
             (Self::Farthest, Some(change)) if change < 0.0 => Celsius::min,
-            (Self::Farthest, Some(_)) => Celsius::max,
+            (Self::Highest, _) | (Self::Farthest, Some(_)) => Celsius::max,
             (Self::Farthest | Self::None, _) => |peak, _| peak,
         }
     }

@@ -24,7 +24,7 @@ const MAX_NEIGHBOURS: usize = 16;
 pub(super) struct Racks {
     /// Numbers by zone and name.
     numbers: HashMap<(String, String), RackNumber>,
-    racks: Vec<Rack>,
+    all: Vec<Rack>,
     /// Devices that are alone in their rack, by zone.
     alone: HashMap<String, BTreeSet<DeviceId>>,
 }
@@ -50,7 +50,7 @@ impl Racks {
             return now;
         }
         if let Some(old) = before {
-            if let Some(rack) = self.racks.get_mut(old.index()) {
+            if let Some(rack) = self.all.get_mut(old.index()) {
                 rack.devices.remove(id);
                 if let Some(alone) = self.alone.get_mut(&rack.zone) {
                     alone.remove(id);
@@ -59,7 +59,7 @@ impl Racks {
             self.update_alone(old);
         }
         if let Some(now) = now {
-            if let Some(rack) = self.racks.get_mut(now.index()) {
+            if let Some(rack) = self.all.get_mut(now.index()) {
                 rack.devices.insert(id.clone());
             }
             self.update_alone(now);
@@ -71,18 +71,18 @@ impl Racks {
         if let Some(known) = self.numbers.get(&rack) {
             return *known;
         }
-        self.racks.push(Rack {
+        self.all.push(Rack {
             zone: rack.0.clone(),
             devices: BTreeSet::new(),
         });
-        let number = RackNumber::of_index(self.racks.len() - 1);
+        let number = RackNumber::of_index(self.all.len() - 1);
         self.numbers.insert(rack, number);
         number
     }
 
     /// Keeps the devices that are alone in their rack up to date after a change of that rack.
     fn update_alone(&mut self, rack: RackNumber) {
-        let Some(Rack { zone, devices }) = self.racks.get(rack.index()) else {
+        let Some(Rack { zone, devices }) = self.all.get(rack.index()) else {
             return;
         };
         match devices.len() {
@@ -105,7 +105,7 @@ impl Racks {
     /// Returns the temperatures of the other devices in the rack of the device that was read.
     pub(super) fn neighbours(&self, devices: &Devices, reading: &Reading) -> Neighbours {
         let own = devices.get(&reading.device);
-        let rack = own.and_then(|own| self.racks.get(own.rack()?.index()));
+        let rack = own.and_then(|own| self.all.get(own.rack()?.index()));
         let (Some(own), Some(rack)) = (own, rack) else {
             return Neighbours::default();
         };
@@ -135,7 +135,7 @@ impl Racks {
     pub(super) fn runaway(&self, devices: &Devices, reading: &Reading) -> Option<Runaway> {
         let device = devices.get(&reading.device)?;
         let (spec, _, open) = device.runaway()?;
-        let rack = self.racks.get(device.rack()?.index())?;
+        let rack = self.all.get(device.rack()?.index())?;
         let group = if rack.devices.len() > 1 {
             &rack.devices
         } else {

@@ -1,7 +1,7 @@
 //! A reading of a device, from its timestamp to its rules.
 
 use super::super::clock::SetBack;
-use super::super::commissioning::Commissioning;
+use super::super::commissioning::{Commissioning, FirstReading};
 use super::super::effects::{AlertEvent, Effects};
 use super::super::records::{CLOCK_SKEW, Evidence, Header};
 use super::state::Device;
@@ -74,7 +74,7 @@ impl Device {
             None
         };
         let follow_up = self.evaluate(&reading.device, reading.at, value, first.as_mut(), effects);
-        if let Some(notice) = first.and_then(|first| first.into_notice()) {
+        if let Some(notice) = first.and_then(FirstReading::into_notice) {
             effects.notices.push(notice);
         }
         follow_up

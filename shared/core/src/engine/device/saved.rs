@@ -63,10 +63,6 @@ pub(in crate::engine) struct SavedRules {
     trackers: Vec<(usize, Tracker)>,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature is serde's"
-)]
 fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
     *number == N::default()
 }
