@@ -45,13 +45,16 @@ fn maintenance_windows_are_pinned() {
         from: at(0),
         until: at(3600),
     });
-    assert_golden(&once, include_str!("../golden/stored/window_once.json"));
+    assert_golden(&once, include_str!("../golden/stored/window_once.v1.json"));
     let again = window(WindowTimes::Again {
         cron: "0 22 * * SUN".to_owned(),
         length: Duration::from_hours(4),
         zone: "Europe/Berlin".to_owned(),
     });
-    assert_golden(&again, include_str!("../golden/stored/window_again.json"));
+    assert_golden(
+        &again,
+        include_str!("../golden/stored/window_again.v1.json"),
+    );
 }
 
 #[test]
@@ -67,7 +70,7 @@ fn deliveries_are_pinned() {
         at_ms: at(0).millis(),
         why: "timeout".to_owned(),
     };
-    assert_golden(&delivery, include_str!("../golden/stored/delivery.json"));
+    assert_golden(&delivery, include_str!("../golden/stored/delivery.v1.json"));
 }
 
 #[test]
@@ -89,7 +92,7 @@ fn indices_and_their_aggregates_are_pinned() {
             aggregate: aggregate.of_rack(),
         }],
     });
-    let golden = include_str!("../golden/stored/rack_aggregates.json");
+    let golden = include_str!("../golden/stored/rack_aggregates.v1.json");
     assert_eq!(stored, golden.trim_end());
     let aggregates: RackAggregates = decode(golden.as_bytes()).unwrap();
     assert_eq!(encode(&aggregates), golden.trim_end());
@@ -98,7 +101,7 @@ fn indices_and_their_aggregates_are_pinned() {
         class: "A1".to_owned(),
         indices: aggregates.racks[0].aggregate.indices(&envelope),
     };
-    assert_golden(&newest, include_str!("../golden/stored/indices.json"));
+    assert_golden(&newest, include_str!("../golden/stored/indices.v1.json"));
 }
 
 /// Values that operators wrote with another version of Rackwatch.

@@ -19,5 +19,5 @@ mod quality;
 mod resuming;
 mod runaway;
 mod stored;
-mod stored_state;
+mod stored_incidents;
 mod trace;

@@ -1,242 +1,233 @@
-//! Golden files of the JSON that Redis keeps: `tests/golden/stored` has one for each type and state.
-//!
-//! A changed file means that stored state of the version before is misread, unless its version counts up.
+//! Stored state: its form is pinned, other versions are refused, and a cold start repeats alerts under the same
+//! id.
 
-use std::fmt::Debug;
 use std::time::Duration;
 
-use rackwatch_core::alert::{AlertId, AlertKind, AlertRecord, Detail, Resolution, Runaway, Severity};
-use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Range, Role, Verdict};
-use rackwatch_core::incident::silence::{Matcher, Silence};
-use rackwatch_core::incident::{
-    Ack, Incident, IncidentId, IncidentTiming, Incidents, StoredMember,
-};
-use rackwatch_core::site::{RawDevices, RawRacks, RawSite, Spot, StoredSite};
-use rackwatch_core::stored::{DecodeError, StoredValue, decode, encode};
-use rackwatch_core::subject::Subject;
-use rackwatch_core::time::Timestamp;
-use rackwatch_core::units::{Celsius, Kelvin};
+use rackwatch_core::alert::{AlertState, Severity};
+use rackwatch_core::device::{Description, DeviceId, Role};
+use rackwatch_core::engine::{ColdStart, Effects, Engine, EpisodeChange, Input, Slice};
+use rackwatch_core::episode::Episode;
+use rackwatch_core::ledger::{Ledger, ReportedSequence, Runs};
+use rackwatch_core::reading::Reading;
+use rackwatch_core::rules::{RawRule, RuleSet};
+use rackwatch_core::stored::{self, DecodeError, StoredValue};
+use rackwatch_core::time::{StreamId, Timestamp};
+use rackwatch_core::units::Celsius;
 
-fn at(seconds: u64) -> Timestamp {
-    Timestamp::from_millis(1_800_000_000_000 + seconds * 1000).unwrap()
-}
+use crate::trace::{START, engine, inputs, reading};
 
-fn celsius(degrees: f64) -> Celsius {
-    Celsius::new(degrees).unwrap()
-}
-
-fn ack() -> Ack {
-    Ack {
-        by: "ann".to_owned(),
-        at: at(60),
-        note: "on my way".to_owned(),
+/// Compares `actual` with a golden file; `RACKWATCH_UPDATE_GOLDEN=1` writes the file instead.
+fn assert_golden(name: &str, actual: &str) {
+    let path = format!("{}/tests/golden/stored/{name}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("RACKWATCH_UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, format!("{actual}\n")).unwrap();
     }
+    let expected = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(actual, expected.trim_end(), "{name}");
 }
 
-/// Checks that a file reads back into the same JSON, and that only its own version does.
-fn assert_pinned<T: StoredValue + Debug>(golden: &str) {
-    let golden = golden.trim_end();
-    let value: T = decode(golden.as_bytes()).unwrap();
-    assert_eq!(encode(&value), golden);
-    let version = format!("\"v\":{}", T::VERSION);
-    assert!(golden.starts_with(&format!("{{{version},")), "{golden}");
-    let newer = golden.replacen(&version, &format!("\"v\":{}", T::VERSION + 1), 1);
-    let refusal = decode::<T>(newer.as_bytes()).unwrap_err();
-    assert!(
-        matches!(refusal, DecodeError::OtherVersion { .. }),
-        "{refusal}"
-    );
-    let unversioned = golden.replacen(&format!("{version},"), "", 1);
-    let refusal = decode::<T>(unversioned.as_bytes()).unwrap_err();
-    assert!(
-        matches!(refusal, DecodeError::Unversioned { .. }),
-        "{refusal}"
-    );
+fn golden(name: &str) -> Vec<u8> {
+    let path = format!("{}/tests/golden/stored/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(path).unwrap()
 }
 
-/// Checks that a value is written as its file says.
-fn assert_golden<T: StoredValue + Debug + PartialEq>(value: &T, golden: &str) {
-    assert_eq!(encode(value), golden.trim_end());
-    assert_eq!(&decode::<T>(golden.as_bytes()).unwrap(), value);
-    assert_pinned::<T>(golden);
+fn at(second: u64) -> Timestamp {
+    Timestamp::from_millis(START + second * 1000).unwrap()
 }
 
-fn runaway() -> AlertRecord {
-    let subject = Subject::from(DeviceId::new("inlet-A1-1").unwrap());
-    AlertRecord {
-        temperature: Some(celsius(33.5)),
-        at: at(1),
-        threshold: 32.0,
-        severity: Severity::Critical,
-        id: AlertId::of(&subject, "runaway", at(0)),
-        rule: "runaway".to_owned(),
-        rack: "A1".to_owned(),
-        u: None,
-        role: Role::Inlet,
-        started: at(0),
-        rate: None,
-        detail: Detail::Runaway(Some(Runaway {
-            change: 2.0,
-            window: Duration::from_secs(60),
-            left: Some((Duration::from_secs(180), Duration::from_secs(240))),
-        })),
-        resolution: None,
-        historical: true,
-        subject,
-    }
+fn read(second: u64, degrees: f64) -> Input {
+    read_late(second, second, degrees)
 }
 
-fn spot() -> Spot {
-    Spot {
-        rack: "A1".to_owned(),
-        row: "A".to_owned(),
-        room: "hall".to_owned(),
-        coolers: vec!["crah-1".to_owned()],
-    }
-}
-
-#[test]
-fn incidents_are_pinned_in_each_phase() {
-    let record = runaway();
-    let id = IncidentId::of(&record.id);
-    let mut incidents = Incidents::new(IncidentTiming::default());
-    let stored = |incidents: &mut Incidents, seconds, golden: &str| {
-        let changes = incidents.advance(at(seconds));
-        let (_, json) = changes.incidents.first().unwrap();
-        assert_eq!(json, golden.trim_end());
-        assert_pinned::<Incident>(golden);
-        changes.members
-    };
-    incidents.observe(&record, spot(), at(1));
-    let members = stored(
-        &mut incidents,
-        1,
-        include_str!("../golden/stored/incident_pending.json"),
-    );
-    let golden = include_str!("../golden/stored/incident_member.json");
-    assert_golden::<StoredMember>(&members[0].1, golden);
-    // A minute later the historical alert counts.
-    stored(
-        &mut incidents,
-        61,
-        include_str!("../golden/stored/incident_open.json"),
-    );
-    assert!(incidents.acknowledge(
-        &id,
-        Ack {
-            at: at(70),
-            ..ack()
-        }
-    ));
-    let golden = include_str!("../golden/stored/incident_acknowledged.json");
-    stored(&mut incidents, 70, golden);
-    let resolved = AlertRecord {
-        resolution: Some(Resolution {
-            duration: Duration::from_secs(80),
-            peak: None,
-        }),
-        at: at(80),
-        ..record
-    };
-    incidents.observe(&resolved, spot(), at(80));
-    stored(
-        &mut incidents,
-        80,
-        include_str!("../golden/stored/incident_resolving.json"),
-    );
-}
-
-#[test]
-fn acknowledgements_are_pinned() {
-    assert_golden(
-        &ack(),
-        include_str!("../golden/stored/acknowledgement.json"),
-    );
-}
-
-#[test]
-fn silences_are_pinned() {
-    let silence = Silence {
-        id: "fb6020".to_owned(),
-        matcher: Matcher {
-            device: Some("inlet-*".to_owned()),
-            rack: Some("A1".to_owned()),
-            row: Some("A".to_owned()),
-            room: Some("hall".to_owned()),
-            rule: Some("runaway".to_owned()),
-            kind: Some(AlertKind::Runaway),
+fn read_late(arrived: u64, second: u64, degrees: f64) -> Input {
+    Input::Reading {
+        entry: StreamId {
+            ms: START + arrived * 1000,
+            seq: 0,
         },
-        from: at(0),
-        until: at(7200),
-        reason: "patching".to_owned(),
-        by: "ann".to_owned(),
-    };
-    assert_golden(&silence, include_str!("../golden/stored/silence.json"));
-}
-
-#[test]
-fn the_site_is_pinned() {
-    let site = RawSite {
-        racks: vec![RawRacks {
-            rack: vec!["A*".to_owned()],
-            row: Some("A".to_owned()),
-            room: Some("hall".to_owned()),
-            cooler: Some(vec!["crah-1".to_owned()]),
-        }],
-        devices: vec![RawDevices {
-            host: vec!["web-*".to_owned()],
-            agent: vec!["web-1".to_owned()],
-            target: vec!["bmc-1".to_owned()],
-            device: vec!["inlet-*".to_owned()],
-            rack: Some("A1".to_owned()),
-            u: Some(12),
-            role: Some(Role::Inlet),
-            name: Some("front".to_owned()),
-            limits: Some(limits()),
-            row: Some("A".to_owned()),
-            room: Some("hall".to_owned()),
-            cooler: Some(vec!["crah-1".to_owned()]),
-        }],
-    };
-    assert_golden(
-        &StoredSite { site },
-        include_str!("../golden/stored/site.json"),
-    );
-}
-
-fn limits() -> HardwareLimits {
-    HardwareLimits {
-        low_critical: Some(celsius(5.0)),
-        high_warning: Some(celsius(38.0)),
-        high_critical: Some(celsius(42.0)),
-        dwell: Duration::from_secs(10),
+        by_agent: true,
+        reading: Reading {
+            device: DeviceId::new("inlet-R1-1").unwrap(),
+            at: at(second),
+            value: Ok(Celsius::new(degrees).unwrap()),
+        },
     }
 }
 
-#[test]
-fn descriptions_are_pinned() {
+/// An engine with one device that is too hot, and whose last reading was late.
+fn hot() -> (Engine, Effects) {
+    let mut engine = engine();
     let description = Description {
-        agent: "web-1".to_owned(),
-        zone: "hall".to_owned(),
-        host: "web-1".to_owned(),
-        target: "bmc-1".to_owned(),
-        source: "ipmi".to_owned(),
-        name: "front".to_owned(),
+        agent: "node7".into(),
+        target: "bmc-7".into(),
         role: Role::Inlet,
-        rack: Some("A1".to_owned()),
-        u: Some(12),
-        interval: Duration::from_secs(1),
-        resolution: Some(Kelvin(0.5)),
-        limits: limits(),
-        verdict: Some(Verdict::Warning),
-        range: Some(Range {
-            least: celsius(-40.0),
-            most: celsius(125.0),
-        }),
-        hardware: Some("SN-1".to_owned()),
-        leaving: true,
+        rack: Some("R1".into()),
+        interval: Duration::from_secs(10),
+        ..Description::default()
     };
-    let golden = include_str!("../golden/stored/description.json");
-    assert_golden(&description, golden);
-    assert_eq!(description.to_json(), golden.trim_end());
+    let id = DeviceId::new("inlet-R1-1").unwrap();
+    let describe = Input::Describe(id, Some(Box::new(description)));
+    let readings = [
+        read(0, 22.0),
+        read(10, 30.0),
+        read(20, 30.5),
+        read_late(21, 15, 30.2),
+    ];
+    let effects = engine.step([describe].into_iter().chain(readings));
+    (engine, effects)
+}
+
+fn through() -> StreamId {
+    StreamId {
+        ms: START + 21_000,
+        seq: 0,
+    }
+}
+
+fn episodes(effects: &Effects) -> Vec<Episode> {
+    let opened = effects.episodes.iter().map(|change| match change {
+        EpisodeChange::Open(episode) => (**episode).clone(),
+        EpisodeChange::Close { .. } => panic!("nothing has ended"),
+    });
+    opened.collect()
+}
+
+fn runs() -> Runs {
+    let mut ledger = Ledger::default();
+    ledger.observe(&ReportedSequence {
+        agent: "node7".to_owned(),
+        seq: "a1b2-12".parse().unwrap(),
+        readings: 12,
+        at: at(0),
+        prev: None,
+        gap: None,
+        skew: None,
+        arrived: at(0),
+    });
+    ledger.take_progress().remove(0).1
+}
+
+#[test]
+fn stored_forms_are_pinned() {
+    let (engine, effects) = hot();
+    let slices: Vec<Slice> = engine.snapshot(through()).collect();
+    assert_golden("slice.v1.json", &stored::encode(&slices[0]));
+    let episodes = episodes(&effects);
+    assert_golden("episode.v1.json", &stored::encode(&episodes[0]));
+    assert_golden("ledger-entry.v1.json", &stored::encode(&runs()));
+}
+
+/// The golden files name every field, whatever Rust calls it: from them alone the state comes back.
+#[test]
+fn state_survives_in_the_golden_files() {
+    let (before, effects) = hot();
+    let slice: Slice = stored::decode(&golden("slice.v1.json")).unwrap();
+    let episode: Episode = stored::decode(&golden("episode.v1.json")).unwrap();
+    let runs_before: Runs = stored::decode(&golden("ledger-entry.v1.json")).unwrap();
+    let again = before.snapshot(through()).next().unwrap();
+    assert_eq!(stored::encode(&slice), stored::encode(&again));
+    let mut all = episodes(&effects);
+    assert_eq!(episode, all[0]);
+    all[0] = episode;
+    assert_eq!(runs_before, runs());
+
+    let mut after = engine();
+    assert_eq!(after.restore(slice).iter().count(), 0);
+    after.resume(all, vec![("node7".to_owned(), runs_before)]);
+    assert_eq!(after.step([read(30, 30.4)]).alerts, []);
+    let resolved = after.step([read(40, 22.0)]).alerts;
+    let high = resolved.iter().find(|record| record.rule == "high_temp");
+    let high = high.unwrap();
+    assert_eq!(
+        (high.state(), &high.id),
+        (AlertState::Resolved, &effects.alerts[0].id)
+    );
+    assert_eq!(high.resolution.unwrap().duration, Duration::from_secs(30));
+}
+
+/// Decodes the golden file with its version taken out or raised.
+fn refused<T: StoredValue>(name: &str) -> [DecodeError; 2] {
+    let json = String::from_utf8(golden(name)).unwrap();
+    let [former, newer] = [
+        json.replace(r#""v":1,"#, ""),
+        json.replace(r#""v":1,"#, r#""v":2,"#),
+    ];
+    [former, newer].map(|json| stored::decode::<T>(json.as_bytes()).err().unwrap())
+}
+
+#[test]
+fn other_versions_are_refused() {
+    let all = [
+        refused::<Slice>("slice.v1.json"),
+        refused::<Episode>("episode.v1.json"),
+        refused::<Runs>("ledger-entry.v1.json"),
+    ];
+    for [former, newer] in all {
+        assert!(
+            matches!(former, DecodeError::Unversioned { understood: 1, .. }),
+            "{former}"
+        );
+        let is_newer = |error: &DecodeError| {
+            matches!(
+                error,
+                DecodeError::OtherVersion {
+                    found: 2,
+                    understood: 1,
+                    ..
+                }
+            )
+        };
+        assert!(is_newer(&newer), "{newer}");
+    }
+    // The form of the version before this one.
+    let former = br#"[{"name":"a1b2","last":12,"at":1700000000000}]"#;
+    assert!(stored::decode::<Runs>(former).is_err());
+}
+
+/// What Redis had is refused, and the stream still has the beginning of the episode.
+#[test]
+fn after_a_cold_start_an_open_alert_repeats_under_the_same_id() {
+    let readings: Vec<_> = (0..6)
+        .map(|n| reading("inlet-R1-1", n * 10, if n < 2 { 22.0 } else { 30.0 }))
+        .collect();
+    let mut before = engine();
+    let fired = before.step(inputs(&readings[..5])).alerts;
+    let mut after = engine();
+    after.resume(Vec::new(), Vec::new());
+    after.catch_up(inputs(&readings[..5]));
+    let repeated = after.step(inputs(&readings)[5..].to_vec()).alerts;
+    let identity = |record: &rackwatch_core::alert::AlertRecord| {
+        (record.id.clone(), record.state(), record.severity)
+    };
+    let high = |records: &[rackwatch_core::alert::AlertRecord]| {
+        let high = records.iter().filter(|record| record.rule == "high_temp");
+        high.map(identity).collect::<Vec<_>>()
+    };
+    assert_eq!(high(&fired).len(), 1);
+    assert_eq!(high(&fired)[0].2, Severity::Warning);
+    assert_eq!(high(&repeated), high(&fired));
+}
+
+#[test]
+fn rules_that_changed_or_are_gone_start_cold_and_are_counted() {
+    let (before, _) = hot();
+    let warmer = RawRule {
+        kind: "high_temp".into(),
+        warning: Some(rackwatch_core::rules::raw::RawLevel::Limit(29.0)),
+        ..RawRule::default()
+    };
+    let rules = RuleSet::with_defaults(std::slice::from_ref(&warmer)).unwrap();
+    let mut changed = Engine::new(rules.into());
+    let cold = changed.restore(before.snapshot(through()).next().unwrap());
+    let cold: Vec<_> = cold.iter().collect();
+    assert_eq!(cold, [("high_temp", ColdStart::RuleChanged, 1)]);
+
+    let mut removed = Engine::new(RuleSet::only(&[warmer]).unwrap().into());
+    let cold = removed.restore(before.snapshot(through()).next().unwrap());
+    let gone: Vec<_> = cold
+        .iter()
+        .filter(|(_, reason, _)| *reason == ColdStart::RuleRemoved)
+        .map(|(rule, ..)| rule.to_owned())
+        .collect();
+    assert!(gone.contains(&"low_temp".to_owned()), "{gone:?}");
 }
