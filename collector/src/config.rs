@@ -12,7 +12,7 @@ use rackwatch_core::partition::Partitions;
 use rackwatch_core::rules::{Profile, RawRule, RuleError, RuleSet};
 use rackwatch_core::wire::Decoded;
 use rackwatch_runtime::config::{
-    self, ByteSize, ConfigError, Loaded, LogConfig, RedisConfig, RedisUrl,
+    self, ByteSize, ConfigError, Loaded, LogConfig, Place, RedisConfig, RedisUrl,
 };
 use serde::Deserialize;
 
@@ -242,12 +242,12 @@ pub enum BadConfig {
     /// A file, key or value.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A rule.
-    #[error("{file}")]
+    /// An invalid rule.
+    #[error("invalid rule in {place}")]
     Rule {
-        /// Where the rules come from.
-        file: String,
-        /// What is wrong.
+        /// The place of the key, or of its rule.
+        place: Place,
+        /// The key and what is wrong with it.
         #[source]
         source: RuleError,
     },
@@ -261,11 +261,18 @@ impl CollectorConfig {
         if let Some(url) = redis {
             config.redis.url = url.clone();
         }
-        let file = from.map_or("the defaults".to_owned(), |file| file.display().to_string());
-        config
-            .rule_set()
-            .map_err(|source| BadConfig::Rule { file, source })?;
-        Ok(config)
+        match config.rule_set() {
+            Ok(_) => Ok(config),
+            Err(source) => {
+                let key = config::TableKey {
+                    tables: "rules",
+                    index: source.index,
+                    key: &source.key,
+                };
+                let place = config::place_of(from.as_deref(), &key);
+                Err(BadConfig::Rule { place, source })
+            }
+        }
     }
 
     /// The rules that hold.

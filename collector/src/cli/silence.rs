@@ -117,10 +117,11 @@ struct RemoveArgs {
 }
 
 pub(super) fn kind(text: &str) -> Result<AlertKind, String> {
-    let all = AlertKind::ALL;
-    all.into_iter()
-        .find(|kind| kind.name() == text)
-        .ok_or_else(|| format!("one of {}", all.map(AlertKind::name).join(", ")))
+    let names = || {
+        let names = AlertKind::ALL.map(AlertKind::name);
+        format!("expected one of {}", names.join(", "))
+    };
+    AlertKind::from_name(text).ok_or_else(names)
 }
 
 /// Does what was asked.

@@ -8,12 +8,11 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use rackwatch_core::alert::{
-    AlertRecord, AlertState, ClockSkew, Detail, Drift, Outlier, Resolution, Runaway, Severity,
-    StuckSensor, Swing,
-};
+use rackwatch_core::alert::{AlertRecord, AlertState, Resolution, Severity};
+use rackwatch_core::detect::Phrase;
 use rackwatch_core::incident::{Event, IncidentRecord};
 use rackwatch_core::time::Timestamp;
+pub use rackwatch_core::time::length;
 
 /// How lines are written.
 #[derive(Clone, Debug)]
@@ -165,24 +164,16 @@ fn place(record: &AlertRecord) -> String {
 }
 
 fn what(record: &AlertRecord, line: &mut String) {
-    // Writing to a String cannot fail.
-    match (record.temperature, &record.detail) {
-        (Some(temperature), _) => {
+    let facts = record.facts();
+    match record.temperature {
+        Some(temperature) => {
+            // Writing to a String cannot fail.
             let _ok = write!(line, "{:.1} °C", temperature.degrees());
         }
-        (None, Detail::ClockSkew(_)) => line.push_str("its clock"),
-        (None, Detail::NoData) => line.push_str(match record.state() {
-            AlertState::Firing => "silent",
-            AlertState::Resolved => "heard again",
-        }),
-        (None, detail) => {
-            let reason = detail.extras().reason;
-            let reason = reason.as_deref().unwrap_or("no reading");
-            let _ok = write!(line, "cannot be read ({reason})");
-        }
+        None => line.push_str(&record.detail.without_temperature(&facts)),
     }
     match record.resolution {
-        None => firing(record, line),
+        None => firing(record, &record.detail.phrase(&facts), line),
         Some(Resolution { duration, peak }) => {
             let _ok = write!(line, " after {}", length(duration));
             if let Some(peak) = peak {
@@ -192,21 +183,12 @@ fn what(record: &AlertRecord, line: &mut String) {
     }
 }
 
-fn firing(record: &AlertRecord, line: &mut String) {
-    let threshold = record.threshold;
-    let _ok = match &record.detail {
-        Detail::HighTemp => write!(line, " > {threshold:.1}"),
-        Detail::LowTemp => write!(line, " < {threshold:.1}"),
-        Detail::Spike(swing) => within(line, '+', *swing, threshold),
-        Detail::Drop(swing) => within(line, '-', *swing, threshold),
-        Detail::Drift(drift) => from_the_usual(line, *drift, threshold),
-        Detail::Runaway(found) => return runaway(line, *found, record.rate),
-        Detail::Outlier(outlier) => among_neighbours(line, *outlier, threshold),
-        Detail::StuckSensor(stuck) => unchanged(line, *stuck),
-        // The length follows.
-        Detail::NoData | Detail::SensorFault(_) => Ok(()),
-        Detail::ClockSkew(skew) => clock(line, *skew, record.temperature.is_some()),
-    };
+fn firing(record: &AlertRecord, phrase: &Phrase, line: &mut String) {
+    line.push_str(&phrase.text);
+    if phrase.is_complete {
+        return;
+    }
+    // Writing to a String cannot fail.
     if let Some(rate) = record.rate {
         let _ok = write!(line, ", {rate:+.1} °C/min");
     }
@@ -216,90 +198,10 @@ fn firing(record: &AlertRecord, line: &mut String) {
     }
 }
 
-/// Writes `, clock 5m behind`; without the word where the line says it already.
-fn clock(line: &mut String, skew: Option<ClockSkew>, is_named: bool) -> std::fmt::Result {
-    let skew = skew.map_or(0, |skew| skew.ms);
-    let by = length(Duration::from_millis(skew.unsigned_abs()));
-    let which = if skew < 0 { "behind" } else { "ahead" };
-    let whose = if is_named { ", clock" } else { "" };
-    write!(line, "{whose} {by} {which}")
-}
-
-/// Writes `, unchanged while its neighbours moved by 1.4 °C`.
-fn unchanged(line: &mut String, stuck: Option<StuckSensor>) -> std::fmt::Result {
-    let moved = stuck.map_or(0.0, |stuck| stuck.neighbours);
-    write!(
-        line,
-        ", unchanged while its neighbours moved by {moved:.1} °C"
-    )
-}
-
-/// Writes `, its rack +2.1 °C/min for 1m15s, critical in 3m to 4m`.
-fn runaway(line: &mut String, found: Option<Runaway>, rate: Option<f64>) {
-    // Writing to a String cannot fail.
-    let _ok = write!(line, ", its rack {:+.1} °C/min", rate.unwrap_or_default());
-    let Some(found) = found else { return };
-    let _ok = write!(line, " for {}", length(found.window));
-    if let Some((least, most)) = found.left {
-        let _ok = write!(line, ", critical in {} to {}", length(least), length(most));
-    }
-}
-
-/// Writes `, +3.2 °C from the usual of 14d`.
-fn from_the_usual(line: &mut String, drift: Option<Drift>, threshold: f64) -> std::fmt::Result {
-    let change = drift.map_or(threshold, |drift| drift.change);
-    write!(line, ", {change:+.1} °C from the usual")?;
-    match drift {
-        Some(drift) => write!(line, " of {}", length(drift.window)),
-        None => Ok(()),
-    }
-}
-
-/// Writes `, +3.2 °C from its usual place among its neighbours`.
-fn among_neighbours(
-    line: &mut String,
-    outlier: Option<Outlier>,
-    threshold: f64,
-) -> std::fmt::Result {
-    let change = outlier.map_or(threshold, |outlier| outlier.change);
-    write!(
-        line,
-        ", {change:+.1} °C from its usual place among its neighbours"
-    )
-}
-
-/// Writes `, +6.2 °C within 5m`.
-fn within(line: &mut String, sign: char, swing: Option<Swing>, threshold: f64) -> std::fmt::Result {
-    let change = swing.map_or(threshold, |swing| swing.change);
-    write!(line, ", {sign}{change:.1} °C")?;
-    match swing {
-        Some(swing) => write!(line, " within {}", length(swing.window)),
-        None => Ok(()),
-    }
-}
-
-/// `45s`, `2m10s`, `14m`, `3h05m`, `2d4h`: the two largest units that matter.
-pub fn length(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match (
-        seconds / 86_400,
-        seconds / 3600 % 24,
-        seconds / 60 % 60,
-        seconds % 60,
-    ) {
-        (0, 0, 0, s) => format!("{s}s"),
-        (0, 0, m, 0) => format!("{m}m"),
-        (0, 0, m, s) => format!("{m}m{s:02}s"),
-        (0, h, 0, _) => format!("{h}h"),
-        (0, h, m, _) => format!("{h}h{m:02}m"),
-        (d, 0, ..) => format!("{d}d"),
-        (d, h, ..) => format!("{d}d{h}h"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use rackwatch_core::alert::AlertId;
+    use rackwatch_core::alert::{AlertId, Detail};
+    use rackwatch_core::detect::kind::ChangePayload;
     use rackwatch_core::device::{DeviceId, Role};
     use rackwatch_core::units::Celsius;
 
@@ -320,7 +222,7 @@ mod tests {
             role: Role::Inlet,
             started: at.minus(Duration::from_secs(130)),
             rate: Some(1.8),
-            detail: Detail::HighTemp,
+            detail: Detail::HighTemp(None),
             resolution: None,
             historical: false,
         }
@@ -359,7 +261,7 @@ mod tests {
         );
         let spike = AlertRecord {
             severity: Severity::Info,
-            detail: Detail::Spike(Some(Swing {
+            detail: Detail::Spike(Some(ChangePayload {
                 change: 2.34,
                 window: Duration::from_secs(300),
             })),

@@ -1,6 +1,7 @@
 //! `/api/v1`: everything that the page shows, and does, as JSON. `openapi.json` describes it; a test holds the two together.
 
 mod incidents;
+mod kinds;
 mod pipeline;
 mod quiet;
 mod series;
@@ -18,7 +19,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 pub(super) use incidents::{ack, incident, incidents};
-pub(super) use pipeline::{deliveries, openapi, status};
+pub(super) use kinds::{kinds, openapi};
+pub(super) use pipeline::{deliveries, status};
 pub(super) use quiet::{plan, quiet, silence, unplan, unsilence};
 pub(super) use series::{indices, series};
 pub(super) use site::{device, devices, rack, site, troubles};

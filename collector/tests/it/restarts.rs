@@ -239,7 +239,11 @@ fn a_taken_port_and_a_wrong_config_stop_the_start() {
         ),
         (
             "[[rules]]\ntype = \"high_temp\"\nwarning = 33\ncritical = 30\n",
-            vec!["rules[0].critical", "30"],
+            vec!["rules[0].critical", "30", "line 4 column 1"],
+        ),
+        (
+            "[[rules]]\ntype = \"high_temp\"\n[[rules]]\nscore = 3\ntype = \"spike\"\n",
+            vec!["rules[1].score", "drift", "spike", "line 4 column 1"],
         ),
     ] {
         std::fs::write(&file, text).unwrap();

@@ -48,7 +48,7 @@ async fn a_killed_agent_is_missed_once_and_over_when_it_is_back() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("collector.toml");
     // A minute is long for a test.
-    std::fs::write(&config, "[[rules]]\ntype = 'no_data'\ndwell = '3s'\n").unwrap();
+    std::fs::write(&config, "[[rules]]\ntype = 'no_data'\nfor = '3s'\n").unwrap();
     let listen = format!("127.0.0.1:{}", free_port().unwrap());
     let (config, url) = (config.display().to_string(), server.url());
     let collector = collector(&[
@@ -73,6 +73,6 @@ async fn a_killed_agent_is_missed_once_and_over_when_it_is_back() {
     let record = |state: &str| ["no_data", "agent:node7", "warning", state, "0"].map(str::to_owned);
     assert_eq!(alerts(redis)[..2], [record("firing"), record("resolved")]);
     collector
-        .wait_stdout_contains("heard again after", DEADLINE)
+        .wait_stdout_contains("sends data again after", DEADLINE)
         .unwrap();
 }

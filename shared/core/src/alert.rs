@@ -1,14 +1,12 @@
 //! Alerts: the records written to `anomaly_alerts`, one each time an episode changes.
 
 mod id;
-mod kind;
 mod record;
-mod severity;
+mod state;
 
 pub use id::AlertId;
-pub use kind::{
-    AlertKind, ClockSkew, Detail, Drift, Extras, Outlier, Peak, Runaway, SensorFault, StuckSensor,
-    Swing,
-};
 pub use record::{AlertRecord, Resolution};
-pub use severity::{AlertState, Severity};
+pub use state::AlertState;
+
+pub use crate::detect::{AlertFacts, AlertKind, Detail, Extras};
+pub use crate::severity::Severity;

@@ -13,7 +13,7 @@
 //! | `records` | alert events: records with their episode changes |
 //! | `device` | one device and its rules |
 //! | `clock` | clocks of devices that were set back |
-//! | `racks`, `neighbours` | devices that are compared with each other |
+//! | `racks`, `rack_number` | devices that are compared with each other |
 //! | `subjects` | alerts about agents and targets |
 //! | `absence`, `listening` | devices, targets and agents without data |
 //! | `outages` | targets that answer for none of their devices |
@@ -35,9 +35,9 @@ mod device;
 mod effects;
 mod inventory;
 mod listening;
-mod neighbours;
 mod outages;
 mod rack_aggregates;
+mod rack_number;
 mod racks;
 mod records;
 mod snapshot;
@@ -45,6 +45,7 @@ mod subjects;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use cold_starts::{ColdStart, ColdStarts};
 pub use commissioning::Notice;
@@ -59,6 +60,7 @@ use self::device::{Device, Devices, FollowUp};
 use self::inventory::Hardware;
 use self::outages::Outages;
 use self::racks::Racks;
+use crate::detect::Needs;
 use crate::device::{Description, DeviceId};
 use crate::episode::Episode;
 use crate::indices::{Aggregate, Envelope};
@@ -324,9 +326,17 @@ impl Engine {
                 effects.report_all(self.outages.evaluate(&mut self.devices, reading));
             }
             FollowUp::Compare {
-                runaway,
+                peers,
                 neighbours,
-            } => self.compare((runaway, neighbours), reading, effects),
+                gap,
+            } => {
+                if peers {
+                    self.compare_peers(reading, gap, effects);
+                }
+                if neighbours {
+                    self.compare_neighbours(reading, gap, effects);
+                }
+            }
         }
     }
 
@@ -342,24 +352,35 @@ impl Engine {
         effects.report_all(self.outages.answer(&mut self.devices, reading));
     }
 
-    /// Compares a device that was just read with its rack, by the rules that ask for it.
-    fn compare(
-        &mut self,
-        (runaway, neighbours): (bool, bool),
-        reading: &Reading,
-        effects: &mut Effects,
-    ) {
-        if runaway {
-            let found = self.racks.runaway(&self.devices, reading);
-            if let Some(device) = self.devices.get_mut(&reading.device) {
-                device.evaluate_runaway(reading, found, effects);
+    /// Evaluates a device that was just read by the rules that look at the same detector of the whole rack.
+    fn compare_peers(&mut self, reading: &Reading, gap: Duration, effects: &mut Effects) {
+        let id = &reading.device;
+        let Some(plan) = self.devices.get(id).map(|device| Arc::clone(device.plan())) else {
+            return;
+        };
+        for (index, rule) in plan.rules.iter().enumerate() {
+            if rule.detector.needs() != Needs::Peers {
+                continue;
+            }
+            let device = self.devices.get(id);
+            let Some(now) = device.and_then(|device| device.observation(index, reading, gap))
+            else {
+                return;
+            };
+            let finding = self
+                .racks
+                .observe_peers(&self.devices, id, &rule.detector, &now);
+            if let Some(device) = self.devices.get_mut(id) {
+                device.observe_peers(index, reading, finding, effects);
             }
         }
-        if neighbours {
-            let found = self.racks.neighbours(&self.devices, reading);
-            if let Some(device) = self.devices.get_mut(&reading.device) {
-                device.evaluate_neighbours(reading, found, effects);
-            }
+    }
+
+    /// Evaluates a device that was just read by the rules that look at the neighbours' temperatures.
+    fn compare_neighbours(&mut self, reading: &Reading, gap: Duration, effects: &mut Effects) {
+        let found = self.racks.neighbours(&self.devices, reading);
+        if let Some(device) = self.devices.get_mut(&reading.device) {
+            device.evaluate_neighbours(reading, gap, &found, effects);
         }
     }
 
@@ -368,10 +389,10 @@ impl Engine {
         let Some(device) = self.devices.get_mut(id) else {
             return;
         };
-        let subject = device.subject(id);
-        let role = subject.as_ref().map(|subject| subject.role);
-        let plan = match subject {
-            Some(subject) => self.rules.plan(&subject),
+        let traits = device.traits(id);
+        let role = traits.as_ref().map(|traits| traits.role);
+        let plan = match traits {
+            Some(traits) => self.rules.plan(&traits),
             None => Plan::default(),
         };
         let before = device.set_counted(role);

@@ -18,10 +18,10 @@ use crate::units::Celsius;
 /// The times after which a finding becomes an episode, and an episode ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Timing {
-    /// The time for which a severity must stay crossed before it is reported.
-    pub dwell: Duration,
+    /// The time for which a severity must stay crossed before it is reported: `for` in rules.
+    pub lasting: Duration,
     /// The time for which all levels must stay clear before the episode ends.
-    pub hold: Duration,
+    pub keep_firing_for: Duration,
     /// The time after an episode in which another one counts as flapping. A flapping episode must stay clear
     /// for as long before it ends. So a value that flaps at its limit is reported twice, and then once when it
     /// is over. Zero switches this off.
@@ -262,8 +262,9 @@ impl Crossed {
 
     /// Returns the worst severity that has been crossed for long enough.
     fn lasting(&self, timing: Timing, at: Timestamp) -> Option<Severity> {
-        let long_enough =
-            |since: &Option<Timestamp>| since.is_some_and(|since| at.since(since) >= timing.dwell);
+        let long_enough = |since: &Option<Timestamp>| {
+            since.is_some_and(|since| at.since(since) >= timing.lasting)
+        };
         let lasting = self
             .since
             .iter()
@@ -283,12 +284,12 @@ impl Open {
     ) -> Option<Change> {
         if !crossed {
             let clear = *self.clear.get_or_insert(at);
-            let hold = if self.flaps {
-                timing.hold.max(timing.flap)
+            let wait = if self.flaps {
+                timing.keep_firing_for.max(timing.flap)
             } else {
-                timing.hold
+                timing.keep_firing_for
             };
-            return (at.since(clear) >= hold).then_some(Change::Ended(*self));
+            return (at.since(clear) >= wait).then_some(Change::Ended(*self));
         }
         self.clear = None;
         let worse = lasting.filter(|severity| *severity > self.severity)?;
@@ -335,11 +336,11 @@ mod tests {
     }
 
     #[test]
-    fn dwell_ignores_a_burst_and_hold_bridges_a_pause() {
+    fn a_burst_passes_and_a_pause_is_bridged() {
         use Severity::Warning;
         let timing = Timing {
-            dwell: Duration::from_secs(3),
-            hold: Duration::from_secs(5),
+            lasting: Duration::from_secs(3),
+            keep_firing_for: Duration::from_secs(5),
             ..Timing::default()
         };
         let readings = [

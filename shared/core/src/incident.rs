@@ -21,7 +21,6 @@
 //! The [phases](phase) of an incident are drawn in the module that holds them.
 
 mod cause;
-mod family;
 mod id;
 mod incidents;
 mod lifecycle;
@@ -33,8 +32,8 @@ pub mod silence;
 mod timing;
 mod title;
 
+pub use crate::detect::Family;
 pub use cause::Cause;
-pub use family::Family;
 pub use id::IncidentId;
 pub use incidents::Incidents;
 pub use lifecycle::Incident;

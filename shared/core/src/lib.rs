@@ -12,7 +12,9 @@ pub mod reading;
 pub mod quality;
 pub mod subject;
 pub mod sequence;
+pub mod severity;
 
+pub mod detect;
 pub mod alert;
 pub mod site;
 pub mod partition;
@@ -20,7 +22,6 @@ pub mod keys;
 pub mod wire;
 
 pub mod indices;
-pub mod detect;
 pub mod episode;
 pub mod rules;
 pub mod ledger;

@@ -132,6 +132,26 @@ impl From<StreamId> for String {
     }
 }
 
+/// Returns a duration for people, in the two largest units that matter: `45s`, `2m10s`, `14m`, `3h05m`,
+/// `2d4h`.
+pub fn length(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (
+        seconds / 86_400,
+        seconds / 3600 % 24,
+        seconds / 60 % 60,
+        seconds % 60,
+    ) {
+        (0, 0, 0, s) => format!("{s}s"),
+        (0, 0, m, 0) => format!("{m}m"),
+        (0, 0, m, s) => format!("{m}m{s:02}s"),
+        (0, h, 0, _) => format!("{h}h"),
+        (0, h, m, _) => format!("{h}h{m:02}m"),
+        (d, 0, ..) => format!("{d}d"),
+        (d, h, ..) => format!("{d}d{h}h"),
+    }
+}
+
 /// Serde for durations as whole milliseconds, the form in JSON records.
 pub mod millis {
     use std::time::Duration;

@@ -13,6 +13,7 @@ mod environment;
 mod error;
 mod locate;
 mod path;
+mod place_of;
 mod secret;
 mod sections;
 mod size;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 pub use error::{ConfigError, Place};
+pub use place_of::{TableKey, place_of};
 pub use secret::{RedisUrl, Secret};
 pub use sections::{LogConfig, LogFormat, RedisConfig};
 pub use size::{ByteSize, NotASize};

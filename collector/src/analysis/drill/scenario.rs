@@ -83,8 +83,8 @@ impl TryFrom<String> for Kind {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let kind = AlertKind::ALL.into_iter().find(|kind| kind.name() == text);
-        kind.map(Self)
+        AlertKind::from_name(&text)
+            .map(Self)
             .ok_or_else(|| format!("{text:?} is no type of alert"))
     }
 }

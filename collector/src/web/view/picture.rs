@@ -11,14 +11,15 @@ mod troubles;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
+use rackwatch_core::alert::{AlertRecord, AlertState, Severity};
+use rackwatch_core::detect::Side;
 use rackwatch_core::device::{Description, DeviceId, Role};
 use rackwatch_core::episode::Episode;
 use rackwatch_core::incident::silence::Silence;
 use rackwatch_core::incident::{Event, IncidentId, IncidentRecord};
 use rackwatch_core::indices::Envelope;
 use rackwatch_core::reading::{Fault, Reading};
-use rackwatch_core::rules::{RuleSet, Subject};
+use rackwatch_core::rules::{DeviceTraits, RuleSet};
 use rackwatch_core::site::{Site, Spot};
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
@@ -343,7 +344,7 @@ impl Picture {
         let Some(seen) = self.devices.get(id) else {
             return Vec::new();
         };
-        let subject = Subject {
+        let device = DeviceTraits {
             device: id,
             role: seen.role(),
             rack: Some(seen.spot.rack.as_str()).filter(|rack| !rack.is_empty()),
@@ -351,19 +352,17 @@ impl Picture {
             resolution: seen.known.resolution,
             interval: seen.known.interval,
         };
-        let plan = self.rules.plan(&subject);
-        let of_limits = plan
-            .rules
-            .iter()
-            .filter(|rule| matches!(rule.kind, AlertKind::HighTemp | AlertKind::LowTemp));
+        let plan = self.rules.plan(&device);
+        let rules = plan.rules.iter();
+        let of_limits = rules.filter_map(|rule| Some((rule, rule.kind.info().side?)));
         of_limits
-            .flat_map(|rule| {
-                Severity::ALL.into_iter().filter_map(|severity| {
+            .flat_map(|(rule, side)| {
+                Severity::ALL.into_iter().filter_map(move |severity| {
                     Some(Limit {
                         rule: rule.name.clone(),
                         severity,
                         at: rule.threshold(severity)?,
-                        above: rule.kind == AlertKind::HighTemp,
+                        above: side == Side::Above,
                     })
                 })
             })

@@ -219,3 +219,33 @@ fn what_stands_elsewhere_than_before_is_listed() {
         "{listed}"
     );
 }
+
+#[test]
+fn default_rules_are_printed_as_toml_and_keys_as_a_table() {
+    let default = run("", &["rules"]);
+    assert_eq!(default.code, Some(0), "{}", default.err);
+    rackwatch_core::rules::parse(&default.out).unwrap();
+    let ashrae = run("", &["rules", "--profile", "ashrae-a3"]);
+    let lines = "# ASHRAE class A3: recommended 18.0 to 27.0 °C, allowable 5.0\n# to 40.0 °C.\n";
+    assert!(
+        ashrae.out.starts_with(&default.out) && ashrae.out.contains(lines),
+        "{}",
+        ashrae.out
+    );
+    let keys = run("", &["rules", "--keys"]);
+    let mut rows = keys
+        .out
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    assert!(
+        rows.any(|row| row.starts_with(&["drift", "score", "1", "to", "20", "3.0"])),
+        "{}",
+        keys.out
+    );
+    let wrong = run("", &["rules", "--profile", "a9"]);
+    assert!(
+        wrong.code == Some(2) && wrong.err.contains("ashrae-h1"),
+        "{}",
+        wrong.err
+    );
+}

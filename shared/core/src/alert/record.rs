@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::id::AlertId;
-use super::kind::{AlertKind, Detail};
-use super::severity::{AlertState, Severity};
+use super::state::AlertState;
+use crate::detect::{AlertFacts, AlertKind, Detail};
 use crate::device::Role;
+use crate::severity::Severity;
 use crate::subject::Subject;
 use crate::time::Timestamp;
 use crate::units::Celsius;
@@ -67,6 +68,16 @@ impl AlertRecord {
     /// Returns the kind, the field `type`.
     pub fn kind(&self) -> AlertKind {
         self.detail.kind()
+    }
+
+    /// Returns the numbers that records of every kind have, from which words are made.
+    pub fn facts(&self) -> AlertFacts {
+        AlertFacts {
+            is_firing: self.resolution.is_none(),
+            temperature: self.temperature,
+            threshold: self.threshold,
+            rate: self.rate,
+        }
     }
 
     /// Returns the state of the episode after this record.

@@ -6,8 +6,12 @@ use std::fmt;
 /// The reason why the saved state of a rule was not taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ColdStart {
-    /// The rule has other numbers now, or its state another encoding.
+    /// The numbers of the rule are different now.
     RuleChanged,
+    /// The detector saves its state in another version of its format.
+    OtherVersion,
+    /// The state contradicts its version.
+    Malformed,
     /// No rule of that name applies to the device any more.
     RuleRemoved,
 }
@@ -16,6 +20,8 @@ impl fmt::Display for ColdStart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::RuleChanged => "rule changed",
+            Self::OtherVersion => "state has another version",
+            Self::Malformed => "state is malformed",
             Self::RuleRemoved => "rule removed",
         })
     }

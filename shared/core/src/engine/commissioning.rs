@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{AlertKind, Severity};
+use crate::detect::Side;
 use crate::device::Role;
 
 /// The part of a role's devices that must begin beyond a limit.
@@ -114,10 +115,10 @@ impl FirstReading<'_> {
         threshold: f64,
         severity: Severity,
     ) -> Severity {
-        let side = match kind {
-            AlertKind::HighTemp => 0,
-            AlertKind::LowTemp => 1,
-            _ => return severity,
+        let side = match kind.info().side {
+            Some(Side::Above) => 0,
+            Some(Side::Below) => 1,
+            None => return severity,
         };
         if severity != Severity::Warning {
             return severity;

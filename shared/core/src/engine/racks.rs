@@ -4,9 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::device::{Device, Devices};
-use super::neighbours::{Neighbours, RackNumber};
-use crate::detect::outlier::median;
-use crate::detect::runaway::{Runaway, rise};
+use super::rack_number::RackNumber;
+use crate::detect::{DetectorSpec, Finding, Neighbours, Observation};
 use crate::device::DeviceId;
 use crate::reading::Reading;
 use crate::time::Timestamp;
@@ -110,52 +109,51 @@ impl Racks {
             return Neighbours::default();
         };
         let role = own.role_and_height().0;
-        let (mut sum, mut count) = (0.0, 0.0);
-        let mut alike = Vec::with_capacity(MAX_NEIGHBOURS.min(rack.devices.len()));
+        let most = MAX_NEIGHBOURS.min(rack.devices.len());
+        let (mut all, mut same_role) = (Vec::with_capacity(most), Vec::with_capacity(most));
         for id in rack.devices.iter().take(MAX_NEIGHBOURS) {
             let device = devices.get(id).filter(|_| *id != reading.device);
             let current = device.filter(|device| is_current(device, reading.at));
             let Some((device, value)) = current.and_then(|d| Some((d, d.value()?))) else {
                 continue;
             };
-            sum += value;
-            count += 1.0;
+            all.push(value);
             if device.role_and_height().0 == role {
-                alike.push(value);
+                same_role.push(value);
             }
         }
-        Neighbours {
-            mean: (count > 0.0).then(|| sum / count),
-            median: median(&mut alike),
-        }
+        Neighbours::of(&all, &mut same_role)
     }
 
-    /// Returns the runaway of the rack of the device that was read, if there is one and no other device has
-    /// reported it.
-    pub(super) fn runaway(&self, devices: &Devices, reading: &Reading) -> Option<Runaway> {
-        let device = devices.get(&reading.device)?;
-        let (spec, _, open) = device.runaway()?;
-        let rack = self.all.get(device.rack()?.index())?;
+    /// Lets a detector of the device that was read decide with its peers: the devices of the rack that have a
+    /// rule of the same kind. Returns none while an episode is open on another one of them.
+    pub(super) fn observe_peers(
+        &self,
+        devices: &Devices,
+        id: &DeviceId,
+        detector: &DetectorSpec,
+        now: &Observation,
+    ) -> Option<Finding> {
+        let rack = self.all.get(devices.get(id)?.rack()?.index())?;
         let group = if rack.devices.len() > 1 {
             &rack.devices
         } else {
             self.alone.get(&rack.zone)?
         };
-        let is_reporter = open.is_some();
-        let mut states = Vec::with_capacity(group.len().min(MAX_LONE_DEVICES));
+        let mut peers = Vec::with_capacity(group.len().min(MAX_LONE_DEVICES));
         for id in group.iter().take(MAX_LONE_DEVICES) {
-            let Some(device) = devices.get(id).filter(|d| is_current(d, reading.at)) else {
+            let Some(device) = devices.get(id).filter(|d| is_current(d, now.at)) else {
                 continue;
             };
-            let Some((spec, state, open)) = device.runaway() else {
+            let Some((spec, state, is_open)) = device.peer(detector.kind()) else {
                 continue;
             };
-            if !is_reporter && open.is_some() {
+            if !now.is_open && is_open {
                 return None;
             }
-            states.push((state, spec.resolution));
+            peers.push((spec, state));
         }
-        rise(spec, reading.at, &states, is_reporter)
+        detector.observe_peers(now, &peers)
     }
 }
 

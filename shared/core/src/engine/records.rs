@@ -2,6 +2,7 @@
 
 use super::effects::{AlertEvent, EpisodeChange};
 use crate::alert::{AlertId, AlertKind, AlertRecord, Detail, Extras, Resolution, Severity};
+use crate::detect::Peak;
 use crate::device::{Description, DeviceId, Role};
 use crate::episode::Episode;
 use crate::rules::PlannedRule;
@@ -141,7 +142,7 @@ impl Header {
     pub(super) fn resolve(self, evidence: Evidence, end: Timestamp, peak: Celsius) -> AlertEvent {
         let resolution = Resolution {
             duration: end.since(self.started),
-            peak: self.kind.has_peak().then_some(peak),
+            peak: (self.kind.info().peak != Peak::None).then_some(peak),
         };
         let episode = EpisodeChange::Close {
             subject: self.subject.clone(),
@@ -167,7 +168,7 @@ impl Header {
             role: self.place.role,
             started: self.started,
             rate: evidence.rate,
-            detail: Detail::new(self.kind, evidence.extras),
+            detail: Detail::new(self.kind, &evidence.extras),
             resolution,
             historical: false,
         }

@@ -13,8 +13,7 @@ use super::device::{Devices, SavedDevice};
 use super::listening::Listening;
 use crate::hash::fnv1a;
 use crate::partition::{PartitionId, Partitions};
-use crate::rules::Plan;
-use crate::rules::plan::RuleName;
+use crate::rules::{Plan, RuleKey};
 use crate::stored::StoredValue;
 use crate::time::StreamId;
 
@@ -38,7 +37,7 @@ pub struct Slice {
     pub(super) commissioning: Commissioning,
     /// The names of the rules in each plan of its devices. Saved state is taken over only by the same rule.
     #[serde(rename = "plans")]
-    pub(super) plans: Vec<Vec<RuleName>>,
+    pub(super) plans: Vec<Vec<RuleKey>>,
     #[serde(rename = "devices")]
     pub(super) devices: Vec<SavedDevice>,
 }
@@ -76,7 +75,7 @@ pub(super) fn slices<'e>(
         let devices = known
             .map(|(id, device)| device.save(id, number(device.plan())))
             .collect();
-        let plans = plans.into_iter().map(|plan| plan.names().to_vec());
+        let plans = plans.into_iter().map(|plan| plan.keys().to_vec());
         Slice {
             through,
             listening,

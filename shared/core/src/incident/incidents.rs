@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::family::Family;
 use super::id::IncidentId;
 use super::lifecycle::Incident;
 use super::member::{Member, StoredMember};
@@ -11,7 +10,8 @@ use super::phase::Ack;
 use super::record::{Changes, Event};
 use super::silence::{Silence, Silences};
 use super::timing::IncidentTiming;
-use crate::alert::{AlertId, AlertKind, AlertRecord, Severity};
+use crate::alert::{AlertId, AlertRecord, Severity};
+use crate::detect::Family;
 use crate::site::Spot;
 use crate::stored;
 use crate::time::Timestamp;
@@ -89,7 +89,8 @@ impl Incidents {
         if !member.open || self.is_recovery(&member, now) {
             return;
         }
-        let family = Family::of(record);
+        let change = record.detail.extras().change;
+        let family = record.kind().info().family_of(change);
         match self.nearest(family, &member) {
             Some(id) => self.join(&id, record.id.clone(), member),
             None if member.severity == Severity::Info => {
@@ -185,10 +186,8 @@ impl Incidents {
 
     /// Returns whether a fast change leads back from the trouble of an incident.
     fn is_recovery(&self, member: &Member, now: Timestamp) -> bool {
-        let from = match member.kind {
-            AlertKind::Drop => Family::Heat,
-            AlertKind::Spike => Family::Cold,
-            _ => return false,
+        let Some(from) = member.kind.info().recovery_of else {
+            return false;
         };
         let place = member.place();
         let recently = self.recovering.get(&(from, place.to_owned()));

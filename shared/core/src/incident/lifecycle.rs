@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::cause::Cause;
-use super::family::Family;
 use super::id::IncidentId;
 use super::member::Member;
 use super::phase::{Ack, ActiveAck, Phase};
@@ -16,6 +15,7 @@ use super::silence::Silences;
 use super::timing::IncidentTiming;
 use super::title;
 use crate::alert::{AlertId, AlertKind, Severity};
+use crate::detect::Family;
 use crate::device::DeviceId;
 use crate::stored::StoredValue;
 use crate::subject::Subject;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::cause::Cause;
-use super::family::Family;
 use super::member::Member;
 use super::reach::Reach;
-use crate::alert::{AlertId, AlertKind, Severity};
+use crate::alert::{AlertId, Severity};
+use crate::detect::Family;
 use crate::subject::Subject;
 
 /// Racks named in a title. More are counted.
@@ -43,39 +43,15 @@ fn all_are(members: &BTreeMap<AlertId, Member>, kind: fn(&Subject) -> bool) -> b
     members.values().all(|member| kind(&member.device))
 }
 
-/// Returns the gravest symptom among the alerts above `info`.
+/// Returns the headline of the gravest kind among the alerts above `info`, or among all of them if there are only
+/// infos. Kinds of other families have none.
 fn symptom(family: Family, members: &BTreeMap<AlertId, Member>) -> &'static str {
-    let above_info = members.values().filter(|m| m.severity > Severity::Info);
-    // Alerts of another family may belong to the incident, as those of servers that a hot room switched off.
-    let symptoms = above_info.filter_map(|member| symptom_of(family, member.kind));
-    let gravest = symptoms.max_by_key(|(rank, _)| *rank);
-    gravest.map_or_else(|| weakest_symptom(family), |(_, symptom)| symptom)
-}
-
-/// Returns the symptom that a type of alert shows, with its rank within the family. Types of other families show
-/// none.
-fn symptom_of(family: Family, kind: AlertKind) -> Option<(u8, &'static str)> {
-    let (of, rank, symptom) = match kind {
-        AlertKind::Runaway => (Family::Heat, 3, "cooling is failing"),
-        AlertKind::HighTemp => (Family::Heat, 2, "too hot"),
-        AlertKind::Spike => (Family::Heat, 1, "heating up fast"),
-        AlertKind::LowTemp => (Family::Cold, 2, "too cold"),
-        AlertKind::Drop => (Family::Cold, 1, "cooling down fast"),
-        // They go either way: the family has the direction.
-        AlertKind::Drift | AlertKind::Outlier => (family, 0, weakest_symptom(family)),
-        AlertKind::NoData => (Family::NoData, 2, "no data"),
-        AlertKind::SensorFault => (Family::NoData, 1, "cannot be read"),
-        AlertKind::ClockSkew => (Family::NoData, 0, "clock is wrong"),
-        AlertKind::StuckSensor => (Family::Sensor, 0, "sensor is stuck"),
+    let gravest = |least: Severity| {
+        let members = members.values().filter(|member| member.severity >= least);
+        let infos = members.map(|member| member.kind.info());
+        let named = infos.filter_map(|info| Some((info.rank, info.headline_in(family)?)));
+        named.max_by_key(|(rank, _)| *rank)
     };
-    (of == family).then_some((rank, symptom))
-}
-
-fn weakest_symptom(family: Family) -> &'static str {
-    match family {
-        Family::Heat => "warmer than usual",
-        Family::Cold => "colder than usual",
-        Family::NoData => "clock is wrong",
-        Family::Sensor => "sensor is stuck",
-    }
+    let gravest = gravest(Severity::Warning).or_else(|| gravest(Severity::Info));
+    gravest.map_or("alerts", |(_, headline)| headline)
 }

@@ -7,7 +7,7 @@ use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Role};
 use rackwatch_core::engine::{EpisodeChange, Input};
 use rackwatch_core::ledger::ReportedSequence;
-use rackwatch_core::rules::{RawRule, RuleSet};
+use rackwatch_core::rules::{RuleSet, parse};
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::units::Celsius;
 
@@ -225,13 +225,8 @@ fn a_components_own_limit_alerts_after_a_minute() {
 
 #[test]
 fn own_rules_override_the_defaults_key_by_key() {
-    let own = RawRule {
-        kind: "high_temp".into(),
-        rack: vec!["AB*".into()],
-        warning: Some(rackwatch_core::rules::raw::RawLevel::Limit(25.0)),
-        ..RawRule::default()
-    };
-    let rules = Arc::new(RuleSet::with_defaults(&[own]).unwrap());
+    let own = parse("[[rules]]\ntype = 'high_temp'\nrack = ['AB*']\nwarning = 25.0").unwrap();
+    let rules = Arc::new(RuleSet::with_defaults(&own).unwrap());
     let mut engine = engine();
     let first = engine.step([
         Input::Rules(rules),
@@ -261,41 +256,6 @@ fn removing_a_rule_ends_its_episodes() {
         [(AlertState::Resolved, Severity::Warning, 28.0)]
     );
     assert_eq!(effects.episodes.len(), 1);
-}
-
-#[test]
-fn an_invalid_rule_names_key_and_value() {
-    let wrong = |change: fn(&mut RawRule)| {
-        let mut rule = RawRule {
-            kind: "high_temp".into(),
-            ..RawRule::default()
-        };
-        change(&mut rule);
-        RuleSet::with_defaults(&[rule]).unwrap_err().to_string()
-    };
-    use rackwatch_core::rules::raw::RawLevel::{Limit, Word};
-    assert_eq!(
-        wrong(|rule| rule.kind = "hot".into()),
-        "rules[0].type = hot: expected high_temp, low_temp, spike, drop, drift, runaway, outlier, stuck_sensor, sensor_fault or no_data"
-    );
-    assert_eq!(
-        wrong(|rule| rule.warning = Some(Word("of".into()))),
-        "rules[0].warning = of: expected -60 to 200 °C, \"hardware\" or \"off\""
-    );
-    assert_eq!(
-        wrong(|rule| {
-            rule.warning = Some(Limit(33.0));
-            rule.critical = Some(Limit(30.0));
-        }),
-        "rules[0].critical = 30: a worse level must lie beyond the milder one"
-    );
-    assert!(
-        wrong(|rule| rule.dwell = Some("soon".into()))
-            .starts_with("rules[0].dwell = soon: not a duration")
-    );
-    assert!(
-        wrong(|rule| rule.rack = vec!["a[".into()]).starts_with("rules[0].rack = a[: not a glob")
-    );
 }
 
 fn at(second: u64) -> Timestamp {
@@ -434,31 +394,4 @@ fn a_wrong_clock_of_an_agent_is_reported_once_across_a_restart() {
     assert_eq!(states, [(AlertState::Resolved, Severity::Warning, 5.0)]);
     assert_eq!(reported.alerts[0].id, alert.id);
     assert_eq!(second.devices(), 0, "an agent is no device");
-}
-
-#[test]
-fn a_profile_has_the_limits_of_its_class() {
-    use rackwatch_core::rules::{Profile, Subject};
-    let limits = |profile, kind| {
-        let rules = RuleSet::of_profile(profile, &[]).unwrap();
-        let device = DeviceId::new("inlet-R1-1").unwrap();
-        let subject = Subject {
-            device: &device,
-            role: Role::Inlet,
-            rack: Some("R1"),
-            limits: HardwareLimits::default(),
-            resolution: None,
-            interval: Duration::ZERO,
-        };
-        let plan = rules.plan(&subject);
-        let rule = plan.rules.iter().find(|rule| rule.kind == kind).unwrap();
-        Severity::ALL.map(|severity| rule.threshold(severity))
-    };
-    let high = |profile| limits(profile, AlertKind::HighTemp);
-    let low = |profile| limits(profile, AlertKind::LowTemp);
-    assert_eq!(high(Profile::Default), [None, Some(28.0), Some(32.0)]);
-    assert_eq!(low(Profile::Default), [Some(18.0), Some(15.0), Some(10.0)]);
-    assert_eq!(high(Profile::AshraeA3), [None, Some(27.0), Some(40.0)]);
-    assert_eq!(low(Profile::AshraeA2), [None, Some(18.0), Some(10.0)]);
-    assert_eq!(high(Profile::AshraeH1), [None, Some(22.0), Some(25.0)]);
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use rackwatch_core::alert::{
-    AlertId, AlertKind, AlertRecord, Detail, Extras, Resolution, Runaway, Severity,
+    AlertId, AlertKind, AlertRecord, Detail, Extras, Resolution, Severity,
 };
+use rackwatch_core::detect::runaway::RunawayPayload;
 use rackwatch_core::device::{DeviceId, Role};
 use rackwatch_core::incident::silence::{Matcher, Silence};
 use rackwatch_core::incident::{
@@ -40,7 +41,7 @@ fn alert(device: &str, kind: AlertKind, severity: Severity, seconds: u64) -> Ale
         role: Role::Inlet,
         started: at(seconds),
         rate: None,
-        detail: Detail::new(kind, Extras::default()),
+        detail: Detail::new(kind, &Extras::default()),
         resolution: None,
         historical: false,
         subject: id,
@@ -458,7 +459,7 @@ fn a_historical_alert_notifies_only_if_it_lasts() {
 fn a_record_reads_back_as_it_was_written() {
     let mut correlator = Correlator::default();
     let runaway = AlertRecord {
-        detail: Detail::Runaway(Some(Runaway {
+        detail: Detail::Runaway(Some(RunawayPayload {
             change: 2.0,
             window: Duration::from_secs(60),
             left: Some((Duration::from_secs(180), Duration::from_secs(240))),

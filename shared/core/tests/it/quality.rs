@@ -1,4 +1,4 @@
-//! What cannot be meant is no temperature, and lasting trouble with a sensor is said once.
+//! Implausible readings are faults, and a lasting fault of a sensor is one alert.
 
 use std::time::Duration;
 
@@ -50,12 +50,12 @@ fn read(
     engine.step([input(device, second, value)]).alerts
 }
 
-fn said(records: &[AlertRecord]) -> Vec<(AlertKind, AlertState)> {
+fn states(records: &[AlertRecord]) -> Vec<(AlertKind, AlertState)> {
     records.iter().map(|r| (r.kind(), r.state())).collect()
 }
 
 #[test]
-fn bogus_values_give_no_temperature_alert_and_are_flagged() {
+fn implausible_values_are_faults_and_not_temperatures() {
     for role in [Role::Inlet, Role::Cpu, Role::Disk, Role::Exhaust] {
         for bogus in [0.0, -1.0, -128.0, 127.0, 255.0] {
             let engine = &mut engine();
@@ -80,7 +80,7 @@ fn bogus_values_give_no_temperature_alert_and_are_flagged() {
 }
 
 #[test]
-fn a_fault_that_lasts_is_said_once_and_over_when_it_reads_again() {
+fn a_lasting_fault_fires_once_and_resolves_with_the_next_reading() {
     let engine = &mut engine();
     described(engine, "inlet-R1-1", Role::Inlet, 10);
     let mut records = Vec::new();
@@ -95,7 +95,7 @@ fn a_fault_that_lasts_is_said_once_and_over_when_it_reads_again() {
     }
     use AlertState::{Firing, Resolved};
     assert_eq!(
-        said(&records),
+        states(&records),
         [
             (AlertKind::SensorFault, Firing),
             (AlertKind::SensorFault, Resolved)
@@ -128,7 +128,7 @@ fn a_sensor_that_is_read_seldom_fails_three_times_first() {
 }
 
 #[test]
-fn a_device_that_never_read_well_is_absent() {
+fn a_device_that_was_never_read_is_absent() {
     let engine = &mut engine();
     described(engine, "memory-R1-1", Role::Memory, 1);
     for second in 0..300 {
@@ -176,7 +176,7 @@ fn one_sensor_that_leaves_its_neighbours_is_an_outlier() {
     let mut records = Vec::new();
     for minute in 0..60 * 12 {
         for n in 1..=5_u32 {
-            // All warm by four kelvin in eight hours: that is nobody's own.
+            // All warm by four kelvin in eight hours, so none of them leaves the others.
             let shared = minute as f64 / 120.0;
             let left = n == 3 && (60 * 4..60 * 8).contains(&minute);
             let own = f64::from(n) * 0.4 + if left { 2.5 } else { 0.0 };
@@ -185,7 +185,7 @@ fn one_sensor_that_leaves_its_neighbours_is_an_outlier() {
         }
     }
     let outliers = records.iter().filter(|r| r.kind() == AlertKind::Outlier);
-    let said: Vec<_> = outliers
+    let changes: Vec<_> = outliers
         .map(|r| {
             (
                 r.subject.as_str(),
@@ -197,9 +197,9 @@ fn one_sensor_that_leaves_its_neighbours_is_an_outlier() {
     let [
         (device, AlertState::Firing, began),
         (same, AlertState::Resolved, over),
-    ] = said[..]
+    ] = changes[..]
     else {
-        panic!("{said:?}")
+        panic!("{changes:?}")
     };
     assert_eq!((device, same), ("inlet-R1-3", "inlet-R1-3"));
     assert!((4 * hour..4 * hour + 1800).contains(&began), "{began}");

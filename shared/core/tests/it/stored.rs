@@ -9,7 +9,7 @@ use rackwatch_core::engine::{ColdStart, Effects, Engine, EpisodeChange, Input, S
 use rackwatch_core::episode::Episode;
 use rackwatch_core::ledger::{Ledger, ReportedSequence, Runs};
 use rackwatch_core::reading::Reading;
-use rackwatch_core::rules::{RawRule, RuleSet};
+use rackwatch_core::rules::{RuleSet, parse};
 use rackwatch_core::stored::{self, DecodeError, StoredValue};
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::units::Celsius;
@@ -211,18 +211,14 @@ fn after_a_cold_start_an_open_alert_repeats_under_the_same_id() {
 #[test]
 fn rules_that_changed_or_are_gone_start_cold_and_are_counted() {
     let (before, _) = hot();
-    let warmer = RawRule {
-        kind: "high_temp".into(),
-        warning: Some(rackwatch_core::rules::raw::RawLevel::Limit(29.0)),
-        ..RawRule::default()
-    };
-    let rules = RuleSet::with_defaults(std::slice::from_ref(&warmer)).unwrap();
+    let warmer = parse("[[rules]]\ntype = 'high_temp'\nwarning = 29.0").unwrap();
+    let rules = RuleSet::with_defaults(&warmer).unwrap();
     let mut changed = Engine::new(rules.into());
     let cold = changed.restore(before.snapshot(through()).next().unwrap());
     let cold: Vec<_> = cold.iter().collect();
     assert_eq!(cold, [("high_temp", ColdStart::RuleChanged, 1)]);
 
-    let mut removed = Engine::new(RuleSet::only(&[warmer]).unwrap().into());
+    let mut removed = Engine::new(RuleSet::only(&warmer).unwrap().into());
     let cold = removed.restore(before.snapshot(through()).next().unwrap());
     let gone: Vec<_> = cold
         .iter()

@@ -6,7 +6,8 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use rackwatch_core::alert::{AlertId, AlertKind, AlertRecord, Detail, Resolution, Runaway, Severity};
+use rackwatch_core::alert::{AlertId, AlertKind, AlertRecord, Detail, Resolution, Severity};
+use rackwatch_core::detect::runaway::RunawayPayload;
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Range, Role, Verdict};
 use rackwatch_core::incident::silence::{Matcher, Silence};
 use rackwatch_core::incident::{
@@ -76,7 +77,7 @@ fn runaway() -> AlertRecord {
         role: Role::Inlet,
         started: at(0),
         rate: None,
-        detail: Detail::Runaway(Some(Runaway {
+        detail: Detail::Runaway(Some(RunawayPayload {
             change: 2.0,
             window: Duration::from_secs(60),
             left: Some((Duration::from_secs(180), Duration::from_secs(240))),

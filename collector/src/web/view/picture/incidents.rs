@@ -56,7 +56,7 @@ impl Picture {
                 continue;
             };
             for open in open.values() {
-                match Family::of_kind(open.kind) {
+                match open.kind.info().family {
                     Family::Heat => hot.push(now),
                     Family::Cold => cold.push(now),
                     Family::NoData | Family::Sensor => {}

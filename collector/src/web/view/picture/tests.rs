@@ -1,5 +1,6 @@
 //! What is seen of a small site.
 
+use rackwatch_core::alert::AlertKind;
 use std::time::Duration;
 
 use rackwatch_core::alert::AlertId;

@@ -6,7 +6,7 @@ use super::super::effects::{AlertEvent, Effects};
 use super::super::records::{Evidence, Header, Place};
 use super::state::Device;
 use crate::alert::Severity;
-use crate::detect::{Detector, DetectorState};
+use crate::detect::{DetectorSpec, DetectorState};
 use crate::device::DeviceId;
 use crate::episode::Open;
 use crate::reading::Reading;
@@ -20,15 +20,15 @@ impl Device {
     /// Returns the severity of absence, and after how many milliseconds of listening it begins; none where the
     /// device was never heard, or no rule asks.
     pub(in crate::engine) fn absence_limit(&self) -> Option<(Severity, u64)> {
-        let rule = self.plan.silence()?;
-        let Detector::Silence(severity) = &rule.detector else {
+        let rule = self.plan.absence()?;
+        let DetectorSpec::NoData(spec) = &rule.detector else {
             return None;
         };
-        let after = u64::try_from(rule.timing.dwell.as_millis()).unwrap_or(u64::MAX);
+        let after = u64::try_from(rule.timing.lasting.as_millis()).unwrap_or(u64::MAX);
         // One reading is no rhythm, and a device that was never read well was never there.
         let has_rhythm = self.has_interval() || self.pause > 0;
         (self.heard > 0 && self.evaluated > 0 && has_rhythm)
-            .then_some((*severity, after.max(self.pause * PAUSES)))
+            .then_some((spec.severity, after.max(self.pause * PAUSES)))
     }
 
     /// Returns whether an interval is described.
@@ -47,8 +47,8 @@ impl Device {
     ) -> Option<AlertEvent> {
         let plan = Arc::clone(&self.plan);
         let mut rules = plan.rules.iter().enumerate();
-        let (index, rule, severity) = rules.find_map(|(index, rule)| match rule.detector {
-            Detector::Silence(severity) => Some((index, rule, severity)),
+        let (index, rule, severity) = rules.find_map(|(index, rule)| match &rule.detector {
+            DetectorSpec::NoData(spec) => Some((index, rule, spec.severity)),
             _ => None,
         })?;
         let severity = if self.is_leaving() && !is_grace_over {
@@ -72,7 +72,7 @@ impl Device {
                 flaps: false,
             });
         }
-        let threshold = rule.timing.dwell.as_secs_f64();
+        let threshold = rule.timing.lasting.as_secs_f64();
         let header = self.header(id, rule, (started, severity, threshold));
         Some(header.fire(Evidence::at(at), peak, severity))
     }
@@ -97,7 +97,7 @@ impl Device {
         let known = self.description.as_deref();
         let states = self.detectors.iter().zip(&mut self.trackers);
         for (rule, (detector, tracker)) in self.plan.rules.iter().zip(states) {
-            let is_absence = matches!(detector, DetectorState::Silence);
+            let is_absence = matches!(detector, DetectorState::NoData(_));
             let Some(open) = tracker.open().copied().filter(|_| is_absence) else {
                 continue;
             };
@@ -111,7 +111,7 @@ impl Device {
                 place: Place::of(known, id),
                 started: open.started,
                 severity: open.severity,
-                threshold: rule.timing.dwell.as_secs_f64(),
+                threshold: rule.timing.lasting.as_secs_f64(),
             };
             let at = reading.at.max(open.started);
             effects.report(header.resolve(Evidence::at(at), at, open.peak));

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use super::super::commissioning::FirstReading;
 use super::super::effects::{AlertEvent, Effects};
-use super::super::neighbours::Neighbours;
 use super::super::records::{Evidence, mildest_threshold};
 use super::reading::FollowUp;
 use super::state::Device;
 use crate::alert::{Extras, Severity};
-use crate::detect::runaway::{Runaway, RunawaySpec, RunawayState};
-use crate::detect::{Detector, DetectorState, Finding};
+use crate::detect::{
+    AlertKind, Decision, DetectorSpec, DetectorState, Finding, Needs, Neighbours, Observation,
+};
 use crate::device::DeviceId;
 use crate::episode::{Change, Open};
 use crate::reading::{Fault, Reading};
@@ -51,92 +51,93 @@ impl Device {
             value,
             fault: None,
         };
-        let (mut runaway, mut neighbours, mut needs_trend) = (false, false, true);
+        let (mut peers, mut neighbours, mut needs_trend) = (false, false, true);
         for index in 0..plan.rules.len().min(self.detectors.len()) {
-            let rule = &plan.rules[index];
-            let finding = match (&mut self.detectors[index], &rule.detector) {
-                (DetectorState::Runaway(state), Detector::Runaway(spec)) => {
-                    needs_trend = false;
-                    runaway |= state.observe(spec, at, value) || self.open(index).is_some();
-                    continue;
-                }
-                (DetectorState::Stuck(stuck), Detector::Stuck(spec)) => {
-                    if stuck.observe(at, value) {
-                        neighbours = true;
-                        continue;
-                    }
-                    stuck.finding(spec, at)
-                }
-                (DetectorState::Outlier(outlier), Detector::Outlier(spec)) => {
-                    if outlier.is_due(at) {
-                        neighbours = true;
-                        continue;
-                    }
-                    outlier.finding(spec, at)
-                }
-                (state, detector) => state.observe(detector, at, gap, value),
+            let detector = &plan.rules[index].detector;
+            needs_trend &= !detector.knows_rate();
+            let now = Observation {
+                at,
+                gap,
+                value,
+                is_open: self.open(index).is_some(),
             };
-            self.observe(index, reading, finding, first.as_deref_mut(), effects);
+            match self.detectors[index].observe(detector, &now) {
+                Decision::Made(finding) => {
+                    self.observe(index, reading, finding, first.as_deref_mut(), effects);
+                }
+                Decision::Asks => match detector.needs() {
+                    Needs::Neighbours => neighbours = true,
+                    Needs::Peers => peers = true,
+                    Needs::Nothing => {}
+                },
+                Decision::Undecided => {}
+            }
         }
         if needs_trend {
             self.trend.observe(at, value);
         }
-        if runaway || neighbours {
+        if peers || neighbours {
             FollowUp::Compare {
-                runaway,
+                peers,
                 neighbours,
+                gap,
             }
         } else {
             FollowUp::None
         }
     }
 
+    /// Returns a reading that was evaluated, as rule number `index` sees it; none for a fault.
+    pub(in crate::engine) fn observation(
+        &self,
+        index: usize,
+        reading: &Reading,
+        gap: Duration,
+    ) -> Option<Observation> {
+        Some(Observation {
+            at: reading.at,
+            gap,
+            value: reading.value.as_ref().ok().copied()?,
+            is_open: self.open(index).is_some(),
+        })
+    }
+
     /// Evaluates the temperatures of the neighbours, after [`Device::evaluate`] of the same reading.
     pub(in crate::engine) fn evaluate_neighbours(
         &mut self,
         reading: &Reading,
-        neighbours: Neighbours,
+        gap: Duration,
+        neighbours: &Neighbours,
         effects: &mut Effects,
     ) {
-        let Some(reading) = Evaluated::of(reading) else {
+        let Some(evaluated) = Evaluated::of(reading) else {
             return;
         };
         let plan = Arc::clone(&self.plan);
         for (index, rule) in plan.rules.iter().enumerate() {
-            let finding = match (self.detectors.get_mut(index), &rule.detector) {
-                (Some(DetectorState::Stuck(state)), Detector::Stuck(spec)) => {
-                    state.look(neighbours.mean);
-                    state.finding(spec, reading.at)
-                }
-                (Some(DetectorState::Outlier(state)), Detector::Outlier(spec)) => {
-                    state.look(spec, reading.at, reading.value, neighbours.median);
-                    state.finding(spec, reading.at)
-                }
-                _ => continue,
+            if rule.detector.needs() != Needs::Neighbours {
+                continue;
+            }
+            let now = self.observation(index, reading, gap);
+            let (Some(state), Some(now)) = (self.detectors.get_mut(index), now) else {
+                continue;
             };
-            self.observe(index, reading, finding, None, effects);
+            let finding = state.observe_neighbours(&rule.detector, &now, neighbours);
+            self.observe(index, evaluated, finding, None, effects);
         }
     }
 
-    /// Evaluates whether the rack runs away, after [`Device::evaluate`] of the same reading.
-    pub(in crate::engine) fn evaluate_runaway(
+    /// Takes in what rule number `index` found in its rack, after [`Device::evaluate`] of the same reading.
+    pub(in crate::engine) fn observe_peers(
         &mut self,
+        index: usize,
         reading: &Reading,
-        runaway: Option<Runaway>,
+        finding: Option<Finding>,
         effects: &mut Effects,
     ) {
-        let Some(reading) = Evaluated::of(reading) else {
-            return;
-        };
-        let is_runaway = |rule: &PlannedRule| matches!(rule.detector, Detector::Runaway(_));
-        let Some(index) = self.plan.rules.iter().position(is_runaway) else {
-            return;
-        };
-        let finding = runaway.map(|found| Finding {
-            runaway: Some(found),
-            ..Finding::of(Severity::Critical).by(found.rise)
-        });
-        self.observe(index, reading, finding, None, effects);
+        if let Some(reading) = Evaluated::of(reading) {
+            self.observe(index, reading, finding, None, effects);
+        }
     }
 
     /// Evaluates a fault: the device could not be read, or its value is out of range.
@@ -155,12 +156,12 @@ impl Device {
             fault: Some(fault),
         };
         for (index, rule) in plan.rules.iter().enumerate() {
-            if let (Some(DetectorState::Fault(state)), Detector::Fault(spec)) =
-                (self.detectors.get(index), &rule.detector)
-            {
-                let finding = state.failed(spec);
-                self.observe(index, reading, finding, None, effects);
+            if !rule.detector.sees_faults() {
+                continue;
             }
+            let state = self.detectors.get(index);
+            let finding = state.and_then(|state| state.observe_fault(&rule.detector));
+            self.observe(index, reading, finding, None, effects);
         }
     }
 
@@ -181,10 +182,8 @@ impl Device {
             return;
         };
         let change = finding.and_then(|finding| finding.change);
-        let further = rule
-            .kind
-            .peak()
-            .further(finding.map(|_| change.map_or(0.0, |c| c.0)));
+        let peak = rule.kind.info().peak;
+        let further = peak.further(finding.map(|_| change.map_or(0.0, |c| c.0)));
         let change = tracker.observe(rule.timing, reading.at, reading.value, finding, further);
         self.settle();
         let Some(change) = change else { return };
@@ -209,20 +208,19 @@ impl Device {
         finding: Option<Finding>,
         (threshold, reported): (f64, Severity),
     ) -> AlertEvent {
-        let runaway = finding.and_then(|finding| finding.runaway);
         let header = self.header(
             reading.device,
             rule,
             (open.started, open.severity, threshold),
         );
         let mut evidence = self.evidence(reading);
-        evidence.rate = runaway.map(|found| found.rate).or(evidence.rate);
+        let window = finding.and_then(|finding| finding.window);
+        let rate = finding.and_then(|finding| finding.rate);
+        evidence.rate = rate.or(evidence.rate);
         evidence.extras = Extras {
             change: finding.and_then(|finding| finding.change).map(|c| c.0),
-            window: runaway
-                .map(|found| found.window)
-                .or(rule.window(open.severity)),
-            left: runaway.and_then(|found| found.left),
+            window: window.or(rule.window(open.severity)),
+            left: finding.and_then(|finding| finding.left),
             ..evidence.extras
         };
         header.fire(evidence, reading.value, reported)
@@ -258,34 +256,28 @@ impl Device {
 
     /// Returns the recent change, in kelvin per minute.
     fn rate(&self, at: Timestamp, value: Celsius) -> Option<f64> {
-        match self.runaway() {
-            Some((_, state, _)) => state.rate(at, value),
+        let mut rules = self.plan.rules.iter().zip(&self.detectors);
+        match rules.find(|(rule, _)| rule.detector.knows_rate()) {
+            Some((rule, state)) => state.rate(&rule.detector, at, value),
             None => self.trend.rate(at, value),
         }
     }
 
-    /// Returns the runaway rule with its state and its open episode.
-    pub(in crate::engine) fn runaway(
+    /// Returns the first rule of this kind with its state, and whether it has an open episode.
+    pub(in crate::engine) fn peer(
         &self,
-    ) -> Option<(&RunawaySpec, &RunawayState, Option<&Open>)> {
-        let mut rules = self.plan.rules.iter().zip(&self.detectors).enumerate();
-        rules.find_map(|(index, (rule, state))| match (&rule.detector, state) {
-            (Detector::Runaway(spec), DetectorState::Runaway(known)) => {
-                Some((spec, known.as_ref(), self.open(index)))
-            }
-            _ => None,
-        })
+        kind: AlertKind,
+    ) -> Option<(&DetectorSpec, &DetectorState, bool)> {
+        let index = self.plan.rules.iter().position(|rule| rule.kind == kind)?;
+        let state = self.detectors.get(index)?;
+        let is_open = self.open(index).is_some();
+        Some((&self.plan.rules[index].detector, state, is_open))
     }
 
     /// Returns whether a rule compares the device with its rack.
     pub(in crate::engine) fn compares_rack(&self) -> bool {
-        let compares = |rule: &PlannedRule| {
-            matches!(
-                rule.detector,
-                Detector::Runaway(_) | Detector::Stuck(_) | Detector::Outlier(_)
-            )
-        };
-        self.plan.rules.iter().any(compares)
+        let mut rules = self.plan.rules.iter();
+        rules.any(|rule| rule.detector.needs() != Needs::Nothing)
     }
 }
 

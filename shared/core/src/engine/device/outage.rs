@@ -6,7 +6,6 @@ use super::super::effects::AlertEvent;
 use super::super::records::Evidence;
 use super::state::Device;
 use crate::alert::{Extras, Severity};
-use crate::detect::{Detector, DetectorState};
 use crate::episode::Open;
 use crate::reading::{Fault, Reading};
 use crate::time::Timestamp;
@@ -23,25 +22,26 @@ impl Device {
             return false;
         }
         let since = *self.failing.get_or_insert(at);
-        at.since(since) >= self.plan.rules[index].timing.dwell
+        at.since(since) >= self.plan.rules[index].timing.lasting
     }
 
     /// Returns the rule for faults, unless the device was never read: then it is absent.
     fn fault_rule(&self) -> Option<usize> {
         let mut rules = self.plan.rules.iter().zip(&self.detectors);
-        rules.position(|(rule, state)| match (&rule.detector, state) {
-            (Detector::Fault(spec), DetectorState::Fault(state)) => state.failed(spec).is_some(),
-            _ => false,
-        })
+        rules.position(|(rule, state)| state.observe_fault(&rule.detector).is_some())
+    }
+
+    /// Returns the severity of a fault by rule number `index`.
+    fn fault_severity(&self, index: usize) -> Option<Severity> {
+        let rule = self.plan.rules.get(index)?;
+        let finding = self.detectors.get(index)?.observe_fault(&rule.detector)?;
+        Some(finding.severity)
     }
 
     /// Returns the first failure of its target, and the severity of its fault rule; none where no rule asks.
     pub(in crate::engine) fn target_failure(&self) -> Option<(Option<Timestamp>, Severity)> {
         let index = self.fault_rule()?;
-        match &self.plan.rules[index].detector {
-            Detector::Fault(spec) => Some((self.failing, spec.severity)),
-            _ => None,
-        }
+        Some((self.failing, self.fault_severity(index)?))
     }
 
     /// Takes in that its target answers: later failures are counted anew.
@@ -58,10 +58,7 @@ impl Device {
         let (started, index) = self.failing.zip(self.fault_rule())?;
         let plan = Arc::clone(&self.plan);
         let rule = plan.rules.get(index)?;
-        let Detector::Fault(spec) = &rule.detector else {
-            return None;
-        };
-        let severity = spec.severity;
+        let severity = self.fault_severity(index)?;
         let threshold = rule.threshold(severity).unwrap_or_default();
         let last = self.last_value().unwrap_or(Celsius::ZERO);
         if let Some(tracker) = self.tracker(index) {

@@ -33,7 +33,7 @@ impl Device {
                 Some((known, (detector, tracker))) => {
                     self.set_tracker(index, tracker);
                     // With other numbers the episode goes on, and the windows start cold.
-                    if known == rule {
+                    if known.detector == rule.detector {
                         detector
                     } else {
                         DetectorState::new(&rule.detector)

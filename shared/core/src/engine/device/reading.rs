@@ -1,5 +1,7 @@
 //! A reading of a device, from its timestamp to its rules.
 
+use std::time::Duration;
+
 use super::super::clock::SetBack;
 use super::super::commissioning::{Commissioning, FirstReading};
 use super::super::effects::{AlertEvent, Effects};
@@ -21,10 +23,12 @@ pub(in crate::engine) enum FollowUp {
     None,
     /// Compare the reading with the rack, by the rules that ask for it.
     Compare {
-        /// Whether the runaway rule asks.
-        runaway: bool,
+        /// Whether a rule asks that looks at the same detector of the whole rack.
+        peers: bool,
         /// Whether a rule asks that looks at the neighbours' temperatures.
         neighbours: bool,
+        /// The time since the last reading that was evaluated.
+        gap: Duration,
     },
     /// Find out whether any other device of the target answers: this one has failed for as long as its rule
     /// allows.

@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use super::super::clock::Clock;
 use super::super::cold_starts::{ColdStart, ColdStarts};
 use super::state::Device;
-use crate::detect::DetectorState;
+use crate::detect::SavedState;
 use crate::detect::trend::Trend;
 use crate::device::{Description, DeviceId};
 use crate::episode::Tracker;
-use crate::rules::plan::RuleName;
+use crate::rules::{PlannedRule, RuleKey};
 use crate::time::{StreamId, Timestamp};
 use crate::units::Celsius;
 
@@ -48,7 +48,7 @@ pub(in crate::engine) struct SavedDevice {
     plan: u32,
     /// The state of each rule of the plan.
     #[serde(rename = "rules")]
-    detectors: Vec<DetectorState>,
+    detectors: Vec<SavedState>,
     /// The trackers that are not idle, by the index of the rule.
     #[serde(rename = "open", default, skip_serializing_if = "Vec::is_empty")]
     trackers: Vec<(usize, Tracker)>,
@@ -59,7 +59,7 @@ pub(in crate::engine) struct SavedDevice {
 pub(in crate::engine) struct SavedRules {
     /// The number of the plan in the slice.
     pub(in crate::engine) plan: u32,
-    detectors: Vec<DetectorState>,
+    detectors: Vec<SavedState>,
     trackers: Vec<(usize, Tracker)>,
 }
 
@@ -70,6 +70,7 @@ fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
 impl Device {
     /// Returns the stored form, with `plan` as the number of its plan.
     pub(in crate::engine) fn save(&self, id: &DeviceId, plan: u32) -> SavedDevice {
+        let states = self.detectors.iter().cloned();
         let trackers = self.trackers.iter().cloned().enumerate();
         SavedDevice {
             id: id.clone(),
@@ -84,39 +85,59 @@ impl Device {
             pause: self.pause,
             failing: self.failing,
             plan,
-            detectors: self.detectors.to_vec(),
+            detectors: states.map(SavedState::State).collect(),
             trackers: trackers.filter(|(_, tracker)| !tracker.is_idle()).collect(),
         }
     }
 
-    /// Takes over saved state of rules that are still the same; `names` are those of the saved plan.
+    /// Takes over saved state of rules that are still the same; `keys` are those of the saved plan.
     pub(in crate::engine) fn resume(
         &mut self,
-        names: &[RuleName],
-        mut saved: SavedRules,
+        keys: &[RuleKey],
+        saved: SavedRules,
         cold: &mut ColdStarts,
     ) {
         let plan = Arc::clone(&self.plan);
-        for (number, (name, state)) in names.iter().zip(saved.detectors).enumerate() {
-            let same = |now: &RuleName| now == name;
-            if let Some(index) = plan.names().iter().position(same) {
-                if let Some(detector) = self.detectors.get_mut(index) {
-                    *detector = state;
-                }
-                let mut trackers = saved.trackers.iter_mut();
-                if let Some((_, tracker)) = trackers.find(|(known, _)| *known == number) {
-                    self.set_tracker(index, std::mem::take(tracker));
-                }
-            } else {
-                let is_known = plan.names().iter().any(|now| now.0 == name.0);
-                let reason = if is_known {
-                    ColdStart::RuleChanged
-                } else {
-                    ColdStart::RuleRemoved
-                };
-                cold.add(&name.0, reason);
+        let mut trackers = saved.trackers;
+        for (number, (key, state)) in keys.iter().zip(saved.detectors).enumerate() {
+            let mut names = plan.keys().iter();
+            let Some(index) = names.position(|now| now.name() == key.name()) else {
+                cold.add(key.name(), ColdStart::RuleRemoved);
+                continue;
+            };
+            let (rule, now) = (&plan.rules[index], &plan.keys()[index]);
+            if let Err(reason) = self.resume_rule(index, (rule, now), key, state) {
+                cold.add(key.name(), reason);
+                continue;
+            }
+            let mut known = trackers.iter_mut();
+            if let Some((_, tracker)) = known.find(|(known, _)| *known == number) {
+                self.set_tracker(index, std::mem::take(tracker));
             }
         }
+    }
+
+    /// Takes over the saved state of one rule.
+    fn resume_rule(
+        &mut self,
+        index: usize,
+        (rule, now): (&PlannedRule, &RuleKey),
+        saved: &RuleKey,
+        state: SavedState,
+    ) -> Result<(), ColdStart> {
+        if saved.version() != now.version() {
+            return Err(ColdStart::OtherVersion);
+        }
+        if saved.fingerprint() != now.fingerprint() {
+            return Err(ColdStart::RuleChanged);
+        }
+        let state = state
+            .load(&rule.detector)
+            .map_err(|_| ColdStart::Malformed)?;
+        if let Some(detector) = self.detectors.get_mut(index) {
+            *detector = state;
+        }
+        Ok(())
     }
 }
 

@@ -6,14 +6,14 @@ use std::time::Duration;
 use thin_vec::ThinVec;
 
 use super::super::clock::Clock;
-use super::super::neighbours::RackNumber;
+use super::super::rack_number::RackNumber;
 use super::super::records::{Header, Place};
 use crate::alert::Severity;
 use crate::detect::DetectorState;
 use crate::detect::trend::Trend;
 use crate::device::{Description, DeviceId, HardwareLimits, Range, Role};
 use crate::episode::{Episode, Open, Tracker};
-use crate::rules::{Plan, PlannedRule, Subject};
+use crate::rules::{DeviceTraits, Plan, PlannedRule};
 use crate::time::{StreamId, Timestamp};
 use crate::units::Celsius;
 
@@ -78,9 +78,9 @@ impl Device {
     }
 
     /// Returns the properties that rules look at; none while no rule applies.
-    pub(in crate::engine) fn subject<'a>(&'a self, id: &'a DeviceId) -> Option<Subject<'a>> {
+    pub(in crate::engine) fn traits<'a>(&'a self, id: &'a DeviceId) -> Option<DeviceTraits<'a>> {
         if let Some(known) = &self.description {
-            return Some(Subject {
+            return Some(DeviceTraits {
                 device: id,
                 role: known.role,
                 rack: known.rack.as_deref(),
@@ -89,7 +89,7 @@ impl Device {
                 interval: known.interval,
             });
         }
-        (self.by_agent == Some(false)).then(|| Subject {
+        (self.by_agent == Some(false)).then(|| DeviceTraits {
             device: id,
             role: Role::Inlet,
             rack: id.rack_part(),

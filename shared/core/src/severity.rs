@@ -1,10 +1,10 @@
-//! The severity and the state of an alert.
+//! Severity: the urgency of an anomaly.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The severity of an alert.
+/// The urgency of an anomaly; a later variant is worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -30,33 +30,7 @@ impl Severity {
     }
 }
 
-/// The state of an episode that a record reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AlertState {
-    /// The episode began, or its severity rose.
-    Firing,
-    /// The episode is over.
-    Resolved,
-}
-
-impl AlertState {
-    /// Returns the word on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Firing => "firing",
-            Self::Resolved => "resolved",
-        }
-    }
-}
-
 impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl fmt::Display for AlertState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }

@@ -1,4 +1,4 @@
-//! What a device knows of its rack.
+//! The number by which a device knows its rack.
 
 use std::num::NonZeroU32;
 
@@ -17,13 +17,4 @@ impl RackNumber {
     pub(super) fn index(self) -> usize {
         self.0.get() as usize - 1
     }
-}
-
-/// The temperatures of a device's neighbours, in °C.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Neighbours {
-    /// The mean of all; none where there are none.
-    pub(super) mean: Option<f64>,
-    /// The median of those with the device's role; none where there are too few.
-    pub(super) median: Option<f64>,
 }
