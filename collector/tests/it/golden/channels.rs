@@ -11,6 +11,7 @@ use rackwatch_collector::notify::outbox::{Channel, Message, Sent};
 use rackwatch_core::alert::Severity;
 use rackwatch_core::device::{DeviceId, Role};
 use rackwatch_core::incident::{Cause, Event, IncidentId, IncidentRecord};
+use rackwatch_core::subject::Subject;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 use rackwatch_testing::{Request, SmtpReceiver, WebhookReceiver, assert_golden};
@@ -25,7 +26,8 @@ fn at(seconds: u64) -> Timestamp {
 /// An incident with all that one can have.
 pub fn incident(event: Event) -> IncidentRecord {
     let is_resolved = event == Event::Resolved;
-    let devices = ["inlet-B07-1", "inlet-B08-1"].map(|id| DeviceId::new(id).unwrap());
+    let devices =
+        ["inlet-B07-1", "inlet-B08-1"].map(|id| Subject::from(DeviceId::new(id).unwrap()));
     IncidentRecord {
         id: IncidentId::from_wire("2647846df3c1ceb9"),
         event,

@@ -139,7 +139,7 @@ fn a_value_that_flaps_at_the_limit_for_an_hour_notifies_twice() {
         .alerts
         .iter()
         .filter(|r| r.kind() == AlertKind::HighTemp);
-    let states: Vec<_> = of_rule.map(|record| record.state()).collect();
+    let states: Vec<_> = of_rule.map(AlertRecord::state).collect();
     assert_eq!(states.last(), Some(&AlertState::Resolved));
     // Within the hour three at most: fired, resolved, and fired again for good.
     assert!(states.len() <= 4, "{states:?}");
