@@ -1,13 +1,27 @@
 //! A connection for a command.
 
-use rackwatch_runtime::config::RedisConfig;
+use rackwatch_runtime::config::{LogConfig, RedisConfig};
+use rackwatch_runtime::logging;
 use rackwatch_runtime::redis::{Connection, Connector, Purpose};
 
 use super::{Failure, usage};
 pub(super) use crate::server::{Health, local_now, now, size};
 
-/// Connects once, or says why that does not work.
+/// Refused state is reported while a command runs; everything else a command reports itself.
+const LOG_FILTER: &str = "rackwatch_collector::stored=warn";
+
+/// Connects once.
+///
+/// # Errors
+///
+/// Fails if the settings are unusable or Redis does not answer.
 pub(super) async fn open(config: &RedisConfig) -> Result<(Connector, Connection), Failure> {
+    let log = LogConfig {
+        filter: LOG_FILTER.to_owned(),
+        ..LogConfig::default()
+    };
+    // Commands with a log of their own have started it already.
+    logging::init(&log).ok();
     let connector = Connector::new(config).map_err(usage)?;
     let connection = connector.open(Purpose::Commands).await?;
     Ok((connector, connection))

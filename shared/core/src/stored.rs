@@ -11,7 +11,7 @@
 //! A golden file for each type pins its members. Renaming a Rust field therefore takes a `#[serde(rename)]`,
 //! and a change of meaning takes a new [`StoredValue::VERSION`].
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 /// A type with a versioned JSON form. It must serialize to an object that has no member `v`.
@@ -80,6 +80,11 @@ pub fn encode<T: StoredValue>(value: &T) -> String {
 pub fn decode<T: StoredValue>(json: &[u8]) -> Result<T, DecodeError> {
     let (name, understood) = (T::NAME, T::VERSION);
     let malformed = |source| DecodeError::Malformed { name, source };
+    // serde reads a struct from an array too, whose first element would then count as the version.
+    let is_object = json.trim_ascii_start().starts_with(b"{");
+    if !is_object && serde_json::from_slice::<IgnoredAny>(json).is_ok() {
+        return Err(DecodeError::Unversioned { name, understood });
+    }
     let version: Version = serde_json::from_slice(json).map_err(malformed)?;
     match version.v {
         Some(found) if found == understood => serde_json::from_slice(json).map_err(malformed),

@@ -24,7 +24,7 @@ struct Notifying {
 impl Notifying {
     fn new(redis: &str, notifiers: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut config = "[partition]\nlease = \"1s\"\n[incidents]\nhold = \"0s\"\n\
+        let mut config = "[partition]\nlease = \"1s\"\n[incidents]\nresolve_after = \"0s\"\n\
             [web]\npublic_url = \"https://rackwatch.example.org/\"\n"
             .to_owned();
         write!(config, "{notifiers}").unwrap();

@@ -25,7 +25,7 @@ impl Notifying {
         let secret = folder.path().join("secret");
         fs::write(&secret, "a secret of some length\n").unwrap();
         let config = format!(
-            "[partition]\nlease = \"1s\"\n[incidents]\nhold = \"0s\"\n[[notify]]\nname = \"ops\"\ntype = \"webhook\"\nurl = {webhook:?}\n\
+            "[partition]\nlease = \"1s\"\n[incidents]\nresolve_after = \"0s\"\n[[notify]]\nname = \"ops\"\ntype = \"webhook\"\nurl = {webhook:?}\n\
              secret_file = \"{}\"\ntimeout = \"1s\"\nretry_max = \"1s\"\n",
             secret.display()
         );
