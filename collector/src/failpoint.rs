@@ -16,7 +16,7 @@ pub const NAMES: [&str; 16] = [
     "slice saved",
     "before trim",
     "after trim",
-    "before lease kept",
+    "before lease renewed",
     "before told",
     "before acknowledged",
     "after acknowledged",

@@ -9,7 +9,7 @@ pub mod redis;
 use async_trait::async_trait;
 use rackwatch_core::time::StreamId;
 
-use crate::ingest::raw_stream::LogError;
+use crate::stage::StageError;
 
 /// One entry of the stream.
 #[derive(Clone, Debug)]
@@ -27,8 +27,8 @@ pub trait Feed: Send {
     type Record;
 
     /// The next records; none when nothing came for a while.
-    async fn next(&mut self) -> Result<Vec<Fed<Self::Record>>, LogError>;
+    async fn next(&mut self) -> Result<Vec<Fed<Self::Record>>, StageError>;
 
     /// These have been dealt with.
-    async fn done(&mut self, ids: &[StreamId]) -> Result<(), LogError>;
+    async fn done(&mut self, ids: &[StreamId]) -> Result<(), StageError>;
 }

@@ -14,7 +14,9 @@ use std::time::Duration;
 use rackwatch_core::indices::{Envelope, Indices, Sums};
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::time::Timestamp;
-use rackwatch_runtime::redis::{Connection, Connector, Layout, Purpose};
+use rackwatch_runtime::redis::{
+    Connection, Connector, Partitioning, Purpose, RequestError, recover,
+};
 use redis::{RedisError, RedisResult};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -22,9 +24,8 @@ use tokio_util::sync::CancellationToken;
 use self::keep::Keeper;
 use crate::incidents::correlate::time;
 use crate::incidents::site::SiteReader;
-use crate::ingest::raw_stream::LogError;
-use crate::retry::{self, Trouble};
 use crate::series::SeriesConfig;
+use crate::stage::StageError;
 
 /// How often, unless a test is in a hurry.
 pub const EVERY: Duration = Duration::from_mins(1);
@@ -67,18 +68,18 @@ pub async fn run(
     envelope: Envelope,
     every: Duration,
     stop: CancellationToken,
-) -> Result<(), LogError> {
+) -> Result<(), StageError> {
     loop {
         let error = match work(&connector, &series, &envelope, every, &stop).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
         connector.refused(&error);
-        match retry::wait_out(&error, &stop).await {
-            Trouble::Reconnect => {}
-            Trouble::Stopped => return Ok(()),
+        match recover(&error, &stop).await {
+            Ok(()) => {}
+            Err(RequestError::Stopped) => return Ok(()),
             // Series that cannot be kept must not end what tells people.
-            Trouble::Lasting => {
+            Err(RequestError::Refused(_)) => {
                 tracing::warn!(%error, "indices cannot be kept, tried again in a minute");
             }
         }
@@ -119,7 +120,7 @@ async fn work(
 /// What all partitions say of their racks.
 async fn racks(connection: &mut Connection) -> RedisResult<Vec<RackSums>> {
     let mut racks = Vec::new();
-    for partition in Layout::read(connection).await?.partitions().all() {
+    for partition in Partitioning::read(connection).await?.partitions().all() {
         let mut get = redis::cmd("GET");
         get.arg(PartitionKeys::of(partition).racks);
         let json: Option<String> = get.query_async(connection).await?;

@@ -5,7 +5,7 @@
 
 use rackwatch_core::device::DeviceId;
 use rackwatch_core::keys;
-use rackwatch_runtime::redis::{Connection, Layout};
+use rackwatch_runtime::redis::{Connection, Partitioning};
 use redis::aio::ConnectionLike;
 use redis::{Pipeline, RedisError, RedisResult, Value};
 
@@ -37,7 +37,7 @@ pub(super) struct Outcome {
     /// The stream was there, and is not any more.
     pub(super) vanished: bool,
     /// How the readings are spread now.
-    pub(super) layout: Option<Layout>,
+    pub(super) layout: Option<Partitioning>,
     /// The first error.
     pub(super) error: Option<RedisError>,
 }
@@ -78,7 +78,7 @@ impl Batch {
                 .arg(device.as_str());
         }
         if !work.entries.is_empty() {
-            pipeline.add_command(Layout::question());
+            pipeline.add_command(Partitioning::read_command());
         }
         Self {
             work,
@@ -141,7 +141,7 @@ impl Batch {
         let layout = replies
             .next()
             .and_then(|reply| redis::from_redis_value(reply).ok());
-        outcome.layout = layout.and_then(|answer| Layout::of(answer).ok());
+        outcome.layout = layout.and_then(|answer| Partitioning::from_reply(answer).ok());
         outcome
     }
 
@@ -220,7 +220,7 @@ mod tests {
         let route = Route {
             stream: "raw".to_owned(),
             exists: true,
-            layout: Layout::Unset,
+            layout: Partitioning::Unset,
         };
         Batch::new(work, &sender, &route, Some(12))
     }

@@ -5,7 +5,7 @@
 //! Redis may have lost what it had acknowledged.
 
 use rackwatch_core::keys::{PartitionKeys, SeriesKeys};
-use rackwatch_runtime::redis::{Connection, Layout, replication_id};
+use rackwatch_runtime::redis::{Connection, Partitioning, replication_id};
 use redis::RedisResult;
 
 /// Where entries go.
@@ -16,7 +16,7 @@ pub(super) struct Route {
     /// It is there: if it is not any more, it has vanished.
     pub(super) exists: bool,
     /// The layout that led here.
-    pub(super) layout: Layout,
+    pub(super) layout: Partitioning,
 }
 
 /// What Redis says before the first entry on a connection.
@@ -30,15 +30,15 @@ pub(super) struct Found {
 
 /// Asks where entries of `zone` go.
 pub(super) async fn find(connection: &mut Connection, zone: &str) -> RedisResult<Found> {
-    let layout = Layout::read(connection).await?;
+    let layout = Partitioning::read(connection).await?;
     let stream = PartitionKeys::of(layout.partitions().of_zone(zone)).raw;
     // An access list may forbid it: then a failover shows only where the stream has vanished.
     let replication = replication_id(&mut connection.at(&stream)).await?;
     let route = match layout {
-        Layout::Draining(_) | Layout::Changing(_) => None,
+        Partitioning::Draining(_) | Partitioning::Changing(_) => None,
         // On a cluster there are always partitions, once a collector has said how many.
-        Layout::Unset if connection.series_keys() == SeriesKeys::Cluster => None,
-        Layout::Unset | Layout::Set(_) => Some(Route {
+        Partitioning::Unset if connection.series_keys() == SeriesKeys::Cluster => None,
+        Partitioning::Unset | Partitioning::Set(_) => Some(Route {
             stream,
             exists: false,
             layout,

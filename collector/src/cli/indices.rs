@@ -4,6 +4,7 @@ mod past;
 
 use clap::{Args, ValueEnum};
 use rackwatch_core::keys;
+use rackwatch_runtime::redis::scan_hash;
 use serde_json::Value;
 
 use super::table::Table;
@@ -11,7 +12,6 @@ use super::when::When;
 use super::{Common, Outcome, print, server, usage};
 use crate::indices;
 use crate::indices::past::Stretch;
-use crate::scan::scan;
 
 /// Show how well racks, rows and rooms are cooled: RCI, the difference of exhaust and inlet, and more
 #[derive(Clone, Debug, Args)]
@@ -89,7 +89,7 @@ pub async fn run(args: IndicesArgs) -> Outcome {
         return Ok(());
     }
     let mut all: Vec<(String, String, Value)> = Vec::new();
-    for (field, json) in scan(&mut connection, keys::INDICES).await? {
+    for (field, json) in scan_hash(&mut connection, keys::INDICES).await? {
         let Some((scope, name)) = field.split_once(' ') else {
             continue;
         };

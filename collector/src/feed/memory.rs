@@ -6,7 +6,7 @@ use rackwatch_core::time::StreamId;
 use tokio::sync::mpsc;
 
 use super::{Fed, Feed};
-use crate::ingest::raw_stream::LogError;
+use crate::stage::StageError;
 
 /// The receiving end of the partition's alerts. It ends when the partition does, so that the last
 /// alerts are still told.
@@ -30,8 +30,8 @@ impl MemoryFeed {
 impl Feed for MemoryFeed {
     type Record = AlertRecord;
 
-    async fn next(&mut self) -> Result<Vec<Fed<AlertRecord>>, LogError> {
-        let record = self.alerts.recv().await.ok_or(LogError::Stopped)?;
+    async fn next(&mut self) -> Result<Vec<Fed<AlertRecord>>, StageError> {
+        let record = self.alerts.recv().await.ok_or(StageError::Stopped)?;
         self.last = self.last.next();
         Ok(vec![Fed {
             id: self.last,
@@ -39,7 +39,7 @@ impl Feed for MemoryFeed {
         }])
     }
 
-    async fn done(&mut self, _: &[StreamId]) -> Result<(), LogError> {
+    async fn done(&mut self, _: &[StreamId]) -> Result<(), StageError> {
         Ok(())
     }
 }

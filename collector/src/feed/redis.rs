@@ -9,13 +9,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rackwatch_core::time::StreamId;
 use rackwatch_core::wire::{Fields, Reason};
-use rackwatch_runtime::redis::{self as reply, Connection, Connector, Purpose, RawEntry};
+use rackwatch_runtime::redis::{self as reply, Connector, Purpose, RawEntry, Session};
 use redis::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{Fed, Feed};
-use crate::ingest::raw_stream::LogError;
-use crate::retry::{self, Trouble};
+use crate::stage::StageError;
 
 /// How long a read blocks.
 const BLOCK: Duration = Duration::from_millis(1000);
@@ -29,11 +28,10 @@ type Decode<T> = fn(&Fields) -> Result<T, Reason>;
 #[derive(Debug)]
 pub struct RedisFeed<T> {
     decode: Decode<T>,
-    connector: Connector,
     stream: String,
     stop: CancellationToken,
-    reader: Option<Connection>,
-    commands: Option<Connection>,
+    reader: Session,
+    commands: Session,
     group: String,
     consumer: &'static str,
     /// The last record that was told by this program.
@@ -53,11 +51,10 @@ impl<T> RedisFeed<T> {
     ) -> Self {
         Self {
             decode,
-            connector,
+            reader: Session::new(connector.clone(), Purpose::Blocking(BLOCK), stop.clone()),
+            commands: Session::new(connector, Purpose::Commands, stop.clone()),
             stream,
             stop,
-            reader: None,
-            commands: None,
             group,
             consumer,
             told: None,
@@ -71,28 +68,28 @@ impl<T> RedisFeed<T> {
         &mut self,
         command: &redis::Cmd,
         blocking: bool,
-    ) -> Result<Option<Value>, LogError> {
+    ) -> Result<Option<Value>, StageError> {
+        let what = || format!("Redis refused to read {} as {}", self.stream, self.group);
+        let session = if blocking {
+            &mut self.reader
+        } else {
+            &mut self.commands
+        };
         loop {
-            let (slot, purpose) = if blocking {
-                (&mut self.reader, Purpose::Blocking(BLOCK))
+            let connected = session.connection().await;
+            let mut connection =
+                connected.map_err(|error| StageError::of_request(what(), error))?;
+            let answer = command.query_async(&mut connection);
+            // An acknowledgement under way is worth its answer even while stopping.
+            let answer = if blocking {
+                let stopped = self.stop.run_until_cancelled(answer).await;
+                stopped.ok_or(StageError::Stopped)?
             } else {
-                (&mut self.commands, Purpose::Commands)
+                answer.await
             };
-            let connection = retry::connection(slot, &self.connector, purpose, &self.stop).await;
-            let mut connection = connection.ok_or(LogError::Stopped)?;
-            let answer = self
-                .stop
-                .run_until_cancelled(command.query_async(&mut connection))
-                .await;
             let error = match answer {
-                // An acknowledgement under way is worth its answer even while stopping.
-                None if blocking => return Err(LogError::Stopped),
-                None => match command.query_async(&mut connection).await {
-                    Ok(value) => return Ok(Some(value)),
-                    Err(error) => error,
-                },
-                Some(Ok(value)) => return Ok(Some(value)),
-                Some(Err(error)) => error,
+                Ok(value) => return Ok(Some(value)),
+                Err(error) => error,
             };
             if reply::is_no_group(&error) {
                 return Ok(None);
@@ -101,18 +98,8 @@ impl<T> RedisFeed<T> {
                 return Ok(Some(Value::Nil));
             }
             self.pending_first = true;
-            match retry::wait_out(&error, &self.stop).await {
-                Trouble::Reconnect if blocking => self.reader = None,
-                Trouble::Reconnect => self.commands = None,
-                Trouble::Stopped => return Err(LogError::Stopped),
-                Trouble::Lasting => {
-                    let what = format!("Redis refused to read {} as {}", self.stream, self.group);
-                    return Err(LogError::Refused {
-                        what,
-                        source: Box::new(error),
-                    });
-                }
-            }
+            let recovered = session.recover(&error).await;
+            recovered.map_err(|error| StageError::of_request(what(), error))?;
         }
     }
 
@@ -121,14 +108,14 @@ impl<T> RedisFeed<T> {
     /// # Errors
     ///
     /// When told to stop, or when Redis refuses for a reason that does not pass.
-    pub async fn begin(&mut self) -> Result<(), LogError> {
+    pub async fn begin(&mut self) -> Result<(), StageError> {
         if self.group_made {
             return Ok(());
         }
         self.make_group().await
     }
 
-    async fn make_group(&mut self) -> Result<(), LogError> {
+    async fn make_group(&mut self) -> Result<(), StageError> {
         let at = match (self.told, self.group_made) {
             (Some(told), _) => told.to_string(),
             // The stream has vanished with its group: all that is there now is new.
@@ -147,7 +134,7 @@ impl<T> RedisFeed<T> {
         Ok(())
     }
 
-    async fn read(&mut self, from: &str) -> Result<Vec<Fed<T>>, LogError> {
+    async fn read(&mut self, from: &str) -> Result<Vec<Fed<T>>, StageError> {
         loop {
             self.begin().await?;
             let mut command = redis::cmd("XREADGROUP");
@@ -167,7 +154,7 @@ impl<T> RedisFeed<T> {
                 self.make_group().await?;
                 continue;
             };
-            let streams = reply::streams(answer).map_err(|error| LogError::Refused {
+            let streams = reply::streams(answer).map_err(|error| StageError::Refused {
                 what: format!("reply to a read of {} cannot be understood", self.stream),
                 source: Box::new(error),
             })?;
@@ -196,7 +183,7 @@ fn fed<T>(raw: RawEntry, decode: Decode<T>) -> Fed<T> {
 impl<T: Send> Feed for RedisFeed<T> {
     type Record = T;
 
-    async fn next(&mut self) -> Result<Vec<Fed<T>>, LogError> {
+    async fn next(&mut self) -> Result<Vec<Fed<T>>, StageError> {
         if self.pending_first {
             let pending = self.read("0").await?;
             self.pending_first = !pending.is_empty();
@@ -207,7 +194,7 @@ impl<T: Send> Feed for RedisFeed<T> {
         self.read(">").await
     }
 
-    async fn done(&mut self, ids: &[StreamId]) -> Result<(), LogError> {
+    async fn done(&mut self, ids: &[StreamId]) -> Result<(), StageError> {
         let Some(last) = ids.last() else {
             return Ok(());
         };

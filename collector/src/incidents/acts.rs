@@ -11,13 +11,12 @@ use rackwatch_core::incident::{Ack, Stored};
 use rackwatch_core::keys::{self, incidents};
 use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::backoff;
-use rackwatch_runtime::redis::Connection;
+use rackwatch_runtime::redis::{Connection, scan_hash};
 use redis::{AsyncCommands as _, RedisResult};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::incidents::windows::Window;
-use crate::scan::scan;
 
 /// A shorter beginning of an id may be anything.
 const SHORTEST: usize = 4;
@@ -122,13 +121,13 @@ pub fn the_one(id: &str, found: BTreeSet<String>) -> Result<String, ActError> {
 
 /// The open incidents whose id, or that of one of whose alerts, begins so.
 async fn find(connection: &mut Connection, id: &str) -> RedisResult<BTreeSet<String>> {
-    let open = scan(connection, incidents::OPEN).await?;
+    let open = scan_hash(connection, incidents::OPEN).await?;
     let mut found: BTreeSet<String> = open
         .keys()
         .filter(|known| known.starts_with(id))
         .cloned()
         .collect();
-    for (alert, json) in scan(connection, incidents::MEMBERS).await? {
+    for (alert, json) in scan_hash(connection, incidents::MEMBERS).await? {
         if alert.starts_with(id)
             && let Ok(stored) = serde_json::from_slice::<Stored>(&json)
         {
@@ -229,7 +228,7 @@ async fn tidy<T: DeserializeOwned>(
     is_over: impl Fn(&T) -> bool,
 ) -> RedisResult<Vec<T>> {
     let mut kept = Vec::new();
-    for (id, json) in scan(connection, key).await? {
+    for (id, json) in scan_hash(connection, key).await? {
         match serde_json::from_slice::<T>(&json) {
             Ok(one) if !is_over(&one) => kept.push(one),
             _ => {

@@ -20,7 +20,9 @@ use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::incident::{Ack, IncidentId, IncidentRecord, Incidents, Timing};
 use rackwatch_core::keys::{self, incidents};
 use rackwatch_core::time::Timestamp;
-use rackwatch_runtime::redis::{Connection, Connector, Layout, Purpose, ReplyError};
+use rackwatch_runtime::redis::{
+    Connection, Connector, Partitioning, Purpose, ReplyError, RequestError, recover,
+};
 use redis::{RedisError, RedisResult};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -30,8 +32,7 @@ use self::places::Places;
 use self::quiet::Quiet;
 use self::store::Store;
 use crate::failpoint;
-use crate::ingest::raw_stream::LogError;
-use crate::retry::{self, Trouble};
+use crate::stage::StageError;
 
 /// How often alerts are looked for: a critical one is told of within two seconds.
 const EVERY: Duration = Duration::from_millis(250);
@@ -102,7 +103,7 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
     /// # Errors
     ///
     /// When Redis refuses for a reason that does not pass.
-    pub async fn run(self) -> Result<(), LogError> {
+    pub async fn run(self) -> Result<(), StageError> {
         tracing::info!("this collector makes incidents and tells people of them");
         loop {
             let error = match self.work().await {
@@ -114,7 +115,7 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
                     continue;
                 }
                 Err(Broken::Reply(error)) => {
-                    return Err(LogError::Refused {
+                    return Err(StageError::Refused {
                         what: "an answer to the correlator cannot be understood".to_owned(),
                         source: Box::new(error),
                     });
@@ -122,15 +123,15 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
                 Err(Broken::Redis(error)) => error,
             };
             self.connector.refused(&error);
-            match retry::wait_out(&error, &self.stop).await {
+            match recover(&error, &self.stop).await {
                 // All is loaded again then: not more often than alerts are looked for.
-                Trouble::Reconnect => {
+                Ok(()) => {
                     let pause = tokio::time::sleep(EVERY);
                     self.stop.run_until_cancelled(pause).await;
                 }
-                Trouble::Stopped => return Ok(()),
-                Trouble::Lasting => {
-                    return Err(LogError::Refused {
+                Err(RequestError::Stopped) => return Ok(()),
+                Err(RequestError::Refused(_)) => {
+                    return Err(StageError::Refused {
                         what: "Redis refused to keep incidents".to_owned(),
                         source: Box::new(error),
                     });
@@ -146,7 +147,7 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
             return Ok(());
         };
         let (store, incidents) = Store::load(&mut connection, self.epoch, self.timing).await?;
-        let layout = Layout::read(&mut connection).await?;
+        let layout = Partitioning::read(&mut connection).await?;
         let mut desk = Desk {
             store,
             incidents,
@@ -188,7 +189,7 @@ impl Desk {
         connection: &mut Connection,
     ) -> Result<(Vec<IncidentRecord>, bool), Broken> {
         let (layout, silences, windows, acks): (_, Hash, Hash, Hash) = redis::pipe()
-            .add_command(Layout::question())
+            .add_command(Partitioning::read_command())
             .cmd("HGETALL")
             .arg(keys::SILENCES)
             .cmd("HGETALL")
@@ -197,7 +198,7 @@ impl Desk {
             .arg(incidents::ACKS)
             .query_async(connection)
             .await?;
-        let partitions = Layout::of(layout)?.partitions();
+        let partitions = Partitioning::from_reply(layout)?.partitions();
         if partitions != self.streams.partitions() {
             self.streams = AlertStreams::new(partitions);
         }

@@ -6,24 +6,22 @@ use rackwatch_core::alert::Severity;
 use rackwatch_core::device::{DeviceId, Verdict};
 use rackwatch_core::episode::Episode;
 use rackwatch_core::keys::PartitionKeys;
-use rackwatch_runtime::redis::{Connection, Layout};
+use rackwatch_runtime::redis::{Connection, Partitioning, scan_hash};
 use redis::RedisResult;
-
-use crate::scan::scan;
 
 /// Those of one partition. What cannot be read is left out: a newer version wrote it.
 pub async fn of_partition(
     connection: &mut Connection,
     keys: &PartitionKeys,
 ) -> RedisResult<Vec<Episode>> {
-    let stored = scan(connection, &keys.episodes).await?.into_values();
+    let stored = scan_hash(connection, &keys.episodes).await?.into_values();
     let read = stored.filter_map(|json| serde_json::from_slice(&json).ok());
     Ok(read.collect())
 }
 
 /// Those of all.
 pub async fn all(connection: &mut Connection) -> RedisResult<Vec<Episode>> {
-    let layout = Layout::read(connection).await?;
+    let layout = Partitioning::read(connection).await?;
     let mut all = Vec::new();
     for partition in layout.partitions().all() {
         all.extend(of_partition(connection, &PartitionKeys::of(partition)).await?);

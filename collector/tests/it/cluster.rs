@@ -271,7 +271,7 @@ async fn partitions_are_spread_and_go_on_when_a_master_dies() {
     assert_whole(&url, agents.into(), &stop, &collectors[0]).await;
     for collector in collectors {
         let log = collector.stderr();
-        let of_partitions = ["partition taken over", "handed over"];
+        let of_partitions = ["partition taken over", "handing over"];
         let said = log
             .lines()
             .filter(|line| !of_partitions.iter().any(|word| line.contains(word)));

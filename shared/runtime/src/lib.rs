@@ -4,7 +4,9 @@
 //! log lines, a token that says "stop", and connections. Nothing here knows a reading or an alert.
 
 pub mod backoff;
+pub mod clock;
 pub mod config;
+pub mod error;
 pub mod host;
 pub mod logging;
 pub mod redis;

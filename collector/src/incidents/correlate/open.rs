@@ -5,11 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use rackwatch_core::incident::IncidentRecord;
 use rackwatch_core::keys::{self, incidents};
 use rackwatch_core::wire::incident;
-use rackwatch_runtime::redis::{Connection, Connector, Purpose, entries};
+use rackwatch_runtime::redis::{Connection, Connector, Purpose, entries, scan_hash};
 use redis::{RedisError, RedisResult};
 use tokio_util::sync::CancellationToken;
-
-use crate::scan::scan;
 
 /// Records of one read.
 const PAGE: usize = 1000;
@@ -23,7 +21,7 @@ pub(crate) async fn newest(
     connection: &mut Connection,
     wanted: impl Fn(&IncidentRecord) -> bool,
 ) -> RedisResult<Vec<IncidentRecord>> {
-    let open = scan(connection, incidents::OPEN).await?;
+    let open = scan_hash(connection, incidents::OPEN).await?;
     let mut missing: BTreeSet<String> = open.into_keys().collect();
     let mut found: BTreeMap<(u64, String), IncidentRecord> = BTreeMap::new();
     let mut to = "+".to_owned();

@@ -5,12 +5,12 @@ use rackwatch_core::incident::{Changes, Incident, Incidents, Stored, Timing};
 use rackwatch_core::keys::{self, incidents};
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::wire::incident;
-use rackwatch_runtime::redis::Connection;
+use rackwatch_runtime::redis::{Connection, scan_hash};
 use redis::{RedisResult, Script};
 use serde::de::DeserializeOwned;
 
 use super::Broken;
-use crate::scan::scan;
+use crate::fencing::{self, Answer};
 
 /// Records kept in the stream, about.
 const MOST_RECORDS: u64 = 100_000;
@@ -50,7 +50,7 @@ impl Store {
         let mut all = Incidents::new(timing);
         all.restore(open, members);
         let store = Self {
-            script: Script::new(include_str!("incidents.lua")),
+            script: fencing::script(include_str!("incidents.lua")),
             epoch,
             commit: commit.unwrap_or(0),
             through: through.and_then(Timestamp::from_millis),
@@ -102,14 +102,14 @@ impl Store {
             call.arg(alert.as_str());
         }
         let answer: String = call.invoke_async(connection).await?;
-        match answer.as_str() {
-            "ok" | "again" => {
+        match Answer::parse(&answer) {
+            Answer::Done => {
                 self.commit += 1;
                 self.through = Some(through);
                 Ok(())
             }
-            "taken" => Err(Broken::TakenOver),
-            _ => Err(Broken::Gone),
+            Answer::TakenOver => Err(Broken::TakenOver),
+            Answer::Gone => Err(Broken::Gone),
         }
     }
 }
@@ -120,7 +120,7 @@ async fn read<T: DeserializeOwned, U>(
     key: &str,
     with: impl Fn(&str, T) -> U,
 ) -> RedisResult<Vec<U>> {
-    let all = scan(connection, key).await?;
+    let all = scan_hash(connection, key).await?;
     let known = |(id, json): (String, Vec<u8>)| match serde_json::from_slice(&json) {
         Ok(value) => Some(with(&id, value)),
         Err(error) => {

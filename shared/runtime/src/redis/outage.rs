@@ -1,7 +1,6 @@
 //! What was last logged about reaching Redis, so that each change is logged once.
 
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +9,7 @@ use redis::RedisError;
 use tracing::{debug, info, warn};
 
 use super::error::ConnectError;
+use crate::error::chain;
 
 /// What Redis does not do at the moment. Whoever asks says for which key: on a cluster one server may
 /// be away while others answer, and that is one outage.
@@ -83,7 +83,7 @@ impl Outage {
     /// A try to connect failed: logs it unless one has failed for the same reason since all was well.
     pub(super) fn failed(&mut self, home: &Arc<str>, error: &ConnectError) {
         if self.away.is_new(home, discriminant(error)) {
-            let error = with_causes(error);
+            let error = chain(error);
             warn!(error, "no connection to redis, trying until there is one");
         }
     }
@@ -120,15 +120,4 @@ impl Outage {
 /// To milliseconds: nobody reads the rest.
 fn round(duration: Duration) -> Duration {
     Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// The whole chain in one line, as it is handled here.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -1,0 +1,37 @@
+//! Printing errors together with their causes.
+
+use std::error::Error;
+
+/// Returns the error and all its causes in one line, outermost first, separated by colons.
+///
+/// Use it where an error ends up in a log field or a report: "error sending request" alone does
+/// not tell an operator what to do.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read spool.path")]
+    struct Outer {
+        source: std::io::Error,
+    }
+
+    #[test]
+    fn chain_lists_every_cause_once() {
+        let source = std::io::Error::other("disk on fire");
+        assert_eq!(
+            chain(&Outer { source }),
+            "cannot read spool.path: disk on fire"
+        );
+    }
+}
