@@ -7,13 +7,13 @@ use rackwatch_runtime::redis::RequestError;
 /// The reason why a stage ends before its work is done.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
-    /// The program stops.
+    /// The program stops, by a signal or because another stage ended.
     #[error("stopped")]
     Stopped,
     /// Redis refuses for a reason that does not pass by itself.
     #[error("{what}")]
     Refused {
-        /// The operation and its subject, such as "Redis refused to trim raw_sensor_data".
+        /// The operation and its subject, such as "Redis refused to trim `raw_sensor_data`".
         what: String,
         /// The answer of Redis.
         #[source]

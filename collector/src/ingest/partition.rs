@@ -62,9 +62,9 @@ impl PartitionError {
 pub struct Parts<S> {
     /// Number of the partition.
     pub id: PartitionId,
-    /// Its raw stream.
+    /// Raw stream of the partition.
     pub stream: S,
-    /// Its series.
+    /// Stores the series of the partition.
     pub recorder: Recorder,
     /// Rules by which readings are evaluated.
     pub rules: Arc<RuleSet>,

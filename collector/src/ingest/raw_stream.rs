@@ -51,7 +51,7 @@ pub struct DeadLetter {
     pub id: StreamId,
     /// Reason why it, or a part of it, could not be used.
     pub reason: String,
-    /// Original fields.
+    /// Original fields of the entry.
     pub fields: Fields,
 }
 
@@ -84,7 +84,7 @@ impl Commit {
 pub struct Resume {
     /// Oldest position that a slice of detector state stands for; none without slices.
     pub saved: Option<StreamId>,
-    /// Open episodes.
+    /// Open episodes of the partition.
     pub episodes: Vec<Episode>,
     /// Numbers of the last readings of each agent.
     pub agents: Vec<(String, Runs)>,
@@ -96,7 +96,7 @@ pub struct Resume {
 /// count stay until the new ones are complete: a crash between them loses no device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SliceNumber {
-    /// Index, from 0.
+    /// Index of the slice, from 0.
     pub number: usize,
     /// Count of all slices.
     pub of: usize,

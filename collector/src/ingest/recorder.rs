@@ -27,7 +27,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 /// The reason why readings cannot be stored.
 #[derive(Debug, thiserror::Error)]
 pub enum RecorderError {
-    /// The program stops.
+    /// The program stops before they are stored.
     #[error("stopped")]
     Stopped,
     /// The series refuse for a reason that does not pass by itself.
@@ -40,7 +40,7 @@ pub enum RecorderError {
 enum Place {
     /// Redis, with this configuration.
     Redis(Box<Session>, SeriesConfig),
-    /// This process.
+    /// Memory of this process.
     Memory(InMemory),
 }
 

@@ -1,6 +1,6 @@
 //! Leases: which collector owns a partition, or leads, and for how long.
 //!
-//! In: leases to take, renew and release. Out: the epoch of an ownership term, or that it is over. A
+//! In: leases to take, renew and release. Out: the epoch of an ownership term, or that it has ended. A
 //! lease is a key that expires. Taking it increments the epoch in the fence, and a commit is only
 //! done for the newest epoch. So a collector that was paused past its lease can do no harm, whatever
 //! its own clock says: the lease decides when another may take over, the epoch who writes.
@@ -135,7 +135,7 @@ impl Leases {
         Ok(all)
     }
 
-    /// Takes a lease that nobody holds. Returns the epoch of the ownership term, or none.
+    /// Takes a lease that no collector holds. Returns the epoch of the ownership term, or none.
     pub async fn take(
         &self,
         connection: &mut Connection,

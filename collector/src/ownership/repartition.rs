@@ -54,7 +54,7 @@ pub enum RepartitionError {
 pub struct MovedCounts {
     /// Slices of detector state.
     pub slices: usize,
-    /// Open episodes.
+    /// Open episodes of all devices.
     pub episodes: usize,
     /// Agents in the loss ledger.
     pub agents: usize,

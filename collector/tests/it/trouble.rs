@@ -1,4 +1,4 @@
-//! Redis in trouble: whatever it is, nothing is lost, nothing is said twice, and the log is short.
+//! Redis in trouble: whatever it is, nothing is lost, nothing is reported twice, and the log is short.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -49,7 +49,7 @@ impl Swinging {
         }
     }
 
-    /// Everything is stored once, and each episode was said once.
+    /// Everything is stored once, and each episode was reported once.
     fn assert_whole(&self, redis: &mut Connection) {
         assert_eq!(plain_series(redis, "inlet-R1-1").len() as u64, self.seconds);
         let states = alerts_of(redis, "high_temp")
@@ -116,8 +116,8 @@ fn a_redis_that_refuses_is_waited_for_and_that_is_said_once() {
         device.send(redis, 4);
         wait_all_done(redis);
         wait_until_sync(DEADLINE, "it says that all is well", || {
-            let said = collector.stderr().matches("takes everything again").count();
-            (said == over).then_some(())
+            let reported = collector.stderr().matches("accepting writes again").count();
+            (reported == over).then_some(())
         })
         .unwrap();
         let log = collector.stderr();

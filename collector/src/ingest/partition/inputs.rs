@@ -1,4 +1,4 @@
-//! What the engine receives of a batch.
+//! The inputs that the engine receives from a batch.
 
 use rackwatch_core::engine::Input;
 use rackwatch_core::ledger::Passed;

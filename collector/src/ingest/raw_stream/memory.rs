@@ -22,13 +22,13 @@ use crate::stage::StageError;
 /// A message of the sampler.
 #[derive(Clone, Debug)]
 pub enum SamplerMessage {
-    /// Descriptions of devices.
+    /// Descriptions of discovered devices.
     Devices(Vec<(DeviceId, Description)>),
     /// Readings of one tick.
     Sample(Sample),
 }
 
-/// The receiving end of the channel.
+/// The receiving end of the messages.
 #[derive(Debug)]
 pub struct MemoryRawStream {
     messages: mpsc::Receiver<SamplerMessage>,

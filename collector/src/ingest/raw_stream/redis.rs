@@ -34,7 +34,7 @@ use crate::stage::StageError;
 /// A partition while this collector owns it.
 #[derive(Clone, Debug)]
 pub struct OwnedPartition {
-    /// Names in Redis.
+    /// Names of its keys in Redis.
     pub keys: PartitionKeys,
     /// Epoch of the ownership term: only the newest may commit.
     pub epoch: u64,

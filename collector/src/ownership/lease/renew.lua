@@ -1,4 +1,4 @@
--- Renews a lease. One that expired goes on if nobody else took it.
+-- Renews a lease. One that expired goes on if no other collector took it.
 -- KEYS  1 lease  2 fence
 -- ARGV  1 owner  2 duration of the lease, in milliseconds  3 epoch of the ownership term
 -- Returns 1, or 0 if the ownership term is over.

@@ -1,4 +1,4 @@
--- Takes a lease that nobody holds.
+-- Takes a lease that no collector holds.
 -- KEYS  1 lease  2 fence
 -- ARGV  1 new owner  2 duration of the lease, in milliseconds
 -- Returns the epoch of the new ownership term, or 0 if another collector holds the lease.

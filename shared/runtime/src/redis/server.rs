@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{Connection, Remedy, remedy};
 use crate::clock;
 
-/// Returns the time by Redis' clock, which stamps entry ids; this host's if Redis refuses to tell.
+/// Returns the time by Redis' clock, which stamps entry ids; this host's if Redis refuses the command.
 ///
 /// # Errors
 ///
@@ -42,7 +42,7 @@ pub fn reply_field<T: FromRedisValue>(map: &BTreeMap<String, Value>, name: &str)
     redis::from_redis_value_ref(map.get(name)?).ok()
 }
 
-/// Version and memory of the server; each field is empty if Redis does not tell.
+/// Version and memory of the server; a field is empty if Redis refuses to report it.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ServerInfo {
     /// Version; on a cluster that of the first master.

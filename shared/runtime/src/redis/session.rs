@@ -1,7 +1,7 @@
 //! One task's requests to Redis, repeated until they are answered.
 //!
 //! In: requests. Out: their replies, or that the program stops, or an error that repeating cannot
-//! cure. A request may run twice, because a broken connection does not tell whether it ran: a write
+//! cure. A request may run twice, because a broken connection hides whether it ran: a write
 //! must be harmless when it comes again.
 
 use std::time::Duration;
@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::{Connection, Connector, Purpose, Remedy, remedy};
 
 /// Pause before a request is repeated on a Redis that is loading, read-only or out of memory: long
-/// enough to leave a busy server alone, short enough that nobody waits once it recovers.
+/// enough to leave a busy server alone, short enough to resume soon after it recovers.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// A request that got no reply.
 #[derive(Debug, Error)]
 pub enum RequestError {
-    /// The program stops.
+    /// The program stops before a reply.
     #[error("stopped")]
     Stopped,
     /// Redis refuses for a reason that does not pass by itself.

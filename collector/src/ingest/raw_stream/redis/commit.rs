@@ -10,7 +10,7 @@ use crate::fencing::Fence;
 
 /// Alerts kept in the stream, roughly: some years of a large site.
 const MAX_ALERTS: u64 = 1_000_000;
-/// Dead letters kept, roughly: with [`MAX_FIELD_BYTES`] they take at most some hundred megabytes.
+/// Dead letters kept, roughly: enough to find the client that sends them.
 const MAX_DEAD_LETTERS: u64 = 10_000;
 /// Losses kept, roughly: each is a line of a report, some hundred bytes.
 const MAX_LOSSES: u64 = 100_000;

@@ -1,4 +1,4 @@
-//! What an owner publishes beside its commits: rack aggregates and inventory changes.
+//! Reports that an owner publishes beside its commits: rack aggregates and inventory changes.
 
 use std::time::Duration;
 
