@@ -1,24 +1,21 @@
-//! The command line. One file a subcommand.
+//! The command line. One file for each subcommand.
 //!
-//! In: arguments. Out: results on stdout, logs and errors on stderr, and an exit code: 0 done,
-//! 1 failed, 2 wrong usage or configuration.
+//! In: arguments. Out: results on stdout, logs and errors on stderr, and an exit code: 0 success,
+//! 1 failure, 2 wrong usage or configuration.
 
 mod check;
 mod failure;
 mod run;
 mod sensors;
+mod settings;
 mod simulate;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
-use rackwatch_runtime::logging;
+use clap::{Parser, Subcommand};
 
-use crate::config::{self, AgentConfig};
-
-/// Reads a rack host's temperatures and publishes them to a Redis Stream.
+/// Reads the temperatures of a rack host and publishes them to a Redis stream.
 #[derive(Debug, Parser)]
 #[command(
     name = "rackwatch-agent",
@@ -38,27 +35,7 @@ enum Command {
     Check(check::CheckArgs),
 }
 
-/// Where the settings come from.
-#[derive(Debug, Args)]
-struct Settings {
-    /// The configuration file; without it `/etc/rackwatch/agent.toml` where that is there.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Where Redis is; else `RACKWATCH_REDIS_URL`, the configuration, or `redis://127.0.0.1:6379`.
-    #[arg(long, value_name = "URL")]
-    redis: Option<String>,
-}
-
-impl Settings {
-    /// Reads the settings and starts logging; also says which file they came from.
-    fn load(&self) -> Result<(AgentConfig, Option<PathBuf>)> {
-        let loaded = config::load(self.config.as_deref(), self.redis.as_deref())?;
-        logging::init(&loaded.config.log)?;
-        Ok((loaded.config, loaded.from))
-    }
-}
-
-/// Runs the program with the arguments of this process.
+/// Runs the program with the arguments of this process, and returns its exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Runtime::new() {
@@ -66,7 +43,7 @@ pub fn main() -> ExitCode {
         Err(error) => return failure::report(&error.into()),
     };
     let result = runtime.block_on(cli.command.execute());
-    // A thread that is stuck in a sensor's driver must not keep the program from ending.
+    // A thread that is stuck in a sensor's driver must not delay the exit.
     runtime.shutdown_background();
     match result {
         Ok(code) => code,

@@ -1,28 +1,26 @@
-//! The agent's settings.
+//! The agent's configuration.
 //!
 //! In: `/etc/rackwatch/agent.toml` or the file that `--config` names, the environment, and flags.
-//! Out: checked settings; a wrong key or value stops the start. Every key has a default, so that an
-//! agent without a file publishes what its host has.
+//! Out: checked settings; a wrong key or value prevents the start. Every key has a default, so an
+//! agent without a file publishes the sensors of its host.
+//!
+//! Each source keeps its section beside its code; this module puts them together.
 
 mod devices;
-mod name;
 mod spool;
-mod targets;
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
 
 use rackwatch_core::device::Description;
-use rackwatch_core::wire::Layout;
+use rackwatch_core::wire::EntryFormat;
 use rackwatch_runtime::config::{self, ConfigError, Loaded, LogConfig, RedisConfig};
 use serde::Deserialize;
 
-pub use devices::{DeviceConfig, DeviceGlob, NotAGlob};
-pub use name::{AgentName, NotAnAgentName, host_name};
-pub use spool::{SpoolConfig, Sync};
-pub use targets::{
-    Authentication, Login, Privacy, Privilege, SensorConfig, TargetConfig, TargetKind,
-};
+pub use devices::{DeviceConfig, DeviceGlob, InvalidGlob};
+pub use spool::{SpoolConfig, SyncSetting};
+
+use crate::name::Name;
 
 #[cfg(target_os = "linux")]
 use crate::source::hwmon::HwmonConfig;
@@ -32,105 +30,106 @@ use crate::source::ipmi::IpmiConfig;
 use crate::source::nvidia::NvidiaConfig;
 use crate::source::simulated::SimulatedConfig;
 use crate::source::sysinfo::SysinfoConfig;
+use crate::source::targets::TargetConfig;
 
-/// A stream of a million small entries takes Redis some 100 MB.
+/// Default of `publish.safety_cap`: a million small entries take some 100 MB of Redis' memory.
 const SAFETY_CAP: NonZeroU64 = NonZeroU64::new(1_000_000).unwrap();
 
-/// Some 20 MB, and about three hours of ten sensors a second.
+/// Default of `publish.queue`: some 20 MB, and about three hours of ten sensors a second.
 const QUEUE: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
 
-/// A process each: some 2 MB.
+/// Default of `sources.at_once`: each read may be a process of some 2 MB.
 const AT_ONCE: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 
-/// All settings of the agent.
+/// The configuration of the agent.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgentConfig {
-    /// How to reach Redis.
+    /// The connection to Redis.
     pub redis: RedisConfig,
-    /// How to log.
+    /// Format and filter of log messages.
     pub log: LogConfig,
-    /// Who this agent is.
+    /// The identity of this agent.
     pub agent: IdentityConfig,
-    /// What is sent, and how much is kept while Redis is away.
+    /// Entries of the stream, and memory while Redis is unavailable.
     pub publish: PublishConfig,
-    /// What goes to disk while Redis is away.
+    /// Disk space while Redis is unavailable.
     pub spool: SpoolConfig,
-    /// What is read.
+    /// Sensors of this host.
     pub sources: SourcesConfig,
-    /// What is read over the network.
+    /// Devices to read over the network.
     pub targets: Vec<TargetConfig>,
-    /// What is known of single devices here and nowhere else; of several entries that match one
-    /// device the last that sets a key decides.
+    /// Settings of single devices, which override their source. If several entries match, the last
+    /// one that sets a key decides.
     pub devices: Vec<DeviceConfig>,
 }
 
-/// Who this agent is and where it stands.
+/// The identity and place of an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IdentityConfig {
-    /// The name in entries and descriptions, one of its own per agent; default the host's name.
-    pub name: AgentName,
-    /// The rack of every device whose source does not know it; default none.
+    /// Unique name in entries and descriptions; default the host's name.
+    pub name: Name,
+    /// Rack of devices whose source does not know it; default none.
     pub rack: Option<String>,
-    /// The room or row, which decides the partition on large sites; default `default`.
+    /// Room or row, which decides the partition on large sites; default `default`.
     pub zone: String,
 }
 
 impl Default for IdentityConfig {
     fn default() -> Self {
         Self {
-            name: AgentName::of_this_host(),
+            name: Name::of_this_host(),
             rack: None,
             zone: Description::DEFAULT_ZONE.to_owned(),
         }
     }
 }
 
-/// What is sent, and how much is kept.
+/// Entries of the stream, and memory while Redis is unavailable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PublishConfig {
-    /// `reading` (default): an entry a reading; `frame`: an entry for all readings of a tick.
-    pub layout: Layout,
-    /// About how many entries the stream may hold before Redis drops the oldest, which bounds its
-    /// memory while no collector runs; default 1,000,000.
+    /// `reading` (default): one entry per reading; `frame`: one entry for all readings of a tick.
+    pub format: EntryFormat,
+    /// Approximate number of entries at which Redis drops the oldest, which bounds its memory while
+    /// no collector runs; default 1,000,000.
     pub safety_cap: NonZeroU64,
-    /// How many readings are kept in memory while Redis is away, before the oldest are dropped;
-    /// default 100,000.
+    /// Readings in memory at which the oldest are dropped while Redis is unavailable; default
+    /// 100,000.
     pub queue: NonZeroUsize,
 }
 
 impl Default for PublishConfig {
     fn default() -> Self {
         Self {
-            layout: Layout::Reading,
+            format: EntryFormat::Reading,
             safety_cap: SAFETY_CAP,
             queue: QUEUE,
         }
     }
 }
 
-/// What is read.
+/// Sensors of this host, and limits for targets.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SourcesConfig {
-    /// How many targets are read at a time; default 128. One that takes longer than half a second gives
-    /// its place to others.
+    /// Targets read at a time; default 128. A read that takes longer than half a second gives its
+    /// place to another.
     pub at_once: NonZeroUsize,
-    /// The host's own sensors, from the kernel; on by default, where there is Linux.
+    /// The host's own sensors, from the kernel; enabled by default on Linux.
     #[cfg(target_os = "linux")]
     pub hwmon: HwmonConfig,
-    /// The host's own sensors, as the operating system's library lists them; on by default
-    /// elsewhere.
+    /// The host's own sensors, from the operating system's library; enabled by default on other
+    /// systems.
     pub sysinfo: SysinfoConfig,
-    /// The host's own BMC; on by default, where there is one.
+    /// The host's own BMC; enabled by default if there is one.
     #[cfg(unix)]
     pub ipmi: IpmiConfig,
-    /// The host's NVIDIA processors; on by default, where there is their driver.
+    /// The host's NVIDIA GPUs; enabled by default if their driver is present.
     #[cfg(target_os = "linux")]
     pub nvidia: NvidiaConfig,
-    /// Made-up racks; off by default.
+    /// Simulated racks; disabled by default.
     pub simulated: SimulatedConfig,
 }
 
@@ -151,7 +150,7 @@ impl Default for SourcesConfig {
 }
 
 impl SourcesConfig {
-    /// Nothing is read.
+    /// Returns settings with every source disabled.
     pub fn none() -> Self {
         let mut none = Self::default();
         #[cfg(target_os = "linux")]
@@ -169,7 +168,11 @@ impl SourcesConfig {
     }
 }
 
-/// Reads the settings; `redis` is the address given on the command line, which wins.
+/// Loads the configuration; `redis` is the address from the command line, which overrides all others.
+///
+/// # Errors
+///
+/// When the file cannot be read, or a key or value is wrong.
 pub fn load(path: Option<&Path>, redis: Option<&str>) -> Result<Loaded<AgentConfig>, ConfigError> {
     let mut loaded: Loaded<AgentConfig> = config::load("agent", path)?;
     if let Some(url) = redis {

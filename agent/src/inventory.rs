@@ -1,94 +1,96 @@
-//! What Redis has to know of each device before its first reading.
+//! Device descriptions, which Redis must have before a device's first reading.
 //!
-//! In: devices as the sources find them, and what the operator configured, which beats the source's
-//! guess. Out: the descriptions that have to be written now: new ones, changed ones, each again
-//! every ten minutes, and all when they are found missing. Nothing is lost: a description stays
-//! pending until it was written.
+//! In: discovered devices, and the operator's settings, which override what a source assumes. Out:
+//! the descriptions to write now: new ones, changed ones, each again every ten minutes, and all of
+//! them after Redis lost some. Nothing is lost: a description stays pending until it is written.
 //!
-//! Pure: the caller writes, and brings the time.
+//! Pure: the caller writes, and passes the time.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rackwatch_core::device::{Description, DeviceId};
 
-use crate::config::{AgentName, DeviceConfig, IdentityConfig};
-use crate::source::{Found, stand_in};
+use crate::config::{DeviceConfig, IdentityConfig};
+use crate::name::Name;
+use crate::source::{DiscoveredDevice, placeholder};
 
-/// How often every description is written again, so that one that somebody removed comes back.
+/// Time after which a description is written again, in case it was removed from Redis.
 pub const REWRITE_EVERY: Duration = Duration::from_mins(10);
 
-/// The devices of this agent, and which of them Redis knows.
+/// The devices of this agent, with what Redis has of them.
 #[derive(Debug)]
 pub struct Inventory {
-    agent: AgentName,
+    agent: Name,
     zone: String,
     host: String,
     rack: Option<String>,
-    rules: Vec<DeviceConfig>,
-    devices: BTreeMap<DeviceId, Known>,
-    /// The device that was asked for last, see [`Inventory::probe`].
+    overrides: Vec<DeviceConfig>,
+    devices: BTreeMap<DeviceId, InventoryDevice>,
+    /// Last device that [`Inventory::probe`] returned.
     probed: Option<DeviceId>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct InventoryDevice {
     description: Description,
+    /// Time of the last write; `None` if Redis does not have this description.
     written: Option<Instant>,
 }
 
 impl Inventory {
-    /// An empty inventory of the agent `identity` on `host`.
-    pub fn new(identity: &IdentityConfig, host: &str, rules: Vec<DeviceConfig>) -> Self {
+    /// Returns an empty inventory of the agent `identity` on `host`; `overrides` are the operator's
+    /// settings for single devices.
+    pub fn new(identity: &IdentityConfig, host: &str, overrides: Vec<DeviceConfig>) -> Self {
         Self {
             agent: identity.name.clone(),
             zone: identity.zone.clone(),
             host: host.to_owned(),
             rack: identity.rack.clone(),
-            rules,
+            overrides,
             devices: BTreeMap::new(),
             probed: None,
         }
     }
 
-    /// Whether `device` is to be published at all: the last entry that says so decides.
+    /// Returns whether `device` is published: the last matching entry that sets `off` decides.
     pub fn is_on(&self, device: &DeviceId) -> bool {
-        let said = self.matching(device).filter_map(|rule| rule.off);
-        !said.last().unwrap_or(false)
+        let settings = self.matching(device).filter_map(|entry| entry.off);
+        !settings.last().unwrap_or(false)
     }
 
-    /// Takes what a source found; those that are no more keep their description.
-    pub fn found(&mut self, found: Vec<Found>) {
-        for Found {
+    /// Adds and updates discovered devices. Devices that are no longer discovered keep their
+    /// description.
+    pub fn update(&mut self, devices: Vec<DiscoveredDevice>) {
+        for DiscoveredDevice {
             device,
             description,
-        } in found
+        } in devices
         {
             if !self.is_on(&device) {
                 continue;
             }
             let description = self.complete(&device, description);
-            self.replace_stand_in(&device, &description);
+            self.retire_placeholder(&device, &description);
             match self.devices.get_mut(&device) {
                 Some(known) if known.description == description => {}
                 _ => {
-                    let known = Known {
+                    let new = InventoryDevice {
                         description,
                         written: None,
                     };
-                    self.devices.insert(device, known);
+                    self.devices.insert(device, new);
                 }
             }
         }
     }
 
-    /// A target of which a sensor is known needs nothing that stands for it.
-    fn replace_stand_in(&mut self, device: &DeviceId, found: &Description) {
-        let stand_in = stand_in(&found.target);
-        let stands = self.devices.get_mut(&stand_in);
-        if let Some(known) = stands
-            && *device != stand_in
-            && known.description.source == found.source
+    /// Marks the placeholder of a target as leaving once the target has a real device.
+    fn retire_placeholder(&mut self, device: &DeviceId, discovered: &Description) {
+        let placeholder = placeholder(&discovered.target);
+        if *device != placeholder
+            && let Some(known) = self.devices.get_mut(&placeholder)
+            && known.description.source == discovered.source
             && !known.description.leaving
         {
             known.description.leaving = true;
@@ -96,20 +98,21 @@ impl Inventory {
         }
     }
 
-    /// What has to be written now: the devices and their JSON.
+    /// Returns the devices whose descriptions have to be written now, with their JSON.
     pub fn pending(&self, now: Instant) -> Vec<(DeviceId, String)> {
-        let due = |known: &Known| match known.written {
+        let is_due = |known: &InventoryDevice| match known.written {
             None => true,
             Some(written) => now.saturating_duration_since(written) >= REWRITE_EVERY,
         };
-        let pending = self.devices.iter().filter(|(_, known)| due(known));
+        let pending = self.devices.iter().filter(|(_, known)| is_due(known));
         pending
             .map(|(id, known)| (id.clone(), known.description.to_json()))
             .collect()
     }
 
-    /// `json` was written for `device` at `now`; it stays pending if it has changed since.
-    pub fn written(&mut self, device: &DeviceId, json: &str, now: Instant) {
+    /// Records that `json` was written for `device` at `now`. If the description has changed since,
+    /// it stays pending.
+    pub fn mark_written(&mut self, device: &DeviceId, json: &str, now: Instant) {
         if let Some(known) = self.devices.get_mut(device)
             && known.description.to_json() == json
         {
@@ -117,25 +120,26 @@ impl Inventory {
         }
     }
 
-    /// Nothing is known to be written any more: all is pending.
-    pub fn forget_written(&mut self) {
+    /// Makes all descriptions pending.
+    pub fn mark_all_unwritten(&mut self) {
         for known in self.devices.values_mut() {
             known.written = None;
         }
     }
 
-    /// A device that should be known to Redis, another one each time: if it is not, all may be gone.
+    /// Returns a device whose description Redis should have, another one each time. If Redis lacks
+    /// it, all descriptions may be lost.
     pub fn probe(&mut self) -> Option<DeviceId> {
-        let written = |known: &Known| known.written.is_some();
-        let after = |device: &DeviceId| self.probed.as_ref().is_none_or(|last| device > last);
-        let mut candidates = self.devices.iter().filter(|(_, known)| written(known));
+        let is_written = |known: &InventoryDevice| known.written.is_some();
+        let is_after = |device: &DeviceId| self.probed.as_ref().is_none_or(|last| device > last);
+        let mut candidates = self.devices.iter().filter(|(_, known)| is_written(known));
         let first = candidates.clone().next();
-        let next = candidates.find(|(device, _)| after(device)).or(first)?;
+        let next = candidates.find(|(device, _)| is_after(device)).or(first)?;
         self.probed = Some(next.0.clone());
         self.probed.clone()
     }
 
-    /// Every device with the JSON that says its agent stopped cleanly.
+    /// Returns every device with a description that marks it as leaving: its agent stops cleanly.
     pub fn leaving(&self) -> Vec<(DeviceId, String)> {
         let leaving = self.devices.iter().map(|(id, known)| {
             let description = Description {
@@ -147,18 +151,14 @@ impl Inventory {
         leaving.collect()
     }
 
-    /// Every device.
-    pub fn devices(&self) -> impl Iterator<Item = &DeviceId> {
-        self.devices.keys()
-    }
-
     fn matching<'a>(&'a self, device: &'a DeviceId) -> impl Iterator<Item = &'a DeviceConfig> {
-        self.rules
+        self.overrides
             .iter()
-            .filter(|rule| rule.matching.matches(device))
+            .filter(|entry| entry.matching.matches(device))
     }
 
-    /// What is known of `device` in all: the source's words, and what the operator says.
+    /// Returns the whole description of `device`: the source's, completed with the agent's settings
+    /// and overridden by the operator's.
     pub fn complete(&self, device: &DeviceId, mut description: Description) -> Description {
         self.agent.as_str().clone_into(&mut description.agent);
         description.zone.clone_from(&self.zone);
@@ -171,8 +171,8 @@ impl Inventory {
         if description.rack.is_none() {
             description.rack.clone_from(&self.rack);
         }
-        for rule in self.matching(device) {
-            rule.apply(&mut description);
+        for entry in self.matching(device) {
+            entry.apply(&mut description);
         }
         description
     }

@@ -1,8 +1,9 @@
-//! The agent: reads a rack host's temperatures and publishes them.
+//! The agent: reads the temperatures of a rack host and publishes them.
 //!
-//! The modules stand in the order in which a reading passes them.
+//! The modules are listed in the order in which readings pass through them.
 
-pub mod clock;
+pub mod name;
+
 pub mod config;
 
 pub mod source;
@@ -12,6 +13,7 @@ pub mod sampler;
 pub mod inventory;
 
 pub mod spool;
+
 pub mod backlog;
 
 pub mod publisher;

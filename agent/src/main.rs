@@ -1,4 +1,4 @@
-//! The `rackwatch-agent` program. All it does is in the library.
+//! The `rackwatch-agent` program; its code is in the library.
 
 use std::process::ExitCode;
 

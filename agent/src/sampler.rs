@@ -1,74 +1,72 @@
 //! Reads every source at its ticks.
 //!
-//! In: sources. Out, on one channel and in this order: the devices that a source found, then a
-//! [`Sample`] a tick and source, with a reading for each device that was ever found. A source that
-//! misses its deadline gives a timeout for each of its devices; one that leaves a device out, a
-//! fault for that one; so a failed read is never a gap.
+//! In: sources. Out, on one channel and in this order: the devices that a source discovered, then
+//! one [`Sample`] per tick and source with a reading for each known device. If a source misses its
+//! deadline, each of its devices has a timeout; if it omits a device, that device has a fault. So a
+//! failed read is never a gap.
 //!
-//! Each source has a task of its own: one that hangs delays no other. That holds as long as what
-//! blocks is kept off the runtime's threads, as [`Source::read`] asks for: a blocked worker may be
-//! the one that waits for the timers of all.
+//! Each source has its own task: a source that hangs delays no other. Sources must keep blocking
+//! calls off the runtime's threads, as [`Source::read`] requires, or they block the timers of all.
 //!
-//! Ticks are multiples of the interval since 1970 by the wall clock, so that all agents read at the
-//! same moments. A tick that passes while a source is busy, or while nobody takes what it said, is
-//! skipped, not made up for: that is the one thing lost here.
+//! Ticks are multiples of the interval since 1970 by the wall clock, so all agents read at the same
+//! moments. Lost: a tick that passes while its source is busy or the channel is full is skipped.
 
-mod complete;
+mod known_devices;
 mod tick;
 
 use std::time::Duration;
 
 use rackwatch_core::reading::Sample;
 use rackwatch_core::time::Timestamp;
+use rackwatch_runtime::clock;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::clock;
-use crate::source::{Found, Source};
-use complete::Roster;
+use crate::source::{DiscoveredDevice, Source};
+use known_devices::KnownDevices;
 
-pub use tick::SHORTEST;
+pub use tick::SHORTEST_INTERVAL;
 
-/// How many messages may wait on the channel that [`Sampler::run`] fills: a few ticks of every
-/// source. When it is full the sources wait, and skip ticks.
-pub const DEPTH: usize = 64;
+/// Capacity of the channel that [`Sampler::run`] fills: a few ticks of every source. When it is full
+/// the sources wait, and skip ticks.
+pub const CHANNEL_DEPTH: usize = 64;
 
-/// How often sources look for devices: a replaced drive is seen within this time.
+/// Time between two searches for devices: a replaced drive appears within this time.
 pub const REDISCOVER_EVERY: Duration = Duration::from_mins(1);
 
-/// How long a source that does not react to the stop is waited for.
+/// Wait at the stop for a source that does not react to it.
 const STOP_GRACE: Duration = Duration::from_millis(300);
 
-/// What the sampler says.
+/// A message from the sampler.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Observed {
-    /// These devices are there. Comes before their first readings, and again from time to time.
-    Found(Vec<Found>),
-    /// What one source said at one tick.
+pub enum SamplerEvent {
+    /// The present devices of a source, before their first readings and again from time to time.
+    Discovered(Vec<DiscoveredDevice>),
+    /// The readings of one source at one tick.
     Sample(Sample),
 }
 
-/// The sampler died.
+/// A failure that ends the sampler.
 #[derive(Debug, thiserror::Error)]
 pub enum SamplerError {
-    /// Nothing to read.
-    #[error("no source is switched on: set sources.<kind>.enabled = true for one of them")]
+    /// There is no source.
+    #[error("no source is enabled: set sources.<kind>.enabled = true for at least one")]
     NoSource,
     /// A source has a bug.
     #[error("a source panicked")]
     Panicked {
-        /// The panic.
+        /// Panic message of the source's task.
         source: JoinError,
     },
 }
 
-/// Reads sources until it is stopped.
+/// A reader of sources.
 pub struct Sampler {
     sources: Vec<Box<dyn Source>>,
-    rediscover: Duration,
+    rediscover_every: Duration,
 }
 
 impl std::fmt::Debug for Sampler {
@@ -79,39 +77,43 @@ impl std::fmt::Debug for Sampler {
 }
 
 impl Sampler {
-    /// A sampler of `sources`.
+    /// Returns a sampler of `sources`.
     pub fn new(sources: Vec<Box<dyn Source>>) -> Self {
         Self {
             sources,
-            rediscover: REDISCOVER_EVERY,
+            rediscover_every: REDISCOVER_EVERY,
         }
     }
 
-    /// Looks for devices this often instead of every [`REDISCOVER_EVERY`].
+    /// Sets the time between two searches for devices, by default [`REDISCOVER_EVERY`].
     pub fn rediscover_every(mut self, period: Duration) -> Self {
-        self.rediscover = period;
+        self.rediscover_every = period;
         self
     }
 
-    /// Samples until `stop` is cancelled or nobody takes what comes out.
+    /// Samples until `stop` is cancelled or the channel is closed.
+    ///
+    /// # Errors
+    ///
+    /// When there is no source, or a source panics.
     pub async fn run(
         self,
         stop: CancellationToken,
-        out: mpsc::Sender<Observed>,
+        out: mpsc::Sender<SamplerEvent>,
     ) -> Result<(), SamplerError> {
         if self.sources.is_empty() {
             return Err(SamplerError::NoSource);
         }
         let mut tasks = JoinSet::new();
         for source in self.sources {
-            let watch = Watch {
-                roster: Roster::default(),
-                rediscover: self.rediscover,
+            let task = SourceTask {
+                devices: KnownDevices::default(),
+                rediscover_every: self.rediscover_every,
                 out: out.clone(),
-                late: false,
+                is_late: false,
                 source,
             };
-            tasks.spawn(stop.clone().run_until_cancelled_owned(watch.run()));
+            tasks.spawn(stop.clone().run_until_cancelled_owned(task.run()));
         }
         drop(out);
         let ended = async {
@@ -127,29 +129,30 @@ impl Sampler {
         tokio::select! {
             ended = ended => ended,
             () = hangs => {
-                warn!("a source does not stop, leaving it behind");
+                warn!("source did not stop in time, abandoning it");
                 Ok(())
             }
         }
     }
 }
 
-/// One source and what is known of it.
-struct Watch {
+/// The loop over one source.
+struct SourceTask {
     source: Box<dyn Source>,
-    roster: Roster,
-    rediscover: Duration,
-    out: mpsc::Sender<Observed>,
-    late: bool,
+    devices: KnownDevices,
+    rediscover_every: Duration,
+    out: mpsc::Sender<SamplerEvent>,
+    /// Whether the last read missed its deadline.
+    is_late: bool,
 }
 
-impl Watch {
+impl SourceTask {
     async fn run(mut self) {
         let mut discover_at = Instant::now();
         let mut last = None;
         loop {
             if Instant::now() >= discover_at {
-                discover_at = Instant::now() + self.rediscover;
+                discover_at = Instant::now() + self.rediscover_every;
                 if self.discover(last.is_none()).await.is_err() {
                     return;
                 }
@@ -166,57 +169,60 @@ impl Watch {
         }
     }
 
-    async fn discover(&mut self, first: bool) -> Result<(), Closed> {
-        let Ok(found) = timeout(self.source.patience(), self.source.discover()).await else {
+    async fn discover(&mut self, first: bool) -> Result<(), ChannelClosed> {
+        let Ok(devices) = timeout(self.source.discovery_timeout(), self.source.discover()).await
+        else {
+            let source = self.source.kind();
             warn!(
-                source = self.source.kind(),
-                "looking for devices takes too long"
+                source,
+                "device discovery did not finish in time, will retry"
             );
             return Ok(());
         };
-        let change = self.roster.discovered(&found);
-        let (source, devices) = (self.source.kind(), found.len());
-        if change.is_some() {
-            info!(source, devices, "found devices");
-        } else if first && devices == 0 {
-            warn!(source, "found no devices, looking again from time to time");
+        let has_changed = self.devices.update(&devices);
+        let (source, count) = (self.source.kind(), devices.len());
+        if has_changed {
+            info!(source, devices = count, "discovered devices");
+        } else if first && count == 0 {
+            warn!(source, "discovered no devices, will retry");
         }
-        self.send(Observed::Found(found)).await
+        self.send(SamplerEvent::Discovered(devices)).await
     }
 
-    async fn sample(&mut self, at: Timestamp) -> Result<(), Closed> {
+    async fn sample(&mut self, at: Timestamp) -> Result<(), ChannelClosed> {
         let read = timeout(self.source.deadline(), self.source.read(at)).await;
-        self.note_lateness(read.is_err());
+        self.log_lateness(read.is_err());
         let mut readings = match read {
-            Ok(outcomes) => self.roster.complete(at, outcomes),
-            Err(_) => self.roster.timed_out(at),
+            Ok(outcomes) => self.devices.complete(at, outcomes),
+            Err(_) => self.devices.timed_out(at),
         };
-        if self.source.reads_again() && self.roster.doubts(&readings) {
-            let again = timeout(self.source.deadline(), self.source.read(at)).await;
-            let again = again.unwrap_or_default();
-            self.roster.confirm(&mut readings, again);
+        if self.source.supports_reread() && self.devices.has_jump(&readings) {
+            let reread = timeout(self.source.deadline(), self.source.read(at)).await;
+            let reread = reread.unwrap_or_default();
+            self.devices.confirm(&mut readings, reread);
         }
-        self.roster.note(&readings);
+        self.devices.remember(&readings);
         if readings.is_empty() {
             return Ok(());
         }
-        self.send(Observed::Sample(Sample { at, readings })).await
+        self.send(SamplerEvent::Sample(Sample { at, readings }))
+            .await
     }
 
-    fn note_lateness(&mut self, late: bool) {
+    fn log_lateness(&mut self, is_late: bool) {
         let source = self.source.kind();
-        match (self.late, late) {
-            (false, true) => warn!(source, "does not answer before its deadline"),
-            (true, false) => info!(source, "answers again"),
+        match (self.is_late, is_late) {
+            (false, true) => warn!(source, "source missed its deadline"),
+            (true, false) => info!(source, "source answers in time again"),
             _ => {}
         }
-        self.late = late;
+        self.is_late = is_late;
     }
 
-    async fn send(&mut self, observed: Observed) -> Result<(), Closed> {
-        self.out.send(observed).await.map_err(|_| Closed)
+    async fn send(&mut self, event: SamplerEvent) -> Result<(), ChannelClosed> {
+        self.out.send(event).await.map_err(|_| ChannelClosed)
     }
 }
 
-/// Nobody takes what comes out: time to end.
-struct Closed;
+/// The receiver is gone, so the task ends.
+struct ChannelClosed;

@@ -1,23 +1,27 @@
-//! Where readings come from. One file a kind of source, all behind [`Source`].
+//! Where readings come from. One file for each kind of source, all behind [`Source`].
 //!
-//! In: whatever the hardware offers. Out: for each tick, one result per device that was found, a
+//! In: whatever the hardware offers. Out: at each tick, one outcome for every discovered device: a
 //! temperature or a fault. Nothing is lost here: a failed read is a fault, never a gap and never
 //! 0 °C.
+//!
+//! Sources over the network are [targets](targets): they share keys, [health](target_health) and
+//! the placeholder for a target that has never answered.
 
-mod care;
 mod component;
 #[cfg(target_os = "linux")]
 pub mod hwmon;
 #[cfg(unix)]
 pub mod ipmi;
+pub mod lanes;
 #[cfg(target_os = "linux")]
 pub mod nvidia;
 pub mod redfish;
 pub mod simulated;
 pub mod snmp;
 pub mod sysinfo;
-
-pub use care::Lanes;
+pub mod target;
+mod target_health;
+pub mod targets;
 
 use std::time::Duration;
 
@@ -27,61 +31,61 @@ use rackwatch_core::reading::Fault;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 
-/// A device that a source found, and what the source knows of it.
+/// A device that a source discovered, with what the source knows about it.
 ///
-/// The agent's own name, its host and what the operator configured are added later, by the
-/// inventory.
+/// The inventory adds the agent's name, its host and the operator's settings.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found {
-    /// Its name, the same after every reboot and however the kernel numbers things.
+pub struct DiscoveredDevice {
+    /// Identity that survives reboots and does not depend on the kernel's numbering.
     pub device: DeviceId,
-    /// What it is.
+    /// Description of the device.
     pub description: Description,
 }
 
-/// The device that stands for a target of which no sensor is known yet, since it never answered: it has a fault at
-/// each tick, and leaves when sensors are found.
-pub fn stand_in(target: &str) -> DeviceId {
+/// Returns the device that represents a target without known sensors, because it has never
+/// answered. It has a fault at each tick, and leaves once sensors are discovered.
+pub fn placeholder(target: &str) -> DeviceId {
     DeviceId::sanitized(&format!("target-{target}"))
 }
 
-/// One result of a read.
+/// One device's result of a read.
 pub type Outcome = (DeviceId, Result<Celsius, Fault>);
 
-/// Something that can be read every so often.
+/// A group of sensors that is read together.
 #[async_trait]
 pub trait Source: Send {
-    /// The kind, as in config: `hwmon`, `sysinfo`, `simulated`.
+    /// Returns the kind as in the configuration, such as `hwmon`.
     fn kind(&self) -> &'static str;
 
-    /// How often it wants to be read.
+    /// Returns the time between two reads.
     fn interval(&self) -> Duration;
 
-    /// How long after each full interval it is read: many targets are not all asked at once.
+    /// Returns the delay after each full interval, which spreads the reads of many targets.
     fn offset(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// How long one read may take before its devices are reported as timed out.
+    /// Returns the time after which a read counts as a timeout of every device.
     fn deadline(&self) -> Duration;
 
-    /// How long a look for devices may take. Nothing is read meanwhile.
-    fn patience(&self) -> Duration {
+    /// Returns the time after which a discovery is abandoned. The source is not read meanwhile.
+    fn discovery_timeout(&self) -> Duration {
         Duration::from_secs(30)
     }
 
-    /// Looks for devices. Called at start and from time to time, since drives come and go.
-    async fn discover(&mut self) -> Vec<Found>;
+    /// Searches for devices. Called at the start and again from time to time: drives come and go.
+    async fn discover(&mut self) -> Vec<DiscoveredDevice>;
 
-    /// Whether a jump is to be read once more: not where each read goes on in time, or costs much.
-    fn reads_again(&self) -> bool {
+    /// Returns whether a jump may be confirmed by a second read: false if that costs much, or moves
+    /// the source on in time.
+    fn supports_reread(&self) -> bool {
         true
     }
 
-    /// Reads every device of the last [`Source::discover`], for the tick `at`.
+    /// Reads every device of the last [`Source::discover`] for the tick `at`.
     ///
-    /// May be dropped at any await point when the deadline has passed; the next call must work. What
-    /// may block, a file of sysfs or a call into a driver, goes on a thread for it
-    /// (`tokio::task::spawn_blocking`), here and in [`Source::discover`].
+    /// The future may be dropped at any await point when the deadline has passed; the next call
+    /// must work. Blocking calls (a file of sysfs, a driver) go on a thread of their own with
+    /// `tokio::task::spawn_blocking`, here and in [`Source::discover`].
     async fn read(&mut self, at: Timestamp) -> Vec<Outcome>;
 }

@@ -1,335 +1,90 @@
-//! The spool: what Redis does not take goes to disk, and comes back from there in order.
+//! The spool: readings that Redis does not accept, on disk, in order.
 //!
 //! In: entries that waited too long in memory, oldest first. Out: the same, until Redis has them.
-//! Bounded in bytes and age; the oldest are dropped first, and counted. A restart of the agent or
-//! of the host loses what was not synced (`spool.sync`), and nothing else.
 //!
-//! The disk belongs to a thread of its own: one that hangs, is full or read-only stops neither
-//! the sampler nor the publisher; they go on in memory, which is bounded: of what a disk that hangs has
-//! not taken, a few batches wait for it, and the rest is refused at once.
+//! # Constraints
+//!
+//! - **Bounded.** `spool.max_bytes` and `spool.max_age` hold at all times. The oldest segment is
+//!   dropped first, its readings are counted, and the next record reports the reason.
+//! - **Never in the way.** A thread of its own owns the disk. A disk that hangs, is full or
+//!   read-only stops neither the sampler nor the publisher: they go on in memory. A few commands
+//!   wait for a disk that hangs, and further ones fail at once.
+//! - **Full is not broken.** A full disk refuses writes and still returns what it holds.
+//! - **Durable as configured.** A restart of the agent or the host loses what was not synced
+//!   (`spool.sync`), and nothing else.
+//! - **One agent.** A lock file keeps a second agent out of the folder.
+//!
+//! # Numbers
+//!
+//! Each agent run has a name, and numbers its readings from 1. A record carries the number of its
+//! last reading ([`Seq`](rackwatch_core::wire::Seq)), so `k` readings take the numbers `n-k+1` to
+//! `n`. The first record of a run also carries the last number of the previous run. Segments are
+//! numbered too; a segment number is never used twice.
+//!
+//! # Files
+//!
+//! | file | content |
+//! | --- | --- |
+//! | `000000000001.segment`, … | the line `rackwatch spool 2`, then records as frames |
+//! | `position` | one frame: how far segments are acknowledged |
+//! | `lock` | empty, locked while an agent runs |
+//!
+//! All numbers are little-endian. A **frame** is
+//!
+//! | bytes | content |
+//! | --- | --- |
+//! | 4 | length of the payload, at most 1 MiB |
+//! | 4 | CRC-32 of length and payload |
+//! | length | payload; its first byte is the format version |
+//!
+//! **Text** is one byte of length and that many bytes of UTF-8. A **number** (`Seq`) is the run as
+//! text and 8 bytes. An **optional number** is one byte, 0 or 1, and after a 1 the number. A **gap**
+//! is one byte: 0 none, 1 `queue_full`, 2 `spool_full`, 3 `spool_age`, 4 `spool_corrupt`.
+//!
+//! The payload of a **record**, version 1:
+//!
+//! | bytes | content |
+//! | --- | --- |
+//! | 1 | version: 1 |
+//! | 1 | gap before this record |
+//! | 8 | timestamp of the sample, milliseconds since 1970 UTC |
+//! | … | number of the last reading |
+//! | … | optional number: the last of the previous run |
+//! | 4 | count of readings |
+//! | … | each reading: device id as text, then 0 and a 64-bit float in °C, or 1 and a fault as text |
+//!
+//! The payload of the **position**, version 1: segment (8 bytes) and offset (8) up to which records
+//! are acknowledged, the last assigned number (optional number), the gap that the next record
+//! reports, and the newest segment (8) with its length (8) at the time of writing.
+//!
+//! The formats do not depend on what agents send to Redis. To change one, add a version with its
+//! own reader: golden tests pin the bytes of every version. Segments from before the first line
+//! said `2` held fields of stream entries without a version; no release wrote them, and there is
+//! no reader for them.
+//!
+//! # Recovery
+//!
+//! A segment is never added to after a restart or an error, so a torn record is always the last
+//! one of its segment. At start the agent scans every segment:
+//!
+//! - A damaged record ends its segment: the rest is dropped and reported as the gap
+//!   `spool_corrupt`.
+//! - A segment that cannot be read, of another format, or with a record of a newer version is
+//!   skipped from there on. The log names the reason once, the next record reports the gap
+//!   `spool_corrupt`, and the file stays on disk for a person, a repaired disk or a newer agent.
+//! - The position is written at most once a second: after a crash some records are sent again with
+//!   the same numbers. Without a readable position all records are.
 
+mod codec;
+mod error;
 pub mod files;
-pub mod log;
+mod handle;
 mod position;
 pub mod record;
+mod segment;
+pub mod segment_log;
+mod worker;
 
-use std::io;
-use std::path::PathBuf;
-use std::sync::mpsc::{self, RecvTimeoutError, TrySendError};
-use std::thread;
-use std::time::{Duration, Instant};
-
-use rackwatch_core::wire::Seq;
-use tokio::sync::oneshot;
-use tracing::{info, warn};
-
-use self::files::Files;
-use self::log::{Bounds, End, Log};
-use self::record::Record;
-use crate::clock;
-
-/// When what was written is synced, so that it survives a loss of power.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyncPolicy {
-    /// After each write.
-    Always,
-    /// This long after a write, at the latest.
-    Within(Duration),
-    /// When the operating system gets to it.
-    Never,
-}
-
-/// An answer of a disk that takes longer than this is none.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// After an error the disk is left in peace for this long.
-const REST: Duration = Duration::from_secs(10);
-/// Orders that wait for the disk. A disk that hangs fills it, and what comes then is refused at once:
-/// the readings stay in the queue, which is bounded.
-const DEPTH: usize = 4;
-/// The position is written this often at most.
-const REMEMBER: Duration = Duration::from_secs(1);
-
-/// The spool of this agent, by the thread that has the disk.
-#[derive(Debug)]
-pub struct Spool {
-    orders: mpsc::SyncSender<Order>,
-    /// Readings on disk that Redis does not have.
-    waiting: u64,
-    dropped: u64,
-    /// Since when the disk refuses to be written, and to be read: a full one still gives what it has.
-    unwritable: Option<Instant>,
-    unreadable: Option<Instant>,
-    /// When entries began to go to disk, and how many have been sent from there since.
-    began: Option<(Instant, u64)>,
-}
-
-/// What the thread is to do.
-#[derive(Debug)]
-enum Order {
-    Append(Vec<Record>, Answer<usize>),
-    First(usize, Answer<Vec<(Record, End)>>),
-    Done(Vec<End>, Option<Seq>),
-    Close(Option<Seq>, Answer<()>),
-}
-
-/// A result, with the readings that wait and those that were dropped.
-type Answer<T> = oneshot::Sender<(io::Result<T>, u64, u64)>;
-
-impl Spool {
-    /// Opens the spool in the folder at `path`, and says what the run before gave as its last number.
-    ///
-    /// # Errors
-    ///
-    /// When the folder cannot be used, another agent uses it, or the disk does not answer.
-    pub async fn open(
-        path: PathBuf,
-        bounds: Bounds,
-        sync: SyncPolicy,
-    ) -> io::Result<(Self, Option<Seq>)> {
-        let files = move || Ok(Box::new(files::Folder::open(&path)?) as Box<dyn Files>);
-        Self::over(files, bounds, sync).await
-    }
-
-    /// A spool over these files, which are first touched by its thread.
-    ///
-    /// # Errors
-    ///
-    /// When they cannot be read, or do not answer.
-    pub async fn over(
-        files: impl FnOnce() -> io::Result<Box<dyn Files>> + Send + 'static,
-        bounds: Bounds,
-        sync: SyncPolicy,
-    ) -> io::Result<(Self, Option<Seq>)> {
-        let (orders, receiver) = mpsc::sync_channel(DEPTH);
-        let (answer, answered) = oneshot::channel();
-        let work = move || {
-            match files().and_then(|files| Log::open(files, bounds)) {
-                Err(error) => {
-                    let _told = answer.send(Err(error));
-                }
-                // Whoever lost patience goes on without: then this is the end of it.
-                Ok((log, last)) => {
-                    if answer.send(Ok((log.readings(), last))).is_ok() {
-                        serve(log, sync, &receiver);
-                    }
-                }
-            }
-        };
-        thread::Builder::new()
-            .name("spool".to_owned())
-            .spawn(work)?;
-        let (waiting, last) = match tokio::time::timeout(PATIENCE, answered).await {
-            Ok(Ok(opened)) => opened?,
-            Ok(Err(_)) => return Err(thread_ended()),
-            Err(_) => return Err(no_answer()),
-        };
-        if waiting > 0 {
-            info!(
-                waiting,
-                "readings of the run before are in the spool, they go first"
-            );
-        }
-        let spool = Self {
-            orders,
-            waiting,
-            dropped: 0,
-            unwritable: None,
-            unreadable: None,
-            began: (waiting > 0).then(|| (Instant::now(), 0)),
-        };
-        Ok((spool, last))
-    }
-
-    /// Whether nothing is on disk.
-    pub fn is_empty(&self) -> bool {
-        self.waiting == 0
-    }
-
-    /// Readings on disk.
-    pub fn waiting(&self) -> u64 {
-        self.waiting
-    }
-
-    /// Readings that were dropped from it since the start.
-    pub fn dropped(&self) -> u64 {
-        self.dropped
-    }
-
-    /// Whether writing may be tried.
-    pub fn takes(&self) -> bool {
-        rested(self.unwritable)
-    }
-
-    /// Whether reading may be tried.
-    pub fn gives(&self) -> bool {
-        rested(self.unreadable)
-    }
-
-    /// Adds records; how many the disk took, from the first on.
-    pub async fn append(&mut self, records: Vec<Record>) -> usize {
-        if self.is_empty() && self.began.is_none() && self.unwritable.is_none() {
-            info!("redis does not take readings, they go to the spool");
-        }
-        let taken = self.ask(|answer| Order::Append(records, answer)).await;
-        let taken = said(taken, &mut self.unwritable, "written");
-        let taken = taken.unwrap_or(0);
-        if taken > 0 {
-            self.began.get_or_insert_with(|| (Instant::now(), 0));
-        }
-        taken
-    }
-
-    /// The first records, of about so many readings.
-    pub async fn first(&mut self, readings: usize) -> Vec<(Record, End)> {
-        let first = self.ask(|answer| Order::First(readings, answer)).await;
-        said(first, &mut self.unreadable, "read").unwrap_or_default()
-    }
-
-    /// Redis has these; `last` is the last number that was given.
-    pub fn done(&mut self, readings: u64, ends: Vec<End>, last: Option<Seq>) {
-        self.waiting = self.waiting.saturating_sub(readings);
-        // A thread that is gone has said why; for one that hangs they come once more.
-        let _refused = self.orders.try_send(Order::Done(ends, last));
-        let Some((began, sent)) = &mut self.began else {
-            return;
-        };
-        *sent += readings;
-        if self.waiting == 0 {
-            let (took, sent) = (began.elapsed(), *sent);
-            let took = humantime::format_duration(Duration::from_secs(took.as_secs()));
-            info!(sent, %took, "the spool is empty again");
-            self.began = None;
-        }
-    }
-
-    /// Writes all down, for the next start.
-    pub async fn close(&mut self, last: Option<Seq>) {
-        let closed = self.ask(|answer| Order::Close(last, answer)).await;
-        if let Err(error) = closed
-            && self.unwritable.is_none()
-        {
-            warn!(%error, "the spool cannot be closed");
-        }
-    }
-
-    /// Gives the thread an order, and waits for its answer.
-    async fn ask<T>(&mut self, order: impl FnOnce(Answer<T>) -> Order) -> io::Result<T> {
-        let (answer, answered) = oneshot::channel();
-        // Refused, it drops the answer's sender, or the thread has ended: both are errors below.
-        let full = matches!(
-            self.orders.try_send(order(answer)),
-            Err(TrySendError::Full(_))
-        );
-        match tokio::time::timeout(PATIENCE, answered).await {
-            Ok(Ok((result, waiting, dropped))) => {
-                self.waiting = waiting;
-                self.dropped = dropped;
-                result
-            }
-            Ok(Err(_)) if !full => Err(thread_ended()),
-            Ok(Err(_)) | Err(_) => Err(no_answer()),
-        }
-    }
-}
-
-fn rested(trouble: Option<Instant>) -> bool {
-    trouble.is_none_or(|since| since.elapsed() >= REST)
-}
-
-/// None where the disk refuses or does not answer; that is logged when it begins and ends.
-fn said<T>(result: io::Result<T>, trouble: &mut Option<Instant>, what: &str) -> Option<T> {
-    match result {
-        Ok(done) => {
-            if trouble.take().is_some() {
-                info!("the spool can be {what} again");
-            }
-            Some(done)
-        }
-        Err(error) => {
-            if trouble.is_none() {
-                warn!(%error, "the spool cannot be {what}, readings are kept in memory only");
-            }
-            *trouble = Some(Instant::now());
-            None
-        }
-    }
-}
-
-/// The thread's loop, until the agent ends.
-fn serve(mut log: Log, sync: SyncPolicy, orders: &mpsc::Receiver<Order>) {
-    let mut remembered = Instant::now();
-    let mut written: Option<Instant> = None;
-    loop {
-        let wait = match (sync, written) {
-            (SyncPolicy::Within(limit), Some(written)) => limit.saturating_sub(written.elapsed()),
-            _ => Duration::from_secs(3600),
-        };
-        match orders.recv_timeout(wait) {
-            Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) => {
-                written = None;
-                log.sync();
-            }
-            // Whoever lost patience has kept them, and brings them again.
-            Ok(Order::Append(_, answer)) if answer.is_closed() => {}
-            Ok(Order::Append(records, answer)) => {
-                let taken = append(&mut log, &records, sync);
-                written = written.or(Some(Instant::now()));
-                tell(answer, taken, &log);
-            }
-            Ok(Order::First(readings, answer)) => {
-                let first = log.first(readings, clock::now());
-                tell(answer, first, &log);
-            }
-            Ok(Order::Done(ends, last)) => {
-                log.done(&ends);
-                if log.readings() == 0 || remembered.elapsed() >= REMEMBER {
-                    remembered = Instant::now();
-                    remember(&mut log, last.as_ref());
-                }
-            }
-            Ok(Order::Close(last, answer)) => {
-                log.sync();
-                remember(&mut log, last.as_ref());
-                tell(answer, Ok(()), &log);
-            }
-        }
-    }
-}
-
-/// How many were taken before the disk refused; an error only where it took none.
-fn append(log: &mut Log, records: &[Record], sync: SyncPolicy) -> io::Result<usize> {
-    let mut taken = 0;
-    for record in records {
-        match log.append(record, clock::now()) {
-            Ok(()) => taken += 1,
-            Err(error) if taken == 0 => return Err(error),
-            Err(_) => break,
-        }
-    }
-    // The answer comes after it.
-    if sync == SyncPolicy::Always {
-        log.sync();
-    }
-    Ok(taken)
-}
-
-fn thread_ended() -> io::Error {
-    io::Error::other("its thread has ended")
-}
-
-fn no_answer() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "it does not answer")
-}
-
-fn remember(log: &mut Log, last: Option<&Seq>) {
-    if let Err(error) = log.remember(last) {
-        // Records come twice after a restart, which does no harm.
-        tracing::debug!(%error, "the spool's position cannot be written");
-    }
-}
-
-fn tell<T>(answer: Answer<T>, result: io::Result<T>, log: &Log) {
-    // Whoever asked may have lost patience.
-    let _told = answer.send((result, log.readings(), log.dropped()));
-}
+pub use error::SpoolError;
+pub use handle::Spool;
+pub use worker::SyncPolicy;

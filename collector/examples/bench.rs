@@ -20,6 +20,7 @@ use rackwatch_core::engine::{Engine, Input, Slice};
 use rackwatch_core::keys;
 use rackwatch_core::reading::Reading;
 use rackwatch_core::rules::RuleSet;
+use rackwatch_core::stored;
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::units::Celsius;
 use rackwatch_runtime::redis::{RawEntry, streams};
@@ -116,7 +117,7 @@ fn store(redis: &mut Connection, entries: &[RawEntry]) -> usize {
     readings.len()
 }
 
-/// Inlets that follow a cooler by 1.8 K in ten minutes, judged in batches as large as the collector's.
+/// Inlets that follow a cooler by 1.8 K in ten minutes, evaluated in batches as large as the collector's.
 fn engine(devices: u32, ticks: u32, rules: RuleSet) {
     let name = |n: u32| DeviceId::new(&format!("inlet-R{}-{}", n / 8, n % 8)).unwrap();
     let ids: Vec<DeviceId> = (0..devices).map(name).collect();
@@ -133,7 +134,7 @@ fn engine(devices: u32, ticks: u32, rules: RuleSet) {
     });
     let before = (MEMORY.current_usage(), resident());
     engine.step(described.collect::<Vec<_>>());
-    let (mut judged, mut took) = (0, 0.0);
+    let (mut evaluated, mut took) = (0, 0.0);
     for tick in 0..ticks {
         let at = Timestamp::from_millis(1_700_000_000_000 + u64::from(tick) * 1000).unwrap();
         let input = |(n, device): (u32, &DeviceId)| Input::Reading {
@@ -152,30 +153,31 @@ fn engine(devices: u32, ticks: u32, rules: RuleSet) {
         let mut inputs = inputs.into_iter();
         let begin = Instant::now();
         while inputs.len() > 0 {
-            judged += engine.step(inputs.by_ref().take(READINGS)).tally.judged;
+            evaluated += engine.step(inputs.by_ref().take(READINGS)).tally.evaluated;
         }
         took += begin.elapsed().as_secs_f64();
     }
-    assert_eq!(judged, u64::from(devices) * u64::from(ticks));
+    assert_eq!(evaluated, u64::from(devices) * u64::from(ticks));
     let asked = (MEMORY.current_usage() - before.0) / devices as usize;
     let each = resident().saturating_sub(before.1) / u64::from(devices);
     let begin = Instant::now();
     let slices: Vec<String> = engine
         .snapshot(StreamId::ZERO)
-        .map(|s| s.to_json())
+        .map(|slice| stored::encode(&slice))
         .collect();
     let saved = begin.elapsed().as_secs_f64() * 1e3;
     let bytes: usize = slices.iter().map(String::len).sum();
     let begin = Instant::now();
     let mut restored = Engine::new(rules);
     for slice in &slices {
-        assert!(restored.restore(Slice::from_json(slice.as_bytes()).unwrap()));
+        let slice: Slice = stored::decode(slice.as_bytes()).unwrap();
+        restored.restore(slice);
     }
     let back = begin.elapsed().as_secs_f64() * 1e3;
     assert_eq!(restored.devices(), engine.devices());
     println!(
         "{:.0} {saved:.1} {bytes} {back:.1} {asked} {each}",
-        took / judged as f64 * 1e9
+        took / evaluated as f64 * 1e9
     );
 }
 

@@ -5,22 +5,15 @@ import { el, link } from "./element.js";
 /** The sign beside each severity, which does not depend on colour. */
 export const SIGNS = { critical: "◆", warning: "▲", info: "●" };
 
-const KINDS = {
-  high_temp: "too hot",
-  low_temp: "too cold",
-  spike: "rapid rise",
-  drop: "rapid drop",
-  drift: "drift",
-  runaway: "cooling failure",
-  outlier: "outlier",
-  stuck_sensor: "stuck",
-  sensor_fault: "read failure",
-  no_data: "no data",
-  clock_skew: "clock skew",
-};
+const kindNames = new Map();
 
-/** Returns the name of a kind of alert. */
-export const kindName = (kind) => KINDS[kind] ?? kind;
+/** Takes over the names of all kinds of alerts, as `/kinds` lists them. */
+export function setKinds(kinds) {
+  for (const { type, title } of kinds) kindNames.set(type, title);
+}
+
+/** Returns the name of a kind of alert; its type until the names are known. */
+export const kindName = (kind) => kindNames.get(kind) ?? kind;
 
 /** Returns a severity with its sign. */
 export const severityText = (severity) => `${SIGNS[severity]} ${severity}`;

@@ -1,5 +1,6 @@
 // The router: draws the page that the address after # names.
 
+import { setKinds } from "./alerts.js";
 import { get } from "./api.js";
 import { coolingPage } from "./cooling.js";
 import { el, emptyState, show } from "./element.js";
@@ -108,7 +109,11 @@ const storedTheme = localStorage.getItem("theme");
 setTheme(THEMES.includes(storedTheme) ? storedTheme : "auto");
 
 addEventListener("hashchange", () => open(true));
-open(false);
+// Without the names of kinds, pages show the types of alerts.
+get("kinds")
+  .then(({ kinds }) => setKinds(kinds))
+  .catch(() => {})
+  .finally(() => open(false));
 get("site")
   .then((site) => {
     if (site.demo) document.querySelector(".brand").append(el("span", { class: "tag" }, "demo"));

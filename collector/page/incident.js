@@ -92,10 +92,10 @@ const EVENTS = {
   pending: () => "Detected, waiting for related alerts",
   changed: alertChange,
   acked: (record) => (record.acked_by ? `Acknowledged by ${record.acked_by}` : "Acknowledged"),
-  quiet: () => "All alerts cleared",
+  resolving: () => "All alerts cleared",
   opened: () => "Notification sent",
   worse: () => "Escalated, notification sent",
-  reminder: () => "Notification repeated",
+  repeat: () => "Notification repeated",
   resolved: () => "Resolved",
 };
 

@@ -254,7 +254,7 @@ fn desk(
             connector.clone(),
             series.clone(),
             envelope,
-            indices::EVERY,
+            indices::INTERVAL,
             stop.clone(),
         );
         async move {
@@ -274,7 +274,7 @@ fn desk(
                 }
                 let (channel, routes) = notify::channel(&notifier, page.as_deref())?;
                 let told = match channel.repeats() {
-                    Some(_) => open::told(&connector, &stop).await,
+                    Some(_) => open::newest_notifications(&connector, &stop).await,
                     None => Vec::new(),
                 };
                 let outbox = Outbox::new(

@@ -18,6 +18,7 @@ pub mod layout;
 pub mod maintenance;
 pub mod notify;
 pub mod replay;
+pub mod rules;
 mod rules_file;
 pub mod run;
 mod server;
@@ -67,6 +68,7 @@ enum Command {
     Devices(devices::DevicesArgs),
     Site(site::SiteArgs),
     Layout(layout::LayoutArgs),
+    Rules(rules::RulesArgs),
     Replay(replay::ReplayArgs),
     Drill(drill::DrillArgs),
 }
@@ -169,6 +171,7 @@ impl Cli {
                 Command::Devices(args) => stoppable(devices::run(args), stop).await,
                 Command::Site(args) => stoppable(site::run(args), stop).await,
                 Command::Layout(args) => layout::run(args, stop).await,
+                Command::Rules(args) => rules::run(&args),
                 Command::Replay(args) => replay::run(args, stop).await,
                 Command::Drill(args) => drill::run(args, stop).await,
             }

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rackwatch_core::incident::Timing;
+use rackwatch_core::incident::IncidentTiming;
 use rackwatch_core::partition::Partitions;
 use rackwatch_core::rules::{Profile, RawRule, RuleError, RuleSet};
 use rackwatch_core::wire::Decoded;
 use rackwatch_runtime::config::{
-    self, ByteSize, ConfigError, Loaded, LogConfig, RedisConfig, RedisUrl,
+    self, ByteSize, ConfigError, Loaded, LogConfig, Place, RedisConfig, RedisUrl,
 };
 use serde::Deserialize;
 
@@ -151,52 +151,53 @@ impl Default for AlertsConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IncidentsConfig {
-    /// What is no critical waits so long for companions before people are told. Default 10 s.
+    /// Delay before the first notification of a non-critical incident, so that related alerts can join. Default
+    /// 10 s.
     #[serde(with = "config::duration")]
-    pub wait: Duration,
-    /// An alert elsewhere behind the same cooler, in the same row or room joins an incident that grew so
-    /// recently. Default 5 min.
+    pub group_wait: Duration,
+    /// Time since an incident last grew in which an alert behind the same cooler, in the same row or in the same
+    /// room still joins it. Default 5 min.
     #[serde(with = "config::duration")]
-    pub companions: Duration,
-    /// People are told that it is over when nothing of it has come back for so long. Default 10 min.
+    pub group_window: Duration,
+    /// Time without an open alert after which an incident is resolved. Default 10 min.
     #[serde(with = "config::duration")]
-    pub hold: Duration,
-    /// So often people are reminded of a critical incident that nobody has acknowledged. Default 30 min.
+    pub resolve_after: Duration,
+    /// Interval between notifications of a critical incident that is not acknowledged. Default 30 min.
     #[serde(with = "config::duration")]
-    pub remind_critical: Duration,
-    /// The same of a warning. Default 4 h.
+    pub repeat_interval_critical: Duration,
+    /// Interval between notifications of any other incident that is not acknowledged. Default 4 h.
     #[serde(with = "config::duration")]
-    pub remind_warning: Duration,
+    pub repeat_interval_warning: Duration,
 }
 
 impl Default for IncidentsConfig {
     fn default() -> Self {
-        let Timing {
-            wait,
-            companions,
-            hold,
-            remind_critical,
-            remind_warning,
-        } = Timing::default();
+        let IncidentTiming {
+            group_wait,
+            group_window,
+            resolve_after,
+            repeat_interval_critical,
+            repeat_interval_warning,
+        } = IncidentTiming::default();
         Self {
-            wait,
-            companions,
-            hold,
-            remind_critical,
-            remind_warning,
+            group_wait,
+            group_window,
+            resolve_after,
+            repeat_interval_critical,
+            repeat_interval_warning,
         }
     }
 }
 
 impl IncidentsConfig {
-    /// For the core.
-    pub fn timing(&self) -> Timing {
-        Timing {
-            wait: self.wait,
-            companions: self.companions,
-            hold: self.hold,
-            remind_critical: self.remind_critical,
-            remind_warning: self.remind_warning,
+    /// Returns the timing for the core.
+    pub fn timing(&self) -> IncidentTiming {
+        IncidentTiming {
+            group_wait: self.group_wait,
+            group_window: self.group_window,
+            resolve_after: self.resolve_after,
+            repeat_interval_critical: self.repeat_interval_critical,
+            repeat_interval_warning: self.repeat_interval_warning,
         }
     }
 }
@@ -241,12 +242,12 @@ pub enum BadConfig {
     /// A file, key or value.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A rule.
-    #[error("{file}")]
+    /// An invalid rule.
+    #[error("invalid rule in {place}")]
     Rule {
-        /// Where the rules come from.
-        file: String,
-        /// What is wrong.
+        /// The place of the key, or of its rule.
+        place: Place,
+        /// The key and what is wrong with it.
         #[source]
         source: RuleError,
     },
@@ -260,11 +261,18 @@ impl CollectorConfig {
         if let Some(url) = redis {
             config.redis.url = url.clone();
         }
-        let file = from.map_or("the defaults".to_owned(), |file| file.display().to_string());
-        config
-            .rule_set()
-            .map_err(|source| BadConfig::Rule { file, source })?;
-        Ok(config)
+        match config.rule_set() {
+            Ok(_) => Ok(config),
+            Err(source) => {
+                let key = config::TableKey {
+                    tables: "rules",
+                    index: source.index,
+                    key: &source.key,
+                };
+                let place = config::place_of(from.as_deref(), &key);
+                Err(BadConfig::Rule { place, source })
+            }
+        }
     }
 
     /// The rules that hold.

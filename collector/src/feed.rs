@@ -1,7 +1,7 @@
-//! A stream of records as a reader of it sees it: records in, acknowledgements out.
+//! Feeds: streams of records from the reader's side. Records come in, acknowledgements go out.
 //!
-//! Promise: each record at least once, in order, and again until it is acknowledged. Two kinds:
-//! [`redis`], of alerts and of incidents, and [`memory`] for the demo.
+//! Promise: each record comes at least once, in order, and again until it is acknowledged. [`redis`] reads alerts and
+//! incidents, [`memory`] the alerts of the demo.
 
 pub mod memory;
 pub mod redis;
@@ -11,24 +11,32 @@ use rackwatch_core::time::StreamId;
 
 use crate::stage::StageError;
 
-/// One entry of the stream.
+/// One entry of a stream.
 #[derive(Clone, Debug)]
-pub struct Fed<T> {
-    /// Its id.
+pub struct FeedEntry<T> {
+    /// The id of the entry.
     pub id: StreamId,
-    /// What it says, or why that cannot be understood.
+    /// The record, or the reason why the entry holds none.
     pub record: Result<T, String>,
 }
 
-/// A reader of the stream.
+/// A reader of one stream.
 #[async_trait]
 pub trait Feed: Send {
-    /// What an entry says.
+    /// The type of a decoded entry.
     type Record;
 
-    /// The next records; none when nothing came for a while.
-    async fn next(&mut self) -> Result<Vec<Fed<Self::Record>>, StageError>;
+    /// Returns the next records, or none if nothing came for a while.
+    ///
+    /// # Errors
+    ///
+    /// Fails on a stop, and if Redis refuses for a lasting reason.
+    async fn next(&mut self) -> Result<Vec<FeedEntry<Self::Record>>, StageError>;
 
-    /// These have been dealt with.
-    async fn done(&mut self, ids: &[StreamId]) -> Result<(), StageError>;
+    /// Acknowledges entries that the reader has processed.
+    ///
+    /// # Errors
+    ///
+    /// Fails on a stop, and if Redis refuses for a lasting reason.
+    async fn acknowledge(&mut self, ids: &[StreamId]) -> Result<(), StageError>;
 }

@@ -1,11 +1,11 @@
 //! Incidents: alerts with one cause, and what operators do about them.
 //!
-//! `correlate` groups the alerts of all partitions, `acts` carries out what operators ask for,
-//! `windows` holds planned maintenance, `site` the placement of devices, and `episodes` reads what
-//! is open.
+//! `correlate` groups the alerts of all partitions, `operator_actions` stores acknowledgements, silences and maintenance
+//! windows, `windows` decides when those are open, `site` reads the placement of devices, and `episodes` the open
+//! episodes.
 
 pub mod site;
 pub mod episodes;
 pub mod windows;
-pub mod acts;
+pub mod operator_actions;
 pub mod correlate;

@@ -1,18 +1,18 @@
-//! Indices of racks, rows and rooms, a point a minute.
+//! Cooling indices of racks, rows and rooms, one point a minute.
 //!
-//! In: what the owners of partitions say their racks come to, and the site, which says what rows and rooms
-//! are made of. Out: `rackwatch:indices`, the newest of each, and a series for each number, where series are
-//! kept: with `TimeSeries` or as plain streams. Whoever has the desk makes them. A point that cannot be
-//! written is left out: the next one comes in a minute.
+//! In: the aggregates that partition owners write of their racks, and the site, which assigns racks to rows and rooms.
+//! Out: `rackwatch:indices` with the newest values, and a series for each index, with `TimeSeries` or as plain streams.
+//! The leader runs this. A point that cannot be written is skipped, since the next one follows in a minute.
 
-mod keep;
 pub mod past;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rackwatch_core::indices::{Envelope, Indices, Sums};
+use rackwatch_core::indices::{Aggregate, Envelope, Indices};
 use rackwatch_core::keys::{self, PartitionKeys};
+use rackwatch_core::stored::{StoredValue, encode};
 use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::redis::{
     Connection, Connector, Partitioning, Purpose, RequestError, recover,
@@ -21,47 +21,65 @@ use redis::{RedisError, RedisResult};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use self::keep::Keeper;
+use self::writer::SeriesWriter;
 use crate::incidents::correlate::time;
 use crate::incidents::site::SiteReader;
 use crate::series::SeriesConfig;
 use crate::stage::StageError;
+use crate::stored::read_one;
 
-/// How often, unless a test is in a hurry.
-pub const EVERY: Duration = Duration::from_mins(1);
+/// Interval between points in production. Tests use a shorter one.
+pub const INTERVAL: Duration = Duration::from_mins(1);
 
-/// What the sensors of a rack come to, as the owner of its partition says it.
+/// The aggregate of one rack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RackSums {
+pub struct RackAggregate {
     /// The zone of its agents.
     pub zone: String,
-    /// Its name.
+    /// The name of the rack.
     pub rack: String,
-    /// What its sensors come to.
+    /// The sums over its sensors.
     #[serde(flatten)]
-    pub sums: Sums,
+    pub aggregate: Aggregate,
 }
 
-/// What is kept of a rack, a row or a room.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Kept {
-    /// When, in milliseconds since 1970.
+/// The aggregates of a partition's racks, as their owner writes them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RackAggregates {
+    /// One entry for each zone and rack.
+    pub racks: Vec<RackAggregate>,
+}
+
+impl StoredValue for RackAggregates {
+    const NAME: &'static str = "rack aggregates";
+    const VERSION: u32 = 1;
+}
+
+/// The newest indices of a rack, a row or a room, as `rackwatch:indices` holds them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewestIndices {
+    /// The time, in milliseconds since 1970.
     pub at_ms: u64,
-    /// Whose limits.
-    pub class: &'static str,
-    /// The numbers.
+    /// The ASHRAE class whose limits apply.
+    pub class: String,
+    /// The indices of the place.
     #[serde(flatten)]
     pub indices: Indices,
 }
 
-/// A rack, a row or a room: what it is, and its name.
+impl StoredValue for NewestIndices {
+    const NAME: &'static str = "indices";
+    const VERSION: u32 = 1;
+}
+
+/// The kind (`rack`, `row`, `room`) and the name of a place.
 type Scope = (&'static str, String);
 
-/// Makes indices so often until told to stop.
+/// Computes indices at an interval until `stop`.
 ///
 /// # Errors
 ///
-/// When Redis refuses for a reason that does not pass.
+/// Never fails today: a lasting refusal is logged, since it must not end notifications.
 pub async fn run(
     connector: Connector,
     series: SeriesConfig,
@@ -78,9 +96,8 @@ pub async fn run(
         match recover(&error, &stop).await {
             Ok(()) => {}
             Err(RequestError::Stopped) => return Ok(()),
-            // Series that cannot be kept must not end what tells people.
             Err(RequestError::Refused(_)) => {
-                tracing::warn!(%error, "indices cannot be kept, tried again in a minute");
+                tracing::warn!(%error, "failed to store indices, will retry");
             }
         }
         stop.run_until_cancelled(tokio::time::sleep(every)).await;
@@ -100,7 +117,7 @@ async fn work(
     let Some(mut connection) = connector.open_until(Purpose::Commands, stop).await else {
         return Ok(());
     };
-    let mut keeper = Keeper::find(&mut connection, series).await?;
+    let mut writer = SeriesWriter::detect(&mut connection, series).await?;
     let mut site = SiteReader::default();
     loop {
         let now = time(&mut connection).await?;
@@ -111,66 +128,68 @@ async fn work(
             return Ok(());
         }
         site.refresh(&mut connection).await?;
-        let racks = racks(&mut connection).await?;
+        let racks = read_aggregates(&mut connection).await?;
         let scopes = scopes(&site, racks);
-        keep(&mut connection, &mut keeper, scopes, envelope, next).await?;
+        store(&mut connection, &mut writer, scopes, envelope, next).await?;
     }
 }
 
-/// What all partitions say of their racks.
-async fn racks(connection: &mut Connection) -> RedisResult<Vec<RackSums>> {
+/// Reads the rack aggregates of all partitions.
+async fn read_aggregates(connection: &mut Connection) -> RedisResult<Vec<RackAggregate>> {
     let mut racks = Vec::new();
     for partition in Partitioning::read(connection).await?.partitions().all() {
+        let key = PartitionKeys::of(partition).racks;
         let mut get = redis::cmd("GET");
-        get.arg(PartitionKeys::of(partition).racks);
-        let json: Option<String> = get.query_async(connection).await?;
-        // What another version says may not be understood.
-        let said = json.and_then(|json| serde_json::from_str::<Vec<RackSums>>(&json).ok());
-        racks.extend(said.unwrap_or_default());
+        get.arg(&key);
+        let json: Option<Vec<u8>> = get.query_async(connection).await?;
+        let stored = json.and_then(|json| read_one::<RackAggregates>(&key, &json));
+        racks.extend(stored.unwrap_or_default().racks);
     }
     Ok(racks)
 }
 
-/// The sums of each rack, row and room.
-fn scopes(site: &SiteReader, racks: Vec<RackSums>) -> BTreeMap<Scope, Sums> {
-    let mut scopes: BTreeMap<Scope, Sums> = BTreeMap::new();
-    for RackSums { zone, rack, sums } in racks {
+/// Adds up the aggregates of each rack, row and room.
+fn scopes(site: &SiteReader, racks: Vec<RackAggregate>) -> BTreeMap<Scope, Aggregate> {
+    let mut scopes: BTreeMap<Scope, Aggregate> = BTreeMap::new();
+    for rack in racks {
+        let RackAggregate {
+            zone,
+            rack,
+            aggregate,
+        } = rack;
         let spot = site.site().spot_of_rack(&rack, &zone);
         for (scope, name) in [("rack", spot.rack), ("row", spot.row), ("room", spot.room)] {
             if !name.is_empty() {
-                scopes.entry((scope, name)).or_default().add(&sums);
+                scopes.entry((scope, name)).or_default().add(&aggregate);
             }
         }
     }
     scopes
 }
 
-async fn keep(
+async fn store(
     connection: &mut Connection,
-    keeper: &mut Keeper,
-    scopes: BTreeMap<Scope, Sums>,
+    writer: &mut SeriesWriter,
+    scopes: BTreeMap<Scope, Aggregate>,
     envelope: &Envelope,
     at: Timestamp,
 ) -> Result<(), RedisError> {
     let mut newest = redis::pipe();
     newest.del(keys::INDICES).ignore();
     let mut points = Vec::new();
-    for ((scope, name), sums) in scopes {
-        let indices = sums.indices(envelope);
+    for ((scope, name), aggregate) in scopes {
+        let indices = aggregate.indices(envelope);
         for (index, value) in indices.named() {
             points.push((keys::index(scope, &name, index), value));
         }
-        let kept = Kept {
+        let indices = NewestIndices {
             at_ms: at.millis(),
-            class: envelope.class,
+            class: envelope.class.to_owned(),
             indices,
         };
-        // Strings and numbers only: this cannot fail.
-        let json = serde_json::to_string(&kept).unwrap_or_default();
-        newest
-            .hset(keys::INDICES, format!("{scope} {name}"), json)
-            .ignore();
+        let field = format!("{scope} {name}");
+        newest.hset(keys::INDICES, field, encode(&indices)).ignore();
     }
     newest.exec_async(connection).await?;
-    keeper.keep(connection, &points, at).await
+    writer.write(connection, &points, at).await
 }

@@ -4,6 +4,7 @@
 //! The modules stand in the order in which a reading passes them.
 
 pub mod config;
+pub mod stored;
 pub mod failpoint;
 pub mod stats;
 pub mod stage;

@@ -28,7 +28,7 @@ use self::outbox::Channel;
 use self::route::{NotARoute, Routes};
 use crate::config::{NotifierConfig, NotifierKind};
 use crate::failpoint;
-use crate::feed::{Fed, Feed};
+use crate::feed::{Feed, FeedEntry};
 use crate::stage::StageError;
 
 /// A notifier that cannot be meant.
@@ -177,13 +177,14 @@ pub(crate) fn example() -> IncidentRecord {
     use rackwatch_core::alert::Severity;
     use rackwatch_core::device::{DeviceId, Role};
     use rackwatch_core::incident::{Cause, Event, IncidentId};
+    use rackwatch_core::subject::Subject;
 
     let at = |seconds: u64| Timestamp::from_millis(1_795_000_000_000 + seconds * 1000).unwrap();
-    let first = DeviceId::new("inlet-B07-1").unwrap();
+    let first = Subject::from(DeviceId::new("inlet-B07-1").unwrap());
     IncidentRecord {
         id: IncidentId::from_wire("2647846df3c1ceb9"),
         event: Event::Opened,
-        tell: Some("2647846df3c1ceb9-1".to_owned()),
+        notification_id: Some("2647846df3c1ceb9-1".to_owned()),
         severity: Severity::Critical,
         title: "cooling is failing: rack B07".to_owned(),
         cause: Cause::Rack("B07".to_owned()),
@@ -236,7 +237,7 @@ impl Tellers {
     }
 
     /// All records of `alerts` told by all of them.
-    fn tell(&self, alerts: &[Fed<AlertRecord>]) {
+    fn tell(&self, alerts: &[FeedEntry<AlertRecord>]) {
         let mut tellers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for alert in alerts {
             match &alert.record {
@@ -270,7 +271,7 @@ pub async fn run(
         tellers.tell(&alerts);
         failpoint::pass("before acknowledged");
         let ids: Vec<_> = alerts.iter().map(|alert| alert.id).collect();
-        match feed.done(&ids).await {
+        match feed.acknowledge(&ids).await {
             Err(StageError::Stopped) => return Ok(()),
             other => other?,
         }

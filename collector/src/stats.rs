@@ -71,11 +71,11 @@ impl Stats {
         self.faults
             .fetch_add(effects.tally.faults, Ordering::Relaxed);
         for alert in &effects.alerts {
-            match alert.state {
+            match alert.state() {
                 AlertState::Firing => add(&self.firing, 1),
                 AlertState::Resolved => add(&self.resolved, 1),
             }
-            if alert.state == AlertState::Firing && alert.severity == Severity::Critical {
+            if alert.state() == AlertState::Firing && alert.severity == Severity::Critical {
                 add(&self.critical, 1);
             }
         }

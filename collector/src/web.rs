@@ -155,6 +155,7 @@ fn routes(web: Arc<Web>) -> Router {
         .route("/windows", post(api::plan))
         .route("/windows/{window}", delete(api::unplan))
         .route("/troubles", get(api::troubles))
+        .route("/kinds", get(api::kinds))
         .route("/status", get(api::status))
         .route("/deliveries", get(api::deliveries))
         .route("/events", get(events::events))

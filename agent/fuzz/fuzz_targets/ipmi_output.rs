@@ -1,4 +1,4 @@
-//! What `ipmitool` prints, whatever it prints.
+//! Fuzzes the parser of `ipmitool`'s output.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Documents of a BMC, whatever they hold.
+//! Fuzzes the parsers of Redfish documents.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

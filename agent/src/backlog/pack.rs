@@ -1,17 +1,17 @@
-//! Entries of the queue as records of the spool, and back. Pure.
+//! Converts entries of the queue to records of the spool, and back. Pure.
 //!
-//! Readings of one tick that were to be entries of their own become one record, and go to Redis as
-//! one frame when it is there again: a backlog has to be gone soon.
+//! Readings of one tick become one record even where each was to be an entry of its own, and go to
+//! Redis as one frame: that clears a backlog faster.
 
 use std::time::Instant;
 
 use rackwatch_core::reading::{Reading, Sample};
 use rackwatch_core::wire::Seq;
 
-use super::{Content, Entry};
+use super::queue::{Content, Entry};
 use crate::spool::record::{MOST_READINGS, Record};
 
-/// The entries as records, each with the number of the last entry that is in it.
+/// Returns the entries as records, each with the number of the last entry that it completes.
 pub(super) fn records(entries: &[Entry]) -> Vec<(Record, u64)> {
     let mut records: Vec<(Record, u64)> = Vec::new();
     for entry in entries {
@@ -31,11 +31,12 @@ pub(super) fn records(entries: &[Entry]) -> Vec<(Record, u64)> {
     records
 }
 
+/// Returns whether the entry's reading can join the record.
 fn continues(record: &Record, entry: &Entry, readings: &[Reading]) -> bool {
     let same_tick = readings
         .first()
         .is_some_and(|reading| reading.at == record.sample.at);
-    let known = |reading: &Reading| {
+    let is_present = |reading: &Reading| {
         record
             .sample
             .readings
@@ -49,11 +50,11 @@ fn continues(record: &Record, entry: &Entry, readings: &[Reading]) -> bool {
         && entry.gap.is_none()
         && entry.prev.is_none()
         && record.sample.readings.len() < MOST_READINGS
-        // A frame has a device once.
-        && !readings.iter().any(known)
+        // A frame holds each device once.
+        && !readings.iter().any(is_present)
 }
 
-/// A frame too large for one record becomes several; only the last one ends the entry.
+/// Splits a frame that is too large for one record; only the last record completes the entry.
 fn split<'a>(
     entry: &'a Entry,
     readings: &'a [Reading],
@@ -78,19 +79,19 @@ fn split<'a>(
                 readings: readings.to_vec(),
             },
         };
-        // Short of the entry's own number until its last part.
+        // Short of the entry's own number until the last part.
         (record, if n == entry.n { n } else { first })
     })
 }
 
-/// A record as a frame to send.
+/// Returns a record as an entry with a frame.
 pub(super) fn entry(record: Record) -> Entry {
     Entry {
         run: record.seq.run.into(),
         n: record.seq.n,
         prev: record.prev,
         gap: record.gap,
-        taken: Instant::now(),
+        queued: Instant::now(),
         content: Content::Frame(record.sample),
     }
 }
@@ -100,9 +101,9 @@ mod tests {
     use rackwatch_core::device::DeviceId;
     use rackwatch_core::time::Timestamp;
     use rackwatch_core::units::Celsius;
-    use rackwatch_core::wire::Layout;
+    use rackwatch_core::wire::EntryFormat;
 
-    use super::super::Queue;
+    use super::super::queue::Queue;
     use super::*;
 
     fn sample(second: u64, readings: usize) -> Sample {
@@ -118,27 +119,36 @@ mod tests {
         }
     }
 
-    fn numbers(layout: Layout, samples: &[Sample]) -> Vec<(u64, usize, u64)> {
-        let mut queue = Queue::new(layout, 100_000, "r1", None);
+    fn numbers(format: EntryFormat, samples: &[Sample]) -> Vec<(u64, usize, u64)> {
+        let mut queue = Queue::new(format, 100_000, "r1", None);
         for sample in samples {
             queue.push(sample.clone());
         }
-        let records = records(&queue.first(100_000));
+        let records = records(&queue.front(100_000));
         let numbers =
             |(record, last): &(Record, u64)| (record.seq.n, record.sample.readings.len(), *last);
         records.iter().map(numbers).collect()
     }
 
     #[test]
-    fn a_tick_becomes_one_record() {
+    fn readings_of_one_tick_become_one_record() {
         let samples = [sample(1, 3), sample(2, 2)];
-        assert_eq!(numbers(Layout::Reading, &samples), [(3, 3, 3), (5, 2, 5)]);
-        assert_eq!(numbers(Layout::Frame, &samples), [(3, 3, 3), (5, 2, 5)]);
+        assert_eq!(
+            numbers(EntryFormat::Reading, &samples),
+            [(3, 3, 3), (5, 2, 5)]
+        );
+        assert_eq!(
+            numbers(EntryFormat::Frame, &samples),
+            [(3, 3, 3), (5, 2, 5)]
+        );
     }
 
     #[test]
-    fn a_large_frame_becomes_several_records() {
-        let found = numbers(Layout::Frame, &[sample(1, 2), sample(2, MOST_READINGS + 1)]);
+    fn a_large_frame_is_split_into_several_records() {
+        let found = numbers(
+            EntryFormat::Frame,
+            &[sample(1, 2), sample(2, MOST_READINGS + 1)],
+        );
         let most = MOST_READINGS as u64;
         assert_eq!(
             found,

@@ -1,45 +1,46 @@
-//! A queue of samples that drops its oldest when full.
+//! A queue that drops its oldest entries when full.
 //!
-//! In: samples in the order of reading. Out: numbered entries in that order, from the first one that
-//! is not done. Readings are numbered, and an entry has the number of its last one; a number is never
-//! given twice: what was dropped leaves a gap that receivers see, and the entry behind it says why.
+//! In: samples in the order of reading. Out: numbered entries in that order, until they are
+//! acknowledged. Readings are numbered, and an entry carries the number of its last reading. No
+//! number is assigned twice, so dropped readings leave a gap that receivers see; the entry after it
+//! carries the reason.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
 use rackwatch_core::reading::{Reading, Sample};
-use rackwatch_core::wire::{Gap, Layout, Seq};
+use rackwatch_core::wire::{EntryFormat, Gap, Seq};
 use tracing::{info, warn};
 
-/// What becomes one entry of the stream.
+/// One entry of the stream to be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// Names the run of the agent that read it.
+    /// Name of the agent run that read it.
     pub run: Arc<str>,
-    /// The number of its last reading, counted over the run from 1.
+    /// Number of its last reading; a run counts its readings from 1.
     pub n: u64,
-    /// The last number of the run before, in the first entry of a run where it is known.
+    /// Last number of the previous run, in the first entry of a run.
     pub prev: Option<Seq>,
-    /// Why numbers before it are missing.
+    /// Reason why numbers before it are missing.
     pub gap: Option<Gap>,
-    /// When it was taken in.
-    pub taken: Instant,
-    /// What is in it.
+    /// Time at which it entered the queue.
+    pub queued: Instant,
+    /// Readings that become one entry.
     pub content: Content,
 }
 
-/// One reading, or all of a tick, as the layout asks for.
+/// The readings of an entry, as `publish.format` groups them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
-    /// Layout `reading`.
+    /// One reading, for `publish.format = "reading"`.
     Reading(Reading),
-    /// Layout `frame`.
+    /// All readings of a tick, for `publish.format = "frame"`.
     Frame(Sample),
 }
 
 impl Entry {
-    /// How many readings are in it.
+    /// Returns the number of readings.
     pub fn readings(&self) -> usize {
         match &self.content {
             Content::Reading(_) => 1,
@@ -48,29 +49,31 @@ impl Entry {
     }
 }
 
-/// Samples that are not published yet.
+/// Entries that are not published yet.
 #[derive(Debug)]
 pub struct Queue {
     run: Arc<str>,
     prev: Option<Seq>,
-    layout: Layout,
-    /// In readings.
+    format: EntryFormat,
+    /// Most readings to hold.
     capacity: usize,
     entries: VecDeque<Entry>,
     waiting: usize,
+    /// Last number that was assigned.
     last: u64,
     dropped: u64,
-    /// How many were dropped since it last overflowed, while it has not been empty since.
+    /// Readings dropped since the queue filled up; `None` once it has been empty again.
     overflow: Option<u64>,
 }
 
 impl Queue {
-    /// An empty queue of `run` for `capacity` readings; `prev` is the last number of the run before.
-    pub fn new(layout: Layout, capacity: usize, run: &str, prev: Option<Seq>) -> Self {
+    /// Returns an empty queue of `run` for `capacity` readings; `prev` is the last number of the
+    /// previous run.
+    pub fn new(format: EntryFormat, capacity: usize, run: &str, prev: Option<Seq>) -> Self {
         Self {
             run: run.into(),
             prev,
-            layout,
+            format,
             capacity,
             entries: VecDeque::new(),
             waiting: 0,
@@ -80,17 +83,17 @@ impl Queue {
         }
     }
 
-    /// Puts a sample at the end, and drops the oldest entries while too many readings wait; the
-    /// newest entry always stays.
+    /// Appends a sample, and drops the oldest entries while too many readings wait. The newest
+    /// entry always stays.
     pub fn push(&mut self, sample: Sample) {
-        match self.layout {
-            Layout::Reading => {
+        match self.format {
+            EntryFormat::Reading => {
                 for reading in sample.readings {
                     self.append(Content::Reading(reading));
                 }
             }
-            Layout::Frame if sample.readings.is_empty() => {}
-            Layout::Frame => self.append(Content::Frame(sample)),
+            EntryFormat::Frame if sample.readings.is_empty() => {}
+            EntryFormat::Frame => self.append(Content::Frame(sample)),
         }
     }
 
@@ -100,7 +103,7 @@ impl Queue {
             n: self.last,
             prev: self.prev.take(),
             gap: None,
-            taken: Instant::now(),
+            queued: Instant::now(),
             content,
         };
         self.last += entry.readings() as u64;
@@ -121,44 +124,44 @@ impl Queue {
         self.dropped += readings as u64;
         if let Some(next) = self.entries.front_mut() {
             next.gap = Some(Gap::QueueFull);
-            // Whose first entry is gone still followed that run.
+            // The new front entry still follows the previous run.
             next.prev = next.prev.take().or(oldest.prev);
         }
         if self.overflow.is_none() {
             let queue = self.capacity;
-            warn!(queue, "the queue is full, dropping the oldest readings");
+            warn!(queue, "queue is full, dropping the oldest readings");
         }
         *self.overflow.get_or_insert(0) += readings as u64;
     }
 
-    /// The first `limit` entries.
-    pub fn first(&self, limit: usize) -> Vec<Entry> {
+    /// Returns the first `limit` entries.
+    pub fn front(&self, limit: usize) -> Vec<Entry> {
         self.entries.iter().take(limit).cloned().collect()
     }
 
-    /// Takes off every entry up to number `n`.
-    pub fn done(&mut self, n: u64) {
+    /// Removes every entry up to number `n`.
+    pub fn remove_through(&mut self, n: u64) {
         while let Some(entry) = self.entries.pop_front_if(|entry| entry.n <= n) {
             self.waiting -= entry.readings();
         }
         if self.entries.is_empty()
             && let Some(dropped) = self.overflow.take()
         {
-            info!(dropped, "the queue is empty again");
+            info!(dropped, "queue is empty again");
         }
     }
 
-    /// When the oldest entry was taken in.
+    /// Returns when the oldest entry was queued.
     pub fn oldest(&self) -> Option<Instant> {
-        self.entries.front().map(|entry| entry.taken)
+        self.entries.front().map(|entry| entry.queued)
     }
 
-    /// Whether it is half full.
-    pub fn is_filling(&self) -> bool {
+    /// Returns whether more than half of the capacity is used.
+    pub fn is_half_full(&self) -> bool {
         self.waiting > self.capacity / 2
     }
 
-    /// The last number that was given; none before the first.
+    /// Returns the last assigned number, or `None` before the first.
     pub fn last(&self) -> Option<Seq> {
         (self.last > 0).then(|| Seq {
             run: self.run.to_string(),
@@ -166,17 +169,17 @@ impl Queue {
         })
     }
 
-    /// Nothing waits.
+    /// Returns whether no entry waits.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// How many readings wait.
+    /// Returns the number of readings that wait.
     pub fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// How many readings were dropped since the start.
+    /// Returns the number of readings dropped since the start.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
@@ -204,40 +207,40 @@ mod tests {
     }
 
     fn numbers(queue: &Queue) -> Vec<u64> {
-        queue.first(100).iter().map(|entry| entry.n).collect()
+        queue.front(100).iter().map(|entry| entry.n).collect()
     }
 
     #[test]
-    fn entries_stay_until_done_and_keep_their_numbers() {
-        let mut queue = Queue::new(Layout::Reading, 100, "r", None);
+    fn entries_stay_until_acknowledged_and_keep_their_numbers() {
+        let mut queue = Queue::new(EntryFormat::Reading, 100, "r", None);
         queue.push(sample(3));
         assert_eq!(numbers(&queue), [1, 2, 3]);
-        assert_eq!(queue.first(2).len(), 2);
-        queue.done(2);
+        assert_eq!(queue.front(2).len(), 2);
+        queue.remove_through(2);
         queue.push(sample(1));
         assert_eq!(numbers(&queue), [3, 4]);
-        queue.done(4);
+        queue.remove_through(4);
         assert!(queue.is_empty());
         assert_eq!((queue.waiting(), queue.dropped()), (0, 0));
     }
 
     #[test]
     fn the_oldest_are_dropped_and_counted() {
-        let mut queue = Queue::new(Layout::Reading, 4, "r", None);
+        let mut queue = Queue::new(EntryFormat::Reading, 4, "r", None);
         queue.push(sample(3));
         queue.push(sample(3));
         assert_eq!(numbers(&queue), [3, 4, 5, 6]);
         assert_eq!((queue.waiting(), queue.dropped()), (4, 2));
-        let gaps: Vec<_> = queue.first(2).iter().map(|entry| entry.gap).collect();
+        let gaps: Vec<_> = queue.front(2).iter().map(|entry| entry.gap).collect();
         assert_eq!(gaps, [Some(Gap::QueueFull), None]);
-        // Numbers that were sent before they were dropped are no harm.
-        queue.done(1);
+        // An acknowledgement for entries already dropped changes nothing.
+        queue.remove_through(1);
         assert_eq!(queue.waiting(), 4);
     }
 
     #[test]
     fn a_frame_is_one_entry_and_counts_its_readings() {
-        let mut queue = Queue::new(Layout::Frame, 4, "r", None);
+        let mut queue = Queue::new(EntryFormat::Frame, 4, "r", None);
         queue.push(sample(3));
         queue.push(sample(0));
         queue.push(sample(3));
@@ -247,7 +250,7 @@ mod tests {
         assert_eq!(
             numbers(&queue),
             [15],
-            "too large a frame is sent all the same"
+            "a frame larger than the queue still goes out"
         );
     }
 }

@@ -1,73 +1,73 @@
-//! What was published within the last minute, in case Redis loses it: a failover promotes a replica
-//! that may not have it, and a stream may vanish. Pure: the caller brings the time.
+//! Entries published within the last minute, in case Redis loses them: a failover promotes a
+//! replica that may lag behind, and a stream may vanish. Pure: the caller passes the time.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::Entry;
+use super::queue::Entry;
 
-/// A replica that is promoted is rarely further behind.
-const KEPT: Duration = Duration::from_mins(1);
+/// Time for which published entries are kept: a promoted replica rarely lags further behind.
+const KEEP_FOR: Duration = Duration::from_mins(1);
 
-/// Entries that Redis had, and those of them that are to be sent once more.
+/// Published entries, and those of them to be sent again.
 #[derive(Debug)]
-pub(super) struct Recent {
+pub(super) struct RecentEntries {
     sent: VecDeque<(Instant, Entry)>,
-    again: VecDeque<Entry>,
-    /// In readings, of those that were sent.
+    to_resend: VecDeque<Entry>,
+    /// Number of readings in `sent`.
     held: usize,
     /// Most readings to hold.
     capacity: usize,
 }
 
-impl Recent {
+impl RecentEntries {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             sent: VecDeque::new(),
-            again: VecDeque::new(),
+            to_resend: VecDeque::new(),
             held: 0,
             capacity,
         }
     }
 
-    /// Redis has these.
-    pub(super) fn sent(&mut self, entries: Vec<Entry>, now: Instant) {
+    /// Adds entries that Redis has acknowledged.
+    pub(super) fn add(&mut self, entries: Vec<Entry>, now: Instant) {
         for entry in entries {
             self.held += entry.readings();
             self.sent.push_back((now, entry));
         }
-        let too_old = |at: Instant| now.saturating_duration_since(at) > KEPT;
+        let is_old = |at: Instant| now.saturating_duration_since(at) > KEEP_FOR;
         while let Some((at, oldest)) = self.sent.front()
-            && (too_old(*at) || self.held > self.capacity)
+            && (is_old(*at) || self.held > self.capacity)
         {
             self.held -= oldest.readings();
             self.sent.pop_front();
         }
     }
 
-    /// Redis may have lost all of it: it is to be sent again, before anything else.
-    pub(super) fn send_again(&mut self) -> usize {
+    /// Schedules all entries to be sent again before any other, and returns how many those are.
+    pub(super) fn resend(&mut self) -> usize {
         let lost: Vec<_> = self.sent.drain(..).map(|(_, entry)| entry).collect();
         self.held = 0;
         for entry in lost.into_iter().rev() {
-            self.again.push_front(entry);
+            self.to_resend.push_front(entry);
         }
-        self.again.len()
+        self.to_resend.len()
     }
 
-    /// The first of what is to be sent again.
-    pub(super) fn again(&self, limit: usize) -> Vec<Entry> {
-        self.again.iter().take(limit).cloned().collect()
+    /// Returns the first `limit` entries to send again.
+    pub(super) fn to_resend(&self, limit: usize) -> Vec<Entry> {
+        self.to_resend.iter().take(limit).cloned().collect()
     }
 
-    /// Whether anything is.
-    pub(super) fn is_due(&self) -> bool {
-        !self.again.is_empty()
+    /// Returns whether there are entries to send again.
+    pub(super) fn must_resend(&self) -> bool {
+        !self.to_resend.is_empty()
     }
 
-    /// So many of what was to be sent again are sent.
-    pub(super) fn sent_again(&mut self, count: usize) {
-        self.again.drain(..count.min(self.again.len()));
+    /// Removes the first `count` entries to send again: they are sent.
+    pub(super) fn resent(&mut self, count: usize) {
+        self.to_resend.drain(..count.min(self.to_resend.len()));
     }
 }
 
@@ -76,7 +76,7 @@ mod tests {
     use rackwatch_core::reading::Sample;
     use rackwatch_core::time::Timestamp;
 
-    use super::super::Content;
+    use super::super::queue::Content;
     use super::*;
 
     fn entry(n: u64) -> Entry {
@@ -85,7 +85,7 @@ mod tests {
             n,
             prev: None,
             gap: None,
-            taken: Instant::now(),
+            queued: Instant::now(),
             content: Content::Frame(Sample {
                 at: Timestamp::default(),
                 readings: Vec::new(),
@@ -98,19 +98,19 @@ mod tests {
     }
 
     #[test]
-    fn the_last_minute_goes_again_in_order_before_the_rest_of_it() {
-        let (start, mut recent) = (Instant::now(), Recent::new(100));
-        recent.sent(vec![entry(1)], start);
-        recent.sent(vec![entry(2), entry(3)], start + Duration::from_secs(61));
-        assert!(!recent.is_due());
-        assert_eq!(recent.send_again(), 2, "the first is too old");
-        assert_eq!(numbers(&recent.again(10)), [2, 3]);
-        recent.sent_again(1);
-        recent.sent(vec![entry(2)], start + Duration::from_secs(62));
-        // Lost once more in between.
-        recent.send_again();
-        assert_eq!(numbers(&recent.again(10)), [2, 3]);
-        recent.sent_again(2);
-        assert!(!recent.is_due());
+    fn the_last_minute_is_resent_in_order() {
+        let (start, mut recent) = (Instant::now(), RecentEntries::new(100));
+        recent.add(vec![entry(1)], start);
+        recent.add(vec![entry(2), entry(3)], start + Duration::from_secs(61));
+        assert!(!recent.must_resend());
+        assert_eq!(recent.resend(), 2, "the first is too old");
+        assert_eq!(numbers(&recent.to_resend(10)), [2, 3]);
+        recent.resent(1);
+        recent.add(vec![entry(2)], start + Duration::from_secs(62));
+        // A second loss while the first resend is under way.
+        recent.resend();
+        assert_eq!(numbers(&recent.to_resend(10)), [2, 3]);
+        recent.resent(2);
+        assert!(!recent.must_resend());
     }
 }

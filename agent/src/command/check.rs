@@ -1,4 +1,4 @@
-//! `rackwatch-agent check`: whether the agent could do its work here.
+//! `rackwatch-agent check`: tests whether the agent can run here.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -6,15 +6,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
+use rackwatch_runtime::error::chain;
 use rackwatch_runtime::redis::probe::{Step, StepResult, probe};
 use rackwatch_runtime::redis::{ConnectError, Connector, Purpose};
 use serde_json::json;
 
-use super::{Settings, failure};
+use super::failure;
+use super::settings::Settings;
 use crate::app;
 use crate::sampler::SamplerError;
 
-/// Check the configuration, then Redis: everything that is needed, on throwaway keys.
+/// Check the configuration and the access to Redis, with temporary keys.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-agent check --redis redis://collector:6379")]
 pub(super) struct CheckArgs {
@@ -35,7 +37,9 @@ impl CheckArgs {
         let sources: Vec<_> = sources.iter().map(|source| source.kind()).collect();
         let connector = Connector::new(&config.redis)?;
         let steps = check(&connector).await;
-        let config = from.map_or("the defaults".to_owned(), |file| file.display().to_string());
+        let config = from.map_or("built-in defaults".to_owned(), |file| {
+            file.display().to_string()
+        });
         let endpoint = connector.endpoint();
         let mut out = io::stdout().lock();
         if self.json {
@@ -81,10 +85,8 @@ fn connect_step(result: StepResult, took: Duration) -> Step {
 }
 
 fn refused(error: &ConnectError) -> StepResult {
-    // The error's own text says what to do; what is behind it says why.
-    let cause = std::error::Error::source(error);
     StepResult::Failed {
-        detail: cause.map_or_else(|| error.to_string(), |cause| format!("{error} ({cause})")),
+        detail: chain(error),
         advice: "then run this check again",
     }
 }

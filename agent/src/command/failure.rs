@@ -1,30 +1,30 @@
-//! What the operator sees of an error, and the exit code it gives.
+//! Reports of errors to the operator, and exit codes.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Error;
-use rackwatch_core::thermal::NotAScenario;
+use rackwatch_core::thermal::ScenarioError;
 use rackwatch_runtime::config::ConfigError;
 use rackwatch_runtime::logging::LogError;
 use rackwatch_runtime::redis::{ConnectError, Remedy};
 
 use crate::sampler::SamplerError;
 
-/// Something failed.
+/// Exit code of a failure.
 pub(super) const FAILED: u8 = 1;
 
-/// The arguments or the configuration are wrong.
+/// Exit code for wrong arguments or a wrong configuration.
 const WRONG_USAGE: u8 = 2;
 
-/// Writes the error and all its causes to stderr.
+/// Writes an error and its causes to stderr, and returns the exit code.
 pub(super) fn report(error: &Error) -> ExitCode {
     if is_broken_pipe(error) {
-        // Who read the output has seen enough, as in `sensors | head`.
+        // The reader of the output is done, as in `sensors | head`.
         return ExitCode::SUCCESS;
     }
     let written = writeln!(io::stderr().lock(), "error: {error:#}");
-    // Without stderr, the exit code has to do.
+    // Without stderr, the exit code has to suffice.
     drop(written);
     ExitCode::from(if is_wrong_usage(error) {
         WRONG_USAGE
@@ -42,7 +42,7 @@ fn is_wrong_usage(error: &Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<ConfigError>()
             || cause.is::<LogError>()
-            || cause.is::<NotAScenario>()
+            || cause.is::<ScenarioError>()
             || matches!(cause.downcast_ref(), Some(SamplerError::NoSource))
             || cause
                 .downcast_ref::<ConnectError>()

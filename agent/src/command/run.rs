@@ -1,4 +1,4 @@
-//! `rackwatch-agent run`: publishes until it is stopped.
+//! `rackwatch-agent run`: publishes readings until it is stopped.
 
 use std::process::ExitCode;
 
@@ -7,10 +7,10 @@ use clap::Args;
 use rackwatch_runtime::shutdown;
 use tracing::info;
 
-use super::Settings;
+use super::settings::Settings;
 use crate::app;
 
-/// Read the configured sensors (without a configuration: what this host has) and publish them.
+/// Read the configured sensors, by default those of this host, and publish them.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-agent run --config /etc/rackwatch/agent.toml")]
 pub(super) struct RunArgs {
@@ -21,9 +21,11 @@ pub(super) struct RunArgs {
 impl RunArgs {
     pub(super) async fn execute(self) -> Result<ExitCode> {
         let (mut config, from) = self.settings.load()?;
-        config.spool.or_state_directory();
-        let from = from.map_or("the defaults".to_owned(), |file| file.display().to_string());
-        info!(from, "configured");
+        config.spool.use_state_directory();
+        let from = from.map_or("built-in defaults".to_owned(), |file| {
+            file.display().to_string()
+        });
+        info!(from, "loaded configuration");
         let stop = shutdown::on_signals()?;
         let sent = app::run(&config, stop).await?;
         let (entries, readings, dropped) = (sent.entries, sent.readings, sent.dropped);

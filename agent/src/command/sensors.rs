@@ -1,5 +1,6 @@
-//! `rackwatch-agent sensors`: what this host has, without Redis.
+//! `rackwatch-agent sensors`: lists and reads all sensors, without Redis.
 
+mod row;
 mod snippet;
 
 use std::io::{self, Write};
@@ -9,25 +10,23 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::Args;
 use futures_util::future::join_all;
-use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Verdict};
 use rackwatch_core::quality;
 use rackwatch_core::reading::Fault;
-use rackwatch_core::units::Celsius;
 use rackwatch_runtime::shutdown;
-use serde_json::json;
 
-use super::Settings;
+use self::row::Row;
+use super::settings::Settings;
 use crate::app;
-use crate::clock;
-use crate::config::host_name;
 use crate::inventory::Inventory;
+use crate::name::host_name;
 use crate::sampler::SamplerError;
-use crate::source::{Found, Source};
+use crate::source::{DiscoveredDevice, Source};
+use rackwatch_runtime::clock;
 
-/// How often `--watch` reads.
+/// Time between two reads with `--watch`.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 
-/// List the sensors of this host: what they are, what they say, and how long it took to read them.
+/// List all sensors with their roles, readings and limits, and the time that a read takes.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  rackwatch-agent sensors\n  rackwatch-agent sensors --json --watch\n  \
@@ -36,25 +35,15 @@ const WATCH_EVERY: Duration = Duration::from_secs(2);
 pub(super) struct SensorsArgs {
     #[command(flatten)]
     settings: Settings,
-    /// Read again every two seconds until stopped.
+    /// Repeat every two seconds until stopped.
     #[arg(long)]
     watch: bool,
-    /// Print JSON, an array a reading.
+    /// Print JSON, one array per repetition.
     #[arg(long)]
     json: bool,
-    /// Print a configuration to begin with.
+    /// Print a configuration to start from.
     #[arg(long, conflicts_with_all = ["watch", "json"])]
     config_snippet: bool,
-}
-
-/// A device and what it said.
-struct Row {
-    device: DeviceId,
-    description: Description,
-    /// The operator switched it off.
-    off: bool,
-    value: Result<Celsius, Fault>,
-    took: Duration,
 }
 
 impl SensorsArgs {
@@ -84,7 +73,7 @@ impl SensorsArgs {
     }
 }
 
-/// All at once: one that hangs keeps nobody waiting longer than its deadline.
+/// Reads all sources concurrently: one that hangs delays the list by its deadline at most.
 async fn read_all(sources: &mut [Box<dyn Source>], inventory: &Inventory) -> Vec<Row> {
     let each = sources
         .iter_mut()
@@ -93,11 +82,11 @@ async fn read_all(sources: &mut [Box<dyn Source>], inventory: &Inventory) -> Vec
 }
 
 async fn read_one(source: &mut dyn Source, inventory: &Inventory) -> Vec<Row> {
-    let found = source.discover().await;
+    let devices = source.discover().await;
     let started = Instant::now();
     let read = tokio::time::timeout(source.deadline(), source.read(clock::now())).await;
     let took = started.elapsed();
-    let row = |Found {
+    let row = |DiscoveredDevice {
                    device,
                    description,
                }| {
@@ -118,7 +107,7 @@ async fn read_one(source: &mut dyn Source, inventory: &Inventory) -> Vec<Row> {
             took,
         }
     };
-    found.into_iter().map(row).collect()
+    devices.into_iter().map(row).collect()
 }
 
 fn print(out: &mut impl Write, rows: &[Row], json: bool) -> Result<()> {
@@ -126,7 +115,7 @@ fn print(out: &mut impl Write, rows: &[Row], json: bool) -> Result<()> {
         let rows: Vec<_> = rows.iter().map(Row::json).collect();
         writeln!(out, "{}", serde_json::to_string(&rows)?)?;
     } else if rows.is_empty() {
-        writeln!(out, "no sensors found on this host")?;
+        writeln!(out, "no sensors found")?;
     } else {
         table(out, rows)?;
     }
@@ -139,8 +128,8 @@ const HEAD: [&str; 7] = [
     "ROLE",
     "VALUE",
     "LIMITS",
-    "BOARD SAYS",
-    "READ IN",
+    "BMC VERDICT",
+    "READ TIME",
 ];
 
 fn table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
@@ -154,7 +143,7 @@ fn table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
     for row in std::iter::once(HEAD.map(str::to_owned)).chain(cells) {
         let mut line = String::new();
         for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
-            // Values and times are numbers: aligned to the right.
+            // Values and times are aligned to the right, as numbers are.
             let padding = " ".repeat(width - cell.chars().count());
             let (before, after) = match column {
                 3 | 6 => (padding.as_str(), ""),
@@ -167,62 +156,11 @@ fn table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
     Ok(())
 }
 
-impl Row {
-    fn cells(&self) -> [String; 7] {
-        let value = match &self.value {
-            _ if self.off => "off".to_owned(),
-            Ok(temperature) => format!("{:.1} °C", temperature.degrees()),
-            Err(fault) => format!("!{fault}"),
-        };
-        [
-            self.device.to_string(),
-            self.description.source.clone(),
-            self.description.role.to_string(),
-            value,
-            limits(self.description.limits),
-            self.description
-                .verdict
-                .map_or("-", Verdict::name)
-                .to_owned(),
-            format!("{:.1} ms", self.took.as_secs_f64() * 1_000.0),
-        ]
-    }
-
-    fn json(&self) -> serde_json::Value {
-        json!({
-            "device_id": self.device,
-            "description": self.description,
-            "off": self.off,
-            "temperature": self.value.as_ref().ok(),
-            "fault": self.value.as_ref().err().map(Fault::as_str),
-            "read_us": u64::try_from(self.took.as_micros()).ok(),
-        })
-    }
-}
-
-fn limits(limits: HardwareLimits) -> String {
-    let parts = [
-        ("min", limits.low_critical),
-        ("max", limits.high_warning),
-        ("crit", limits.high_critical),
-    ];
-    let known: Vec<_> = parts
-        .iter()
-        .filter_map(|(name, limit)| limit.map(|limit| format!("{name} {limit}")))
-        .collect();
-    let dwell = match limits.dwell {
-        Duration::ZERO => String::new(),
-        dwell => format!(" for {}", humantime::format_duration(dwell)),
-    };
-    if known.is_empty() {
-        "-".to_owned()
-    } else {
-        known.join(", ") + &dwell
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use rackwatch_core::device::{Description, DeviceId};
+    use rackwatch_core::units::Celsius;
+
     use super::*;
 
     #[test]

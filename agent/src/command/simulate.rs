@@ -1,4 +1,4 @@
-//! `rackwatch-agent simulate`: publishes racks that are not there.
+//! `rackwatch-agent simulate`: publishes simulated racks.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use rackwatch_core::wire::Layout;
+use rackwatch_core::wire::EntryFormat;
 use rackwatch_runtime::shutdown;
 use tokio_util::sync::CancellationToken;
 
-use super::Settings;
+use super::settings::Settings;
 use crate::app::{self, RunError};
 use crate::config::{AgentConfig, SourcesConfig};
 use crate::publisher::{Departure, Summary};
-use crate::sampler::SHORTEST;
+use crate::sampler::SHORTEST_INTERVAL;
 use crate::source::simulated::SimulatedConfig;
 
 const EXAMPLES: &str = "\
@@ -22,9 +22,9 @@ Examples:
   rackwatch-agent simulate --for 60s
   rackwatch-agent simulate --racks 4 --sensors 16 --scenario 'cooler-trip@30s/5m'
 
-What goes wrong (--scenario) is `quiet`, `demo` (an anomaly now and then), or a list of
-<fault>[:<target>]@<start>[/<length>[/<period>]]. The devices are gone from rackwatch:devices at the
-end; the readings stay in the stream.";
+A scenario is `quiet`, `demo` (an anomaly now and then), or a list of
+<fault>[:<target>]@<start>[/<length>[/<period>]]. At the end the devices are removed from
+rackwatch:devices; their readings stay in the stream.";
 
 /// Publish simulated racks, to try things out without hardware.
 #[derive(Debug, Args)]
@@ -32,37 +32,37 @@ end; the readings stay in the stream.";
 pub(super) struct SimulateArgs {
     #[command(flatten)]
     settings: Settings,
-    /// How many racks.
+    /// Number of racks to simulate.
     #[arg(long, default_value_t = 2)]
     racks: usize,
-    /// How many sensors, in all racks together.
+    /// Number of sensors in all racks together.
     #[arg(long, default_value_t = 8)]
     sensors: usize,
-    /// How often each is read.
+    /// Time between two reads.
     #[arg(long, default_value = "1s", value_parser = interval)]
     interval: Duration,
-    /// Decides all that is random: the same seed gives the same temperatures.
+    /// Seed of all random numbers: the same seed gives the same temperatures.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// What goes wrong.
+    /// Faults to simulate, see below.
     #[arg(long, value_name = "SPEC", default_value = "demo")]
     scenario: String,
-    /// How long to run; until it is stopped where left out.
+    /// Duration of the run; by default until stopped.
     #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
     length: Option<Duration>,
-    /// What an entry of the stream holds; else as configured.
+    /// Format of stream entries; by default as configured.
     #[arg(long, value_enum)]
-    layout: Option<LayoutArg>,
+    format: Option<FormatArg>,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum LayoutArg {
-    /// One reading.
+enum FormatArg {
+    /// One entry per reading.
     Reading,
-    /// All readings of a tick.
+    /// One entry for all readings of a tick.
     Frame,
 }
 
@@ -87,7 +87,7 @@ impl SimulateArgs {
             if dropped + unsent > 0 {
                 writeln!(
                     out,
-                    "lost {} readings that Redis did not take",
+                    "lost {} readings that Redis did not accept",
                     dropped + unsent
                 )?;
             }
@@ -96,7 +96,7 @@ impl SimulateArgs {
     }
 
     fn configure(&self, config: &mut AgentConfig) {
-        // What is made up need not outlive this run.
+        // Simulated readings need not outlive this run.
         config.spool.path = None;
         config.targets.clear();
         config.sources = SourcesConfig::none();
@@ -108,9 +108,9 @@ impl SimulateArgs {
             seed: self.seed,
             scenario: self.scenario.clone(),
         };
-        match self.layout {
-            Some(LayoutArg::Reading) => config.publish.layout = Layout::Reading,
-            Some(LayoutArg::Frame) => config.publish.layout = Layout::Frame,
+        match self.format {
+            Some(FormatArg::Reading) => config.publish.format = EntryFormat::Reading,
+            Some(FormatArg::Frame) => config.publish.format = EntryFormat::Frame,
             None => {}
         }
     }
@@ -118,8 +118,8 @@ impl SimulateArgs {
 
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if interval < SHORTEST {
-        return Err(format!("at least {SHORTEST:?}"));
+    if interval < SHORTEST_INTERVAL {
+        return Err(format!("the shortest interval is {SHORTEST_INTERVAL:?}"));
     }
     Ok(interval)
 }

@@ -1,37 +1,37 @@
-//! What the operator says of single devices.
+//! `[[devices]]`: the operator's settings for single devices.
 //!
-//! In: `[[devices]]` entries with a glob over device ids. Out: changes to what a source guessed.
+//! In: entries with a glob over device ids. Out: changes to the descriptions of their sources.
 
 use globset::{Glob, GlobMatcher};
 use rackwatch_core::device::{Description, DeviceId, Role};
 use serde::Deserialize;
 
-/// One `[[devices]]` entry; what it leaves out stays as the source says.
+/// One `[[devices]]` entry. Absent keys leave the source's description unchanged.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceConfig {
-    /// Which devices: a glob over device ids, such as `cpu-*` or `disk-node7-?`.
+    /// Devices to change: a glob over device ids, such as `cpu-*` or `disk-node7-?`.
     #[serde(rename = "match")]
     pub matching: DeviceGlob,
-    /// What they measure.
+    /// Role of the devices.
     #[serde(default)]
     pub role: Option<Role>,
-    /// The rack they stand in.
+    /// Rack that they stand in.
     #[serde(default)]
     pub rack: Option<String>,
-    /// Their height in the rack, in rack units from the floor.
+    /// Height in the rack, in rack units from the floor.
     #[serde(default)]
     pub u: Option<u16>,
-    /// What people call them.
+    /// Display name on pages and in alerts.
     #[serde(default)]
     pub name: Option<String>,
-    /// Neither described nor published.
+    /// Whether to neither describe nor publish them.
     #[serde(default)]
     pub off: Option<bool>,
 }
 
 impl DeviceConfig {
-    /// Changes `description` as this entry says.
+    /// Applies this entry to `description`.
     pub fn apply(&self, description: &mut Description) {
         if let Some(role) = self.role {
             description.role = role;
@@ -48,24 +48,28 @@ impl DeviceConfig {
     }
 }
 
-/// A pattern over device ids: `*` is any text, `?` one character, `[ab]` one of a set.
+/// A pattern over device ids: `*` matches any text, `?` one character, `[ab]` one of a set.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub struct DeviceGlob(GlobMatcher);
 
-/// The text is no pattern.
+/// Text that is not a [`DeviceGlob`].
 #[derive(Debug, thiserror::Error)]
-#[error("not a pattern over device ids: {0}")]
-pub struct NotAGlob(globset::Error);
+#[error("expected a pattern over device ids such as \"cpu-*\": {0}")]
+pub struct InvalidGlob(globset::Error);
 
 impl DeviceGlob {
-    /// Reads a pattern.
-    pub fn new(text: &str) -> Result<Self, NotAGlob> {
-        let glob = Glob::new(text).map_err(NotAGlob)?;
+    /// Parses a pattern.
+    ///
+    /// # Errors
+    ///
+    /// When the syntax is wrong.
+    pub fn new(text: &str) -> Result<Self, InvalidGlob> {
+        let glob = Glob::new(text).map_err(InvalidGlob)?;
         Ok(Self(glob.compile_matcher()))
     }
 
-    /// Whether `device` is meant.
+    /// Returns whether `device` matches.
     pub fn matches(&self, device: &DeviceId) -> bool {
         self.0.is_match(device.as_str())
     }
@@ -78,9 +82,9 @@ impl PartialEq for DeviceGlob {
 }
 
 impl TryFrom<String> for DeviceGlob {
-    type Error = NotAGlob;
+    type Error = InvalidGlob;
 
-    fn try_from(text: String) -> Result<Self, NotAGlob> {
+    fn try_from(text: String) -> Result<Self, InvalidGlob> {
         Self::new(&text)
     }
 }

@@ -1,4 +1,4 @@
-//! `[spool]`: what goes to disk while Redis is away.
+//! `[spool]`: disk space for readings while Redis is unavailable.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,24 +8,23 @@ use serde::{Deserialize, Deserializer};
 
 use crate::spool::SyncPolicy;
 
-/// More than a day of a hundred sensors a second.
+/// Default of `spool.max_bytes`: more than a day of a hundred sensors a second.
 const MAX_BYTES: ByteSize = ByteSize(256 << 20);
 
-/// What goes to disk.
+/// The `[spool]` section of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SpoolConfig {
-    /// The folder, of this agent alone; default the `spool` folder in the state directory that
-    /// systemd gives the service, and none elsewhere: then nothing goes to disk.
+    /// Folder, not shared with another agent. By default the `spool` folder in the state directory
+    /// of the systemd service; without one nothing goes to disk.
     pub path: Option<PathBuf>,
-    /// How many bytes it may take before the oldest readings are dropped; default 256 MiB.
+    /// Size in bytes at which the oldest readings are dropped; default 256 MiB.
     pub max_bytes: ByteSize,
-    /// How old readings may become in it before they are dropped; default 48 h, as long as
-    /// collectors keep readings.
+    /// Age at which readings are dropped; default 48 h, as long as collectors keep readings.
     #[serde(with = "config::duration")]
     pub max_age: Duration,
-    /// How long after a write it is synced: a duration, `always` or `never`; default 1 s.
-    pub sync: Sync,
+    /// Time after a write until it is synced: a duration, `always` or `never`; default 1 s.
+    pub sync: SyncSetting,
 }
 
 impl Default for SpoolConfig {
@@ -34,26 +33,26 @@ impl Default for SpoolConfig {
             path: None,
             max_bytes: MAX_BYTES,
             max_age: Duration::from_hours(48),
-            sync: Sync(SyncPolicy::Within(Duration::from_secs(1))),
+            sync: SyncSetting(SyncPolicy::Within(Duration::from_secs(1))),
         }
     }
 }
 
 impl SpoolConfig {
-    /// Takes the folder that systemd gives the service where none is configured.
-    pub fn or_state_directory(&mut self) {
+    /// Sets the folder below systemd's state directory if none is configured.
+    pub fn use_state_directory(&mut self) {
         if self.path.is_none() {
-            let given = std::env::var_os("STATE_DIRECTORY").filter(|given| !given.is_empty());
-            self.path = given.map(|given| PathBuf::from(given).join("spool"));
+            let directory = std::env::var_os("STATE_DIRECTORY").filter(|path| !path.is_empty());
+            self.path = directory.map(|path| PathBuf::from(path).join("spool"));
         }
     }
 }
 
-/// When what was written is synced.
+/// A [`SyncPolicy`] as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sync(pub SyncPolicy);
+pub struct SyncSetting(pub SyncPolicy);
 
-impl<'de> Deserialize<'de> for Sync {
+impl<'de> Deserialize<'de> for SyncSetting {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         let policy = match text.as_str() {
@@ -61,7 +60,7 @@ impl<'de> Deserialize<'de> for Sync {
             "never" => SyncPolicy::Never,
             text => SyncPolicy::Within(humantime::parse_duration(text).map_err(|_| {
                 serde::de::Error::custom(format!(
-                    "{text:?} is neither a duration such as \"1s\" nor \"always\" or \"never\""
+                    "{text:?}: expected a duration such as \"1s\", \"always\" or \"never\""
                 ))
             })?),
         };
@@ -69,8 +68,8 @@ impl<'de> Deserialize<'de> for Sync {
     }
 }
 
-impl From<Sync> for SyncPolicy {
-    fn from(sync: Sync) -> Self {
+impl From<SyncSetting> for SyncPolicy {
+    fn from(sync: SyncSetting) -> Self {
         sync.0
     }
 }

@@ -1,4 +1,4 @@
-//! When descriptions are written, and what stands in them.
+//! Tests of when descriptions are written, and of their content.
 
 use rackwatch_core::device::Role;
 
@@ -8,71 +8,71 @@ fn id(name: &str) -> DeviceId {
     DeviceId::new(name).unwrap()
 }
 
-fn found(name: &str, role: Role) -> Vec<Found> {
+fn discovered(name: &str, role: Role) -> Vec<DiscoveredDevice> {
     let description = Description {
         role,
         ..Description::default()
     };
-    vec![Found {
+    vec![DiscoveredDevice {
         device: id(name),
         description,
     }]
 }
 
 #[derive(serde::Deserialize)]
-struct Rules {
+struct Overrides {
     #[serde(default)]
     devices: Vec<DeviceConfig>,
 }
 
-fn inventory(rules: &str) -> Inventory {
+fn inventory(overrides: &str) -> Inventory {
     let identity = IdentityConfig {
-        name: AgentName::new("node7").unwrap(),
+        name: Name::new("node7").unwrap(),
         rack: Some("B07".to_owned()),
         ..IdentityConfig::default()
     };
-    let rules: Rules = toml::from_str(rules).unwrap();
-    Inventory::new(&identity, "node7.example", rules.devices)
+    let overrides: Overrides = toml::from_str(overrides).unwrap();
+    Inventory::new(&identity, "node7.example", overrides.devices)
 }
 
 fn write_all(inventory: &mut Inventory, now: Instant) -> usize {
     let pending = inventory.pending(now);
     for (device, json) in &pending {
-        inventory.written(device, json, now);
+        inventory.mark_written(device, json, now);
     }
     pending.len()
 }
 
 #[test]
-fn written_once_again_on_change_after_ten_minutes_and_when_lost() {
+fn descriptions_are_written_when_new_changed_old_or_lost() {
     let mut inventory = inventory("");
     let start = Instant::now();
-    inventory.found(found("cpu-1", Role::Cpu));
+    inventory.update(discovered("cpu-1", Role::Cpu));
     assert_eq!(write_all(&mut inventory, start), 1);
-    inventory.found(found("cpu-1", Role::Cpu));
+    inventory.update(discovered("cpu-1", Role::Cpu));
     assert_eq!(write_all(&mut inventory, start), 0, "unchanged");
 
-    inventory.found(found("cpu-1", Role::Gpu));
+    inventory.update(discovered("cpu-1", Role::Gpu));
     assert_eq!(write_all(&mut inventory, start), 1, "changed");
     assert_eq!(write_all(&mut inventory, start + REWRITE_EVERY), 1, "old");
 
-    inventory.forget_written();
+    inventory.mark_all_unwritten();
     assert_eq!(write_all(&mut inventory, start + REWRITE_EVERY), 1, "lost");
 }
 
 #[test]
-fn a_change_while_writing_is_not_forgotten() {
+fn a_change_during_a_write_stays_pending() {
     let mut inventory = inventory("");
     let now = Instant::now();
-    inventory.found(found("cpu-1", Role::Cpu));
+    inventory.update(discovered("cpu-1", Role::Cpu));
     let writing = inventory.pending(now);
-    inventory.found(found("cpu-1", Role::Gpu));
-    inventory.written(&writing[0].0, &writing[0].1, now);
+    inventory.update(discovered("cpu-1", Role::Gpu));
+    inventory.mark_written(&writing[0].0, &writing[0].1, now);
     assert_eq!(inventory.pending(now).len(), 1);
 }
 
 #[test]
-fn the_operator_knows_better_than_the_source() {
+fn operator_settings_override_the_source() {
     let mut inventory = inventory(
         "[[devices]]\nmatch = 'cpu-*'\nrole = 'inlet'\nu = 3\n\
          [[devices]]\nmatch = 'cpu-1'\nname = 'front'\nrack = 'A1'\n\
@@ -80,7 +80,7 @@ fn the_operator_knows_better_than_the_source() {
          [[devices]]\nmatch = 'disk-2'\noff = false",
     );
     for device in ["cpu-1", "cpu-2", "disk-1", "disk-2"] {
-        inventory.found(found(device, Role::Cpu));
+        inventory.update(discovered(device, Role::Cpu));
     }
     let pending = inventory.pending(Instant::now());
     let described: Vec<_> = pending
@@ -112,24 +112,24 @@ fn the_operator_knows_better_than_the_source() {
 }
 
 #[test]
-fn the_probe_goes_round_what_was_written() {
+fn the_probe_cycles_through_written_devices() {
     let mut inventory = inventory("");
     assert_eq!(inventory.probe(), None);
     for device in ["a", "b", "c"] {
-        inventory.found(found(device, Role::Cpu));
+        inventory.update(discovered(device, Role::Cpu));
     }
     assert_eq!(inventory.probe(), None, "nothing is written yet");
     write_all(&mut inventory, Instant::now());
-    let asked: Vec<_> = (0..4)
+    let probed: Vec<_> = (0..4)
         .map(|_| inventory.probe().unwrap().to_string())
         .collect();
-    assert_eq!(asked, ["a", "b", "c", "a"]);
+    assert_eq!(probed, ["a", "b", "c", "a"]);
 }
 
 #[test]
-fn who_leaves_says_so() {
+fn leaving_marks_every_description() {
     let mut inventory = inventory("");
-    inventory.found(found("cpu-1", Role::Cpu));
+    inventory.update(discovered("cpu-1", Role::Cpu));
     let (device, json) = inventory.leaving().remove(0);
     assert_eq!(device, id("cpu-1"));
     assert!(Description::from_json(json.as_bytes()).unwrap().leaving);

@@ -1,7 +1,7 @@
-//! One round trip: commands out of work, and what the replies mean.
+//! One round trip: commands for a piece of work, and the meaning of their replies.
 //!
-//! In: descriptions, entries and a device to ask for. Out: a pipeline with the descriptions first,
-//! and from its replies how far the entries are done. Pure but for [`Batch::send`].
+//! In: descriptions, entries and a device to probe. Out: a pipeline with the descriptions first, and
+//! from its replies how many entries Redis has. Pure except for [`Batch::send`].
 
 use rackwatch_core::device::DeviceId;
 use rackwatch_core::keys;
@@ -10,58 +10,67 @@ use redis::aio::ConnectionLike;
 use redis::{Pipeline, RedisError, RedisResult, Value};
 
 use super::route::Route;
-use super::{Departure, Sender};
+use super::sender::Sender;
 use crate::backlog::Work;
 
-/// How many descriptions one HSET writes: a long command would keep Redis from all others.
+/// The end of the devices when the agent stops cleanly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// Their descriptions mark them as leaving.
+    Leave,
+    /// Their descriptions are removed: the devices were never real.
+    Remove,
+}
+
+/// Descriptions of one HSET: a longer command would delay other clients of Redis.
 const DESCRIPTIONS: usize = 500;
 
-/// Commands that are sent together.
+/// Commands of one round trip.
 #[derive(Debug)]
 pub(super) struct Batch {
     work: Work,
     pipeline: Pipeline,
-    /// How many commands write descriptions; they come first.
-    describing: usize,
+    /// Number of commands that write descriptions; they come first.
+    description_commands: usize,
 }
 
-/// What the replies say.
+/// The meaning of the replies.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
-    /// The descriptions are written.
-    pub(super) described: bool,
-    /// The first so many entries are in the stream.
+    /// Whether all descriptions are written.
+    pub(super) descriptions_written: bool,
+    /// Number of entries in the stream, counted from the first.
     pub(super) entries: usize,
-    /// The descriptions written earlier are gone.
-    pub(super) lost: bool,
-    /// The stream was there, and is not any more.
-    pub(super) vanished: bool,
-    /// How the readings are spread now.
-    pub(super) layout: Option<Partitioning>,
-    /// The first error.
+    /// Whether Redis lacks a description that was written earlier.
+    pub(super) descriptions_lost: bool,
+    /// Whether the stream existed before and does not any more.
+    pub(super) stream_vanished: bool,
+    /// Present partitioning; `None` if the reply is unusable.
+    pub(super) partitioning: Option<Partitioning>,
+    /// First error among the replies.
     pub(super) error: Option<RedisError>,
 }
 
-/// Which entries are done.
+/// Totals of a batch.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Sent {
-    /// How many, from the first on.
+pub(super) struct BatchTotals {
+    /// Entries that Redis has, counted from the first.
     pub(super) entries: usize,
-    /// The readings in them.
+    /// Readings in these entries.
     pub(super) readings: u64,
 }
 
 impl Batch {
-    /// `skew` is what the first entry says of this host's clock.
+    /// Builds the commands; the first entry reports `skew`, the lead of this host's clock.
     pub(super) fn new(work: Work, sender: &Sender, route: &Route, skew: Option<i64>) -> Self {
         let mut pipeline = redis::pipe();
-        describe(&mut pipeline, &work.descriptions);
-        let describing = pipeline.len();
+        write_descriptions(&mut pipeline, &work.descriptions);
+        let description_commands = pipeline.len();
         let skews = std::iter::once(skew).chain(std::iter::repeat(None));
         for (entry, skew) in work.entries.iter().zip(skews) {
             let command = pipeline.cmd("XADD").arg(&route.stream);
             if route.exists {
-                // A stream that vanished must not come back with this entry as its first.
+                // A vanished stream must not be created anew with this entry as its first.
                 command.arg("NOMKSTREAM");
             }
             command
@@ -83,7 +92,7 @@ impl Batch {
         Self {
             work,
             pipeline,
-            describing,
+            description_commands,
         }
     }
 
@@ -95,7 +104,7 @@ impl Batch {
         &self.work.descriptions
     }
 
-    /// An error means that nobody knows what was done.
+    /// Sends the commands. After an error any of them may have been executed.
     pub(super) async fn send(&self, connection: &mut Connection) -> RedisResult<Outcome> {
         if self.pipeline.is_empty() {
             return Ok(self.outcome(Vec::new()));
@@ -107,16 +116,17 @@ impl Batch {
         Ok(self.outcome(replies))
     }
 
-    /// Entries behind the first refused one count as not done, so that their order is kept.
+    /// Interprets the replies. Entries after the first refused one count as refused, which keeps
+    /// their order when they are sent again.
     fn outcome(&self, replies: Vec<Value>) -> Outcome {
         let mut outcome = Outcome {
-            described: true,
+            descriptions_written: true,
             ..Outcome::default()
         };
         let mut replies = replies.into_iter();
-        for reply in replies.by_ref().take(self.describing) {
+        for reply in replies.by_ref().take(self.description_commands) {
             if let Value::ServerError(error) = reply {
-                outcome.described = false;
+                outcome.descriptions_written = false;
                 outcome.error.get_or_insert(error.into());
             }
         }
@@ -129,36 +139,38 @@ impl Batch {
                 }
                 Value::Nil => {
                     in_order = false;
-                    outcome.vanished = true;
+                    outcome.stream_vanished = true;
                 }
                 _ => {}
             }
             outcome.entries += usize::from(in_order);
         }
         if self.work.probe.is_some() {
-            outcome.lost = matches!(replies.next(), Some(Value::Int(0) | Value::Boolean(false)));
+            outcome.descriptions_lost =
+                matches!(replies.next(), Some(Value::Int(0) | Value::Boolean(false)));
         }
-        let layout = replies
+        let partitioning = replies
             .next()
             .and_then(|reply| redis::from_redis_value(reply).ok());
-        outcome.layout = layout.and_then(|answer| Partitioning::from_reply(answer).ok());
+        outcome.partitioning = partitioning.and_then(|reply| Partitioning::from_reply(reply).ok());
         outcome
     }
 
-    pub(super) fn sent(&self, outcome: &Outcome) -> Sent {
-        let done = &self.work.entries[..outcome.entries.min(self.work.entries.len())];
-        Sent {
-            entries: done.len(),
-            readings: done.iter().map(|entry| entry.readings() as u64).sum(),
+    /// Counts the entries that Redis has.
+    pub(super) fn totals(&self, outcome: &Outcome) -> BatchTotals {
+        let sent = &self.work.entries[..outcome.entries.min(self.work.entries.len())];
+        BatchTotals {
+            entries: sent.len(),
+            readings: sent.iter().map(|entry| entry.readings() as u64).sum(),
         }
     }
 }
 
-/// What is said of the devices at the end.
-pub(super) fn goodbye(devices: &[(DeviceId, String)], departure: Departure) -> Pipeline {
+/// Returns the commands that end the devices of an agent that stops.
+pub(super) fn departure(devices: &[(DeviceId, String)], departure: Departure) -> Pipeline {
     let mut pipeline = redis::pipe();
     match departure {
-        Departure::Leave => describe(&mut pipeline, devices),
+        Departure::Leave => write_descriptions(&mut pipeline, devices),
         Departure::Remove => {
             for devices in devices.chunks(DESCRIPTIONS) {
                 let names: Vec<_> = devices.iter().map(|(device, _)| device.as_str()).collect();
@@ -170,7 +182,7 @@ pub(super) fn goodbye(devices: &[(DeviceId, String)], departure: Departure) -> P
     pipeline
 }
 
-fn describe(pipeline: &mut Pipeline, descriptions: &[(DeviceId, String)]) {
+fn write_descriptions(pipeline: &mut Pipeline, descriptions: &[(DeviceId, String)]) {
     if descriptions.is_empty() {
         return;
     }
@@ -200,14 +212,14 @@ mod tests {
             n,
             prev: None,
             gap: None,
-            taken: std::time::Instant::now(),
+            queued: std::time::Instant::now(),
             content: Content::Reading(Reading {
                 device: device.clone(),
                 at: Timestamp::default(),
                 value: Err(Fault::TIMEOUT),
             }),
         };
-        let work = Work::of(
+        let work = Work::from_memory(
             vec![(device.clone(), "{}".to_owned())],
             vec![entry(7), entry(8), entry(9)],
             Some(device.clone()),
@@ -220,7 +232,7 @@ mod tests {
         let route = Route {
             stream: "raw".to_owned(),
             exists: true,
-            layout: Partitioning::Unset,
+            partitioning: Partitioning::Unset,
         };
         Batch::new(work, &sender, &route, Some(12))
     }
@@ -234,16 +246,20 @@ mod tests {
     }
 
     #[test]
-    fn descriptions_go_first() {
+    fn descriptions_go_before_entries() {
         let text = String::from_utf8(batch().pipeline.get_packed_pipeline()).unwrap();
-        let at = |what: &str| text.find(what).unwrap();
+        let at = |command: &str| text.find(command).unwrap();
         assert!(at("HSET") < at("INCR") && at("INCR") < at("XADD") && at("XADD") < at("HEXISTS"));
         assert!(text.contains("r1-7"), "{text}");
-        assert_eq!(text.matches("skew").count(), 1, "the first entry says it");
+        assert_eq!(
+            text.matches("skew").count(),
+            1,
+            "only the first entry reports it"
+        );
     }
 
     #[test]
-    fn all_done() {
+    fn accepted_entries_are_counted() {
         let replies = vec![
             Value::Int(1),
             Value::Int(1),
@@ -254,15 +270,17 @@ mod tests {
         ];
         let batch = batch();
         let outcome = batch.outcome(replies);
-        assert!(outcome.described && !outcome.lost && outcome.error.is_none());
-        let sent = batch.sent(&outcome);
+        assert!(
+            outcome.descriptions_written && !outcome.descriptions_lost && outcome.error.is_none()
+        );
+        let sent = batch.totals(&outcome);
         assert_eq!((sent.entries, sent.readings), (3, 3));
     }
 
     #[test]
-    fn a_stream_that_vanished_is_noticed() {
+    fn a_vanished_stream_is_noticed() {
         let batch = batch();
-        let layout = Value::Array(vec![Value::BulkString(b"4".to_vec()), Value::Nil]);
+        let partitioning = Value::Array(vec![Value::BulkString(b"4".to_vec()), Value::Nil]);
         let replies = vec![
             Value::Int(1),
             Value::Int(1),
@@ -270,17 +288,17 @@ mod tests {
             Value::Nil,
             Value::Nil,
             Value::Int(1),
-            layout,
+            partitioning,
         ];
         let outcome = batch.outcome(replies);
-        assert!(outcome.vanished && outcome.error.is_none());
-        assert_eq!(batch.sent(&outcome).entries, 1);
-        let partitions = outcome.layout.unwrap().partitions();
+        assert!(outcome.stream_vanished && outcome.error.is_none());
+        assert_eq!(batch.totals(&outcome).entries, 1);
+        let partitions = outcome.partitioning.unwrap().partitions();
         assert_eq!(u16::from(partitions), 4);
     }
 
     #[test]
-    fn what_follows_a_refused_entry_is_sent_again() {
+    fn entries_after_a_refused_one_are_sent_again() {
         let replies = vec![
             Value::Int(1),
             refused(),
@@ -291,8 +309,8 @@ mod tests {
         ];
         let batch = batch();
         let outcome = batch.outcome(replies);
-        assert!(!outcome.described && outcome.lost);
+        assert!(!outcome.descriptions_written && outcome.descriptions_lost);
         assert_eq!(outcome.error.as_ref().and_then(|e| e.code()), Some("OOM"));
-        assert_eq!(batch.sent(&outcome).entries, 1);
+        assert_eq!(batch.totals(&outcome).entries, 1);
     }
 }

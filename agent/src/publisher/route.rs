@@ -1,48 +1,48 @@
-//! Where entries go: the stream of the zone's partition, and whether it is still the same Redis.
+//! The stream that entries go to, and the identity of the Redis that holds it.
 //!
-//! In: the layout that the collectors keep, and Redis' replication id. Out: the stream to publish
-//! to. A stream that has vanished, or another replication id (a failover, a restart), means that
-//! Redis may have lost what it had acknowledged.
+//! In: the partitioning that the collectors keep, and Redis' replication id. Out: the stream of the
+//! zone's partition. If the stream vanishes or the replication id changes (a failover, a restart),
+//! Redis may have lost entries that it acknowledged.
 
 use rackwatch_core::keys::{PartitionKeys, SeriesKeys};
 use rackwatch_runtime::redis::{Connection, Partitioning, replication_id};
 use redis::RedisResult;
 
-/// Where entries go.
+/// The destination of entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Route {
-    /// The stream.
+    /// Key of the stream.
     pub(super) stream: String,
-    /// It is there: if it is not any more, it has vanished.
+    /// Whether the stream exists: if it is missing later, it has vanished.
     pub(super) exists: bool,
-    /// The layout that led here.
-    pub(super) layout: Partitioning,
+    /// Partitioning that led here.
+    pub(super) partitioning: Partitioning,
 }
 
-/// What Redis says before the first entry on a connection.
+/// Redis' answer before the first entry of a connection.
 #[derive(Debug)]
-pub(super) struct Found {
-    /// Where to publish; none while the layout is being changed.
+pub(super) struct RouteReply {
+    /// Destination; `None` while the partitioning is being changed.
     pub(super) route: Option<Route>,
-    /// Which data this is; none where Redis does not tell.
+    /// Replication id; `None` if Redis does not reveal it.
     pub(super) replication: Option<String>,
 }
 
-/// Asks where entries of `zone` go.
-pub(super) async fn find(connection: &mut Connection, zone: &str) -> RedisResult<Found> {
-    let layout = Partitioning::read(connection).await?;
-    let stream = PartitionKeys::of(layout.partitions().of_zone(zone)).raw;
-    // An access list may forbid it: then a failover shows only where the stream has vanished.
+/// Asks Redis for the destination of entries of `zone`.
+pub(super) async fn find(connection: &mut Connection, zone: &str) -> RedisResult<RouteReply> {
+    let partitioning = Partitioning::read(connection).await?;
+    let stream = PartitionKeys::of(partitioning.partitions().of_zone(zone)).raw;
+    // An access list may forbid this: then a failover is noticed only if the stream vanished.
     let replication = replication_id(&mut connection.at(&stream)).await?;
-    let route = match layout {
+    let route = match partitioning {
         Partitioning::Draining(_) | Partitioning::Changing(_) => None,
-        // On a cluster there are always partitions, once a collector has said how many.
+        // On a cluster there are always partitions; a collector sets how many.
         Partitioning::Unset if connection.series_keys() == SeriesKeys::Cluster => None,
         Partitioning::Unset | Partitioning::Set(_) => Some(Route {
             stream,
             exists: false,
-            layout,
+            partitioning,
         }),
     };
-    Ok(Found { route, replication })
+    Ok(RouteReply { route, replication })
 }

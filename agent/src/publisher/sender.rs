@@ -1,29 +1,29 @@
-//! Who sends: what stands in every entry beside the readings.
+//! The sender of entries: fields that every entry carries besides its readings.
 //!
-//! In: an entry of the backlog. Out: its fields on the wire, with the agent's name and a `seq` that
-//! no other entry has, from which receivers tell a gap from silence.
+//! In: an entry of the backlog. Out: its fields on the wire, with the agent's name and a unique
+//! `seq`, from which receivers distinguish lost readings from absent ones.
 
 use std::num::NonZeroU64;
 
 use rackwatch_core::wire::{Provenance, Seq, entry, frame};
+use rackwatch_runtime::clock;
 
 use crate::backlog::{Content, Entry};
-use crate::clock;
 use crate::config::IdentityConfig;
 
-/// Who sends, and how much Redis keeps.
+/// The agent as a sender of entries.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    /// The agent's name.
+    /// Name of the agent.
     pub agent: String,
-    /// The zone, which decides the partition.
+    /// Zone, which decides the partition.
     pub zone: String,
-    /// About how many entries the stream may hold.
+    /// Approximate number of entries at which Redis drops the oldest.
     pub safety_cap: NonZeroU64,
 }
 
 impl Sender {
-    /// Sends as `agent`.
+    /// Returns the sender for an agent's settings.
     pub fn new(agent: &IdentityConfig, safety_cap: NonZeroU64) -> Self {
         Self {
             agent: agent.name.to_string(),
@@ -32,7 +32,7 @@ impl Sender {
         }
     }
 
-    /// What the stream holds of `entry`, and what it says of this host's clock.
+    /// Returns the fields of `entry`; `skew` is the lead of this host's clock in milliseconds.
     pub(super) fn fields(&self, entry: &Entry, skew: Option<i64>) -> Vec<(&'static str, String)> {
         let seq = Seq {
             run: entry.run.to_string(),
@@ -51,12 +51,12 @@ impl Sender {
     }
 }
 
-/// The name of a run that starts now.
+/// Returns a name for a run that starts now.
 pub fn new_run() -> String {
     base36(clock::now().millis())
 }
 
-/// The number in digits and small letters: it stands in every entry, so it had better be short.
+/// Writes a number in digits and lower-case letters: short, as every entry carries it.
 fn base36(mut number: u64) -> String {
     let mut digits = Vec::new();
     loop {
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_are_named_in_base_36() {
+    fn run_names_are_base_36() {
         assert_eq!(base36(0), "0");
         assert_eq!(base36(36), "10");
         assert_eq!(

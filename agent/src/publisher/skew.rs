@@ -1,47 +1,53 @@
-//! How far this host's clock is from Redis'. Pure.
+//! The skew between this host's clock and Redis'. Pure.
 
 use std::time::{Duration, Instant};
 
 use rackwatch_core::time::Timestamp;
 
-/// How often to look: clocks drift slowly.
-const EVERY: Duration = Duration::from_mins(1);
+/// Time between two measurements: clocks drift slowly.
+const MEASURE_EVERY: Duration = Duration::from_mins(1);
 
-/// What is known of this host's clock.
+/// The last measurement of the skew.
 #[derive(Debug, Default)]
-pub(super) struct Skew {
-    looked: Option<Instant>,
-    /// Not said yet.
-    news: Option<i64>,
+pub(super) struct ClockSkew {
+    measured: Option<Instant>,
+    /// Skew that no entry has reported yet, in milliseconds.
+    unreported: Option<i64>,
 }
 
-impl Skew {
-    /// Whether to ask Redis again.
+impl ClockSkew {
+    /// Returns whether to measure again.
     pub(super) fn is_due(&self) -> bool {
-        self.looked.is_none_or(|looked| looked.elapsed() >= EVERY)
+        self.measured
+            .is_none_or(|measured| measured.elapsed() >= MEASURE_EVERY)
     }
 
-    /// Redis was asked at `asked` by this host's clock, the answer took `took` and said `told`,
-    /// seconds and microseconds since 1970.
-    pub(super) fn learn(&mut self, asked: Timestamp, took: Duration, told: (u64, u64)) {
-        self.looked = Some(Instant::now());
-        self.news = Some(estimate(asked, took, told));
+    /// Records a measurement: at `asked_at` by this host's clock Redis was asked for its time, and
+    /// `round_trip` later replied with seconds and microseconds since 1970.
+    pub(super) fn update(
+        &mut self,
+        asked_at: Timestamp,
+        round_trip: Duration,
+        redis_time: (u64, u64),
+    ) {
+        self.measured = Some(Instant::now());
+        self.unreported = Some(estimate(asked_at, round_trip, redis_time));
     }
 
-    /// Milliseconds that this host's clock is ahead, where that has not been said yet.
-    pub(super) fn news(&self) -> Option<i64> {
-        self.news
+    /// Returns by how many milliseconds this host's clock is ahead, unless that was reported.
+    pub(super) fn unreported(&self) -> Option<i64> {
+        self.unreported
     }
 
-    /// It has been said.
-    pub(super) fn said(&mut self) {
-        self.news = None;
+    /// Marks the last measurement as reported.
+    pub(super) fn mark_reported(&mut self) {
+        self.unreported = None;
     }
 }
 
-/// The answer was made in the middle between question and arrival, as far as anybody knows.
-fn estimate(asked: Timestamp, took: Duration, (seconds, micros): (u64, u64)) -> i64 {
-    let ours = asked.plus(took / 2).millis();
+/// Returns the skew in milliseconds, assuming that Redis replied halfway through the round trip.
+fn estimate(asked_at: Timestamp, round_trip: Duration, (seconds, micros): (u64, u64)) -> i64 {
+    let ours = asked_at.plus(round_trip / 2).millis();
     let theirs = seconds.saturating_mul(1000).saturating_add(micros / 1000);
     ours.cast_signed().saturating_sub(theirs.cast_signed())
 }
@@ -52,10 +58,11 @@ mod tests {
 
     #[test]
     fn half_the_round_trip_counts() {
-        let asked = Timestamp::from_millis(1_700_000_000_000).unwrap();
-        let took = Duration::from_millis(20);
-        assert_eq!(estimate(asked, took, (1_700_000_000, 10_000)), 0);
-        assert_eq!(estimate(asked, took, (1_700_000_007, 0)), -6_990);
-        assert_eq!(estimate(asked, took, (1_699_999_990, 0)), 10_010);
+        let asked_at = Timestamp::from_millis(1_700_000_000_000).unwrap();
+        let round_trip = Duration::from_millis(20);
+        let skew = |redis_time| estimate(asked_at, round_trip, redis_time);
+        assert_eq!(skew((1_700_000_000, 10_000)), 0);
+        assert_eq!(skew((1_700_000_007, 0)), -6_990);
+        assert_eq!(skew((1_699_999_990, 0)), 10_010);
     }
 }

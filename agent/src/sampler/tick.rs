@@ -1,19 +1,18 @@
-//! When to read next. Pure: the time comes in.
+//! The time of the next read. Pure: the caller passes the time.
 
 use std::time::Duration;
 
 use rackwatch_core::time::Timestamp;
 
-/// The shortest interval: below it a typing mistake in config would keep a processor busy.
-pub const SHORTEST: Duration = Duration::from_millis(10);
+/// Shortest interval: a shorter one, such as a typing mistake, would keep a processor busy.
+pub const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The first multiple of `interval` since 1970 after `now`, but not the `last` one again: a timer
-/// that fires a little early, or a clock that is set back a little, must not read a tick twice.
+/// Returns the first multiple of `interval` since 1970 after `now`, except `last`: a timer that fires
+/// a little early, or a clock that is set back a little, must not read a tick twice.
 ///
-/// A clock that is set back further is followed, since readings that claim to come from the future
-/// would be worse.
+/// A clock that is set back further is followed: readings from the future would be worse.
 pub(super) fn next(now: Timestamp, interval: Duration, last: Option<Timestamp>) -> Timestamp {
-    let interval = interval.max(SHORTEST);
+    let interval = interval.max(SHORTEST_INTERVAL);
     let tick = now.floor(interval).plus(interval);
     if last == Some(tick) {
         tick.plus(interval)
@@ -45,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn no_tick_comes_twice_when_the_timer_is_early() {
+    fn an_early_timer_does_not_repeat_a_tick() {
         assert_eq!(next(at(10_999), SECOND, Some(at(11_000))), at(12_000));
     }
 
@@ -55,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn no_interval_is_too_short_to_wait_for() {
+    fn a_zero_interval_is_raised_to_the_shortest() {
         assert_eq!(next(at(1_000), Duration::ZERO, None), at(1_010));
     }
 }

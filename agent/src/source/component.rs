@@ -1,7 +1,7 @@
-//! What is known of the sensors of a host's components, whichever way they are read.
+//! Knowledge about sensors of components that several sources share. Pure.
 //!
-//! In: names of chips and sensors, and numbers as read. Out: roles, steps, and whether a number can
-//! be a temperature. Nothing is lost: what cannot be one becomes a fault.
+//! In: names of chips and sensors, and raw numbers. Out: roles, resolutions, and plausible
+//! temperatures. Nothing is lost: an implausible number becomes a fault.
 
 use std::collections::HashSet;
 
@@ -9,27 +9,28 @@ use rackwatch_core::device::{DeviceId, Role};
 use rackwatch_core::reading::Fault;
 use rackwatch_core::units::{Celsius, Kelvin};
 
-/// Coldest reading of a component that is believed, in m°C: the lower end of industrial chips.
+/// Coldest plausible reading in m°C: the lower end of industrial chips.
 const COLDEST: i64 = -40_000;
 
-/// Hottest reading of a component that is believed, in m°C: silicon is dead beyond.
+/// Hottest plausible reading in m°C: silicon does not survive more.
 const HOTTEST: i64 = 150_000;
 
-/// What chips of 8 bits say for "nothing connected", in m°C: 127 and, with half degrees, 127.5.
-/// Their other such words, -128 and 255, are out of range anyway.
+/// Values in m°C with which 8-bit chips report "nothing connected": 127, and 127.5 with half
+/// degrees. Their other markers, -128 and 255, are out of range anyway.
 const MARKERS: [i64; 2] = [127_000, 127_500];
 
-/// The temperature of `millidegrees`, unless it cannot be one of a component that answers.
+/// Returns the temperature, or a fault if no working component can have it.
 pub(super) fn plausible(millidegrees: i64) -> Result<Celsius, Fault> {
     if !(COLDEST..=HOTTEST).contains(&millidegrees) || MARKERS.contains(&millidegrees) {
         return Err(Fault::OUT_OF_RANGE);
     }
-    // Exact in an f64, and so divided that 20100 gives the same as "20.1".
+    // Dividing gives the same f64 as parsing "20.1" does.
     Celsius::new(millidegrees as f64 / 1_000.0).map_err(|_| Fault::OUT_OF_RANGE)
 }
 
-/// Whether a sensor of that name says how far a part is from its limit: in degrees, but falling where the part gets
-/// hotter, and so no temperature. Boards of Intel have `P1 Therm Margin` and `DIMM Thrm Mrgn 1`, others `CPU0_MARGIN`.
+/// Returns whether the name is that of a margin: the distance from a limit, which falls as a part
+/// gets hotter and is not a temperature. Intel's boards have `P1 Therm Margin` and
+/// `DIMM Thrm Mrgn 1`, others `CPU0_MARGIN`.
 pub(super) fn is_margin(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     ["margin", "mrgn", "therm mgn"]
@@ -37,17 +38,17 @@ pub(super) fn is_margin(name: &str) -> bool {
         .any(|word| name.contains(word))
 }
 
-/// What a sensor measures, by the name of its chip's driver and its label.
+/// Returns a sensor's role by the name of its chip's driver and its label.
 pub(super) fn role(chip: &str, label: &str) -> Role {
     let label = label.to_ascii_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| label.contains(word));
-    if says(&["inlet", "intake"]) {
+    let has = |words: &[&str]| words.iter().any(|word| label.contains(word));
+    if has(&["inlet", "intake"]) {
         return Role::Inlet;
     }
-    if says(&["exhaust", "outlet", "exit air"]) {
+    if has(&["exhaust", "outlet", "exit air"]) {
         return Role::Exhaust;
     }
-    if says(&["ambient"]) {
+    if has(&["ambient"]) {
         return Role::Ambient;
     }
     match chip {
@@ -59,42 +60,42 @@ pub(super) fn role(chip: &str, label: &str) -> Role {
     }
 }
 
-/// What a sensor of a board measures, by the name that its BMC gives it.
+/// Returns a sensor's role by the name that its BMC gives it.
 pub(super) fn role_on_board(name: &str) -> Role {
     let of_air = role("", name);
     if of_air != Role::Other {
         return of_air;
     }
     let name = name.to_ascii_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| name.contains(word));
-    if says(&["gpu"]) {
+    let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    if has(&["gpu"]) {
         Role::Gpu
-    } else if says(&["dimm", "memory"]) {
+    } else if has(&["dimm", "memory"]) {
         Role::Memory
-    } else if says(&["hdd", "ssd", "nvme", "drive", "disk"]) {
+    } else if has(&["hdd", "ssd", "nvme", "drive", "disk"]) {
         Role::Disk
-    } else if says(&["cpu", "processor"]) && !says(&["vr"]) {
-        // Voltage regulators of a processor are hotter than it is allowed to be.
+    } else if has(&["cpu", "processor"]) && !has(&["vr"]) {
+        // A processor's voltage regulators may be hotter than the processor.
         Role::Cpu
     } else {
         Role::Other
     }
 }
 
-/// The step of a chip's readings, where its driver is known to give whole degrees: coretemp by its
-/// kernel documentation, `NVMe` and SCT (drivetemp) since their standards do.
+/// Returns the resolution of a chip whose driver is known to return whole degrees: coretemp by its
+/// kernel documentation, `NVMe` and SCT (drivetemp) by their standards.
 pub(super) fn resolution(chip: &str) -> Option<Kelvin> {
     matches!(chip, "coretemp" | "nvme" | "drivetemp").then_some(Kelvin(1.0))
 }
 
-/// `<role>-<host>-<n>`; `n` loses its hyphens, so that the host can be told from it.
+/// Returns `<role>-<host>-<n>`, with the hyphens of `n` replaced so the host can be found in it.
 pub(super) fn device_id(role: Role, host: &str, n: &str) -> DeviceId {
-    // Longer names than this are not ASCII host labels (RFC 1123: 63); it leaves room for `n`.
+    // Host labels have at most 63 characters (RFC 1123); this leaves room for `n`.
     let host: String = host.chars().take(60).collect();
     DeviceId::sanitized(&format!("{role}-{host}-{}", n.replace('-', "_")))
 }
 
-/// `id`, or where that is taken `id.2`, `id.3` and so on, whichever is the first free one.
+/// Returns `id`, or if that is taken the first free one of `id.2`, `id.3` and so on.
 pub(super) fn unique(id: &DeviceId, taken: &mut HashSet<DeviceId>) -> DeviceId {
     let mut candidate = id.clone();
     let mut n = 2_u32;
@@ -116,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn markers_and_absurd_numbers_are_no_temperatures() {
+    fn markers_and_implausible_numbers_are_faults() {
         for bad in [
             127_500,
             127_000,
@@ -150,14 +151,14 @@ mod tests {
     }
 
     #[test]
-    fn the_host_can_be_told_from_the_id() {
+    fn the_host_can_be_found_in_the_id() {
         let id = device_id(Role::Disk, "node-7", "nvme.S64-1.Composite");
         assert_eq!(id.as_str(), "disk-node-7-nvme.S64_1.Composite");
         assert_eq!(id.rack_part(), Some("node-7"));
     }
 
     #[test]
-    fn a_label_that_names_air_beats_the_chip() {
+    fn a_label_for_air_overrides_the_chip() {
         assert_eq!(role("nct6775", "Front Intake"), Role::Inlet);
         assert_eq!(role("coretemp", "Core 0"), Role::Cpu);
         assert_eq!(role("nct6775", "SYSTIN"), Role::Other);
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn margins_are_told_by_their_names() {
+    fn margins_are_recognised_by_name() {
         for name in [
             "P1 Therm Margin",
             "P1 DTS Therm Mgn",

@@ -1,15 +1,15 @@
-//! The sensors that Linux offers under `/sys/class/hwmon`: processors, drives, memory, boards.
+//! The sensors under `/sys/class/hwmon` on Linux: processors, drives, memory, boards.
 //!
-//! In: sysfs. Out: one device for every `tempN_input` of every chip, and at each tick a temperature
-//! or a fault for each. Nothing is lost: a chip that does not answer gives a timeout for each of its
-//! inputs, and so does one that is still busy with an earlier read, since a second read of a stuck
-//! bus would only tie up a second thread.
+//! In: sysfs. Out: a device for every `tempN_input` of every chip; at each tick a temperature or a
+//! fault for each. Nothing is lost: each input of a chip that does not answer has a timeout. So has
+//! each input of a chip that is still busy with an earlier read: a second read of a stuck bus would
+//! only block a second thread.
 //!
-//! Reading sysfs blocks, and some chips block for ever. So each chip is read on a blocking thread of
-//! its own and hands its results over as they come; [`Source::read`] returns what has come shortly
-//! before the deadline. A chip's state is shared with its thread, so `read` may be dropped at any
-//! time. At most one thread a chip is ever busy. A process that ends while a chip is stuck must not
-//! wait for that thread (`Runtime::shutdown_background`).
+//! Reading sysfs blocks, and some chips block forever. So each chip is read on its own blocking
+//! thread, which sends results as they arrive; [`Source::read`] returns them shortly before the
+//! deadline. A chip's state is shared with its thread, so `read` may be dropped at any time. At most
+//! one thread per chip is busy. A process that ends while a chip is stuck must not wait for that
+//! thread (`Runtime::shutdown_background`).
 
 mod chip;
 mod identity;
@@ -33,23 +33,23 @@ use tokio::time::{Instant, timeout_at};
 
 use self::chip::{Chip, Input};
 use super::component::{resolution, role};
-use super::{Found, Outcome, Source};
+use super::{DiscoveredDevice, Outcome, Source};
 
-/// The `[hwmon]` section of the agent's config.
+/// The `[sources.hwmon]` section of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HwmonConfig {
-    /// Read this source at all.
+    /// Whether to read this source; default true.
     pub enabled: bool,
-    /// Where the kernel lists the chips.
+    /// Folder in which the kernel lists the chips; default `/sys/class/hwmon`.
     pub root: PathBuf,
-    /// How often to read. Components change slowly, and reading wakes them up: 10 s.
+    /// Time between two reads; default 10 s, as components change slowly and reading wakes them up.
     #[serde(with = "rackwatch_runtime::config::duration")]
     pub interval: Duration,
-    /// How long a read may take, and looking for chips.
+    /// Time after which a read or a discovery counts as failed; default 2 s.
     #[serde(with = "rackwatch_runtime::config::duration")]
     pub deadline: Duration,
-    /// Read each core of a processor too, not only the package.
+    /// Whether to read each core of a processor besides the package; default false.
     pub per_core: bool,
 }
 
@@ -70,105 +70,112 @@ impl Default for HwmonConfig {
 pub struct Hwmon {
     config: HwmonConfig,
     host: String,
-    lanes: Vec<Arc<Lane>>,
-    /// By directory: a thread is looking at that chip.
-    looking: HashMap<PathBuf, Arc<AtomicBool>>,
+    chips: Vec<Arc<ChipReader>>,
+    /// Whether a thread is discovering the chip in a directory.
+    discovering: HashMap<PathBuf, Arc<AtomicBool>>,
 }
 
-/// One chip, the inputs of it that are read, and whether a thread is reading it.
+/// One chip, its inputs to read, and whether a thread is reading it.
 #[derive(Debug)]
-struct Lane {
+struct ChipReader {
     chip: Chip,
-    inputs: Vec<(Found, Input)>,
-    busy: Arc<AtomicBool>,
+    inputs: Vec<(DiscoveredDevice, Input)>,
+    is_busy: Arc<AtomicBool>,
 }
 
-/// Held by the one thread that may do something; gives it back even if that thread panics.
-struct Busy(Arc<AtomicBool>);
+/// A guard for the only thread that may use a chip; released even if that thread panics.
+struct BusyGuard(Arc<AtomicBool>);
 
-impl Busy {
+impl BusyGuard {
+    /// Sets the flag, or returns `None` if another thread has.
     fn claim(flag: &Arc<AtomicBool>) -> Option<Self> {
         let was_busy = flag.swap(true, Ordering::AcqRel);
         (!was_busy).then(|| Self(flag.clone()))
     }
 }
 
-impl Drop for Busy {
+impl Drop for BusyGuard {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }
 }
 
 impl Hwmon {
-    /// A source that names its devices after `host`. It reads nothing yet.
+    /// Returns a source that names its devices after `host`. It reads nothing yet.
     pub fn new(config: HwmonConfig, host: &str) -> Self {
         Self {
             config,
             host: host.to_owned(),
-            lanes: Vec::new(),
-            looking: HashMap::new(),
+            chips: Vec::new(),
+            discovering: HashMap::new(),
         }
     }
 
-    fn found(&self) -> Vec<Found> {
-        let inputs = self.lanes.iter().flat_map(|lane| &lane.inputs);
-        inputs.map(|(found, _)| found.clone()).collect()
+    fn devices(&self) -> Vec<DiscoveredDevice> {
+        let inputs = self.chips.iter().flat_map(|reader| &reader.inputs);
+        inputs.map(|(device, _)| device.clone()).collect()
     }
 
-    /// Looks at the chips in `dirs`, each on a thread of its own, since limits too are read from the
-    /// hardware. Of one that does not answer, what was known stays.
-    async fn look(&mut self, dirs: Vec<(u64, PathBuf)>) -> Vec<Chip> {
+    /// Discovers the chips in `dirs`, each on its own thread: limits are read from the hardware too.
+    /// A chip that does not answer stays as it was known before.
+    async fn discover_chips(&mut self, dirs: Vec<(u64, PathBuf)>) -> Vec<Chip> {
         let end = Instant::now() + self.config.deadline * 9 / 10;
         let (results, mut incoming) = mpsc::unbounded_channel();
-        self.looking
-            .retain(|dir, _| dirs.iter().any(|(_, there)| there == dir));
+        self.discovering
+            .retain(|dir, _| dirs.iter().any(|(_, present)| present == dir));
         for (number, dir) in &dirs {
-            let flag = self.looking.entry(dir.clone()).or_default();
-            if let Some(claim) = Busy::claim(flag) {
+            let flag = self.discovering.entry(dir.clone()).or_default();
+            if let Some(guard) = BusyGuard::claim(flag) {
                 let (number, dir, results) = (*number, dir.clone(), results.clone());
                 spawn_blocking(move || {
-                    let _claim = claim;
-                    // Fails when nobody waits any more.
+                    let _guard = guard;
+                    // Fails once the receiver has timed out.
                     results.send(Chip::at(dir, number)).ok();
                 });
             }
         }
         drop(results);
-        let mut seen = HashMap::new();
+        let mut answered = HashMap::new();
         while let Ok(Some(chip)) = timeout_at(end, incoming.recv()).await {
-            seen.insert(chip.dir.clone(), chip);
+            answered.insert(chip.dir.clone(), chip);
         }
         let chips = dirs.into_iter().filter_map(|(_, dir)| {
-            let chip = seen.remove(&dir);
+            let chip = answered.remove(&dir);
             if chip.is_none() {
-                tracing::warn!(chip = %dir.display(), "a hwmon chip does not say what it has");
+                tracing::warn!(chip = %dir.display(), "hwmon chip does not answer");
             }
-            let known = || self.lanes.iter().find(|lane| lane.chip.dir == dir);
-            chip.or_else(|| known().map(|lane| lane.chip.clone()))
+            let known = || self.chips.iter().find(|reader| reader.chip.dir == dir);
+            chip.or_else(|| known().map(|reader| reader.chip.clone()))
         });
         chips.filter(|chip| !chip.inputs.is_empty()).collect()
     }
 
-    /// Names what was found. A chip that was there before keeps the flag of a thread that may still
-    /// be stuck in it.
+    /// Replaces the chips, and names their inputs. A known chip keeps its flag: a thread may still be
+    /// stuck in it.
     fn adopt(&mut self, chips: Vec<Chip>) {
         // Named before any input is left out, so that `per_core` changes no other name.
         let ids = identity::ids(&chips, &self.host);
-        let old = std::mem::take(&mut self.lanes);
-        let lanes = chips.into_iter().zip(ids).map(|(chip, ids)| {
-            let before = old.iter().find(|lane| lane.chip.dir == chip.dir);
-            let busy = before.map(|lane| lane.busy.clone()).unwrap_or_default();
+        let old = std::mem::take(&mut self.chips);
+        let readers = chips.into_iter().zip(ids).map(|(chip, ids)| {
+            let before = old.iter().find(|reader| reader.chip.dir == chip.dir);
+            let is_busy = before
+                .map(|reader| reader.is_busy.clone())
+                .unwrap_or_default();
             let inputs = chip.inputs.iter().cloned().zip(ids);
             let inputs = inputs
                 .filter(|(input, _)| self.config.per_core || !is_core(input))
                 .map(|(input, device)| (self.describe(&chip, &input, device), input))
                 .collect();
-            Arc::new(Lane { chip, inputs, busy })
+            Arc::new(ChipReader {
+                chip,
+                inputs,
+                is_busy,
+            })
         });
-        self.lanes = lanes.collect();
+        self.chips = readers.collect();
     }
 
-    fn describe(&self, chip: &Chip, input: &Input, device: DeviceId) -> Found {
+    fn describe(&self, chip: &Chip, input: &Input, device: DeviceId) -> DiscoveredDevice {
         let channel = format!("temp{}", input.channel);
         let label = input.label.as_deref().unwrap_or(&channel);
         let name = match &chip.model {
@@ -189,7 +196,7 @@ impl Hwmon {
                 .map(|serial| format!("{serial} {channel}")),
             ..Description::default()
         };
-        Found {
+        DiscoveredDevice {
             device,
             description,
         }
@@ -210,53 +217,57 @@ impl Source for Hwmon {
         self.config.deadline
     }
 
-    async fn discover(&mut self) -> Vec<Found> {
+    async fn discover(&mut self) -> Vec<DiscoveredDevice> {
         let root = self.config.root.clone();
         let dirs = spawn_blocking(move || chip::dirs(&root)).await;
-        let chips = self.look(dirs.unwrap_or_default()).await;
+        let chips = self.discover_chips(dirs.unwrap_or_default()).await;
         self.adopt(chips);
-        self.found()
+        self.devices()
     }
 
     async fn read(&mut self, _at: Timestamp) -> Vec<Outcome> {
-        // Earlier than the deadline by a tenth, so that what has come is not thrown away with us.
+        // A tenth earlier than the deadline: when that passes, the results so far are dropped.
         let end = Instant::now() + self.config.deadline * 9 / 10;
         let (results, mut incoming) = mpsc::unbounded_channel();
-        for (number, lane) in self.lanes.iter().enumerate() {
-            start(number, lane, results.clone());
+        for (number, reader) in self.chips.iter().enumerate() {
+            start_read(number, reader, results.clone());
         }
         drop(results);
         let mut outcomes: Vec<Vec<Option<_>>> = self
-            .lanes
+            .chips
             .iter()
-            .map(|lane| vec![None; lane.inputs.len()])
+            .map(|reader| vec![None; reader.inputs.len()])
             .collect();
         // Ends when every thread is done, or at the deadline.
-        while let Ok(Some((lane, input, value))) = timeout_at(end, incoming.recv()).await {
-            outcomes[lane][input] = Some(value);
+        while let Ok(Some((chip, input, value))) = timeout_at(end, incoming.recv()).await {
+            outcomes[chip][input] = Some(value);
         }
-        let inputs = self.lanes.iter().flat_map(|lane| &lane.inputs);
+        let inputs = self.chips.iter().flat_map(|reader| &reader.inputs);
         inputs
             .zip(outcomes.into_iter().flatten())
-            .map(|((found, _), value)| (found.device.clone(), value.unwrap_or(Err(Fault::TIMEOUT))))
+            .map(|((known, _), value)| (known.device.clone(), value.unwrap_or(Err(Fault::TIMEOUT))))
             .collect()
     }
 }
 
-/// Number of the chip, of its input, and what that said.
-type Report = (usize, usize, Result<Celsius, Fault>);
+/// Index of the chip, index of its input, and the outcome.
+type InputOutcome = (usize, usize, Result<Celsius, Fault>);
 
-/// Reads a chip on a thread of its own, unless one is still at it.
-fn start(number: usize, lane: &Arc<Lane>, results: mpsc::UnboundedSender<Report>) {
-    let Some(claim) = Busy::claim(&lane.busy) else {
+/// Starts to read a chip on its own thread, unless an earlier thread is still busy with it.
+fn start_read(
+    number: usize,
+    reader: &Arc<ChipReader>,
+    results: mpsc::UnboundedSender<InputOutcome>,
+) {
+    let Some(guard) = BusyGuard::claim(&reader.is_busy) else {
         return;
     };
-    let lane = lane.clone();
+    let reader = reader.clone();
     spawn_blocking(move || {
-        let _claim = claim;
-        for (index, (_, input)) in lane.inputs.iter().enumerate() {
-            let value = lane.chip.read(input);
-            // Nobody waits any more: the deadline has passed.
+        let _guard = guard;
+        for (index, (_, input)) in reader.inputs.iter().enumerate() {
+            let value = reader.chip.read(input);
+            // The receiver is gone once the deadline has passed.
             if results.send((number, index, value)).is_err() {
                 return;
             }
@@ -264,7 +275,7 @@ fn start(number: usize, lane: &Arc<Lane>, results: mpsc::UnboundedSender<Report>
     });
 }
 
-/// One of a processor's cores, as coretemp and others label them.
+/// Returns whether an input is one of a processor's cores, as coretemp and others label them.
 fn is_core(input: &Input) -> bool {
     input
         .label

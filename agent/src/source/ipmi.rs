@@ -1,230 +1,177 @@
-//! Sensors of a BMC, by `ipmitool`: that of this host (`/dev/ipmi0`), or another's over the network.
+//! Sensors of a BMC, by `ipmitool`: this host's own (`/dev/ipmi0`), or another host's over the
+//! network.
 //!
-//! In: what the tool prints. Out: a device for every temperature sensor, told by its number and entity, since
-//! names are not unique; at each tick a temperature or a fault for each. Nothing is lost: a BMC that does
-//! not answer is a fault of each of its sensors, tick by tick, though it is asked less often.
+//! In: the output of the tool. Out: a device for every temperature sensor, identified by number and
+//! entity, since names are not unique; at each tick a temperature or a fault for each. Nothing is
+//! lost: while a BMC fails, each of its sensors has a fault at every tick, though attempts become
+//! less frequent.
 //!
-//! What sensors a BMC has is asked at first and then every hour: on some boards that takes half a minute. Between
-//! them only values are read, with the records that were kept (`-S`).
+//! The list of sensors is read at the start and every hour, which takes half a minute on some
+//! boards. In between only values are read, with the sensor data records of the last discovery
+//! (`-S`).
 
 mod output;
+mod sensors;
+mod settings;
 mod tool;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rackwatch_core::device::{Description, Role};
 use rackwatch_core::reading::Fault;
 use rackwatch_core::time::Timestamp;
-use rackwatch_core::units::Kelvin;
 use rackwatch_runtime::config::Secret;
-use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 
 pub use output::{Row, parse};
+pub use settings::{IpmiConfig, IpmiTarget, Privilege};
 
+use self::sensors::{SensorKey, describe, keyed};
 use self::tool::{Tool, ToolError};
-use super::care::{Care, Failure, Lanes};
-use super::component::{self, device_id, unique};
-use super::{Found, Outcome, Source};
-use crate::config::TargetConfig;
+use super::lanes::Lanes;
+use super::target::{TargetCommon, TargetContext, TargetError, TargetIdentity, TargetSettings};
+use super::target_health::{AttemptError, TargetHealth};
+use super::{DiscoveredDevice, Outcome, Source};
 
-/// The `[sources.ipmi]` section of the agent's config: this host's own BMC.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct IpmiConfig {
-    /// Read it, where there is one.
-    pub enabled: bool,
-    /// How often to read.
-    #[serde(with = "rackwatch_runtime::config::duration")]
-    pub interval: Duration,
-    /// How long a read may take.
-    #[serde(with = "rackwatch_runtime::config::duration")]
-    pub deadline: Duration,
-    /// The program that reads.
-    pub program: String,
-}
+/// Time between two discoveries: sensors of a BMC change with its hardware.
+const DISCOVER_EVERY: Duration = Duration::from_hours(1);
 
-impl Default for IpmiConfig {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            interval: Duration::from_secs(10),
-            deadline: Duration::from_secs(8),
-            program: "ipmitool".to_owned(),
-        }
-    }
-}
+/// Time after which a discovery pauses, to go on at the next one: the source is not read meanwhile.
+const DISCOVERY_PAUSE: Duration = Duration::from_secs(5);
 
-impl IpmiConfig {
-    /// Where the kernel has the BMC of this host.
-    const DEVICES: [&str; 3] = ["/dev/ipmi0", "/dev/ipmi/0", "/dev/ipmidev/0"];
-
-    /// Whether this host has one that is to be read.
-    pub fn is_here(&self) -> bool {
-        self.enabled && Self::DEVICES.iter().any(|path| Path::new(path).exists())
-    }
-}
-
-/// What sensors there are is asked so often.
-const LOOK_EVERY: Duration = Duration::from_hours(1);
-/// After so long a look is ended, to be gone on with later.
-const SLOW: Duration = Duration::from_secs(5);
-/// Where BMCs listen (IPMI 2.0, section 13.1.2).
+/// Port of BMCs (IPMI 2.0, section 13.1.2).
 const PORT: u16 = 623;
-/// BMCs round to whole degrees, nearly all.
-const RESOLUTION: Kelvin = Kelvin(1.0);
+
+/// Command that lists all temperature sensors.
+const LIST: [&str; 3] = ["sdr", "type", "temperature"];
 
 /// The source over one BMC.
 #[derive(Debug)]
 pub struct Ipmi {
-    interval: Duration,
+    bmc: TargetIdentity,
     deadline: Duration,
     tool: Tool,
-    rack: Option<String>,
-    u: Option<u16>,
-    care: Care,
-    sensors: Vec<(Found, Key)>,
-    /// What the look that goes on has come to.
-    step: Step,
+    health: TargetHealth,
+    sensors: Vec<(DiscoveredDevice, SensorKey)>,
+    /// Next step of a discovery that paused, and the rows it has found.
+    step: DiscoveryStep,
     rows: Vec<Row>,
-    looked: Option<Instant>,
-    /// The BMC's sensor data records, kept so that they are not asked for with each reading.
+    discovered_at: Option<Instant>,
+    /// The BMC's sensor data records, kept so that reads need not fetch them.
     records: Option<TempDir>,
 }
 
-/// What is to be asked next.
+/// The steps of a discovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+enum DiscoveryStep {
     Sensors,
     Limits,
     Records,
 }
 
-/// What tells a sensor from the others of its BMC.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Key {
-    Number(u8, Option<(u8, u8)>),
-    /// With how many of that name came before it.
-    Name(String, usize),
-}
-
 impl Ipmi {
-    /// This host's own BMC.
+    /// Returns the source over this host's own BMC.
     pub fn local(config: &IpmiConfig, host: &str, lanes: Lanes) -> Self {
+        let bmc = TargetIdentity {
+            name: host.to_owned(),
+            interval: config.interval,
+            rack: None,
+            u: None,
+        };
         let tool = Tool {
             program: OsString::from(&config.program),
             arguments: Vec::new(),
             password: None,
-            deadline: within(config.deadline),
+            timeout: tool_timeout(config.deadline),
         };
-        Self::new(host, config.interval, config.deadline, lanes, tool)
+        Self::new(bmc, config.deadline, tool, lanes)
     }
 
-    /// One over the network.
+    /// Returns the source over a BMC on the network.
     pub fn remote(
-        config: &TargetConfig,
+        common: &TargetCommon,
+        settings: &IpmiTarget,
         password: Option<Secret>,
-        program: &str,
-        lanes: Lanes,
+        context: &TargetContext,
     ) -> Self {
-        let port = config.port.unwrap_or(PORT).to_string();
-        let suite = config.cipher_suite.to_string();
-        // One retry: the next tick is another.
+        let port = common.port.unwrap_or(PORT).to_string();
+        let suite = settings.cipher_suite.to_string();
+        // A single retry: the next tick is another attempt.
         let words = [
-            "-I",
-            "lanplus",
-            "-H",
-            &config.address,
-            "-p",
-            &port,
-            "-C",
-            &suite,
-            "-L",
-            config.privilege.name(),
-            "-N",
-            "2",
-            "-R",
-            "1",
+            ["-I", "lanplus"],
+            ["-H", &common.address],
+            ["-p", &port],
+            ["-C", &suite],
+            ["-L", settings.privilege.name()],
+            ["-N", "2"],
+            ["-R", "1"],
         ];
-        let mut arguments: Vec<String> = words.map(str::to_owned).into();
-        if let Some(user) = &config.user {
+        let mut arguments: Vec<String> = words.concat().into_iter().map(str::to_owned).collect();
+        if let Some(user) = &common.user {
             arguments.extend(["-U".to_owned(), user.clone()]);
         }
         if password.is_some() {
             arguments.push("-E".to_owned());
         }
         let tool = Tool {
-            program: OsString::from(program),
+            program: OsString::from(&context.ipmitool),
             arguments,
             password,
-            deadline: within(config.deadline),
+            timeout: tool_timeout(common.deadline),
         };
-        Self {
-            rack: config.rack.clone(),
-            u: config.u,
-            ..Self::new(
-                config.name.as_str(),
-                config.interval,
-                config.deadline,
-                lanes,
-                tool,
-            )
-        }
+        let lanes = context.lanes.clone();
+        Self::new(common.identity(), common.deadline, tool, lanes)
     }
 
-    fn new(target: &str, interval: Duration, deadline: Duration, lanes: Lanes, tool: Tool) -> Self {
+    fn new(bmc: TargetIdentity, deadline: Duration, tool: Tool, lanes: Lanes) -> Self {
         Self {
-            interval,
+            health: TargetHealth::new(bmc.clone(), lanes),
+            bmc,
             deadline,
             tool,
-            rack: None,
-            u: None,
-            care: Care::new(target, interval, lanes),
             sensors: Vec::new(),
-            step: Step::Sensors,
+            step: DiscoveryStep::Sensors,
             rows: Vec::new(),
-            looked: None,
+            discovered_at: None,
             records: None,
         }
     }
 
-    /// Step by step, and what each has found is kept: on a slow board all of them together take longer than a
-    /// look may, and the next look goes on where this one ended.
-    async fn look(&mut self) -> Result<(), ToolError> {
-        let begun = Instant::now();
-        let is_slow = || begun.elapsed() > SLOW;
-        if self.step == Step::Sensors {
-            let said = self.tool.run(&["sdr", "type", "temperature"]).await?;
-            self.rows = parse(&said);
-            self.sensors = self.describe(&self.rows, &[]);
-            self.step = Step::Limits;
+    /// Discovers sensors step by step. On a slow board all steps together take longer than a
+    /// discovery may, so each step keeps its result and the next discovery goes on from there.
+    async fn discover_some(&mut self) -> Result<(), ToolError> {
+        let started = Instant::now();
+        let is_slow = || started.elapsed() > DISCOVERY_PAUSE;
+        if self.step == DiscoveryStep::Sensors {
+            self.rows = parse(&self.tool.run(&LIST).await?);
+            self.sensors = describe(&self.bmc, &self.rows, &[]);
+            self.step = DiscoveryStep::Limits;
             if is_slow() {
                 return Ok(());
             }
         }
-        if self.step == Step::Limits {
-            // What it calls too hot is worth having, not more: some boards fail here.
-            let command = ["-v", "-c", "sdr", "type", "temperature"];
-            let said = self.tool.run(&command).await.unwrap_or_default();
-            self.sensors = self.describe(&self.rows, &parse(&said));
-            self.step = Step::Records;
+        if self.step == DiscoveryStep::Limits {
+            // Some boards fail here: then the sensors have no limits.
+            let command = [&["-v", "-c"][..], &LIST].concat();
+            let output = self.tool.run(&command).await.unwrap_or_default();
+            self.sensors = describe(&self.bmc, &self.rows, &parse(&output));
+            self.step = DiscoveryStep::Records;
             if is_slow() {
                 return Ok(());
             }
         }
-        self.keep_records().await;
-        self.step = Step::Sensors;
-        self.looked = Some(Instant::now());
+        self.fetch_records().await;
+        self.step = DiscoveryStep::Sensors;
+        self.discovered_at = Some(Instant::now());
         Ok(())
     }
 
-    /// Keeps what the BMC says of its sensors in a file of this agent's own.
-    async fn keep_records(&mut self) {
+    /// Saves the BMC's sensor data records in a file of this agent. Without them reads are slower.
+    async fn fetch_records(&mut self) {
         self.records = None;
         let Ok(folder) = tempfile::Builder::new().prefix("rackwatch-sdr-").tempdir() else {
             return;
@@ -236,49 +183,7 @@ impl Ipmi {
         }
     }
 
-    fn describe(&self, known: &[Row], more: &[Row]) -> Vec<(Found, Key)> {
-        let mut taken = HashSet::new();
-        let mut sensors = Vec::new();
-        for (row, key) in keyed(known) {
-            let same = |other: &&Row| other.name == row.name && other.entity == row.entity;
-            let more = more.iter().find(same).unwrap_or(row);
-            let role = role(row);
-            let number = match &key {
-                Key::Number(number, Some((entity, instance))) => {
-                    format!("{number:02x}h_{entity}.{instance}")
-                }
-                Key::Number(number, None) => format!("{number:02x}h"),
-                Key::Name(name, 0) => name.clone(),
-                Key::Name(name, n) => format!("{name}.{}", n + 1),
-            };
-            let device = unique(&device_id(role, self.care.target(), &number), &mut taken);
-            let description = Description {
-                host: self.care.target().to_owned(),
-                target: self.care.target().to_owned(),
-                source: "ipmi".to_owned(),
-                name: row.name.clone(),
-                role,
-                interval: self.interval,
-                resolution: Some(RESOLUTION),
-                limits: more.limits,
-                range: more.range,
-                verdict: row.verdict,
-                rack: self.rack.clone(),
-                u: self.u,
-                ..Description::default()
-            };
-            sensors.push((
-                Found {
-                    device,
-                    description,
-                },
-                key,
-            ));
-        }
-        sensors
-    }
-
-    async fn values(&mut self) -> Result<HashMap<Key, Outcome>, ToolError> {
+    async fn read_values(&mut self) -> Result<HashMap<SensorKey, Outcome>, ToolError> {
         let mut command = Vec::new();
         let file = self
             .records
@@ -287,28 +192,27 @@ impl Ipmi {
         if let Some(name) = file.as_deref().and_then(Path::to_str) {
             command.extend(["-S", name]);
         }
-        command.extend(["sdr", "type", "temperature"]);
-        let said = self.tool.run(&command).await?;
-        let rows = parse(&said);
-        let mut values: HashMap<Key, Outcome> = HashMap::new();
-        let mut by_key: HashMap<&Key, &mut Found> = self
+        command.extend(LIST);
+        let rows = parse(&self.tool.run(&command).await?);
+        let mut values: HashMap<SensorKey, Outcome> = HashMap::new();
+        let mut by_key: HashMap<&SensorKey, &mut DiscoveredDevice> = self
             .sensors
             .iter_mut()
-            .map(|(found, key)| (&*key, found))
+            .map(|(sensor, key)| (&*key, sensor))
             .collect();
         for (row, key) in keyed(&rows) {
-            if let Some(found) = by_key.get_mut(&key) {
-                found.description.verdict = row.verdict;
+            if let Some(sensor) = by_key.get_mut(&key) {
+                sensor.description.verdict = row.verdict;
                 let value = row.value.clone().unwrap_or(Err(Fault::NO_READING));
-                values.insert(key, (found.device.clone(), value));
+                values.insert(key, (sensor.device.clone(), value));
             }
         }
         Ok(values)
     }
 
-    fn all_faults(&self) -> Vec<Outcome> {
-        let devices = self.sensors.iter().map(|(found, _)| &found.device);
-        self.care.faults(devices)
+    fn faults(&self) -> Vec<Outcome> {
+        let devices = self.sensors.iter().map(|(sensor, _)| &sensor.device);
+        self.health.faults(devices)
     }
 }
 
@@ -319,91 +223,72 @@ impl Source for Ipmi {
     }
 
     fn interval(&self) -> Duration {
-        self.interval
+        self.bmc.interval
     }
 
     fn offset(&self) -> Duration {
-        self.care.offset()
+        self.health.offset()
     }
 
     fn deadline(&self) -> Duration {
         self.deadline
     }
 
-    /// A second look at once takes as long as the first.
-    fn reads_again(&self) -> bool {
+    /// A second read would take as long as the first.
+    fn supports_reread(&self) -> bool {
         false
     }
 
-    async fn discover(&mut self) -> Vec<Found> {
-        let fresh = self.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY);
-        if !fresh && self.care.begin() {
-            let (lanes, health) = self.care.place();
-            let looked = lanes.run(&health, self.look()).await;
-            self.care.end(looked.as_ref().err());
+    async fn discover(&mut self) -> Vec<DiscoveredDevice> {
+        let is_fresh = |at: Instant| at.elapsed() < DISCOVER_EVERY;
+        if !self.discovered_at.is_some_and(is_fresh) && self.health.begin_attempt() {
+            let lane = self.health.lane();
+            let attempt = lane.run(self.discover_some()).await;
+            self.health.end_attempt(attempt.as_ref().err());
         }
-        let place = (self.rack.as_ref(), self.u);
-        let found = self.sensors.iter().map(|(found, _)| found);
-        self.care.found(self.kind(), place, found)
+        let sensors = self.sensors.iter().map(|(sensor, _)| sensor);
+        self.health.devices_or_placeholder("ipmi", sensors)
     }
 
     async fn read(&mut self, _at: Timestamp) -> Vec<Outcome> {
         if self.sensors.is_empty() {
-            return self.care.nothing_known();
+            return self.health.placeholder_outcome();
         }
-        if !self.care.begin() {
-            return self.all_faults();
+        if !self.health.begin_attempt() {
+            return self.faults();
         }
-        let (lanes, health) = self.care.place();
+        let lane = self.health.lane();
         let limit = self.deadline * 19 / 20;
-        let reading = lanes.run(&health, self.values());
-        let read = timeout(limit, reading).await;
-        let read = read.unwrap_or(Err(ToolError::Late(limit)));
-        self.care.end(read.as_ref().err());
-        match read {
-            // One that is not in it has no reading: the roster says so.
+        let attempt = timeout(limit, lane.run(self.read_values())).await;
+        let attempt = attempt.unwrap_or(Err(ToolError::Timeout(limit)));
+        self.health.end_attempt(attempt.as_ref().err());
+        match attempt {
+            // Known devices without an outcome get a fault from the sampler.
             Ok(values) => values.into_values().collect(),
-            Err(_) => self.all_faults(),
+            Err(_) => self.faults(),
         }
     }
 }
 
-impl Failure for ToolError {
-    fn is_late(&self) -> bool {
-        matches!(self, Self::Late(_))
-    }
-}
-
-/// The part of a deadline that the tool has: what came of it has to be said before the source is given up.
-fn within(deadline: Duration) -> Duration {
+/// Returns the part of a deadline that the tool may use: its error must arrive before the whole read
+/// times out.
+fn tool_timeout(deadline: Duration) -> Duration {
     deadline * 9 / 10
 }
 
-/// Each row with what tells it from the others.
-fn keyed(rows: &[Row]) -> impl Iterator<Item = (&Row, Key)> {
-    let mut names: HashMap<&str, usize> = HashMap::new();
-    rows.iter().map(move |row| {
-        let before = names.entry(&row.name).or_default();
-        let key = match row.number {
-            Some(number) => Key::Number(number, row.entity),
-            None => Key::Name(row.name.clone(), *before),
-        };
-        *before += 1;
-        (row, key)
-    })
+impl TargetSettings for IpmiTarget {
+    fn open(
+        &self,
+        common: &TargetCommon,
+        context: &TargetContext,
+    ) -> Result<Box<dyn Source>, TargetError> {
+        let password = common.password()?;
+        Ok(Box::new(Ipmi::remote(common, self, password, context)))
+    }
 }
 
-/// What a sensor measures: by its name, else by what it belongs to (IPMI 2.0, table 43-13; DCMI 1.5, table 6-10).
-fn role(row: &Row) -> Role {
-    let by_name = component::role_on_board(&row.name);
-    if by_name != Role::Other {
-        return by_name;
-    }
-    match row.entity {
-        Some((3 | 65, _)) => Role::Cpu,
-        Some((4, _)) => Role::Disk,
-        Some((8 | 32, _)) => Role::Memory,
-        Some((55 | 64, _)) => Role::Inlet,
-        _ => Role::Other,
+impl AttemptError for ToolError {
+    fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout(_))
     }
 }

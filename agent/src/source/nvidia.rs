@@ -1,9 +1,9 @@
-//! NVIDIA's graphics processors, by the library of their driver (NVML), which is loaded when the agent runs.
+//! NVIDIA GPUs, by the library of their driver (NVML), which is loaded at run time.
 //!
-//! In: what the driver says. Out: a device for every processor, told by its UUID; at each tick a temperature or a
-//! fault for each. Where there is no such driver, there is nothing to read, and that is no error.
+//! In: the driver. Out: a device for every GPU, identified by its UUID; at each tick a temperature
+//! or a fault for each. Without a driver there is nothing to read, which is not an error.
 //!
-//! Calls into a driver block, some for ever: they are made on a thread of their own, one at a time.
+//! Calls into a driver block, some forever: they run on their own thread, one at a time.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, TryLockError};
@@ -22,21 +22,21 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::component::device_id;
-use super::{Found, Outcome, Source};
+use super::{DiscoveredDevice, Outcome, Source};
 
-/// The `[sources.nvidia]` section of the agent's config.
+/// The `[sources.nvidia]` section of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NvidiaConfig {
-    /// Read them, where there are any.
+    /// Whether to read GPUs if there are any; default true.
     pub enabled: bool,
-    /// How often to read.
+    /// Time between two reads; default 10 s.
     #[serde(with = "rackwatch_runtime::config::duration")]
     pub interval: Duration,
-    /// How long a read may take.
+    /// Time after which a read counts as failed; default 2 s.
     #[serde(with = "rackwatch_runtime::config::duration")]
     pub deadline: Duration,
-    /// The driver's library, where it is not found by its usual name.
+    /// Library of the driver, if its usual name is not found.
     pub library: Option<PathBuf>,
 }
 
@@ -52,15 +52,15 @@ impl Default for NvidiaConfig {
 }
 
 impl NvidiaConfig {
-    /// Whether this host has the driver, and it is to be asked.
-    pub fn is_here(&self) -> bool {
+    /// Returns whether this host has the driver and the source is enabled.
+    pub fn is_available(&self) -> bool {
         let driver = ["/proc/driver/nvidia", "/dev/nvidiactl"];
         let has_driver = driver.iter().any(|path| Path::new(path).exists());
         self.enabled && (has_driver || self.library.is_some())
     }
 }
 
-/// NVML has whole degrees.
+/// NVML returns whole degrees.
 const RESOLUTION: Kelvin = Kelvin(1.0);
 
 /// The source over one driver.
@@ -68,14 +68,14 @@ const RESOLUTION: Kelvin = Kelvin(1.0);
 pub struct Nvidia {
     config: NvidiaConfig,
     host: String,
-    found: Vec<Found>,
-    /// None until it could be loaded. Shared with the thread that asks.
+    discovered: Vec<DiscoveredDevice>,
+    /// `None` until it is loaded. Shared with the thread that calls it.
     driver: Arc<Mutex<Option<Nvml>>>,
 }
 
-/// What one processor says.
+/// The state of one GPU.
 #[derive(Clone, Debug)]
-struct Seen {
+struct GpuState {
     uuid: String,
     name: String,
     value: Result<Celsius, Fault>,
@@ -83,45 +83,48 @@ struct Seen {
 }
 
 impl Nvidia {
-    /// A source that names its devices after `host`. It asks nothing yet.
+    /// Returns a source that names its devices after `host`. It loads nothing yet.
     pub fn new(config: NvidiaConfig, host: &str) -> Self {
         Self {
             config,
             host: host.to_owned(),
-            found: Vec::new(),
+            discovered: Vec::new(),
             driver: Arc::default(),
         }
     }
 
-    /// All processors as they are now; a timeout while an earlier call is stuck or if this one is.
-    async fn look(&self) -> Result<Vec<Seen>, Fault> {
+    /// Reads all GPUs. Returns a timeout if this call or an earlier one is stuck.
+    async fn read_all(&self) -> Result<Vec<GpuState>, Fault> {
         let (driver, library) = (Arc::clone(&self.driver), self.config.library.clone());
-        let look = spawn_blocking(move || match driver.try_lock() {
-            Ok(mut driver) => all(&mut driver, library.as_deref()),
-            // A call that panicked left nothing half done: the driver is loaded anew.
+        let call = spawn_blocking(move || match driver.try_lock() {
+            Ok(mut driver) => load_and_read(&mut driver, library.as_deref()),
+            // After a panic the driver is loaded anew.
             Err(TryLockError::Poisoned(poisoned)) => {
                 let mut driver = poisoned.into_inner();
                 *driver = None;
-                all(&mut driver, library.as_deref())
+                load_and_read(&mut driver, library.as_deref())
             }
             Err(TryLockError::WouldBlock) => Err(Fault::TIMEOUT),
         });
-        match timeout(self.config.deadline * 9 / 10, look).await {
-            Ok(Ok(seen)) => seen,
+        match timeout(self.config.deadline * 9 / 10, call).await {
+            Ok(Ok(gpus)) => gpus,
             Ok(Err(_)) => Err(Fault::IO_ERROR),
             Err(_) => Err(Fault::TIMEOUT),
         }
     }
 
     fn device(&self, uuid: &str) -> DeviceId {
-        // `GPU-` and 36 digits: the first eight tell processors of one host apart.
+        // `GPU-` and 36 digits: the first eight distinguish GPUs of one host.
         let short = uuid.trim_start_matches("GPU-").split('-').next();
         device_id(Role::Gpu, &self.host, short.unwrap_or(uuid))
     }
 }
 
-/// Loads the driver if need be, and asks each processor.
-fn all(driver: &mut Option<Nvml>, library: Option<&Path>) -> Result<Vec<Seen>, Fault> {
+/// Reads each GPU, and loads the driver first if necessary.
+fn load_and_read(
+    driver: &mut Option<Nvml>,
+    library: Option<&Path>,
+) -> Result<Vec<GpuState>, Fault> {
     if driver.is_none() {
         let loaded = match library {
             Some(path) => Nvml::builder().lib_path(path.as_os_str()).init(),
@@ -132,16 +135,16 @@ fn all(driver: &mut Option<Nvml>, library: Option<&Path>) -> Result<Vec<Seen>, F
     let Some(nvml) = driver.as_ref() else {
         return Err(Fault::UNREACHABLE);
     };
-    let seen = each(nvml);
-    if seen.is_err() {
+    let gpus = read_each(nvml);
+    if gpus.is_err() {
         // A driver that was replaced has to be loaded again.
         *driver = None;
     }
-    seen.map_err(|_| Fault::UNREACHABLE)
+    gpus.map_err(|_| Fault::UNREACHABLE)
 }
 
-fn each(nvml: &Nvml) -> Result<Vec<Seen>, NvmlError> {
-    let mut seen = Vec::new();
+fn read_each(nvml: &Nvml) -> Result<Vec<GpuState>, NvmlError> {
+    let mut gpus = Vec::new();
     for index in 0..nvml.device_count()? {
         let Ok(device) = nvml.device_by_index(index) else {
             continue;
@@ -157,7 +160,7 @@ fn each(nvml: &Nvml) -> Result<Vec<Seen>, NvmlError> {
             Err(NvmlError::NotSupported) => Err(Fault::NO_READING),
             Err(_) => Err(Fault::IO_ERROR),
         };
-        seen.push(Seen {
+        gpus.push(GpuState {
             uuid,
             name: device.name().unwrap_or_else(|_| "GPU".to_owned()),
             value,
@@ -168,7 +171,7 @@ fn each(nvml: &Nvml) -> Result<Vec<Seen>, NvmlError> {
             },
         });
     }
-    Ok(seen)
+    Ok(gpus)
 }
 
 #[async_trait]
@@ -185,37 +188,37 @@ impl Source for Nvidia {
         self.config.deadline
     }
 
-    async fn discover(&mut self) -> Vec<Found> {
-        if let Ok(seen) = self.look().await {
-            let found = seen.into_iter().map(|seen| Found {
-                device: self.device(&seen.uuid),
+    async fn discover(&mut self) -> Vec<DiscoveredDevice> {
+        if let Ok(gpus) = self.read_all().await {
+            let discovered = gpus.into_iter().map(|gpu| DiscoveredDevice {
+                device: self.device(&gpu.uuid),
                 description: Description {
                     target: self.host.clone(),
                     source: "nvidia".to_owned(),
-                    name: seen.name,
+                    name: gpu.name,
                     role: Role::Gpu,
                     interval: self.config.interval,
                     resolution: Some(RESOLUTION),
-                    limits: seen.limits,
-                    hardware: Some(seen.uuid),
+                    limits: gpu.limits,
+                    hardware: Some(gpu.uuid),
                     ..Description::default()
                 },
             });
-            self.found = found.collect();
+            self.discovered = discovered.collect();
         }
-        self.found.clone()
+        self.discovered.clone()
     }
 
     async fn read(&mut self, _at: Timestamp) -> Vec<Outcome> {
-        match self.look().await {
-            Ok(seen) => seen
+        match self.read_all().await {
+            Ok(gpus) => gpus
                 .into_iter()
-                .map(|seen| (self.device(&seen.uuid), seen.value))
+                .map(|gpu| (self.device(&gpu.uuid), gpu.value))
                 .collect(),
             Err(fault) => self
-                .found
+                .discovered
                 .iter()
-                .map(|found| (found.device.clone(), Err(fault.clone())))
+                .map(|known| (known.device.clone(), Err(fault.clone())))
                 .collect(),
         }
     }

@@ -1,15 +1,16 @@
 //! Sensors of a BMC, by Redfish.
 //!
-//! In: the documents of its chassis, whichever its firmware has: `Sensors`, `ThermalSubsystem/ThermalMetrics`, the
-//! old `Thermal`, or `EnvironmentMetrics`. Out: a device for every temperature; at each tick a temperature or a fault for each.
-//! Nothing is lost: a BMC that does not answer is a fault of each of its sensors, tick by tick, though it is
-//! asked less often.
+//! In: the documents of its chassis, in the newest form that the firmware has: `Sensors`,
+//! `ThermalSubsystem/ThermalMetrics`, the old `Thermal`, or `EnvironmentMetrics`. Out: a device for
+//! every temperature; at each tick a temperature or a fault for each. Nothing is lost: while a BMC
+//! fails, each of its sensors has a fault at every tick, though attempts become less frequent.
 //!
-//! Which documents there are is looked for at first and then every hour. Between them as few as will do are read:
-//! one with all values where there is one, else each sensor's.
+//! Documents are discovered at the start and every hour.
 
 mod client;
+mod discovery;
 mod document;
+mod settings;
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -18,294 +19,143 @@ use async_trait::async_trait;
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::config::Secret;
-use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 pub use client::ClientError;
-pub use document::{Sensor, environment, expands, members, metrics, sensor, sensors, thermal};
+pub use document::{Sensor, environment, members, metrics, sensor, sensors, thermal};
+pub use settings::{Login, RedfishTarget};
 
-use self::client::{Client, Refusal};
-use super::care::{Care, Failure, Lanes};
+use self::client::{Client, RequestError};
+use self::discovery::Document;
 use super::component::{device_id, unique};
-use super::{Found, Outcome, Source};
-use crate::config::TargetConfig;
+use super::lanes::Lanes;
+use super::target::{TargetCommon, TargetContext, TargetError, TargetIdentity, TargetSettings};
+use super::target_health::{AttemptError, TargetHealth};
+use super::{DiscoveredDevice, Outcome, Source};
 
-/// Which documents there are is looked for so often.
-const LOOK_EVERY: Duration = Duration::from_hours(1);
-/// So many chassis, and so many sensors that have to be read one by one, are looked at.
-const MOST_CHASSIS: usize = 64;
-const MOST_SENSORS: usize = 300;
-/// Pages of a collection.
-const MOST_PAGES: usize = 20;
-/// Where every service begins.
-const ROOT: &str = "/redfish/v1/";
+/// Time between two discoveries: sensors of a BMC change with its hardware.
+const DISCOVER_EVERY: Duration = Duration::from_hours(1);
 
 /// The source over one BMC.
 #[derive(Debug)]
 pub struct Redfish {
-    config: TargetConfig,
+    bmc: TargetIdentity,
+    deadline: Duration,
+    read_timeout: Duration,
     client: Client,
-    care: Care,
-    /// What is read at each tick.
+    health: TargetHealth,
+    /// Documents to read at each tick.
     documents: Vec<Document>,
-    found: Vec<Found>,
-    /// Devices by what tells sensors from each other.
+    discovered: Vec<DiscoveredDevice>,
+    /// Devices by the key of the sensor.
     devices: BTreeMap<String, DeviceId>,
-    looked: Option<Instant>,
-}
-
-/// What is read at each tick.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Document {
-    Metrics(String),
-    Sensor(String),
-    /// A collection with its members.
-    Sensors(String),
-    Thermal(String),
-    Environment(String),
-}
-
-impl Document {
-    fn path(&self) -> &str {
-        match self {
-            Self::Metrics(path)
-            | Self::Sensor(path)
-            | Self::Sensors(path)
-            | Self::Thermal(path)
-            | Self::Environment(path) => path,
-        }
-    }
-
-    fn sensors(&self, read: &Value) -> Vec<Sensor> {
-        match self {
-            Self::Metrics(path) => metrics(path, read),
-            Self::Sensor(_) => sensor(read).into_iter().collect(),
-            Self::Sensors(_) => sensors(read),
-            Self::Thermal(path) => thermal(path, read),
-            Self::Environment(path) => environment(path, read).into_iter().collect(),
-        }
-    }
+    discovered_at: Option<Instant>,
 }
 
 impl Redfish {
-    /// The target that `config` says.
+    /// Returns the source over a target.
     ///
     /// # Errors
     ///
-    /// When its address or its certificates cannot be meant.
+    /// When its address or its certificates are unusable.
     pub fn new(
-        config: &TargetConfig,
+        common: &TargetCommon,
+        settings: &RedfishTarget,
         password: Option<Secret>,
         lanes: Lanes,
     ) -> Result<Self, ClientError> {
         Ok(Self {
-            client: Client::new(config, password)?,
-            config: config.clone(),
-            care: Care::new(config.name.as_str(), config.interval, lanes),
+            bmc: common.identity(),
+            deadline: common.deadline,
+            read_timeout: common.read_timeout(),
+            client: Client::new(common, settings, password)?,
+            health: TargetHealth::new(common.identity(), lanes),
             documents: Vec::new(),
-            found: Vec::new(),
+            discovered: Vec::new(),
             devices: BTreeMap::new(),
-            looked: None,
+            discovered_at: None,
         })
     }
 
-    /// Finds out which documents there are, and what sensors are in them.
-    async fn look(&mut self) -> Result<(), Refusal> {
-        let root = self.client.get(ROOT).await?;
-        let expand = expands(&root);
-        let mut chassis = Vec::new();
-        if let Some(collection) = document::linked(&root, "Chassis") {
-            chassis = self.members(&collection).await?;
-        }
-        chassis.truncate(MOST_CHASSIS);
-        let (mut documents, mut known) = (Vec::new(), Vec::new());
-        for path in chassis {
-            let chassis = self.client.get(&path).await?;
-            let of_it = self.chassis(&chassis, expand).await?;
-            documents.extend(of_it.0);
-            known.extend(of_it.1);
-        }
-        (self.found, self.devices) = self.describe(known);
-        self.documents = documents;
-        self.looked = Some(Instant::now());
+    async fn discover_all(&mut self) -> Result<(), RequestError> {
+        let found = discovery::discover(&mut self.client).await?;
+        (self.discovered, self.devices) = describe(&self.bmc, found.sensors);
+        self.documents = found.documents;
+        self.discovered_at = Some(Instant::now());
         Ok(())
     }
 
-    /// What to read of a chassis, and what sensors it has.
-    async fn chassis(
-        &mut self,
-        chassis: &Value,
-        expand: bool,
-    ) -> Result<(Vec<Document>, Vec<Sensor>), Refusal> {
-        let mut metrics_path = None;
-        if let Some(subsystem) = document::linked(chassis, "ThermalSubsystem") {
-            let subsystem = self.there(&subsystem).await?;
-            metrics_path = subsystem.and_then(|doc| document::linked(&doc, "ThermalMetrics"));
-        }
-        let mut values = Vec::new();
-        if let Some(path) = &metrics_path
-            && let Some(read) = self.there(path).await?
-        {
-            values = metrics(path, &read);
-        }
-        if let Some(collection) = document::linked(chassis, "Sensors") {
-            let (documents, known) = self.sensors(&collection, expand).await?;
-            // One document with all values is better than one for each sensor.
-            let by_metrics = |sensor: &&Sensor| values.iter().any(|value| value.key == sensor.key);
-            let covered = known.iter().filter(by_metrics).count();
-            if let Some(path) = metrics_path.clone()
-                && documents.len() > 1
-                && covered == known.len()
-                && covered > 0
-            {
-                return Ok((vec![Document::Metrics(path)], known));
-            }
-            if !known.is_empty() {
-                return Ok((documents, known));
-            }
-        }
-        if let Some(path) = metrics_path
-            && !values.is_empty()
-        {
-            return Ok((vec![Document::Metrics(path)], values));
-        }
-        for (name, of) in [
-            ("Thermal", Document::Thermal as fn(String) -> Document),
-            ("EnvironmentMetrics", Document::Environment),
-        ] {
-            let Some(path) = document::linked(chassis, name) else {
-                continue;
-            };
-            if let Some(read) = self.there(&path).await? {
-                let document = of(path);
-                let known = document.sensors(&read);
-                if !known.is_empty() {
-                    return Ok((vec![document], known));
-                }
-            }
-        }
-        Ok((Vec::new(), Vec::new()))
-    }
-
-    /// The temperatures of a collection of sensors: read in one go where the service can do that.
-    async fn sensors(
-        &mut self,
-        collection: &str,
-        expand: bool,
-    ) -> Result<(Vec<Document>, Vec<Sensor>), Refusal> {
-        if expand {
-            let all = Document::Sensors(format!("{collection}?$expand=."));
-            // Some say that they can, and cannot.
-            if let Some(read) = self.there(all.path()).await? {
-                let known = all.sensors(&read);
-                let is_whole = members(&read).1.is_none();
-                if !known.is_empty() && is_whole {
-                    return Ok((vec![all], known));
-                }
-            }
-        }
-        let (mut documents, mut known) = (Vec::new(), Vec::new());
-        for path in self.members(collection).await? {
-            if documents.len() >= MOST_SENSORS {
-                break;
-            }
-            let Some(read) = self.there(&path).await? else {
-                continue;
-            };
-            if let Some(sensor) = sensor(&read) {
-                known.push(sensor);
-                documents.push(Document::Sensor(path));
-            }
-        }
-        Ok((documents, known))
-    }
-
-    /// The members of a collection, over all its pages.
-    async fn members(&mut self, collection: &str) -> Result<Vec<String>, Refusal> {
-        let (mut all, mut next) = (Vec::new(), Some(collection.to_owned()));
-        for _ in 0..MOST_PAGES {
-            let Some(path) = next else { break };
-            let (some, more) = members(&self.client.get(&path).await?);
-            all.extend(some);
-            next = more;
-        }
-        Ok(all)
-    }
-
-    /// A document that may not be there, or that this user may not read.
-    async fn there(&mut self, path: &str) -> Result<Option<Value>, Refusal> {
-        match self.client.get(path).await {
-            Ok(document) => Ok(Some(document)),
-            Err(
-                Refusal::Missing { .. }
-                | Refusal::Forbidden { .. }
-                | Refusal::Status { .. }
-                | Refusal::NoJson { .. },
-            ) => Ok(None),
-            Err(refusal) => Err(refusal),
-        }
-    }
-
-    fn describe(&self, known: Vec<Sensor>) -> (Vec<Found>, BTreeMap<String, DeviceId>) {
-        let target = self.config.name.as_str();
-        let (mut taken, mut found, mut devices) = (HashSet::new(), Vec::new(), BTreeMap::new());
-        for sensor in known {
-            if devices.contains_key(&sensor.key) {
-                continue;
-            }
-            let tail = sensor.key.rsplit(['/', '#']).next().unwrap_or_default();
-            let number = if tail.is_empty() { &sensor.name } else { tail };
-            // `3` says little: the name with it does.
-            let number = match number.parse::<u32>() {
-                Ok(index) => format!("{}_{index}", sensor.name),
-                Err(_) => number.to_owned(),
-            };
-            let device = unique(&device_id(sensor.role, target, &number), &mut taken);
-            let description = Description {
-                host: target.to_owned(),
-                target: target.to_owned(),
-                source: "redfish".to_owned(),
-                name: sensor.name,
-                role: sensor.role,
-                interval: self.config.interval,
-                limits: sensor.limits,
-                range: sensor.range,
-                verdict: sensor.verdict,
-                rack: self.config.rack.clone(),
-                u: self.config.u,
-                ..Description::default()
-            };
-            devices.insert(sensor.key, device.clone());
-            found.push(Found {
-                device,
-                description,
-            });
-        }
-        (found, devices)
-    }
-
-    async fn values(&mut self) -> Result<Vec<Outcome>, Refusal> {
+    async fn read_values(&mut self) -> Result<Vec<Outcome>, RequestError> {
         let mut outcomes = Vec::new();
         for document in self.documents.clone() {
-            let read = match (self.client.get(document.path()).await, &document) {
-                (Ok(read), _) => read,
-                // One sensor that is not there hides no other.
-                (Err(Refusal::Missing { .. } | Refusal::NoJson { .. }), Document::Sensor(_)) => {
-                    continue;
-                }
-                (Err(refusal), _) => return Err(refusal),
+            let content = match (self.client.get(document.path()).await, &document) {
+                (Ok(content), _) => content,
+                // One absent sensor does not hide the others.
+                (
+                    Err(RequestError::Missing { .. } | RequestError::NotJson { .. }),
+                    Document::Sensor(_),
+                ) => continue,
+                (Err(error), _) => return Err(error),
             };
-            for sensor in document.sensors(&read) {
+            for sensor in document.sensors(&content) {
                 let Some(device) = self.devices.get(&sensor.key) else {
                     continue;
                 };
-                if let Some(found) = self.found.iter_mut().find(|found| found.device == *device) {
-                    found.description.verdict = sensor.verdict;
+                let mut devices = self.discovered.iter_mut();
+                if let Some(discovered) = devices.find(|known| known.device == *device) {
+                    discovered.description.verdict = sensor.verdict;
                 }
                 outcomes.push((device.clone(), sensor.value));
             }
         }
         Ok(outcomes)
+    }
+}
+
+/// Returns a device for each sensor, and the devices by the key of the sensor.
+fn describe(
+    bmc: &TargetIdentity,
+    sensors: Vec<Sensor>,
+) -> (Vec<DiscoveredDevice>, BTreeMap<String, DeviceId>) {
+    let (mut taken, mut discovered) = (HashSet::new(), Vec::new());
+    let mut devices = BTreeMap::new();
+    for sensor in sensors {
+        if devices.contains_key(&sensor.key) {
+            continue;
+        }
+        let device = device_id(sensor.role, &bmc.name, &id_part(&sensor));
+        let device = unique(&device, &mut taken);
+        let description = Description {
+            host: bmc.name.clone(),
+            target: bmc.name.clone(),
+            source: "redfish".to_owned(),
+            name: sensor.name,
+            role: sensor.role,
+            interval: bmc.interval,
+            limits: sensor.limits,
+            range: sensor.range,
+            verdict: sensor.verdict,
+            rack: bmc.rack.clone(),
+            u: bmc.u,
+            ..Description::default()
+        };
+        devices.insert(sensor.key, device.clone());
+        discovered.push(DiscoveredDevice {
+            device,
+            description,
+        });
+    }
+    (discovered, devices)
+}
+
+/// Returns the last part of a sensor's device id: the end of its address. A bare index such as `3`
+/// says too little, so the name goes before it.
+fn id_part(sensor: &Sensor) -> String {
+    let tail = sensor.key.rsplit(['/', '#']).next().unwrap_or_default();
+    let part = if tail.is_empty() { &sensor.name } else { tail };
+    match part.parse::<u32>() {
+        Ok(index) => format!("{}_{index}", sensor.name),
+        Err(_) => part.to_owned(),
     }
 }
 
@@ -316,60 +166,72 @@ impl Source for Redfish {
     }
 
     fn interval(&self) -> Duration {
-        self.config.interval
+        self.bmc.interval
     }
 
     fn offset(&self) -> Duration {
-        self.care.offset()
+        self.health.offset()
     }
 
     fn deadline(&self) -> Duration {
-        self.config.deadline
+        self.deadline
     }
 
-    /// Sensors that have to be asked one by one are many. Shorter than what makes them silent: three intervals.
-    fn patience(&self) -> Duration {
+    /// Long enough for many sensors one by one. Shorter than three intervals, after which the
+    /// collector alerts about missing readings.
+    fn discovery_timeout(&self) -> Duration {
         Duration::from_secs(60)
     }
 
-    /// A second look at once takes as long as the first.
-    fn reads_again(&self) -> bool {
+    /// A second read would take as long as the first.
+    fn supports_reread(&self) -> bool {
         false
     }
 
-    async fn discover(&mut self) -> Vec<Found> {
-        let fresh = self.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY);
-        if !fresh && self.care.begin() {
-            let (lanes, health) = self.care.place();
-            let looked = lanes.run(&health, self.look()).await;
-            self.care.end(looked.as_ref().err());
+    async fn discover(&mut self) -> Vec<DiscoveredDevice> {
+        let is_fresh = |at: Instant| at.elapsed() < DISCOVER_EVERY;
+        if !self.discovered_at.is_some_and(is_fresh) && self.health.begin_attempt() {
+            let lane = self.health.lane();
+            let attempt = lane.run(self.discover_all()).await;
+            self.health.end_attempt(attempt.as_ref().err());
         }
-        let place = (self.config.rack.as_ref(), self.config.u);
-        self.care.found(self.kind(), place, self.found.iter())
+        self.health
+            .devices_or_placeholder("redfish", self.discovered.iter())
     }
 
     async fn read(&mut self, _at: Timestamp) -> Vec<Outcome> {
         if self.devices.is_empty() {
-            return self.care.nothing_known();
+            return self.health.placeholder_outcome();
         }
-        if !self.care.begin() {
-            return self.care.faults(self.devices.values());
+        if !self.health.begin_attempt() {
+            return self.health.faults(self.devices.values());
         }
-        let limit = self.config.deadline * 19 / 20;
-        let (lanes, health) = self.care.place();
-        let reading = lanes.run(&health, self.values());
-        let read = timeout(limit, reading).await;
-        let read = read.unwrap_or(Err(Refusal::Late(limit)));
-        self.care.end(read.as_ref().err());
-        match read {
-            Ok(values) => values,
-            Err(_) => self.care.faults(self.devices.values()),
+        let lane = self.health.lane();
+        let limit = self.read_timeout;
+        let attempt = timeout(limit, lane.run(self.read_values())).await;
+        let attempt = attempt.unwrap_or(Err(RequestError::Timeout(limit)));
+        self.health.end_attempt(attempt.as_ref().err());
+        match attempt {
+            Ok(outcomes) => outcomes,
+            Err(_) => self.health.faults(self.devices.values()),
         }
     }
 }
 
-impl Failure for Refusal {
-    fn is_late(&self) -> bool {
-        matches!(self, Self::Late(_))
+impl TargetSettings for RedfishTarget {
+    fn open(
+        &self,
+        common: &TargetCommon,
+        context: &TargetContext,
+    ) -> Result<Box<dyn Source>, TargetError> {
+        let password = common.password()?;
+        let source = Redfish::new(common, self, password, context.lanes.clone());
+        Ok(Box::new(source.map_err(common.unusable())?))
+    }
+}
+
+impl AttemptError for RequestError {
+    fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout(_))
     }
 }

@@ -1,33 +1,33 @@
-//! Simulated racks as a source, for trying things out without hardware.
+//! Simulated racks, to try things out without hardware.
 //!
-//! In: a scenario and ticks. Out: the readings of [`Hall`]. Nothing is lost: the core's simulation
-//! neither waits nor fails.
+//! In: a scenario and ticks. Out: the readings of [`Hall`]. Nothing is lost: the simulation neither
+//! waits nor fails.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rackwatch_core::thermal::{Hall, NotAScenario, Scenario};
+use rackwatch_core::thermal::{Hall, Scenario, ScenarioError};
 use rackwatch_core::time::Timestamp;
 use serde::Deserialize;
 
-use super::{Found, Outcome, Source};
+use super::{DiscoveredDevice, Outcome, Source};
 
-/// The `[simulated]` section of the agent's config.
+/// The `[sources.simulated]` section of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimulatedConfig {
-    /// Read this source at all.
+    /// Whether to read this source; default false.
     pub enabled: bool,
-    /// Number of racks.
+    /// Number of racks; default 2.
     pub racks: usize,
-    /// Number of sensors in all racks together.
+    /// Number of sensors in all racks together; default 8.
     pub sensors: usize,
-    /// How often to read.
+    /// Time between two reads; default 1 s.
     #[serde(with = "rackwatch_runtime::config::duration")]
     pub interval: Duration,
-    /// Decides all that is random: the same seed gives the same readings.
+    /// Seed of all random numbers: the same seed gives the same readings.
     pub seed: u64,
-    /// What goes wrong: `quiet`, `demo` or a list, see [`Scenario::new`].
+    /// Faults: `quiet`, `demo` (default) or a list, see [`Scenario::new`].
     pub scenario: String,
 }
 
@@ -49,13 +49,17 @@ impl Default for SimulatedConfig {
 pub struct Simulated {
     interval: Duration,
     scenario: Scenario,
-    /// None until the first read, whose tick is the start of the simulation.
+    /// `None` until the first read: its tick is the start of the simulation.
     hall: Option<Hall>,
 }
 
 impl Simulated {
-    /// A hall that starts with the first tick it is read for.
-    pub fn new(config: &SimulatedConfig) -> Result<Self, NotAScenario> {
+    /// Returns a source whose simulation starts with the first read.
+    ///
+    /// # Errors
+    ///
+    /// When the scenario or the numbers of racks and sensors are invalid.
+    pub fn new(config: &SimulatedConfig) -> Result<Self, ScenarioError> {
         let scenario = Scenario::new(config.racks, config.sensors, config.seed, &config.scenario)?;
         Ok(Self {
             interval: config.interval,
@@ -79,14 +83,14 @@ impl Source for Simulated {
         self.interval
     }
 
-    async fn discover(&mut self) -> Vec<Found> {
-        // What is there does not depend on the start.
+    async fn discover(&mut self) -> Vec<DiscoveredDevice> {
+        // The devices do not depend on the start.
         let hall = Hall::new(&self.scenario, Timestamp::default());
         let devices = hall.devices().into_iter();
         devices
             .map(|(device, mut description)| {
                 description.interval = self.interval;
-                Found {
+                DiscoveredDevice {
                     device,
                     description,
                 }
@@ -94,7 +98,7 @@ impl Source for Simulated {
             .collect()
     }
 
-    fn reads_again(&self) -> bool {
+    fn supports_reread(&self) -> bool {
         false
     }
 

@@ -1,13 +1,14 @@
 //! Sensors of coolers, PDUs and environmental monitors, by SNMP v2c and v3.
 //!
-//! In: what a preset or the operator says to read. Out: a device for every temperature; at each tick a temperature or
-//! a fault for each. Nothing is lost: a device that does not answer is a fault of each of its sensors, tick by
-//! tick, though it is asked less often.
+//! In: the objects that a preset or the operator names. Out: a device for every temperature; at each
+//! tick a temperature or a fault for each. Nothing is lost: while a target fails, each of its
+//! sensors has a fault at every tick, though attempts become less frequent.
 //!
-//! A tick is one get of all numbers that are known by name, or one walk of a table.
+//! One tick is a get of all single objects, or a walk of a table.
 
-mod ask;
 mod preset;
+mod session;
+mod settings;
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -18,207 +19,184 @@ use rackwatch_core::reading::Fault;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::{Celsius, Kelvin};
 use rackwatch_runtime::config::Secret;
+use rackwatch_runtime::config::tagged::EntryError;
 use tokio::time::{Instant, timeout};
 
-pub use preset::{Numbers, Preset, Scalar, Table, Unit, numbers};
+pub use preset::{Preset, Unit};
+pub use settings::{Authentication, Privacy, SensorConfig, SnmpTarget};
 
-use self::ask::{Refusal, Session, Who};
-use super::care::{Care, Failure, Lanes};
+use self::preset::{Scalar, Table};
+use self::session::{Credentials, RequestError, Session};
 use super::component::{device_id, unique};
-use super::{Found, Outcome, Source};
-use crate::config::{SensorConfig, TargetConfig};
+use super::lanes::Lanes;
+use super::target::{TargetCommon, TargetContext, TargetError, TargetSettings};
+use super::target_health::{AttemptError, TargetHealth};
+use super::{DiscoveredDevice, Outcome, Source};
 
-/// Where devices listen (RFC 3417).
+/// Port of SNMP agents (RFC 3417).
 const PORT: u16 = 161;
-/// Rows of a table come and go: they are looked for so often.
-const LOOK_EVERY: Duration = Duration::from_mins(10);
 
-/// A target whose settings cannot be meant.
+/// Time between two discoveries: rows of a table come and go.
+const DISCOVER_EVERY: Duration = Duration::from_mins(10);
+
+/// Secrets that a target cannot be read with.
 #[derive(Debug, thiserror::Error)]
-pub enum SnmpError {
-    /// Nobody is named.
-    #[error("target {0:?}: SNMP needs community_file (v2c), or user and password_file (v3)")]
-    Nobody(String),
-    /// Nothing is to be read.
-    #[error("target {0:?}: nothing is to be read: say preset, or sensors with the oid of each")]
-    Nothing(String),
-    /// Not an object identifier.
-    #[error("target {target:?}: oid = {oid:?} is no object identifier such as 1.3.6.1.4.1.318.1")]
-    Oid {
-        /// Which target.
-        target: String,
-        /// What was written.
-        oid: String,
-    },
-}
+#[error("SNMP needs community_file (v2c), or user and password_file (v3)")]
+pub struct MissingCredentials;
 
-/// The secrets of a target, as they were read from their files.
+/// The secrets of a target, as read from their files.
 #[derive(Clone, Debug, Default)]
 pub struct Secrets {
-    /// Of v2c.
+    /// Community, for SNMP v2c.
     pub community: Option<Secret>,
-    /// Of v3: the authentication password.
+    /// Authentication password of v3.
     pub password: Option<Secret>,
-    /// Of v3: the privacy password.
+    /// Privacy password of v3.
     pub privacy: Option<Secret>,
 }
 
-/// The source over one device.
+/// A value that was read, with its name.
+type NamedValue = (String, Result<Celsius, Fault>);
+
+/// The source over one target.
 pub struct Snmp {
-    config: TargetConfig,
-    who: Who,
+    common: TargetCommon,
+    /// Names of the sensors that the operator configured.
+    configured: HashSet<String>,
+    credentials: Credentials,
     scalars: Vec<Scalar>,
     table: Option<Table>,
-    care: Care,
-    found: Vec<Found>,
-    /// Devices by the name of what was read.
+    health: TargetHealth,
+    discovered: Vec<DiscoveredDevice>,
+    /// Devices by the name of the value.
     devices: BTreeMap<String, DeviceId>,
-    looked: Option<Instant>,
+    discovered_at: Option<Instant>,
 }
 
 impl std::fmt::Debug for Snmp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Snmp")
-            .field("target", &self.config.name)
-            .field("who", &self.who)
+            .field("target", &self.common.name)
+            .field("credentials", &self.credentials)
             .finish_non_exhaustive()
     }
 }
 
 impl Snmp {
-    /// The target that `config` says.
+    /// Returns the source over a target.
     ///
     /// # Errors
     ///
-    /// When nobody asks, or nothing is asked for.
-    pub fn new(config: &TargetConfig, secrets: Secrets, lanes: Lanes) -> Result<Self, SnmpError> {
-        let target = config.name.as_str().to_owned();
-        let who = match (secrets.community, &config.user, secrets.password) {
-            (_, Some(name), Some(password)) => Who::User {
+    /// When there are neither a community nor a user and a password.
+    pub fn new(
+        common: &TargetCommon,
+        settings: &SnmpTarget,
+        secrets: Secrets,
+        lanes: Lanes,
+    ) -> Result<Self, MissingCredentials> {
+        let credentials = match (secrets.community, &common.user, secrets.password) {
+            (_, Some(name), Some(password)) => Credentials::User {
                 name: name.clone(),
-                authentication: config.authentication,
+                authentication: settings.authentication,
                 password,
-                privacy: secrets.privacy.map(|secret| (config.privacy, secret)),
+                privacy: secrets.privacy.map(|secret| (settings.privacy, secret)),
             },
-            (Some(community), ..) => Who::Community(community),
-            _ => return Err(SnmpError::Nobody(target)),
+            (Some(community), ..) => Credentials::Community(community),
+            _ => return Err(MissingCredentials),
         };
-        let mut scalars = config.preset.scalars();
-        for sensor in &config.sensors {
-            scalars.push(scalar(&target, sensor)?);
-        }
-        let table = config.preset.table();
-        if scalars.is_empty() && table.is_none() {
-            return Err(SnmpError::Nothing(target));
-        }
+        let configured = settings.sensors.iter();
+        let mut scalars = settings.preset.scalars();
+        scalars.extend(configured.clone().filter_map(SensorConfig::scalar));
         Ok(Self {
-            config: config.clone(),
-            who,
+            common: common.clone(),
+            configured: configured.map(|sensor| sensor.name.clone()).collect(),
+            credentials,
             scalars,
-            table,
-            care: Care::new(config.name.as_str(), config.interval, lanes),
-            found: Vec::new(),
+            table: settings.preset.table(),
+            health: TargetHealth::new(common.identity(), lanes),
+            discovered: Vec::new(),
             devices: BTreeMap::new(),
-            looked: None,
+            discovered_at: None,
         })
     }
 
-    /// All that is to be read, by name.
-    async fn values(&self) -> Result<Vec<(String, Result<Celsius, Fault>)>, Refusal> {
-        let (address, port) = (&self.config.address, self.config.port.unwrap_or(PORT));
-        // A request is a part of a tick.
-        let within = self.config.deadline / 2;
-        let mut session = Session::begin(address, port, &self.who, within).await?;
+    async fn read_values(&self) -> Result<Vec<NamedValue>, RequestError> {
+        let (address, port) = (&self.common.address, self.common.port.unwrap_or(PORT));
+        // One request may use half of the deadline.
+        let limit = self.common.deadline / 2;
+        let mut session = Session::open(address, port, &self.credentials, limit).await?;
         let mut values = Vec::new();
         if !self.scalars.is_empty() {
-            let objects: Vec<_> = self
+            let oids: Vec<_> = self
                 .scalars
                 .iter()
                 .map(|scalar| scalar.oid.clone())
                 .collect();
-            let numbers = session.get(&objects).await?;
+            let numbers = session.get(&oids).await?;
             for scalar in &self.scalars {
                 let number = numbers.get(&scalar.oid).copied();
                 values.push((scalar.name.clone(), scalar.value(number)));
             }
         }
         if let Some(table) = &self.table {
-            let mut walked = BTreeMap::new();
+            let mut cells = BTreeMap::new();
             for column in table.columns() {
-                walked.extend(session.walk(column).await?);
+                cells.extend(session.walk(column).await?);
             }
-            for (row, value) in table.rows(&walked) {
+            for (row, value) in table.rows(&cells) {
                 values.push((format!("{}_{row}", table.name), value));
             }
         }
         Ok(values)
     }
 
-    /// Everything that was read, whether well or not, is a device; of a preset's numbers only those that are there.
-    fn describe(&mut self, values: &[(String, Result<Celsius, Fault>)]) {
-        let target = self.config.name.as_str();
+    /// Adds devices for new values. A value of a preset without a temperature is not a device: the
+    /// target lacks that sensor.
+    fn add_devices(&mut self, values: &[NamedValue]) {
         let mut taken: HashSet<DeviceId> = self.devices.values().cloned().collect();
         for (name, value) in values {
-            let is_asked_for = self
-                .config
-                .sensors
-                .iter()
-                .any(|sensor| sensor.name == *name);
-            let is_there = value.is_ok() || is_asked_for;
-            if self.devices.contains_key(name) || !is_there {
+            let is_present = value.is_ok() || self.configured.contains(name);
+            if self.devices.contains_key(name) || !is_present {
                 continue;
             }
-            let scalar = self.scalars.iter().find(|scalar| scalar.name == *name);
-            let of_table = self.table.as_ref().map(|table| (table.role, table.scale));
-            let of_scalar = scalar.map(|scalar| (scalar.role, scalar.scale));
-            let (role, step) = of_scalar.or(of_table).unwrap_or((Role::Other, 1.0));
-            let device = unique(&device_id(role, target, name), &mut taken);
-            let description = Description {
+            let discovered = self.describe(name, &mut taken);
+            self.devices.insert(name.clone(), discovered.device.clone());
+            self.discovered.push(discovered);
+        }
+        self.discovered_at = Some(Instant::now());
+    }
+
+    fn describe(&self, name: &str, taken: &mut HashSet<DeviceId>) -> DiscoveredDevice {
+        let target = self.common.name.as_str();
+        let scalar = self.scalars.iter().find(|scalar| scalar.name == name);
+        let of_scalar = scalar.map(|scalar| (scalar.role, scalar.scale));
+        let of_table = self.table.as_ref().map(|table| (table.role, table.scale));
+        let (role, step) = of_scalar.or(of_table).unwrap_or((Role::Other, 1.0));
+        DiscoveredDevice {
+            device: unique(&device_id(role, target, name), taken),
+            description: Description {
                 host: target.to_owned(),
                 target: target.to_owned(),
                 source: "snmp".to_owned(),
-                name: name.clone(),
+                name: name.to_owned(),
                 role,
-                interval: self.config.interval,
+                interval: self.common.interval,
                 resolution: Some(Kelvin(step)),
-                rack: self.config.rack.clone(),
-                u: self.config.u,
+                rack: self.common.rack.clone(),
+                u: self.common.u,
                 ..Description::default()
-            };
-            self.devices.insert(name.clone(), device.clone());
-            self.found.push(Found {
-                device,
-                description,
-            });
+            },
         }
-        self.looked = Some(Instant::now());
     }
 
-    async fn try_values(&mut self) -> Option<Vec<(String, Result<Celsius, Fault>)>> {
-        let limit = self.config.deadline * 19 / 20;
-        let (lanes, health) = self.care.place();
-        let reading = lanes.run(&health, self.values());
-        let read = timeout(limit, reading).await;
-        let read = read.unwrap_or(Err(Refusal::Late(limit)));
-        self.care.end(read.as_ref().err());
-        read.ok()
+    async fn attempt(&mut self) -> Option<Vec<NamedValue>> {
+        let limit = self.common.read_timeout();
+        let lane = self.health.lane();
+        let attempt = timeout(limit, lane.run(self.read_values())).await;
+        let attempt = attempt.unwrap_or(Err(RequestError::Timeout(limit)));
+        self.health.end_attempt(attempt.as_ref().err());
+        attempt.ok()
     }
-}
-
-/// What the operator says of one number.
-fn scalar(target: &str, sensor: &SensorConfig) -> Result<Scalar, SnmpError> {
-    let oid = numbers(&sensor.oid).ok_or_else(|| SnmpError::Oid {
-        target: target.to_owned(),
-        oid: sensor.oid.clone(),
-    })?;
-    Ok(Scalar {
-        oid,
-        name: sensor.name.clone(),
-        role: sensor.role,
-        scale: sensor.scale,
-        unit: sensor.unit,
-        invalid: sensor.invalid.clone(),
-    })
 }
 
 #[async_trait]
@@ -228,45 +206,45 @@ impl Source for Snmp {
     }
 
     fn interval(&self) -> Duration {
-        self.config.interval
+        self.common.interval
     }
 
     fn offset(&self) -> Duration {
-        self.care.offset()
+        self.health.offset()
     }
 
     fn deadline(&self) -> Duration {
-        self.config.deadline
+        self.common.deadline
     }
 
-    /// Its numbers are cached by the device: a second look at once sees the same.
-    fn reads_again(&self) -> bool {
+    /// The target caches its values: a second read would return the same.
+    fn supports_reread(&self) -> bool {
         false
     }
 
-    async fn discover(&mut self) -> Vec<Found> {
-        let fresh = self.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY);
-        if !fresh
-            && self.care.begin()
-            && let Some(values) = self.try_values().await
+    async fn discover(&mut self) -> Vec<DiscoveredDevice> {
+        let is_fresh = |at: Instant| at.elapsed() < DISCOVER_EVERY;
+        if !self.discovered_at.is_some_and(is_fresh)
+            && self.health.begin_attempt()
+            && let Some(values) = self.attempt().await
         {
-            self.describe(&values);
+            self.add_devices(&values);
         }
-        let place = (self.config.rack.as_ref(), self.config.u);
-        self.care.found(self.kind(), place, self.found.iter())
+        self.health
+            .devices_or_placeholder("snmp", self.discovered.iter())
     }
 
     async fn read(&mut self, _at: Timestamp) -> Vec<Outcome> {
         if self.devices.is_empty() {
-            return self.care.nothing_known();
+            return self.health.placeholder_outcome();
         }
-        let values = if self.care.begin() {
-            self.try_values().await
+        let values = if self.health.begin_attempt() {
+            self.attempt().await
         } else {
             None
         };
         let Some(values) = values else {
-            return self.care.faults(self.devices.values());
+            return self.health.faults(self.devices.values());
         };
         let known = values
             .into_iter()
@@ -275,8 +253,49 @@ impl Source for Snmp {
     }
 }
 
-impl Failure for Refusal {
-    fn is_late(&self) -> bool {
-        matches!(self, Self::Late(_))
+impl TargetSettings for SnmpTarget {
+    fn check(&self, common: &TargetCommon) -> Result<(), EntryError> {
+        let has_user = common.user.is_some() && common.password_file.is_some();
+        if self.community_file.is_none() && !has_user {
+            return Err(EntryError::Missing {
+                key: "community_file",
+                hint: "for SNMP v2c, or user and password_file for v3",
+            });
+        }
+        if self.preset == Preset::Custom && self.sensors.is_empty() {
+            return Err(EntryError::Missing {
+                key: "preset",
+                hint: "or sensors with the oid of each",
+            });
+        }
+        for (index, sensor) in self.sensors.iter().enumerate() {
+            if sensor.scalar().is_none() {
+                return Err(EntryError::Wrong {
+                    key: format!("sensors[{index}].oid"),
+                    message: "expected an object identifier such as 1.3.6.1.4.1.318.1".to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn open(
+        &self,
+        common: &TargetCommon,
+        context: &TargetContext,
+    ) -> Result<Box<dyn Source>, TargetError> {
+        let secrets = Secrets {
+            community: common.secret(self.community_file.as_deref())?,
+            password: common.password()?,
+            privacy: common.secret(self.privacy_file.as_deref())?,
+        };
+        let source = Snmp::new(common, self, secrets, context.lanes.clone());
+        Ok(Box::new(source.map_err(common.unusable())?))
+    }
+}
+
+impl AttemptError for RequestError {
+    fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout(_))
     }
 }

@@ -1,12 +1,12 @@
-//! The sensors that the `sysinfo` crate knows: the default where there is no hwmon.
+//! The sensors that the `sysinfo` crate lists: the default on systems without hwmon.
 //!
-//! In: what the operating system offers. Out: one device for every component that sysinfo lists,
-//! and at each tick a temperature or a fault for each.
+//! In: the operating system. Out: a device for every component that sysinfo lists; at each tick a
+//! temperature or a fault for each.
 //!
-//! Lost on Linux, and why hwmon is the default there: sysinfo merges sensors that share a label, so
-//! that of two drives of one model, or of the sockets' cores, only one is left; it neither reads
-//! `tempN_fault` nor the warning limit. Sensors that share a label elsewhere are told apart by their
-//! order in sysinfo's list.
+//! Lost on Linux, where hwmon is the default: sysinfo merges sensors with the same label, such as
+//! two drives of one model or the cores of two sockets. It reads neither `tempN_fault` nor the
+//! warning limit. On other systems the order in sysinfo's list distinguishes sensors with the same
+//! label.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
@@ -23,18 +23,18 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::component::{device_id, plausible, resolution, role, unique};
-use super::{Found, Outcome, Source};
+use super::{DiscoveredDevice, Outcome, Source};
 
-/// The `[sysinfo]` section of the agent's config.
+/// The `[sources.sysinfo]` section of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SysinfoConfig {
-    /// Read this source at all. By default only where there is no hwmon.
+    /// Whether to read this source; by default only on systems without hwmon.
     pub enabled: bool,
-    /// How often to read.
+    /// Time between two reads; default 10 s.
     #[serde(with = "rackwatch_runtime::config::duration")]
     pub interval: Duration,
-    /// How long a read may take.
+    /// Time after which a read counts as failed; default 2 s.
     #[serde(with = "rackwatch_runtime::config::duration")]
     pub deadline: Duration,
 }
@@ -54,14 +54,14 @@ impl Default for SysinfoConfig {
 pub struct Sysinfo {
     config: SysinfoConfig,
     host: String,
-    found: Vec<Found>,
-    /// None until it could be made. Shared with the thread that reads, since reading blocks.
+    discovered: Vec<DiscoveredDevice>,
+    /// `None` until the first read. Shared with the thread that reads, as reading blocks.
     components: Arc<Mutex<Option<Components>>>,
 }
 
-/// A component as sysinfo gave it.
+/// The state of one component.
 #[derive(Clone, Debug, PartialEq)]
-struct Seen {
+struct ComponentState {
     device: DeviceId,
     label: String,
     critical: Option<Celsius>,
@@ -69,49 +69,49 @@ struct Seen {
 }
 
 impl Sysinfo {
-    /// A source that names its devices after `host`. It reads nothing yet.
+    /// Returns a source that names its devices after `host`. It reads nothing yet.
     pub fn new(config: SysinfoConfig, host: &str) -> Self {
         Self {
             config,
             host: host.to_owned(),
-            found: Vec::new(),
+            discovered: Vec::new(),
             components: Arc::default(),
         }
     }
 
-    /// All components as they are now; a timeout while an earlier read is stuck or if this one is.
-    async fn look(&self) -> Result<Vec<Seen>, Fault> {
+    /// Reads all components. Returns a timeout if this read or an earlier one is stuck.
+    async fn read_all(&self) -> Result<Vec<ComponentState>, Fault> {
         let (components, host) = (self.components.clone(), self.host.clone());
-        let look = spawn_blocking(move || match components.try_lock() {
+        let call = spawn_blocking(move || match components.try_lock() {
             Ok(components) => refresh(components, &host),
-            // A read that panicked may have left half a list; it is refreshed as a whole.
+            // A read that panicked may have left half a list, but a refresh replaces all of it.
             Err(TryLockError::Poisoned(poisoned)) => refresh(poisoned.into_inner(), &host),
             Err(TryLockError::WouldBlock) => Err(Fault::TIMEOUT),
         });
-        match timeout(self.config.deadline * 9 / 10, look).await {
-            Ok(Ok(seen)) => seen,
+        match timeout(self.config.deadline * 9 / 10, call).await {
+            Ok(Ok(components)) => components,
             Ok(Err(_)) => Err(Fault::IO_ERROR),
             Err(_) => Err(Fault::TIMEOUT),
         }
     }
 
-    fn describe(&self, seen: Seen) -> Found {
-        let chip = chip(&seen.label);
+    fn describe(&self, component: ComponentState) -> DiscoveredDevice {
+        let chip = chip(&component.label);
         let description = Description {
             target: self.host.clone(),
             source: "sysinfo".to_owned(),
-            role: role(chip, &seen.label),
+            role: role(chip, &component.label),
             interval: self.config.interval,
             resolution: resolution(chip),
             limits: HardwareLimits {
-                high_critical: seen.critical,
+                high_critical: component.critical,
                 ..HardwareLimits::default()
             },
-            name: seen.label,
+            name: component.label,
             ..Description::default()
         };
-        Found {
-            device: seen.device,
+        DiscoveredDevice {
+            device: component.device,
             description,
         }
     }
@@ -131,28 +131,31 @@ impl Source for Sysinfo {
         self.config.deadline
     }
 
-    async fn discover(&mut self) -> Vec<Found> {
-        match self.look().await {
-            Ok(seen) => self.found = seen.into_iter().map(|s| self.describe(s)).collect(),
-            // What was known stays.
-            Err(fault) => tracing::warn!(%fault, "looking for components failed"),
+    async fn discover(&mut self) -> Vec<DiscoveredDevice> {
+        match self.read_all().await {
+            Ok(components) => {
+                self.discovered = components.into_iter().map(|c| self.describe(c)).collect();
+            }
+            // Known devices stay.
+            Err(fault) => tracing::warn!(%fault, "cannot list components, will retry"),
         }
-        self.found.clone()
+        self.discovered.clone()
     }
 
     async fn read(&mut self, _at: Timestamp) -> Vec<Outcome> {
-        let now = self.look().await;
-        let now = now.map(|seen| -> HashMap<_, _> {
-            seen.into_iter().map(|s| (s.device, s.value)).collect()
+        let values = self.read_all().await;
+        let values = values.map(|components| -> HashMap<_, _> {
+            let pairs = components.into_iter().map(|c| (c.device, c.value));
+            pairs.collect()
         });
-        self.found
+        self.discovered
             .iter()
-            .map(|found| {
-                let value = match &now {
-                    Ok(seen) => seen.get(&found.device).cloned(),
+            .map(|known| {
+                let value = match &values {
+                    Ok(values) => values.get(&known.device).cloned(),
                     Err(fault) => Some(Err(fault.clone())),
                 };
-                (found.device.clone(), value.unwrap_or(Err(Fault::VANISHED)))
+                (known.device.clone(), value.unwrap_or(Err(Fault::VANISHED)))
             })
             .collect()
     }
@@ -162,7 +165,7 @@ impl Source for Sysinfo {
 fn refresh(
     mut components: MutexGuard<'_, Option<Components>>,
     host: &str,
-) -> Result<Vec<Seen>, Fault> {
+) -> Result<Vec<ComponentState>, Fault> {
     if components.is_none() {
         *components = Some(Components::new().map_err(|_| Fault::IO_ERROR)?);
     }
@@ -173,14 +176,14 @@ fn refresh(
     let mut taken = HashSet::new();
     Ok(components
         .iter()
-        .map(|component| see(component, host, &mut taken))
+        .map(|component| state(component, host, &mut taken))
         .collect())
 }
 
-fn see(component: &Component, host: &str, taken: &mut HashSet<DeviceId>) -> Seen {
+fn state(component: &Component, host: &str, taken: &mut HashSet<DeviceId>) -> ComponentState {
     let label = component.label().to_owned();
     let role = role(chip(&label), &label);
-    Seen {
+    ComponentState {
         device: unique(&device_id(role, host, &label), taken),
         critical: component
             .critical()
@@ -190,13 +193,13 @@ fn see(component: &Component, host: &str, taken: &mut HashSet<DeviceId>) -> Seen
     }
 }
 
-/// What sysinfo says, with the doubts that it has not. One re-read, as of hwmon, is not possible
-/// for a single sensor.
+/// Returns a plausible temperature or a fault. Unlike hwmon, sysinfo cannot repeat the read of a
+/// single sensor.
 fn value(temperature: Option<f32>) -> Result<Celsius, Fault> {
     let degrees = temperature
         .filter(|t| !t.is_nan())
         .ok_or(Fault::NO_READING)?;
-    // Thousandths: that many the operating systems give, and f32 adds digits of its own.
+    // Rounded to the thousandths that operating systems return: f32 adds digits of its own.
     let millidegrees = (f64::from(degrees) * 1_000.0).round();
     if millidegrees.abs() > 1e9 {
         return Err(Fault::OUT_OF_RANGE);
@@ -205,7 +208,7 @@ fn value(temperature: Option<f32>) -> Result<Celsius, Fault> {
     plausible(millidegrees as i64)
 }
 
-/// The driver's name, which on Linux starts the label.
+/// Returns the driver's name, with which a label on Linux starts.
 fn chip(label: &str) -> &str {
     label.split(' ').next().unwrap_or_default()
 }
@@ -215,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_a_temperature_is_a_fault() {
+    fn implausible_values_are_faults() {
         assert_eq!(value(Some(41.3)), Ok(Celsius::new(41.3).unwrap()));
         assert_eq!(value(None), Err(Fault::NO_READING));
         assert_eq!(value(Some(f32::NAN)), Err(Fault::NO_READING));

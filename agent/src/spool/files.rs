@@ -1,61 +1,62 @@
-//! Where a spool keeps its files. A trait, so that tests can have a disk that is full, read-only, or
-//! loses what was not synced.
+//! The folder that a spool keeps its files in. A trait, so that tests can use a disk that is full,
+//! read-only, or loses what was not synced.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::error::SpoolError;
+
 /// A flat folder of files.
 pub trait Files: Send + Debug {
-    /// The names of all files.
+    /// Lists the names of all files.
     fn list(&self) -> io::Result<Vec<String>>;
 
-    /// All of a file.
+    /// Reads a whole file.
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
 
-    /// Adds to the end of a file, which is made where there is none. After an error nobody knows how
-    /// much was added.
+    /// Appends to a file, and creates it if it is absent. After an error any part of `bytes` may
+    /// have been written.
     fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
 
-    /// What was added survives a loss of power from here on.
+    /// Makes appended bytes survive a loss of power.
     fn sync(&mut self, name: &str) -> io::Result<()>;
 
-    /// Puts a file in the place of another of that name, whole or not at all.
+    /// Replaces a file, whole or not at all.
     fn replace(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
 
-    /// Removes a file.
+    /// Removes a file for good.
     fn remove(&mut self, name: &str) -> io::Result<()>;
 }
 
-/// A folder of this host, locked against a second agent for as long as the value lives.
+/// A folder of this host, locked against a second agent until dropped.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    /// Files that are being added to.
+    /// Files that were appended to.
     open: BTreeMap<String, File>,
     _lock: File,
 }
 
-/// The file that is locked.
+/// Name of the lock file.
 const LOCK: &str = "lock";
 
 impl Folder {
-    /// Opens the folder at `path`, which is made where there is none.
+    /// Opens the folder at `path`, and creates it if it is absent.
     ///
     /// # Errors
     ///
-    /// When it cannot be made, or another agent has it.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        fs::create_dir_all(path)?;
-        let lock = File::create(path.join(LOCK))?;
+    /// When it cannot be created, or another agent holds its lock.
+    pub fn open(path: &Path) -> Result<Self, SpoolError> {
+        let file = path.join(LOCK);
+        let failed = |operation| SpoolError::disk(operation, file.display().to_string());
+        fs::create_dir_all(path).map_err(SpoolError::disk("create", path.display().to_string()))?;
+        let lock = File::create(&file).map_err(failed("create"))?;
         lock.try_lock().map_err(|error| match error {
-            fs::TryLockError::WouldBlock => io::Error::new(
-                io::ErrorKind::ResourceBusy,
-                "another agent uses it: give each its own spool.path",
-            ),
-            fs::TryLockError::Error(error) => error,
+            TryLockError::WouldBlock => SpoolError::InUse,
+            TryLockError::Error(source) => failed("lock")(source),
         })?;
         Ok(Self {
             path: path.to_owned(),
@@ -64,9 +65,9 @@ impl Folder {
         })
     }
 
-    /// A file that was made or removed stays so after a loss of power.
+    /// Makes created and removed files survive a loss of power.
     fn sync_folder(&self) -> io::Result<()> {
-        // Only Unix lets a folder be opened; elsewhere the file system sees to it.
+        // Only Unix can open a folder; elsewhere the file system takes care of it.
         if cfg!(unix) {
             File::open(&self.path)?.sync_all()?;
         }

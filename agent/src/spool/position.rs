@@ -1,59 +1,116 @@
-//! What is remembered beside the spool's segments, in a file of its own.
-
-use std::io;
+//! The position file: how far the spool is acknowledged.
+//!
+//! [The spool](super) documents it byte by byte.
 
 use rackwatch_core::wire::{Gap, Seq};
+use tracing::warn;
 
+use super::codec::{Decoder, Encoder};
+use super::error::SpoolError;
 use super::files::Files;
 
-/// The file.
-const POSITION: &str = "position";
+/// Name of the position file.
+const FILE: &str = "position";
 
-/// What is remembered beside the segments.
-#[derive(Debug)]
+/// Version that this agent writes, and the newest that it reads.
+const VERSION: u8 = 1;
+
+/// The state of the spool that its segments do not hold.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Position {
-    /// The first segment that is not acknowledged.
+    /// Number of the first segment that is not fully acknowledged.
     pub(super) segment: u64,
-    /// How far it is.
+    /// Offset in that segment up to which records are acknowledged.
     pub(super) offset: u64,
-    /// The last number that was given.
+    /// Last number that the agent assigned.
     pub(super) last: Option<Seq>,
-    /// What the next record has to say of those before it.
+    /// Reason for the gap that the next record has to report.
     pub(super) gap: Option<Gap>,
-    /// The newest segment and its length when this was written: what lies beyond is newer than `last`.
+    /// Newest segment and its length at the time of writing: records beyond are newer than `last`.
     pub(super) end: (u64, u64),
 }
 
 impl Position {
-    /// None where there is none, or it cannot be read.
+    /// Reads the file. Returns `None` if it is absent or unreadable: then every record counts as
+    /// unacknowledged and is sent again.
     pub(super) fn read(files: &dyn Files) -> Option<Self> {
-        let text = String::from_utf8(files.read(POSITION).ok()?).ok()?;
-        let mut words = text.split_whitespace();
-        Some(Self {
-            segment: words.next()?.parse().ok()?,
-            offset: words.next()?.parse().ok()?,
-            last: words.next().and_then(|word| word.parse().ok()),
-            gap: words.next().and_then(Gap::of),
-            end: end(&mut words).unwrap_or_default(),
-        })
+        let bytes = files.read(FILE).ok()?;
+        let position = match Decoder::open(&bytes) {
+            Some((1, payload, _)) => version_1(payload),
+            _ => None,
+        };
+        if position.is_none() {
+            warn!(
+                file = FILE,
+                "spool position is damaged or of an unknown version, sending all records again"
+            );
+        }
+        position
     }
 
-    fn text(&self) -> String {
-        let last = self.last.as_ref().map_or("-".to_owned(), Seq::to_string);
-        let gap = self.gap.map_or("-", Gap::word);
-        let (end, length) = self.end;
-        format!(
-            "{} {} {last} {gap} {end} {length}\n",
-            self.segment, self.offset
-        )
+    /// Replaces the file with this position.
+    pub(super) fn write(&self, files: &mut dyn Files) -> Result<(), SpoolError> {
+        files
+            .replace(FILE, &self.encode())
+            .map_err(SpoolError::disk("replace", FILE))
     }
 
-    /// Writes it in the place of the last one.
-    pub(super) fn write(&self, files: &mut dyn Files) -> io::Result<()> {
-        files.replace(POSITION, self.text().as_bytes())
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::new(VERSION);
+        out.u64(self.segment);
+        out.u64(self.offset);
+        out.optional_seq(self.last.as_ref());
+        out.gap(self.gap);
+        out.u64(self.end.0);
+        out.u64(self.end.1);
+        out.finish()
     }
 }
 
-fn end<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<(u64, u64)> {
-    Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+fn version_1(mut payload: Decoder<'_>) -> Option<Position> {
+    let position = Position {
+        segment: payload.u64()?,
+        offset: payload.u64()?,
+        last: payload.optional_seq()?,
+        gap: payload.gap()?,
+        end: (payload.u64()?, payload.u64()?),
+    };
+    payload.end()?;
+    Some(position)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_1_keeps_its_bytes() {
+        let position = Position {
+            segment: 7,
+            offset: 300,
+            last: Some(Seq {
+                run: "mik".to_owned(),
+                n: 42,
+            }),
+            gap: Some(Gap::SpoolAge),
+            end: (9, 4096),
+        };
+        let expected = [
+            &[47, 0, 0, 0, 0, 0, 0, 0][..],
+            &[1],
+            &[7, 0, 0, 0, 0, 0, 0, 0],
+            &[44, 1, 0, 0, 0, 0, 0, 0],
+            &[1, 3, b'm', b'i', b'k'],
+            &[42, 0, 0, 0, 0, 0, 0, 0],
+            &[3],
+            &[9, 0, 0, 0, 0, 0, 0, 0],
+            &[0, 16, 0, 0, 0, 0, 0, 0],
+        ]
+        .concat();
+        let bytes = position.encode();
+        // The checksum, bytes 4 to 8, has a test of its own in the record's golden bytes.
+        assert_eq!((&bytes[..4], &bytes[8..]), (&expected[..4], &expected[8..]));
+        let (version, payload, _) = Decoder::open(&bytes).unwrap();
+        assert_eq!((version, version_1(payload)), (1, Some(position)));
+    }
 }

@@ -1,4 +1,4 @@
-//! The program itself: arguments in, output and exit code out.
+//! The program from outside: arguments in, output and exit code out.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ fn start(args: &[&str], env: &[(&str, &str)]) -> Program {
     Program::spawn(AGENT, args, env).unwrap()
 }
 
-/// Lets it end by itself: exit code, stdout and stderr.
+/// Waits for a program to end by itself, and returns exit code, stdout and stderr.
 fn finish(mut program: Program) -> (Option<i32>, String, String) {
     let code = program.wait_exit(SOON).unwrap().code();
     (code, program.stdout(), program.stderr())
 }
 
 #[tokio::test]
-async fn simulate_sends_what_it_says_and_takes_its_devices_away() {
+async fn simulate_sends_what_it_reports_and_removes_its_devices() {
     let server = RedisServer::start().unwrap();
     let mut redis = connect(&server).await;
-    for (layout, entry) in [("reading", 1), ("frame", 8)] {
+    for (format, readings) in [("reading", 1), ("frame", 8)] {
         redis::cmd("FLUSHALL").exec_async(&mut redis).await.unwrap();
         let args = [
             "simulate",
@@ -32,8 +32,8 @@ async fn simulate_sends_what_it_says_and_takes_its_devices_away() {
             "--interval",
             "500ms",
             "--json",
-            "--layout",
-            layout,
+            "--format",
+            format,
         ];
         let (code, out, err) = finish(start(&args, &[("RACKWATCH_REDIS_URL", &server.url())]));
         assert_eq!(code, Some(0), "{err}");
@@ -42,7 +42,7 @@ async fn simulate_sends_what_it_says_and_takes_its_devices_away() {
         let entries = entries(&mut redis).await;
         assert!(!entries.is_empty());
         assert_eq!(sent["entries"], entries.len(), "{out}");
-        assert_eq!(sent["readings"], entries.len() * entry, "{out}");
+        assert_eq!(sent["readings"], entries.len() * readings, "{out}");
         assert!(entries.iter().all(|entry| entry.reject.is_none()));
         assert_eq!(descriptions(&mut redis).await, []);
         let revision: u64 = redis::cmd("GET")
@@ -50,7 +50,10 @@ async fn simulate_sends_what_it_says_and_takes_its_devices_away() {
             .query_async(&mut redis)
             .await
             .unwrap();
-        assert_eq!(revision, 2, "described, and removed");
+        assert_eq!(
+            revision, 2,
+            "one revision for descriptions, one for their removal"
+        );
     }
 }
 
@@ -66,12 +69,12 @@ async fn run_ends_on_sigterm_even_without_redis() {
             server.stop().unwrap();
         }
         let mut program = start(&["run", "--redis", &server.url()], &simulated);
-        let sign = if there {
-            "found devices"
+        let expected = if there {
+            "discovered devices"
         } else {
             "no connection"
         };
-        program.wait_stderr_contains(sign, SOON).unwrap();
+        program.wait_stderr_contains(expected, SOON).unwrap();
         program.term().unwrap();
         let code = program.wait_exit(Duration::from_secs(5)).unwrap().code();
         assert_eq!(code, Some(0), "{}", program.stderr());
@@ -81,20 +84,20 @@ async fn run_ends_on_sigterm_even_without_redis() {
 }
 
 #[test]
-fn a_wrong_key_is_named_with_its_file_and_ends_with_2() {
+fn a_wrong_key_is_named_with_its_file_and_exit_code_2() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("agent.toml");
     let path = file.to_str().unwrap();
-    for (text, said) in [
-        ("[publish]\nlayoutt = 'frame'", "publish.layoutt"),
-        ("[publish]\nlayout = 'fram'", "fram"),
+    for (text, named) in [
+        ("[publish]\nformats = 'frame'", "publish.formats"),
+        ("[publish]\nformat = 'fram'", "fram"),
         ("[agent]\nname = 'a b'", "a b"),
         ("[[devices]]\nmatch = 'a['", "a["),
     ] {
         std::fs::write(&file, text).unwrap();
         let (code, _, err) = finish(start(&["run", "--config", path], &[]));
         assert_eq!(code, Some(2), "{err}");
-        assert!(err.contains(path) && err.contains(said), "{err}");
+        assert!(err.contains(path) && err.contains(named), "{err}");
     }
     let (code, _, err) = finish(start(&["simulate", "--scenario", "nonsense"], &[]));
     assert_eq!(code, Some(2), "{err}");
@@ -104,7 +107,7 @@ fn a_wrong_key_is_named_with_its_file_and_ends_with_2() {
 }
 
 #[tokio::test]
-async fn check_tries_redis_and_leaves_nothing_behind() {
+async fn check_tests_redis_and_leaves_no_keys_behind() {
     let server = RedisServer::start().unwrap();
     let (code, out, err) = finish(start(&["check", "--redis", &server.url()], &[]));
     assert_eq!(code, Some(0), "{out}{err}");
@@ -122,7 +125,7 @@ async fn check_tries_redis_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn check_tries_time_series_where_they_are() {
+fn check_tests_time_series_if_the_server_has_them() {
     let server = TimeSeriesServer::start().unwrap();
     let (code, out, err) = finish(start(&["check", "--redis", &server.url()], &[]));
     assert_eq!(code, Some(0), "{out}{err}");
@@ -133,7 +136,7 @@ fn check_tries_time_series_where_they_are() {
 }
 
 #[tokio::test]
-async fn check_says_what_a_user_may_not_do() {
+async fn check_names_a_missing_permission() {
     let server = RedisServer::start().unwrap();
     let mut redis = connect(&server).await;
     let mut forbid = redis::cmd("ACL");
@@ -147,7 +150,7 @@ async fn check_says_what_a_user_may_not_do() {
 }
 
 #[test]
-fn check_fails_with_advice() {
+fn check_reports_a_failure_with_advice() {
     let mut server = RedisServer::start_with(&["--maxmemory", "1"]).unwrap();
     let args = ["check", "--json", "--redis", &server.url()];
     let (code, out, _) = finish(start(&args, &[]));
@@ -165,7 +168,7 @@ fn check_fails_with_advice() {
 }
 
 #[test]
-fn sensors_lists_what_is_there() {
+fn sensors_lists_all_sensors() {
     let env = [
         ("RACKWATCH_SOURCES__SIMULATED__ENABLED", "true"),
         ("RACKWATCH_SOURCES__HWMON__ENABLED", "false"),

@@ -1,11 +1,11 @@
-//! A source that does what a test says.
+//! A source whose behaviour the test chooses.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rackwatch_agent::source::{Found, Outcome, Source};
+use rackwatch_agent::source::{DiscoveredDevice, Outcome, Source};
 use rackwatch_core::device::{Description, DeviceId, Role};
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
@@ -14,7 +14,7 @@ use tokio::task::spawn_blocking;
 
 use crate::site::SOON;
 
-/// How often a source was read.
+/// A counter of the reads of a source.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reads(Arc<AtomicUsize>);
 
@@ -30,7 +30,7 @@ impl Reads {
     }
 }
 
-/// How a read goes.
+/// The behaviour of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Behaviour {
     /// All devices answer at once.
@@ -57,7 +57,7 @@ impl Fake {
         Box::new(Self::new(name, behaviour))
     }
 
-    /// A source that answers, and how often it was asked.
+    /// Returns a source that answers, and the counter of its reads.
     pub(crate) fn counted(name: &'static str) -> (Box<dyn Source>, Reads) {
         let fake = Self::new(name, Behaviour::Answers);
         let reads = fake.reads.clone();
@@ -93,8 +93,8 @@ impl Source for Fake {
         Duration::from_millis(50)
     }
 
-    async fn discover(&mut self) -> Vec<Found> {
-        let found = self.devices().map(|device| Found {
+    async fn discover(&mut self) -> Vec<DiscoveredDevice> {
+        let found = self.devices().map(|device| DiscoveredDevice {
             device,
             description: Description {
                 source: self.name.to_owned(),
@@ -112,7 +112,7 @@ impl Source for Fake {
             Behaviour::Answers => {}
             Behaviour::Hangs => std::future::pending().await,
             Behaviour::Blocks => spawn_blocking(block).await.unwrap(),
-            Behaviour::Panics => panic!("as the test wants"),
+            Behaviour::Panics => panic!("as the test demands"),
         }
         let celsius = Celsius::new(21.5).unwrap();
         self.devices().map(|device| (device, Ok(celsius))).collect()
@@ -129,7 +129,7 @@ fn block() {
     drop(woken.unwrap());
 }
 
-/// Lets every thread that blocks go on.
+/// Releases every blocked thread.
 pub(crate) fn release() {
     *RELEASED.0.lock().unwrap() = true;
     RELEASED.1.notify_all();

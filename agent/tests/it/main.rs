@@ -1,9 +1,9 @@
-//! The agent as others see it: what it writes to a real Redis, and how it ends.
+//! The agent from outside: what it writes to a real Redis, and how it ends.
 #![allow(
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "what these tests share has to fail the test, too"
+    reason = "shared helpers have to fail the test too"
 )]
 
 mod commands;
@@ -17,4 +17,5 @@ mod sampling;
 mod site;
 mod sources;
 mod spool;
+mod target_keys;
 mod targets;

@@ -1,4 +1,4 @@
-//! The agent over a network that fails: nothing is missing, and nothing out of order.
+//! The agent over a network that fails: no reading is missing or out of order.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use rackwatch_testing::{FaultProxy, Program, RedisServer, wait_until};
 use crate::site::{SOON, connect, entries};
 
 #[tokio::test]
-async fn connections_that_break_hang_or_lose_answers_cost_nothing() {
+async fn no_reading_is_lost_to_connections_that_break_hang_or_lose_replies() {
     let server = RedisServer::start().unwrap();
     let proxy = FaultProxy::before(server.port()).unwrap();
     let mut redis = connect(&server).await;
@@ -55,7 +55,7 @@ async fn connections_that_break_hang_or_lose_answers_cost_nothing() {
         again > 0,
         "an answer that was lost makes entries come twice"
     );
-    // One line a change of state, not one a try.
+    // One line for each change of state, not for each attempt.
     let log = agent.stderr();
     assert!(log.lines().count() < 20, "{log}");
 }

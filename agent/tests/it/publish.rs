@@ -1,11 +1,11 @@
-//! Readings and descriptions in Redis, through all that Redis may do.
+//! Readings and descriptions in Redis, whatever Redis does.
 
 use std::collections::BTreeSet;
 
 use rackwatch_agent::config::DeviceConfig;
 use rackwatch_core::device::Role;
 use rackwatch_core::keys;
-use rackwatch_core::wire::{Decoded, Layout};
+use rackwatch_core::wire::{Decoded, EntryFormat};
 use rackwatch_testing::{RedisServer, wait_until};
 
 use crate::fake::{Behaviour, Fake};
@@ -51,11 +51,11 @@ async fn readings_and_descriptions_are_published() {
 }
 
 #[tokio::test]
-async fn a_frame_holds_a_tick() {
+async fn a_frame_holds_all_readings_of_a_tick() {
     let server = RedisServer::start().unwrap();
     let mut redis = connect(&server).await;
     let mut config = config(&server);
-    config.publish.layout = Layout::Frame;
+    config.publish.format = EntryFormat::Frame;
     let agent = Agent::start(config, answering());
     wait_for_entries(&mut redis, 3).await;
     let sent = agent.stop().await.unwrap();
@@ -69,7 +69,7 @@ async fn a_frame_holds_a_tick() {
 }
 
 #[tokio::test]
-async fn a_device_that_is_off_is_neither_described_nor_published() {
+async fn a_device_switched_off_is_neither_described_nor_published() {
     let server = RedisServer::start().unwrap();
     let mut redis = connect(&server).await;
     let mut config = config(&server);
@@ -89,14 +89,14 @@ async fn a_device_that_is_off_is_neither_described_nor_published() {
 }
 
 #[tokio::test]
-async fn lost_descriptions_are_back_before_the_next_tick() {
+async fn lost_descriptions_are_rewritten_before_the_next_tick() {
     let server = RedisServer::start().unwrap();
     let mut redis = connect(&server).await;
     let agent = Agent::start(config(&server), answering());
     wait_for_entries(&mut redis, 3).await;
 
     redis::cmd("FLUSHALL").exec_async(&mut redis).await.unwrap();
-    // Two devices: a third entry is the next tick's, and by then the descriptions must be there.
+    // With two devices the third entry belongs to the next tick: descriptions must exist by then.
     wait_until(SOON, "the next tick is published", async || {
         let (entries, described): (u64, u64) = redis::pipe()
             .atomic()
@@ -117,7 +117,7 @@ async fn lost_descriptions_are_back_before_the_next_tick() {
 }
 
 #[tokio::test]
-async fn redis_may_come_late() {
+async fn redis_may_start_after_the_agent() {
     let mut server = RedisServer::start().unwrap();
     server.stop().unwrap();
     let (source, reads) = Fake::counted("inlet");
@@ -136,7 +136,7 @@ async fn redis_may_come_late() {
 }
 
 #[tokio::test]
-async fn redis_may_be_restarted() {
+async fn redis_may_restart() {
     let mut server = RedisServer::start().unwrap();
     let mut redis = connect(&server).await;
     let agent = Agent::start(config(&server), answering());
@@ -156,7 +156,7 @@ async fn redis_may_be_restarted() {
 }
 
 #[tokio::test]
-async fn the_stream_does_not_outgrow_the_safety_cap() {
+async fn the_stream_stays_within_the_safety_cap() {
     let server = RedisServer::start_with(&["--stream-node-max-entries", "5"]).unwrap();
     let mut redis = connect(&server).await;
     let mut config = config(&server);

@@ -1,4 +1,4 @@
-//! Redis that is there but does not take everything.
+//! A reachable Redis that refuses writes.
 
 use rackwatch_core::keys;
 use rackwatch_testing::{RedisServer, wait_until};
@@ -17,7 +17,7 @@ async fn send(redis: &mut MultiplexedConnection, command: &str) {
 }
 
 #[tokio::test]
-async fn a_redis_that_refuses_is_waited_for_and_nothing_is_lost() {
+async fn no_reading_is_lost_while_redis_refuses_writes() {
     let full = ["CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"];
     let replica = ["REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"];
     for [refuse, accept] in [full, replica] {
@@ -37,7 +37,7 @@ async fn a_redis_that_refuses_is_waited_for_and_nothing_is_lost() {
         let sent = agent.stop().await.unwrap();
         let entries = entries(&mut redis).await;
         let numbers: Vec<_> = entries.iter().map(|e| e.seq.as_ref().unwrap().n).collect();
-        // A replica that became a master has another replication id: the last minute goes again.
+        // A promoted replica has another replication id: the last minute is sent again.
         let again = if refuse.starts_with("REPLICAOF") {
             refused
         } else {
@@ -50,7 +50,7 @@ async fn a_redis_that_refuses_is_waited_for_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn a_redis_that_hangs_does_not_keep_the_agent_from_ending() {
+async fn a_redis_that_hangs_does_not_delay_the_stop() {
     let server = RedisServer::start().unwrap();
     let mut redis = connect(&server).await;
     let (source, reads) = Fake::counted("inlet");
@@ -98,7 +98,7 @@ async fn readings_do_not_depend_on_descriptions() {
 }
 
 #[tokio::test]
-async fn the_oldest_are_dropped_when_too_many_wait() {
+async fn the_oldest_readings_are_dropped_when_too_many_wait() {
     let mut server = RedisServer::start().unwrap();
     server.stop().unwrap();
     let mut config = config(&server);

@@ -1,4 +1,4 @@
-//! Where entries go: by the layout, through its changes, and when the stream vanishes.
+//! The stream that entries go to: by partitioning, through its changes, and after the stream vanishes.
 
 use rackwatch_core::wire::{self, Decoded};
 use rackwatch_testing::{RedisServer, wait_until};
@@ -7,7 +7,7 @@ use redis::aio::MultiplexedConnection;
 use crate::fake::{Behaviour, Fake};
 use crate::site::{Agent, SOON, config, connect, entries, wait_for_entries};
 
-async fn set_layout(redis: &mut MultiplexedConnection, partitions: u16, state: &str) {
+async fn set_partitioning(redis: &mut MultiplexedConnection, partitions: u16, state: &str) {
     let mut set = redis::cmd("HSET");
     set.arg("rackwatch:layout")
         .arg("partitions")
@@ -29,7 +29,7 @@ fn numbers(entries: &[Decoded]) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn entries_follow_the_layout_and_none_is_lost_while_it_changes() {
+async fn entries_follow_the_partitioning_and_none_is_lost_while_it_changes() {
     let server = RedisServer::start().unwrap();
     let mut redis = connect(&server).await;
     let mut config = config(&server);
@@ -38,18 +38,18 @@ async fn entries_follow_the_layout_and_none_is_lost_while_it_changes() {
     let agent = Agent::start(config, vec![source]);
     wait_for_entries(&mut redis, 3).await;
 
-    set_layout(&mut redis, 0, "changing").await;
+    set_partitioning(&mut redis, 0, "changing").await;
     reads.wait_for(5).await;
-    let before = wait_until(SOON, "nothing comes any more", async || {
+    let before = wait_until(SOON, "no more entries arrive", async || {
         let before = entries(&mut redis).await.len();
         reads.wait_for(3).await;
         (entries(&mut redis).await.len() == before).then_some(before)
     });
     let before = before.await.unwrap();
-    set_layout(&mut redis, 16, "set").await;
+    set_partitioning(&mut redis, 16, "set").await;
     // CRC-32 of ABC modulo 16.
     let stream = "raw_sensor_data:{8}";
-    wait_until(SOON, "entries come to the partition", async || {
+    wait_until(SOON, "entries arrive in the partition", async || {
         (entries_of(&mut redis, stream).await.len() > 20).then_some(())
     })
     .await
@@ -64,7 +64,7 @@ async fn entries_follow_the_layout_and_none_is_lost_while_it_changes() {
 }
 
 #[tokio::test]
-async fn what_vanished_with_its_stream_is_sent_again() {
+async fn entries_of_a_vanished_stream_are_sent_again() {
     let server = RedisServer::start().unwrap();
     let mut redis = connect(&server).await;
     let agent = Agent::start(
@@ -81,7 +81,7 @@ async fn what_vanished_with_its_stream_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_restarted_redis_gets_the_last_minute_again() {
+async fn a_restarted_redis_receives_the_last_minute_again() {
     let mut server = RedisServer::start().unwrap();
     let mut redis = connect(&server).await;
     let agent = Agent::start(

@@ -1,7 +1,7 @@
-//! Sources that misbehave, and the others beside them.
+//! Sources that misbehave, and the sources beside them.
 
 use rackwatch_agent::app::RunError;
-use rackwatch_agent::sampler::{self, Observed, Sampler};
+use rackwatch_agent::sampler::{self, Sampler, SamplerEvent};
 use rackwatch_agent::source::Source;
 use rackwatch_core::reading::{Fault, Reading};
 use rackwatch_testing::RedisServer;
@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use crate::fake::{self, Behaviour, Fake};
 use crate::site::{Agent, SOON, config};
 
-/// What the sampler says until `enough` readings of `device` are there.
+/// Runs the sampler until it has `enough` readings of `device`, and returns all readings.
 async fn sampled(sources: Vec<Box<dyn Source>>, device: &str, enough: usize) -> Vec<Reading> {
     let stop = CancellationToken::new();
-    let (out, mut observed) = mpsc::channel(sampler::DEPTH);
+    let (out, mut observed) = mpsc::channel(sampler::CHANNEL_DEPTH);
     let running = tokio::spawn(Sampler::new(sources).run(stop.clone(), out));
     let collect = async {
         let mut readings: Vec<Reading> = Vec::new();
@@ -25,7 +25,7 @@ async fn sampled(sources: Vec<Box<dyn Source>>, device: &str, enough: usize) -> 
                 .count()
         };
         while count(&readings) < enough {
-            if let Observed::Sample(sample) = observed.recv().await.unwrap() {
+            if let SamplerEvent::Sample(sample) = observed.recv().await.unwrap() {
                 readings.extend(sample.readings);
             }
         }
@@ -38,7 +38,7 @@ async fn sampled(sources: Vec<Box<dyn Source>>, device: &str, enough: usize) -> 
 }
 
 #[tokio::test]
-async fn a_stuck_source_gives_timeouts_and_delays_no_other() {
+async fn a_stuck_source_has_timeouts_and_delays_no_other() {
     let sources = vec![
         Fake::boxed("stuck", Behaviour::Hangs),
         Fake::boxed("inlet", Behaviour::Answers),
@@ -63,7 +63,7 @@ async fn a_source_whose_threads_block_delays_no_other_and_no_stop() {
         Fake::boxed("inlet", Behaviour::Answers),
     ];
     let readings = sampled(sources, "blocked-2", 3).await;
-    // Only now: the sampler has ended while the threads were still blocked.
+    // The sampler has ended while the threads were still blocked.
     fake::release();
     let (blocked, inlet): (Vec<_>, Vec<_>) = readings
         .iter()
@@ -74,17 +74,17 @@ async fn a_source_whose_threads_block_delays_no_other_and_no_stop() {
 }
 
 #[tokio::test]
-async fn devices_are_announced_before_their_readings() {
+async fn devices_are_reported_before_their_readings() {
     let stop = CancellationToken::new();
-    let (out, mut observed) = mpsc::channel(sampler::DEPTH);
+    let (out, mut observed) = mpsc::channel(sampler::CHANNEL_DEPTH);
     let sources = vec![Fake::boxed("inlet", Behaviour::Answers)];
     let running = tokio::spawn(Sampler::new(sources).run(stop.clone(), out));
     let first = observed.recv().await.unwrap();
     assert!(
-        matches!(&first, Observed::Found(found) if found.len() == 2),
+        matches!(&first, SamplerEvent::Discovered(found) if found.len() == 2),
         "{first:?}"
     );
-    // Whoever stops listening stops the sampler too.
+    // Dropping the receiver stops the sampler too.
     drop(observed);
     tokio::time::timeout(SOON, running)
         .await

@@ -1,9 +1,10 @@
-//! A private Redis and an agent in this process that publishes to it.
+//! A private Redis, and an agent in this process that publishes to it.
 
 use std::time::Duration;
 
 use rackwatch_agent::app::{self, RunError};
-use rackwatch_agent::config::{AgentConfig, AgentName};
+use rackwatch_agent::config::AgentConfig;
+use rackwatch_agent::name::Name;
 use rackwatch_agent::publisher::{Departure, Summary};
 use rackwatch_agent::source::Source;
 use rackwatch_core::device::Description;
@@ -14,16 +15,16 @@ use redis::aio::MultiplexedConnection;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Long enough on a busy machine; only what fails takes that long.
+/// Deadline for conditions: long enough on a busy machine, and only failing tests take that long.
 pub(crate) const SOON: Duration = Duration::from_secs(15);
 
-/// The settings of an agent `node7` that is quick to try again.
+/// Returns the configuration of an agent `node7` with short back-offs.
 pub(crate) fn config(server: &RedisServer) -> AgentConfig {
     let mut config = AgentConfig::default();
     config.redis.url = server.url().as_str().into();
     config.redis.backoff_min = Duration::from_millis(10);
     config.redis.backoff_max = Duration::from_millis(50);
-    config.agent.name = AgentName::new("node7").unwrap();
+    config.agent.name = Name::new("node7").unwrap();
     config
 }
 
@@ -64,7 +65,7 @@ pub(crate) async fn connect(server: &RedisServer) -> MultiplexedConnection {
 
 type Raw = Vec<(String, Vec<(Vec<u8>, Vec<u8>)>)>;
 
-/// The entries of the raw stream, understood.
+/// Returns the decoded entries of the raw stream.
 pub(crate) async fn entries(connection: &mut MultiplexedConnection) -> Vec<Decoded> {
     let mut range = redis::cmd("XRANGE");
     range.arg(keys::RAW).arg("-").arg("+");
@@ -80,7 +81,7 @@ pub(crate) async fn wait_for_entries(connection: &mut MultiplexedConnection, mor
     .unwrap();
 }
 
-/// What Redis knows of the devices.
+/// Returns the device descriptions in Redis, sorted by id.
 pub(crate) async fn descriptions(
     connection: &mut MultiplexedConnection,
 ) -> Vec<(String, Description)> {

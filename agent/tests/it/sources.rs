@@ -1,14 +1,14 @@
-//! The sources: on trees of files like the kernel's, and on simulated racks.
+//! The sources: on file trees like the kernel's, on test servers, and on simulated racks.
 //!
-//! In: fake `/sys/class/hwmon` trees, built as the kernel builds them (links into a tree of
-//! devices) and flat as a copy of one may be. Out: what the sources make of them. Nothing outside
-//! temporary directories is touched; one test mounts its tree, in a mount namespace of its own.
+//! In: fake `/sys/class/hwmon` trees, with links into a tree of devices as the kernel creates them,
+//! and flat as a copy may be. Out: the devices and outcomes of the sources. The tests write only to
+//! temporary directories; one of them mounts its tree in its own mount namespace.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
-    reason = "helpers of tests are tests, which clippy does not see"
+    reason = "clippy does not recognise the helpers of tests as tests"
 )]
 
 use std::collections::BTreeMap;
@@ -32,29 +32,28 @@ mod snmp;
 #[cfg(target_os = "linux")]
 mod sysinfo;
 
-/// What a source said, by id, as text: `41.5` or `!sensor_fault`.
-type Said = BTreeMap<String, String>;
+/// Outcomes by device id, as text: `41.5` or `!sensor_fault`.
+type Outcomes = BTreeMap<String, String>;
 
-fn said(outcomes: &[Outcome]) -> Said {
+fn texts(outcomes: &[Outcome]) -> Outcomes {
     let text = |outcome: &Outcome| match &outcome.1 {
         Ok(temperature) => temperature.to_string(),
         Err(fault) => format!("!{fault}"),
     };
-    let said: Said = outcomes
+    let texts: Outcomes = outcomes
         .iter()
         .map(|outcome| (outcome.0.to_string(), text(outcome)))
         .collect();
     assert_eq!(
-        said.len(),
+        texts.len(),
         outcomes.len(),
         "two devices share an id: {outcomes:?}"
     );
-    said
+    texts
 }
 
-/// What a target over the network says at a tick, as lines: `inlet-a-1 41.5`.
-/// Only what stands for the target was found: it never answered, and says so at each tick.
-async fn only_stands_in(source: &mut dyn Source) {
+/// Checks that a source has only the placeholder of its target, which has a fault at each tick.
+async fn assert_only_placeholder(source: &mut dyn Source) {
     let found = source.discover().await;
     let [only] = found.as_slice() else {
         panic!("{found:?}")
@@ -65,26 +64,28 @@ async fn only_stands_in(source: &mut dyn Source) {
     );
     let device = only.device.clone();
     let faults = ["unreachable", "timeout"].map(|fault| vec![format!("{device} !{fault}")]);
-    let said = lines(source).await;
-    assert!(faults.contains(&said), "{said:?}");
+    let read = lines(source).await;
+    assert!(faults.contains(&read), "{read:?}");
 }
 
+/// Reads a source once, and returns its outcomes as lines such as `inlet-a-1 41.5`.
 async fn lines(source: &mut dyn Source) -> Vec<String> {
     let at = Timestamp::from_millis(1_800_000_000_000).unwrap();
-    let said = said(&source.read(at).await);
-    said.into_iter()
+    let texts = texts(&source.read(at).await);
+    texts
+        .into_iter()
         .map(|(device, text)| format!("{device} {text}"))
         .collect()
 }
 
-/// Looks for devices, reads them once, and checks that each gave one result.
-async fn read(source: &mut dyn Source) -> Said {
+/// Discovers and reads devices, and checks that each has one outcome.
+async fn read(source: &mut dyn Source) -> Outcomes {
     let found = source.discover().await;
-    let said = said(&source.read(Timestamp::default()).await);
+    let texts = texts(&source.read(Timestamp::default()).await);
     let mut ids: Vec<_> = found.iter().map(|f| f.device.to_string()).collect();
     ids.sort();
-    assert_eq!(said.keys().cloned().collect::<Vec<_>>(), ids);
-    said
+    assert_eq!(texts.keys().cloned().collect::<Vec<_>>(), ids);
+    texts
 }
 
 #[tokio::test]

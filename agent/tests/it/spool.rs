@@ -1,6 +1,7 @@
-//! The spool: nothing of what was synced is lost, whatever happens to the disk or the program.
+//! The spool: no synced reading is lost, whatever happens to the disk or the program.
 
 mod bad_disk;
 mod disk;
-mod log;
 mod outage;
+mod segment_log;
+mod versions;

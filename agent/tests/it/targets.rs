@@ -1,4 +1,4 @@
-//! The program with targets over the network: what it says of those that do not let it in, and what it never says.
+//! The program with targets over the network: what it logs about those that refuse access, and what it never logs.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -7,11 +7,11 @@ use rackwatch_testing::{IpmiBmc, Program, RedfishServer, RedisServer, SnmpAgent}
 
 use crate::site::SOON;
 
-/// Written to no command line and no log, however wrong it is.
+/// A wrong secret, which must appear on no command line and in no log.
 const WRONG: &str = "sesame-open-0815";
 
 #[test]
-fn who_is_not_let_in_is_told_what_to_do_and_no_secret_shows() {
+fn refused_access_is_logged_with_a_remedy_and_without_secrets() {
     let redis = RedisServer::start().unwrap();
     let redfish = RedfishServer::start("{}").unwrap();
     let bmc = IpmiBmc::start().unwrap();
@@ -52,22 +52,22 @@ fn who_is_not_let_in_is_told_what_to_do_and_no_secret_shows() {
     for (name, remedy) in [
         (
             "stranger",
-            "its certificate is not trusted: name its authority in ca_file",
+            "certificate is not trusted: set ca_file to its authority",
         ),
         (
             "locked",
-            "wrong user or password (401): see user and password_file",
+            "wrong user or password (401): check user and password_file",
         ),
         (
             "modern",
             "does not offer cipher suite 17: set cipher_suite = 3",
         ),
         ("old", "wrong user or password (user, password_file)"),
-        ("cooler", ": see user, password_file"),
+        ("cooler", ": check user, password_file"),
     ] {
         program.wait_stderr_contains(remedy, SOON).unwrap();
-        let said = program.stderr();
-        let line = said.lines().find(|line| line.contains(remedy)).unwrap();
+        let output = program.stderr();
+        let line = output.lines().find(|line| line.contains(remedy)).unwrap();
         assert!(line.contains(name), "{line}");
     }
     let lines = fs::read(format!("/proc/{}/cmdline", program.id())).unwrap();
@@ -79,7 +79,7 @@ fn who_is_not_let_in_is_told_what_to_do_and_no_secret_shows() {
 }
 
 #[test]
-fn a_secret_that_cannot_be_read_stops_the_start() {
+fn an_unreadable_secret_prevents_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("agent.toml");
     let text = "[[targets]]\nname = \"bmc7\"\ntype = \"redfish\"\naddress = \"10.0.0.1\"\n\
@@ -89,9 +89,9 @@ fn a_secret_that_cannot_be_read_stops_the_start() {
     let agent = env!("CARGO_BIN_EXE_rackwatch-agent");
     let mut program = Program::spawn(agent, &args, &[]).unwrap();
     assert_ne!(program.wait_exit(SOON).unwrap().code(), Some(0));
-    let said = program.stderr();
+    let output = program.stderr();
     assert!(
-        said.contains("secret of target \"bmc7\" in /nowhere/password"),
-        "{said}"
+        output.contains("secret of target \"bmc7\" in /nowhere/password"),
+        "{output}"
     );
 }

@@ -13,10 +13,10 @@ use std::time::Duration;
 use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::engine::{Engine, Input};
-use rackwatch_core::incident::{Event, Incidents, Timing};
+use rackwatch_core::incident::{Event, IncidentTiming, Incidents};
 use rackwatch_core::rules::RuleSet;
 use rackwatch_core::site::Site;
-use rackwatch_core::thermal::{Hall, NotAScenario};
+use rackwatch_core::thermal::{Hall, ScenarioError};
 use rackwatch_core::time::{StreamId, Timestamp};
 
 use scenario::{Drill, Play};
@@ -44,12 +44,12 @@ const START: u64 = 1_767_225_600_000;
 /// # Errors
 ///
 /// When the drill makes no hall.
-pub fn run(drill: &Drill, rules: &Arc<RuleSet>, seed: u64) -> Result<Played, NotAScenario> {
+pub fn run(drill: &Drill, rules: &Arc<RuleSet>, seed: u64) -> Result<Played, ScenarioError> {
     let play = Play::of(drill, seed)?;
     let start = Timestamp::from_millis(START).unwrap_or_default();
     let mut hall = Hall::new(&play.scenario, start);
     let mut engine = Engine::new(Arc::clone(rules));
-    let mut incidents = Incidents::new(Timing::default());
+    let mut incidents = Incidents::new(IncidentTiming::default());
     let site = Site::default();
     let known: BTreeMap<_, _> = hall
         .devices()
@@ -93,10 +93,10 @@ pub fn run(drill: &Drill, rules: &Arc<RuleSet>, seed: u64) -> Result<Played, Not
         leaving = leave;
         for record in &effects.alerts {
             played.take(&play, record, began, at);
-            let spot = site.spot_of(record, known.get(&record.device));
-            incidents.take(record, spot, at);
+            let spot = site.spot_of(record, known.get(record.subject.as_id()));
+            incidents.observe(record, spot, at);
         }
-        for record in incidents.settle(at).records {
+        for record in incidents.advance(at).records {
             played.incidents += usize::from(record.event == Event::Opened);
             let calls = matches!(record.event, Event::Opened | Event::Worse);
             played.calls += usize::from(calls);
@@ -119,17 +119,17 @@ fn describe(id: &DeviceId, description: &Description, leaving: bool) -> Input {
 
 impl Played {
     fn take(&mut self, play: &Play, record: &AlertRecord, began: Option<Timestamp>, at: Timestamp) {
-        if record.state != AlertState::Firing {
+        if record.state() != AlertState::Firing {
             return;
         }
         match began.filter(|began| at >= *began) {
             Some(began) => {
-                let expected = play.expect.contains(&record.kind);
-                if expected && self.found.is_none() && is_meant(play, &record.device) {
+                let expected = play.expect.contains(&record.kind());
+                if expected && self.found.is_none() && is_meant(play, record.subject.as_id()) {
                     self.found = Some(at.since(began));
                 }
             }
-            None if record.severity > Severity::Info => self.false_alarms.push(record.kind),
+            None if record.severity > Severity::Info => self.false_alarms.push(record.kind()),
             None => {}
         }
     }

@@ -1,12 +1,12 @@
-//! `ack`: somebody takes an incident on.
+//! `ack`: acknowledges an incident.
 
 use clap::Args;
 use rackwatch_core::incident::Ack;
 
 use super::{Common, Outcome, print, server, usage, who};
-use crate::incidents::acts::{self, ActError};
+use crate::incidents::operator_actions::{self, ActionError};
 
-/// Take an incident on: nobody is reminded of it until it gets worse
+/// Acknowledge an incident: no notifications until it gets worse
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-collector ack a1b2c3 --note 'on my way'")]
 pub struct AckArgs {
@@ -18,7 +18,7 @@ pub struct AckArgs {
     /// What others should know
     #[arg(long, value_name = "TEXT", default_value = "")]
     note: String,
-    /// Who takes it on [default: the user of this computer]
+    /// Who acknowledges it [default: the user of this computer]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
 }
@@ -32,12 +32,12 @@ pub async fn run(args: AckArgs) -> Outcome {
         at: server::now(&mut connection).await?,
         note: args.note,
     };
-    let incident = match acts::ack(&mut connection, &args.id, &ack).await {
-        Err(short @ ActError::Short(_)) => return Err(usage(short)),
+    let incident = match operator_actions::acknowledge(&mut connection, &args.id, &ack).await {
+        Err(short @ ActionError::ShortPrefix(_)) => return Err(usage(short)),
         done => done?,
     };
     print(&format!(
-        "incident {incident} is taken on by {}: nobody is reminded of it until it gets worse\n",
+        "incident {incident} acknowledged by {}: no notifications until it gets worse\n",
         ack.by
     ));
     Ok(())

@@ -200,7 +200,7 @@ impl Printer {
     }
 
     fn wants(&self, record: &AlertRecord) -> bool {
-        let device = |glob: &GlobMatcher| glob.is_match(record.device.as_str());
+        let device = |glob: &GlobMatcher| glob.is_match(record.subject.as_str());
         record.severity >= self.least && self.device.as_ref().is_none_or(device)
     }
 

@@ -14,7 +14,7 @@ use clap::Args;
 use rackwatch_agent::app as agent;
 use rackwatch_agent::config::{AgentConfig, SourcesConfig};
 use rackwatch_agent::publisher::Departure;
-use rackwatch_agent::sampler::{DEPTH, Observed, Sampler};
+use rackwatch_agent::sampler::{CHANNEL_DEPTH, Sampler, SamplerEvent};
 use rackwatch_agent::source::simulated::SimulatedConfig;
 use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::incident::IncidentRecord;
@@ -191,8 +191,8 @@ fn in_memory(
     )
     .map_err(usage)?;
     let console = Console::new(screen.clone());
-    let (observe, mut observed) = mpsc::channel(DEPTH);
-    let (send, sent) = mpsc::channel(DEPTH);
+    let (observe, mut observed) = mpsc::channel(CHANNEL_DEPTH);
+    let (send, sent) = mpsc::channel(CHANNEL_DEPTH);
     let (alert, alerts) = mpsc::channel(ALERTS_WAITING);
 
     let sampling = Sampler::new(sources).run(stop.clone(), observe);
@@ -248,15 +248,15 @@ impl Teller for Shown {
 }
 
 /// What the view learns of what a sampler says.
-fn changes(observed: &Observed) -> Vec<Change> {
+fn changes(observed: &SamplerEvent) -> Vec<Change> {
     match observed {
-        Observed::Found(found) => {
+        SamplerEvent::Discovered(found) => {
             let found = found.iter().cloned();
             let described = found
                 .map(|found| Change::Described(found.device, Some(Box::new(found.description))));
             described.collect()
         }
-        Observed::Sample(sample) => sample
+        SamplerEvent::Sample(sample) => sample
             .readings
             .iter()
             .cloned()
@@ -265,15 +265,15 @@ fn changes(observed: &Observed) -> Vec<Change> {
     }
 }
 
-fn as_sent(observed: Observed) -> SamplerMessage {
+fn as_sent(observed: SamplerEvent) -> SamplerMessage {
     match observed {
-        Observed::Found(found) => SamplerMessage::Devices(
+        SamplerEvent::Discovered(found) => SamplerMessage::Devices(
             found
                 .into_iter()
                 .map(|f| (f.device, f.description))
                 .collect(),
         ),
-        Observed::Sample(sample) => SamplerMessage::Sample(sample),
+        SamplerEvent::Sample(sample) => SamplerMessage::Sample(sample),
     }
 }
 

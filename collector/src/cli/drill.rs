@@ -81,7 +81,7 @@ pub async fn run(args: DrillArgs, stop: CancellationToken) -> Outcome {
     if !args.json {
         remark(
             "false alarms are warnings and worse, per sensor-week in which nothing was wrong; in brackets 95 % intervals; \
-             told once: one incident, of which people were told once",
+             notified once: one incident, with one notification",
         );
     }
     Ok(())
@@ -155,7 +155,7 @@ fn play(
     Ok(tally)
 }
 
-const HEADING: &str = "| drill | faults | found | median | p95 | told once | false alarms a sensor-week |\n\
+const HEADING: &str = "| drill | faults | found | median | p95 | notified once | false alarms a sensor-week |\n\
     | --- | ---: | ---: | ---: | ---: | ---: | --- |\n";
 
 fn row(name: &str, tally: &Tally) -> String {

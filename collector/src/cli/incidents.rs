@@ -34,7 +34,7 @@ pub async fn run(args: IncidentsArgs) -> Outcome {
     let style = style();
     for record in &found {
         let by = record.acked_by.as_ref();
-        let by = by.map_or_else(String::new, |by| format!("  taken on by {by}"));
+        let by = by.map_or_else(String::new, |by| format!("  acknowledged by {by}"));
         print(&format!("{}{by}\n", incident_line(record, &style)));
     }
     Ok(())

@@ -4,14 +4,14 @@ mod past;
 
 use clap::{Args, ValueEnum};
 use rackwatch_core::keys;
-use rackwatch_runtime::redis::scan_hash;
 use serde_json::Value;
 
 use super::table::Table;
 use super::when::When;
 use super::{Common, Outcome, print, server, usage};
-use crate::indices;
-use crate::indices::past::Stretch;
+use crate::indices::past::SeriesRange;
+use crate::indices::{self, NewestIndices};
+use crate::stored::read_hash;
 
 /// Show how well racks, rows and rooms are cooled: RCI, the difference of exhaust and inlet, and more
 #[derive(Clone, Debug, Args)]
@@ -68,7 +68,7 @@ pub async fn run(args: IndicesArgs) -> Outcome {
             return Err(usage(anyhow::anyhow!("--from is not before --to")));
         }
         let width = past::width(from, to);
-        let stretch = Stretch {
+        let range = SeriesRange {
             scope: match scope {
                 Scope::Rack => "rack",
                 Scope::Row => "row",
@@ -79,22 +79,20 @@ pub async fn run(args: IndicesArgs) -> Outcome {
             to,
             width,
         };
-        let all = indices::past::read(&mut connection, &config.series, stretch).await?;
+        let all = indices::past::read(&mut connection, &config.series, range).await?;
         if args.json {
-            let document = past::json(stretch, all);
+            let document = past::json(range, all);
             print(&(serde_json::to_string_pretty(&document)? + "\n"));
         } else {
-            print(&past::table(stretch, &all));
+            print(&past::table(range, &all));
         }
         return Ok(());
     }
     let mut all: Vec<(String, String, Value)> = Vec::new();
-    for (field, json) in scan_hash(&mut connection, keys::INDICES).await? {
-        let Some((scope, name)) = field.split_once(' ') else {
-            continue;
-        };
-        if let Ok(kept) = serde_json::from_slice(&json) {
-            all.push((scope.to_owned(), name.to_owned(), kept));
+    for (field, newest) in read_hash::<NewestIndices>(&mut connection, keys::INDICES).await? {
+        if let Some((scope, name)) = field.split_once(' ') {
+            let newest = serde_json::to_value(newest)?;
+            all.push((scope.to_owned(), name.to_owned(), newest));
         }
     }
     // Rooms, then rows, then racks: the large before the small.

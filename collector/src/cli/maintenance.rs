@@ -8,10 +8,10 @@ use rackwatch_core::time::Timestamp;
 
 use super::silence::{Which, remove_all, words};
 use super::table::Table;
-use super::when::When as Moment;
+use super::when::When;
 use super::{Common, Outcome, print, server, usage, who};
-use crate::incidents::acts;
-use crate::incidents::windows::{When, Window};
+use crate::incidents::operator_actions;
+use crate::incidents::windows::{Window, WindowTimes};
 use crate::notify::line::{self, length};
 
 /// Plan when people are not to be told of something: maintenance that comes once, or again and again
@@ -54,7 +54,7 @@ struct AddArgs {
     zone: String,
     /// It opens once, at this time: now, 2026-12-01T22:00, 2026-12-01T22:00:00Z
     #[arg(long, value_name = "TIME")]
-    from: Option<Moment>,
+    from: Option<When>,
     /// How long it stays open
     #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
     length: Duration,
@@ -100,7 +100,7 @@ pub async fn run(args: MaintenanceArgs) -> Outcome {
 async fn add(args: AddArgs) -> Outcome {
     let config = args.common.load().map_err(usage)?;
     let when = match (args.cron, args.from) {
-        (Some(cron), _) => When::Again {
+        (Some(cron), _) => WindowTimes::Again {
             cron,
             length: args.length,
             zone: args.zone,
@@ -108,17 +108,17 @@ async fn add(args: AddArgs) -> Outcome {
         (None, from) => {
             let now = server::local_now();
             let from = from.map_or(now, |from| from.seen_from(now));
-            When::Once {
+            WindowTimes::Once {
                 from,
                 until: from.plus(args.length),
             }
         }
     };
     let window = Window {
-        id: acts::new_id(),
+        id: operator_actions::new_id(),
         matcher: args.which.matcher(),
         when,
-        reason: acts::words(&args.reason).map_err(usage)?,
+        reason: operator_actions::clean_text(&args.reason).map_err(usage)?,
         by: args.by.unwrap_or_else(who),
     };
     window
@@ -126,7 +126,7 @@ async fn add(args: AddArgs) -> Outcome {
         .map_err(|why| usage(anyhow::anyhow!("no window: {why}")))?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let now = server::now(&mut connection).await?;
-    acts::window(&mut connection, &window, now).await?;
+    operator_actions::add_window(&mut connection, &window, now).await?;
     print(&format!(
         "window {} is planned for {}: {}\n",
         window.id,
@@ -144,8 +144,8 @@ fn state(window: &Window, now: Timestamp) -> String {
         return format!("open until {}", time(until));
     }
     let lasts = match &window.when {
-        When::Again { length, .. } => *length,
-        When::Once { from, until } => until.since(*from),
+        WindowTimes::Again { length, .. } => *length,
+        WindowTimes::Once { from, until } => until.since(*from),
     };
     match window.next(now) {
         Some(next) => format!("opens {}, for {}", time(next), length(lasts)),
@@ -157,7 +157,7 @@ async fn list(args: ListArgs) -> Outcome {
     let config = args.common.load().map_err(usage)?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let now = server::now(&mut connection).await?;
-    let windows = acts::windows(&mut connection, now).await?;
+    let windows = operator_actions::windows(&mut connection, now).await?;
     if args.json {
         print(&(serde_json::to_string_pretty(&windows)? + "\n"));
         return Ok(());
@@ -169,8 +169,8 @@ async fn list(args: ListArgs) -> Outcome {
     let mut table = Table::new(&["id", "what", "when", "now", "by", "reason"], 6);
     for window in windows {
         let when = match &window.when {
-            When::Again { cron, zone, .. } => format!("{cron} {zone}"),
-            When::Once { .. } => "once".to_owned(),
+            WindowTimes::Again { cron, zone, .. } => format!("{cron} {zone}"),
+            WindowTimes::Once { .. } => "once".to_owned(),
         };
         table.push(vec![
             window.id.clone(),

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::{Common, Failure, Outcome, print, usage, who};
-use crate::incidents::acts;
+use crate::incidents::operator_actions;
 use crate::notify::channel;
 use crate::notify::outbox::{Message, Sent};
 
@@ -57,7 +57,7 @@ pub async fn run(args: NotifyArgs) -> Outcome {
         let (mut channel, _) =
             channel(notifier, config.web.public_url.as_deref()).map_err(usage)?;
         let text = format!("Rackwatch test by {}: people can be told this way.", who());
-        let key = format!("test-{}", acts::new_id());
+        let key = format!("test-{}", operator_actions::new_id());
         let message = Message::Test {
             text: &text,
             key: &key,

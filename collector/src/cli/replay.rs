@@ -90,13 +90,8 @@ enum Column {
 }
 
 fn kind(text: &str) -> Result<AlertKind, String> {
-    let all = AlertKind::RULES;
-    all.into_iter()
-        .find(|kind| kind.name() == text)
-        .ok_or_else(|| {
-            let names = all.map(AlertKind::name).join(", ");
-            format!("expected one of {names}")
-        })
+    let kind = AlertKind::from_name(text).filter(|kind| AlertKind::RULES.contains(kind));
+    kind.ok_or_else(|| format!("expected {}", AlertKind::rule_names()))
 }
 
 fn column(text: &str) -> Result<(Column, String), String> {

@@ -1,4 +1,4 @@
-//! The rules that a command is to try: those of a file, where one is named.
+//! The rules of a file that a command names.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use anyhow::Context;
 use rackwatch_core::rules::RawRule;
 use serde::Deserialize;
 
-/// The part of a configuration file that counts here.
+/// The part of a configuration file that has rules.
 #[derive(Deserialize)]
 struct RulesFile {
     #[serde(default)]

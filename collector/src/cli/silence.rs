@@ -9,7 +9,7 @@ use rackwatch_core::keys;
 
 use super::table::Table;
 use super::{Common, Failure, Outcome, print, server, usage, who};
-use crate::incidents::acts;
+use crate::incidents::operator_actions;
 use crate::notify::line::length;
 
 /// Say what people are not to be told of for a while; it is recorded all the same
@@ -117,10 +117,11 @@ struct RemoveArgs {
 }
 
 pub(super) fn kind(text: &str) -> Result<AlertKind, String> {
-    let all = AlertKind::ALL;
-    all.into_iter()
-        .find(|kind| kind.name() == text)
-        .ok_or_else(|| format!("one of {}", all.map(AlertKind::name).join(", ")))
+    let names = || {
+        let names = AlertKind::ALL.map(AlertKind::name);
+        format!("expected one of {}", names.join(", "))
+    };
+    AlertKind::from_name(text).ok_or_else(names)
 }
 
 /// Does what was asked.
@@ -147,19 +148,19 @@ async fn add(args: AddArgs) -> Outcome {
         matcher.rack = Some(globset::escape(rack));
     }
     matcher
-        .check()
+        .compile()
         .map_err(|why| usage(anyhow::anyhow!("no silence: {why}")))?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let now = server::now(&mut connection).await?;
     let silence = Silence {
-        id: acts::new_id(),
+        id: operator_actions::new_id(),
         matcher,
         from: now,
         until: now.plus(args.length),
         reason,
         by: args.by.unwrap_or_else(who),
     };
-    acts::silence(&mut connection, &silence, now).await?;
+    operator_actions::add_silence(&mut connection, &silence, now).await?;
     print(&format!(
         "silence {} lasts {}: {}\n",
         silence.id,
@@ -173,7 +174,7 @@ async fn list(args: ListArgs) -> Outcome {
     let config = args.common.load().map_err(usage)?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let now = server::now(&mut connection).await?;
-    let lasting = acts::silences(&mut connection, now).await?;
+    let lasting = operator_actions::silences(&mut connection, now).await?;
     if args.json {
         print(&(serde_json::to_string_pretty(&lasting)? + "\n"));
         return Ok(());
@@ -214,7 +215,7 @@ pub(super) async fn remove_all(
     let (_, mut connection) = server::open(&config.redis).await?;
     let mut unknown = Vec::new();
     for id in ids {
-        if acts::remove(&mut connection, key, id).await? {
+        if operator_actions::remove(&mut connection, key, id).await? {
             print(&said(id));
         } else {
             unknown.push(id.as_str());

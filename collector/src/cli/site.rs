@@ -7,13 +7,14 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::keys;
-use rackwatch_core::site::{RawSite, Site};
+use rackwatch_core::site::{RawSite, Site, StoredSite};
+use rackwatch_core::stored::encode;
 use rackwatch_runtime::redis::{Connection, scan_hash};
 use serde_json::json;
 
 use super::table::Table;
 use super::{Common, Failure, Outcome, print, remark, server, usage, who};
-use crate::incidents::site;
+use crate::incidents::site::{self, SiteInRedis};
 use crate::notify::line;
 
 /// Say where devices stand and what cools them: check a site file, apply it, show what holds
@@ -30,7 +31,7 @@ pub struct SiteArgs {
 #[derive(Clone, Debug, Subcommand)]
 enum SiteCommand {
     Check(FileArgs),
-    Apply(FileArgs),
+    Apply(ApplyArgs),
     Show(ShowArgs),
 }
 
@@ -46,6 +47,23 @@ struct FileArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Apply a site file, and show where it puts the devices that are known
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  rackwatch-collector site apply site.toml")]
+struct ApplyArgs {
+    #[command(flatten)]
+    common: Common,
+    /// The site file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Replace a stored site that this version does not understand
+    #[arg(long)]
+    replace: bool,
 }
 
 /// Show the site that holds, as a file
@@ -113,17 +131,23 @@ async fn check(args: FileArgs) -> Outcome {
     Ok(())
 }
 
-async fn apply(args: FileArgs) -> Outcome {
+async fn apply(args: ApplyArgs) -> Outcome {
     let config = args.common.load().map_err(usage)?;
     let (raw, site) = read(&args.file).map_err(usage)?;
     let (_, mut connection) = server::open(&config.redis).await?;
+    if !args.replace && site::read(&mut connection).await? == SiteInRedis::Refused {
+        return Err(Failure::Failed(anyhow::anyhow!(
+            "the stored site has a format that this version does not understand: use the version that applied it, or \
+             replace it with `site apply --replace`"
+        )));
+    }
     let now = server::now(&mut connection).await?;
     let mut set = redis::pipe();
     set.atomic()
         .cmd("HSET")
         .arg(keys::SITE)
         .arg("site")
-        .arg(serde_json::to_string(&raw)?)
+        .arg(encode(&StoredSite { site: raw }))
         .arg("by")
         .arg(who())
         .arg("at_ms")
@@ -155,13 +179,21 @@ async fn apply(args: FileArgs) -> Outcome {
 async fn show(args: ShowArgs) -> Outcome {
     let config = args.common.load().map_err(usage)?;
     let (_, mut connection) = server::open(&config.redis).await?;
-    let Some(kept) = site::read(&mut connection).await? else {
-        print(if args.json {
-            "null\n"
-        } else {
-            "# no site is applied\n"
-        });
-        return Ok(());
+    let kept = match site::read(&mut connection).await? {
+        SiteInRedis::Applied(applied) => applied,
+        SiteInRedis::Refused => {
+            return Err(Failure::Failed(anyhow::anyhow!(
+                "the stored site has a format that this version does not understand"
+            )));
+        }
+        SiteInRedis::Missing => {
+            print(if args.json {
+                "null\n"
+            } else {
+                "# no site is applied\n"
+            });
+            return Ok(());
+        }
     };
     if args.json {
         print(&(serde_json::to_string_pretty(&kept)? + "\n"));

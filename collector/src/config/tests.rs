@@ -7,11 +7,11 @@ use super::*;
 /// Keys that the example has to show.
 const KEYS: &str = "url username password_file password ca_file tls_insecure connect_timeout \
     response_timeout backoff_min backoff_max format filter count lease save_every keep max_future backend raw_retention \
-    rollup_retention max_batch profile flap console file json_file rotate_at rotate_keep wait companions remind_critical \
-    remind_warning url secret_file timeout retry_max url_file key_file host port encryption from to user password_file ca_file repeat storm severity \
+    rollup_retention max_batch profile flap console file json_file rotate_at rotate_keep group_wait group_window resolve_after repeat_interval_critical \
+    repeat_interval_warning url secret_file timeout retry_max url_file key_file host port encryption from to user password_file ca_file repeat storm severity \
     racks rooms roles hours days zone every listen public_url access_file allow_unauthenticated tls_cert_file tls_key_file \
     max_streams type name role \
-    rack device info warning critical hysteresis dwell hold tighten score fast slow warm_up cool_down rate";
+    rack device info warning critical hysteresis for keep_firing_for tighten score fast slow warm_up cool_down rate";
 
 fn example() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/collector.example.toml")

@@ -1,15 +1,14 @@
-//! The alerts of the demo, straight from the partition.
+//! The feed of the demo: alerts from the partition through memory.
 
 use async_trait::async_trait;
 use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::time::StreamId;
 use tokio::sync::mpsc;
 
-use super::{Fed, Feed};
+use super::{Feed, FeedEntry};
 use crate::stage::StageError;
 
-/// The receiving end of the partition's alerts. It ends when the partition does, so that the last
-/// alerts are still told.
+/// The receiving end of the partition's alerts. It ends with the partition, after the last alert was read.
 #[derive(Debug)]
 pub struct MemoryFeed {
     alerts: mpsc::Receiver<AlertRecord>,
@@ -17,7 +16,7 @@ pub struct MemoryFeed {
 }
 
 impl MemoryFeed {
-    /// Reads from `alerts`.
+    /// Creates a feed of `alerts`.
     pub fn new(alerts: mpsc::Receiver<AlertRecord>) -> Self {
         Self {
             alerts,
@@ -30,16 +29,16 @@ impl MemoryFeed {
 impl Feed for MemoryFeed {
     type Record = AlertRecord;
 
-    async fn next(&mut self) -> Result<Vec<Fed<AlertRecord>>, StageError> {
+    async fn next(&mut self) -> Result<Vec<FeedEntry<AlertRecord>>, StageError> {
         let record = self.alerts.recv().await.ok_or(StageError::Stopped)?;
         self.last = self.last.next();
-        Ok(vec![Fed {
+        Ok(vec![FeedEntry {
             id: self.last,
             record: Ok(record),
         }])
     }
 
-    async fn done(&mut self, _: &[StreamId]) -> Result<(), StageError> {
+    async fn acknowledge(&mut self, _: &[StreamId]) -> Result<(), StageError> {
         Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! A stream of records in Redis, read through a consumer group.
 //!
-//! At start, and whenever a read failed, what is already this consumer's comes first. A group that
-//! does not exist begins at the end of the stream (nobody wants last year's alerts on the console);
-//! one that has vanished goes on after the last record that was told.
+//! At start, and after a failed read, the entries that this consumer has pending come first. A missing group is created at
+//! the end of the stream, since last year's alerts are of no use on the console. A group that vanished is created again
+//! after the last record that was acknowledged.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use rackwatch_runtime::redis::{self as reply, Connector, Purpose, RawEntry, Sess
 use redis::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Fed, Feed};
+use super::{Feed, FeedEntry};
 use crate::stage::StageError;
 
-/// How long a read blocks.
+/// Longest time that a read blocks: short enough for a quick stop.
 const BLOCK: Duration = Duration::from_millis(1000);
-/// Records of one read.
-const MOST: usize = 100;
+/// Records of one read: bounds the time until the first is acknowledged.
+const MAX_RECORDS: usize = 100;
 
-/// Reads a record out of an entry's fields.
+/// A function that decodes the fields of an entry.
 type Decode<T> = fn(&Fields) -> Result<T, Reason>;
 
-/// A reader of a stream of records.
+/// A feed from a stream in Redis.
 #[derive(Debug)]
 pub struct RedisFeed<T> {
     decode: Decode<T>,
@@ -34,14 +34,14 @@ pub struct RedisFeed<T> {
     commands: Session,
     group: String,
     consumer: &'static str,
-    /// The last record that was told by this program.
-    told: Option<StreamId>,
-    group_made: bool,
+    /// The last record that this program acknowledged.
+    acknowledged: Option<StreamId>,
+    group_exists: bool,
     pending_first: bool,
 }
 
 impl<T> RedisFeed<T> {
-    /// Reads a stream as `consumer` of `group`; `decode` understands its entries.
+    /// Creates a feed that reads a stream as `consumer` of `group`.
     pub fn new(
         connector: Connector,
         (stream, decode): (String, Decode<T>),
@@ -57,13 +57,13 @@ impl<T> RedisFeed<T> {
             stop,
             group,
             consumer,
-            told: None,
-            group_made: false,
+            acknowledged: None,
+            group_exists: false,
             pending_first: true,
         }
     }
 
-    /// Runs `command`, waiting out what passes; none where the group is missing.
+    /// Repeats `command` until Redis answers it; none if the group is missing.
     async fn run(
         &mut self,
         command: &redis::Cmd,
@@ -103,22 +103,22 @@ impl<T> RedisFeed<T> {
         }
     }
 
-    /// Makes the group where it is missing, so that nothing is missed that is written from now on.
+    /// Creates the group if it is missing, so that no record written from now on is missed.
     ///
     /// # Errors
     ///
-    /// When told to stop, or when Redis refuses for a reason that does not pass.
+    /// Fails on a stop, and if Redis refuses for a lasting reason.
     pub async fn begin(&mut self) -> Result<(), StageError> {
-        if self.group_made {
+        if self.group_exists {
             return Ok(());
         }
-        self.make_group().await
+        self.create_group().await
     }
 
-    async fn make_group(&mut self) -> Result<(), StageError> {
-        let at = match (self.told, self.group_made) {
-            (Some(told), _) => told.to_string(),
-            // The stream has vanished with its group: all that is there now is new.
+    async fn create_group(&mut self) -> Result<(), StageError> {
+        let at = match (self.acknowledged, self.group_exists) {
+            (Some(id), _) => id.to_string(),
+            // The stream vanished with its group, so all its entries are new.
             (None, true) => "0".to_owned(),
             (None, false) => "$".to_owned(),
         };
@@ -130,11 +130,11 @@ impl<T> RedisFeed<T> {
             .arg(at)
             .arg("MKSTREAM");
         self.run(&command, false).await?;
-        self.group_made = true;
+        self.group_exists = true;
         Ok(())
     }
 
-    async fn read(&mut self, from: &str) -> Result<Vec<Fed<T>>, StageError> {
+    async fn read(&mut self, from: &str) -> Result<Vec<FeedEntry<T>>, StageError> {
         loop {
             self.begin().await?;
             let mut command = redis::cmd("XREADGROUP");
@@ -143,47 +143,47 @@ impl<T> RedisFeed<T> {
                 .arg(&self.group)
                 .arg(self.consumer)
                 .arg("COUNT")
-                .arg(MOST);
+                .arg(MAX_RECORDS);
             command.arg("BLOCK").arg(BLOCK.as_millis().to_string());
             command.arg("STREAMS").arg(&self.stream).arg(from);
             let Some(answer) = self.run(&command, true).await? else {
                 tracing::warn!(
                     group = %self.group,
-                    "consumer group has vanished, made again"
+                    "consumer group is gone, creating it again"
                 );
-                self.make_group().await?;
+                self.create_group().await?;
                 continue;
             };
             let streams = reply::streams(answer).map_err(|error| StageError::Refused {
-                what: format!("reply to a read of {} cannot be understood", self.stream),
+                what: format!("unexpected reply to a read of {}", self.stream),
                 source: Box::new(error),
             })?;
             return Ok(streams
                 .into_iter()
                 .flat_map(|(_, entries)| entries)
-                .map(|entry| fed(entry, self.decode))
+                .map(|entry| feed_entry(entry, self.decode))
                 .collect());
         }
     }
 }
 
-fn fed<T>(raw: RawEntry, decode: Decode<T>) -> Fed<T> {
+fn feed_entry<T>(raw: RawEntry, decode: Decode<T>) -> FeedEntry<T> {
     let id = StreamId {
         ms: raw.id.0,
         seq: raw.id.1,
     };
     let record = match raw.fields {
         Some(fields) => decode(&fields).map_err(|reason| reason.to_string()),
-        None => Err("it was trimmed before it was told".to_owned()),
+        None => Err("the entry was trimmed before it was read".to_owned()),
     };
-    Fed { id, record }
+    FeedEntry { id, record }
 }
 
 #[async_trait]
 impl<T: Send> Feed for RedisFeed<T> {
     type Record = T;
 
-    async fn next(&mut self) -> Result<Vec<Fed<T>>, StageError> {
+    async fn next(&mut self) -> Result<Vec<FeedEntry<T>>, StageError> {
         if self.pending_first {
             let pending = self.read("0").await?;
             self.pending_first = !pending.is_empty();
@@ -194,7 +194,7 @@ impl<T: Send> Feed for RedisFeed<T> {
         self.read(">").await
     }
 
-    async fn done(&mut self, ids: &[StreamId]) -> Result<(), StageError> {
+    async fn acknowledge(&mut self, ids: &[StreamId]) -> Result<(), StageError> {
         let Some(last) = ids.last() else {
             return Ok(());
         };
@@ -204,7 +204,7 @@ impl<T: Send> Feed for RedisFeed<T> {
             command.arg(id.to_string());
         }
         self.run(&command, false).await?;
-        self.told = Some(*last);
+        self.acknowledged = Some(*last);
         Ok(())
     }
 }

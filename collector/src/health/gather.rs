@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use rackwatch_core::alert::Severity;
 use rackwatch_core::device::{Description, DeviceId};
+use rackwatch_core::incident::silence::Silence;
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::partition::PartitionId;
+use rackwatch_core::site::StoredSite;
 use rackwatch_core::time::{StreamId, Timestamp};
-use rackwatch_core::wire::loss::{self, Told};
+use rackwatch_core::wire::loss::{self, LossSummary};
 use rackwatch_runtime::redis::{
     Connection, Partitioning, ServerInfo, entries, reply_field, scan_hash, server_time,
     unless_refused,
@@ -19,7 +21,9 @@ use serde::Serialize;
 use crate::config::CollectorConfig;
 use crate::incidents::episodes;
 use crate::incidents::site::SiteReader;
+use crate::incidents::windows::Window;
 use crate::series;
+use crate::stored::RefusedState;
 
 /// How long entries are counted to tell their rate.
 const RATE_OVER: Duration = Duration::from_secs(1);
@@ -46,6 +50,7 @@ pub(crate) struct Facts {
     pub(crate) devices: Devices,
     pub(crate) open_episodes: BTreeMap<Severity, usize>,
     pub(crate) incidents: Incidents,
+    pub(crate) refused: Vec<RefusedState>,
     pub(crate) series: Projection,
 }
 
@@ -61,7 +66,7 @@ pub(crate) struct Owned {
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Incidents {
     pub(crate) open: u64,
-    /// Of those somebody has taken on.
+    /// The number of acknowledged ones.
     pub(crate) acked: u64,
     pub(crate) silences: u64,
     /// The collector that has the desk.
@@ -108,7 +113,7 @@ pub(crate) struct Losses {
     /// Readings of the last day; of at most [`COUNTED`] records a partition.
     pub(crate) readings_last_day: u64,
     /// The last few, newest first.
-    pub(crate) last: Vec<Told>,
+    pub(crate) last: Vec<LossSummary>,
 }
 
 /// What is known of devices.
@@ -165,6 +170,7 @@ pub(crate) async fn gather(
         dead: Dead::default(),
         losses: Losses::default(),
         incidents: incidents(connection).await?,
+        refused: refused(connection).await?,
         open_episodes: Severity::ALL.into_iter().map(|s| (s, 0)).collect(),
         series,
         devices,
@@ -419,6 +425,21 @@ async fn incidents(connection: &mut Connection) -> RedisResult<Incidents> {
         silences,
         told_by,
     })
+}
+
+/// Finds what operators have written in a format that this program does not understand.
+async fn refused(connection: &mut Connection) -> RedisResult<Vec<RefusedState>> {
+    let silences = scan_hash(connection, keys::SILENCES).await?;
+    let windows = scan_hash(connection, keys::WINDOWS).await?;
+    let site: Option<Vec<u8>> = redis::cmd("HGET")
+        .arg(keys::SITE)
+        .arg("site")
+        .query_async(connection)
+        .await?;
+    let mut refused = RefusedState::find::<StoredSite>(keys::SITE, site.map(|json| ("site", json)));
+    refused.extend(RefusedState::find::<Silence>(keys::SILENCES, silences));
+    refused.extend(RefusedState::find::<Window>(keys::WINDOWS, windows));
+    Ok(refused)
 }
 
 async fn devices(connection: &mut Connection) -> RedisResult<Devices> {

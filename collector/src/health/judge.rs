@@ -32,6 +32,7 @@ pub(crate) fn judge(facts: &Facts) -> Verdict {
     let mut verdict = Verdict::default();
     verdict.owners(facts);
     verdict.desk(facts);
+    verdict.refused(facts);
     for group in &facts.groups {
         verdict.group(group);
     }
@@ -83,6 +84,16 @@ impl Verdict {
                     .to_owned(),
             );
         }
+    }
+
+    /// What operators wrote must not lose its effect silently.
+    fn refused(&mut self, facts: &Facts) {
+        self.wrong.extend(facts.refused.iter().map(|refused| {
+            format!(
+                "{} of {} without effect: {}; use the version that wrote them, or add them again",
+                refused.count, refused.key, refused.reason
+            )
+        }));
     }
 
     fn group(&mut self, group: &Group) {

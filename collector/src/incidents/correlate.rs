@@ -1,75 +1,55 @@
-//! The correlator: alerts of all partitions become incidents.
+//! The correlator: groups the alerts of all partitions into incidents.
 //!
-//! In: the alert streams, what is known of devices, the site, silences and acknowledgements. Out:
-//! `rackwatch:incidents`, and what is stored of incidents that are not over. Promise: what an alert makes of
-//! an incident is written in one step, fenced by the epoch of the desk, and only then is the alert
-//! acknowledged; an alert that comes again changes nothing. After any trouble all is loaded again: what Redis
-//! has is what holds.
+//! In: the alert streams, device descriptions, the site, and what operators have written: silences, maintenance
+//! windows and acknowledgements. Out: `rackwatch:incidents`, and the stored state of incidents that are not
+//! resolved.
+//!
+//! Promise: one step, fenced by the leader's epoch, writes all changes that a batch of alerts causes. Only then
+//! are the alerts acknowledged, and an alert that comes again changes nothing. After any error the correlator
+//! loads its state again: Redis holds the truth.
 
 mod alerts;
 pub mod memory;
 pub(crate) mod open;
+mod operator_input;
 mod places;
-mod quiet;
+mod step_error;
 mod store;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rackwatch_core::alert::AlertRecord;
-use rackwatch_core::incident::{Ack, IncidentId, IncidentRecord, Incidents, Timing};
+use rackwatch_core::incident::{IncidentRecord, IncidentTiming, Incidents};
 use rackwatch_core::keys::{self, incidents};
 use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::redis::{
-    Connection, Connector, Partitioning, Purpose, ReplyError, RequestError, recover,
+    Connection, Connector, Partitioning, Purpose, RequestError, recover,
 };
-use redis::{RedisError, RedisResult};
-use serde::de::DeserializeOwned;
+use redis::RedisResult;
 use tokio_util::sync::CancellationToken;
 
 use self::alerts::AlertStreams;
+use self::operator_input::{Hash, OperatorInput};
 use self::places::Places;
-use self::quiet::Quiet;
+use self::step_error::StepError;
 use self::store::Store;
 use crate::failpoint;
 use crate::stage::StageError;
 
-/// How often alerts are looked for: a critical one is told of within two seconds.
-const EVERY: Duration = Duration::from_millis(250);
-/// How far the alerts are dealt with is written this often, though nothing has happened.
-const NOTE_EVERY: Duration = Duration::from_secs(30);
-/// Clocks of several servers differ by less.
-const CLOCKS: Duration = Duration::from_secs(5);
+/// Pause between two steps. A critical alert must cause a notification within two seconds.
+const STEP_PAUSE: Duration = Duration::from_millis(250);
+/// Interval at which an idle correlator writes its progress, so that a new consumer group starts near the end.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(30);
+/// Margin for the clocks of several servers, when a consumer group is created anew.
+const CLOCK_MARGIN: Duration = Duration::from_secs(5);
 
-/// Why it cannot go on as it is.
-#[derive(Debug)]
-enum Broken {
-    Redis(RedisError),
-    Reply(ReplyError),
-    TakenOver,
-    /// Redis no longer holds what was written.
-    Gone,
-}
-
-impl From<RedisError> for Broken {
-    fn from(error: RedisError) -> Self {
-        Self::Redis(error)
-    }
-}
-
-impl From<ReplyError> for Broken {
-    fn from(error: ReplyError) -> Self {
-        Self::Reply(error)
-    }
-}
-
-/// Makes incidents for a tenure of the desk.
+/// Makes incidents during one term of the leader.
 pub struct Correlator<T> {
     connector: Connector,
     epoch: u64,
-    timing: Timing,
+    timing: IncidentTiming,
     stop: CancellationToken,
-    told: T,
+    on_record: T,
 }
 
 impl<T> std::fmt::Debug for Correlator<T> {
@@ -81,58 +61,56 @@ impl<T> std::fmt::Debug for Correlator<T> {
 }
 
 impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
-    /// For the tenure with this epoch; `told` hears of every record that was written.
+    /// Prepares a correlator for one epoch. It calls `on_record` for every record that it has written.
     pub fn new(
         connector: &Connector,
         epoch: u64,
-        timing: Timing,
+        timing: IncidentTiming,
         stop: CancellationToken,
-        told: T,
+        on_record: T,
     ) -> Self {
         Self {
             connector: connector.at(keys::INCIDENTS),
             epoch,
             timing,
             stop,
-            told,
+            on_record,
         }
     }
 
-    /// Runs until told to stop, or until another has the desk.
+    /// Runs until `stop`, or until another collector is the leader.
     ///
     /// # Errors
     ///
-    /// When Redis refuses for a reason that does not pass.
+    /// Fails if Redis refuses a command for a lasting reason.
     pub async fn run(self) -> Result<(), StageError> {
-        tracing::info!("this collector makes incidents and tells people of them");
+        tracing::info!(epoch = self.epoch, "correlator started");
         loop {
             let error = match self.work().await {
-                Ok(()) | Err(Broken::TakenOver) => return Ok(()),
-                Err(Broken::Gone) => {
-                    tracing::warn!(
-                        "redis no longer has the incidents that were written, loaded again"
-                    );
+                Ok(()) | Err(StepError::TakenOver) => return Ok(()),
+                Err(StepError::StateLost) => {
+                    tracing::warn!("redis lost the state of incidents, loading it again");
                     continue;
                 }
-                Err(Broken::Reply(error)) => {
+                Err(StepError::Reply(error)) => {
                     return Err(StageError::Refused {
-                        what: "an answer to the correlator cannot be understood".to_owned(),
+                        what: "unexpected reply to the correlator".to_owned(),
                         source: Box::new(error),
                     });
                 }
-                Err(Broken::Redis(error)) => error,
+                Err(StepError::Redis(error)) => error,
             };
             self.connector.refused(&error);
             match recover(&error, &self.stop).await {
-                // All is loaded again then: not more often than alerts are looked for.
+                // Loading everything again costs more than a step, so it must not happen more often.
                 Ok(()) => {
-                    let pause = tokio::time::sleep(EVERY);
+                    let pause = tokio::time::sleep(STEP_PAUSE);
                     self.stop.run_until_cancelled(pause).await;
                 }
                 Err(RequestError::Stopped) => return Ok(()),
                 Err(RequestError::Refused(_)) => {
                     return Err(StageError::Refused {
-                        what: "Redis refused to keep incidents".to_owned(),
+                        what: "Redis refused to store incidents".to_owned(),
                         source: Box::new(error),
                     });
                 }
@@ -140,29 +118,29 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
         }
     }
 
-    /// From loading what is stored until the stop.
-    async fn work(&self) -> Result<(), Broken> {
+    /// Loads the stored state and runs steps until `stop`.
+    async fn work(&self) -> Result<(), StepError> {
         let opened = self.connector.open_until(Purpose::Commands, &self.stop);
         let Some(mut connection) = opened.await else {
             return Ok(());
         };
         let (store, incidents) = Store::load(&mut connection, self.epoch, self.timing).await?;
         let layout = Partitioning::read(&mut connection).await?;
-        let mut desk = Desk {
+        let mut session = Session {
             store,
             incidents,
             streams: AlertStreams::new(layout.partitions()),
             places: Places::default(),
-            quiet: Quiet::default(),
+            operator_input: OperatorInput::new(),
         };
-        tracing::debug!(open = desk.incidents.len(), "incidents loaded");
+        tracing::debug!(open = session.incidents.len(), "incidents loaded");
         while !self.stop.is_cancelled() {
-            let (records, more) = desk.turn(&mut connection).await?;
+            let (records, more) = session.step(&mut connection).await?;
             self.connector.accepted();
-            records.iter().for_each(&self.told);
+            records.iter().for_each(&self.on_record);
             if !more {
                 self.stop
-                    .run_until_cancelled(tokio::time::sleep(EVERY))
+                    .run_until_cancelled(tokio::time::sleep(STEP_PAUSE))
                     .await;
             }
         }
@@ -170,24 +148,21 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
     }
 }
 
-/// A small hash of JSON, whole.
-type Hash = BTreeMap<String, Vec<u8>>;
-
-/// What is at hand while one connection lasts.
-struct Desk {
+/// The state of the correlator while one connection lasts.
+struct Session {
     store: Store,
     incidents: Incidents,
     streams: AlertStreams,
     places: Places,
-    quiet: Quiet,
+    operator_input: OperatorInput,
 }
 
-impl Desk {
-    /// Takes in what there is and writes what comes of it: the records, and whether there is more.
-    async fn turn(
+impl Session {
+    /// Processes one batch of alerts. Returns the records written, and whether more alerts wait.
+    async fn step(
         &mut self,
         connection: &mut Connection,
-    ) -> Result<(Vec<IncidentRecord>, bool), Broken> {
+    ) -> Result<(Vec<IncidentRecord>, bool), StepError> {
         let (layout, silences, windows, acks): (_, Hash, Hash, Hash) = redis::pipe()
             .add_command(Partitioning::read_command())
             .cmd("HGETALL")
@@ -205,58 +180,50 @@ impl Desk {
         let now = time(connection).await?;
         let from = self.store.through.map_or_else(
             || now.minus(AlertRecord::NEWS),
-            |through| through.minus(CLOCKS),
+            |through| through.minus(CLOCK_MARGIN),
         );
-        let heard = self.streams.next(connection, from).await?;
-        let spots = self.places.spots(connection, &heard.records).await?;
+        let batch = self.streams.next(connection, from).await?;
+        let spots = self.places.spots(connection, &batch.records).await?;
 
-        if let Some(silences) = self.quiet.change(silences, windows, now) {
-            self.incidents.silences(silences);
+        self.operator_input.update(acks, silences, windows);
+        if let Some(silences) = self.operator_input.changed_silences(now) {
+            self.incidents.set_silences(silences);
         }
-        for (record, spot) in heard.records.iter().zip(spots) {
-            self.incidents.take(&old_news(record, now), spot, now);
+        for (record, spot) in batch.records.iter().zip(spots) {
+            self.incidents
+                .observe(&marked_if_old(record, now), spot, now);
         }
-        for (id, json) in &acks {
-            if let Ok(ack) = serde_json::from_slice::<Ack>(json) {
-                self.incidents.ack(&IncidentId::from_wire(id), ack);
-            }
+        for (id, ack) in self.operator_input.acks() {
+            self.incidents.acknowledge(&id, ack);
         }
-        let changes = self.incidents.settle(now);
-        let noted = self.store.through.unwrap_or_default();
-        if !changes.is_empty() || now.since(noted) >= NOTE_EVERY {
+        let changes = self.incidents.advance(now);
+        let progress = self.store.through.unwrap_or_default();
+        if !changes.is_empty() || now.since(progress) >= PROGRESS_INTERVAL {
             failpoint::pass("before incidents written");
             self.store.write(connection, &changes, now).await?;
         }
         failpoint::pass("before alerts acknowledged");
-        self.streams.done(connection, &heard).await?;
-        Ok((changes.records, heard.more))
+        self.streams.acknowledge(connection, &batch).await?;
+        Ok((changes.records, batch.more))
     }
 }
 
-/// A record that has lain about is no news, though it was when it was written.
-fn old_news(record: &AlertRecord, now: Timestamp) -> AlertRecord {
+/// Returns the record, marked as historical if it waited too long to be read.
+fn marked_if_old(record: &AlertRecord, now: Timestamp) -> AlertRecord {
     AlertRecord {
         historical: record.historical || now.since(record.at) > AlertRecord::NEWS,
         ..record.clone()
     }
 }
 
-/// The clock of Redis.
+/// Returns the time by the clock of Redis.
+///
+/// # Errors
+///
+/// Fails if Redis does not answer.
 pub async fn time(connection: &mut Connection) -> RedisResult<Timestamp> {
     let mut server = connection.at(keys::INCIDENTS);
     let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(&mut server).await?;
     let millis = seconds.saturating_mul(1000).saturating_add(micros / 1000);
     Ok(Timestamp::from_millis(millis).unwrap_or_default())
-}
-
-/// The values of a hash that can be understood.
-fn understood<T: DeserializeOwned>(key: &str, all: &Hash) -> Vec<T> {
-    let read = |(id, json): (&String, &Vec<u8>)| match serde_json::from_slice(json) {
-        Ok(value) => Some(value),
-        Err(error) => {
-            tracing::warn!(key, id, %error, "cannot be understood, ignored");
-            None
-        }
-    };
-    all.iter().filter_map(read).collect()
 }

@@ -1,4 +1,4 @@
-//! Open episodes of all partitions, as they are kept in Redis.
+//! Open episodes of all partitions, read from Redis.
 
 use std::collections::HashMap;
 
@@ -6,20 +6,28 @@ use rackwatch_core::alert::Severity;
 use rackwatch_core::device::{DeviceId, Verdict};
 use rackwatch_core::episode::Episode;
 use rackwatch_core::keys::PartitionKeys;
+use rackwatch_core::stored::StoredValues;
 use rackwatch_runtime::redis::{Connection, Partitioning, scan_hash};
 use redis::RedisResult;
 
-/// Those of one partition. What cannot be read is left out: a newer version wrote it.
+/// Reads the open episodes of one partition. Values of another version are left out.
+///
+/// # Errors
+///
+/// Fails if Redis does not answer.
 pub async fn of_partition(
     connection: &mut Connection,
     keys: &PartitionKeys,
 ) -> RedisResult<Vec<Episode>> {
-    let stored = scan_hash(connection, &keys.episodes).await?.into_values();
-    let read = stored.filter_map(|json| serde_json::from_slice(&json).ok());
-    Ok(read.collect())
+    let stored = scan_hash(connection, &keys.episodes).await?;
+    Ok(StoredValues::from_hash(stored).into_values().collect())
 }
 
-/// Those of all.
+/// Reads the open episodes of all partitions.
+///
+/// # Errors
+///
+/// Fails if Redis does not answer.
 pub async fn all(connection: &mut Connection) -> RedisResult<Vec<Episode>> {
     let layout = Partitioning::read(connection).await?;
     let mut all = Vec::new();
@@ -29,17 +37,19 @@ pub async fn all(connection: &mut Connection) -> RedisResult<Vec<Episode>> {
     Ok(all)
 }
 
-/// The worst that is open for each device.
+/// Returns the highest open severity of each device.
 pub fn worst(open: &[Episode]) -> HashMap<&DeviceId, Severity> {
     let mut worst = HashMap::new();
     for episode in open {
-        let known = worst.entry(&episode.device).or_insert(episode.severity);
+        let known = worst
+            .entry(episode.subject.as_id())
+            .or_insert(episode.severity);
         *known = episode.severity.max(*known);
     }
     worst
 }
 
-/// What a device's own board says of it, where that is not what is open for it.
+/// Returns the verdict of a device's own board, if it differs from the severity of our open alerts.
 pub fn disagrees(board: Option<Verdict>, ours: Option<Severity>) -> Option<Verdict> {
     let ours = match ours {
         None | Some(Severity::Info) => Verdict::Ok,

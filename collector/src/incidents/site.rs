@@ -1,52 +1,66 @@
-//! The site as it is kept in Redis: the JSON of the site file with its version.
+//! The site in Redis: the content of the site file, with a revision that counts up.
 
 use rackwatch_core::keys;
-use rackwatch_core::site::{RawSite, Site};
+use rackwatch_core::site::{RawSite, Site, StoredSite};
 use rackwatch_runtime::redis::Connection;
 use redis::RedisResult;
 use serde::Serialize;
 
-/// What is kept.
+use crate::stored::read_one;
+
+/// The site that is in force.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Kept {
-    /// Counts up with each change.
+pub struct AppliedSite {
+    /// The revision, which counts up with each change.
     pub version: u64,
-    /// Who changed it last.
+    /// The person who applied it.
     pub by: String,
-    /// When, in milliseconds since 1970.
+    /// The time of the change, in milliseconds since 1970.
     pub at_ms: u64,
-    /// What it says.
+    /// The content of the site file.
     pub site: RawSite,
 }
 
-/// What [`keys::SITE`] holds: version, JSON, who and when.
+/// The outcome of reading the site.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SiteInRedis {
+    /// No site was applied.
+    Missing,
+    /// A site that this program does not understand. The log says why.
+    Refused,
+    /// A site that this program understands.
+    Applied(AppliedSite),
+}
+
+/// The fields of [`keys::SITE`]: revision, JSON, person and time.
 type Fields = (Option<u64>, Option<Vec<u8>>, Option<String>, Option<u64>);
 
-/// Reads the site; none where nobody has applied one, or where it cannot be understood.
-pub async fn read(connection: &mut Connection) -> RedisResult<Option<Kept>> {
+/// Reads the site.
+///
+/// # Errors
+///
+/// Fails if Redis does not answer.
+pub async fn read(connection: &mut Connection) -> RedisResult<SiteInRedis> {
     let (version, json, by, at_ms): Fields = redis::cmd("HMGET")
         .arg(keys::SITE)
         .arg(&["version", "site", "by", "at_ms"])
         .query_async(connection)
         .await?;
     let (Some(version), Some(json)) = (version, json) else {
-        return Ok(None);
+        return Ok(SiteInRedis::Missing);
     };
-    match serde_json::from_slice(&json) {
-        Ok(site) => Ok(Some(Kept {
-            version,
-            by: by.unwrap_or_default(),
-            at_ms: at_ms.unwrap_or(0),
-            site,
-        })),
-        Err(error) => {
-            tracing::warn!(key = keys::SITE, version, %error, "the site cannot be understood, ignored");
-            Ok(None)
-        }
-    }
+    let Some(stored) = read_one::<StoredSite>(keys::SITE, &json) else {
+        return Ok(SiteInRedis::Refused);
+    };
+    Ok(SiteInRedis::Applied(AppliedSite {
+        version,
+        by: by.unwrap_or_default(),
+        at_ms: at_ms.unwrap_or(0),
+        site: stored.site,
+    }))
 }
 
-/// The site, read again when its version is another.
+/// A copy of the site that is read again when its revision changes.
 #[derive(Debug, Default)]
 pub struct SiteReader {
     version: Option<u64>,
@@ -54,12 +68,16 @@ pub struct SiteReader {
 }
 
 impl SiteReader {
-    /// The site as it was when it was last read.
+    /// Returns the site as of the last refresh. It is empty if none was applied, or if it was refused.
     pub fn site(&self) -> &Site {
         &self.site
     }
 
-    /// Looks whether there is another version; whether there was.
+    /// Reads the site again if its revision changed. Returns whether it did.
+    ///
+    /// # Errors
+    ///
+    /// Fails if Redis does not answer.
     pub async fn refresh(&mut self, connection: &mut Connection) -> RedisResult<bool> {
         let version: Option<u64> = redis::cmd("HGET")
             .arg(keys::SITE)
@@ -69,15 +87,15 @@ impl SiteReader {
         if version == self.version {
             return Ok(false);
         }
-        let kept = read(connection).await?;
-        let site = kept.map(|kept| Site::new(&kept.site)).transpose();
-        // It was checked before it was applied: this is another version's.
-        self.site = site
-            .unwrap_or_else(|error| {
-                tracing::warn!(%error, "the site cannot be understood, ignored");
-                None
-            })
-            .unwrap_or_default();
+        let site = match read(connection).await? {
+            SiteInRedis::Applied(applied) => Site::new(&applied.site),
+            SiteInRedis::Missing | SiteInRedis::Refused => Ok(Site::default()),
+        };
+        self.site = site.unwrap_or_else(|error| {
+            // It was checked when it was applied, by a program with other checks.
+            tracing::warn!(key = keys::SITE, %error, "stored site is invalid, ignored");
+            Site::default()
+        });
         self.version = version;
         Ok(true)
     }

@@ -1,153 +1,134 @@
-//! Maintenance windows: when people do not want to hear of something, once or again and again. Pure.
+//! Maintenance windows: silences that operators plan, once or on a schedule. Pure.
 //!
-//! In: a window as it is stored, and the time. Out: the silence that it is right now, if any. A window that comes again is
-//! told by the wall clock of its time zone, in cron's five fields: `0 22 * * SUN` for four hours is four hours from
-//! Sunday at ten in the evening on, whatever the sun does with the clocks.
+//! In: a window as Redis holds it, and the time. Out: the silence that is in force now, if any.
 
-use std::cmp::Ordering;
-use std::str::FromStr;
+mod schedule;
+
 use std::time::Duration;
 
-use croner::Cron;
-use croner::errors::CronError;
-use croner::time::{CivilDateTime, CronDateTime, Resolution, Weekday};
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use rackwatch_core::incident::silence::{Matcher, Silence};
+use rackwatch_core::stored::StoredValue;
 use rackwatch_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The longest that a window that comes again may last.
-pub const LONGEST: Duration = Duration::from_hours(7 * 24);
+use schedule::Schedule;
+pub use schedule::ScheduleError;
 
-/// A window as it is stored in `rackwatch:windows`.
+/// Longest open time of a scheduled window. A longer one would overlap its own next week.
+pub const MAX_LENGTH: Duration = Duration::from_hours(7 * 24);
+/// Shortest open time of a scheduled window: cron knows no shorter unit.
+const MIN_LENGTH: Duration = Duration::from_mins(1);
+
+/// A window, as `rackwatch:windows` holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
-    /// Names it.
+    /// The id: six hexadecimal digits, also the field in Redis.
     pub id: String,
-    /// What it is for.
+    /// The alerts that it covers.
     pub matcher: Matcher,
-    /// When.
+    /// The times at which it is open.
     #[serde(flatten)]
-    pub when: When,
-    /// Why.
+    pub when: WindowTimes,
+    /// The reason, for other operators.
     pub reason: String,
-    /// Who said so.
+    /// The person who added it.
     pub by: String,
 }
 
-/// When a window is open.
+impl StoredValue for Window {
+    const NAME: &'static str = "maintenance window";
+    const VERSION: u32 = 1;
+}
+
+/// The times at which a window is open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum When {
-    /// Again and again.
+pub enum WindowTimes {
+    /// Again and again, on a schedule.
     Again {
-        /// When it opens, as cron has it: minute, hour, day of the month, month, day of the week.
+        /// The opening times in cron's five fields: minute, hour, day of the month, month, day of the week.
         cron: String,
-        /// How long it stays open.
+        /// The time for which it stays open.
         #[serde(rename = "length_ms", with = "rackwatch_core::time::millis")]
         length: Duration,
-        /// The time zone of that clock, as `Europe/Berlin`.
+        /// The IANA time zone that the schedule follows, such as `Europe/Berlin`.
         zone: String,
     },
-    /// Once.
+    /// Once, between two points in time.
     Once {
-        /// From when on.
+        /// The start of the window, inclusive.
         #[serde(rename = "from_ms")]
         from: Timestamp,
-        /// Until when.
+        /// The end of the window, exclusive.
         #[serde(rename = "until_ms")]
         until: Timestamp,
     },
 }
 
-/// A window that cannot be meant.
+/// The reason why a window is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotAWindow {
-    /// What it is for.
+pub enum WindowError {
+    /// A matcher that is invalid or empty.
     #[error("{0}")]
     Matcher(String),
-    /// When it opens.
-    #[error(
-        "{text:?} is not minute, hour, day of the month, month and day of the week as cron has them: {why}"
-    )]
-    Cron {
-        /// What was written.
-        text: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// Where its clock hangs.
-    #[error("{0:?} is not a time zone such as Europe/Berlin or UTC")]
-    Zone(String),
-    /// How long.
-    #[error("a window that comes again lasts between a minute and seven days")]
+    /// An invalid schedule or time zone.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// An open time that is too short or too long.
+    #[error("a scheduled window must be open for one minute to seven days")]
     Length,
-    /// Between nothing.
-    #[error("it ends before it begins")]
+    /// An end before the start.
+    #[error("the window ends before it begins")]
     Empty,
 }
 
 impl Window {
-    /// Whether it can be meant.
+    /// Checks that the window can open.
     ///
     /// # Errors
     ///
-    /// What cannot.
-    pub fn check(&self) -> Result<(), NotAWindow> {
-        self.matcher.check().map_err(NotAWindow::Matcher)?;
+    /// Fails on the first invalid part.
+    pub fn check(&self) -> Result<(), WindowError> {
+        self.matcher.compile().map_err(WindowError::Matcher)?;
         match &self.when {
-            When::Once { from, until } if until <= from => Err(NotAWindow::Empty),
-            When::Once { .. } => Ok(()),
-            When::Again { cron, length, zone } => {
-                parsed(cron)?;
-                zone_of(zone)?;
-                if *length < Duration::from_mins(1) || *length > LONGEST {
-                    return Err(NotAWindow::Length);
+            WindowTimes::Once { from, until } if until <= from => Err(WindowError::Empty),
+            WindowTimes::Once { .. } => Ok(()),
+            WindowTimes::Again { cron, length, zone } => {
+                Schedule::parse(cron, zone)?;
+                if *length < MIN_LENGTH || *length > MAX_LENGTH {
+                    return Err(WindowError::Length);
                 }
                 Ok(())
             }
         }
     }
 
-    /// It will never be open again.
-    pub fn is_over(&self, now: Timestamp) -> bool {
-        matches!(self.when, When::Once { until, .. } if until <= now)
+    /// Returns whether the window will never be open again.
+    pub fn is_past(&self, now: Timestamp) -> bool {
+        matches!(self.when, WindowTimes::Once { until, .. } if until <= now)
     }
 
-    /// From when until when it is open, where it is open now.
+    /// Returns the start and the end of the window, if it is open now.
     pub fn open(&self, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
-        match &self.when {
-            When::Once { from, until } => (*from <= now && now < *until).then_some((*from, *until)),
-            When::Again { cron, length, zone } => {
-                let zone = zone_of(zone).ok()?;
-                let wall = wall(now, &zone)?;
-                let began = parsed(cron)
-                    .ok()?
-                    .find_previous_occurrence(&wall, true)
-                    .ok()?;
-                let from = instant(&began, &zone)?;
-                let until = from.plus(*length);
-                (from <= now && now < until).then_some((from, until))
+        let (from, until) = match &self.when {
+            WindowTimes::Once { from, until } => (*from, *until),
+            WindowTimes::Again { cron, length, zone } => {
+                let from = Schedule::parse(cron, zone).ok()?.previous(now)?;
+                (from, from.plus(*length))
             }
-        }
+        };
+        (from <= now && now < until).then_some((from, until))
     }
 
-    /// When it opens next; that is not now.
+    /// Returns the time at which the window opens next, after now.
     pub fn next(&self, now: Timestamp) -> Option<Timestamp> {
         match &self.when {
-            When::Once { from, .. } => (*from > now).then_some(*from),
-            When::Again { cron, zone, .. } => {
-                let zone = zone_of(zone).ok()?;
-                let next = parsed(cron)
-                    .ok()?
-                    .find_next_occurrence(&wall(now, &zone)?, false);
-                instant(&next.ok()?, &zone)
-            }
+            WindowTimes::Once { from, .. } => (*from > now).then_some(*from),
+            WindowTimes::Again { cron, zone, .. } => Schedule::parse(cron, zone).ok()?.next(now),
         }
     }
 
-    /// The silence that it is now.
+    /// Returns the silence that the window causes now.
     pub fn silence(&self, now: Timestamp) -> Option<Silence> {
         let (from, until) = self.open(now)?;
         Some(Silence {
@@ -161,103 +142,10 @@ impl Window {
     }
 }
 
-fn parsed(text: &str) -> Result<Cron, NotAWindow> {
-    let wrong = |why: String| NotAWindow::Cron {
-        text: text.to_owned(),
-        why,
-    };
-    // The library knows seconds and years too; a window has neither.
-    if text.split_whitespace().count() != 5 {
-        return Err(wrong("five fields are wanted".to_owned()));
-    }
-    Cron::from_str(text).map_err(|error| wrong(error.to_string()))
-}
-
-fn zone_of(name: &str) -> Result<TimeZone, NotAWindow> {
-    TimeZone::get(name).map_err(|_| NotAWindow::Zone(name.to_owned()))
-}
-
-/// What a clock on a wall there says.
-fn wall(at: Timestamp, zone: &TimeZone) -> Option<Wall> {
-    let millis = i64::try_from(at.millis()).ok()?;
-    let at = jiff::Timestamp::from_millisecond(millis).ok()?;
-    Wall::new(zone.to_datetime(at))
-}
-
-fn instant(wall: &Wall, zone: &TimeZone) -> Option<Timestamp> {
-    // A time that the clock skips is the one right after; one that it shows twice, the first.
-    let at = zone.to_timestamp(wall.at).ok()?;
-    Timestamp::from_millis(u64::try_from(at.as_millisecond()).ok()?)
-}
-
-/// A wall clock's time, for the library: it has no zone of its own.
-#[derive(Clone, Debug)]
-struct Wall {
-    at: DateTime,
-    /// The same, as the library has it.
-    civil: CivilDateTime,
-}
-
-impl Wall {
-    fn new(at: DateTime) -> Option<Self> {
-        let part = |number: i8| u32::try_from(number).ok();
-        let civil = CivilDateTime::from_ymd_hms_opt(
-            at.year().into(),
-            part(at.month())?,
-            part(at.day())?,
-            part(at.hour())?,
-            part(at.minute())?,
-            part(at.second())?,
-        )?;
-        Some(Self { at, civil })
-    }
-}
-
-impl CronDateTime for Wall {
-    fn to_civil(&self) -> CivilDateTime {
-        self.civil
-    }
-
-    fn civil_weekday(&self) -> Weekday {
-        match self.at.weekday() {
-            jiff::civil::Weekday::Monday => Weekday::Monday,
-            jiff::civil::Weekday::Tuesday => Weekday::Tuesday,
-            jiff::civil::Weekday::Wednesday => Weekday::Wednesday,
-            jiff::civil::Weekday::Thursday => Weekday::Thursday,
-            jiff::civil::Weekday::Friday => Weekday::Friday,
-            jiff::civil::Weekday::Saturday => Weekday::Saturday,
-            jiff::civil::Weekday::Sunday => Weekday::Sunday,
-        }
-    }
-
-    fn resolve_civil(&self, civil: CivilDateTime) -> Result<Resolution<Self>, CronError> {
-        let part = |number: u32| i8::try_from(number).map_err(|_| CronError::InvalidTime);
-        let year = i16::try_from(civil.year()).map_err(|_| CronError::InvalidDate)?;
-        DateTime::new(
-            year,
-            part(civil.month())?,
-            part(civil.day())?,
-            part(civil.hour())?,
-            part(civil.minute())?,
-            part(civil.second())?,
-            0,
-        )
-        .map(|at| Resolution::Single(Self { at, civil }))
-        .map_err(|_| CronError::InvalidDate)
-    }
-
-    fn checked_add_seconds(&self, seconds: i64) -> Option<Self> {
-        let by = jiff::Span::new().try_seconds(seconds).ok()?;
-        Self::new(self.at.checked_add(by).ok()?)
-    }
-
-    fn cmp_instant(&self, other: &Self) -> Ordering {
-        self.at.cmp(&other.at)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use rackwatch_core::stored::{decode, encode};
+
     use super::*;
 
     fn at(text: &str) -> Timestamp {
@@ -272,7 +160,7 @@ mod tests {
                 rack: Some("B*".to_owned()),
                 ..Matcher::default()
             },
-            when: When::Again {
+            when: WindowTimes::Again {
                 cron: "0 22 * * SUN".to_owned(),
                 length: Duration::from_hours(4),
                 zone: "Europe/Berlin".to_owned(),
@@ -293,21 +181,21 @@ mod tests {
         assert_eq!(open, expected);
         assert!(window.silence(at("2026-11-30T00:59:59Z")).is_some());
         assert_eq!(window.open(at("2026-11-30T01:00:00Z")), None);
-        // In summer two hours.
+        // In summer Berlin is two hours ahead.
         assert!(window.open(at("2026-07-05T20:00:00Z")).is_some());
         assert_eq!(
             window.next(at("2026-11-26T00:00:00Z")),
             Some(at("2026-11-29T21:00:00Z"))
         );
-        // The night in which clocks are put back: four hours all the same.
+        // The night in which clocks go back: four hours all the same.
         let (from, until) = window.open(at("2026-10-25T22:00:00Z")).unwrap();
         assert_eq!(until.since(from), Duration::from_hours(4));
     }
 
     #[test]
-    fn a_window_may_come_once() {
+    fn a_window_may_open_only_once() {
         let window = Window {
-            when: When::Once {
+            when: WindowTimes::Once {
                 from: at("2026-11-29T20:00:00Z"),
                 until: at("2026-11-29T21:00:00Z"),
             },
@@ -315,17 +203,17 @@ mod tests {
         };
         window.check().unwrap();
         assert!(window.open(at("2026-11-29T20:30:00Z")).is_some());
-        assert!(window.is_over(at("2026-11-29T21:00:00Z")));
-        let json = serde_json::to_string(&window).unwrap();
-        assert_eq!(serde_json::from_str::<Window>(&json).unwrap(), window);
-        let again = serde_json::to_string(&sundays()).unwrap();
-        assert_eq!(serde_json::from_str::<Window>(&again).unwrap(), sundays());
+        assert!(window.is_past(at("2026-11-29T21:00:00Z")));
+        for window in [window, sundays()] {
+            let json = encode(&window);
+            assert_eq!(decode::<Window>(json.as_bytes()).unwrap(), window, "{json}");
+        }
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
+    fn an_invalid_window_is_refused() {
         let with = |cron: &str, zone: &str, length| {
-            let when = When::Again {
+            let when = WindowTimes::Again {
                 cron: cron.to_owned(),
                 length: Duration::from_secs(length),
                 zone: zone.to_owned(),
@@ -338,13 +226,13 @@ mod tests {
         assert!(cron.contains("0 25 * * *"), "{cron}");
         assert_eq!(
             with("0 22 * * *", "Atlantis", 60),
-            Err(NotAWindow::Zone("Atlantis".to_owned()))
+            Err(ScheduleError::Zone("Atlantis".to_owned()).into())
         );
-        assert_eq!(with("0 22 * * *", "UTC", 1), Err(NotAWindow::Length));
+        assert_eq!(with("0 22 * * *", "UTC", 1), Err(WindowError::Length));
         let nothing = Window {
             matcher: Matcher::default(),
             ..sundays()
         };
-        assert!(matches!(nothing.check(), Err(NotAWindow::Matcher(_))));
+        assert!(matches!(nothing.check(), Err(WindowError::Matcher(_))));
     }
 }

@@ -1,4 +1,4 @@
-//! Indices over time, out of their series.
+//! Indices over time, read from their series.
 
 use std::time::Duration;
 
@@ -10,45 +10,45 @@ use redis::{RedisResult, cmd};
 
 use crate::series::{self, SeriesConfig};
 
-/// Points of one read: some 4 ms of Redis' time.
+/// Points of one read, which takes Redis some 4 ms.
 const PAGE: usize = 5_000;
 
-/// What to read of one rack, row or room.
+/// A range of the index series of one place.
 #[derive(Clone, Copy, Debug)]
-pub struct Stretch<'a> {
-    /// `rack`, `row` or `room`.
+pub struct SeriesRange<'a> {
+    /// The kind of place: `rack`, `row` or `room`.
     pub scope: &'a str,
-    /// Its name.
+    /// The name of the place.
     pub name: &'a str,
-    /// From here.
+    /// The start of the range, inclusive.
     pub from: Timestamp,
-    /// To here.
+    /// The end of the range, inclusive.
     pub to: Timestamp,
-    /// Points so far apart, each an average; at least a minute, since there are no others.
+    /// The time that one point averages: at least a minute, the interval of stored points.
     pub width: Duration,
 }
 
-/// One index over time, the oldest first.
+/// The points of one index, the oldest first.
 pub type Points = Vec<(Timestamp, f64)>;
 
-/// Every index by its name, such as `rci_hi`; without points where there is no such series.
+/// Reads every index, with its name such as `rci_hi`. A missing series has no points.
 ///
 /// # Errors
 ///
-/// When Redis does not answer.
+/// Fails if Redis does not answer.
 pub async fn read(
     connection: &mut Connection,
     config: &SeriesConfig,
-    stretch: Stretch<'_>,
+    range: SeriesRange<'_>,
 ) -> RedisResult<Vec<(&'static str, Points)>> {
     let are_time_series = series::are_time_series(connection, config).await?;
     let mut all = Vec::new();
     for index in Indices::NAMES {
-        let key = keys::index(stretch.scope, stretch.name, index);
+        let key = keys::index(range.scope, range.name, index);
         let points = if are_time_series {
-            of_time_series(connection, &key, stretch).await?
+            of_time_series(connection, &key, range).await?
         } else {
-            of_stream(connection, &key, stretch).await?
+            of_stream(connection, &key, range).await?
         };
         all.push((index, points));
     }
@@ -58,14 +58,14 @@ pub async fn read(
 async fn of_time_series(
     connection: &mut Connection,
     key: &str,
-    stretch: Stretch<'_>,
+    range: SeriesRange<'_>,
 ) -> RedisResult<Points> {
-    let width = u64::try_from(stretch.width.as_millis()).unwrap_or(u64::MAX);
-    let mut range = cmd("TS.RANGE");
-    range.arg(key).arg(stretch.from.millis());
-    range.arg(stretch.to.millis());
-    range.arg(&["AGGREGATION", "avg"]).arg(width);
-    let answer: RedisResult<Vec<(u64, f64)>> = range.query_async(connection).await;
+    let width = u64::try_from(range.width.as_millis()).unwrap_or(u64::MAX);
+    let mut read = cmd("TS.RANGE");
+    read.arg(key).arg(range.from.millis());
+    read.arg(range.to.millis());
+    read.arg(&["AGGREGATION", "avg"]).arg(width);
+    let answer: RedisResult<Vec<(u64, f64)>> = read.query_async(connection).await;
     let points = match answer {
         Err(error) if series::is_missing(&error) => Vec::new(),
         answer => answer?,
@@ -77,16 +77,16 @@ async fn of_time_series(
 async fn of_stream(
     connection: &mut Connection,
     key: &str,
-    stretch: Stretch<'_>,
+    range: SeriesRange<'_>,
 ) -> RedisResult<Points> {
-    let mut averages = Averages::every(stretch.width);
-    let mut from = stretch.from.millis().to_string();
+    let mut averages = Averages::every(range.width);
+    let mut from = range.from.millis().to_string();
     loop {
-        let mut range = cmd("XRANGE");
-        range.arg(key).arg(&from).arg(stretch.to.millis());
-        range.arg("COUNT").arg(PAGE);
-        // What is no stream of ours has no points.
-        let page = entries(range.query_async(connection).await?).unwrap_or_default();
+        let mut read = cmd("XRANGE");
+        read.arg(key).arg(&from).arg(range.to.millis());
+        read.arg("COUNT").arg(PAGE);
+        // A stream of another program has no points.
+        let page = entries(read.query_async(connection).await?).unwrap_or_default();
         for entry in &page {
             let fields = entry.fields.as_deref().unwrap_or_default();
             let value = fields.iter().find(|(name, _)| name == b"v");
@@ -102,11 +102,11 @@ async fn of_stream(
     }
 }
 
-/// Averages of stretches that begin at multiples of their length, as `TimeSeries` makes them.
+/// Averages over buckets that begin at multiples of their width, as `TimeSeries` computes them.
 struct Averages {
     width: Duration,
     points: Points,
-    /// The stretch that is being added to.
+    /// The start, sum and count of the current bucket.
     open: Option<(Timestamp, f64, u32)>,
 }
 

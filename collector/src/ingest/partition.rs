@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rackwatch_core::alert::AlertRecord;
-use rackwatch_core::engine::{Engine, Notice};
+use rackwatch_core::engine::{ColdStarts, Engine, Notice};
 use rackwatch_core::indices::Envelope;
 use rackwatch_core::partition::PartitionId;
 use rackwatch_core::rules::RuleSet;
+use rackwatch_core::stored;
 use rackwatch_core::time::StreamId;
 use rackwatch_runtime::clock;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +25,7 @@ use super::raw_stream::{Batch, Commit, RawStream, RawStreamError, SliceNumber};
 use super::recorder::{Recorder, RecorderError};
 use super::timer::Timer;
 use crate::failpoint;
-use crate::indices::RackSums;
+use crate::indices::{RackAggregate, RackAggregates};
 use crate::stage::StageError;
 use crate::stats::Stats;
 
@@ -163,12 +164,15 @@ impl<S: RawStream> Partition<S> {
         // The old state goes before the new one comes.
         self.engine = Engine::new(Arc::clone(&self.parts.rules));
         let engine = &mut self.engine;
-        let mut restore = |slice| {
-            if !engine.restore(slice) {
-                tracing::warn!("saved state of another version is ignored");
-            }
-        };
+        let mut cold = ColdStarts::default();
+        let mut restore = |slice| cold.merge(engine.restore(slice));
         let resume = self.parts.stream.resume(&mut restore).await?;
+        for (rule, reason, devices) in cold.iter() {
+            tracing::warn!(
+                partition = %self.parts.id, rule, %reason, devices,
+                "saved detector state not taken over, the rule starts cold"
+            );
+        }
         engine.resume(resume.episodes, resume.agents);
         // Without saved state, all that the stream still holds is run through.
         let mut at = resume.saved.unwrap_or(StreamId::ZERO);
@@ -182,7 +186,7 @@ impl<S: RawStream> Partition<S> {
             entries += batch.entries.len();
             // Descriptions included: a device without one is not evaluated, and its windows would
             // stay cold.
-            engine.warm(inputs(batch));
+            engine.catch_up(inputs(batch));
         }
         Ok(entries)
     }
@@ -209,8 +213,8 @@ impl<S: RawStream> Partition<S> {
         for alert in &mut commit.effects.alerts {
             alert.historical = alert.at < news;
         }
-        if !commit.effects.moves.is_empty() {
-            let changes = &commit.effects.moves;
+        if !commit.effects.inventory.is_empty() {
+            let changes = &commit.effects.inventory;
             self.parts.stream.publish_inventory_changes(changes).await?;
         }
         commit.effects.notices.iter().for_each(log_notice);
@@ -253,13 +257,18 @@ impl<S: RawStream> Partition<S> {
 
     /// Publishes the aggregates of each rack, from which the leader makes indices.
     async fn publish_rack_aggregates(&mut self) -> Result<(), PartitionError> {
-        let sums = self.engine.sums(&self.parts.envelope);
-        let racks: Vec<RackSums> = sums
+        let all = self.engine.rack_aggregates(&self.parts.envelope);
+        let racks = all
             .into_iter()
-            .map(|((zone, rack), sums)| RackSums { zone, rack, sums })
-            .collect();
-        // Strings and numbers only: this cannot fail.
-        let json = serde_json::to_string(&racks).unwrap_or_default();
+            .map(|((zone, rack), aggregate)| RackAggregate {
+                zone,
+                rack,
+                aggregate,
+            });
+        let racks = RackAggregates {
+            racks: racks.collect(),
+        };
+        let json = stored::encode(&racks);
         self.parts.stream.publish_rack_aggregates(json).await?;
         self.rack_aggregates.restart();
         Ok(())

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rackwatch_core::device::{Description, DeviceId};
-use rackwatch_core::engine::{Effects, Move, Slice};
+use rackwatch_core::engine::{Effects, InventoryChange, Slice};
 use rackwatch_core::episode::Episode;
 use rackwatch_core::ledger::Runs;
 use rackwatch_core::time::StreamId;
@@ -156,5 +156,8 @@ pub trait RawStream: Send {
     async fn publish_rack_aggregates(&mut self, json: String) -> Result<(), RawStreamError>;
 
     /// Publishes changes of the inventory.
-    async fn publish_inventory_changes(&mut self, changes: &[Move]) -> Result<(), RawStreamError>;
+    async fn publish_inventory_changes(
+        &mut self,
+        changes: &[InventoryChange],
+    ) -> Result<(), RawStreamError>;
 }

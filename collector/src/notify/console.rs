@@ -80,7 +80,7 @@ impl Console {
 impl Console {
     /// Prints an incident that people are told of.
     pub fn incident(&self, record: &IncidentRecord) {
-        if record.tell.is_some() {
+        if record.notification_id.is_some() {
             self.screen.print(&incident_line(record, &self.style));
         }
     }

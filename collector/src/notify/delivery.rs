@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use rackwatch_core::keys;
+use rackwatch_core::stored::{StoredValue, decode, encode};
 use rackwatch_runtime::redis::{Connection, Connector, Purpose, entries};
 use redis::RedisResult;
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,11 @@ pub struct Delivery {
     pub why: String,
 }
 
+impl StoredValue for Delivery {
+    const NAME: &'static str = "delivery";
+    const VERSION: u32 = 1;
+}
+
 /// Writes the ledger.
 #[derive(Debug)]
 pub struct Ledger {
@@ -100,15 +106,13 @@ impl Ledger {
                     .await
                     .map_err(|e| e.to_string())?,
             };
-            // Strings and numbers only: this cannot fail.
-            let json = serde_json::to_string(delivery).unwrap_or_default();
             let mut command = redis::cmd("XADD");
             command
                 .arg(keys::DELIVERIES)
                 .arg("MAXLEN")
                 .arg("~")
                 .arg(KEPT);
-            command.arg("*").arg("delivery").arg(json);
+            command.arg("*").arg("delivery").arg(encode(delivery));
             let done: RedisResult<()> = command.exec_async(&mut connection).await;
             done.map_err(|error| error.to_string())?;
             *kept = Some(connection);
@@ -146,7 +150,7 @@ pub async fn read(
     let known = changes.filter_map(|entry| {
         let fields = entry.fields?;
         let (_, json) = fields.into_iter().find(|(name, _)| name == b"delivery")?;
-        serde_json::from_slice::<Delivery>(&json).ok()
+        decode::<Delivery>(&json).ok()
     });
     let newest = known.filter(|delivery| {
         let is_newest = seen.insert((delivery.channel.clone(), delivery.key.clone()));

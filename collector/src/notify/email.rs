@@ -128,7 +128,7 @@ impl Email {
         let act = match record.event {
             Event::Resolved => String::new(),
             _ => format!(
-                "\nTo take it on: rackwatch-collector ack {}\n",
+                "\nTo acknowledge it: rackwatch-collector ack {}\n",
                 record.id.short()
             ),
         };
@@ -151,7 +151,7 @@ fn tame(text: &str) -> String {
 fn subject(record: &IncidentRecord) -> String {
     let word = match record.event {
         Event::Resolved => "over".to_owned(),
-        Event::Reminder => format!("still {}", record.severity),
+        Event::Repeat => format!("still {}", record.severity),
         _ => record.severity.to_string(),
     };
     format!("[rackwatch] {word}: {}", record.title)

@@ -8,9 +8,11 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
+use rackwatch_core::alert::{AlertRecord, AlertState, Resolution, Severity};
+use rackwatch_core::detect::Phrase;
 use rackwatch_core::incident::{Event, IncidentRecord};
 use rackwatch_core::time::Timestamp;
+pub use rackwatch_core::time::length;
 
 /// How lines are written.
 #[derive(Clone, Debug)]
@@ -46,7 +48,7 @@ impl Style {
 /// The line for `record`, without a newline.
 pub fn line(record: &AlertRecord, style: &Style) -> String {
     let mut line = time(record.at, &style.zone);
-    let word = match record.state {
+    let word = match record.state() {
         AlertState::Firing => record.severity.name().to_uppercase(),
         AlertState::Resolved => "RESOLVED".to_owned(),
     };
@@ -56,8 +58,14 @@ pub fn line(record: &AlertRecord, style: &Style) -> String {
         ("", "")
     };
     // Writing to a String cannot fail.
-    let _ok = write!(line, " {on}{word:<8}{off} {:<9}", record.kind);
-    let _ok = write!(line, "  {}{} {}", place(record), record.role, record.device);
+    let _ok = write!(line, " {on}{word:<8}{off} {:<9}", record.kind());
+    let _ok = write!(
+        line,
+        "  {}{} {}",
+        place(record),
+        record.role,
+        record.subject
+    );
     line.push_str("  ");
     what(record, &mut line);
     if record.historical {
@@ -86,7 +94,7 @@ pub fn incident_line(record: &IncidentRecord, style: &Style) -> String {
     };
     let again = match record.event {
         Event::Worse => "now worse: ",
-        Event::Reminder => "still there: ",
+        Event::Repeat => "still there: ",
         _ => "",
     };
     // Writing to a String cannot fail.
@@ -113,7 +121,7 @@ pub fn incident_line(record: &IncidentRecord, style: &Style) -> String {
             let _ok = write!(line, ", first {}", record.first);
         }
         let age = record.at.since(record.since);
-        if record.event == Event::Reminder {
+        if record.event == Event::Repeat {
             let _ok = write!(line, ", for {}", length(age));
         }
     }
@@ -134,7 +142,7 @@ pub fn time(at: Timestamp, zone: &TimeZone) -> String {
 }
 
 fn colour(record: &AlertRecord) -> &'static str {
-    colour_of(record.state == AlertState::Resolved, record.severity)
+    colour_of(record.resolution.is_some(), record.severity)
 }
 
 fn colour_of(over: bool, severity: Severity) -> &'static str {
@@ -156,47 +164,31 @@ fn place(record: &AlertRecord) -> String {
 }
 
 fn what(record: &AlertRecord, line: &mut String) {
+    let facts = record.facts();
     match record.temperature {
         Some(temperature) => {
+            // Writing to a String cannot fail.
             let _ok = write!(line, "{:.1} °C", temperature.degrees());
         }
-        None if record.kind == AlertKind::ClockSkew => line.push_str("its clock"),
-        None if record.kind == AlertKind::NoData => line.push_str(match record.state {
-            AlertState::Firing => "silent",
-            AlertState::Resolved => "heard again",
-        }),
-        None => {
-            let reason = record.reason.as_deref().unwrap_or("no reading");
-            // Writing to a String cannot fail.
-            let _ok = write!(line, "cannot be read ({reason})");
-        }
+        None => line.push_str(&record.detail.without_temperature(&facts)),
     }
-    match record.state {
-        AlertState::Firing => firing(record, line),
-        AlertState::Resolved => {
-            if let Some(duration) = record.duration {
-                let _ok = write!(line, " after {}", length(duration));
-            }
-            if let Some(peak) = record.peak {
+    match record.resolution {
+        None => firing(record, &record.detail.phrase(&facts), line),
+        Some(Resolution { duration, peak }) => {
+            let _ok = write!(line, " after {}", length(duration));
+            if let Some(peak) = peak {
                 let _ok = write!(line, ", peak {:.1}", peak.degrees());
             }
         }
     }
 }
 
-fn firing(record: &AlertRecord, line: &mut String) {
-    let _ok = match record.kind {
-        AlertKind::HighTemp => write!(line, " > {:.1}", record.threshold),
-        AlertKind::LowTemp => write!(line, " < {:.1}", record.threshold),
-        AlertKind::Spike | AlertKind::Drop => swing(record, line),
-        AlertKind::Drift => drift(record, line),
-        AlertKind::Runaway => return runaway(record, line),
-        AlertKind::Outlier => outlier(record, line),
-        AlertKind::StuckSensor => stuck(record, line),
-        // How long follows.
-        AlertKind::NoData | AlertKind::SensorFault => Ok(()),
-        AlertKind::ClockSkew => clock(record, line),
-    };
+fn firing(record: &AlertRecord, phrase: &Phrase, line: &mut String) {
+    line.push_str(&phrase.text);
+    if phrase.is_complete {
+        return;
+    }
+    // Writing to a String cannot fail.
     if let Some(rate) = record.rate {
         let _ok = write!(line, ", {rate:+.1} °C/min");
     }
@@ -206,100 +198,10 @@ fn firing(record: &AlertRecord, line: &mut String) {
     }
 }
 
-/// `, clock 5m behind`.
-fn clock(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
-    let skew = record.skew_ms.unwrap_or_default();
-    let by = length(Duration::from_millis(skew.unsigned_abs()));
-    let which = if skew < 0 { "behind" } else { "ahead" };
-    let whose = if record.temperature.is_some() {
-        ", clock"
-    } else {
-        ""
-    };
-    write!(line, "{whose} {by} {which}")
-}
-
-/// `, unchanged while its neighbours moved by 1.4 °C`.
-fn stuck(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
-    let moved = record.change.unwrap_or_default();
-    write!(
-        line,
-        ", unchanged while its neighbours moved by {moved:.1} °C"
-    )
-}
-
-/// `, its rack +2.1 °C/min for 1m15s, critical in 3m to 4m`.
-fn runaway(record: &AlertRecord, line: &mut String) {
-    // Writing to a String cannot fail.
-    let _ok = write!(
-        line,
-        ", its rack {:+.1} °C/min",
-        record.rate.unwrap_or_default()
-    );
-    if let Some(window) = record.window {
-        let _ok = write!(line, " for {}", length(window));
-    }
-    if let (Some(least), Some(most)) = (record.left_least, record.left_most) {
-        let _ok = write!(line, ", critical in {} to {}", length(least), length(most));
-    }
-}
-
-/// `, +3.2 °C from the usual of 14d`.
-fn drift(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
-    let change = record.change.unwrap_or(record.threshold);
-    write!(line, ", {change:+.1} °C from the usual")?;
-    match record.window {
-        Some(window) => write!(line, " of {}", length(window)),
-        None => Ok(()),
-    }
-}
-
-/// `, +3.2 °C from its usual place among its neighbours`.
-fn outlier(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
-    let change = record.change.unwrap_or(record.threshold);
-    write!(
-        line,
-        ", {change:+.1} °C from its usual place among its neighbours"
-    )
-}
-
-/// `, +6.2 °C within 5m`.
-fn swing(record: &AlertRecord, line: &mut String) -> std::fmt::Result {
-    let sign = if record.kind == AlertKind::Spike {
-        '+'
-    } else {
-        '-'
-    };
-    let change = record.change.unwrap_or(record.threshold);
-    write!(line, ", {sign}{change:.1} °C")?;
-    match record.window {
-        Some(window) => write!(line, " within {}", length(window)),
-        None => Ok(()),
-    }
-}
-
-/// `45s`, `2m10s`, `14m`, `3h05m`, `2d4h`: the two largest units that matter.
-pub fn length(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match (
-        seconds / 86_400,
-        seconds / 3600 % 24,
-        seconds / 60 % 60,
-        seconds % 60,
-    ) {
-        (0, 0, 0, s) => format!("{s}s"),
-        (0, 0, m, 0) => format!("{m}m"),
-        (0, 0, m, s) => format!("{m}m{s:02}s"),
-        (0, h, 0, _) => format!("{h}h"),
-        (0, h, m, _) => format!("{h}h{m:02}m"),
-        (d, 0, ..) => format!("{d}d"),
-        (d, h, ..) => format!("{d}d{h}h"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use rackwatch_core::alert::AlertId;
+    use rackwatch_core::alert::{AlertId, Detail};
+    use rackwatch_core::detect::kind::ChangePayload;
     use rackwatch_core::device::{DeviceId, Role};
     use rackwatch_core::units::Celsius;
 
@@ -308,13 +210,11 @@ mod tests {
     fn record() -> AlertRecord {
         let at = Timestamp::from_millis(1_795_438_931_000).unwrap();
         AlertRecord {
-            kind: AlertKind::HighTemp,
-            device: DeviceId::new("inrow-B07-1").unwrap(),
+            subject: DeviceId::new("inrow-B07-1").unwrap().into(),
             temperature: Some(Celsius::new(33.1).unwrap()),
             at,
             threshold: 32.0,
             severity: Severity::Critical,
-            state: AlertState::Firing,
             id: AlertId::from_wire("a1b2c3d4e5f60718"),
             rule: "high_temp".into(),
             rack: "B07".into(),
@@ -322,14 +222,8 @@ mod tests {
             role: Role::Inlet,
             started: at.minus(Duration::from_secs(130)),
             rate: Some(1.8),
-            change: None,
-            window: None,
-            reason: None,
-            left_least: None,
-            left_most: None,
-            peak: None,
-            duration: None,
-            skew_ms: None,
+            detail: Detail::HighTemp(None),
+            resolution: None,
             historical: false,
         }
     }
@@ -353,10 +247,11 @@ mod tests {
              33.1 °C > 32.0, +1.8 °C/min, for 2m10s  [a1b2c3]"
         );
         let resolved = AlertRecord {
-            state: AlertState::Resolved,
             temperature: Some(Celsius::new(27.2).unwrap()),
-            peak: Some(Celsius::new(35.0).unwrap()),
-            duration: Some(Duration::from_secs(14 * 60)),
+            resolution: Some(Resolution {
+                peak: Some(Celsius::new(35.0).unwrap()),
+                duration: Duration::from_secs(14 * 60),
+            }),
             ..record()
         };
         assert_eq!(
@@ -365,10 +260,11 @@ mod tests {
              27.2 °C after 14m, peak 35.0  [a1b2c3]"
         );
         let spike = AlertRecord {
-            kind: AlertKind::Spike,
             severity: Severity::Info,
-            change: Some(2.34),
-            window: Some(Duration::from_secs(300)),
+            detail: Detail::Spike(Some(ChangePayload {
+                change: 2.34,
+                window: Duration::from_secs(300),
+            })),
             rate: None,
             started: record().at,
             rack: String::new(),

@@ -218,7 +218,7 @@ impl Outbox {
                 self.deliver(&message, &[&waiting]).await?;
                 self.standing.take(&waiting.record);
                 failpoint::pass(failpoint::SENT);
-                feed.done(&[waiting.id]).await?;
+                feed.acknowledge(&[waiting.id]).await?;
             }
             self.repeat().await?;
             let is_due = since.is_some_and(|since: Instant| since.elapsed() >= COLLECT);
@@ -228,7 +228,7 @@ impl Outbox {
                 self.deliver_together(&all).await?;
                 failpoint::pass(failpoint::SENT);
                 let ids: Vec<StreamId> = all.iter().map(|waiting| waiting.id).collect();
-                feed.done(&ids).await?;
+                feed.acknowledge(&ids).await?;
             }
         }
     }
@@ -236,7 +236,7 @@ impl Outbox {
     /// Says again what is open, once: the next time comes soon. No news, and so not in the ledger.
     async fn repeat(&mut self) -> Result<(), StageError> {
         for record in self.standing.due() {
-            let key = record.tell.as_deref().unwrap_or_default();
+            let key = record.notification_id.as_deref().unwrap_or_default();
             let message = Message::One {
                 record: &record,
                 key,
@@ -273,7 +273,7 @@ impl Outbox {
             };
             match wanted {
                 Some(waiting) => queue.push(waiting),
-                None => feed.done(&[fed.id]).await?,
+                None => feed.acknowledge(&[fed.id]).await?,
             }
         }
         let all: Vec<&Waiting> = queue.iter().collect();
@@ -288,8 +288,8 @@ impl Outbox {
             self.standing.take(&record);
         }
         // What nobody is to be told of is a change that only other programs follow.
-        let key = match &record.tell {
-            Some(tell) => tell.clone(),
+        let key = match &record.notification_id {
+            Some(id) => id.clone(),
             None if record.event == Event::Acked && self.channel.hears_acks() => {
                 format!("{}-acked-{}", record.id, record.at.millis())
             }
@@ -434,7 +434,7 @@ mod tests {
     use rackwatch_core::incident::IncidentId;
 
     use super::*;
-    use crate::feed::Fed;
+    use crate::feed::FeedEntry;
     use crate::notify::example;
 
     /// Gives so many records, then nothing, then stops.
@@ -448,7 +448,7 @@ mod tests {
     impl Feed for Few {
         type Record = IncidentRecord;
 
-        async fn next(&mut self) -> Result<Vec<Fed<IncidentRecord>>, StageError> {
+        async fn next(&mut self) -> Result<Vec<FeedEntry<IncidentRecord>>, StageError> {
             if self.left == 0 {
                 tokio::time::sleep(Duration::from_secs(5)).await;
                 self.quiet += 1;
@@ -461,17 +461,17 @@ mod tests {
             self.left -= 1;
             let ms = u64::from(100 - self.left);
             let record = IncidentRecord {
-                tell: Some(format!("{ms}-1")),
+                notification_id: Some(format!("{ms}-1")),
                 ..example()
             };
             let id = StreamId { ms, seq: 0 };
-            Ok(vec![Fed {
+            Ok(vec![FeedEntry {
                 id,
                 record: Ok(record),
             }])
         }
 
-        async fn done(&mut self, ids: &[StreamId]) -> Result<(), StageError> {
+        async fn acknowledge(&mut self, ids: &[StreamId]) -> Result<(), StageError> {
             self.done.lock().unwrap().extend(ids);
             Ok(())
         }
@@ -548,7 +548,7 @@ mod tests {
         let keys = Arc::default();
         let told = |n: u32, event| IncidentRecord {
             id: IncidentId::from_wire(&format!("{n:016x}")),
-            tell: Some(format!("before-{n}")),
+            notification_id: Some(format!("before-{n}")),
             event,
             ..example()
         };

@@ -1,6 +1,7 @@
 //! `/api/v1`: everything that the page shows, and does, as JSON. `openapi.json` describes it; a test holds the two together.
 
 mod incidents;
+mod kinds;
 mod pipeline;
 mod quiet;
 mod series;
@@ -18,14 +19,15 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 pub(super) use incidents::{ack, incident, incidents};
-pub(super) use pipeline::{deliveries, openapi, status};
+pub(super) use kinds::{kinds, openapi};
+pub(super) use pipeline::{deliveries, status};
 pub(super) use quiet::{plan, quiet, silence, unplan, unsilence};
 pub(super) use series::{indices, series};
 pub(super) use site::{device, devices, rack, site, troubles};
 
 use super::access::Admitted;
 use super::backend::BackendError;
-use crate::incidents::acts::{self, ActError};
+use crate::incidents::operator_actions::{self, ActionError};
 use crate::web::view::NotReady;
 
 /// A request that cannot be answered: `{"error": …}` with a status.
@@ -71,10 +73,14 @@ impl From<NotReady> for ApiError {
 impl From<BackendError> for ApiError {
     fn from(error: BackendError) -> Self {
         let status = match &error {
-            BackendError::Act(ActError::NoIncident(_)) => StatusCode::NOT_FOUND,
-            BackendError::Act(ActError::Several { .. } | ActError::TooMany) => StatusCode::CONFLICT,
-            BackendError::Act(ActError::Short(_) | ActError::Wrong(_)) => StatusCode::BAD_REQUEST,
-            BackendError::Act(ActError::Redis(_)) | BackendError::Away(_) => {
+            BackendError::Act(ActionError::NoIncident(_)) => StatusCode::NOT_FOUND,
+            BackendError::Act(ActionError::Ambiguous { .. } | ActionError::TooMany) => {
+                StatusCode::CONFLICT
+            }
+            BackendError::Act(ActionError::ShortPrefix(_) | ActionError::Invalid(_)) => {
+                StatusCode::BAD_REQUEST
+            }
+            BackendError::Act(ActionError::Redis(_)) | BackendError::Away(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
         };
@@ -82,8 +88,8 @@ impl From<BackendError> for ApiError {
     }
 }
 
-impl From<ActError> for ApiError {
-    fn from(error: ActError) -> Self {
+impl From<ActionError> for ApiError {
+    fn from(error: ActionError) -> Self {
         BackendError::Act(error).into()
     }
 }
@@ -150,7 +156,9 @@ fn device_id(text: &str) -> Answer<DeviceId> {
 
 /// Who does it: the name of the token, else what is said, else somebody at the page.
 fn who(admitted: &Admitted, said: Option<String>) -> Answer<String> {
-    let said = said.map(|name| acts::words(&name)).transpose()?;
+    let said = said
+        .map(|name| operator_actions::clean_text(&name))
+        .transpose()?;
     let said = said.filter(|name| !name.is_empty());
     let name = admitted.name.clone().or(said);
     Ok(name.unwrap_or_else(|| "somebody at the dashboard".to_owned()))

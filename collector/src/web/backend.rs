@@ -12,9 +12,9 @@ use rackwatch_core::incident::silence::Silence;
 use rackwatch_core::time::Timestamp;
 use serde_json::Value;
 
-use crate::incidents::acts::ActError;
+use crate::incidents::operator_actions::ActionError;
 use crate::incidents::windows::Window;
-use crate::indices::past::{Points, Stretch};
+use crate::indices::past::{Points, SeriesRange};
 use crate::notify::delivery::Delivery;
 use crate::series::history::{History, Span};
 
@@ -23,7 +23,7 @@ use crate::series::history::{History, Span};
 pub(crate) enum BackendError {
     /// By what was asked.
     #[error(transparent)]
-    Act(#[from] ActError),
+    Act(#[from] ActionError),
     /// Redis does not answer.
     #[error("Redis does not answer: {0}")]
     Away(String),
@@ -41,7 +41,7 @@ pub(crate) trait Backend: Send + Sync + std::fmt::Debug {
     /// How well something was cooled: each index by its name, over time.
     async fn indices(
         &self,
-        stretch: Stretch<'_>,
+        stretch: SeriesRange<'_>,
     ) -> Result<Vec<(&'static str, Points)>, BackendError>;
 
     /// A device's alerts since then, the oldest first; none where the view knows them all.
@@ -52,7 +52,7 @@ pub(crate) trait Backend: Send + Sync + std::fmt::Debug {
         from: Timestamp,
     ) -> Result<Option<Vec<AlertRecord>>, BackendError>;
 
-    /// Somebody takes an incident on; says which.
+    /// Acknowledges an incident. Returns its id.
     async fn ack(&self, id: &str, ack: Ack) -> Result<String, BackendError>;
 
     /// Begins a silence.

@@ -17,7 +17,7 @@ use tower::ServiceExt as _;
 use super::backend::memory::MemoryBackend;
 use super::names::new_user;
 use super::*;
-use crate::incidents::correlate::memory::Act;
+use crate::incidents::correlate::memory::OperatorAction;
 use crate::series::{InMemory, SeriesConfig};
 use crate::web::view::picture::Change;
 
@@ -25,7 +25,7 @@ use crate::web::view::picture::Change;
 struct Site {
     routes: Router,
     view: Arc<View>,
-    acts: mpsc::UnboundedReceiver<Act>,
+    acts: mpsc::UnboundedReceiver<OperatorAction>,
 }
 
 fn site(config: &WebConfig) -> Site {
@@ -232,7 +232,7 @@ async fn what_people_say_is_done() {
     let length = silence["until_ms"].as_u64().unwrap() - silence["from_ms"].as_u64().unwrap();
     assert_eq!(Duration::from_millis(length), Duration::from_mins(30));
     assert!(
-        matches!(site.acts.recv().await, Some(Act::Quiet { silences, .. }) if silences.len() == 1)
+        matches!(site.acts.recv().await, Some(OperatorAction::SetSilences { silences, .. }) if silences.len() == 1)
     );
 
     let window = json!({"matcher": {"room": "hall-1"}, "cron": "0 22 * * SUN", "zone": "Europe/Berlin", "minutes": 240});

@@ -9,8 +9,8 @@ use rackwatch_agent::publisher::Departure;
 use rackwatch_agent::source::Source;
 use rackwatch_agent::source::simulated::{Simulated, SimulatedConfig};
 use rackwatch_agent::spool::files::Folder;
-use rackwatch_agent::spool::log::{Bounds, Log};
 use rackwatch_agent::spool::record::Record;
+use rackwatch_agent::spool::segment_log::{Bounds, SegmentLog};
 use rackwatch_core::device::DeviceId;
 use rackwatch_core::reading::{Reading, Sample};
 use rackwatch_core::time::Timestamp;
@@ -38,7 +38,7 @@ fn outage(folder: &TempDir, bytes: u64) -> u64 {
         bytes,
         age: FOR_EVER,
     };
-    let (mut log, _) = Log::open(Box::new(files), bounds).unwrap();
+    let (mut log, _) = SegmentLog::open(Box::new(files), bounds).unwrap();
     for second in 0..SECONDS {
         let at = Timestamp::from_millis(START + second * 1000).unwrap();
         let reading = |n: u64| {

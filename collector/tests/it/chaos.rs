@@ -237,7 +237,7 @@ fn check_incidents(redis: &mut Connection) {
     let notifications: Vec<_> = entries
         .ids
         .iter()
-        .filter_map(|entry| entry.get::<String>("tell"))
+        .filter_map(|entry| entry.get::<String>("notification_id"))
         .collect();
     let different: std::collections::BTreeSet<_> = notifications.iter().collect();
     assert_eq!(different.len(), notifications.len(), "{notifications:?}");

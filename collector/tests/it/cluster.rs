@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rackwatch_agent::app::pipeline;
-use rackwatch_agent::config::{AgentConfig, AgentName};
+use rackwatch_agent::config::AgentConfig;
+use rackwatch_agent::name::Name;
 use rackwatch_agent::publisher::{Departure, Summary};
-use rackwatch_agent::source::{Found, Outcome, Source};
+use rackwatch_agent::source::{DiscoveredDevice, Outcome, Source};
 use rackwatch_core::device::{Description, DeviceId, Role};
 use rackwatch_core::keys::{DETECTOR_GROUP, PartitionKeys, SeriesKeys};
 use rackwatch_core::partition::Partitions;
@@ -49,8 +50,8 @@ impl Source for Racks {
         Duration::from_secs(5)
     }
 
-    async fn discover(&mut self) -> Vec<Found> {
-        let found = |device| Found {
+    async fn discover(&mut self) -> Vec<DiscoveredDevice> {
+        let found = |device| DiscoveredDevice {
             device,
             description: Description {
                 role: Role::Inlet,
@@ -84,7 +85,7 @@ fn agent(url: &str, zone: &str, stop: &CancellationToken) -> Agent {
         redis: redis_config(url),
         ..AgentConfig::default()
     };
-    config.agent.name = AgentName::new(zone).unwrap();
+    config.agent.name = Name::new(zone).unwrap();
     zone.clone_into(&mut config.agent.zone);
     let stop = stop.clone();
     Agent {

@@ -12,7 +12,7 @@ use redis::{Commands, Connection};
 
 use crate::rig::{DEADLINE, collector, connect, running, send};
 
-fn now() -> u64 {
+pub fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     u64::try_from(since.as_millis()).unwrap()
 }
@@ -22,7 +22,7 @@ fn records(redis: &mut Connection) -> Vec<(String, String, bool, String)> {
     let all: redis::streams::StreamRangeReply = redis.xrange_all("rackwatch:incidents").unwrap();
     let record = |entry: &redis::streams::StreamId| {
         let field = |name: &str| entry.get::<String>(name).unwrap_or_default();
-        let told = entry.get::<String>("tell").is_some();
+        let told = entry.get::<String>("notification_id").is_some();
         (field("event"), field("severity"), told, field("title"))
     };
     all.ids.iter().map(record).collect()
@@ -35,7 +35,7 @@ fn told(redis: &mut Connection) -> Vec<(String, String)> {
         .collect()
 }
 
-fn wait_told(redis: &mut Connection, expected: &[(&str, &str)]) {
+pub fn wait_notified(redis: &mut Connection, expected: &[(&str, &str)]) {
     let expected: Vec<_> = expected
         .iter()
         .map(|(event, severity)| ((*event).to_owned(), (*severity).to_owned()))
@@ -78,7 +78,7 @@ fn alerts_with_one_cause_are_one_incident() {
     for device in ["inlet-R1-1", "inlet-R2-1", "inlet-R2-2"] {
         send(redis, device, start, "33.0");
     }
-    wait_told(redis, &[("opened", "critical")]);
+    wait_notified(redis, &[("opened", "critical")]);
     send(redis, "inlet-R3-1", start + 1000, "33.0");
     wait_until_sync(DEADLINE, "it has joined", || {
         let last = records(redis).pop()?;
@@ -88,7 +88,7 @@ fn alerts_with_one_cause_are_one_incident() {
     for device in ["inlet-R1-1", "inlet-R2-1", "inlet-R2-2", "inlet-R3-1"] {
         send(redis, device, start + 2000, "24.0");
     }
-    wait_told(redis, &[("opened", "critical"), ("resolved", "critical")]);
+    wait_notified(redis, &[("opened", "critical"), ("resolved", "critical")]);
     let title = "too hot: room default, 4 sensors in R1, R2, R3";
     assert_eq!(records(redis).pop().unwrap().3, title);
     let shown = || collector.stdout().matches(" incident ").count();
@@ -116,7 +116,7 @@ fn doomed(url: &str, failpoint: &str) -> Program {
 }
 
 #[test]
-fn killed_before_and_after_it_is_written_an_incident_is_told_once() {
+fn a_collector_killed_around_the_write_notifies_once() {
     for name in &failpoint::NAMES[failpoint::NAMES.len() - 2..] {
         let server = RedisServer::start().unwrap();
         let redis = &mut connect(&server.url());
@@ -126,28 +126,28 @@ fn killed_before_and_after_it_is_written_an_incident_is_told_once() {
         send(redis, "inlet-R1-1", start, "33.0");
         first.wait_exit(DEADLINE).unwrap();
         let _second = running(&server.url());
-        wait_told(redis, &[("opened", "critical")]);
+        wait_notified(redis, &[("opened", "critical")]);
         send(redis, "inlet-R1-1", start + 1000, "24.0");
-        wait_told(redis, &[("opened", "critical"), ("resolved", "critical")]);
+        wait_notified(redis, &[("opened", "critical"), ("resolved", "critical")]);
         wait_dealt_with(redis);
         assert_eq!(told(redis).len(), 2);
     }
 }
 
 #[test]
-fn another_collector_takes_the_desk_over_and_the_incident_goes_on() {
+fn another_collector_becomes_the_leader_and_the_incident_continues() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let mut first = running(&server.url());
     let start = now();
     send(redis, "inlet-R1-1", start, "33.0");
-    wait_told(redis, &[("opened", "critical")]);
+    wait_notified(redis, &[("opened", "critical")]);
     let _second = running(&server.url());
     first.kill().unwrap();
     send(redis, "inlet-R1-2", start + 1000, "33.0");
     send(redis, "inlet-R1-1", start + 2000, "24.0");
     send(redis, "inlet-R1-2", start + 3000, "24.0");
-    wait_told(redis, &[("opened", "critical"), ("resolved", "critical")]);
+    wait_notified(redis, &[("opened", "critical"), ("resolved", "critical")]);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_redis_that_lost_everything_gets_incidents_again() {
     let _collector = running(&server.url());
     let start = now();
     send(redis, "inlet-R1-1", start, "33.0");
-    wait_told(redis, &[("opened", "critical")]);
+    wait_notified(redis, &[("opened", "critical")]);
     let () = redis::cmd("FLUSHALL").query(redis).unwrap();
     wait_until_sync(DEADLINE, "the groups are there again", || {
         let groups: redis::streams::StreamInfoGroupsReply =
@@ -169,11 +169,11 @@ fn a_redis_that_lost_everything_gets_incidents_again() {
     })
     .unwrap();
     send(redis, "inlet-R2-1", start + 5000, "33.0");
-    wait_told(redis, &[("opened", "critical")]);
+    wait_notified(redis, &[("opened", "critical")]);
 }
 
 #[test]
-fn what_is_old_news_when_it_is_read_is_not_told_unless_it_lasts() {
+fn an_alert_that_is_old_when_read_notifies_only_if_it_lasts() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let _collector = running(&server.url());
@@ -194,7 +194,7 @@ fn what_is_old_news_when_it_is_read_is_not_told_unless_it_lasts() {
 }
 
 /// `rackwatch-collector` with these arguments, to its end: its code, stdout and stderr.
-fn command(url: &str, args: &[&str]) -> (Option<i32>, String, String) {
+pub fn command(url: &str, args: &[&str]) -> (Option<i32>, String, String) {
     let mut all = args.to_vec();
     all.extend(["--redis", url]);
     let mut program = collector(&all);

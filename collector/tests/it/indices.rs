@@ -17,15 +17,15 @@ use crate::rig::{DEADLINE, collector, connect, running, send, wait_all_done};
 
 /// What two partitions' owners would say of three racks.
 fn prepare(redis: &mut redis::Connection) {
-    let racks = r#"[
-        {"zone":"hall-2","rack":"B01","inlets":2,"inlet_sum":50.0,"over":2.0,"outside":1,
+    let racks = r#"{"v":1,"racks":[
+        {"zone":"hall-2","rack":"B01","inlets":2,"inlet_sum":50.0,"above":2.0,"outside":1,
          "exhausts":1,"exhaust_sum":36.0,"gradients":1,"gradient_sum":3.0},
-        {"zone":"hall-2","rack":"B02","inlets":2,"inlet_sum":46.0}]"#;
-    let other = r#"[{"zone":"hall-3","rack":"C01","inlets":1,"inlet_sum":20.0}]"#;
+        {"zone":"hall-2","rack":"B02","inlets":2,"inlet_sum":46.0}]}"#;
+    let other = r#"{"v":1,"racks":[{"zone":"hall-3","rack":"C01","inlets":1,"inlet_sum":20.0}]}"#;
     let _: () = redis.hset("rackwatch:layout", "partitions", 2).unwrap();
     let _: () = redis.set("rackwatch:{0}:racks", racks).unwrap();
     let _: () = redis.set("rackwatch:{1}:racks", other).unwrap();
-    let site = r#"{"racks":[{"rack":["B*"],"row":"B"}]}"#;
+    let site = r#"{"v":1,"site":{"racks":[{"rack":["B*"],"row":"B"}]}}"#;
     let _: () = redis
         .hset_multiple("rackwatch:site", &[("version", "1"), ("site", site)])
         .unwrap();
@@ -96,7 +96,7 @@ async fn past_is_averaged(config: &RedisConfig, url: &str, redis: &mut redis::Co
     let mut connection = connector.open(Purpose::Commands).await.unwrap();
     let series = SeriesConfig::default();
     let mut read = async |name: &str| {
-        let stretch = past::Stretch {
+        let stretch = past::SeriesRange {
             scope: "row",
             name,
             from: Timestamp::from_millis(minute(0)).unwrap(),
@@ -158,7 +158,7 @@ async fn every_minute_has_a_point_as_a_time_series() {
 }
 
 #[test]
-fn an_owner_says_what_its_racks_come_to() {
+fn an_owner_writes_the_aggregates_of_its_racks() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let mut client = Client::open(server.url())
@@ -173,8 +173,8 @@ fn an_owner_says_what_its_racks_come_to() {
     rackwatch_testing::wait_until_sync(DEADLINE, "it is said", || {
         let json: Option<String> = client.get("rackwatch:racks").ok()?;
         let said: Value = serde_json::from_str(&json?).ok()?;
-        let rack = said.get(0)?;
-        (rack["rack"] == "B01" && rack["inlets"] == 2 && rack["over"] == 2.0).then_some(())
+        let rack = said["racks"].get(0)?;
+        (rack["rack"] == "B01" && rack["inlets"] == 2 && rack["above"] == 2.0).then_some(())
     })
     .unwrap();
 }

@@ -25,5 +25,6 @@ mod same_records;
 mod series;
 mod silence;
 mod simulated;
+mod stored;
 mod trouble;
 mod web;

@@ -89,6 +89,73 @@ fn an_open_episode_goes_on_over_a_restart() {
 }
 
 #[test]
+fn state_of_another_version_is_refused_and_everything_starts_cold() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    // The first of each kind as the version before wrote it, the second by a newer version.
+    for (key, field, json) in [
+        (
+            "rackwatch:episodes",
+            "inlet-R1-1 high_temp",
+            r#"{"id":"0123456789abcdef","device":"inlet-R1-1","rule":"high_temp","kind":"high_temp","started":1,
+                "severity":"warning","threshold":28,"temperature":30,"at":1,"rack":"R1","role":"inlet"}"#,
+        ),
+        ("rackwatch:episodes", "inlet-R1-2 high_temp", r#"{"v":2}"#),
+        (
+            "rackwatch:ledger",
+            "node7",
+            r#"[{"name":"r","last":5,"at":1}]"#,
+        ),
+        ("rackwatch:ledger", "node8", r#"{"v":2}"#),
+        ("rackwatch:snapshot", "0/3", r#"{"version":4,"devices":[]}"#),
+        ("rackwatch:snapshot", "1/3", r#"{"v":2,"devices":[]}"#),
+        ("rackwatch:snapshot", "2/3", r#"{"v":2,"devices":[]}"#),
+    ] {
+        let _: () = redis.hset(key, field, json).unwrap();
+    }
+    let collector = running(&server.url());
+    send(redis, "inlet-R1-1", START, "30.0");
+    wait_all_done(redis);
+    // The refused episode was not taken over: the alert fires, and its episode replaces the refused one.
+    assert_eq!(alerts_of(redis, "high_temp").len(), 1);
+    let stored: String = redis
+        .hget("rackwatch:episodes", "inlet-R1-1 high_temp")
+        .unwrap();
+    assert!(stored.starts_with(r#"{"v":1,"#), "{stored}");
+    let newer: String = redis
+        .hget("rackwatch:episodes", "inlet-R1-2 high_temp")
+        .unwrap();
+    assert_eq!(newer, r#"{"v":2}"#);
+    let log = collector.stderr();
+    let refused: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("stored state refused"))
+        .collect();
+    let all = [
+        "rackwatch:episodes",
+        "rackwatch:ledger",
+        "rackwatch:snapshot",
+    ];
+    for key in all {
+        let of_key = || refused.iter().filter(|line| line.contains(key));
+        assert_eq!(of_key().count(), 2, "one line for each reason: {log}");
+        let has = |text: &str| of_key().any(|line| line.contains(text));
+        assert!(
+            has("has no version, this program understands version 1"),
+            "{log}"
+        );
+        assert!(
+            has("has version 2, this program understands version 1"),
+            "{log}"
+        );
+    }
+    let slices = refused
+        .iter()
+        .find(|line| line.contains("slice") && line.contains("version 2"));
+    assert!(slices.is_some_and(|line| line.contains("count=2")), "{log}");
+}
+
+#[test]
 fn redis_may_be_absent_at_the_start_and_lose_everything_midway() {
     let mut server = RedisServer::start().unwrap();
     let url = server.url();
@@ -172,7 +239,11 @@ fn a_taken_port_and_a_wrong_config_stop_the_start() {
         ),
         (
             "[[rules]]\ntype = \"high_temp\"\nwarning = 33\ncritical = 30\n",
-            vec!["rules[0].critical", "30"],
+            vec!["rules[0].critical", "30", "line 4 column 1"],
+        ),
+        (
+            "[[rules]]\ntype = \"high_temp\"\n[[rules]]\nscore = 3\ntype = \"spike\"\n",
+            vec!["rules[1].score", "drift", "spike", "line 4 column 1"],
         ),
     ] {
         std::fs::write(&file, text).unwrap();

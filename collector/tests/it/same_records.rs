@@ -197,7 +197,7 @@ async fn by_redis(
         let mut records = Vec::new();
         let all = wait_until(DEADLINE, "all records are there", async || {
             let fed = feed.next().await.unwrap();
-            feed.done(&fed.iter().map(|alert| alert.id).collect::<Vec<_>>())
+            feed.acknowledge(&fed.iter().map(|alert| alert.id).collect::<Vec<_>>())
                 .await
                 .unwrap();
             records.extend(fed.into_iter().map(|alert| alert.record.unwrap()));

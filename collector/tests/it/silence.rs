@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use rackwatch_agent::app::pipeline;
-use rackwatch_agent::config::{AgentConfig, AgentName};
+use rackwatch_agent::config::AgentConfig;
+use rackwatch_agent::name::Name;
 use rackwatch_agent::publisher::Departure;
 use rackwatch_agent::source::Source;
 use rackwatch_agent::source::simulated::{Simulated, SimulatedConfig};
@@ -30,7 +31,7 @@ fn agent(url: &str) -> JoinHandle<()> {
         },
         ..AgentConfig::default()
     };
-    config.agent.name = AgentName::new("node7").unwrap();
+    config.agent.name = Name::new("node7").unwrap();
     let sources: Vec<Box<dyn Source>> = vec![Box::new(Simulated::new(&simulated).unwrap())];
     tokio::spawn(async move {
         let stop = CancellationToken::new();
@@ -47,7 +48,7 @@ async fn a_killed_agent_is_missed_once_and_over_when_it_is_back() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("collector.toml");
     // A minute is long for a test.
-    std::fs::write(&config, "[[rules]]\ntype = 'no_data'\ndwell = '3s'\n").unwrap();
+    std::fs::write(&config, "[[rules]]\ntype = 'no_data'\nfor = '3s'\n").unwrap();
     let listen = format!("127.0.0.1:{}", free_port().unwrap());
     let (config, url) = (config.display().to_string(), server.url());
     let collector = collector(&[
@@ -72,6 +73,6 @@ async fn a_killed_agent_is_missed_once_and_over_when_it_is_back() {
     let record = |state: &str| ["no_data", "agent:node7", "warning", state, "0"].map(str::to_owned);
     assert_eq!(alerts(redis)[..2], [record("firing"), record("resolved")]);
     collector
-        .wait_stdout_contains("heard again after", DEADLINE)
+        .wait_stdout_contains("sends data again after", DEADLINE)
         .unwrap();
 }

@@ -1,4 +1,4 @@
-//! Redis in trouble: whatever it is, nothing is lost, nothing is reported twice, and the log is short.
+//! Redis in trouble: whatever it is, nothing is lost, nothing is said twice, and the log is short.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -49,7 +49,7 @@ impl Swinging {
         }
     }
 
-    /// Everything is stored once, and each episode was reported once.
+    /// Everything is stored once, and each episode was said once.
     fn assert_whole(&self, redis: &mut Connection) {
         assert_eq!(plain_series(redis, "inlet-R1-1").len() as u64, self.seconds);
         let states = alerts_of(redis, "high_temp")
@@ -116,8 +116,8 @@ fn a_redis_that_refuses_is_waited_for_and_that_is_said_once() {
         device.send(redis, 4);
         wait_all_done(redis);
         wait_until_sync(DEADLINE, "it says that all is well", || {
-            let reported = collector.stderr().matches("accepting writes again").count();
-            (reported == over).then_some(())
+            let said = collector.stderr().matches("accepting writes again").count();
+            (said == over).then_some(())
         })
         .unwrap();
         let log = collector.stderr();
@@ -314,7 +314,7 @@ async fn what_a_failover_lost_is_sent_again() {
     // The agent's numbers count its readings: each is stored, whatever was sent twice.
     let runs: Vec<String> = redis.hvals("rackwatch:ledger").unwrap();
     let run: serde_json::Value = serde_json::from_str(&runs[0]).unwrap();
-    let produced = run[0]["last"].as_u64().unwrap();
+    let produced = run["runs"][0]["last"].as_u64().unwrap();
     let mut stored = 0;
     for key in redis.keys::<_, Vec<String>>("sensor:*:temp").unwrap() {
         // A batch that was under way may have been stored before what was lost came again.

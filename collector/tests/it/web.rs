@@ -67,7 +67,7 @@ fn what_redis_has_is_shown_and_what_people_do_is_there() {
     )
     .unwrap();
     assert_eq!(status, 200, "{said}");
-    wait("it is taken on", || {
+    wait("it is acknowledged", || {
         let one = get(port, &format!("/api/v1/incidents/{id}"));
         (one["incident"]["acked_by"] == "ann").then_some(())
     });

@@ -1,146 +1,122 @@
-//! Detectors: each looks at one device's readings and says how bad they are, reading by reading.
+//! Detectors: each looks at the readings of one device and rates them, reading by reading.
 //!
-//! Pure and O(1) a reading. What a detector says is a function of the readings alone; when a
-//! finding becomes an alert is decided by [`crate::episode`].
+//! A detector owns all that is particular about it: its keys with their checks and defaults, its numbers,
+//! its state, and its words. One file below this module implements [`AnomalyKind`], [`Detector`] and [`Spec`];
+//! one line in the `registry!` below makes it known to rules, engine, commands, API and pages.
 
+pub mod clock_skew;
+pub mod detector;
 pub mod drift;
-pub mod fault;
+pub mod fingerprint;
+pub mod keys;
+pub mod kind;
 pub mod limit;
+pub mod neighbours;
+pub mod no_data;
 pub mod outlier;
+mod registry;
 pub mod runaway;
+mod saved;
+pub mod sensor_fault;
 pub mod stuck;
 pub mod swing;
 pub mod trend;
 
+use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
-use crate::alert::Severity;
+pub use detector::{
+    Decision, Detector, DeviceTraits, Finding, Needs, Neighbours, Observation, Spec,
+};
+pub use keys::{KeyInfo, RawValue};
+pub use kind::{AlertFacts, AnomalyKind, Extras, Family, KindInfo, Payload, Peak, Phrase, Side};
+pub use saved::SavedState;
+
+use self::fingerprint::SpecFingerprint;
+use self::keys::Keys;
+use self::registry::registry;
+use crate::severity::Severity;
 use crate::time::Timestamp;
-use crate::units::{Celsius, Kelvin};
+use crate::units::Celsius;
 
-/// A detector with its numbers.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Detector {
-    /// Beyond a limit.
-    Limit(limit::LimitSpec),
-    /// Changed by much within a window.
-    Swing(swing::SwingSpec),
-    /// Crept away from what is usual.
-    Drift(drift::DriftSpec),
-    /// Warms so fast, with others of its rack, that cooling must be lost.
-    Runaway(runaway::RunawaySpec),
-    /// Cannot be read any more.
-    Fault(fault::FaultSpec),
-    /// Says the same while its neighbours move.
-    Stuck(stuck::StuckSpec),
-    /// Is no more where its neighbours are.
-    Outlier(outlier::OutlierSpec),
-    /// Says nothing any more. The engine looks for it: who is silent has no reading to be judged.
-    Silence(Severity),
+registry! {
+    rules {
+        limit: HighTemp, LowTemp;
+        swing: Spike, Drop;
+        drift: Drift;
+        runaway: Runaway;
+        outlier: Outlier;
+        stuck: StuckSensor;
+        sensor_fault: SensorFault;
+        no_data: NoData;
+    }
+    always {
+        clock_skew: ClockSkew;
+    }
 }
 
-/// What a detector sees in a reading.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Finding {
-    /// The worst level that is crossed.
-    pub severity: Severity,
-    /// The change that was seen: of swings its size, of drifts and outliers with its sign.
-    pub change: Option<Kelvin>,
-    /// What its rack does together: runaways only.
-    pub runaway: Option<runaway::Runaway>,
-}
-
-impl Finding {
-    /// One that is all there is to say.
-    pub fn of(severity: Severity) -> Self {
-        Self {
-            severity,
-            change: None,
-            runaway: None,
-        }
+impl AlertKind {
+    /// Returns the word on the wire and in rules.
+    pub fn name(self) -> &'static str {
+        self.info().name
     }
 
-    /// With the change that was seen.
-    #[must_use]
-    pub fn by(self, change: f64) -> Self {
-        Self {
-            change: Some(Kelvin(change)),
-            ..self
+    /// Returns the kind with this word.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let mut kinds = Self::ALL.into_iter();
+        kinds.find(|kind| kind.name() == name)
+    }
+
+    /// Returns the words of all kinds that rules configure, as `high_temp, … or no_data`.
+    pub fn rule_names() -> String {
+        let names = Self::RULES.map(Self::name);
+        match names.split_last() {
+            Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+            None => String::new(),
         }
     }
 }
 
-/// The memory of one detector on one device.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DetectorState {
-    /// Of a limit.
-    Limit(limit::LimitState),
-    /// Of a swing.
-    Swing(swing::SwingState),
-    /// Of a drift.
-    Drift(drift::DriftState),
-    /// Of a runaway.
-    Runaway(Box<runaway::RunawayState>),
-    /// Of a lasting fault.
-    Fault(fault::FaultState),
-    /// Of a stuck sensor.
-    Stuck(stuck::StuckState),
-    /// Of an outlier.
-    Outlier(outlier::OutlierState),
-    /// Of silence there is nothing to remember here.
-    Silence,
+impl fmt::Display for AlertKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
 }
 
-impl DetectorState {
-    /// Nothing seen yet.
-    pub fn new(detector: &Detector) -> Self {
-        match detector {
-            Detector::Limit(_) => Self::Limit(limit::LimitState::default()),
-            Detector::Swing(_) => Self::Swing(swing::SwingState::default()),
-            Detector::Drift(_) => Self::Drift(drift::DriftState::default()),
-            Detector::Runaway(_) => Self::Runaway(Box::default()),
-            Detector::Fault(_) => Self::Fault(fault::FaultState::default()),
-            Detector::Stuck(_) => Self::Stuck(stuck::StuckState::default()),
-            Detector::Outlier(_) => Self::Outlier(outlier::OutlierState::default()),
-            Detector::Silence(_) => Self::Silence,
-        }
+impl Serialize for AlertKind {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.name())
     }
+}
 
-    /// Takes the next reading, which must be newer than the last by `gap`. What needs the other devices of
-    /// the rack is for the engine to find: it has them.
-    pub fn observe(
-        &mut self,
-        by: &Detector,
-        at: Timestamp,
-        gap: Duration,
-        value: Celsius,
-    ) -> Option<Finding> {
-        match (self, by) {
-            (Self::Limit(state), Detector::Limit(spec)) => state.observe(spec, value),
-            (Self::Swing(state), Detector::Swing(spec)) => state.observe(spec, at, gap, value),
-            (Self::Drift(state), Detector::Drift(spec)) => state.observe(spec, at, value),
-            (Self::Runaway(state), Detector::Runaway(spec)) => {
-                state.observe(spec, at, value);
-                None
-            }
-            (Self::Fault(state), Detector::Fault(_)) => {
-                state.read();
-                None
-            }
-            (Self::Stuck(state), Detector::Stuck(spec)) => {
-                state.observe(at, value);
-                state.finding(spec, at)
-            }
-            (Self::Outlier(state), Detector::Outlier(spec)) => state.finding(spec, at),
-            (Self::Silence, Detector::Silence(_)) => None,
-            // State is made from its detector, so the two agree; were they not to, start cold.
-            (state, detector) => {
-                *state = Self::new(detector);
-                None
-            }
-        }
+impl<'de> Deserialize<'de> for AlertKind {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        Self::from_name(&name)
+            .ok_or_else(|| D::Error::invalid_value(Unexpected::Str(&name), &"a type of alert"))
     }
+}
+
+/// Returns the first level that is not beyond every milder one: it would hide the milder one.
+fn first_misplaced(ranks: [Option<f64>; 3], worse_is_lower: bool) -> Option<(Severity, f64)> {
+    let mut milder: Option<f64> = None;
+    for (rank, severity) in ranks.into_iter().zip(Severity::ALL) {
+        let Some(rank) = rank else { continue };
+        let is_beyond = |milder: f64| {
+            if worse_is_lower {
+                rank < milder
+            } else {
+                rank > milder
+            }
+        };
+        if !milder.is_none_or(is_beyond) {
+            return Some((severity, rank));
+        }
+        milder = Some(rank);
+    }
+    None
 }

@@ -1,213 +1,251 @@
 //! The engine: one partition's readings in, alert records and episode changes out.
 //!
-//! A pure state machine with few doors: [`Engine::step`] judges, [`Engine::warm`] runs readings
-//! through that were judged before; [`Engine::snapshot`], [`Engine::restore`] and
-//! [`Engine::resume`] carry its state over a restart. The same inputs give the same effects, whoever drives it: a collector, the demo,
-//! a replay or a test.
+//! A pure state machine. [`Engine::step`] evaluates inputs; [`Engine::catch_up`] takes in those that were
+//! evaluated before; [`Engine::snapshot`], [`Engine::restore`] and [`Engine::resume`] carry the state over a
+//! restart. The same inputs give the same effects, whether a collector, the demo, a replay or a test drives it.
 //!
-//! A reading no newer than its device's last is not judged, unless the device's clock was set back
-//! (`clock`). Faults are counted, not judged.
+//! This file has the methods of [`Engine`]. Its parts know nothing of it: they take the devices where they need
+//! them, and return events.
+//!
+//! | file | about |
+//! | --- | --- |
+//! | `effects` | inputs and effects |
+//! | `records` | alert events: records with their episode changes |
+//! | `device` | one device and its rules |
+//! | `clock` | clocks of devices that were set back |
+//! | `racks`, `rack_number` | devices that are compared with each other |
+//! | `subjects` | alerts about agents and targets |
+//! | `absence`, `listening` | devices, targets and agents without data |
+//! | `outages` | targets that answer for none of their devices |
+//! | `agent_clocks` | agents whose clock is wrong |
+//! | `commissioning` | limits that do not fit a site on its first day |
+//! | `inventory` | devices and hardware with a new place |
+//! | `rack_aggregates` | sums for the cooling indices |
+//! | `snapshot`, `cold_starts` | stored state |
+//!
+//! A reading that is not newer than its device's last is not evaluated, unless the device's clock was set back.
+//! Faults are counted, and evaluated by the rules about faults alone.
 
-mod agents;
+mod absence;
+mod agent_clocks;
 mod clock;
+mod cold_starts;
+mod commissioning;
 mod device;
-mod moves;
-mod newcomers;
-mod outage;
-mod owners;
+mod effects;
+mod inventory;
+mod listening;
+mod outages;
+mod rack_aggregates;
+mod rack_number;
 mod racks;
 mod records;
-mod silence;
 mod snapshot;
-mod sums;
+mod subjects;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use moves::{Move, Stand};
-pub use newcomers::Notice;
-pub use owners::{agent_device, target_device};
+pub use cold_starts::{ColdStart, ColdStarts};
+pub use commissioning::Notice;
+pub use effects::{Effects, EpisodeChange, Input, Tally};
+pub use inventory::{InventoryChange, InventoryPlace};
 pub use snapshot::Slice;
 
-use self::agents::Agents;
-use self::device::{Asks, Device};
-use self::moves::Hardware;
-use self::newcomers::Newcomers;
-use self::outage::Outages;
+use self::absence::Absence;
+use self::agent_clocks::AgentClocks;
+use self::commissioning::Commissioning;
+use self::device::{Device, Devices, FollowUp};
+use self::inventory::Hardware;
+use self::outages::Outages;
 use self::racks::Racks;
-use self::silence::{Listening, Missed};
-use crate::alert::AlertRecord;
+use crate::detect::Needs;
 use crate::device::{Description, DeviceId};
 use crate::episode::Episode;
-use crate::ledger::{Ledger, Loss, Passed, Runs};
+use crate::indices::{Aggregate, Envelope};
+use crate::ledger::{Ledger, Runs};
 use crate::reading::Reading;
 use crate::rules::{Plan, RuleSet};
+use crate::subject::Subject;
 use crate::time::StreamId;
 
-/// What goes into the engine.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// What is known of a device, or that nothing is known of it any more.
-    Describe(DeviceId, Option<Box<Description>>),
-    /// A reading.
-    Reading {
-        /// The entry that brought it.
-        entry: StreamId,
-        /// Whether that entry names an agent: what a plain client writes is taken for an inlet, what
-        /// an agent has not described yet is not judged.
-        by_agent: bool,
-        /// What it says.
-        reading: Reading,
-    },
-    /// What an agent's entry says of itself; before its readings.
-    Passed(Box<Passed>),
-    /// Nothing came for so long, though somebody listened.
-    Waited(Duration),
-    /// Other rules hold from here on.
-    Rules(Arc<RuleSet>),
-}
-
-/// What comes out of the engine.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Effects {
-    /// Records to write, in order.
-    pub alerts: Vec<AlertRecord>,
-    /// What does not fit the site.
-    pub notices: Vec<Notice>,
-    /// What stands elsewhere than before.
-    pub moves: Vec<Move>,
-    /// Losses to write, in order.
-    pub losses: Vec<Loss>,
-    /// How far agents have come, to be stored together with the records.
-    pub agents: Vec<(String, Runs)>,
-    /// What to change in the stored episodes, together with the records.
-    pub episodes: Vec<EpisodeChange>,
-    /// What was done with the readings.
-    pub tally: Tally,
-}
-
-/// A change of the stored episodes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum EpisodeChange {
-    /// It began or became worse: store it.
-    Open(Box<Episode>),
-    /// It ended: forget it.
-    Close {
-        /// On which device.
-        device: DeviceId,
-        /// By which rule.
-        rule: String,
-    },
-}
-
-/// Counts what was done with readings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Judged by the device's rules (perhaps none).
-    pub judged: u64,
-    /// Of agents' devices that nobody has described yet.
-    pub undescribed: u64,
-    /// As old as the device's last: known already.
-    pub duplicate: u64,
-    /// Older than the device's last: too late to judge.
-    pub late: u64,
-    /// Faults.
-    pub faults: u64,
-}
-
-/// Judges the readings of one partition.
+/// The engine of one partition.
 #[derive(Debug)]
 pub struct Engine {
     rules: Arc<RuleSet>,
-    devices: HashMap<DeviceId, Box<Device>>,
-    /// Devices that are judged together.
+    devices: Devices,
     racks: Racks,
-    /// Hardware that is known again under another name.
     hardware: Hardware,
-    /// What devices began with.
-    newcomers: Newcomers,
-    /// What each agent's numbers have come to.
+    commissioning: Commissioning,
+    /// The sequence numbers of agents.
     ledger: Ledger,
-    /// Agents whose clock is wrong.
-    agents: Agents,
-    /// The clock of silence, and agents that are missed.
-    listening: Listening,
-    missed: Missed,
-    /// Targets that do not answer.
+    agent_clocks: AgentClocks,
+    absence: Absence,
     outages: Outages,
-    /// Devices with equal plans share one.
+    /// The plans in use. Devices with equal plans share one.
     plans: Vec<Arc<Plan>>,
-    /// Stored episodes to be brought in line with at the first step after a restore.
-    said: Option<Vec<Episode>>,
-    /// Device and rule of the episodes that were said and are not over.
-    open: HashSet<(DeviceId, String)>,
+    /// Stored episodes that the first step after a restore takes over.
+    resumed: Option<Vec<Episode>>,
+    /// Subject and rule of every open episode.
+    open: HashSet<(Subject, String)>,
+}
+
+/// The agent and the target of a device.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Membership {
+    agent: Option<String>,
+    target: Option<String>,
 }
 
 impl Engine {
-    /// An engine that knows no device yet.
+    /// Creates an engine without devices.
     pub fn new(rules: Arc<RuleSet>) -> Self {
         Self {
             rules,
             devices: HashMap::new(),
             racks: Racks::default(),
             hardware: Hardware::default(),
-            newcomers: Newcomers::default(),
+            commissioning: Commissioning::default(),
             ledger: Ledger::default(),
-            agents: Agents::default(),
-            listening: Listening::default(),
-            missed: Missed::default(),
+            agent_clocks: AgentClocks::default(),
+            absence: Absence::default(),
             outages: Outages::default(),
             plans: Vec::new(),
-            said: None,
+            resumed: None,
             open: HashSet::new(),
         }
     }
 
-    /// Judges `inputs` in order.
+    /// Evaluates `inputs` in order.
     pub fn step(&mut self, inputs: impl IntoIterator<Item = Input>) -> Effects {
         let mut effects = Effects::default();
         self.align(&mut effects);
         for input in inputs {
             self.take(input, &mut effects);
         }
-        effects.agents = self.ledger.moved();
+        effects.agents = self.ledger.take_progress();
         for change in &effects.episodes {
             match change {
                 EpisodeChange::Open(episode) => {
                     self.open
-                        .insert((episode.device.clone(), episode.rule.clone()));
+                        .insert((episode.subject.clone(), episode.rule.clone()));
                 }
-                EpisodeChange::Close { device, rule } => {
-                    self.open.remove(&(device.clone(), rule.clone()));
+                EpisodeChange::Close { subject, rule } => {
+                    self.open.remove(&(subject.clone(), rule.clone()));
                 }
             }
         }
         effects
     }
 
-    /// Runs inputs through that were judged before: state moves as it did then, nothing is said.
-    pub fn warm(&mut self, inputs: impl IntoIterator<Item = Input>) {
-        let mut unsaid = Effects::default();
+    /// Takes in inputs that were evaluated before. The state changes as it did then; nothing is reported.
+    pub fn catch_up(&mut self, inputs: impl IntoIterator<Item = Input>) {
+        let mut discarded = Effects::default();
         for input in inputs {
-            self.take(input, &mut unsaid);
-            unsaid.alerts.clear();
-            unsaid.losses.clear();
-            unsaid.notices.clear();
-            unsaid.moves.clear();
-            unsaid.episodes.clear();
+            self.take(input, &mut discarded);
+            discarded.alerts.clear();
+            discarded.losses.clear();
+            discarded.notices.clear();
+            discarded.inventory.clear();
+            discarded.episodes.clear();
         }
-        self.ledger.moved();
+        self.ledger.take_progress();
     }
 
-    /// How many devices are known.
+    /// Returns the number of known devices.
     pub fn devices(&self) -> usize {
         self.devices.len()
     }
 
-    /// How many episodes are open.
+    /// Returns the number of open episodes.
     pub fn open(&self) -> usize {
         self.open.len()
+    }
+
+    /// Returns the sums of each (zone, rack) over the inlets and exhausts that were read within two minutes of
+    /// the newest reading of all.
+    pub fn rack_aggregates(&self, envelope: &Envelope) -> BTreeMap<(String, String), Aggregate> {
+        rack_aggregates::of(&self.devices, envelope)
+    }
+
+    /// Returns the state in slices that stand for the stream up to `through`. Each slice is made when it is
+    /// asked for.
+    pub fn snapshot(&self, through: StreamId) -> impl ExactSizeIterator<Item = Slice> + '_ {
+        let listening = self.absence.listening;
+        snapshot::slices(&self.devices, through, listening, &self.commissioning)
+    }
+
+    /// Takes over the state of a slice. Returns the rules whose state was not taken over.
+    ///
+    /// Call this on a new engine, for each slice in any order; then [`Engine::resume`], then
+    /// [`Engine::catch_up`] with the entries behind the oldest slice, then [`Engine::step`]. A device that is
+    /// in several slices, as after a crash while they were written, is taken from the youngest.
+    pub fn restore(&mut self, slice: Slice) -> ColdStarts {
+        let mut cold = ColdStarts::default();
+        // By an older count, devices would seem to be absent for longer until they are read.
+        if slice.listening.count > self.absence.listening.count {
+            self.absence.listening = slice.listening;
+            self.commissioning.restore(slice.commissioning);
+        }
+        for saved in slice.devices {
+            let (id, device, rules) = saved.into_device();
+            let known = self.devices.get(&id);
+            if known.is_some_and(|known| known.is_newer_than(&device)) {
+                continue;
+            }
+            if let Some(description) = device.description() {
+                // The place was known before the restart: that is no change.
+                let _change = self.hardware.describe(&id, None, description);
+            }
+            self.devices.insert(id.clone(), Box::new(device));
+            // A plan without state ends no episode.
+            self.replan(&id, &mut Effects::default());
+            if let Some(device) = self.devices.get_mut(&id) {
+                let names = slice.plans.get(rules.plan as usize);
+                device.resume(names.map_or(&[], Vec::as_slice), rules, &mut cold);
+            }
+        }
+        cold
+    }
+
+    /// Takes over the stored episodes and the progress of agents. The first step ends the episodes of rules
+    /// that are gone.
+    pub fn resume(&mut self, episodes: Vec<Episode>, agents: Vec<(String, Runs)>) {
+        self.ledger.resume(agents);
+        for episode in &episodes {
+            let is_of_part =
+                AgentClocks::owns(episode) || Absence::owns(episode) || Outages::owns(episode);
+            if !is_of_part {
+                let id = episode.subject.as_id().clone();
+                self.devices.entry(id).or_default();
+            }
+            self.open
+                .insert((episode.subject.clone(), episode.rule.clone()));
+        }
+        self.resumed = Some(episodes);
+    }
+
+    /// Takes over resumed episodes: they are what was reported, whatever the state says.
+    fn align(&mut self, effects: &mut Effects) {
+        let Some(episodes) = self.resumed.take() else {
+            return;
+        };
+        self.agent_clocks.resume(&episodes);
+        self.absence.resume(&episodes);
+        self.outages.resume(&episodes);
+        let mut by_device: HashMap<&DeviceId, Vec<&Episode>> = HashMap::new();
+        for episode in &episodes {
+            let id = episode.subject.as_id();
+            by_device.entry(id).or_default().push(episode);
+        }
+        for (id, device) in &mut self.devices {
+            device.align(by_device.get(id).map_or(&[], Vec::as_slice), effects);
+        }
+        // The map's order must not show in the records.
+        effects
+            .alerts
+            .sort_by(|a, b| (&a.subject, &a.rule).cmp(&(&b.subject, &b.rule)));
     }
 
     fn take(&mut self, input: Input, effects: &mut Effects) {
@@ -220,19 +258,19 @@ impl Engine {
             } => {
                 self.read(entry, by_agent, &reading, effects);
             }
-            Input::Passed(passed) => {
-                effects.losses.extend(self.ledger.pass(&passed));
-                self.agents.pass(&passed, effects);
+            Input::Sequence(reported) => {
+                effects.losses.extend(self.ledger.observe(&reported));
+                effects.report_all(self.agent_clocks.observe(&reported));
             }
             Input::Waited(wait) => {
-                if self.listening.waited(wait) {
-                    self.look_for_silence(effects);
+                if self.absence.listening.waited(wait) {
+                    effects.report_all(self.absence.check(&mut self.devices));
                 }
             }
             Input::Rules(rules) => {
                 self.rules = rules;
                 self.plans.clear();
-                // HashMap order must not show in the records.
+                // The map's order must not show in the records.
                 let mut ids: Vec<_> = self.devices.keys().cloned().collect();
                 ids.sort();
                 for id in ids {
@@ -243,120 +281,123 @@ impl Engine {
     }
 
     fn describe(&mut self, id: &DeviceId, now: Option<Box<Description>>, effects: &mut Effects) {
-        let before = self.whose(id);
+        let before = self.membership(id);
         let device = self.devices.entry(id.clone()).or_default();
-        let left = device.leaves();
+        let was_leaving = device.is_leaving();
         if let Some(now) = now.as_deref() {
-            let moved = self.hardware.describe(id, device.description(), now);
-            effects.moves.extend(moved);
+            let change = self.hardware.describe(id, device.description(), now);
+            effects.inventory.extend(change);
         }
         if device.set_description(now) {
-            if left && !device.leaves() && device.heard > 0 {
-                // Whoever says that it is back speaks, though no reading is here yet.
-                device.heard = self.listening.count;
+            if was_leaving && !device.is_leaving() && device.heard > 0 {
+                // Its agent is back, though no reading has arrived yet.
+                device.heard = self.absence.listening.count;
             }
             self.replan(id, effects);
-            self.leave(before, id, effects);
+            self.end_empty_subjects(before, id, effects);
         }
-    }
-
-    fn look_for_silence(&mut self, effects: &mut Effects) {
-        self.missed
-            .look(&self.listening, &mut self.devices, effects);
     }
 
     fn read(&mut self, entry: StreamId, by_agent: bool, reading: &Reading, effects: &mut Effects) {
-        if self.listening.entry(entry.ms) {
-            self.look_for_silence(effects);
+        if self.absence.listening.entry(entry.ms) {
+            effects.report_all(self.absence.check(&mut self.devices));
         }
-        // One look at the map for nearly every reading: it costs as much as a detector.
+        // One look-up in the map for nearly every reading: it costs as much as a detector.
         let known = self.devices.get_mut(&reading.device);
-        let as_usual = self.missed.is_empty()
+        let is_usual = self.absence.is_empty()
             && self.outages.is_empty()
             && known
                 .as_ref()
-                .is_some_and(|device| device.is_written(by_agent));
-        let said = effects.alerts.len();
-        let asks = match known {
-            Some(device) if as_usual => {
-                device.hear(self.listening.count, reading, effects);
-                device.read(entry, reading, effects)
+                .is_some_and(|device| device.has_writer(by_agent));
+        let known = match known {
+            Some(device) if is_usual => Some(device),
+            _ => {
+                self.prepare(by_agent, reading, effects);
+                self.devices.get_mut(&reading.device)
             }
-            _ => self.read_anew(entry, by_agent, reading, effects),
         };
-        if asks.first {
-            self.welcome(reading, said, effects);
-        }
-        if asks.outage {
-            self.judge_outage(reading, effects);
-        }
-        if asks.rack {
-            self.judge_rack(reading, effects);
-        }
-        if asks.others {
-            let others = self.racks.others(&self.devices, reading);
-            if let Some(device) = self.devices.get_mut(&reading.device) {
-                device.judge_others(reading, others, effects);
+        let Some(device) = known else { return };
+        let listened = self.absence.listening.count;
+        device.hear(listened, reading, effects);
+        let commissioning = &mut self.commissioning;
+        match device.read((entry, listened), reading, commissioning, effects) {
+            FollowUp::None => {}
+            FollowUp::TargetFailure => {
+                effects.report_all(self.outages.evaluate(&mut self.devices, reading));
+            }
+            FollowUp::Compare {
+                peers,
+                neighbours,
+                gap,
+            } => {
+                if peers {
+                    self.compare_peers(reading, gap, effects);
+                }
+                if neighbours {
+                    self.compare_neighbours(reading, gap, effects);
+                }
             }
         }
     }
 
-    /// A device that is new, has another kind of writer, or may be of an agent that was missed.
-    fn read_anew(
-        &mut self,
-        entry: StreamId,
-        by_agent: bool,
-        reading: &Reading,
-        effects: &mut Effects,
-    ) -> Asks {
+    /// Prepares for a reading of a device that is new, has another kind of writer, or may belong to an agent or
+    /// a target with an open alert.
+    fn prepare(&mut self, by_agent: bool, reading: &Reading, effects: &mut Effects) {
         let id = &reading.device;
         let device = self.devices.entry(id.clone()).or_default();
         if device.set_writer(by_agent) {
             self.replan(id, effects);
         }
-        self.missed_no_more(reading, effects);
-        self.answered(reading, effects);
-        let Some(device) = self.devices.get_mut(id) else {
-            return Asks::default();
-        };
-        device.hear(self.listening.count, reading, effects);
-        device.read(entry, reading, effects)
+        effects.report_all(self.absence.hear(&mut self.devices, id, reading.at));
+        effects.report_all(self.outages.answer(&mut self.devices, reading));
     }
 
-    /// A device was judged for the first time; what was said of it is from `said` on.
-    fn welcome(&mut self, reading: &Reading, said: usize, effects: &mut Effects) {
-        let device = self.devices.get(&reading.device);
-        let Some(role) = device.and_then(|device| device.counted()) else {
+    /// Evaluates a device that was just read by the rules that look at the same detector of the whole rack.
+    fn compare_peers(&mut self, reading: &Reading, gap: Duration, effects: &mut Effects) {
+        let id = &reading.device;
+        let Some(plan) = self.devices.get(id).map(|device| Arc::clone(device.plan())) else {
             return;
         };
-        let said = &mut effects.alerts[said..];
-        let notice = self
-            .newcomers
-            .first_reading(role, self.listening.count, said);
-        effects.notices.extend(notice);
-    }
-
-    fn judge_rack(&mut self, reading: &Reading, effects: &mut Effects) {
-        let found = self.racks.runaway(&self.devices, reading);
-        if let Some(device) = self.devices.get_mut(&reading.device) {
-            device.judge_rack(reading, found, effects);
+        for (index, rule) in plan.rules.iter().enumerate() {
+            if rule.detector.needs() != Needs::Peers {
+                continue;
+            }
+            let device = self.devices.get(id);
+            let Some(now) = device.and_then(|device| device.observation(index, reading, gap))
+            else {
+                return;
+            };
+            let finding = self
+                .racks
+                .observe_peers(&self.devices, id, &rule.detector, &now);
+            if let Some(device) = self.devices.get_mut(id) {
+                device.observe_peers(index, reading, finding, effects);
+            }
         }
     }
 
-    /// Gives the device the plan that the rules now come to for it.
+    /// Evaluates a device that was just read by the rules that look at the neighbours' temperatures.
+    fn compare_neighbours(&mut self, reading: &Reading, gap: Duration, effects: &mut Effects) {
+        let found = self.racks.neighbours(&self.devices, reading);
+        if let Some(device) = self.devices.get_mut(&reading.device) {
+            device.evaluate_neighbours(reading, gap, &found, effects);
+        }
+    }
+
+    /// Gives a device the plan that the rules now make for it.
     fn replan(&mut self, id: &DeviceId, effects: &mut Effects) {
         let Some(device) = self.devices.get_mut(id) else {
             return;
         };
-        let subject = device.subject(id);
-        let role = subject.as_ref().map(|subject| subject.role);
-        let plan = match subject {
-            Some(subject) => self.rules.plan(&subject),
+        let traits = device.traits(id);
+        let role = traits.as_ref().map(|traits| traits.role);
+        let plan = match traits {
+            Some(traits) => self.rules.plan(&traits),
             None => Plan::default(),
         };
         let before = device.set_counted(role);
         if before != role {
-            self.newcomers.count(before, role);
+            self.commissioning.count(before, role);
         }
         let shared = self.plans.iter().find(|known| ***known == plan).cloned();
         let plan = shared.unwrap_or_else(|| {
@@ -365,27 +406,47 @@ impl Engine {
             plan
         });
         device.set_plan(id, &plan, effects);
-        let rack = device.rack(id).filter(|_| device.asks_its_rack());
-        let number = self.racks.place(id, device.rack_number(), rack);
-        device.set_rack_number(number);
+        let rack = device.zone_and_rack(id).filter(|_| device.compares_rack());
+        let number = self.racks.place(id, device.rack(), rack);
+        device.set_rack(number);
     }
 
-    /// After a restore: what was said is what counts. Episodes of rules that are gone end here.
-    fn align(&mut self, effects: &mut Effects) {
-        let Some(said) = self.said.take() else { return };
-        self.agents = Agents::of(&said);
-        self.missed = Missed::of(&said);
-        self.outages = Outages::of(&said);
-        let mut by_device: HashMap<&DeviceId, Vec<&Episode>> = HashMap::new();
-        for episode in &said {
-            by_device.entry(&episode.device).or_default().push(episode);
+    /// Returns the agent and the target of a device, while an alert about any of them is open.
+    fn membership(&self, id: &DeviceId) -> Membership {
+        if self.absence.is_empty() && self.outages.is_empty() && self.agent_clocks.is_empty() {
+            return Membership::default();
         }
-        for (id, device) in &mut self.devices {
-            device.align(by_device.get(id).map_or(&[], Vec::as_slice), effects);
+        let device = self.devices.get(id);
+        let name = |of: fn(&Device) -> Option<&str>| device.and_then(|d| of(d)).map(str::to_owned);
+        Membership {
+            agent: name(Device::agent),
+            target: name(Device::target),
         }
-        // HashMap order must not show in the records.
-        effects
-            .alerts
-            .sort_by(|a, b| (&a.device, &a.rule).cmp(&(&b.device, &b.rule)));
+    }
+
+    /// Ends the alerts about the agent and the target that a device had `before`, if it was the last of their
+    /// devices.
+    fn end_empty_subjects(&mut self, before: Membership, id: &DeviceId, effects: &mut Effects) {
+        if before == self.membership(id) {
+            return;
+        }
+        let last = self.devices.get(id).and_then(|device| device.last_read());
+        let at = self.absence.listening.now().max(last.unwrap_or_default());
+        let is_empty = |name: &String, of: fn(&Device) -> Option<&str>| {
+            let mut all = self.devices.values();
+            !all.any(|device| of(device) == Some(name))
+        };
+        let agent = before.agent.filter(|name| is_empty(name, Device::agent));
+        let target = before.target.filter(|name| is_empty(name, Device::target));
+        if let Some(agent) = agent {
+            let agent = Subject::agent(&agent);
+            effects.report_all(self.absence.end(agent.clone(), at));
+            effects.report_all(self.agent_clocks.end(agent, at));
+        }
+        if let Some(target) = target {
+            let target = Subject::target(&target);
+            effects.report_all(self.absence.end(target.clone(), at));
+            effects.report_all(self.outages.end(target, at));
+        }
     }
 }

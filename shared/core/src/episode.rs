@@ -1,8 +1,7 @@
 //! Episodes: idle → pending → firing → clearing → idle, for one rule on one device.
 //!
-//! A [`Tracker`] is moved by findings alone, so it is a function of the readings, like detector
-//! state, and can be brought back by running them again. An [`Episode`] is what has been said: it
-//! is stored together with the record that said it.
+//! Findings alone move a [`Tracker`]. It is a function of the readings, like detector state, and comes back when
+//! they are taken in again. An [`Episode`] is what was reported. It is stored in one step with its record.
 
 use std::time::Duration;
 
@@ -10,98 +9,130 @@ use serde::{Deserialize, Serialize};
 
 use crate::alert::{AlertId, AlertKind, Severity};
 use crate::detect::Finding;
-use crate::device::{DeviceId, Role};
+use crate::device::Role;
+use crate::stored::StoredValue;
+use crate::subject::Subject;
 use crate::time::Timestamp;
 use crate::units::Celsius;
 
-/// When a finding becomes an episode, and when that ends.
+/// The times after which a finding becomes an episode, and an episode ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Timing {
-    /// How long a severity must stay crossed before it is said.
-    pub dwell: Duration,
-    /// How long all must stay clear before the episode is over.
-    pub hold: Duration,
-    /// An episode that begins so soon after the last one must stay clear for as long: an input that
-    /// flaps at its limit is said twice, and then once when it is over. Zero where that is off.
+    /// The time for which a severity must stay crossed before it is reported: `for` in rules.
+    pub lasting: Duration,
+    /// The time for which all levels must stay clear before the episode ends.
+    pub keep_firing_for: Duration,
+    /// The time after an episode in which another one counts as flapping. A flapping episode must stay clear
+    /// for as long before it ends. So a value that flaps at its limit is reported twice, and then once when it
+    /// is over. Zero switches this off.
     pub flap: Duration,
 }
 
-/// An open episode as it was said: kept in `rackwatch:episodes`.
+/// An open episode as it was reported: a value of `rackwatch:episodes`.
+///
+/// A collector refuses the episodes of another version and starts without them. If the problem is still there,
+/// its alert fires again. While the input stream still has the first reading beyond, the state comes to the same
+/// start as before, so that the record has the same alert id and receivers drop it as a repeat. Otherwise the
+/// alert has a new id, and the former one is never resolved. A refused value stays in Redis until an alert of
+/// the same subject and rule replaces it; a collector that understands it takes it over again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Episode {
-    /// Its name for all time.
+    /// The permanent id, which its records carry.
+    #[serde(rename = "id")]
     pub id: AlertId,
-    /// On which device.
-    pub device: DeviceId,
-    /// By which rule.
+    /// The sensor, target or agent.
+    #[serde(rename = "device")]
+    pub subject: Subject,
+    /// The name of the rule.
+    #[serde(rename = "rule")]
     pub rule: String,
-    /// What kind of anomaly.
+    /// The kind of its records.
+    #[serde(rename = "kind")]
     pub kind: AlertKind,
     /// The first reading beyond.
+    #[serde(rename = "started")]
     pub started: Timestamp,
-    /// The worst that was said.
+    /// The worst severity so far.
+    #[serde(rename = "severity")]
     pub severity: Severity,
-    /// What was crossed for that severity.
+    /// The value that was crossed for that severity.
+    #[serde(rename = "threshold")]
     pub threshold: f64,
-    /// The reading that made the last record.
+    /// The reading that caused the last record.
+    #[serde(rename = "temperature")]
     pub temperature: Celsius,
-    /// When that reading was taken.
+    /// The time of that reading.
+    #[serde(rename = "at")]
     pub at: Timestamp,
-    /// Where the device stood.
+    /// The rack; empty where it is unknown.
+    #[serde(rename = "rack")]
     pub rack: String,
     /// Height in the rack, in rack units.
-    #[serde(default)]
+    #[serde(rename = "u", default)]
     pub u: Option<u16>,
-    /// What the device measured.
+    /// What the sensor measures.
+    #[serde(rename = "role")]
     pub role: Role,
 }
 
-/// Where one rule on one device is: nowhere, nearly always, which takes no memory.
+impl StoredValue for Episode {
+    const NAME: &'static str = "episode";
+    const VERSION: u32 = 1;
+}
+
+/// The position of one rule on one device: idle, nearly always, which takes no memory.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Tracker(Option<Box<Crossed>>);
 
-/// What is crossed, or open.
+/// A rule that is not idle.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Crossed {
-    /// Since when each severity or a worse one has been crossed without a break.
+    /// For each severity, the time since when it or a worse one has been crossed without a break.
+    #[serde(rename = "since")]
     since: [Option<Timestamp>; 3],
     /// The episode, once it fires.
+    #[serde(rename = "open", default, skip_serializing_if = "Option::is_none")]
     open: Option<Open>,
-    /// When the last one ended, while another would be one that flaps.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The end of the last episode, while another one would flap.
+    #[serde(rename = "ended", default, skip_serializing_if = "Option::is_none")]
     ended: Option<Timestamp>,
 }
 
-/// The part of a tracker that an open episode adds.
+/// A firing or clearing episode.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Open {
     /// The first reading beyond.
+    #[serde(rename = "started")]
     pub started: Timestamp,
-    /// The worst so far.
+    /// The worst severity so far.
+    #[serde(rename = "severity")]
     pub severity: Severity,
-    /// The extreme so far.
+    /// The most extreme temperature so far.
+    #[serde(rename = "peak")]
     pub peak: Celsius,
-    /// Since when all is clear, while it is held open.
+    /// The time since when all levels are clear, while the episode is held open.
+    #[serde(rename = "clear", default, skip_serializing_if = "Option::is_none")]
     pub clear: Option<Timestamp>,
-    /// It began soon after another had ended.
-    #[serde(default)]
+    /// Whether it began soon after another one ended.
+    #[serde(rename = "flaps", default, skip_serializing_if = "std::ops::Not::not")]
     pub flaps: bool,
 }
 
-/// What a reading did to an episode.
+/// A change of an episode.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Change {
-    /// It began.
+    /// The first report: the episode began.
     Began(Open),
-    /// It is worse than what was said.
+    /// A further report: the severity rose.
     Worsened(Open),
-    /// It ended; `clear` says since when.
+    /// The episode ended; `clear` is the time since when.
     Ended(Open),
 }
 
 impl Tracker {
-    /// Takes what the detector saw in the next reading. `further` picks the more extreme of two.
+    /// Takes in the detector's finding in the next reading. `further` picks the more extreme of the peak so far
+    /// and a new temperature.
     pub fn observe(
         &mut self,
         timing: Timing,
@@ -121,24 +152,24 @@ impl Tracker {
         change
     }
 
-    /// Forgets an empty state.
+    /// Frees the memory of an idle state.
     pub fn settle(&mut self) {
         if self.0.as_deref() == Some(&Crossed::default()) {
             self.0 = None;
         }
     }
 
-    /// Nothing is crossed and nothing open.
+    /// Returns whether nothing is crossed and no episode is open.
     pub fn is_idle(&self) -> bool {
         self.0.is_none()
     }
 
-    /// The open episode.
+    /// Returns the open episode.
     pub fn open(&self) -> Option<&Open> {
         self.0.as_ref()?.open.as_ref()
     }
 
-    /// A new time begins at `at`: what has lasted so far lasts from there on.
+    /// Moves everything that lasts to a new time, which begins at `at`.
     pub fn rebase(&mut self, at: Timestamp) {
         let Some(crossed) = &mut self.0 else { return };
         for since in crossed.since.iter_mut().flatten() {
@@ -152,11 +183,32 @@ impl Tracker {
         }
     }
 
-    /// Brings the tracker in line with what was said: `said` is the stored episode.
-    pub fn align(&mut self, said: Option<&Episode>) {
-        if said.is_some() || self.0.is_some() {
-            self.0.get_or_insert_default().align(said);
+    /// Brings the tracker in line with the stored episode, or with there being none.
+    pub fn align(&mut self, stored: Option<&Episode>) {
+        match stored {
+            Some(episode) => self.open_with(Open {
+                started: episode.started,
+                severity: episode.severity,
+                peak: episode.temperature,
+                clear: None,
+                flaps: false,
+            }),
+            None => {
+                if let Some(crossed) = &mut self.0 {
+                    crossed.open = None;
+                }
+            }
         }
+    }
+
+    /// Opens an episode. If it is the one that is open already, only its severity changes.
+    pub fn open_with(&mut self, open: Open) {
+        let crossed = self.0.get_or_insert_default();
+        let known = crossed.open.filter(|known| known.started == open.started);
+        crossed.open = Some(Open {
+            severity: open.severity,
+            ..known.unwrap_or(open)
+        });
     }
 }
 
@@ -181,10 +233,10 @@ impl Crossed {
                 _ => None,
             };
         }
-        let asserted = self.asserted(timing, at);
+        let lasting = self.lasting(timing, at);
         match &mut self.open {
             None => {
-                let severity = asserted?;
+                let severity = lasting?;
                 let started = self.since.iter().flatten().min().copied().unwrap_or(at);
                 let open = Open {
                     started,
@@ -198,7 +250,7 @@ impl Crossed {
             }
             Some(open) => {
                 open.peak = further(open.peak, value);
-                let change = open.go_on(timing, at, finding.is_some(), asserted);
+                let change = open.observe(timing, at, finding.is_some(), lasting);
                 if matches!(change, Some(Change::Ended(_))) {
                     self.open = None;
                     self.ended = (!timing.flap.is_zero()).then_some(at);
@@ -208,55 +260,39 @@ impl Crossed {
         }
     }
 
-    /// The worst severity that has been crossed for long enough.
-    fn asserted(&self, timing: Timing, at: Timestamp) -> Option<Severity> {
-        let long_enough =
-            |since: &Option<Timestamp>| since.is_some_and(|since| at.since(since) >= timing.dwell);
-        let asserted = self
+    /// Returns the worst severity that has been crossed for long enough.
+    fn lasting(&self, timing: Timing, at: Timestamp) -> Option<Severity> {
+        let long_enough = |since: &Option<Timestamp>| {
+            since.is_some_and(|since| at.since(since) >= timing.lasting)
+        };
+        let lasting = self
             .since
             .iter()
             .zip(Severity::ALL)
             .filter(|(since, _)| long_enough(since));
-        asserted.map(|(_, severity)| severity).max()
-    }
-
-    fn align(&mut self, said: Option<&Episode>) {
-        self.open = said.map(|said| {
-            let open = self.open.filter(|open| open.started == said.started);
-            let base = open.unwrap_or(Open {
-                started: said.started,
-                severity: said.severity,
-                peak: said.temperature,
-                clear: None,
-                flaps: false,
-            });
-            Open {
-                severity: said.severity,
-                ..base
-            }
-        });
+        lasting.map(|(_, severity)| severity).max()
     }
 }
 
 impl Open {
-    fn go_on(
+    fn observe(
         &mut self,
         timing: Timing,
         at: Timestamp,
         crossed: bool,
-        asserted: Option<Severity>,
+        lasting: Option<Severity>,
     ) -> Option<Change> {
         if !crossed {
             let clear = *self.clear.get_or_insert(at);
-            let hold = if self.flaps {
-                timing.hold.max(timing.flap)
+            let wait = if self.flaps {
+                timing.keep_firing_for.max(timing.flap)
             } else {
-                timing.hold
+                timing.keep_firing_for
             };
-            return (at.since(clear) >= hold).then_some(Change::Ended(*self));
+            return (at.since(clear) >= wait).then_some(Change::Ended(*self));
         }
         self.clear = None;
-        let worse = asserted.filter(|severity| *severity > self.severity)?;
+        let worse = lasting.filter(|severity| *severity > self.severity)?;
         self.severity = worse;
         Some(Change::Worsened(*self))
     }
@@ -284,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn said_once_again_when_worse_and_once_when_over() {
+    fn an_episode_is_reported_when_it_begins_worsens_and_ends() {
         use Severity::{Critical, Warning};
         let readings = [
             (0, Some(Warning)),
@@ -295,16 +331,16 @@ mod tests {
             (5, None),
             (6, None),
         ];
-        let said = run(Timing::default(), &readings);
-        assert_eq!(said, [(0, "began"), (2, "worsened"), (5, "ended")]);
+        let reported = run(Timing::default(), &readings);
+        assert_eq!(reported, [(0, "began"), (2, "worsened"), (5, "ended")]);
     }
 
     #[test]
-    fn dwell_lets_a_burst_pass_and_hold_bridges_a_pause() {
+    fn a_burst_passes_and_a_pause_is_bridged() {
         use Severity::Warning;
         let timing = Timing {
-            dwell: Duration::from_secs(3),
-            hold: Duration::from_secs(5),
+            lasting: Duration::from_secs(3),
+            keep_firing_for: Duration::from_secs(5),
             ..Timing::default()
         };
         let readings = [
@@ -320,8 +356,9 @@ mod tests {
         ];
         assert_eq!(run(timing, &readings), [(6, "began"), (15, "ended")]);
     }
+
     #[test]
-    fn what_flaps_is_said_twice_and_over_once() {
+    fn a_flapping_value_is_reported_twice_and_ends_once() {
         use Severity::Warning;
         let timing = Timing {
             flap: Duration::from_mins(30),
@@ -333,12 +370,12 @@ mod tests {
             run(timing, &readings),
             [(0, "began"), (10, "ended"), (20, "began")]
         );
-        // And over once it is quiet; what comes long after is another matter.
+        // It ends once when the value is quiet; much later a new episode may begin.
         readings.extend((3600..9000).map(|second| (second, None)));
         readings.extend([(9000, Some(Warning)), (9001, None)]);
-        let said = run(timing, &readings);
+        let reported = run(timing, &readings);
         assert_eq!(
-            said[3..],
+            reported[3..],
             [(3590 + 1800, "ended"), (9000, "began"), (9001, "ended")]
         );
     }

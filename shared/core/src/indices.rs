@@ -1,80 +1,79 @@
-//! How well racks are cooled, in a few numbers: what is summed up of a rack's sensors, and what that comes
-//! to for a rack, a row or a room.
+//! Cooling indices of racks, rows and rooms, and the aggregates that they are computed from.
 //!
 //! RCI, the rack cooling index, is Herrlin's ("Rack Cooling Effectiveness in Data Centers and Telecom Central
-//! Offices: The Rack Cooling Index (RCI)", ASHRAE Transactions 111(2), 2005): 100 % where no intake is
-//! beyond the recommended limit, 0 % where all are on average at the allowable one. A figure without its
-//! number of intakes and its class says nothing: both stand beside it.
+//! Offices: The Rack Cooling Index (RCI)", ASHRAE Transactions 111(2), 2005). It is 100 % if no intake is beyond
+//! the recommended limit, and 0 % if all intakes are at the allowable limit on average. An index is meaningless
+//! without the number of intakes and the class of equipment, so both accompany it.
 
 use serde::{Deserialize, Serialize};
 
-/// Limits of the air that equipment takes in, in °C.
+/// Limits of the air that equipment takes in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Envelope {
-    /// Whose they are: `A1` to `A4`, `H1`.
+    /// The ASHRAE class of equipment: `A1` to `A4`, `H1`.
     pub class: &'static str,
-    /// The recommended range.
+    /// The recommended range, in °C.
     pub recommended: (f64, f64),
-    /// The allowable range.
+    /// The allowable range, in °C.
     pub allowable: (f64, f64),
 }
 
-/// What the sensors of one place add up to at one moment. Sums of several places are sums again.
+/// Sums over the sensors of one place at one moment. Aggregates of several places add up to one of all.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Sums {
-    /// Inlets that were read.
+pub struct Aggregate {
+    /// The number of valid inlet readings.
     pub inlets: u32,
-    /// Their temperatures together, in °C.
+    /// The sum of inlet temperatures, in °C.
     pub inlet_sum: f64,
-    /// How far they are above the recommended limit together, in kelvin.
-    pub over: f64,
-    /// How far below, likewise.
-    pub under: f64,
-    /// How many are beyond either.
+    /// The sum of excesses over the recommended range, in kelvin.
+    pub above: f64,
+    /// The sum of shortfalls below the recommended range, in kelvin.
+    pub below: f64,
+    /// The number of inlets outside the recommended range.
     pub outside: u32,
-    /// Exhausts that were read.
+    /// The number of valid exhaust readings.
     pub exhausts: u32,
-    /// Their temperatures together, in °C.
+    /// The sum of exhaust temperatures, in °C.
     pub exhaust_sum: f64,
-    /// Racks with inlets at several heights.
+    /// The number of racks with inlets at several heights.
     pub gradients: u32,
-    /// By how much their highest inlets are warmer than their lowest, together, in kelvin.
+    /// The sum of their top-to-bottom differences, in kelvin.
     pub gradient_sum: f64,
-    /// The lowest inlet of this rack, and its temperature.
+    /// The height and temperature of the lowest inlet of one rack.
     #[serde(skip)]
     lowest: Option<(u16, f64)>,
-    /// The highest.
+    /// The height and temperature of the highest inlet of one rack.
     #[serde(skip)]
     highest: Option<(u16, f64)>,
 }
 
-/// What sums come to; none where there is nothing to tell it by.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+/// The indices of one place. An index without data is none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Indices {
-    /// Intakes that were read: the n of RCI.
+    /// The number of intakes: the n of RCI.
     pub n: u32,
     /// RCI of the high end, in percent.
     pub rci_hi: Option<f64>,
     /// RCI of the low end, in percent.
     pub rci_lo: Option<f64>,
-    /// By how much exhausts are warmer than inlets on average, in kelvin.
+    /// The difference between the mean exhaust and the mean inlet temperature, in kelvin.
     pub delta_t: Option<f64>,
-    /// By how much the highest inlet of a rack is warmer than its lowest, on average, in kelvin.
+    /// The mean top-to-bottom difference of racks, in kelvin.
     pub gradient: Option<f64>,
-    /// The part of the inlets that are outside of the recommended range: added up over minutes, the minutes
-    /// that an inlet was outside on average.
+    /// The share of inlets outside the recommended range, from 0 to 1. Summed over minutes, it is the mean time that an
+    /// inlet spent outside.
     pub outside: Option<f64>,
 }
 
-impl Sums {
-    /// Adds an inlet, which is so high in its rack.
+impl Aggregate {
+    /// Adds an inlet at height `u` of its rack, in rack units.
     pub fn inlet(&mut self, celsius: f64, u: Option<u16>, envelope: &Envelope) {
         let (low, high) = envelope.recommended;
         self.inlets += 1;
         self.inlet_sum += celsius;
-        self.over += (celsius - high).max(0.0);
-        self.under += (low - celsius).max(0.0);
+        self.above += (celsius - high).max(0.0);
+        self.below += (low - celsius).max(0.0);
         self.outside += u32::from(celsius > high || celsius < low);
         let Some(u) = u else { return };
         if self.lowest.is_none_or(|(lowest, _)| u < lowest) {
@@ -85,13 +84,13 @@ impl Sums {
         }
     }
 
-    /// Adds an exhaust.
+    /// Adds an exhaust reading.
     pub fn exhaust(&mut self, celsius: f64) {
         self.exhausts += 1;
         self.exhaust_sum += celsius;
     }
 
-    /// All sensors of the rack have been added.
+    /// Completes the aggregate of one rack, once all its sensors were added.
     #[must_use]
     pub fn of_rack(mut self) -> Self {
         if let (Some((low, cool)), Some((high, warm))) = (self.lowest, self.highest)
@@ -103,12 +102,12 @@ impl Sums {
         self
     }
 
-    /// Adds another place.
+    /// Adds the aggregate of another place.
     pub fn add(&mut self, other: &Self) {
         self.inlets += other.inlets;
         self.inlet_sum += other.inlet_sum;
-        self.over += other.over;
-        self.under += other.under;
+        self.above += other.above;
+        self.below += other.below;
         self.outside += other.outside;
         self.exhausts += other.exhausts;
         self.exhaust_sum += other.exhaust_sum;
@@ -116,7 +115,7 @@ impl Sums {
         self.gradient_sum += other.gradient_sum;
     }
 
-    /// What it comes to.
+    /// Computes the indices within an envelope.
     pub fn indices(&self, envelope: &Envelope) -> Indices {
         let mean = |sum: f64, count: u32| (count > 0).then(|| sum / f64::from(count));
         let rci = |beyond: f64, recommended: f64, allowable: f64| {
@@ -128,8 +127,8 @@ impl Sums {
         let exhaust = mean(self.exhaust_sum, self.exhausts);
         Indices {
             n: self.inlets,
-            rci_hi: rci(self.over, high, envelope.allowable.1),
-            rci_lo: rci(self.under, low, envelope.allowable.0),
+            rci_hi: rci(self.above, high, envelope.allowable.1),
+            rci_lo: rci(self.below, low, envelope.allowable.0),
             delta_t: exhaust.zip(inlet).map(|(exhaust, inlet)| exhaust - inlet),
             gradient: mean(self.gradient_sum, self.gradients),
             outside: mean(f64::from(self.outside), self.inlets),
@@ -138,10 +137,10 @@ impl Sums {
 }
 
 impl Indices {
-    /// The names that numbers have in keys.
+    /// The names of the indices, as keys carry them.
     pub const NAMES: [&str; 6] = ["rci_hi", "rci_lo", "delta_t", "gradient", "outside", "n"];
 
-    /// Each number that there is, by its name in keys.
+    /// Returns each index that has data, with its name.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, f64)> {
         let values = [
             self.rci_hi,
@@ -167,8 +166,8 @@ mod tests {
     };
 
     #[test]
-    fn an_index_is_the_part_of_what_is_allowed() {
-        let mut rack = Sums::default();
+    fn rci_is_the_unused_share_of_the_allowance() {
+        let mut rack = Aggregate::default();
         for (celsius, u) in [(22.0, 2), (27.0, 20), (29.0, 40), (17.0, 10)] {
             rack.inlet(celsius, Some(u), &A1);
         }
@@ -176,15 +175,15 @@ mod tests {
         rack.exhaust(34.5);
         let rack = rack.of_rack();
         let indices = rack.indices(&A1);
-        // Two kelvin above of four times five; one below of four times three.
+        // Two kelvin above, of four times five; one below, of four times three.
         assert_eq!(indices.rci_hi, Some(90.0));
         assert!((indices.rci_lo.unwrap() - 100.0 * (1.0 - 1.0 / 12.0)).abs() < 1e-9);
         assert_eq!((indices.delta_t, indices.gradient), (Some(11.5), Some(7.0)));
         assert_eq!((indices.n, indices.outside), (4, Some(0.5)));
-        let mut row = Sums::default();
+        let mut row = Aggregate::default();
         row.add(&rack);
         row.add(&rack);
         assert_eq!(row.indices(&A1), Indices { n: 8, ..indices });
-        assert_eq!(Sums::default().indices(&A1), Indices::default());
+        assert_eq!(Aggregate::default().indices(&A1), Indices::default());
     }
 }

@@ -1,16 +1,15 @@
-//! Every name that Rackwatch uses in Redis, once.
+//! Names in Redis, each once.
 //!
-//! Other programs rely on these names: they are the contract, and never change within a version.
+//! Other programs rely on them: they are a contract, and never change within a version.
 
 use crate::device::DeviceId;
 use crate::partition::PartitionId;
 
-/// The group with which collectors read the raw readings.
+/// The group in which collectors read the raw readings.
 pub const DETECTOR_GROUP: &str = "anomaly_detector_group";
-/// The consumer name that every owner of the raw stream uses: a new owner finishes what the last
-/// one left pending.
+/// The consumer name of every owner of a partition: a new owner finishes what the last one left pending.
 pub const DETECTOR_CONSUMER: &str = "owner";
-/// The group with which the console follows the alerts.
+/// The group in which the console follows the alerts.
 pub const LOGGER_GROUP: &str = "alert_logger_group";
 /// The consumer name of the console.
 pub const LOGGER_CONSUMER: &str = "console";
@@ -19,83 +18,82 @@ pub const LOGGER_CONSUMER: &str = "console";
 pub const RAW: &str = "raw_sensor_data";
 /// Alert records of a site without partitions, a stream.
 pub const ALERTS: &str = "anomaly_alerts";
-/// What is known of each device, a hash of JSON.
+/// Device descriptions, a hash of versioned JSON.
 pub const DEVICES: &str = "rackwatch:devices";
-/// Counts up whenever an agent or an operator changes [`DEVICES`], so that readers know to look.
+/// A counter that changes with [`DEVICES`], so that readers know when to look.
 pub const DEVICES_REVISION: &str = "rackwatch:devices:revision";
-/// How many partitions there are, a hash; written by collectors, read by agents.
+/// The partitioning, a hash; collectors write it, agents read it.
 pub const LAYOUT: &str = "rackwatch:layout";
-/// The collectors that run, a sorted set by the end of their term in milliseconds since 1970.
+/// The running collectors, a sorted set by the end of their term in milliseconds since 1970.
 pub const COLLECTORS: &str = "rackwatch:collectors";
-/// What the operator says of where devices stand: a hash of `version`, `site` (JSON), `by` and `at_ms`.
+/// The site: a hash of `version` (its revision), `site` (versioned JSON), `by` and `at_ms`.
 pub const SITE: &str = "rackwatch:site";
-/// What stands elsewhere than before, a stream.
+/// Inventory changes, a stream.
 pub const MOVES: &str = "rackwatch:moves";
-/// What people do not want to hear of, a hash from an id to JSON.
+/// Silences, a hash from ids to versioned JSON.
 pub const SILENCES: &str = "rackwatch:silences";
-/// When people do not want to hear of something, once or again and again: a hash from an id to JSON.
+/// Maintenance windows, a hash from ids to versioned JSON.
 pub const WINDOWS: &str = "rackwatch:windows";
-/// What became of what people were to be told, by every channel: a stream of JSON in the field `delivery`.
+/// Deliveries of notifications: a stream of versioned JSON in the field `delivery`.
 pub const DELIVERIES: &str = "rackwatch:deliveries";
 /// Incident records, a stream.
 pub const INCIDENTS: &str = "rackwatch:incidents";
-/// The group with which the correlator reads the alerts of every partition.
+/// The group with which the correlator reads the alerts of all partitions.
 pub const CORRELATOR_GROUP: &str = "alert_correlator_group";
-/// The consumer name of the correlator, and of every notifier: only one of all collectors has them.
+/// The consumer name of the correlator and of all notifiers. Only the leader runs them.
 pub const CORRELATOR_CONSUMER: &str = "owner";
 
-/// The group with which a notifier reads [`INCIDENTS`].
+/// Returns the group in which a notifier reads [`INCIDENTS`].
 pub fn notifier_group(name: &str) -> String {
     format!("alert_{name}_group")
 }
 
-/// What is kept of incidents that are not over. The braces put all of it into the slot of [`INCIDENTS`]
-/// on Redis Cluster, as the step that writes it needs it.
+/// Keys of incidents that are not resolved. The braces put all of them into the slot of [`INCIDENTS`] on Redis Cluster,
+/// since one script writes them together.
 pub mod incidents {
-    /// Who may write, and how far each partition's alerts are dealt with: a hash of `epoch`, `commit` and
-    /// a field for each partition.
+    /// The fence and the progress of the correlator: a hash of `epoch`, `commit` and `through`.
     pub const FENCE: &str = "{rackwatch:incidents}:fence";
-    /// The owner for as long as it lasts, a string that expires.
+    /// The name of the leader, a string that expires.
     pub const LEASE: &str = "{rackwatch:incidents}:lease";
-    /// Incidents, a hash from their ids to JSON.
+    /// Incidents, a hash from their ids to versioned JSON.
     pub const OPEN: &str = "{rackwatch:incidents}:open";
-    /// Their alerts, a hash from alert ids to JSON.
+    /// Their alerts, a hash from alert ids to versioned JSON.
     pub const MEMBERS: &str = "{rackwatch:incidents}:members";
-    /// Who has taken one on, a hash from incident ids to JSON.
+    /// Acknowledgements, a hash from incident ids to versioned JSON.
     pub const ACKS: &str = "{rackwatch:incidents}:acks";
 }
 
-/// Beginning of the throwaway keys of `check`.
+/// The prefix of the throwaway keys of `check`.
 pub const CHECK_PREFIX: &str = "rackwatch:check:";
 
-/// The names of what belongs to one partition. With several partitions the number stands in
-/// braces: on Redis Cluster all of a partition is in one slot then, as its commit needs it.
+/// The keys of one partition. With several partitions the number stands in braces, so that on Redis Cluster all
+/// keys of a partition share a slot: one script commits to them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionKeys {
     /// Raw readings, a stream.
     pub raw: String,
-    /// Entries that could not be understood, a stream.
+    /// Dead letters, a stream.
     pub dead: String,
     /// Alert records, a stream.
     pub alerts: String,
-    /// What was lost, a stream.
+    /// Lost readings, a stream of losses.
     pub losses: String,
-    /// Who may commit, and how far the commits are: a hash of `epoch`, `commit` and `done`.
+    /// The fence against former owners, a hash of `epoch`, `commit` and `done`.
     pub fence: String,
-    /// The owner for as long as it lasts, a string that expires.
+    /// The owner, a string that expires.
     pub lease: String,
     /// Open episodes, a hash from `<device> <rule>` to JSON.
     pub episodes: String,
-    /// How far each agent's numbers have come, a hash from its name to JSON.
+    /// The progress of each agent's sequence numbers, a hash from its name to JSON.
     pub ledger: String,
-    /// What each rack's sensors come to right now, a string of JSON that expires.
+    /// Rack aggregates, a string of versioned JSON that expires.
     pub racks: String,
     /// Slices of detector state, a hash from `<number>/<count>` to JSON.
     pub snapshot: String,
 }
 
 impl PartitionKeys {
-    /// Those of `partition`.
+    /// Returns the keys of `partition`.
     pub fn of(partition: PartitionId) -> Self {
         let (tag, ours) = match partition.number() {
             None => (String::new(), "rackwatch".to_owned()),
@@ -116,27 +114,27 @@ impl PartitionKeys {
     }
 }
 
-/// The series of an index of a rack, a row or a room (`scope`), such as
+/// Returns the series of an index of a rack, a row or a room (`scope`), such as
 /// `rackwatch:index:rack:B07:rci_hi`.
 pub fn index(scope: &str, name: &str, index: &str) -> String {
     format!("rackwatch:index:{scope}:{name}:{index}")
 }
 
-/// The newest indices of every rack, row and room, a hash from `<scope> <name>` to JSON.
+/// The newest indices of every rack, row and room, a hash from `<scope> <name>` to versioned JSON.
 pub const INDICES: &str = "rackwatch:indices";
 
-/// The names of what is kept of a device's readings.
+/// The form of the keys of a device's series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeriesKeys {
-    /// On one server.
+    /// The form on one server.
     Plain,
-    /// On Redis Cluster: the rack part of the device's id stands in braces, so that a rack's series
-    /// are in one slot. The whole id does where it has no rack part.
+    /// The form on Redis Cluster. The rack part of the device's id stands in braces, so that a rack's series
+    /// share a slot; the whole id where it has no rack part.
     Cluster,
 }
 
 impl SeriesKeys {
-    /// The time series of a device.
+    /// Returns the time series of a device.
     pub fn raw(self, device: &DeviceId) -> String {
         let id = device.as_str();
         match (self, device.rack_part()) {
@@ -151,12 +149,13 @@ impl SeriesKeys {
         }
     }
 
-    /// What came later than the newest reading of [`SeriesKeys::raw`], on a Redis without TimeSeries.
+    /// Returns the key for late readings: those behind the newest of [`SeriesKeys::raw`], on a Redis without
+    /// TimeSeries.
     pub fn late(self, device: &DeviceId) -> String {
         format!("{}:late", self.raw(device))
     }
 
-    /// One of the one-minute roll-ups of a device; `which` is `avg`, `min` or `max`.
+    /// Returns a one-minute roll-up of a device; `which` is `avg`, `min` or `max`.
     pub fn rollup(self, device: &DeviceId, which: &str) -> String {
         format!("{}:1m:{which}", self.raw(device))
     }

@@ -1,107 +1,122 @@
-//! The loss ledger: what agents produced and nobody received, told by the numbers of their readings.
+//! The loss ledger: readings that agents produced and no collector received, found by their sequence numbers.
 //!
-//! In: the provenance of each entry, in the order of the stream. Out: a [`Loss`] for each gap. Pure,
-//! and the same for the same entries, so that a loss is recorded once however often its entries are
-//! gone through. What cannot be known is not guessed: readings before the first entry that was ever
-//! seen of an agent, and those at the end of a run that its successor does not know of.
+//! In: the sequence number that each entry reports, in the order of the stream. Out: a [`Loss`] for each gap.
+//! The same entries give the same losses, so that a loss is recorded once however often its entries are taken
+//! in. Two things are unknown, and not guessed: the readings before the first entry ever seen of an agent, and
+//! those at the end of a run that the next run does not know of.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::hash::fnv1a;
+use crate::hash;
+use crate::sequence::{Gap, Seq};
+use crate::stored::StoredValue;
 use crate::time::Timestamp;
-use crate::wire::{Gap, Seq};
 
-/// Runs that are remembered of an agent: after a failover readings of an earlier one may come again.
-const RUNS: usize = 4;
+/// The number of runs remembered for an agent. After a failover, readings of an earlier run may come again.
+const MAX_RUNS: usize = 4;
 
-/// Readings of one agent that were lost.
+/// Lost readings of one agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {
-    /// Whose.
+    /// The agent that produced them.
     pub agent: String,
-    /// In which run of it.
+    /// The run of that agent.
     pub run: String,
     /// The number of the first lost reading.
     pub from: u64,
-    /// The number of the last.
+    /// The number of the last lost reading.
     pub to: u64,
-    /// When the last reading before was taken; none where there was none.
+    /// The time of the last reading before; none where there was none.
     pub since: Option<Timestamp>,
-    /// When the first reading after was taken.
+    /// The time of the first reading after.
     pub until: Timestamp,
-    /// What the agent says of it; none where it published them, so that they were trimmed from the
-    /// stream unread, or lost by Redis.
+    /// The reason that the agent gives; none where it published the readings, so that they were trimmed from
+    /// the stream unread, or lost by Redis.
     pub gap: Option<Gap>,
 }
 
 impl Loss {
-    /// How many readings.
+    /// Returns the number of lost readings.
     pub fn readings(&self) -> u64 {
         self.to - self.from + 1
     }
 
-    /// Its name for all time: the same loss has the same.
+    /// Returns the permanent id: the same loss has the same id.
     pub fn id(&self) -> String {
         let (from, to) = (self.from.to_string(), self.to.to_string());
         let parts = [&self.agent, &self.run, &from, &to].map(String::as_bytes);
-        format!("{:016x}", fnv1a(parts))
+        hash::unmixed_id(parts)
     }
 
-    /// Why, in a word: `queue_full`, `spool_full`, `spool_age`, `spool_corrupt`, or `not_received`.
+    /// Returns the reason as a word: `queue_full`, `spool_full`, `spool_age`, `spool_corrupt`, or
+    /// `not_received`.
     pub fn reason(&self) -> &'static str {
         self.gap.map_or("not_received", Gap::word)
     }
 }
 
-/// What an entry says of itself.
+/// The sequence number that an entry reports, with what else it says about its agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Passed {
-    /// Who wrote it.
+pub struct ReportedSequence {
+    /// The agent that wrote the entry.
     pub agent: String,
-    /// The number of its last reading.
+    /// The number of the entry's last reading.
     pub seq: Seq,
-    /// How many readings are in it, those that could not be understood among them.
+    /// The number of readings in the entry, including those that could not be decoded.
     pub readings: u64,
-    /// When they were taken.
+    /// The time of the readings.
     pub at: Timestamp,
     /// The last number of the run before.
     pub prev: Option<Seq>,
-    /// Why numbers before it are missing.
+    /// The reason for missing numbers before this entry.
     pub gap: Option<Gap>,
-    /// By how many milliseconds the agent's clock is ahead of Redis' own, where it says so.
+    /// Milliseconds that the agent's clock is ahead of Redis' clock, if the entry reports them.
     pub skew: Option<i64>,
-    /// When the entry came, by Redis' clock.
+    /// The arrival of the entry, by Redis' clock.
     pub arrived: Timestamp,
 }
 
-/// How far the runs of each agent have come.
+/// The progress of all agents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     agents: BTreeMap<String, Runs>,
-    /// Agents that have come further since it was last asked.
-    moved: BTreeSet<String>,
+    /// Agents with progress since [`Ledger::take_progress`].
+    advanced: BTreeSet<String>,
 }
 
-/// How far the last runs of one agent have come, the oldest first: kept in `rackwatch:ledger`.
+/// The progress of the last runs of one agent, the oldest first: a value of `rackwatch:ledger`.
+///
+/// A collector refuses the values of another version and starts without them: a gap right after that is not
+/// found, because the agent is new to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Runs(Vec<Run>);
+pub struct Runs {
+    #[serde(rename = "runs")]
+    runs: Vec<Run>,
+}
+
+impl StoredValue for Runs {
+    const NAME: &'static str = "ledger entry";
+    const VERSION: u32 = 1;
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Run {
+    #[serde(rename = "name")]
     name: String,
+    #[serde(rename = "last")]
     last: u64,
+    #[serde(rename = "at")]
     at: Timestamp,
 }
 
 impl Ledger {
-    /// Takes the next entry; says what is missing before it.
-    pub fn pass(&mut self, entry: &Passed) -> Vec<Loss> {
+    /// Takes in the next entry. Returns the losses before it.
+    pub fn observe(&mut self, entry: &ReportedSequence) -> Vec<Loss> {
         let first = (entry.seq.n + 1).saturating_sub(entry.readings).max(1);
         let known = self.agents.contains_key(&entry.agent);
-        let Runs(runs) = self.agents.entry(entry.agent.clone()).or_default();
+        let Runs { runs } = self.agents.entry(entry.agent.clone()).or_default();
         let lost = |run: &str, from, to, since| Loss {
             agent: entry.agent.clone(),
             run: run.to_owned(),
@@ -115,7 +130,7 @@ impl Ledger {
             let gap = (first > run.last + 1)
                 .then(|| lost(&run.name, run.last + 1, first - 1, Some(run.at)));
             if entry.seq.n > run.last {
-                self.moved.insert(entry.agent.clone());
+                self.advanced.insert(entry.agent.clone());
                 run.last = entry.seq.n;
                 run.at = entry.at;
             }
@@ -130,12 +145,12 @@ impl Ledger {
             losses.push(lost(&run.name, run.last + 1, prev.n, Some(run.at)));
             run.last = prev.n;
         }
-        // Of an agent that was never seen nobody knows what came before, unless it says so itself.
+        // What a new agent sent before is unknown unless it says so itself.
         if first > 1 && (known || entry.gap.is_some()) {
             losses.push(lost(&entry.seq.run, 1, first - 1, before));
         }
-        self.moved.insert(entry.agent.clone());
-        if runs.len() == RUNS {
+        self.advanced.insert(entry.agent.clone());
+        if runs.len() == MAX_RUNS {
             runs.remove(0);
         }
         runs.push(Run {
@@ -146,14 +161,14 @@ impl Ledger {
         losses
     }
 
-    /// The agents that have come further since this was last asked.
-    pub fn moved(&mut self) -> Vec<(String, Runs)> {
-        let moved = std::mem::take(&mut self.moved).into_iter();
+    /// Returns the agents with progress since the last call, and that progress.
+    pub fn take_progress(&mut self) -> Vec<(String, Runs)> {
+        let advanced = std::mem::take(&mut self.advanced).into_iter();
         let runs = |agent: String| Some((agent.clone(), self.agents.get(&agent)?.clone()));
-        moved.filter_map(runs).collect()
+        advanced.filter_map(runs).collect()
     }
 
-    /// Takes over how far agents had come.
+    /// Takes over stored progress.
     pub fn resume(&mut self, agents: impl IntoIterator<Item = (String, Runs)>) {
         self.agents.extend(agents);
     }
@@ -164,9 +179,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::stored;
 
-    fn entry(run: &str, n: u64, readings: u64) -> Passed {
-        Passed {
+    fn entry(run: &str, n: u64, readings: u64) -> ReportedSequence {
+        ReportedSequence {
             agent: "h".to_owned(),
             seq: Seq {
                 run: run.to_owned(),
@@ -190,79 +206,79 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_a_loss_once() {
+    fn a_gap_is_one_loss() {
         let mut ledger = Ledger::default();
-        assert_eq!(ledger.pass(&entry("a", 5, 5)), []);
-        let late = Passed {
+        assert_eq!(ledger.observe(&entry("a", 5, 5)), []);
+        let late = ReportedSequence {
             gap: Some(Gap::SpoolFull),
             ..entry("a", 12, 2)
         };
-        let losses = ledger.pass(&late);
+        let losses = ledger.observe(&late);
         assert_eq!(ranges(&losses), [("a", 6, 10)]);
         assert_eq!(
             (losses[0].readings(), losses[0].reason()),
             (5, "spool_full")
         );
-        assert_eq!(ledger.pass(&late), [], "seen again");
-        assert_eq!(ledger.pass(&entry("a", 3, 1)), [], "an old one again");
-        assert_eq!(ledger.pass(&entry("a", 13, 1)), []);
+        assert_eq!(ledger.observe(&late), [], "seen again");
+        assert_eq!(ledger.observe(&entry("a", 3, 1)), [], "an old one again");
+        assert_eq!(ledger.observe(&entry("a", 13, 1)), []);
     }
 
     #[test]
-    fn the_end_of_a_run_is_told_by_the_next() {
+    fn the_next_run_reports_the_end_of_the_last() {
         let mut ledger = Ledger::default();
-        ledger.pass(&entry("a", 5, 5));
-        let next = Passed {
+        ledger.observe(&entry("a", 5, 5));
+        let next = ReportedSequence {
             prev: Some(entry("a", 9, 1).seq),
             ..entry("b", 4, 1)
         };
-        assert_eq!(ranges(&ledger.pass(&next)), [("a", 6, 9), ("b", 1, 3)]);
-        assert_eq!(ledger.pass(&entry("a", 9, 1)), []);
-        assert_eq!(ledger.pass(&entry("b", 5, 1)), []);
+        assert_eq!(ranges(&ledger.observe(&next)), [("a", 6, 9), ("b", 1, 3)]);
+        assert_eq!(ledger.observe(&entry("a", 9, 1)), []);
+        assert_eq!(ledger.observe(&entry("b", 5, 1)), []);
     }
 
     #[test]
-    fn what_came_before_the_first_entry_is_not_known() {
+    fn readings_before_the_first_entry_are_unknown() {
         let mut ledger = Ledger::default();
-        assert_eq!(ledger.pass(&entry("a", 100, 1)), []);
-        let told = Passed {
+        assert_eq!(ledger.observe(&entry("a", 100, 1)), []);
+        let reported = ReportedSequence {
             agent: "other".to_owned(),
             gap: Some(Gap::QueueFull),
             ..entry("a", 100, 1)
         };
-        assert_eq!(ranges(&ledger.pass(&told)), [("a", 1, 99)]);
+        assert_eq!(ranges(&ledger.observe(&reported)), [("a", 1, 99)]);
     }
 
     #[test]
-    fn it_goes_on_where_it_was() {
+    fn a_resumed_ledger_goes_on_where_it_was() {
         let mut ledger = Ledger::default();
-        ledger.pass(&entry("a", 5, 5));
-        let moved = ledger.moved();
-        assert_eq!(ledger.moved(), []);
-        let json = serde_json::to_string(&moved[0].1).unwrap();
+        ledger.observe(&entry("a", 5, 5));
+        let progress = ledger.take_progress();
+        assert_eq!(ledger.take_progress(), []);
+        let json = stored::encode(&progress[0].1);
         let mut next = Ledger::default();
-        next.resume([("h".to_owned(), serde_json::from_str(&json).unwrap())]);
-        assert_eq!(ranges(&next.pass(&entry("a", 8, 1))), [("a", 6, 7)]);
+        next.resume([("h".to_owned(), stored::decode(json.as_bytes()).unwrap())]);
+        assert_eq!(ranges(&next.observe(&entry("a", 8, 1))), [("a", 6, 7)]);
     }
 
     proptest! {
-        /// What is received and what is lost make up what was produced, whatever is missing and
-        /// whatever comes twice.
+        /// Received and lost readings add up to the produced ones, whatever is missing and whatever comes
+        /// twice.
         #[test]
-        fn the_sum_holds(entries in prop::collection::vec((1u64..9, any::<bool>(), any::<bool>()), 1..80)) {
+        fn received_and_lost_add_up_to_produced(entries in prop::collection::vec((1u64..9, any::<bool>(), any::<bool>()), 1..80)) {
             let mut ledger = Ledger::default();
             let (mut produced, mut received, mut lost) = (0, 0, 0);
             for (number, (readings, arrives, twice)) in entries.iter().copied().enumerate() {
                 produced += readings;
                 let entry = entry("a", produced, readings);
-                // The first and the last must arrive for the sum to be known.
+                // The sum is known only if the first and the last entry arrive.
                 if number > 0 && number + 1 < entries.len() && !arrives {
                     continue;
                 }
                 received += readings;
-                lost += ledger.pass(&entry).iter().map(Loss::readings).sum::<u64>();
+                lost += ledger.observe(&entry).iter().map(Loss::readings).sum::<u64>();
                 if twice {
-                    prop_assert_eq!(ledger.pass(&entry), []);
+                    prop_assert_eq!(ledger.observe(&entry), []);
                 }
             }
             prop_assert_eq!(received + lost, produced);

@@ -1,15 +1,20 @@
-//! Rackwatch's core: everything that decides, and everything that is on the wire.
+//! Rackwatch's core: every decision, and every format on the wire.
 //!
-//! Pure: no I/O, no clock, no global state. Readings and time come in as data; alert records and
-//! episode changes go out as data. The modules stand in the order in which data flows through them.
+//! Pure: no I/O, no clock, no global state. Readings and time come in as data; alert records and episode
+//! changes go out as data. The modules are listed in the order in which data flows through them.
 
 mod hash;
+pub mod stored;
 pub mod units;
 pub mod time;
 pub mod device;
 pub mod reading;
 pub mod quality;
+pub mod subject;
+pub mod sequence;
+pub mod severity;
 
+pub mod detect;
 pub mod alert;
 pub mod site;
 pub mod partition;
@@ -17,7 +22,6 @@ pub mod keys;
 pub mod wire;
 
 pub mod indices;
-pub mod detect;
 pub mod episode;
 pub mod rules;
 pub mod ledger;

@@ -1,57 +1,56 @@
-//! Partitions: how a large site's readings are spread over several streams.
+//! Partitions: the streams over which a large site spreads its readings.
 //!
-//! An agent publishes all it has to one partition, told by its zone (a room or a row). So a device
-//! stays in its partition however it is placed later, and what is compared with each other lies
-//! within one. A small site has no partitions: plain names, which any client can write to.
+//! An agent publishes everything to the partition of its zone (a room or a row). A device stays in its partition
+//! wherever it is placed later, and devices that are compared share one. A small site has no partitions: plain
+//! names, which any client can write to.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How many partitions there are.
+/// A number of partitions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u16", into = "u16")]
 pub struct Partitions(u16);
 
-/// More partitions than this serve nobody: each is a loop of its own.
-const MOST: u16 = 1024;
+/// The greatest number of partitions. Each is a loop of its own, so that more would cost without use.
+const MAX: u16 = 1024;
 
-/// Not a number of partitions.
+/// An invalid number of partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} partitions: give a number from 1 to {MOST}, or 0 for the plain names")]
+#[error("{0} partitions: give a number from 1 to {MAX}, or 0 for the plain names")]
 pub struct NotPartitions(u16);
 
-/// One partition: all of a small site, or one of several by number.
+/// One partition: all of a small site, or one of several, by number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartitionId(Option<u16>);
 
 impl Partitions {
-    /// No partitions: one stream under the plain names.
+    /// One stream under the plain names.
     pub const PLAIN: Self = Self(0);
-    /// What there are on Redis Cluster unless said otherwise: enough to spread over a few masters.
+    /// The default on Redis Cluster: enough to spread over a few masters.
     pub const CLUSTER: Self = Self(64);
 
-    /// So many partitions; 0 is [`Partitions::PLAIN`].
+    /// Checks a number of partitions; 0 is [`Partitions::PLAIN`].
     ///
     /// # Errors
     ///
-    /// When there are too many.
+    /// Fails if the number is too large.
     pub fn new(count: u16) -> Result<Self, NotPartitions> {
-        if count > MOST {
+        if count > MAX {
             return Err(NotPartitions(count));
         }
         Ok(Self(count))
     }
 
-    /// Which partition an agent of `zone` publishes to: CRC-32 (IEEE 802.3) of its name, modulo
-    /// their number.
+    /// Returns the partition of a zone: CRC-32 (IEEE 802.3) of its name, modulo the number of partitions.
     pub fn of_zone(self, zone: &str) -> PartitionId {
         let count = u32::from(self.0);
         let number = crc32fast::hash(zone.as_bytes()).checked_rem(count);
         PartitionId(number.and_then(|number| u16::try_from(number).ok()))
     }
 
-    /// All of them, in order.
+    /// Returns all partitions, in order.
     pub fn all(self) -> impl Iterator<Item = PartitionId> {
         let plain = (self == Self::PLAIN).then_some(PartitionId::PLAIN);
         let numbered = (0..self.0).map(|number| PartitionId(Some(number)));
@@ -84,10 +83,10 @@ impl fmt::Display for Partitions {
 }
 
 impl PartitionId {
-    /// All of a site without partitions.
+    /// The only partition of a small site.
     pub const PLAIN: Self = Self(None);
 
-    /// Its number; none on a site without partitions.
+    /// Returns the number; none on a site without partitions.
     pub fn number(self) -> Option<u16> {
         self.0
     }
@@ -107,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_zone_has_one_partition() {
+    fn the_zone_decides_the_partition() {
         let sixteen = Partitions::new(16).unwrap();
         // CRC-32 of "ABC" is 0xA3830348.
         assert_eq!(sixteen.of_zone("ABC").number(), Some(8));
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn all_are_listed() {
+    fn all_partitions_are_listed() {
         let names = |count| {
             let all = Partitions::new(count).unwrap().all();
             all.map(|partition| partition.to_string())

@@ -1,29 +1,28 @@
-//! Quality: whether a temperature can be meant, before any rule looks at it.
+//! Quality: whether a number can be a temperature of such a sensor, before any rule sees it.
 //!
-//! Sensors and their drivers report "no reading" as numbers: 0 (IPMI), -1 (APC's MIBs), -128 and 127
-//! (a byte's ends), 255, millions (a register that was not ready). None of these is taken for a
-//! temperature; a reading that is one of them is a fault like any other, and a lasting fault is an
-//! alert of its own.
+//! Sensors and their drivers report "no reading" as numbers: 0 (IPMI), -1 (APC's MIBs), -128 and 127 (the
+//! ends of a byte), 255, millions (a register that was not ready). None of these counts as a temperature.
+//! Such a reading is a fault like any other, and a lasting fault is an alert of its own.
 
 use crate::device::{Range, Role};
 use crate::reading::Fault;
 use crate::units::Celsius;
 
-/// Beyond these no sensor in a data centre reads: air of a hall that burns, silicon that has turned
-/// itself off (at 100 to 115 °C; 127 is a byte's end).
+/// The hottest reading of any sensor in a data centre, in °C: the air of a burning hall, or silicon that
+/// switches itself off at 100 to 115 °C. 127 is the end of a byte.
 const HOTTEST: f64 = 125.0;
-/// Outside air that a cooler takes in, in a cold winter. Equipment is never below freezing.
+/// The coldest outside air that a cooler takes in. Equipment is never below freezing.
 const COLDEST_AIR: f64 = -40.0;
-/// Codes for "no reading" that lie within that range.
+/// Codes for "no reading" within that range.
 const CODES: [f64; 2] = [0.0, -1.0];
 
-/// The temperature, or why it cannot be one of a device with this role, and with this range where its
-/// hardware says one.
+/// Returns the temperature if a device with this role, and with this range where its hardware has one, can
+/// have it.
 ///
 /// # Errors
 ///
-/// [`Fault::OUT_OF_RANGE`] where no such device can be, or say, that warm or cold, [`Fault::NO_READING`] where
-/// the number is a code.
+/// [`Fault::OUT_OF_RANGE`] where no such device can be, or report, that warm or cold;
+/// [`Fault::NO_READING`] where the number is a code.
 pub fn check(role: Role, range: Option<Range>, value: Celsius) -> Result<Celsius, Fault> {
     let degrees = value.degrees();
     let is_code = CODES
@@ -39,7 +38,7 @@ pub fn check(role: Role, range: Option<Range>, value: Celsius) -> Result<Celsius
         }
     };
     let is_beyond = |range: Range| value < range.least || value > range.most;
-    if range.and_then(Range::believed).is_some_and(is_beyond)
+    if range.and_then(Range::plausible).is_some_and(is_beyond)
         || degrees > HOTTEST
         || degrees < coldest
     {
@@ -53,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_no_temperatures() {
+    fn codes_are_not_temperatures() {
         let check = |role, degrees| check(role, None, Celsius::new(degrees).unwrap());
         for role in Role::ALL {
             for bogus in [0.0, -1.0, -128.0, 127.0, 255.0, 129.0, -273.15] {
@@ -63,7 +62,7 @@ mod tests {
                 assert!(check(role, good).is_ok(), "{role} {good}");
             }
         }
-        // 3.9 million is not even a number of degrees.
+        // 3.9 million is beyond any temperature.
         Celsius::new(3_892_314.0).unwrap_err();
         assert!(check(Role::Supply, -5.0).is_ok());
         assert!(check(Role::Cpu, -5.0).is_err());
@@ -71,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hardware_cannot_say_it_did_not_read() {
+    fn a_value_outside_the_hardwares_range_is_a_fault() {
         let celsius = |degrees| Celsius::new(degrees).unwrap();
         let range = |least, most| {
             Some(Range {
@@ -83,7 +82,7 @@ mod tests {
         assert!(is_ok(range(5.0, 60.0), 59.9));
         assert!(!is_ok(range(5.0, 60.0), 60.5));
         assert!(!is_ok(range(5.0, 60.0), 4.0));
-        // Nonsense for "not known".
+        // Implausible ranges stand for an unknown one.
         assert!(is_ok(range(0.0, 0.0), 22.0));
         assert!(is_ok(range(90.0, 10.0), 22.0));
     }

@@ -1,4 +1,4 @@
-//! Readings: what a device said at one instant, a temperature or the reason why there is none.
+//! Readings: the temperature of a device at one instant, or the reason for a missing one.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,59 +7,58 @@ use crate::device::DeviceId;
 use crate::time::Timestamp;
 use crate::units::Celsius;
 
-/// One attempt to read one device. (device, at) identifies it: the same pair twice is one reading.
+/// One attempt to read a device. (device, at) identifies it: the same pair twice is one reading.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
-    /// Which device.
+    /// The device that was read.
     pub device: DeviceId,
-    /// When, by the agent's clock.
+    /// The time of the attempt, by the agent's clock.
     pub at: Timestamp,
-    /// What it said, or why it could not be read. A failed read is never a gap and never 0 °C.
+    /// The temperature, or the fault. A failed read is never a gap and never 0 °C.
     pub value: Result<Celsius, Fault>,
 }
 
-/// Everything that was read at one tick, in the order of reading: what travels from the sampler to
-/// the publisher.
+/// All readings of one tick, in the order of reading: the unit that the sampler hands to the publisher.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// The tick: the timestamp of its readings.
+    /// The time of the tick, and of its readings.
     pub at: Timestamp,
-    /// What was read.
+    /// The readings of the tick.
     pub readings: Vec<Reading>,
 }
 
-/// Why a device has no temperature, in one word: 1 to 32 of `a-z 0-9 _`, starting with a letter.
+/// The reason for a missing temperature: one word of 1 to 32 of `a-z 0-9 _` that starts with a letter.
 ///
-/// The set is open: other agents may know more reasons.
+/// The set is open: other agents may have more reasons.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fault(Cow<'static, str>);
 
 impl Fault {
-    /// The device answered that it has no reading.
+    /// The device reported that it has no reading.
     pub const NO_READING: Self = Self(Cow::Borrowed("no_reading"));
-    /// It did not answer before the deadline.
+    /// The device did not answer before the deadline.
     pub const TIMEOUT: Self = Self(Cow::Borrowed("timeout"));
-    /// What is asked for it cannot be reached, or says no.
+    /// The target cannot be reached, or refuses.
     pub const UNREACHABLE: Self = Self(Cow::Borrowed("unreachable"));
-    /// It is switched off.
+    /// The device is switched off.
     pub const DISABLED: Self = Self(Cow::Borrowed("disabled"));
-    /// It answered with what cannot be a temperature of this device.
+    /// The value cannot be a temperature of this device.
     pub const OUT_OF_RANGE: Self = Self(Cow::Borrowed("out_of_range"));
-    /// It jumped, and was elsewhere again when it was read once more at once.
+    /// The value jumped, and a second read right after that did not confirm it.
     pub const UNCONFIRMED: Self = Self(Cow::Borrowed("unconfirmed"));
-    /// The hardware itself says that the sensor is broken.
+    /// The hardware itself reports a broken sensor.
     pub const SENSOR_FAULT: Self = Self(Cow::Borrowed("sensor_fault"));
-    /// Its answer could not be understood.
+    /// The answer could not be decoded.
     pub const GARBLED: Self = Self(Cow::Borrowed("garbled"));
-    /// Reading failed with an I/O error.
+    /// The read failed with an I/O error.
     pub const IO_ERROR: Self = Self(Cow::Borrowed("io_error"));
-    /// The device that was there is there no more.
+    /// The device is no longer there.
     pub const VANISHED: Self = Self(Cow::Borrowed("vanished"));
 
-    /// The longest reason, in bytes.
+    /// The length of the longest reason, in bytes.
     pub const MAX_LEN: usize = 32;
 
-    /// Takes a word from the wire; none if it is not such a word.
+    /// Returns the fault for a word from the wire; none if the word is malformed.
     pub fn new(word: &str) -> Option<Self> {
         let well_formed = (1..=Self::MAX_LEN).contains(&word.len())
             && word.starts_with(|c: char| c.is_ascii_lowercase())
@@ -69,12 +68,12 @@ impl Fault {
         well_formed.then(|| Self(Cow::Owned(word.to_owned())))
     }
 
-    /// The word.
+    /// Returns the word on the wire.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// It is what was asked for the device that gave no answer: that may be so for all its devices.
+    /// Returns whether the target failed to answer, which may concern all its devices.
     pub fn is_of_target(&self) -> bool {
         *self == Self::TIMEOUT || *self == Self::UNREACHABLE
     }

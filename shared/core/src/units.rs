@@ -1,4 +1,4 @@
-//! Temperatures and temperature differences: what a number means is in its type.
+//! Temperatures and temperature differences as types of their own.
 
 use std::fmt;
 
@@ -6,35 +6,35 @@ use serde::{Deserialize, Serialize};
 
 /// A temperature in degrees Celsius: finite, between [`Celsius::MIN`] and [`Celsius::MAX`].
 ///
-/// The range is what a sensor of any kind in a data centre could be said to report. It is wider
-/// than what is plausible: a reading of 200 °C is a temperature, of 3,892,314 °C is not.
+/// The range covers every kind of sensor in a data centre. It is wider than plausible values: 200 °C is a
+/// temperature, 3,892,314 °C is not.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Celsius(f64);
 
-/// Why a number is not a temperature.
+/// The reason why a number is not a temperature.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotATemperature {
     /// The text is not a decimal number.
     #[error("not a decimal number")]
     NotANumber,
-    /// Not a number, or infinite (as `1e999` is once read).
+    /// The number is infinite (as `1e999` is once parsed), or not a number.
     #[error("not finite")]
     NotFinite,
-    /// Colder than absolute zero or hotter than 1,000 °C.
+    /// The number is below absolute zero or above 1,000 °C.
     #[error("outside -273.15 to 1000 °C")]
     OutOfRange,
 }
 
 impl Celsius {
-    /// Absolute zero.
+    /// The lowest temperature, absolute zero.
     pub const MIN: Self = Self(-273.15);
-    /// Where water freezes: the zero of the scale.
+    /// The zero of the scale.
     pub const ZERO: Self = Self(0.0);
-    /// Far beyond any sensor used in a rack.
+    /// The highest temperature, far beyond any sensor in a rack.
     pub const MAX: Self = Self(1_000.0);
 
-    /// A temperature of `degrees` °C.
+    /// Returns a temperature of `degrees` °C.
     pub fn new(degrees: f64) -> Result<Self, NotATemperature> {
         if !degrees.is_finite() {
             return Err(NotATemperature::NotFinite);
@@ -52,27 +52,27 @@ impl Celsius {
         Self::new(degrees)
     }
 
-    /// The number of degrees.
+    /// Returns the number of degrees Celsius.
     pub fn degrees(self) -> f64 {
         self.0
     }
 
-    /// How much warmer this is than `other`.
+    /// Returns the difference from `other`; positive if this is warmer.
     pub fn above(self, other: Self) -> Kelvin {
         Kelvin(self.0 - other.0)
     }
 
-    /// The temperature `by` warmer; kept within the range of temperatures.
+    /// Returns the temperature `by` warmer, clamped to the range.
     pub fn plus(self, by: Kelvin) -> Self {
         Self((self.0 + by.0).clamp(Self::MIN.0, Self::MAX.0))
     }
 
-    /// The warmer of two.
+    /// Returns the warmer of two.
     pub fn max(self, other: Self) -> Self {
         Self(self.0.max(other.0))
     }
 
-    /// The colder of two.
+    /// Returns the colder of two.
     pub fn min(self, other: Self) -> Self {
         Self(self.0.min(other.0))
     }
@@ -105,12 +105,12 @@ impl From<Celsius> for f64 {
 pub struct Kelvin(pub f64);
 
 impl Kelvin {
-    /// The larger of two.
+    /// Returns the larger of two.
     pub fn max(self, other: Self) -> Self {
         Self(self.0.max(other.0))
     }
 
-    /// The same difference the other way.
+    /// Returns the difference in the other direction.
     pub fn negated(self) -> Self {
         Self(-self.0)
     }
@@ -122,8 +122,8 @@ impl fmt::Display for Kelvin {
     }
 }
 
-/// Degrees in hundredths: what detectors keep, in two bytes. What is beyond ±327 °C is no temperature that any
-/// rule judges, and becomes the nearest.
+/// Returns hundredths of a degree, the form that detectors store in two bytes. Values beyond ±327 °C, which no rule
+/// evaluates, become the nearest.
 #[expect(clippy::cast_possible_truncation, reason = "clamped to its range")]
 pub(crate) fn hundredths(degrees: f64) -> i16 {
     (degrees * 100.0)
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_reads_back_the_same() {
+    fn written_temperatures_read_back_the_same() {
         for degrees in [20.1, -0.0, 21.0, 1.0 / 3.0, -273.15, 1000.0] {
             let temperature = Celsius::new(degrees).unwrap();
             assert_eq!(Celsius::parse(&temperature.to_string()), Ok(temperature));

@@ -4,7 +4,7 @@
 //! `RACKWATCH_<SECTION>__<KEY>` (`RACKWATCH_REDIS__URL` is `redis.url`; `RACKWATCH_REDIS_URL`,
 //! without the double underscore, is a short form of the same). Out: the caller's own settings
 //! type, or an error that names the file and line or the variable, the key and the value seen.
-//! A key that nobody knows is an error, so that a typing mistake cannot switch a rule off.
+//! An unknown key is an error: a typing mistake must not switch a rule off.
 //!
 //! Values of secret-looking keys and the user part of addresses are never shown.
 
@@ -12,9 +12,12 @@ pub mod duration;
 mod environment;
 mod error;
 mod locate;
+mod path;
+mod place_of;
 mod secret;
 mod sections;
 mod size;
+pub mod tagged;
 
 use std::ffi::OsString;
 use std::fs;
@@ -24,6 +27,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 pub use error::{ConfigError, Place};
+pub use place_of::{TableKey, place_of};
 pub use secret::{RedisUrl, Secret};
 pub use sections::{LogConfig, LogFormat, RedisConfig};
 pub use size::{ByteSize, NotASize};
@@ -112,9 +116,8 @@ fn merge<T: DeserializeOwned>(
             Ok(config) => return Ok(config),
             Err(error) => error,
         };
-        let culprit = overrides
-            .iter_mut()
-            .find(|change| change.governs(error.path()));
+        let (path, _) = locate::path_and_message(&error);
+        let culprit = overrides.iter_mut().find(|change| change.governs(&path));
         let retry = culprit.is_some_and(Override::fall_back_to_text);
         let found = source.explain(&error, &table, &overrides);
         // The complaint about the value as written helps more than the one about it as text.

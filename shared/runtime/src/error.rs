@@ -4,8 +4,8 @@ use std::error::Error;
 
 /// Returns the error and all its causes in one line, outermost first, separated by colons.
 ///
-/// Use it where an error ends up in a log field or a report: "error sending request" alone does
-/// not tell an operator what to do.
+/// For log fields and reports: an outer error such as "error sending request" rarely names the
+/// cause.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,17 +1,17 @@
-//! A configuration to begin with: what was found, as `[[devices]]`.
+//! A configuration to start from: the discovered sensors as `[[devices]]`.
 
 use std::fmt::Write;
 
-use super::Row;
-use crate::config::AgentName;
+use super::row::Row;
+use crate::name::Name;
 
-/// TOML for `agent.toml`; what it says is what holds without it.
-pub(super) fn snippet(agent: &AgentName, rows: &[Row]) -> String {
+/// Returns TOML for `agent.toml` that states the present settings, to be changed.
+pub(super) fn snippet(agent: &Name, rows: &[Row]) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ok = writeln!(
         text,
-        "# What this host reads now, to be changed and put into /etc/rackwatch/agent.toml.\n\
+        "# Sensors that this agent reads. Edit, and save as /etc/rackwatch/agent.toml.\n\
          [agent]\nname = {}\n# rack = \"B07\"",
         quoted(agent.as_str())
     );
@@ -46,7 +46,7 @@ pub(super) fn snippet(agent: &AgentName, rows: &[Row]) -> String {
     text
 }
 
-/// As TOML has it.
+/// Returns a TOML string.
 fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
@@ -63,7 +63,7 @@ mod tests {
     use crate::config::AgentConfig;
 
     #[test]
-    fn what_is_printed_is_a_configuration() {
+    fn the_snippet_is_a_configuration() {
         let row = |device: &str, value| Row {
             device: DeviceId::new(device).unwrap(),
             description: Description {
@@ -80,7 +80,7 @@ mod tests {
             row("inlet-a-1", Celsius::new(21.5).map_err(|_| Fault::GARBLED)),
             row("inlet-a-2", Err(Fault::TIMEOUT)),
         ];
-        let agent = AgentName::new("node\"7").unwrap();
+        let agent = Name::new("node\"7").unwrap();
         let text = snippet(&agent, &rows);
         let config: AgentConfig = toml::from_str(&text).unwrap();
         assert_eq!(config.agent.name, agent);

@@ -1,8 +1,8 @@
-//! One chip under `/sys/class/hwmon`: what it has, and what it says.
+//! One chip under `/sys/class/hwmon`: its inputs and their readings.
 //!
-//! In: its directory. Out: its inputs with what is fixed about them, and for each read one result
-//! an input. Nothing is lost: an input that cannot be read gives a fault. Names of files are those
-//! of the kernel's `Documentation/hwmon/sysfs-interface.rst`.
+//! In: its directory. Out: its inputs with their fixed properties, and at each read one outcome per
+//! input. Nothing is lost: an input that cannot be read has a fault. File names are those of the
+//! kernel's `Documentation/hwmon/sysfs-interface.rst`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,40 +13,40 @@ use rackwatch_core::units::Celsius;
 
 use super::sysfs;
 
-/// A chip as found.
+/// A chip with its identity and inputs.
 #[derive(Clone, Debug)]
 pub(super) struct Chip {
-    /// `hwmonN`, in the class directory.
+    /// Directory `hwmonN` in the class directory.
     pub(super) dir: PathBuf,
-    /// The N.
+    /// The number N of the directory.
     pub(super) number: u64,
-    /// The driver's name for it.
+    /// Name that the driver gives it.
     pub(super) name: String,
-    /// The model of a drive.
+    /// Model, if it is a drive.
     pub(super) model: Option<String>,
-    /// What tells this piece of hardware from any other in the world: a drive's serial number.
+    /// Serial number, if it is a drive: unique in the world.
     pub(super) serial: Option<String>,
-    /// Where it hangs in the tree of devices, links resolved; none where there are no links.
+    /// Path in the tree of devices with links resolved; `None` without links.
     pub(super) place: Option<PathBuf>,
-    /// Which of several I2C buses of one controller it is on, as far as the bus says so itself.
+    /// I2C bus among those of its controller, if the bus names it.
     pub(super) bus: Option<String>,
-    /// Its inputs, by channel.
+    /// Inputs, sorted by channel.
     pub(super) inputs: Vec<Input>,
 }
 
-/// A temperature input.
+/// A temperature input of a chip.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Input {
-    /// K in `tempK_input`.
+    /// The number K in `tempK_input`.
     pub(super) channel: u32,
-    /// What the driver calls it, if anything.
+    /// Label that the driver gives it, if any.
     pub(super) label: Option<String>,
-    /// The chip's own limits.
+    /// Limits of the chip itself.
     pub(super) limits: HardwareLimits,
 }
 
-/// The directories of the chips under `root` with their numbers, in that order. None if `root`
-/// cannot be listed, as on a host without any.
+/// Returns the directories of the chips under `root`, sorted by number. Empty if `root` cannot be
+/// listed, as on a host without chips.
 pub(super) fn dirs(root: &Path) -> Vec<(u64, PathBuf)> {
     let Ok(entries) = fs::read_dir(root) else {
         return Vec::new();
@@ -64,13 +64,13 @@ pub(super) fn dirs(root: &Path) -> Vec<(u64, PathBuf)> {
 }
 
 impl Chip {
-    /// What there is in `dir`. Blocks.
+    /// Discovers the chip in `dir`. Blocks.
     pub(super) fn at(dir: PathBuf, number: u64) -> Self {
         let device = dir.join("device");
         let place = place(&dir);
         let name = sysfs::name(&dir.join("name")).unwrap_or_else(|| "hwmon".to_owned());
-        // `serial` is NVMe's, `wwid` (a World Wide Name) that of SCSI and ATA drives. Of others a
-        // file of that name may mean anything. A `wwid` may be `t10.ATA MODEL SERIAL`.
+        // NVMe drives have `serial`, SCSI and ATA drives `wwid` (a World Wide Name). With other
+        // drivers these files may mean anything. A `wwid` may be `t10.ATA MODEL SERIAL`.
         let serial = match name.as_str() {
             "nvme" => sysfs::name(&device.join("serial")),
             "drivetemp" => sysfs::name(&device.join("wwid")),
@@ -92,7 +92,7 @@ impl Chip {
     /// Reads an input. Blocks.
     pub(super) fn read(&self, input: &Input) -> Result<Celsius, Fault> {
         let file = |what: &str| self.dir.join(format!("temp{}_{what}", input.channel));
-        // Absent for most chips; a flag that cannot be read says nothing either.
+        // Most chips lack these files; an unreadable one counts as absent.
         let flag = |what: &str| sysfs::text(&file(what)).ok()?.parse::<i64>().ok();
         if flag("fault").is_some_and(|flag| flag != 0) {
             return Err(Fault::SENSOR_FAULT);
@@ -104,7 +104,8 @@ impl Chip {
     }
 }
 
-/// The device that the chip belongs to; where a driver gives none, the chip's own place.
+/// Returns the path of the device that the chip belongs to; if the driver names none, the chip's
+/// own path.
 fn place(dir: &Path) -> Option<PathBuf> {
     let device = dir.join("device");
     let is_link = |path: &Path| path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
@@ -117,8 +118,8 @@ fn place(dir: &Path) -> Option<PathBuf> {
     }
 }
 
-/// The number of the port or of the multiplexer's channel in the name of an I2C bus, which unlike the
-/// number of the bus is that of the hardware: `SMBus PIIX4 adapter port 2 at 0b00`,
+/// Returns the number of the port or multiplexer channel in the name of an I2C bus, which the
+/// hardware defines, unlike the number of the bus: `SMBus PIIX4 adapter port 2 at 0b00`,
 /// `i2c-0-mux (chan_id 1)`.
 fn bus(place: &Path) -> Option<String> {
     let name = sysfs::name(&place.parent()?.join("name"))?;

@@ -1,22 +1,21 @@
-//! Names that outlive a reboot, for inputs whose directories are numbered anew at each.
+//! Device ids that survive a reboot, although the kernel numbers the directories anew each time.
 //!
-//! In: the chips that were found. Out: an id for each input, all different. Nothing is lost: what
-//! cannot be told apart is still named apart.
+//! In: the discovered chips. Out: an id for each input, all different. Nothing is lost: identical
+//! chips still get different ids.
 //!
-//! A chip is told from others of its name by, in this order:
-//! 1. the serial number of a drive: the id goes with the drive;
-//! 2. its place in the tree of devices, without the numbers that the kernel gives out in the order
-//!    of finding (`nvme0`, `i2c-3`, `host2`): the nearest PCI address and what hangs below it, a
-//!    platform device, an I2C address with the port or channel of its bus;
-//! 3. where several still look alike (two buses of one PCI function), their order by whole place,
-//!    as the kernel numbers such buses in the order of the hardware;
-//! 4. without links in the tree, what is fixed about them: model, labels, limits;
-//! 5. the last resort, for twins with nothing at all to tell them by: their order by hwmon number.
-//!    The set of their ids is always the same, but which is which may change at a reboot. A real
-//!    `/sys` has links; copies of one may not.
+//! Chips with the same name differ, in this order, by:
+//! 1. the serial number of a drive: the id moves with the drive;
+//! 2. the path in the tree of devices, without numbers that the kernel assigns in order of
+//!    discovery (`nvme0`, `i2c-3`, `host2`): the nearest PCI address and the path below it, a
+//!    platform device, or an I2C address with the port or channel of its bus;
+//! 3. if several still look alike (two buses of one PCI function), their order by whole path: the
+//!    kernel numbers such buses in the order of the hardware;
+//! 4. without links in the tree, their fixed properties: model, labels, limits;
+//! 5. if nothing differs, their order by hwmon number. Then the set of ids is always the same, but
+//!    ids may be swapped at a reboot. A real `/sys` has links; copies of one may not.
 //!
-//! With 3 to 5 the first has the plain name, the next `_2` and so on, so that a twin that is taken
-//! out may hand its id to the next one.
+//! With 3 to 5 the first chip has the plain name, the next `_2` and so on. Removing one may shift
+//! the ids of the others.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
@@ -29,14 +28,14 @@ use rackwatch_core::device::DeviceId;
 use super::super::component::{device_id, role, unique};
 use super::chip::{Chip, Input};
 
-/// The longest `n` of an id: leaves room for role and host within 128.
-const LONGEST: usize = 56;
+/// Longest last part of an id in bytes: leaves room for role and host within 128.
+const LONGEST_PART: usize = 56;
 
-/// The id of every input of every chip, in the order given.
+/// Returns the ids of every input of every chip, in the given order.
 pub(super) fn ids(chips: &[Chip], host: &str) -> Vec<Vec<DeviceId>> {
     let stems = stems(chips);
     let mut order: Vec<usize> = (0..chips.len()).collect();
-    // Ids that still collide are told apart in this order, so it must not be that of the numbers.
+    // Ids that still collide get suffixes in this order, so it must not depend on the numbers.
     order.sort_by(|a, b| stems[*a].cmp(&stems[*b]));
     let mut taken = HashSet::new();
     let mut ids = vec![Vec::new(); chips.len()];
@@ -52,7 +51,7 @@ pub(super) fn ids(chips: &[Chip], host: &str) -> Vec<Vec<DeviceId>> {
     ids
 }
 
-/// For each chip a text that no other chip has.
+/// Returns a unique text for each chip.
 fn stems(chips: &[Chip]) -> Vec<String> {
     let mut alike: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (index, chip) in chips.iter().enumerate() {
@@ -68,7 +67,7 @@ fn stems(chips: &[Chip]) -> Vec<String> {
                     chip = one.name,
                     one = %one.dir.display(),
                     other = %other.dir.display(),
-                    "nothing tells these two chips apart: their ids may be swapped after a reboot",
+                    "cannot distinguish two chips, a reboot may swap their ids",
                 );
             }
         }
@@ -83,7 +82,7 @@ fn stems(chips: &[Chip]) -> Vec<String> {
     stems
 }
 
-/// A chip's name and what tells it from others, without anything that changes.
+/// Returns a chip's name with its serial number or path, without parts that change.
 fn stem(chip: &Chip) -> String {
     let name = stable_name(&chip.name);
     let place = match (&chip.serial, &chip.place, &chip.bus) {
@@ -102,7 +101,7 @@ fn stem(chip: &Chip) -> String {
     }
 }
 
-/// A driver's name without the number that some wireless drivers count up: `iwlwifi_1`,
+/// Returns a driver's name without the counter that some wireless drivers append: `iwlwifi_1`,
 /// `mt7921_phy0`.
 fn stable_name(name: &str) -> &str {
     let bare = name.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -113,7 +112,7 @@ fn stable_name(name: &str) -> &str {
     }
 }
 
-/// Order of chips that have one stem: by what is fixed, and only then by number.
+/// Orders chips with the same stem: by fixed properties, and only then by number.
 fn order(one: &Chip, other: &Chip) -> Ordering {
     fixed_order(one, other).then(one.number.cmp(&other.number))
 }
@@ -125,8 +124,8 @@ fn fixed_order(one: &Chip, other: &Chip) -> Ordering {
         .then_with(|| content(one).cmp(&content(other)))
 }
 
-/// A place with numbers padded, so that `i2c-10` comes after `i2c-9`. Without the numbers of hwmon
-/// and of `NVMe` controllers, which follow the order of loading.
+/// Returns a path with padded numbers, so `i2c-10` sorts after `i2c-9`. Numbers of hwmon and of
+/// `NVMe` controllers are left out, as they depend on the order of loading.
 fn natural(place: &Path) -> String {
     let mut text = String::new();
     for part in
@@ -148,13 +147,13 @@ fn natural(place: &Path) -> String {
     text
 }
 
-/// Model, labels and limits as one text.
+/// Returns model, labels and limits as one text.
 fn content(chip: &Chip) -> String {
     format!("{:?} {:?}", chip.model, chip.inputs)
 }
 
-/// What of a place stays the same: the nearest PCI address and what hangs below it, or all below
-/// `devices` where there is no PCI address, both without numbers given out in the order of finding.
+/// Returns the stable part of a path: the nearest PCI address and everything below it, or without a
+/// PCI address everything below `devices`. Numbers assigned in order of discovery are left out.
 fn stable_place(place: &Path) -> String {
     let parts: Vec<&str> = parts(place).collect();
     let pci = parts.iter().rposition(|part| is_pci_address(part));
@@ -174,11 +173,12 @@ fn parts(place: &Path) -> impl Iterator<Item = &str> {
     })
 }
 
-/// None for parts that say nothing, or something else after each boot.
+/// Returns the stable text of one part of a path; `None` for parts without meaning, or that change
+/// at each boot.
 fn stable_part(part: &str) -> Option<&str> {
-    const SAY_NOTHING: [&str; 5] = ["hwmon", "nvme", "platform", "virtual", "thermal"];
+    const MEANINGLESS: [&str; 5] = ["hwmon", "nvme", "platform", "virtual", "thermal"];
     const NUMBERED: [&str; 6] = ["hwmon", "nvme", "i2c-", "host", "ata", "nvme-subsys"];
-    if SAY_NOTHING.contains(&part) || NUMBERED.iter().any(|prefix| is_numbered(part, prefix)) {
+    if MEANINGLESS.contains(&part) || NUMBERED.iter().any(|prefix| is_numbered(part, prefix)) {
         return None;
     }
     // SCSI: `target2:0:0` and `2:0:0:0` start with the number of the host.
@@ -203,7 +203,7 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// As in `0000:3d:00.0`: domain, bus, device, function.
+/// Returns whether a part has domain, bus, device and function, as in `0000:3d:00.0`.
 fn is_pci_address(part: &str) -> bool {
     let hex = |text: &str| text.bytes().all(|b| b.is_ascii_hexdigit());
     let fields: Vec<&str> = part.split([':', '.']).collect();
@@ -216,7 +216,7 @@ fn is_pci_address(part: &str) -> bool {
         && [domain, bus, device, function].into_iter().all(hex)
 }
 
-/// The input's label, with its channel where the label is missing or not the only one.
+/// Returns the input's label; its channel if there is none, or both if the label is not unique.
 fn label(chip: &Chip, input: &Input) -> String {
     let channel = format!("temp{}", input.channel);
     let Some(label) = &input.label else {
@@ -233,10 +233,10 @@ fn label(chip: &Chip, input: &Input) -> String {
     }
 }
 
-/// `stem.label`; where that is too long, the middle of it is replaced by a hash of it.
+/// Returns `stem.label`; if that is too long, its middle is replaced by a hash.
 fn shortened(stem: &str, label: &str) -> String {
     let whole = format!("{stem}.{label}");
-    if whole.len() <= LONGEST {
+    if whole.len() <= LONGEST_PART {
         return whole;
     }
     let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
@@ -246,8 +246,8 @@ fn shortened(stem: &str, label: &str) -> String {
     format!("{head}.{:016x}.{tail}", hash.finish())
 }
 
-/// FNV-1a, 64 bits: ids must not change with the version of the standard library, as its own
-/// hasher may.
+/// A FNV-1a hasher of 64 bits. The standard library's hasher may change with its version, and ids
+/// must not.
 struct Fnv(u64);
 
 impl Hasher for Fnv {
@@ -267,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_kernel_numbers_is_left_out_of_a_place() {
+    fn numbers_assigned_by_the_kernel_are_left_out_of_a_path() {
         for (place, expected) in [
             (
                 "/sys/devices/pci0000:00/0000:00:1d.0/0000:3d:00.0/nvme/nvme0",
@@ -292,24 +292,24 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_drivers_count_up_are_left_out_of_names() {
+    fn counters_of_drivers_are_left_out_of_names() {
         assert_eq!(stable_name("iwlwifi_1"), "iwlwifi");
         assert_eq!(stable_name("mt7921_phy0"), "mt7921_phy");
         assert_eq!(stable_name("spd5118"), "spd5118");
     }
 
     #[test]
-    fn numbers_are_ordered_as_numbers() {
+    fn numbers_sort_by_value() {
         let nine = natural(Path::new("/sys/devices/i2c-9/9-0050"));
         let ten = natural(Path::new("/sys/devices/i2c-10/10-0050"));
         assert!(nine < ten);
     }
 
     #[test]
-    fn long_names_are_cut_and_stay_different() {
+    fn long_names_are_shortened_and_stay_unique() {
         let one = shortened(&"a".repeat(100), "Core 1");
         let two = shortened(&"a".repeat(100), "Core 2");
-        assert!(one.len() <= LONGEST);
+        assert!(one.len() <= LONGEST_PART);
         assert_ne!(one, two);
         assert!(one.ends_with(".Core 1"));
     }

@@ -1,8 +1,8 @@
-//! Reading sysfs attributes: small text files that the kernel makes while they are read.
+//! Reads sysfs attributes: small text files that the kernel generates when they are read.
 //!
-//! In: paths. Out: their text or number, or the fault that the kernel's answer means. Nothing is
-//! lost: whatever cannot be understood is a fault. All of it blocks, some chips for milliseconds,
-//! broken ones for ever.
+//! In: paths. Out: text, numbers, or the fault that the kernel's error means. Nothing is lost:
+//! unexpected content is a fault. Everything here blocks: some chips for milliseconds, broken ones
+//! forever.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,14 +13,14 @@ use rackwatch_core::units::Celsius;
 
 use super::super::component::plausible;
 
-/// The longest number that is read, in bytes: one of 64 bits has 21 at most.
+/// Longest number in bytes: 64 bits need 21 at most.
 const LONGEST_NUMBER: u64 = 64;
 
-/// The longest name that is read, in bytes: the World Wide Name of a SCSI drive may have 80.
+/// Longest name in bytes: the World Wide Name of a SCSI drive may have 80.
 const LONGEST_NAME: u64 = 256;
 
-/// The text of an attribute that holds a number, without white space around it; what is beyond 64
-/// bytes is an error.
+/// Reads an attribute that holds a number, without surrounding white space. More than 64 bytes are
+/// an error.
 pub(super) fn text(path: &Path) -> io::Result<String> {
     bounded(path, LONGEST_NUMBER)
 }
@@ -37,39 +37,39 @@ fn bounded(path: &Path, longest: u64) -> io::Result<String> {
     Ok(text.trim().to_owned())
 }
 
-/// A name: the text of an attribute that need not be there, or may be empty.
+/// Reads a name; `None` if the attribute is absent or empty.
 pub(super) fn name(path: &Path) -> Option<String> {
     let text = bounded(path, LONGEST_NAME).ok()?;
     (!text.is_empty()).then_some(text)
 }
 
-/// A limit in millidegrees; none where there is none that is a temperature.
+/// Reads a limit in millidegrees; `None` if it is absent or not a temperature.
 pub(super) fn limit(path: &Path) -> Option<Celsius> {
     let millidegrees: i64 = text(path).ok()?.parse().ok()?;
     Celsius::new(millidegrees as f64 / 1_000.0).ok()
 }
 
-/// A temperature.
+/// Reads a temperature in millidegrees.
 pub(super) fn temperature(path: &Path) -> Result<Celsius, Fault> {
-    believed(|| once(path))
+    with_retry(|| read_once(path))
 }
 
-/// What is garbled or implausible is read once more before it is believed: a register read while
-/// the chip was busy is right the next time.
-fn believed(mut read: impl FnMut() -> Result<Celsius, Fault>) -> Result<Celsius, Fault> {
+/// Repeats a read with a garbled or implausible result: a register read while the chip was busy is
+/// right the next time.
+fn with_retry(mut read: impl FnMut() -> Result<Celsius, Fault>) -> Result<Celsius, Fault> {
     match read() {
         Err(fault) if fault == Fault::OUT_OF_RANGE || fault == Fault::GARBLED => read(),
         result => result,
     }
 }
 
-fn once(path: &Path) -> Result<Celsius, Fault> {
+fn read_once(path: &Path) -> Result<Celsius, Fault> {
     let text = text(path).map_err(|error| fault(&error))?;
     plausible(text.parse().map_err(|_| Fault::GARBLED)?)
 }
 
-/// What an error says of the sensor. The numbers are Linux' on every architecture that has hwmon
-/// (`asm-generic/errno-base.h`, `errno.h`; MIPS and SPARC differ for the last two).
+/// Returns the fault that an error means. The numbers are those of Linux on every architecture with
+/// hwmon (`asm-generic/errno-base.h`, `errno.h`; MIPS and SPARC differ in the last two).
 fn fault(error: &io::Error) -> Fault {
     const ENOENT: i32 = 2;
     const ENXIO: i32 = 6;
@@ -81,7 +81,7 @@ fn fault(error: &io::Error) -> Fault {
         Some(ENODATA) => Fault::DISABLED,
         Some(ETIMEDOUT) => Fault::TIMEOUT,
         None if error.kind() == io::ErrorKind::InvalidData => Fault::GARBLED,
-        // EIO, EAGAIN and the rest: the bus failed this time.
+        // EIO, EAGAIN and others: the bus failed this time.
         _ => Fault::IO_ERROR,
     }
 }
@@ -105,10 +105,10 @@ mod tests {
     }
 
     #[test]
-    fn the_implausible_is_read_once_more_and_errors_are_not() {
+    fn only_implausible_results_are_read_again() {
         let count = |first: Result<Celsius, Fault>| {
             let mut left = vec![Err(Fault::IO_ERROR), plausible(41_000), first];
-            let result = believed(|| left.pop().unwrap());
+            let result = with_retry(|| left.pop().unwrap());
             (3 - left.len(), result)
         };
         assert_eq!(count(plausible(127_500)), (2, plausible(41_000)));
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_numbers_of_a_sane_length_are_read() {
+    fn only_short_whole_numbers_are_accepted() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("temp1_input");
         for (content, expected) in [

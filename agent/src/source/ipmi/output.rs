@@ -1,6 +1,6 @@
-//! What `ipmitool` prints, understood. Pure.
+//! Parses the output of `ipmitool`. Pure.
 //!
-//! Its commands print in four layouts, and each of them as CSV with `-c`:
+//! Its commands print four table formats, each of them also as CSV with `-c`:
 //!
 //! ```text
 //! Inlet Temp       | 04h | ok  |  7.1 | 23 degrees C                          sdr elist, sdr type
@@ -9,9 +9,9 @@
 //! Inlet Temp,23,degrees C,ok,7.1,System Board,Temperature,,,,…,0.000,255.000  -v -c sdr
 //! ```
 //!
-//! A reading that is not there is said in words (`No Reading`, `Disabled`, `Not Readable`, `na`), by the state
-//! `ns`, or as a number that is none: those become faults, never temperatures. Whatever cannot be understood
-//! is left out, line by line: one odd sensor must not hide the others.
+//! An absent reading shows as a word (`No Reading`, `Disabled`, `Not Readable`, `na`), as the state
+//! `ns`, or as an impossible number: these become faults, never temperatures. A line that makes no
+//! sense is skipped, so one odd sensor does not hide the others.
 
 use rackwatch_core::device::{HardwareLimits, Range, Verdict};
 use rackwatch_core::reading::Fault;
@@ -19,27 +19,29 @@ use rackwatch_core::units::Celsius;
 
 use crate::source::component;
 
-/// So many sensors of one target are looked at; big chassis have some hundreds.
-const MOST: usize = 2_000;
-/// Names are 16 bytes in a sensor data record (IPMI 2.0, table 43-1); tools may add to them.
+/// Most sensors of one target: big chassis have some hundreds.
+const MOST_SENSORS: usize = 2_000;
+/// Longest name in characters. A sensor data record holds 16 bytes (IPMI 2.0, table 43-1); tools
+/// may add to them.
 const LONGEST_NAME: usize = 64;
 
-/// One sensor, as far as its line tells.
+/// One sensor, with the properties that its line shows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// The name that its vendor gave it. Not unique: Dell has two that are called `Temp`.
+    /// Vendor's name, which is not unique: Dell has two sensors named `Temp`.
     pub name: String,
-    /// The sensor's number, where it is told.
+    /// Sensor number, if the line has it.
     pub number: Option<u8>,
-    /// Entity and instance, such as (3, 1) for the first processor (IPMI 2.0, table 43-13), where they are told.
+    /// Entity and instance, if the line has them: (3, 1) is the first processor (IPMI 2.0, table
+    /// 43-13).
     pub entity: Option<(u8, u8)>,
-    /// What it says; none where it does not say of what unit that is, as most that are not read.
+    /// Outcome of the read; `None` for a sensor without reading whose unit is unknown.
     pub value: Option<Result<Celsius, Fault>>,
-    /// What it calls too hot or too cold.
+    /// Thresholds of the BMC.
     pub limits: HardwareLimits,
-    /// What it can read at all.
+    /// Range that the sensor can measure.
     pub range: Option<Range>,
-    /// What its board says of it.
+    /// The BMC's own verdict.
     pub verdict: Option<Verdict>,
 }
 
@@ -63,14 +65,16 @@ impl Row {
     }
 }
 
-/// The sensors of an output that are, or may be, temperatures.
+/// Returns the sensors that are, or may be, temperatures.
 pub fn parse(text: &str) -> Vec<Row> {
-    let rows = text.lines().filter_map(line);
-    rows.filter(|row| !is_relative(row)).take(MOST).collect()
+    let rows = text.lines().filter_map(parse_line);
+    rows.filter(|row| !is_relative(row))
+        .take(MOST_SENSORS)
+        .collect()
 }
 
-/// Whether a sensor says how far it is from a limit: as a margin, or as Intel's digital thermal sensors count, in
-/// degrees below the one at which the processor slows down.
+/// Returns whether a sensor counts from a limit: a margin, or one of Intel's digital thermal sensors,
+/// which count degrees below the point where the processor slows down.
 fn is_relative(row: &Row) -> bool {
     let is_below = |value: &Celsius| value.degrees() <= 0.0;
     let is_dts = row.name.to_ascii_lowercase().contains("dts");
@@ -78,7 +82,7 @@ fn is_relative(row: &Row) -> bool {
         || is_dts && matches!(&row.value, Some(Ok(value)) if is_below(value))
 }
 
-fn line(line: &str) -> Option<Row> {
+fn parse_line(line: &str) -> Option<Row> {
     let cells: Vec<&str> = if line.contains('|') {
         line.split('|').map(str::trim).collect()
     } else {
@@ -99,7 +103,7 @@ fn line(line: &str) -> Option<Row> {
             row.verdict = verdict(state);
             Some(row)
         }
-        // `sensor` also has readings of discrete sensors: those have no unit of temperature.
+        // `sensor` also prints discrete sensors, which have no unit of temperature.
         ([name, value, unit, state, _, low, _, warning, critical, _], _) => {
             let mut row = Row::new(name)?;
             row.value = value_of(value, unit, state)?;
@@ -118,8 +122,8 @@ fn line(line: &str) -> Option<Row> {
     }
 }
 
-/// `-v -c sdr`: name, value, unit, state, entity, its name, type, three nominal values, upper thresholds from
-/// the outermost in, lower ones alike, range.
+/// Parses a line of `-v -c sdr`: name, value, unit, state, entity, its name, type, three nominal
+/// values, upper thresholds from the outermost in, lower ones alike, range.
 fn verbose(cells: &[&str]) -> Option<Row> {
     let [name, value, unit, state, entity, ..] = cells else {
         return None;
@@ -142,7 +146,8 @@ fn verbose(cells: &[&str]) -> Option<Row> {
     Some(row)
 }
 
-/// `23 degrees C`, `No Reading`, `Disabled`, `0x01`, `1200 RPM`. None at all where that is of another unit.
+/// Parses `23 degrees C`, `No Reading`, `Disabled`, `0x01` or `1200 RPM`. Returns `None` for another
+/// unit.
 #[expect(
     clippy::option_option,
     reason = "the outer one is whether the line counts at all"
@@ -166,9 +171,9 @@ fn with_unit(reading: &str, state: &str) -> Option<Option<Result<Celsius, Fault>
 )]
 fn value_of(value: &str, unit: &str, state: &str) -> Option<Option<Result<Celsius, Fault>>> {
     if !is_degrees(unit) {
-        // What is not read may not say its unit either.
-        let silent = unread(value).filter(|_| unit.is_empty() || unread(unit).is_some());
-        return silent.map(|fault| Some(Err(fault)));
+        // A sensor without reading may lack its unit too.
+        let fault = unread(value).filter(|_| unit.is_empty() || unread(unit).is_some());
+        return fault.map(|fault| Some(Err(fault)));
     }
     if let Some(fault) = unread(value) {
         return Some(Some(Err(fault)));
@@ -179,13 +184,14 @@ fn value_of(value: &str, unit: &str, state: &str) -> Option<Option<Result<Celsiu
     Some(Some(degrees(value, unit).ok_or(Fault::GARBLED)))
 }
 
-/// `ns` (no such reading), `na` and `uncertain states` of `sdr` and `sensor`. `nr` (non-recoverable), `cr` and `nc` are
-/// verdicts on a reading that is there, and boards give them for probes that are not: the number decides.
+/// Returns whether a state means that there is no reading: `ns` or `na`. `nr` (non-recoverable),
+/// `cr` and `nc` are verdicts on a reading; boards give them for absent probes too, so the number
+/// decides.
 fn is_unread_state(state: &str) -> bool {
     ["ns", "na", "nil"].contains(&state.to_ascii_lowercase().as_str())
 }
 
-/// What a state says of the reading beside it.
+/// Returns the verdict that a state expresses.
 fn verdict(state: &str) -> Option<Verdict> {
     match state.to_ascii_lowercase().as_str() {
         "ok" => Some(Verdict::Ok),
@@ -195,7 +201,7 @@ fn verdict(state: &str) -> Option<Verdict> {
     }
 }
 
-/// The words for a reading that is not there.
+/// Returns the fault that a word for an absent reading expresses.
 fn unread(text: &str) -> Option<Fault> {
     let text = text.to_ascii_lowercase();
     match text.as_str() {
@@ -213,7 +219,7 @@ fn is_degrees(unit: &str) -> bool {
 }
 
 fn degrees(value: &str, unit: &str) -> Option<Celsius> {
-    // "inf" and "nan" are numbers for Rust.
+    // Rust would parse "inf" and "nan" too.
     let is_decimal = !value.is_empty() && value.bytes().all(|b| b"0123456789+-.".contains(&b));
     let value: f64 = value.parse().ok().filter(|_| is_decimal)?;
     let celsius = match unit {
@@ -238,7 +244,7 @@ fn hexadecimal(text: &str) -> Option<u8> {
     u8::from_str_radix(text, 16).ok()
 }
 
-/// `7.1`.
+/// Parses entity and instance, such as `7.1`.
 fn instance(text: &str) -> Option<(u8, u8)> {
     let (entity, instance) = text.split_once('.')?;
     Some((entity.parse().ok()?, instance.parse().ok()?))

@@ -1,7 +1,7 @@
 //! Running `ipmitool`: bounded in time and output, with the password in its environment.
 //!
-//! It is run in a process group of its own, and all of the group is killed when the deadline has passed or
-//! nobody waits any more: what hangs must not pile up.
+//! Each command runs in its own process group. The whole group is killed when the command times out
+//! or its future is dropped, so processes that hang do not pile up.
 
 use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
@@ -13,59 +13,62 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// More output than this of one command is cut: a thousand sensors have 100 kB.
+/// Largest output of one command in bytes; the rest is discarded. A thousand sensors print 100 kB.
 const MOST_OUTPUT: u64 = 1 << 20;
-/// Enough of what it complains of.
+/// Largest error output in bytes: the first lines name the cause.
 const MOST_ERRORS: u64 = 4 << 10;
 
-/// How a target is reached.
+/// The program, and the arguments that lead to one BMC.
 #[derive(Clone, Debug)]
 pub(super) struct Tool {
-    /// What is run.
     pub(super) program: OsString,
-    /// Before each command.
+    /// Arguments before each command.
     pub(super) arguments: Vec<String>,
-    /// What `-E` takes from the environment.
+    /// Password, which `-E` reads from the environment.
     pub(super) password: Option<Secret>,
-    /// How long a command may take.
-    pub(super) deadline: Duration,
+    /// Time after which a command is killed.
+    pub(super) timeout: Duration,
 }
 
-/// Why a command gave nothing.
+/// A command that failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ToolError {
-    /// It is not there.
+    /// The program is not installed.
     #[error("cannot run {program}: install ipmitool (`apt install ipmitool`)")]
     Missing { program: String },
-    /// It could not be run.
+    /// The program could not be started.
     #[error("cannot run {program}")]
     Run {
         program: String,
         #[source]
         source: std::io::Error,
     },
-    /// It took too long.
+    /// The command took too long.
     #[error("no answer within {}", humantime::format_duration(*.0))]
-    Late(Duration),
-    /// It said no.
+    Timeout(Duration),
+    /// The program reported an error.
     #[error("{0}")]
     Refused(String),
 }
 
-/// Kills the group when it goes out of scope before the child has ended.
-struct Group(Option<Pid>);
+/// A guard that kills a process group when dropped, unless the child has ended.
+struct ProcessGroup(Option<Pid>);
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // It may have ended by itself.
+            // The group may have ended by itself.
             let _ended = kill_process_group(group, Signal::KILL);
         }
     }
 }
 
 impl Tool {
-    /// What it prints for a command.
+    /// Runs a command, and returns its output.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be run, fails or takes too long; the error names the remedy.
     pub(super) async fn run(&self, command: &[&str]) -> Result<String, ToolError> {
         let program = self.program.to_string_lossy().into_owned();
         let mut tool = Command::new(&self.program);
@@ -90,79 +93,81 @@ impl Tool {
             },
         })?;
         let id = child.id().and_then(|id| i32::try_from(id).ok());
-        let mut group = Group(id.and_then(Pid::from_raw));
-        let ended = timeout(self.deadline, finish(child)).await;
-        let (status, said, complaints) = match ended {
-            Err(_) => return Err(ToolError::Late(self.deadline)),
+        let mut group = ProcessGroup(id.and_then(Pid::from_raw));
+        let ended = timeout(self.timeout, finish(child)).await;
+        let (status, output, errors) = match ended {
+            Err(_) => return Err(ToolError::Timeout(self.timeout)),
             Ok(Err(source)) => return Err(ToolError::Run { program, source }),
             Ok(Ok(ended)) => ended,
         };
         group.0 = None;
-        // Some boards make it complain and still answer.
-        if status.success() || said.contains("degrees") {
-            return Ok(said);
+        // Some boards cause an error and still answer.
+        if status.success() || output.contains("degrees") {
+            return Ok(output);
         }
-        Err(ToolError::Refused(self.remedy(&complaints)))
+        Err(ToolError::Refused(self.remedy(&errors)))
     }
 
-    /// What it complains of, and what to do.
-    fn remedy(&self, complaints: &str) -> String {
-        let says = |words: &str| complaints.contains(words);
+    /// Returns the cause that the tool's errors name, and what to do.
+    fn remedy(&self, errors: &str) -> String {
+        let has = |words: &str| errors.contains(words);
         let after = |flag: &str| {
             let mut arguments = self.arguments.iter().skip_while(|word| *word != flag);
             arguments.nth(1).cloned().unwrap_or_default()
         };
-        if says("invalid authentication algorithm") || says("no matching cipher suite") {
+        if has("invalid authentication algorithm") || has("no matching cipher suite") {
             return format!(
-                "the BMC does not offer cipher suite {}: set cipher_suite = 3, or what it offers",
+                "the BMC does not offer cipher suite {}: set cipher_suite = 3, or one that it offers",
                 after("-C")
             );
         }
-        if says("RAKP 2") || says("Unauthorized name") || says("invalid user name") {
-            return "wrong user or password: see user and password_file".to_owned();
+        if has("RAKP 2") || has("Unauthorized name") || has("invalid user name") {
+            return "wrong user or password: check user and password_file".to_owned();
         }
-        if says("privilege level") || says("insufficient privilege") {
+        if has("privilege level") || has("insufficient privilege") {
             return format!(
-                "the user may not log in with privilege {:?}: see privilege",
+                "the user may not log in with privilege {:?}: set a lower privilege",
                 after("-L")
             );
         }
-        if says("Unable to establish") {
-            return "no session: wrong user or password (user, password_file), a privilege that the user \
-                    has not got, or nobody answers at this address"
+        if has("Unable to establish") {
+            return "cannot open a session: wrong user or password (user, password_file), a privilege \
+                    that the user lacks, or no BMC at this address"
                 .to_owned();
         }
-        if says("Could not open device") {
-            return "there is no IPMI device on this host: load the module ipmi_devintf, or set \
+        if has("Could not open device") {
+            return "this host has no IPMI device: load the module ipmi_devintf, or set \
                     sources.ipmi.enabled = false"
                 .to_owned();
         }
-        let first = complaints.lines().find(|line| !line.trim().is_empty());
+        let first = errors.lines().find(|line| !line.trim().is_empty());
         first
-            .unwrap_or("it failed without a word")
+            .unwrap_or("ipmitool failed without an error message")
             .trim()
             .to_owned()
     }
 }
 
-/// Its end, and what it said: both are read while it runs, or it would wait for a reader.
+/// Waits for the child, and returns its status, output and errors. Both pipes are read meanwhile: a
+/// full pipe would block the child.
 async fn finish(mut child: Child) -> std::io::Result<(ExitStatus, String, String)> {
-    let (out, errors) = (child.stdout.take(), child.stderr.take());
-    let (said, complaints, status) = tokio::join!(
-        read(out, MOST_OUTPUT),
-        read(errors, MOST_ERRORS),
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (output, errors, status) = tokio::join!(
+        read(stdout, MOST_OUTPUT),
+        read(stderr, MOST_ERRORS),
         child.wait()
     );
-    Ok((status?, said, complaints))
+    Ok((status?, output, errors))
 }
 
+/// Reads a pipe to its end, and returns its first `most` bytes as text.
 async fn read(from: Option<impl AsyncRead + Unpin>, most: u64) -> String {
     let mut bytes = Vec::new();
     if let Some(mut from) = from {
         let mut some = (&mut from).take(most);
-        // What was read before it broke counts.
+        // After an error the bytes before it still count.
         let _read = some.read_to_end(&mut bytes).await;
-        // The rest is read and forgotten: a full pipe would make it wait.
+        // The rest is discarded, as a full pipe would block the child.
         let _rest = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
     }
     String::from_utf8_lossy(&bytes).into_owned()

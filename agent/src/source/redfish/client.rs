@@ -1,6 +1,6 @@
-//! Asking a BMC for documents: bounded in time and size, and of that BMC alone.
+//! Reads documents of a BMC: bounded in time and size, and from that BMC only.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rackwatch_runtime::config::Secret;
@@ -9,70 +9,64 @@ use reqwest::header::HeaderMap;
 use reqwest::{Certificate, Method, Response, StatusCode, Url, redirect};
 use serde_json::{Value, json};
 
-use crate::config::{Login, TargetConfig};
+use super::settings::{Login, RedfishTarget};
+use crate::source::target::TargetCommon;
 
-/// A larger document than this is none: `Thermal` of a big chassis has 200 kB.
+/// Largest document in bytes: `Thermal` of a big chassis has 200 kB.
 const MOST_BYTES: usize = 8 << 20;
-/// Where sessions are made.
+/// Collection of sessions, which a login adds to.
 const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
 
-/// A target whose settings cannot be meant.
+/// Settings that no client can be built from.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Not an address.
-    #[error("target {target:?}: {address:?} is no https:// or http:// address, nor a host")]
-    Address {
-        /// Which.
-        target: String,
-        /// What was written.
-        address: String,
-    },
-    /// The authority cannot be read.
-    #[error("target {target:?}: cannot read ca_file {}", path.display())]
+    /// The address is not a URL or a host.
+    #[error("address {0:?} is neither a host nor an https:// or http:// URL")]
+    Address(String),
+    /// The file with the authorities cannot be read.
+    #[error("cannot read ca_file {}", path.display())]
     Authority {
-        /// Which.
-        target: String,
-        /// The file.
+        /// File named by `ca_file`.
         path: PathBuf,
-        /// Why not.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// The client cannot be made.
-    #[error("target {target:?}: the HTTPS client cannot be made (is ca_file PEM?)")]
+    /// The client cannot be built.
+    #[error("cannot build the HTTPS client: check that ca_file holds PEM certificates")]
     Client {
-        /// Which.
-        target: String,
-        /// Why not.
+        /// Reason why the certificates are unusable.
         source: reqwest::Error,
     },
 }
 
-/// Why a document did not come.
+/// A request that failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
-    #[error("wrong user or password (401): see user and password_file")]
+pub(super) enum RequestError {
+    #[error("wrong user or password (401): check user and password_file")]
     Login,
     #[error("the user may not read {path} (403): give it the role ReadOnly")]
     Forbidden { path: String },
-    #[error("{path} is not there (404)")]
+    #[error("{path} does not exist (404)")]
     Missing { path: String },
-    #[error("{path} is answered with {status}")]
+    #[error("the BMC responded to {path} with {status}")]
     Status { path: String, status: StatusCode },
     #[error("{path} is larger than {MOST_BYTES} bytes")]
     TooLarge { path: String },
-    #[error("{path} is no JSON")]
-    NoJson { path: String },
+    #[error("{path} is not JSON")]
+    NotJson { path: String },
     #[error(
-        "its certificate is not trusted: name its authority in ca_file, or the certificate in fingerprint"
+        "the BMC's certificate is not trusted: set ca_file to its authority, or fingerprint to the \
+         certificate"
     )]
     Certificate,
+    /// The address is left out: it may hold a password.
     #[error("no answer: {0}")]
     Unreachable(String),
     #[error("no answer within {}", humantime::format_duration(*.0))]
-    Late(Duration),
+    Timeout(Duration),
 }
 
-/// Asks one BMC.
+/// A client of one BMC.
 #[derive(Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
@@ -80,26 +74,25 @@ pub(super) struct Client {
     user: Option<String>,
     password: Option<Secret>,
     login: Login,
-    /// Of the session, where there is one.
+    /// Token of the session, if there is one.
     token: Option<Secret>,
 }
 
 impl Client {
+    /// Returns a client; it does not connect yet.
     pub(super) fn new(
-        config: &TargetConfig,
+        common: &TargetCommon,
+        settings: &RedfishTarget,
         password: Option<Secret>,
     ) -> Result<Self, ClientError> {
-        let target = config.name.as_str().to_owned();
-        let base = base(&config.address, config.port).ok_or_else(|| ClientError::Address {
-            target: target.clone(),
-            address: config.address.clone(),
-        })?;
+        let base = base(&common.address, common.port)
+            .ok_or_else(|| ClientError::Address(common.address.clone()))?;
         tls::choose_provider();
         let own = base.host_str().unwrap_or_default().to_owned();
         let redirects = redirect::Policy::custom(move |attempt| {
-            // Credentials go to this BMC and to nobody else.
-            let same = attempt.url().host_str() == Some(own.as_str());
-            if same && attempt.previous().len() < 4 {
+            // Credentials go to this BMC only.
+            let is_same = attempt.url().host_str() == Some(own.as_str());
+            if is_same && attempt.previous().len() < 4 {
                 attempt.follow()
             } else {
                 attempt.stop()
@@ -107,56 +100,52 @@ impl Client {
         });
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("rackwatch/", env!("CARGO_PKG_VERSION")))
-            .timeout(config.deadline)
+            .timeout(common.deadline)
             .redirect(redirects)
             .no_proxy();
-        if let Some(path) = &config.ca_file {
-            let read = authority(path).map_err(|source| ClientError::Authority {
-                target: target.clone(),
+        if let Some(path) = &settings.ca_file {
+            let pem = std::fs::read(path).map_err(|source| ClientError::Authority {
                 path: path.clone(),
                 source,
             })?;
-            let certificates =
-                Certificate::from_pem_bundle(&read).map_err(|source| ClientError::Client {
-                    target: target.clone(),
-                    source,
-                })?;
+            let certificates = Certificate::from_pem_bundle(&pem)
+                .map_err(|source| ClientError::Client { source })?;
             builder = builder.tls_certs_only(certificates);
         }
-        if let Some(fingerprint) = config.fingerprint {
+        if let Some(fingerprint) = settings.fingerprint {
             builder = builder.tls_backend_preconfigured(tls::pinned(fingerprint));
         }
-        if config.insecure {
+        if settings.insecure {
             builder = builder.tls_danger_accept_invalid_certs(true);
         }
-        match builder.build() {
-            Ok(http) => Ok(Self {
-                http,
-                base,
-                user: config.user.clone(),
-                password,
-                login: config.login,
-                token: None,
-            }),
-            Err(source) => Err(ClientError::Client { target, source }),
-        }
+        let http = builder
+            .build()
+            .map_err(|source| ClientError::Client { source })?;
+        Ok(Self {
+            http,
+            base,
+            user: common.user.clone(),
+            password,
+            login: settings.login,
+            token: None,
+        })
     }
 
-    /// The document at `path`; a session that has ended is made again once.
-    pub(super) async fn get(&mut self, path: &str) -> Result<Value, Refusal> {
+    /// Reads the document at `path`. If the session has expired, logs in again once.
+    pub(super) async fn get(&mut self, path: &str) -> Result<Value, RequestError> {
         let had_token = self.token.is_some();
-        match self.ask(path).await {
-            Err(Refusal::Login) if self.login == Login::Session && had_token => {
+        match self.request(path).await {
+            Err(RequestError::Login) if self.login == Login::Session && had_token => {
                 self.token = None;
-                self.ask(path).await
+                self.request(path).await
             }
-            answer => answer,
+            response => response,
         }
     }
 
-    async fn ask(&mut self, path: &str) -> Result<Value, Refusal> {
+    async fn request(&mut self, path: &str) -> Result<Value, RequestError> {
         if self.login == Login::Session && self.token.is_none() && self.user.is_some() {
-            self.token = Some(self.begin_session().await?);
+            self.token = Some(self.open_session().await?);
         }
         let mut request = self.http.request(Method::GET, self.url(path)?);
         match (&self.token, &self.user) {
@@ -167,36 +156,42 @@ impl Client {
             }
             (None, None) => {}
         }
-        let response = request.send().await.map_err(|error| refusal(&error))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| request_error(&error))?;
         document(path, response).await
     }
 
-    async fn begin_session(&self) -> Result<Secret, Refusal> {
-        let who = json!({
+    async fn open_session(&self) -> Result<Secret, RequestError> {
+        let login = json!({
             "UserName": self.user,
             "Password": self.password.as_ref().map(Secret::expose),
         });
-        let request = self.http.post(self.url(SESSIONS)?).json(&who);
-        let response = request.send().await.map_err(|error| refusal(&error))?;
+        let request = self.http.post(self.url(SESSIONS)?).json(&login);
+        let response = request
+            .send()
+            .await
+            .map_err(|error| request_error(&error))?;
         if matches!(
             response.status(),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
         ) {
-            return Err(Refusal::Login);
+            return Err(RequestError::Login);
         }
         let token = |headers: &HeaderMap| {
             let token = headers.get("X-Auth-Token")?.to_str().ok()?;
             Some(Secret::from(token.to_owned()))
         };
-        token(response.headers()).ok_or(Refusal::Status {
+        token(response.headers()).ok_or(RequestError::Status {
             path: SESSIONS.to_owned(),
             status: response.status(),
         })
     }
 
-    /// Of this BMC, whatever a document says.
-    fn url(&self, path: &str) -> Result<Url, Refusal> {
-        let missing = || Refusal::Missing {
+    /// Returns the URL of `path`; a path that leads to another host counts as missing.
+    fn url(&self, path: &str) -> Result<Url, RequestError> {
+        let missing = || RequestError::Missing {
             path: path.to_owned(),
         };
         let url = self.base.join(path).map_err(|_| missing())?;
@@ -206,7 +201,7 @@ impl Client {
     }
 }
 
-/// `10.0.7.12`, `bmc.example`, `https://bmc.example:8443`.
+/// Parses an address such as `10.0.7.12`, `bmc.example` or `https://bmc.example:8443`.
 fn base(address: &str, port: Option<u16>) -> Option<Url> {
     let text = if address.contains("://") {
         address.to_owned()
@@ -222,39 +217,39 @@ fn base(address: &str, port: Option<u16>) -> Option<Url> {
     (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
 }
 
-fn authority(path: &Path) -> std::io::Result<Vec<u8>> {
-    std::fs::read(path)
-}
-
-async fn document(path: &str, mut response: Response) -> Result<Value, Refusal> {
+async fn document(path: &str, mut response: Response) -> Result<Value, RequestError> {
     let path = path.to_owned();
     match response.status() {
         status if status.is_success() => {}
-        StatusCode::UNAUTHORIZED => return Err(Refusal::Login),
-        StatusCode::FORBIDDEN => return Err(Refusal::Forbidden { path }),
-        StatusCode::NOT_FOUND => return Err(Refusal::Missing { path }),
-        status => return Err(Refusal::Status { path, status }),
+        StatusCode::UNAUTHORIZED => return Err(RequestError::Login),
+        StatusCode::FORBIDDEN => return Err(RequestError::Forbidden { path }),
+        StatusCode::NOT_FOUND => return Err(RequestError::Missing { path }),
+        status => return Err(RequestError::Status { path, status }),
     }
     let mut body = Vec::new();
-    while let Some(part) = response.chunk().await.map_err(|error| refusal(&error))? {
+    while let Some(part) = response
+        .chunk()
+        .await
+        .map_err(|error| request_error(&error))?
+    {
         if body.len() + part.len() > MOST_BYTES {
-            return Err(Refusal::TooLarge { path });
+            return Err(RequestError::TooLarge { path });
         }
         body.extend_from_slice(&part);
     }
-    serde_json::from_slice(&body).map_err(|_| Refusal::NoJson { path })
+    serde_json::from_slice(&body).map_err(|_| RequestError::NotJson { path })
 }
 
-/// What went wrong, without the address: it may hold a password.
-fn refusal(error: &reqwest::Error) -> Refusal {
+/// Returns the innermost cause of an error: outer ones quote the address, which may hold a password.
+fn request_error(error: &reqwest::Error) -> RequestError {
     let mut text = String::new();
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
         text = error.to_string();
         if text.contains("certificate") {
-            return Refusal::Certificate;
+            return RequestError::Certificate;
         }
         cause = error.source();
     }
-    Refusal::Unreachable(text)
+    RequestError::Unreachable(text)
 }

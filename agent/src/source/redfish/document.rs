@@ -1,8 +1,8 @@
-//! Redfish documents, understood (DMTF DSP2046: `Thermal` 1.7, `ThermalMetrics` 1.3, `Sensor` 1.9,
+//! Parses Redfish documents (DMTF DSP2046: `Thermal` 1.7, `ThermalMetrics` 1.3, `Sensor` 1.9,
 //! `EnvironmentMetrics` 1.3). Pure.
 //!
-//! Boards leave out what they do not know, say `null`, or send a number as text. A sensor that is not read is one
-//! with a fault; a document that is something else has no sensors.
+//! Boards omit unknown values, send `null`, or send a number as text. A sensor without reading has a
+//! fault; a document of another type has no sensors.
 
 use std::time::Duration;
 
@@ -13,31 +13,31 @@ use serde_json::Value;
 
 use crate::source::component;
 
-/// So many sensors of one document are looked at.
-const MOST: usize = 1_000;
-/// Longer names are cut.
+/// Most sensors of one document.
+const MOST_SENSORS: usize = 1_000;
+/// Longest name in characters; longer ones are cut.
 const LONGEST_NAME: usize = 64;
 
-/// One sensor, as a document has it.
+/// One sensor in a document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sensor {
-    /// What tells it from others of its BMC: the address of its resource.
+    /// Identity among the sensors of the BMC: the address of the resource.
     pub key: String,
-    /// What its vendor calls it.
+    /// Name that the vendor gave it.
     pub name: String,
-    /// What it measures.
+    /// Role of the device.
     pub role: Role,
-    /// What it says.
+    /// Temperature, or the reason for its absence.
     pub value: Result<Celsius, Fault>,
-    /// What it calls too hot or too cold.
+    /// Thresholds of the BMC.
     pub limits: HardwareLimits,
-    /// What it can read at all.
+    /// Range that the sensor can measure.
     pub range: Option<Range>,
-    /// What its board says of it.
+    /// The BMC's own verdict.
     pub verdict: Option<Verdict>,
 }
 
-/// The addresses of a collection's members, and of its next page.
+/// Returns the addresses of a collection's members, and of its next page.
 pub fn members(collection: &Value) -> (Vec<String>, Option<String>) {
     let each = array(collection, "Members").filter_map(link);
     let next = collection.get("Members@odata.nextLink");
@@ -45,12 +45,12 @@ pub fn members(collection: &Value) -> (Vec<String>, Option<String>) {
         .or_else(|| collection.get("@odata.nextLink"))
         .and_then(Value::as_str);
     (
-        each.map(str::to_owned).take(MOST).collect(),
+        each.map(str::to_owned).take(MOST_SENSORS).collect(),
         next.map(str::to_owned),
     )
 }
 
-/// The address of the resource that a member of a document points to.
+/// Returns the address of the resource that a member of a document links to.
 pub(super) fn linked(document: &Value, name: &str) -> Option<String> {
     document.get(name).and_then(link).map(str::to_owned)
 }
@@ -59,8 +59,8 @@ fn link(value: &Value) -> Option<&str> {
     value.get("@odata.id").and_then(Value::as_str)
 }
 
-/// Whether a service lets a collection be read with all its members in one go.
-pub fn expands(root: &Value) -> bool {
+/// Returns whether a service can return a collection together with its members.
+pub(super) fn expands(root: &Value) -> bool {
     let query = root
         .get("ProtocolFeaturesSupported")
         .and_then(|features| features.get("ExpandQuery"));
@@ -73,12 +73,14 @@ pub fn expands(root: &Value) -> bool {
     is("NoLinks") || is("ExpandAll")
 }
 
-/// The old `Thermal`: all temperatures of a chassis.
+/// Returns all temperatures of a chassis from the old `Thermal`.
 pub fn thermal(address: &str, document: &Value) -> Vec<Sensor> {
-    let each = array(document, "Temperatures").take(MOST).enumerate();
+    let each = array(document, "Temperatures")
+        .take(MOST_SENSORS)
+        .enumerate();
     let is_margin =
         |entry: &Value| text(entry, "Name").is_some_and(|name| component::is_margin(&name));
-    // Those without a `MemberId` are told by their place: it stays.
+    // An entry without `MemberId` is identified by its index, so the filter comes after it.
     let each = each.filter(|(_, entry)| !is_margin(entry));
     each.map(|(index, entry)| {
         let id = text(entry, "MemberId").unwrap_or_else(|| index.to_string());
@@ -104,10 +106,10 @@ pub fn thermal(address: &str, document: &Value) -> Vec<Sensor> {
     .collect()
 }
 
-/// `ThermalMetrics`: the values of a chassis' sensors, by the addresses of those where it says them.
+/// Returns the values in `ThermalMetrics`, keyed by the addresses of the sensors if it has them.
 pub fn metrics(address: &str, document: &Value) -> Vec<Sensor> {
     let listed: Vec<&Value> = array(document, "TemperatureReadingsCelsius")
-        .take(MOST)
+        .take(MOST_SENSORS)
         .collect();
     let summary = document
         .get("TemperatureSummaryCelsius")
@@ -140,7 +142,7 @@ pub fn metrics(address: &str, document: &Value) -> Vec<Sensor> {
         .collect()
 }
 
-/// `EnvironmentMetrics`: the one temperature of a chassis.
+/// Returns the temperature of a chassis from `EnvironmentMetrics`.
 pub fn environment(address: &str, document: &Value) -> Option<Sensor> {
     let entry = document
         .get("TemperatureCelsius")
@@ -158,7 +160,7 @@ pub fn environment(address: &str, document: &Value) -> Option<Sensor> {
     })
 }
 
-/// A `Sensor`, where it is of a temperature.
+/// Returns the sensor in a `Sensor` document if it measures a temperature.
 pub fn sensor(document: &Value) -> Option<Sensor> {
     let kind = text(document, "ReadingType");
     let unit = text(document, "ReadingUnits");
@@ -166,7 +168,7 @@ pub fn sensor(document: &Value) -> Option<Sensor> {
         (Some(kind), _) => kind == "Temperature",
         (None, unit) => unit.is_some_and(|unit| ["Cel", "C", "Celsius"].contains(&unit)),
     };
-    // What is counted from elsewhere than zero: a rise, or a margin (DSP2046, `ReadingBasis`).
+    // Counted from elsewhere than zero: a rise or a margin (DSP2046, `ReadingBasis`).
     let basis = text(document, "ReadingBasis");
     let is_relative = basis.is_some_and(|basis| basis != "Zero");
     let name = text(document, "Name").or_else(|| text(document, "Id"))?;
@@ -188,16 +190,16 @@ pub fn sensor(document: &Value) -> Option<Sensor> {
     })
 }
 
-/// What a `Sensor` calls too hot or too cold, of the thresholds that are switched on for going that way.
+/// Returns the thresholds of a `Sensor` that are active in their direction.
 fn thresholds(document: &Value) -> HardwareLimits {
     let mut dwell = Duration::ZERO;
-    let mut limit = |names: &[&str], way: &str| {
+    let mut limit = |names: &[&str], direction: &str| {
         let each = names
             .iter()
             .filter_map(|name| document.get("Thresholds")?.get(*name));
         let mut active = each.filter(|threshold| match text(threshold, "Activation") {
             None => true,
-            Some(activation) => activation == way || activation == "Either",
+            Some(activation) => activation == direction || activation == "Either",
         });
         let (reading, threshold) = active.find_map(|threshold| {
             let reading = number(threshold, "Reading")?;
@@ -224,7 +226,8 @@ fn thresholds(document: &Value) -> HardwareLimits {
     }
 }
 
-/// `PT1M30.5S`: the durations of Redfish (DSP0266, section 5.2, "Duration values"), which have no years or months.
+/// Parses a duration such as `PT1M30.5S`. Redfish durations have no years or months (DSP0266,
+/// section 5.2, "Duration values").
 fn duration(text: &str) -> Option<Duration> {
     let text = text.strip_prefix('P')?;
     let (days, time) = text.split_once('T').unwrap_or((text, ""));
@@ -249,7 +252,7 @@ fn duration(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// What a board says of a sensor's health.
+/// Returns the verdict that a sensor's `Health` expresses.
 fn verdict(entry: &Value) -> Option<Verdict> {
     match text(entry.get("Status")?, "Health")?.as_str() {
         "OK" => Some(Verdict::Ok),
@@ -259,10 +262,10 @@ fn verdict(entry: &Value) -> Option<Verdict> {
     }
 }
 
-/// The sensors of a collection that was read with its members.
+/// Returns the sensors of a collection that was read together with its members.
 pub fn sensors(collection: &Value) -> Vec<Sensor> {
     array(collection, "Members")
-        .take(MOST)
+        .take(MOST_SENSORS)
         .filter_map(sensor)
         .collect()
 }
@@ -285,7 +288,7 @@ fn text(document: &Value, name: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// A number, or one that was sent as text.
+/// Returns a number, also from text.
 fn degrees(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
@@ -304,7 +307,7 @@ fn range(least: Option<Celsius>, most: Option<Celsius>) -> Option<Range> {
     Some(Range { least, most })
 }
 
-/// What it reads. A board's verdict on its health is no fault: the number decides.
+/// Returns the temperature or fault of an entry. Bad `Health` is not a fault: the number decides.
 fn value(entry: &Value, name: &str) -> Result<Celsius, Fault> {
     let state = entry.get("Status").and_then(|status| text(status, "State"));
     let is_off = [
@@ -326,7 +329,7 @@ fn value(entry: &Value, name: &str) -> Result<Celsius, Fault> {
     }
 }
 
-/// By where it is said to be (`PhysicalContext`), else by its name.
+/// Returns a sensor's role: by its `PhysicalContext`, else by its name.
 fn role(context: Option<&str>, name: &str) -> Role {
     match context.unwrap_or_default() {
         "Intake" => Role::Inlet,

@@ -1,7 +1,7 @@
-//! What is read of a device, and what its numbers mean. Pure.
+//! The objects of known kinds of devices, and the meaning of their values. Pure.
 //!
-//! Object identifiers are those of Schneider Electric's `PowerNet-MIB` and `NETBOTZV2-MIB`. Their tables say "nothing
-//! there" in several ways: as a status, as -1, or as a row that is missing.
+//! Object identifiers come from Schneider Electric's `PowerNet-MIB` and `NETBOTZV2-MIB`. Their tables
+//! express an absent sensor in several ways: as a status, as -1, or as a missing row.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use rackwatch_core::reading::Fault;
 use rackwatch_core::units::Celsius;
 use serde::Deserialize;
 
-/// The numbers of an object identifier.
-pub type Numbers = Vec<u64>;
+/// An object identifier, number by number.
+pub(super) type Oid = Vec<u64>;
 
-/// PowerNet-MIB: 1.3.6.1.4.1.318.1.1.
+/// Root of PowerNet-MIB: 1.3.6.1.4.1.318.1.1.
 const POWERNET: [u64; 9] = [1, 3, 6, 1, 4, 1, 318, 1, 1];
 
-/// A kind of device that is known by name.
+/// A known kind of device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
@@ -30,60 +30,60 @@ pub enum Preset {
     ApcIem,
     /// Temperature sensors of `NetBotz` 320 to 570.
     Netbotz,
-    /// Only what `sensors` says.
+    /// Any device: only the configured `sensors`.
     #[default]
     Custom,
 }
 
-/// What a number is in.
+/// The unit of a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub enum Unit {
-    /// Degrees Celsius.
+    /// Degrees Celsius, after scaling.
     #[default]
     C,
-    /// Degrees Fahrenheit.
+    /// Degrees Fahrenheit, after scaling.
     F,
 }
 
-/// One number that is a temperature.
+/// One object that holds a temperature.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Scalar {
-    /// Where it is.
-    pub oid: Numbers,
-    /// What it is called.
-    pub name: String,
-    /// What it measures.
-    pub role: Role,
-    /// Degrees of one.
-    pub scale: f64,
-    /// Of what.
-    pub unit: Unit,
-    /// Numbers that mean that there is none.
-    pub invalid: Vec<i64>,
+pub(super) struct Scalar {
+    /// Object identifier of the instance.
+    pub(super) oid: Oid,
+    /// Name in device ids.
+    pub(super) name: String,
+    /// Role of the device.
+    pub(super) role: Role,
+    /// Multiplier from raw value to degrees.
+    pub(super) scale: f64,
+    /// Unit of the scaled value.
+    pub(super) unit: Unit,
+    /// Raw values that mean "no reading".
+    pub(super) invalid: Vec<i64>,
 }
 
 /// A table with a temperature in each row.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Table {
-    /// The column of temperatures.
-    pub values: Numbers,
-    /// A column that says whether a sensor is there, and with which numbers it is not.
-    pub status: Option<(Numbers, &'static [i64])>,
-    /// A column that says the unit: 2 is Fahrenheit.
-    pub units: Option<Numbers>,
-    /// What they are called, before the number of the row.
-    pub name: &'static str,
-    /// What they measure.
-    pub role: Role,
-    /// Degrees of one.
-    pub scale: f64,
-    /// Numbers that mean that there is none.
-    pub invalid: &'static [i64],
+pub(super) struct Table {
+    /// Column that holds the temperatures.
+    pub(super) values: Oid,
+    /// Column of states, and the states that mean "no sensor".
+    pub(super) status: Option<(Oid, &'static [i64])>,
+    /// Column of units, where 2 is Fahrenheit.
+    pub(super) units: Option<Oid>,
+    /// Name in device ids, before the row.
+    pub(super) name: &'static str,
+    /// Role of the devices in the table.
+    pub(super) role: Role,
+    /// Multiplier from raw value to degrees.
+    pub(super) scale: f64,
+    /// Raw values that mean "no reading".
+    pub(super) invalid: &'static [i64],
 }
 
 impl Preset {
-    /// The numbers to get.
-    pub fn scalars(self) -> Vec<Scalar> {
+    /// Returns the single objects to read.
+    pub(super) fn scalars(self) -> Vec<Scalar> {
         if self != Self::ApcInrow {
             return Vec::new();
         }
@@ -105,8 +105,8 @@ impl Preset {
         ]
     }
 
-    /// The table to walk.
-    pub fn table(self) -> Option<Table> {
+    /// Returns the table to walk.
+    pub(super) fn table(self) -> Option<Table> {
         let table = |values, name, scale| Table {
             values,
             status: None,
@@ -117,7 +117,7 @@ impl Preset {
             invalid: &[],
         };
         Some(match self {
-            // uioSensorStatusTemperatureDegC: -1 is invalid, so that a real -1 is not told from it.
+            // uioSensorStatusTemperatureDegC: -1 is invalid, which hides a real -1.
             Self::ApcUio => Table {
                 invalid: &[-1],
                 ..table(powernet(&[25, 1, 2, 1, 6]), "uio", 1.0)
@@ -145,21 +145,21 @@ impl Preset {
     }
 }
 
-fn powernet(rest: &[u64]) -> Numbers {
+fn powernet(rest: &[u64]) -> Oid {
     [&POWERNET, rest].concat()
 }
 
 impl Scalar {
-    /// What a number means; none where the device has no such object.
-    pub fn value(&self, number: Option<i64>) -> Result<Celsius, Fault> {
+    /// Interprets a raw value; `None` means that the device lacks the object.
+    pub(super) fn value(&self, number: Option<i64>) -> Result<Celsius, Fault> {
         let number = number.ok_or(Fault::NO_READING)?;
         temperature(number, self.scale, self.unit, &self.invalid)
     }
 }
 
 impl Table {
-    /// The columns to walk, that of temperatures first.
-    pub fn columns(&self) -> Vec<&Numbers> {
+    /// Returns the columns to walk, temperatures first.
+    pub(super) fn columns(&self) -> Vec<&Oid> {
         let status = self.status.as_ref().map(|(column, _)| column);
         [Some(&self.values), status, self.units.as_ref()]
             .into_iter()
@@ -167,27 +167,27 @@ impl Table {
             .collect()
     }
 
-    /// What each row means, by its number, of all that was walked.
-    pub fn rows(&self, walked: &BTreeMap<Numbers, i64>) -> Vec<(String, Result<Celsius, Fault>)> {
-        let cell = |column: &Numbers, row: &[u64]| walked.get(&[column, row].concat()).copied();
-        let values = walked.range(self.values.clone()..);
+    /// Interprets the walked cells, and returns the index and value of each row.
+    pub(super) fn rows(&self, cells: &BTreeMap<Oid, i64>) -> Vec<(String, Result<Celsius, Fault>)> {
+        let cell = |column: &Oid, row: &[u64]| cells.get(&[column, row].concat()).copied();
+        let values = cells.range(self.values.clone()..);
         let of_column = values.take_while(|(oid, _)| oid.starts_with(&self.values));
         of_column
             .map(|(oid, number)| {
                 let row = &oid[self.values.len()..];
                 let status = self.status.as_ref();
-                let absent = status.is_some_and(|(column, absent)| {
+                let is_absent = status.is_some_and(|(column, absent)| {
                     cell(column, row).is_some_and(|status| absent.contains(&status))
                 });
                 let units = self.units.as_ref().and_then(|column| cell(column, row));
                 let unit = if units == Some(2) { Unit::F } else { Unit::C };
-                let value = if absent {
+                let value = if is_absent {
                     Err(Fault::NO_READING)
                 } else {
                     temperature(*number, self.scale, unit, self.invalid)
                 };
-                let words: Vec<_> = row.iter().map(u64::to_string).collect();
-                (words.join("."), value)
+                let index: Vec<_> = row.iter().map(u64::to_string).collect();
+                (index.join("."), value)
             })
             .collect()
     }
@@ -197,7 +197,7 @@ fn temperature(number: i64, scale: f64, unit: Unit, invalid: &[i64]) -> Result<C
     if invalid.contains(&number) {
         return Err(Fault::NO_READING);
     }
-    // A reading is a small number: rounded to a hundredth, so that 243 tenths are 24.3.
+    // Rounded to a hundredth, so 243 tenths are exactly 24.3.
     let degrees = number as f64 * scale;
     let celsius = match unit {
         Unit::C => degrees,
@@ -206,10 +206,10 @@ fn temperature(number: i64, scale: f64, unit: Unit, invalid: &[i64]) -> Result<C
     Celsius::new((celsius * 100.0).round() / 100.0).map_err(|_| Fault::OUT_OF_RANGE)
 }
 
-/// The numbers of an object identifier as it is written, with or without a dot before it.
-pub fn numbers(text: &str) -> Option<Numbers> {
+/// Parses an object identifier of 2 to 128 numbers, with or without a leading dot.
+pub(super) fn parse_oid(text: &str) -> Option<Oid> {
     let text = text.strip_prefix('.').unwrap_or(text);
-    let numbers: Option<Numbers> = text.split('.').map(|part| part.parse().ok()).collect();
+    let numbers: Option<Oid> = text.split('.').map(|part| part.parse().ok()).collect();
     numbers.filter(|numbers| (2..=128).contains(&numbers.len()))
 }
 
@@ -217,12 +217,12 @@ pub fn numbers(text: &str) -> Option<Numbers> {
 mod tests {
     use super::*;
 
-    fn walked(cells: &[(&str, i64)]) -> BTreeMap<Numbers, i64> {
+    fn walked(cells: &[(&str, i64)]) -> BTreeMap<Oid, i64> {
         let cells = cells.iter();
         cells
             .map(|(oid, number)| {
                 (
-                    numbers(&format!("1.3.6.1.4.1.318.1.1.{oid}")).unwrap(),
+                    parse_oid(&format!("1.3.6.1.4.1.318.1.1.{oid}")).unwrap(),
                     *number,
                 )
             })
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_no_temperature() {
+    fn absent_sensors_have_no_temperature() {
         let uio = [("25.1.2.1.6.1.1", 23), ("25.1.2.1.6.2.1", -1)];
         assert_eq!(shown(Preset::ApcUio, &uio), ["1.1 23", "2.1 !no_reading"]);
         let pdu = [
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn coolers_say_tenths() {
+    fn coolers_report_tenths_of_a_degree() {
         let inlet = &Preset::ApcInrow.scalars()[0];
         assert_eq!(inlet.value(Some(243)).unwrap().to_string(), "24.3");
         assert_eq!(inlet.value(Some(-1)), Err(Fault::NO_READING));
@@ -269,9 +269,9 @@ mod tests {
     }
 
     #[test]
-    fn identifiers_are_numbers() {
-        assert_eq!(numbers(".1.3.6"), Some(vec![1, 3, 6]));
-        assert_eq!(numbers("1.3.x"), None);
-        assert_eq!(numbers("1"), None);
+    fn object_identifiers_are_numbers() {
+        assert_eq!(parse_oid(".1.3.6"), Some(vec![1, 3, 6]));
+        assert_eq!(parse_oid("1.3.x"), None);
+        assert_eq!(parse_oid("1"), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Fake `/sys/class/hwmon` trees.
 //!
-//! In: the chips of a made-up server. Out: a directory for the `root` of a source. Every input
-//! has another value, so that a value tells which input an id stands for.
+//! In: the chips of a fictional server. Out: a directory for the `root` of a source. Every input has
+//! a different value, so a value identifies the input.
 
 use std::fmt::Display;
 use std::fs;
@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// A chip: its device in the tree of devices (where `#` stands for a number that the kernel gives
-/// out in the order of finding), the attributes of the device, and its own.
+/// A chip: its path in the tree of devices, the attributes of the device, and its own. `#` in the
+/// path stands for a number that the kernel assigns in order of discovery.
 pub(super) struct Chip {
     device: String,
     about: Vec<(&'static str, String)>,
@@ -55,7 +55,7 @@ impl Chip {
     }
 }
 
-/// A DIMM on each of two ports of one AMD controller, whose buses have names; two SATA drives with
+/// Returns a DIMM on each of two ports of one AMD controller, whose buses have names; two SATA drives with
 /// World Wide Names; a wireless card and a graphics card of the kind that has no `device` link.
 pub(super) fn workstation() -> Vec<Chip> {
     let mut chips = Vec::new();
@@ -88,7 +88,7 @@ pub(super) fn workstation() -> Vec<Chip> {
     chips
 }
 
-/// Two drives of one model, four DIMMs without labels on two buses of one controller, two sockets
+/// Returns two drives of one model, four DIMMs without labels on two buses of one controller, two sockets
 /// with two cores each, and a board's chip with one broken, one unconnected and one garbled input.
 pub(super) fn server() -> Vec<Chip> {
     let mut chips = Vec::new();
@@ -149,8 +149,8 @@ pub(super) fn server() -> Vec<Chip> {
     chips
 }
 
-/// The root of a tree as the kernel builds it, with chip `i` numbered `numbers[i]`. The other
-/// numbers of the kernel move with the `first` one.
+/// Creates a tree as the kernel does, with chip `i` numbered `numbers[i]`, and returns its root.
+/// The kernel's other numbers move with the `first` one.
 pub(super) fn linked(dir: &TempDir, chips: &[Chip], numbers: &[usize], first: usize) -> PathBuf {
     let class = dir.path().join("sys/class/hwmon");
     fs::create_dir_all(&class).unwrap();
@@ -169,8 +169,8 @@ pub(super) fn linked(dir: &TempDir, chips: &[Chip], numbers: &[usize], first: us
     class
 }
 
-/// The root of a tree of plain directories, without serial numbers: all that tells chips apart in a
-/// real one is lost.
+/// Creates a tree of plain directories without serial numbers, and returns its root: nothing
+/// distinguishes identical chips.
 pub(super) fn flat(dir: &TempDir, chips: &[Chip], numbers: &[usize]) -> PathBuf {
     let class = dir.path().join("hwmon");
     for (chip, number) in chips.iter().zip(numbers) {
@@ -181,9 +181,9 @@ pub(super) fn flat(dir: &TempDir, chips: &[Chip], numbers: &[usize]) -> PathBuf 
     class
 }
 
-/// Some orders of `count` chips, the first one as they stand.
+/// Returns some orders of `count` chips, first the original one.
 pub(super) fn orders(count: usize) -> Vec<Vec<usize>> {
-    // Steps that share no factor with any count below 11 visit each place once.
+    // Steps that share no factor with any count below 11 visit each position once.
     let mut orders: Vec<Vec<usize>> = vec![(0..count).collect(), (0..count).rev().collect()];
     for step in [11, 13, 17, 19] {
         orders.push((0..count).map(|i| (i * step + 3) % count).collect());

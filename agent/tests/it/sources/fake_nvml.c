@@ -1,4 +1,4 @@
-/* A driver's library with two processors, of which one has lost its temperature: what NVML would be. */
+/* A stand-in for NVML: two GPUs, one without a temperature. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -14,7 +14,7 @@ use rackwatch_core::units::{Celsius, Kelvin};
 use tempfile::TempDir;
 
 use super::fake_hwmon::{flat, linked, orders, server, workstation};
-use super::{Said, read, said};
+use super::{Outcomes, read, texts};
 
 fn source(root: PathBuf, per_core: bool) -> Hwmon {
     let config = HwmonConfig {
@@ -26,8 +26,8 @@ fn source(root: PathBuf, per_core: bool) -> Hwmon {
     Hwmon::new(config, "node7")
 }
 
-/// Puts a pipe in the place of a file: opening it blocks until somebody writes to the pipe that is
-/// returned, as a read of a hung bus does.
+/// Replaces a file by a pipe and returns it. Opening the file blocks until the pipe is written to, as
+/// a read of a hung bus does.
 fn stuck_file(dir: &TempDir, path: &Path) -> PathBuf {
     let pipe = dir.path().join("pipe");
     let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
@@ -37,7 +37,7 @@ fn stuck_file(dir: &TempDir, path: &Path) -> PathBuf {
     pipe
 }
 
-async fn read_linked(numbers: &[usize], first: usize, per_core: bool) -> Said {
+async fn read_linked(numbers: &[usize], first: usize, per_core: bool) -> Outcomes {
     let dir = tempfile::tempdir().unwrap();
     let root = linked(&dir, &server(), numbers, first);
     read(&mut source(root, per_core)).await
@@ -45,13 +45,13 @@ async fn read_linked(numbers: &[usize], first: usize, per_core: bool) -> Said {
 
 #[tokio::test]
 async fn every_input_is_a_device_and_bad_ones_are_faults() {
-    let said = read_linked(&[0, 1, 2, 3, 4, 5, 6, 7, 8], 9, false).await;
-    let said: Vec<_> = said
+    let outcomes = read_linked(&[0, 1, 2, 3, 4, 5, 6, 7, 8], 9, false).await;
+    let outcomes: Vec<_> = outcomes
         .iter()
         .map(|(id, value)| format!("{id} {value}"))
         .collect();
     assert_eq!(
-        said,
+        outcomes,
         [
             "cpu-node7-coretemp.0.Package_id_0 62",
             "cpu-node7-coretemp.1.Package_id_1 63",
@@ -71,18 +71,18 @@ async fn every_input_is_a_device_and_bad_ones_are_faults() {
 }
 
 #[tokio::test]
-async fn ids_do_not_follow_the_numbers_of_the_kernel() {
+async fn ids_do_not_depend_on_the_numbers_of_the_kernel() {
     let first = read_linked(&(0..9).collect::<Vec<_>>(), 0, true).await;
     assert_eq!(first.len(), 17);
     for (n, numbers) in orders(9).iter().enumerate() {
-        // The buses of the DIMMs move too, past the step from one digit to two.
+        // The buses of the DIMMs move too, from one digit to two.
         let again = read_linked(numbers, 7 + n, true).await;
         assert_eq!(again, first, "{numbers:?}");
     }
 }
 
 #[tokio::test]
-async fn a_twin_that_is_taken_out_leaves_the_others_their_ids() {
+async fn removing_a_chip_keeps_the_ids_of_the_others() {
     let mut chips = workstation();
     for numbers in [[0, 1, 2, 3, 4, 5], [5, 3, 4, 0, 1, 2]] {
         let dir = tempfile::tempdir().unwrap();
@@ -114,29 +114,34 @@ async fn a_twin_that_is_taken_out_leaves_the_others_their_ids() {
 
 #[tokio::test]
 async fn without_links_ids_are_unique_and_their_set_is_stable() {
-    let mut before: Option<Said> = None;
+    let mut before: Option<Outcomes> = None;
     for numbers in orders(9) {
         let dir = tempfile::tempdir().unwrap();
         let root = flat(&dir, &server(), &numbers);
         let now = read(&mut source(root, true)).await;
         assert_eq!(now.len(), 17);
         let before = before.get_or_insert_with(|| now.clone());
-        let ids = |said: &Said| said.keys().cloned().collect::<BTreeSet<_>>();
+        let ids = |outcomes: &Outcomes| outcomes.keys().cloned().collect::<BTreeSet<_>>();
         assert_eq!(ids(&now), ids(before), "{numbers:?}");
-        // Nothing at all tells twin drives and DIMMs apart here; everything else keeps its id.
-        let told_apart = |said: &Said| -> Said {
+        // Nothing distinguishes identical drives and DIMMs here; all others keep their ids.
+        let distinguishable = |outcomes: &Outcomes| -> Outcomes {
             let keep = |id: &str| !id.contains("nvme") && !id.contains("spd5118");
-            said.clone()
+            outcomes
+                .clone()
                 .into_iter()
                 .filter(|(id, _)| keep(id))
                 .collect()
         };
-        assert_eq!(told_apart(&now), told_apart(before), "{numbers:?}");
+        assert_eq!(
+            distinguishable(&now),
+            distinguishable(before),
+            "{numbers:?}"
+        );
     }
 }
 
 #[tokio::test]
-async fn what_the_chip_says_of_itself_is_described() {
+async fn properties_of_a_chip_are_described() {
     let dir = tempfile::tempdir().unwrap();
     let root = linked(&dir, &server(), &(0..9).collect::<Vec<_>>(), 0);
     let found = source(root, false).discover().await;
@@ -156,13 +161,13 @@ async fn what_the_chip_says_of_itself_is_described() {
 }
 
 #[tokio::test]
-async fn a_chip_that_goes_away_has_vanished_until_the_next_look() {
+async fn a_removed_chip_has_vanished_until_the_next_discovery() {
     let dir = tempfile::tempdir().unwrap();
     let root = flat(&dir, &server(), &(0..9).collect::<Vec<_>>());
     let mut source = source(root.clone(), false);
     assert_eq!(source.discover().await.len(), 13);
     fs::remove_dir_all(root.join("hwmon6")).unwrap();
-    let now = said(&source.read(Timestamp::default()).await);
+    let now = texts(&source.read(Timestamp::default()).await);
     assert_eq!(now["cpu-node7-coretemp.Package_id_0"], "!vanished");
     assert_eq!(now["cpu-node7-coretemp_2.Package_id_1"], "63");
     assert_eq!(source.discover().await.len(), 12);
@@ -181,19 +186,19 @@ async fn a_stuck_chip_times_out_and_delays_no_other() {
     let begin = Instant::now();
     let deadline = source.deadline();
     let outcomes = tokio::time::timeout(deadline, source.read(Timestamp::default())).await;
-    let first = said(&outcomes.expect("in time"));
+    let first = texts(&outcomes.expect("in time"));
     assert_eq!(first[stuck], "!timeout");
     assert_eq!(first["cpu-node7-coretemp_2.Package_id_1"], "63");
     assert!(begin.elapsed() < deadline);
 
-    // It is not read again while it is stuck, so this one waits for nothing, even after a look.
+    // A stuck chip is not read again, so this read waits for nothing, even after a discovery.
     source.discover().await;
     let begin = Instant::now();
-    let second = said(&source.read(Timestamp::default()).await);
+    let second = texts(&source.read(Timestamp::default()).await);
     assert_eq!(second[stuck], "!timeout");
     assert!(begin.elapsed() < deadline / 2, "{:?}", begin.elapsed());
 
-    // Dropped in the middle, the next read works.
+    // After a dropped read the next one works.
     fs::remove_file(&input).unwrap();
     fs::write(&input, "64000\n").unwrap();
     let soon = Duration::from_millis(1);
@@ -201,7 +206,7 @@ async fn a_stuck_chip_times_out_and_delays_no_other() {
     fs::write(&pipe, "1000\n").unwrap();
     let end = Instant::now() + Duration::from_secs(5);
     loop {
-        let third = said(&source.read(Timestamp::default()).await);
+        let third = texts(&source.read(Timestamp::default()).await);
         if third[stuck] == "64" {
             break;
         }
@@ -211,7 +216,7 @@ async fn a_stuck_chip_times_out_and_delays_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_chip_stuck_at_the_start_hides_no_other_and_is_found_later() {
+async fn a_chip_stuck_at_the_start_hides_no_other_and_is_discovered_later() {
     let dir = tempfile::tempdir().unwrap();
     let root = flat(&dir, &server(), &(0..9).collect::<Vec<_>>());
     let limit = root.join("hwmon6/temp1_crit");
@@ -238,7 +243,7 @@ async fn a_host_without_chips_has_no_devices() {
 }
 
 #[test]
-fn the_config_has_defaults_and_refuses_what_it_does_not_know() {
+fn the_configuration_has_defaults_and_refuses_unknown_keys() {
     let config: HwmonConfig = toml::from_str("interval = \"1m\"").unwrap();
     assert_eq!(config.interval, Duration::from_mins(1));
     assert_eq!(config.root, PathBuf::from("/sys/class/hwmon"));

@@ -1,23 +1,26 @@
-//! The source over `ipmitool`: what it prints, a BMC that is simulated, and tools that behave badly.
+//! The source over `ipmitool`: its output, a simulated BMC, and tools that misbehave.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rackwatch_agent::config::TargetConfig;
+use rackwatch_agent::source::Source;
 use rackwatch_agent::source::ipmi::{Ipmi, Row, parse};
-use rackwatch_agent::source::{Lanes, Source};
+use rackwatch_agent::source::lanes::Lanes;
+use rackwatch_agent::source::target::TargetContext;
+use rackwatch_agent::source::targets::{TargetConfig, TargetKind};
 use rackwatch_core::device::{Role, Verdict};
 use rackwatch_core::reading::Fault;
 use rackwatch_core::units::Celsius;
+use rackwatch_runtime::config::Secret;
 use rackwatch_testing::{IpmiBmc, wait_until_sync};
 
 use super::lines;
 
 const CORPUS: &str = include_str!("ipmi_corpus.txt");
 
-/// Every case: its title, what is printed, and what is understood of it.
+/// Returns the title, the output and the expected rows of every case.
 fn corpus() -> Vec<(&'static str, String, Vec<String>)> {
     let cases = CORPUS.split("\n=== ").skip(1);
     cases
@@ -54,23 +57,23 @@ fn shown(row: &Row) -> String {
     }
     let range = row.range;
     words.extend(range.map(|range| format!("{}..{}", range.least, range.most)));
-    let said = row.verdict.filter(|verdict| *verdict != Verdict::Ok);
-    words.extend(said.map(|verdict| format!("says {}", verdict.name())));
+    let verdict = row.verdict.filter(|verdict| *verdict != Verdict::Ok);
+    words.extend(verdict.map(|verdict| format!("says {}", verdict.name())));
     words.join(" ")
 }
 
 #[test]
-fn what_is_printed_is_understood() {
+fn the_corpus_is_parsed_as_expected() {
     let cases = corpus();
     assert!(cases.len() >= 40, "{} cases", cases.len());
     for (title, printed, expected) in cases {
-        let understood: Vec<_> = parse(&printed).iter().map(shown).collect();
-        assert_eq!(understood, expected, "{title}");
+        let parsed: Vec<_> = parse(&printed).iter().map(shown).collect();
+        assert_eq!(parsed, expected, "{title}");
     }
 }
 
 #[test]
-fn megabytes_of_nonsense_are_survived() {
+fn megabytes_of_garbage_are_parsed_in_bounds() {
     let line = "Inlet Temp       | 04h | ok  |  7.1 | 23 degrees C\n";
     let rows = parse(&line.repeat(5_000_000 / line.len()));
     assert_eq!(rows.len(), 2_000);
@@ -79,9 +82,9 @@ fn megabytes_of_nonsense_are_survived() {
 }
 
 proptest! {
-    /// Whatever is printed, no number that was not printed becomes a temperature.
+    /// No output without a unit becomes a temperature.
     #[test]
-    fn nothing_is_made_up(text in "(?s)[ -~|,\n\u{0}é]{0,400}") {
+    fn no_temperature_without_its_unit(text in "(?s)[ -~|,\n\u{0}é]{0,400}") {
         for row in parse(&text) {
             prop_assert!(!row.name.is_empty());
             if let Some(Ok(value)) = row.value {
@@ -90,9 +93,9 @@ proptest! {
         }
     }
 
-    /// Lines that are cut anywhere, or have a byte changed, are no trouble.
+    /// Output that is cut anywhere, or continues with another byte, never panics.
     #[test]
-    fn torn_lines_are_survived(case in 0..40_usize, cut in 0..2_000_usize, byte in any::<char>()) {
+    fn torn_output_never_panics(case in 0..40_usize, cut in 0..2_000_usize, byte in any::<char>()) {
         let (_, printed, _) = &corpus()[case];
         let mut text: String = printed.chars().take(cut).collect();
         text.push(byte);
@@ -109,6 +112,17 @@ fn target(more: &str) -> TargetConfig {
     toml::from_str(&text).unwrap()
 }
 
+fn remote(config: &TargetConfig, password: Option<Secret>, program: &str) -> Ipmi {
+    let TargetKind::Ipmi(settings) = &config.kind else {
+        panic!("another kind: {config:?}")
+    };
+    let context = TargetContext {
+        ipmitool: program.to_owned(),
+        lanes: Lanes::new(4),
+    };
+    Ipmi::remote(&config.common, settings, password, &context)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bmc_is_read_over_the_network() {
     let bmc = IpmiBmc::start().unwrap();
@@ -117,7 +131,7 @@ async fn a_bmc_is_read_over_the_network() {
         bmc.port()
     ));
     let password = Some(IpmiBmc::PASSWORD.to_owned().into());
-    let mut source = Ipmi::remote(&config, password, "ipmitool", Lanes::new(4));
+    let mut source = remote(&config, password, "ipmitool");
     let found = source.discover().await;
     let by_name = |name: &str| found.iter().find(|f| f.description.name == name).unwrap();
     let inlet = by_name("Inlet Temp");
@@ -151,7 +165,7 @@ async fn a_bmc_is_read_over_the_network() {
             "the new value is not seen"
         );
     }
-    // Gone: a fault of each of its sensors.
+    // Without the BMC each of its sensors has a fault.
     drop(bmc);
     let faults = lines(&mut source).await;
     assert_eq!(faults.len(), 4);
@@ -163,7 +177,7 @@ async fn a_bmc_is_read_over_the_network() {
     );
 }
 
-/// A stand-in for the tool that does what `script` says.
+/// Creates a stand-in for the tool that runs `script`.
 fn tool(folder: &Path, script: &str) -> PathBuf {
     let path = folder.join("tool");
     std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -176,10 +190,10 @@ Temp             | 0Fh | cr  |  3.2 | 97 degrees C
 Ambient Temp     | 07h | ns  | 10.1 | Disabled";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_sensors_of_one_name_stay_two() {
+async fn sensors_with_the_same_name_are_distinct() {
     let folder = tempfile::tempdir().unwrap();
     let tool = tool(folder.path(), &format!("echo '{ELIST}'"));
-    let mut source = Ipmi::remote(&target(""), None, tool.to_str().unwrap(), Lanes::new(4));
+    let mut source = remote(&target(""), None, tool.to_str().unwrap());
     assert_eq!(source.discover().await.len(), 3);
     assert_eq!(
         lines(&mut source).await,
@@ -192,12 +206,12 @@ async fn two_sensors_of_one_name_stay_two() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_board_that_does_not_tell_its_limits_is_read_all_the_same() {
+async fn a_board_without_limits_is_still_read() {
     let folder = tempfile::tempdir().unwrap();
     let script = format!("case \"$*\" in *-v*) exec sleep 987655;; esac\necho '{ELIST}'");
     let tool = tool(folder.path(), &script);
     let config = target("deadline = \"500ms\"\n");
-    let mut source = Ipmi::remote(&config, None, tool.to_str().unwrap(), Lanes::new(4));
+    let mut source = remote(&config, None, tool.to_str().unwrap());
     assert_eq!(source.discover().await.len(), 3);
     assert!(
         lines(&mut source)
@@ -206,7 +220,7 @@ async fn a_board_that_does_not_tell_its_limits_is_read_all_the_same() {
     );
 }
 
-/// Processes whose command line has this word.
+/// Returns processes with this word on their command line.
 fn running(word: &str) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
@@ -217,9 +231,9 @@ fn running(word: &str) -> usize {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn what_hangs_is_killed_with_all_its_children() {
+async fn a_hanging_tool_is_killed_with_all_its_children() {
     let folder = tempfile::tempdir().unwrap();
-    // Knows its sensors, then hangs, in a child of its own.
+    // Lists its sensors, then hangs in a child process.
     let script = format!(
         "case \"$*\" in *dump*) exit 1;; esac\n\
          [ -e {0}/known ] || {{ echo '{ELIST}'; case \"$*\" in *-v*) touch {0}/known;; esac; exit 0; }}\n\
@@ -228,7 +242,7 @@ async fn what_hangs_is_killed_with_all_its_children() {
     );
     let tool = tool(folder.path(), &script);
     let config = target("deadline = \"300ms\"\n");
-    let mut source = Ipmi::remote(&config, None, tool.to_str().unwrap(), Lanes::new(4));
+    let mut source = remote(&config, None, tool.to_str().unwrap());
     assert_eq!(source.discover().await.len(), 3);
     let faults = lines(&mut source).await;
     assert_eq!(faults.len(), 3, "{faults:?}");
@@ -244,7 +258,7 @@ async fn what_hangs_is_killed_with_all_its_children() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_is_in_no_command_line() {
+async fn a_password_appears_on_no_command_line() {
     let folder = tempfile::tempdir().unwrap();
     let seen = folder.path().join("seen");
     let script = format!(
@@ -253,11 +267,10 @@ async fn a_password_is_in_no_command_line() {
     );
     let tool = tool(folder.path(), &script);
     let password = Some("hush-hush".to_owned().into());
-    let mut source = Ipmi::remote(
+    let mut source = remote(
         &target("user = \"monitor\"\n"),
         password,
         tool.to_str().unwrap(),
-        Lanes::new(4),
     );
     assert!(!format!("{source:?}").contains("hush"));
     assert_eq!(source.discover().await.len(), 3);
@@ -269,7 +282,7 @@ async fn a_password_is_in_no_command_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_is_not_asked_again_and_again() {
+async fn a_refusing_bmc_is_tried_less_often() {
     let folder = tempfile::tempdir().unwrap();
     let count = folder.path().join("count");
     let script = format!(
@@ -278,7 +291,7 @@ async fn what_is_refused_is_not_asked_again_and_again() {
         folder.path().display()
     );
     let tool = tool(folder.path(), &script);
-    let mut source = Ipmi::remote(&target(""), None, tool.to_str().unwrap(), Lanes::new(4));
+    let mut source = remote(&target(""), None, tool.to_str().unwrap());
     source.discover().await;
     std::fs::write(folder.path().join("bad"), "").unwrap();
     let tries = || std::fs::read_to_string(&count).unwrap().len() / 2;

@@ -1,4 +1,4 @@
-//! The source over NVML, with a library that is made for the test.
+//! The source over NVML, with a library compiled for the test.
 
 use std::path::Path;
 use std::process::Command;
@@ -18,7 +18,7 @@ fn with_library(path: &Path) -> Nvidia {
 }
 
 #[tokio::test]
-async fn processors_are_told_by_their_uuid() {
+async fn gpus_are_identified_by_uuid() {
     let folder = tempfile::tempdir().unwrap();
     let (source, library) = (
         folder.path().join("fake.c"),
@@ -54,7 +54,7 @@ async fn processors_are_told_by_their_uuid() {
 }
 
 #[tokio::test]
-async fn no_library_is_no_error() {
+async fn a_missing_library_is_not_an_error() {
     let mut nvidia = with_library(Path::new("/nowhere/libnvidia-ml.so"));
     assert_eq!(nvidia.discover().await, []);
     assert_eq!(nvidia.read(Timestamp::default()).await, []);
@@ -63,6 +63,6 @@ async fn no_library_is_no_error() {
             enabled: false,
             ..NvidiaConfig::default()
         }
-        .is_here()
+        .is_available()
     );
 }

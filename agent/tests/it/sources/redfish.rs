@@ -1,21 +1,23 @@
-//! The source over Redfish: each generation of documents, and BMCs that behave badly.
+//! The source over Redfish: each generation of documents, and BMCs that misbehave.
 
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rackwatch_agent::config::TargetConfig;
+use rackwatch_agent::source::lanes::Lanes;
 use rackwatch_agent::source::redfish::{
     Redfish, environment, members, metrics, sensor, sensors, thermal,
 };
-use rackwatch_agent::source::{Found, Lanes, Source};
+use rackwatch_agent::source::targets::{TargetConfig, TargetKind};
+use rackwatch_agent::source::{DiscoveredDevice, Source};
 use rackwatch_core::device::{Role, Verdict};
 use rackwatch_core::units::Celsius;
+use rackwatch_runtime::config::Secret;
 use rackwatch_testing::RedfishServer;
 use serde_json::{Value, json};
 
-use super::{lines, only_stands_in};
+use super::{assert_only_placeholder, lines};
 
-/// The service, and one chassis with these links.
+/// Returns a service with one chassis with these links.
 fn service(chassis: &Value, more: Value, expand: bool) -> Value {
     let mut documents = json!({
         "/redfish/v1/": {
@@ -45,7 +47,7 @@ fn sensor_of(id: &str, context: &str, reading: &Value) -> Value {
     })
 }
 
-/// Sensors one by one, a fan among them; on two pages.
+/// Returns a chassis with sensors one by one, with a fan among them, on two pages.
 fn new_tree(expand: bool, metrics: bool) -> Value {
     let base = "/redfish/v1/Chassis/1U";
     let link = |id: &str| json!({"@odata.id": format!("{base}/Sensors/{id}")});
@@ -77,7 +79,7 @@ fn new_tree(expand: bool, metrics: bool) -> Value {
     service(&chassis, more, expand)
 }
 
-/// The old document, as boards of 2015 have it.
+/// Returns the old document, as boards of 2015 have it.
 fn old() -> Value {
     let base = "/redfish/v1/Chassis/1U";
     let entry = |id: &str, name: &str, context: &str, more: Value| {
@@ -133,7 +135,14 @@ fn source(server: &RedfishServer, more: &str) -> Redfish {
         &format!("ca_file = '{}'\n{more}", server.ca().display()),
     );
     let password = Some(RedfishServer::PASSWORD.to_owned().into());
-    Redfish::new(&config, password, Lanes::new(4)).unwrap()
+    open(&config, password)
+}
+
+fn open(config: &TargetConfig, password: Option<Secret>) -> Redfish {
+    let TargetKind::Redfish(settings) = &config.kind else {
+        panic!("another kind: {config:?}")
+    };
+    Redfish::new(&config.common, settings, password, Lanes::new(4)).unwrap()
 }
 
 fn target(server: &RedfishServer, more: &str) -> TargetConfig {
@@ -145,13 +154,13 @@ fn target(server: &RedfishServer, more: &str) -> TargetConfig {
     toml::from_str(&text).unwrap()
 }
 
-fn count(found: &[Found], role: Role) -> usize {
+fn count(found: &[DiscoveredDevice], role: Role) -> usize {
     let of_role = found.iter().filter(|f| f.description.role == role);
     of_role.count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sensors_are_read_one_by_one_in_one_go_or_by_their_metrics() {
+async fn sensors_are_read_one_by_one_together_or_by_metrics() {
     for (expand, metrics, values) in [
         (false, false, ["24.5", "61"]),
         (true, false, ["24.5", "61"]),
@@ -191,7 +200,7 @@ async fn sensors_are_read_one_by_one_in_one_go_or_by_their_metrics() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_old_document_is_read_by_whoever_has_nothing_newer() {
+async fn the_old_document_is_read_if_there_is_no_newer_one() {
     let server = RedfishServer::start(&old().to_string()).unwrap();
     for login in ["basic", "session"] {
         let mut source = source(&server, &format!("login = \"{login}\"\n"));
@@ -218,7 +227,7 @@ async fn the_old_document_is_read_by_whoever_has_nothing_newer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_is_trusted_by_its_authority_or_by_itself_or_not_at_all() {
+async fn a_certificate_is_trusted_by_authority_fingerprint_or_not_at_all() {
     let server = RedfishServer::start(&old().to_string()).unwrap();
     let fingerprint = server.fingerprint().unwrap();
     let wrong = "00".repeat(32);
@@ -230,9 +239,9 @@ async fn a_certificate_is_trusted_by_its_authority_or_by_itself_or_not_at_all() 
     ] {
         let password = Some(RedfishServer::PASSWORD.to_owned().into());
         let config = target(&server, &more);
-        let mut source = Redfish::new(&config, password, Lanes::new(4)).unwrap();
+        let mut source = open(&config, password);
         if sensors == 0 {
-            only_stands_in(&mut source).await;
+            assert_only_placeholder(&mut source).await;
         } else {
             assert_eq!(source.discover().await.len(), sensors, "{more}");
         }
@@ -240,7 +249,7 @@ async fn a_certificate_is_trusted_by_its_authority_or_by_itself_or_not_at_all() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bmc_that_hangs_sends_too_much_or_no_json_is_a_fault_of_each_sensor() {
+async fn a_misbehaving_bmc_is_a_fault_of_each_sensor() {
     let path = "/redfish/v1/Chassis/1U/Thermal";
     for (bad, fault) in [
         ("hang", "timeout"),
@@ -276,7 +285,7 @@ async fn a_bmc_that_hangs_sends_too_much_or_no_json_is_a_fault_of_each_sensor() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_finds_nothing_and_shows_nothing() {
+async fn a_wrong_password_discovers_nothing_and_is_not_shown() {
     let server = RedfishServer::start(&old().to_string()).unwrap();
     for login in ["basic", "session"] {
         let more = format!(
@@ -285,14 +294,14 @@ async fn a_wrong_password_finds_nothing_and_shows_nothing() {
         );
         let config = target(&server, &more);
         let password = Some("not-the-password".to_owned().into());
-        let mut source = Redfish::new(&config, password, Lanes::new(4)).unwrap();
-        only_stands_in(&mut source).await;
+        let mut source = open(&config, password);
+        assert_only_placeholder(&mut source).await;
         assert!(!format!("{source:?}").contains("not-the-password"));
     }
 }
 
 #[test]
-fn thresholds_are_those_that_are_on_for_their_way() {
+fn only_thresholds_active_in_their_direction_count() {
     let limits = |thresholds: Value| {
         let document = json!({"@odata.id": "/s", "Name": "Inlet", "ReadingType": "Temperature", "Thresholds": thresholds});
         let limits = sensor(&document).unwrap().limits;
@@ -331,7 +340,7 @@ fn thresholds_are_those_that_are_on_for_their_way() {
 }
 
 #[test]
-fn margins_and_rises_are_no_temperatures() {
+fn margins_and_rises_are_not_temperatures() {
     let is_sensor = |name: &str, basis: Option<&str>| {
         let document = json!({"@odata.id": "/s", "Name": name, "ReadingType": "Temperature", "ReadingBasis": basis, "Reading": 40});
         sensor(&document).is_some()
@@ -355,7 +364,7 @@ fn margins_and_rises_are_no_temperatures() {
 }
 
 #[test]
-fn documents_that_are_something_else_have_no_sensors() {
+fn documents_of_another_type_have_no_sensors() {
     for text in [
         "null",
         "[]",
@@ -382,7 +391,7 @@ fn documents_that_are_something_else_have_no_sensors() {
 }
 
 #[test]
-fn a_summary_will_do_where_nothing_is_listed() {
+fn a_summary_is_used_if_nothing_is_listed() {
     let document = json!({"TemperatureSummaryCelsius": {
         "Intake": {"Reading": 23.4}, "Exhaust": {"Reading": null}, "Internal": 3}});
     let found: Vec<_> = metrics("/m", &document)
@@ -394,7 +403,7 @@ fn a_summary_will_do_where_nothing_is_listed() {
     assert!(environment("/e", &document).unwrap().value.is_ok());
 }
 
-/// Documents of the right words in the wrong places.
+/// Generates documents with valid words in arbitrary places.
 fn anything() -> impl Strategy<Value = Value> {
     let words = [
         "Temperatures",

@@ -1,14 +1,15 @@
-//! The source over SNMP: presets and numbers of one's own, against net-snmp's daemon.
+//! The source over SNMP: presets and configured sensors, against net-snmp's daemon.
 
 use std::net::UdpSocket;
 
-use rackwatch_agent::config::TargetConfig;
-use rackwatch_agent::source::snmp::{Secrets, Snmp, SnmpError};
-use rackwatch_agent::source::{Lanes, Source};
+use rackwatch_agent::source::Source;
+use rackwatch_agent::source::lanes::Lanes;
+use rackwatch_agent::source::snmp::{Secrets, Snmp};
+use rackwatch_agent::source::targets::{TargetConfig, TargetKind};
 use rackwatch_core::device::Role;
 use rackwatch_testing::SnmpAgent;
 
-use super::{lines, only_stands_in};
+use super::{assert_only_placeholder, lines};
 
 const POWERNET: &str = "1.3.6.1.4.1.318.1.1";
 
@@ -32,9 +33,11 @@ fn inrow() -> SnmpAgent {
     ])
 }
 
+/// Parses a target whose secrets the test passes on its own.
 fn target(port: u16, more: &str) -> TargetConfig {
     let text = format!(
-        "name = \"inrow-r12\"\ntype = \"snmp\"\naddress = \"127.0.0.1\"\nport = {port}\nrack = \"R12\"\n{more}"
+        "name = \"inrow-r12\"\ntype = \"snmp\"\naddress = \"127.0.0.1\"\nport = {port}\nrack = \"R12\"\n\
+         community_file = \"/unused\"\n{more}"
     );
     toml::from_str(&text).unwrap()
 }
@@ -55,7 +58,11 @@ fn user(password: &str, privacy: &str) -> Secrets {
 }
 
 fn source(port: u16, more: &str, secrets: Secrets) -> Snmp {
-    Snmp::new(&target(port, more), secrets, Lanes::new(4)).unwrap()
+    let config = target(port, more);
+    let TargetKind::Snmp(settings) = &config.kind else {
+        panic!("another kind: {config:?}")
+    };
+    Snmp::new(&config.common, settings, secrets, Lanes::new(4)).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +80,7 @@ async fn a_cooler_is_read_by_v2c_and_by_v3() {
         assert_eq!(
             roles,
             [Role::Inlet, Role::Supply],
-            "what says nothing is not there"
+            "a value without a temperature is not a device"
         );
         assert_eq!(found[0].description.rack.as_deref(), Some("R12"));
         assert_eq!(
@@ -94,7 +101,7 @@ async fn a_table_is_walked() {
         ("26.10.2.2.1.8.2".to_owned(), -1),
         ("26.10.2.2.1.9.2".to_owned(), 1),
     ];
-    // More than one answer holds.
+    // More rows than one response holds.
     numbers.extend((3..60).map(|row| (format!("26.10.2.2.1.8.{row}"), 200 + row)));
     let numbers: Vec<_> = numbers.iter().map(|(oid, n)| (oid.as_str(), *n)).collect();
     let agent = device(&numbers);
@@ -113,7 +120,7 @@ async fn a_table_is_walked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn numbers_of_ones_own_have_scale_unit_and_role() {
+async fn configured_sensors_have_scale_unit_and_role() {
     let agent = device(&[("9.1.0", 770), ("9.2.0", 255)]);
     let more = format!(
         "[[sensors]]\noid = \"{POWERNET}.9.1.0\"\nname = \"door\"\nrole = \"inlet\"\nscale = 0.1\nunit = \"F\"\n\
@@ -133,7 +140,7 @@ async fn numbers_of_ones_own_have_scale_unit_and_role() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_not_let_in_finds_nothing() {
+async fn without_access_only_the_placeholder_is_discovered() {
     let agent = inrow();
     let more = format!(
         "preset = \"apc-inrow\"\ndeadline = \"2s\"\nuser = \"{}\"\n",
@@ -146,7 +153,7 @@ async fn who_is_not_let_in_finds_nothing() {
     ] {
         let mut source = source(agent.port(), &more, secrets);
         assert!(!format!("{source:?}").contains("wrong"));
-        only_stands_in(&mut source).await;
+        assert_only_placeholder(&mut source).await;
     }
 }
 
@@ -158,7 +165,7 @@ async fn a_device_that_is_gone_is_a_fault_of_each_sensor() {
     let mut source = source(port, more, community(SnmpAgent::COMMUNITY));
     assert_eq!(source.discover().await.len(), 2);
     drop(agent);
-    // Somebody who takes everything and says nothing.
+    // A socket that accepts everything and never responds.
     let _silent = UdpSocket::bind(("127.0.0.1", port)).unwrap();
     let faults = lines(&mut source).await;
     assert_eq!(faults.len(), 2);
@@ -169,18 +176,12 @@ async fn a_device_that_is_gone_is_a_fault_of_each_sensor() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_said() {
-    let new = |more: &str, secrets| Snmp::new(&target(161, more), secrets, Lanes::new(1));
-    let nobody = new("preset = \"apc-inrow\"\n", Secrets::default());
-    assert!(matches!(nobody, Err(SnmpError::Nobody(_))));
-    assert!(matches!(
-        new("", community("x")),
-        Err(SnmpError::Nothing(_))
-    ));
-    let oid = new(
-        "[[sensors]]\noid = \"iso.3\"\nname = \"x\"\n",
-        community("x"),
-    );
-    let error = oid.unwrap_err().to_string();
-    assert!(error.contains("\"inrow-r12\": oid = \"iso.3\""), "{error}");
+fn missing_credentials_are_an_error() {
+    let config = target(161, "preset = \"apc-inrow\"\n");
+    let TargetKind::Snmp(settings) = &config.kind else {
+        panic!("another kind: {config:?}")
+    };
+    let opened = Snmp::new(&config.common, settings, Secrets::default(), Lanes::new(1));
+    let error = opened.unwrap_err().to_string();
+    assert!(error.contains("community_file"), "{error}");
 }

@@ -1,4 +1,5 @@
-//! The sysinfo source, on the same made-up server: what it loses, which is why hwmon is the default.
+//! The sysinfo source, on the same fictional server: the sensors that it merges are why hwmon is the
+//! default.
 
 use std::process::Command;
 
@@ -8,11 +9,11 @@ use rackwatch_agent::source::sysinfo::{Sysinfo, SysinfoConfig};
 use super::fake_hwmon::{flat, server};
 use super::read;
 
-/// Set for the run inside the mount namespace, where `/sys/class/hwmon` is the fake one.
+/// Variable that marks the run in the mount namespace, where `/sys/class/hwmon` is the fake tree.
 const INSIDE: &str = "RACKWATCH_TEST_INSIDE_FAKE_SYS";
 
-/// sysinfo reads a fixed path, so this test starts itself again with its tree mounted there. That
-/// needs root and `unshare`; without, it says so and passes.
+/// Restarts itself with the tree mounted, as sysinfo reads a fixed path. That requires root and
+/// `unshare`; without them the test reports that and passes.
 #[tokio::test]
 async fn sysinfo_merges_sensors_that_share_a_label_and_hwmon_does_not() {
     if std::env::var_os(INSIDE).is_some() {
@@ -62,14 +63,16 @@ async fn inside() {
     let hwmon = read(&mut Hwmon::new(config, "node7")).await;
     let sysinfo = read(&mut Sysinfo::new(SysinfoConfig::default(), "node7")).await;
     println!("{sysinfo:#?}");
-    let count = |said: &super::Said, kind: &str| said.keys().filter(|id| id.contains(kind)).count();
+    let count = |outcomes: &super::Outcomes, kind: &str| {
+        outcomes.keys().filter(|id| id.contains(kind)).count()
+    };
     assert_eq!((count(&hwmon, "nvme"), count(&sysinfo, "nvme")), (2, 1));
     assert_eq!(
         (count(&hwmon, "spd5118"), count(&sysinfo, "spd5118")),
         (4, 1)
     );
     assert_eq!((count(&hwmon, "Core"), count(&sysinfo, "Core")), (4, 2));
-    // What it does not see as a fault, the source does.
+    // The source turns values into faults that sysinfo accepts.
     let bad = sysinfo.iter().filter(|(id, _)| id.contains("nct6775"));
     assert!(
         bad.clone()

@@ -1,12 +1,13 @@
-//! The backlog over a disk that fails: readings go on in memory, and nothing spins or hangs.
+//! The backlog over a disk that fails: readings stay in memory, and nothing spins or hangs.
 
 use std::time::Duration;
 
 use rackwatch_agent::backlog::Backlog;
-use rackwatch_agent::config::{AgentName, IdentityConfig, PublishConfig};
+use rackwatch_agent::config::{IdentityConfig, PublishConfig};
 use rackwatch_agent::inventory::Inventory;
-use rackwatch_agent::sampler::Observed;
-use rackwatch_agent::spool::{Spool, SyncPolicy};
+use rackwatch_agent::name::Name;
+use rackwatch_agent::sampler::SamplerEvent;
+use rackwatch_agent::spool::{Spool, SpoolError, SyncPolicy};
 use rackwatch_core::reading::Sample;
 use rackwatch_core::wire::Seq;
 use rackwatch_testing::wait_until;
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::disk::Disk;
-use super::log::{LARGE, record};
+use super::segment_log::{LARGE, record};
 use crate::site::SOON;
 
 async fn spool(disk: &Disk, sync: SyncPolicy) -> (Spool, Option<Seq>) {
@@ -25,10 +26,10 @@ async fn spool(disk: &Disk, sync: SyncPolicy) -> (Spool, Option<Seq>) {
         .unwrap()
 }
 
-/// A backlog of twenty readings in memory, over this disk; the sender fills it.
-async fn backlog(disk: &Disk) -> (Backlog, mpsc::Sender<Observed>) {
+/// Returns a backlog of at most twenty readings in memory over this disk, and a sender that fills it.
+async fn backlog(disk: &Disk) -> (Backlog, mpsc::Sender<SamplerEvent>) {
     let identity = IdentityConfig {
-        name: AgentName::new("node7").unwrap(),
+        name: Name::new("node7").unwrap(),
         ..IdentityConfig::default()
     };
     let inventory = Inventory::new(&identity, "node7", Vec::new());
@@ -38,10 +39,10 @@ async fn backlog(disk: &Disk) -> (Backlog, mpsc::Sender<Observed>) {
     };
     let (spool, prev) = spool(disk, SyncPolicy::Always).await;
     let backlog = Backlog::new(&config, inventory, "r1", Some(spool), prev);
-    let (observe, observed) = mpsc::channel(100);
-    tokio::spawn(backlog.clone().fill(observed, CancellationToken::new()));
+    let (events, incoming) = mpsc::channel(100);
+    tokio::spawn(backlog.clone().fill(incoming, CancellationToken::new()));
     tokio::spawn(backlog.clone().spill(CancellationToken::new()));
-    (backlog, observe)
+    (backlog, events)
 }
 
 fn sample(second: u64) -> Sample {
@@ -49,34 +50,34 @@ fn sample(second: u64) -> Sample {
 }
 
 #[tokio::test]
-async fn with_a_disk_that_refuses_the_newest_stay_in_memory() {
+async fn with_a_read_only_disk_the_newest_readings_stay_in_memory() {
     let disk = Disk::default();
-    let (backlog, observe) = backlog(&disk).await;
+    let (backlog, events) = backlog(&disk).await;
     disk.read_only(true);
     for second in 0..10 {
-        observe
-            .send(Observed::Sample(sample(second)))
+        events
+            .send(SamplerEvent::Sample(sample(second)))
             .await
             .unwrap();
     }
     wait_until(SOON, "the oldest are dropped", async || {
-        (backlog.fate().await.dropped == 10).then_some(())
+        (backlog.stats().await.dropped == 10).then_some(())
     })
     .await
     .unwrap();
-    let fate = backlog.fate().await;
-    assert_eq!((fate.waiting, fate.spooled), (20, 0));
+    let stats = backlog.stats().await;
+    assert_eq!((stats.waiting, stats.spooled), (20, 0));
     assert!(backlog.wait().await);
     assert_eq!(backlog.next(100).await.entries.len(), 20);
 }
 
 #[tokio::test]
-async fn a_disk_that_does_not_give_back_what_it_has_is_waited_for() {
+async fn an_unreadable_disk_is_retried_without_blocking_new_readings() {
     let disk = Disk::default();
-    let (backlog, observe) = backlog(&disk).await;
-    observe.send(Observed::Sample(sample(0))).await.unwrap();
+    let (backlog, events) = backlog(&disk).await;
+    events.send(SamplerEvent::Sample(sample(0))).await.unwrap();
     wait_until(SOON, "it goes to disk", async || {
-        (backlog.fate().await.spooled == 3).then_some(())
+        (backlog.stats().await.spooled == 3).then_some(())
     })
     .await
     .unwrap();
@@ -84,37 +85,37 @@ async fn a_disk_that_does_not_give_back_what_it_has_is_waited_for() {
     assert!(backlog.wait().await);
     let work = backlog.next(100).await;
     assert_eq!(work.entries, []);
-    backlog.done(work, 0).await;
-    // It does not ask again and again.
+    backlog.acknowledge(work, 0).await;
+    // It does not retry at once.
     tokio::select! {
         biased;
         _ = backlog.wait() => panic!("there is nothing to send"),
         () = std::future::ready(()) => {}
     }
-    // What is new goes all the same, and the rest when the disk is well again.
-    observe.send(Observed::Sample(sample(1))).await.unwrap();
+    // New readings are sent all the same, and the rest once the disk recovers.
+    events.send(SamplerEvent::Sample(sample(1))).await.unwrap();
     assert!(backlog.wait().await);
     let work = backlog.next(100).await;
     assert_eq!(work.entries.len(), 3);
-    backlog.done(work, 3).await;
+    backlog.acknowledge(work, 3).await;
     disk.unreadable(false);
-    let back = wait_until(SOON, "the disk gives it back", async || {
+    let back = wait_until(SOON, "the disk returns the record", async || {
         assert!(backlog.wait().await);
         let work = backlog.next(100).await;
         let found = work.entries.len();
-        backlog.done(work, found).await;
+        backlog.acknowledge(work, found).await;
         (found == 1).then_some(())
     });
     back.await.unwrap();
-    assert_eq!(backlog.fate().await.spooled, 0);
+    assert_eq!(backlog.stats().await.spooled, 0);
 }
 
 #[tokio::test]
-async fn a_disk_that_hangs_is_not_given_the_same_again_and_again() {
+async fn a_hanging_disk_does_not_collect_repeated_records() {
     let disk = Disk::default();
     let (mut spool, _) = spool(&disk, SyncPolicy::Never).await;
-    let hangs = disk.hang().await;
-    // It loses patience, and keeps them.
+    let hang = disk.hang().await;
+    // The caller gives up waiting, and keeps the record.
     assert_eq!(spool.append(vec![record(0)]).await, 0);
     let mut refused = 0;
     for _ in 0..20 {
@@ -125,46 +126,46 @@ async fn a_disk_that_hangs_is_not_given_the_same_again_and_again() {
         refused > 10,
         "only {refused} of twenty were refused at once"
     );
-    drop(hangs);
-    // The one that was under way got there; those behind it nobody waited for.
-    let found = wait_until(SOON, "the disk gives it back", async || {
-        Some(spool.first(1000).await).filter(|found| !found.is_empty())
+    drop(hang);
+    // The command under way was executed; those behind it had no waiting caller.
+    let found = wait_until(SOON, "the disk returns the record", async || {
+        Some(spool.front(1000).await).filter(|found| !found.is_empty())
     });
     assert_eq!(found.await.unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn what_always_is_said_to_have_survives_a_loss_of_power() {
+async fn appended_records_survive_a_loss_of_power_with_sync_always() {
     let disk = Disk::default();
     let (mut first, _) = spool(&disk, SyncPolicy::Always).await;
     assert_eq!(first.append(vec![record(0), record(1)]).await, 2);
     disk.power_loss();
     let (mut again, last) = spool(&disk, SyncPolicy::Always).await;
     assert_eq!(last, Some(record(1).seq));
-    assert_eq!(again.first(1000).await.len(), 2);
+    assert_eq!(again.front(1000).await.len(), 2);
 }
 
 #[tokio::test]
-async fn a_disk_that_cannot_sync_has_each_record_once() {
+async fn a_failed_sync_duplicates_no_record() {
     let disk = Disk::default();
     let (mut spool, _) = spool(&disk, SyncPolicy::Always).await;
     disk.no_sync(true);
     assert_eq!(spool.append(vec![record(0)]).await, 1);
     disk.no_sync(false);
     assert_eq!(spool.append(vec![record(1)]).await, 1);
-    let found = spool.first(1000).await;
-    assert_eq!(found.len(), 1, "the second begins another segment");
+    let found = spool.front(1000).await;
+    assert_eq!(found.len(), 1, "the second record begins another segment");
     assert_eq!(spool.waiting(), 6);
 }
 
 #[tokio::test]
-async fn a_disk_that_hangs_at_the_start_is_given_up() {
-    let (held, hangs) = std::sync::mpsc::channel::<()>();
+async fn a_disk_that_hangs_at_start_is_abandoned() {
+    let (hang, hanging) = std::sync::mpsc::channel::<()>();
     let files = move || {
-        hangs.recv().unwrap_err();
-        Err(std::io::Error::other("given up long ago"))
+        hanging.recv().unwrap_err();
+        Err(SpoolError::ThreadEnded)
     };
     let opened = Spool::over(files, LARGE, SyncPolicy::Never).await;
-    assert_eq!(opened.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
-    drop(held);
+    assert!(matches!(opened, Err(SpoolError::NoAnswer(_))));
+    drop(hang);
 }

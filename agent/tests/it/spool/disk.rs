@@ -1,4 +1,4 @@
-//! A disk that loses what was not synced, that is full, read-only, or flips bits.
+//! A fake disk that loses unsynced bytes, is full or read-only, or has bad blocks.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -6,18 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use rackwatch_agent::spool::files::Files;
 
-/// Clones are the same disk.
+/// A disk; clones share one state.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk(Arc<Mutex<State>>, Arc<tokio::sync::Mutex<()>>);
 
 #[derive(Debug, Default)]
 struct State {
     files: BTreeMap<String, File>,
-    /// Bytes it still takes; none where there is no bound.
+    /// Bytes that it still accepts; `None` without a limit.
     room: Option<usize>,
     read_only: bool,
     unreadable: bool,
-    /// A file of this name cannot be read.
+    /// Name of a file that cannot be read.
     bad_block: Option<String>,
     no_sync: bool,
 }
@@ -33,14 +33,14 @@ impl Disk {
         self.0.lock().unwrap()
     }
 
-    /// The power goes: what was not synced is gone.
+    /// Cuts the power: unsynced bytes are lost.
     pub(super) fn power_loss(&self) {
         for file in self.state().files.values_mut() {
             file.content.truncate(file.synced);
         }
     }
 
-    /// Writes hang for as long as this is held.
+    /// Makes writes hang until the guard is dropped.
     pub(super) async fn hang(&self) -> tokio::sync::OwnedMutexGuard<()> {
         Arc::clone(&self.1).lock_owned().await
     }
@@ -65,7 +65,7 @@ impl Disk {
         self.state().no_sync = is;
     }
 
-    /// The names and sizes of the segments.
+    /// Returns the names and sizes of the segments.
     pub(super) fn segments(&self) -> Vec<(String, usize)> {
         let state = self.state();
         let segment = |(name, file): (&String, &File)| (name.clone(), file.content.len());
@@ -80,7 +80,21 @@ impl Disk {
         self.segments().iter().map(|(_, size)| size).sum()
     }
 
-    /// A copy with a segment changed.
+    /// Adds a file, fully synced.
+    pub(super) fn put(&self, name: &str, content: &[u8]) {
+        let file = File {
+            content: content.to_vec(),
+            synced: content.len(),
+        };
+        self.state().files.insert(name.to_owned(), file);
+    }
+
+    /// Returns the content of a file.
+    pub(super) fn content(&self, name: &str) -> Vec<u8> {
+        self.state().files[name].content.clone()
+    }
+
+    /// Returns a copy with one segment changed.
     pub(super) fn with(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> Self {
         let mut files = self.state().files.clone();
         change(&mut files.get_mut(name).unwrap().content);
@@ -107,7 +121,7 @@ impl Files for Disk {
     }
 
     fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        // Only a spool's own thread waits here; a test's thread finds it free.
+        // Only the spool's own thread waits here; in the test's thread the lock is free.
         let _written = loop {
             if let Ok(free) = self.1.try_lock() {
                 break free;
@@ -123,7 +137,7 @@ impl Files for Disk {
             *room -= taken;
         }
         let file = state.files.entry(name.to_owned()).or_default();
-        // As a real disk: a part of it may have been written.
+        // Like a real disk, it may write a part.
         file.content.extend_from_slice(&bytes[..taken]);
         if taken < bytes.len() {
             return Err(io::ErrorKind::StorageFull.into());

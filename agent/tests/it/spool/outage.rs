@@ -1,4 +1,4 @@
-//! Redis away, and back: through the whole agent, on a real disk.
+//! An outage of Redis and its end, through the whole agent on a real disk.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn spooling(server: &RedisServer, folder: &TempDir) -> AgentConfig {
     config
 }
 
-/// The segments that are there.
+/// Counts the segments.
 fn segments(folder: &TempDir) -> usize {
     let Ok(files) = std::fs::read_dir(folder.path().join("spool")) else {
         return 0;
@@ -28,7 +28,7 @@ fn segments(folder: &TempDir) -> usize {
         .count()
 }
 
-/// What they take.
+/// Returns the size of the spool in bytes.
 fn bytes(folder: &TempDir) -> u64 {
     let Ok(files) = std::fs::read_dir(folder.path().join("spool")) else {
         return 0;
@@ -45,7 +45,7 @@ async fn wait_for_the_spool(folder: &TempDir) {
     .unwrap();
 }
 
-/// The numbers of the readings of a run, entry by entry.
+/// Returns the numbers of all readings, entry by entry.
 fn numbers<'a>(entries: impl IntoIterator<Item = &'a Decoded>) -> Vec<u64> {
     let numbers = |entry: &Decoded| {
         let last = entry.seq.as_ref().unwrap().n;
@@ -60,7 +60,7 @@ fn counted() -> (Vec<Box<dyn rackwatch_agent::source::Source>>, Reads) {
 }
 
 #[tokio::test]
-async fn an_outage_goes_to_disk_and_comes_back_whole_and_in_order() {
+async fn readings_of_an_outage_arrive_complete_and_in_order() {
     let folder = TempDir::new().unwrap();
     let mut server = RedisServer::start().unwrap();
     server.stop().unwrap();
@@ -70,7 +70,7 @@ async fn an_outage_goes_to_disk_and_comes_back_whole_and_in_order() {
     reads.wait_for(10).await;
     server.restart().unwrap();
     let mut redis = connect(&server).await;
-    wait_until(SOON, "the spool is empty again", async || {
+    wait_until(SOON, "the spool is empty", async || {
         (segments(&folder) == 0).then_some(())
     })
     .await
@@ -96,7 +96,7 @@ async fn an_outage_goes_to_disk_and_comes_back_whole_and_in_order() {
 }
 
 #[tokio::test]
-async fn what_was_not_sent_at_the_stop_is_sent_by_the_next_start() {
+async fn readings_left_at_the_stop_are_sent_after_the_next_start() {
     let folder = TempDir::new().unwrap();
     let mut server = RedisServer::start().unwrap();
     server.stop().unwrap();
@@ -133,7 +133,7 @@ async fn what_was_not_sent_at_the_stop_is_sent_by_the_next_start() {
 }
 
 #[tokio::test]
-async fn a_small_spool_drops_its_oldest_and_the_sum_holds() {
+async fn a_small_spool_drops_its_oldest_readings_and_counts_them() {
     let folder = TempDir::new().unwrap();
     let mut server = RedisServer::start().unwrap();
     server.stop().unwrap();
@@ -150,7 +150,11 @@ async fn a_small_spool_drops_its_oldest_and_the_sum_holds() {
 
     let entries = entries(&mut redis).await;
     let numbers = numbers(&entries);
-    assert_eq!(numbers[0], sent.dropped + 1, "the gap is what was dropped");
+    assert_eq!(
+        numbers[0],
+        sent.dropped + 1,
+        "the gap equals the dropped readings"
+    );
     let gap = entries[0].gap.map(rackwatch_core::wire::Gap::word);
     assert_eq!(gap, Some("spool_full"));
     let all: Vec<_> = (sent.dropped + 1..=sent.dropped + sent.readings).collect();
@@ -158,7 +162,7 @@ async fn a_small_spool_drops_its_oldest_and_the_sum_holds() {
 }
 
 #[tokio::test]
-async fn a_second_agent_does_not_get_the_same_spool() {
+async fn a_second_agent_cannot_use_the_same_spool() {
     let folder = TempDir::new().unwrap();
     let server = RedisServer::start().unwrap();
     let agent = Agent::start(spooling(&server, &folder), counted().0);
@@ -169,20 +173,20 @@ async fn a_second_agent_does_not_get_the_same_spool() {
     .unwrap();
     let second = Agent::start(spooling(&server, &folder), counted().0);
     let error = second.ended().await.unwrap_err();
-    let said = format!("{error}: {:?}", std::error::Error::source(&error));
+    let output = rackwatch_runtime::error::chain(&error);
     assert!(
-        said.contains("spool.path") && said.contains("another agent"),
-        "{said}"
+        output.contains("spool.path") && output.contains("another agent"),
+        "{output}"
     );
     agent.stop().await.unwrap();
 }
 
-/// The agent's own program on simulated racks.
+/// Starts the agent's program on simulated racks.
 fn agent(server: &RedisServer, folder: &TempDir) -> Program {
     agent_by(&[env!("CARGO_BIN_EXE_rackwatch-agent")], server, folder)
 }
 
-/// The same, started by this command.
+/// Starts it through another command.
 fn agent_by(command: &[&str], server: &RedisServer, folder: &TempDir) -> Program {
     let spool = folder.path().join("spool");
     let mut args = command[1..].to_vec();
@@ -197,14 +201,14 @@ fn agent_by(command: &[&str], server: &RedisServer, folder: &TempDir) -> Program
             ("RACKWATCH_SOURCES__HWMON__ENABLED", "false"),
             ("RACKWATCH_SOURCES__SIMULATED__ENABLED", "true"),
             ("RACKWATCH_SOURCES__SIMULATED__INTERVAL", "100ms"),
-            ("RACKWATCH_PUBLISH__LAYOUT", "frame"),
+            ("RACKWATCH_PUBLISH__FORMAT", "frame"),
         ],
     )
     .unwrap()
 }
 
 #[tokio::test]
-async fn killed_while_it_spools_what_was_on_disk_arrives() {
+async fn readings_on_disk_survive_a_kill() {
     let folder = TempDir::new().unwrap();
     let mut server = RedisServer::start().unwrap();
     server.stop().unwrap();
@@ -254,7 +258,7 @@ async fn killed_while_it_spools_what_was_on_disk_arrives() {
     assert_eq!(runs.len(), 4, "three that were killed, and the last");
 }
 
-/// Runs what follows it with a file system of 32 kB at the folder that is its first argument.
+/// Command that runs a script with permission to mount file systems.
 #[cfg(target_os = "linux")]
 const ON_A_SMALL_DISK: &[&str] = &["unshare", "--user", "--map-root-user", "--mount"];
 
@@ -264,8 +268,8 @@ async fn a_full_disk_does_not_stop_the_agent() {
     let mut probe = std::process::Command::new(ON_A_SMALL_DISK[0]);
     let allowed = probe.args(&ON_A_SMALL_DISK[1..]).arg("true").output();
     if !allowed.is_ok_and(|done| done.status.success()) {
-        // A container may not be allowed to mount; the same is tried on a made-up disk in any case.
-        eprintln!("not tried: this system does not let its users mount a file system");
+        // A container may not be allowed to mount; a fake disk covers the same case.
+        eprintln!("skipped: users may not mount file systems here");
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -288,12 +292,12 @@ async fn a_full_disk_does_not_stop_the_agent() {
         let entries = entries(&mut redis).await;
         let numbers = numbers(&entries);
         let whole = numbers.iter().copied().eq(1..=numbers.len() as u64);
-        (whole && agent.stderr().contains("the spool is empty again")).then_some(())
+        (whole && agent.stderr().contains("spool is empty again")).then_some(())
     };
     let there = wait_until(SOON, "every reading is there", all_in_order).await;
     assert!(there.is_ok(), "{there:?}: {}", agent.stderr());
     agent.term().unwrap();
     assert!(agent.wait_exit(Duration::from_secs(10)).unwrap().success());
-    let said = agent.stderr();
-    assert_eq!(said.matches("kept in memory only").count(), 1, "{said}");
+    let output = agent.stderr();
+    assert_eq!(output.matches("kept in memory only").count(), 1, "{output}");
 }

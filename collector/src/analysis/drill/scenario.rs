@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rackwatch_core::alert::AlertKind;
-use rackwatch_core::thermal::{NotAScenario, Plant, Scenario};
+use rackwatch_core::thermal::{Plant, Scenario, ScenarioError};
 use rackwatch_core::units::Kelvin;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -83,8 +83,8 @@ impl TryFrom<String> for Kind {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let kind = AlertKind::ALL.into_iter().find(|kind| kind.name() == text);
-        kind.map(Self)
+        AlertKind::from_name(&text)
+            .map(Self)
             .ok_or_else(|| format!("{text:?} is no type of alert"))
     }
 }
@@ -127,7 +127,7 @@ impl Play {
     /// # Errors
     ///
     /// When it makes no hall.
-    pub fn of(drill: &Drill, seed: u64) -> Result<Self, NotAScenario> {
+    pub fn of(drill: &Drill, seed: u64) -> Result<Self, ScenarioError> {
         // Another stream than those of the hall and of its plant.
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x6472_696c_6c00_0000);
         let mut plant = Plant::drawn(seed, Kelvin(drill.resolution));

@@ -1,7 +1,7 @@
 //! `devices moves`: what stands elsewhere than before.
 
 use jiff::tz::TimeZone;
-use rackwatch_core::engine::Stand;
+use rackwatch_core::engine::InventoryPlace;
 use rackwatch_core::keys;
 use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::redis::{RawEntry, entries};
@@ -19,8 +19,8 @@ struct Told {
     at_ms: u64,
     device_id: String,
     was: String,
-    from: Stand,
-    to: Stand,
+    from: InventoryPlace,
+    to: InventoryPlace,
 }
 
 pub(super) async fn list(args: ListMovesArgs) -> Outcome {
@@ -83,9 +83,9 @@ fn table(all: &[Told]) -> String {
 }
 
 /// What differs, in words: `host node7, rack B07` and `host node8, rack B08`.
-fn differences(from: &Stand, to: &Stand) -> (String, String) {
-    let u = |stand: &Stand| stand.u.map(|u| u.to_string()).unwrap_or_default();
-    let rack = |stand: &Stand| stand.rack.clone().unwrap_or_default();
+fn differences(from: &InventoryPlace, to: &InventoryPlace) -> (String, String) {
+    let u = |stand: &InventoryPlace| stand.u.map(|u| u.to_string()).unwrap_or_default();
+    let rack = |stand: &InventoryPlace| stand.rack.clone().unwrap_or_default();
     let all = [
         ("agent", from.agent.clone(), to.agent.clone()),
         ("host", from.host.clone(), to.host.clone()),

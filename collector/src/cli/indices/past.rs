@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::bars::bar;
 use super::super::table::Table;
-use crate::indices::past::{Points, Stretch};
+use crate::indices::past::{Points, SeriesRange};
 use crate::notify::line::{length, time};
 use crate::series::history;
 
@@ -63,7 +63,7 @@ const SHOWN: [Shown; 5] = [
 ];
 
 /// A line for each index that there is: on average, from least to most, and as bars.
-pub(super) fn table(stretch: Stretch<'_>, all: &[(&'static str, Points)]) -> String {
+pub(super) fn table(stretch: SeriesRange<'_>, all: &[(&'static str, Points)]) -> String {
     let zone = TimeZone::system();
     let title = format!(
         "{} {}, {} to {}, a point every {}\n",
@@ -112,7 +112,7 @@ pub(super) fn table(stretch: Stretch<'_>, all: &[(&'static str, Points)]) -> Str
 }
 
 /// One JSON document.
-pub(super) fn json(stretch: Stretch<'_>, all: Vec<(&'static str, Points)>) -> Value {
+pub(super) fn json(stretch: SeriesRange<'_>, all: Vec<(&'static str, Points)>) -> Value {
     let each = all
         .into_iter()
         .map(|(index, points)| (index.to_owned(), json!(points)));
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn a_line_says_how_it_was() {
         let at = |minute: u64| Timestamp::from_millis(1_795_000_000_000 + minute * 60_000).unwrap();
-        let stretch = Stretch {
+        let stretch = SeriesRange {
             scope: "room",
             name: "hall-1",
             from: at(0),

@@ -98,7 +98,7 @@ impl Report {
 
     fn count(&mut self, record: &AlertRecord) {
         let id = record.id.as_str().to_owned();
-        if record.state == AlertState::Resolved {
+        if record.state() == AlertState::Resolved {
             self.said.remove(&id);
             return;
         }
@@ -107,11 +107,14 @@ impl Report {
             // It became worse: the episode counts as its worst.
             count.episodes[before as usize] -= 1;
         } else {
-            let alarms = self.alarms.entry(record.device.clone()).or_default();
+            let alarms = self
+                .alarms
+                .entry(record.subject.as_id().clone())
+                .or_default();
             alarms.push(record.at);
         }
         count.episodes[record.severity as usize] += 1;
-        count.devices.insert(record.device.clone());
+        count.devices.insert(record.subject.as_id().clone());
     }
 
     /// Sums up.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use rackwatch_core::alert::Severity;
 use rackwatch_core::time::Timestamp;
-use rackwatch_core::wire::loss::Told;
+use rackwatch_core::wire::loss::LossSummary;
 use serde_json::json;
 
 use super::super::server::size;
@@ -25,7 +25,7 @@ pub(super) fn text(facts: &Facts, verdict: &Verdict, style: &Style) -> String {
         let _ok = writeln!(text, "{:<12} {reason}", "");
     }
     for told in &facts.losses.last {
-        let Told {
+        let LossSummary {
             agent,
             readings,
             reason,
@@ -110,7 +110,7 @@ fn incidents(facts: &Incidents) -> String {
         told_by,
     } = facts;
     let by = told_by.as_deref().unwrap_or("nobody");
-    format!("{open} open, {acked} taken on, {silences} silences; told by {by}")
+    format!("{open} open, {acked} acknowledged, {silences} silences; told by {by}")
 }
 
 /// Who runs, and what each owns.

@@ -1,43 +1,71 @@
-//! The alerts of every partition, read in one go through a consumer group.
+//! The alerts of all partitions, read together through a consumer group.
 //!
 //! Reads do not block: one pipeline asks all streams a few times a second, however many partitions there
-//! are. A group that is not there begins where the alerts were last dealt with, or two minutes ago: what
-//! is older is no news. After any trouble what is already this reader's comes first.
+//! are. A missing group is created at the last progress of the correlator, or two minutes ago, since older
+//! alerts are historical. After any error the entries that this consumer has pending come first.
 
 use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::keys::{CORRELATOR_CONSUMER, CORRELATOR_GROUP, PartitionKeys};
 use rackwatch_core::partition::Partitions;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::wire::alert;
-use rackwatch_runtime::redis::{self as reply, Connection};
+use rackwatch_runtime::redis::{self as reply, Connection, RawEntry};
 use redis::{RedisResult, Value};
 
-use super::Broken;
+use super::step_error::StepError;
 
-/// Records of one stream in one read.
-const MOST: usize = 1000;
+/// Entries of one stream in one read: bounds the memory of a step after an outage.
+const MAX_ENTRIES: usize = 1000;
 
-/// The alert streams of a layout.
+/// The alert streams of all partitions.
 #[derive(Debug)]
 pub(super) struct AlertStreams {
     partitions: Partitions,
     streams: Vec<String>,
     pending_first: bool,
-    made: bool,
+    groups_exist: bool,
 }
 
-/// What was read.
+/// One read of all streams.
 #[derive(Debug, Default)]
-pub(super) struct Heard {
-    /// What can be understood.
+pub(super) struct AlertBatch {
+    /// The valid records, the oldest first.
     pub(super) records: Vec<AlertRecord>,
-    /// The entries of each stream.
+    /// The ids of all entries, by stream.
     entries: Vec<(String, Vec<String>)>,
-    /// There may be more right now.
+    /// Whether more entries may wait right now.
     pub(super) more: bool,
 }
 
+impl AlertBatch {
+    /// Adds the entries of one stream. Invalid records are logged, and acknowledged with the others.
+    fn add(&mut self, stream: String, entries: Vec<RawEntry>) {
+        self.more |= entries.len() == MAX_ENTRIES;
+        let mut ids = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let (ms, seq) = entry.id;
+            ids.push(format!("{ms}-{seq}"));
+            match entry.fields.as_ref().map(alert::decode) {
+                Some(Ok(record)) => self.records.push(record),
+                Some(Err(reason)) => {
+                    tracing::warn!(stream, ms, seq, %reason, "invalid alert record, skipped");
+                }
+                None => {
+                    tracing::warn!(
+                        stream,
+                        ms,
+                        seq,
+                        "alert record was trimmed before it was read"
+                    );
+                }
+            }
+        }
+        self.entries.push((stream, ids));
+    }
+}
+
 impl AlertStreams {
+    /// Prepares to read all partitions. Nothing is read yet.
     pub(super) fn new(partitions: Partitions) -> Self {
         Self {
             partitions,
@@ -46,23 +74,24 @@ impl AlertStreams {
                 .map(|partition| PartitionKeys::of(partition).alerts)
                 .collect(),
             pending_first: true,
-            made: false,
+            groups_exist: false,
         }
     }
 
+    /// Returns the partitions whose alerts are read.
     pub(super) fn partitions(&self) -> Partitions {
         self.partitions
     }
 
-    /// The next records of all streams. A new group begins at `from`.
+    /// Reads the next records of all streams. A missing group is created at `from`.
     pub(super) async fn next(
         &mut self,
         connection: &mut Connection,
         from: Timestamp,
-    ) -> Result<Heard, Broken> {
-        if !self.made {
-            self.make_groups(connection, from).await?;
-            self.made = true;
+    ) -> Result<AlertBatch, StepError> {
+        if !self.groups_exist {
+            self.create_groups(connection, from).await?;
+            self.groups_exist = true;
         }
         let mut pipeline = redis::pipe();
         for stream in &self.streams {
@@ -72,62 +101,49 @@ impl AlertStreams {
                 .arg(CORRELATOR_GROUP)
                 .arg(CORRELATOR_CONSUMER)
                 .arg("COUNT")
-                .arg(MOST)
+                .arg(MAX_ENTRIES)
                 .arg("STREAMS")
                 .arg(stream)
                 .arg(if self.pending_first { "0" } else { ">" });
         }
-        // Streams that were read before one failed have given their entries to this reader.
+        // If one stream fails, entries of the others are pending already.
         let pending = std::mem::replace(&mut self.pending_first, true);
         let answers: Vec<Value> = match pipeline.query_async(connection).await {
             Err(error) if reply::is_no_group(&error) => {
                 tracing::warn!(
                     group = CORRELATOR_GROUP,
-                    "consumer group has vanished, made again"
+                    "consumer group is gone, creating it again"
                 );
-                self.made = false;
-                return Ok(Heard {
+                self.groups_exist = false;
+                return Ok(AlertBatch {
                     more: true,
-                    ..Heard::default()
+                    ..AlertBatch::default()
                 });
             }
             answers => answers?,
         };
-        let mut heard = Heard::default();
+        let mut batch = AlertBatch::default();
         for answer in answers {
             for (stream, entries) in reply::streams(answer)? {
-                heard.more |= entries.len() == MOST;
-                let mut ids = Vec::with_capacity(entries.len());
-                for entry in entries {
-                    let (ms, seq) = entry.id;
-                    ids.push(format!("{ms}-{seq}"));
-                    match entry.fields.as_ref().map(alert::decode) {
-                        Some(Ok(record)) => heard.records.push(record),
-                        Some(Err(reason)) => {
-                            tracing::warn!(stream, ms, seq, %reason, "alert record cannot be understood");
-                        }
-                        None => tracing::warn!(stream, ms, seq, "alert record was trimmed unread"),
-                    }
-                }
-                heard.entries.push((stream, ids));
+                batch.add(stream, entries);
             }
         }
-        let any = heard.entries.iter().any(|(_, ids)| !ids.is_empty());
+        let any = batch.entries.iter().any(|(_, ids)| !ids.is_empty());
         self.pending_first = pending && any;
-        heard.more |= pending;
-        // Records of one moment come from several streams: the oldest first.
-        heard.records.sort_by_key(|record| record.at);
-        Ok(heard)
+        batch.more |= pending;
+        // Several streams hold records of one moment.
+        batch.records.sort_by_key(|record| record.at);
+        Ok(batch)
     }
 
-    /// These have been dealt with.
-    pub(super) async fn done(
+    /// Acknowledges all entries of a batch.
+    pub(super) async fn acknowledge(
         &mut self,
         connection: &mut Connection,
-        heard: &Heard,
+        batch: &AlertBatch,
     ) -> RedisResult<()> {
         let mut pipeline = redis::pipe();
-        for (stream, ids) in heard.entries.iter().filter(|(_, ids)| !ids.is_empty()) {
+        for (stream, ids) in batch.entries.iter().filter(|(_, ids)| !ids.is_empty()) {
             pipeline
                 .cmd("XACK")
                 .arg(stream)
@@ -141,15 +157,16 @@ impl AlertStreams {
         pipeline.exec_async(connection).await
     }
 
-    async fn make_groups(&self, connection: &mut Connection, from: Timestamp) -> RedisResult<()> {
+    async fn create_groups(&self, connection: &mut Connection, from: Timestamp) -> RedisResult<()> {
         for stream in &self.streams {
-            let mut make = redis::cmd("XGROUP");
-            make.arg("CREATE")
+            let mut create = redis::cmd("XGROUP");
+            create
+                .arg("CREATE")
                 .arg(stream)
                 .arg(CORRELATOR_GROUP)
                 .arg(format!("{}-0", from.millis()))
                 .arg("MKSTREAM");
-            match make.exec_async(connection).await {
+            match create.exec_async(connection).await {
                 Err(error) if !reply::is_group_there(&error) => return Err(error),
                 _ => {}
             }

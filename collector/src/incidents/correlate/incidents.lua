@@ -1,13 +1,11 @@
--- Writes what has become of incidents in one step: their records, what is stored of them, and how far the
--- alerts are dealt with.
+-- Writes one step of the correlator: new records, the stored state of incidents, and the progress.
 --
 -- KEYS  1 fence  2 incident records  3 incidents  4 members  5 acknowledgements
--- ARGV  1 epoch  2 number of this step  3 most records kept  4 until when all alerts are dealt with, in
---       milliseconds
---       then five lists, each its length and its members:
---       records (each a field count, then fields); incidents and members (id, JSON each); incidents and
---       members to forget.
--- Returns ok, or a refusal of the fence.
+-- ARGV  1 epoch  2 number of this step  3 most records kept  4 time before which all alerts are processed,
+--       in milliseconds
+--       then five lists, each with its length first: records (each a field count, then fields); incidents and
+--       members to store (each an id and JSON); incidents and members to delete (each an id).
+-- Returns ok, again (this step was written before), taken (by a newer epoch) or gone (the fence went back).
 local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
 if refused then return refused end
 

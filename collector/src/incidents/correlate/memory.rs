@@ -1,10 +1,10 @@
-//! The correlator of the demo: alerts straight from the partition, incidents straight to the screen.
+//! The correlator of the demo: takes alerts from the partition, and passes incidents to the screen.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::incident::silence::Silence;
-use rackwatch_core::incident::{Ack, IncidentId, IncidentRecord, Incidents, Timing};
+use rackwatch_core::incident::{Ack, IncidentId, IncidentRecord, IncidentTiming, Incidents};
 use rackwatch_core::site::Site;
 use rackwatch_core::time::Timestamp;
 use tokio::sync::mpsc;
@@ -12,74 +12,74 @@ use tokio::sync::mpsc;
 use crate::incidents::windows::Window;
 use crate::notify::Teller;
 
-/// How often it is looked whether something is to be told.
-const EVERY: Duration = Duration::from_millis(250);
+/// Interval between two steps, as in the correlator over Redis.
+const STEP_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What somebody at the page does.
+/// An action of an operator on the page.
 #[derive(Clone, Debug)]
-pub enum Act {
-    /// Takes an incident on.
+pub enum OperatorAction {
+    /// Acknowledges one open incident.
     Ack(IncidentId, Ack),
-    /// Says what is silent, and what is planned.
-    Quiet {
-        /// All silences.
+    /// Replaces all silences and maintenance windows.
+    SetSilences {
+        /// All silences, expired ones included.
         silences: Vec<Silence>,
-        /// All windows.
+        /// All maintenance windows, past ones included.
         windows: Vec<Window>,
     },
 }
 
-/// Passes records on to [`run`].
+/// An alert sink that passes records on to [`run`].
 #[derive(Debug)]
 pub struct Forward(mpsc::UnboundedSender<AlertRecord>);
 
 impl Teller for Forward {
     fn tell(&mut self, record: &AlertRecord) {
-        // Whoever listens is gone only when the demo ends.
-        let _told = self.0.send(record.clone());
+        // The receiver ends with the demo.
+        let _sent = self.0.send(record.clone());
     }
 
     fn flush(&mut self) {}
 }
 
-/// The two ends. Alerts are few: what waits between them is not bounded.
+/// Returns the two ends of a channel. It is unbounded, since a demo has few alerts.
 pub fn forward() -> (Forward, mpsc::UnboundedReceiver<AlertRecord>) {
     let (send, receive) = mpsc::unbounded_channel();
     (Forward(send), receive)
 }
 
-/// Makes incidents of `alerts` until they end.
+/// Groups `alerts` into incidents until the channel closes.
 pub async fn run(
     mut alerts: mpsc::UnboundedReceiver<AlertRecord>,
-    mut acts: mpsc::UnboundedReceiver<Act>,
-    told: impl Fn(&IncidentRecord) + Send,
+    mut actions: mpsc::UnboundedReceiver<OperatorAction>,
+    on_record: impl Fn(&IncidentRecord) + Send,
 ) {
-    let mut incidents = Incidents::new(Timing::default());
+    let mut incidents = Incidents::new(IncidentTiming::default());
     let site = Site::default();
     let (mut silences, mut windows) = (Vec::new(), Vec::new());
-    let mut ticks = tokio::time::interval(EVERY);
+    let mut ticks = tokio::time::interval(STEP_INTERVAL);
     loop {
         tokio::select! {
             record = alerts.recv() => match record {
                 Some(record) => {
                     let spot = site.spot_of(&record, None);
-                    incidents.take(&record, spot, now());
+                    incidents.observe(&record, spot, now());
                 }
                 None => return,
             },
-            Some(act) = acts.recv() => match act {
-                Act::Ack(id, ack) => {
-                    incidents.ack(&id, ack);
+            Some(action) = actions.recv() => match action {
+                OperatorAction::Ack(id, ack) => {
+                    incidents.acknowledge(&id, ack);
                 }
-                Act::Quiet { silences: said, windows: planned } => {
-                    (silences, windows) = (said, planned);
+                OperatorAction::SetSilences { silences: all, windows: planned } => {
+                    (silences, windows) = (all, planned);
                 }
             },
             _ = ticks.tick() => {
                 let open = windows.iter().filter_map(|window: &Window| window.silence(now()));
-                let quiet = silences.iter().cloned().chain(open);
-                incidents.silences(quiet.collect());
-                incidents.settle(now()).records.iter().for_each(&told);
+                let in_force = silences.iter().cloned().chain(open);
+                incidents.set_silences(in_force.collect());
+                incidents.advance(now()).records.iter().for_each(&on_record);
             }
         }
     }

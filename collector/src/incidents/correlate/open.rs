@@ -1,28 +1,30 @@
-//! Incidents that are open, out of what was written of them.
+//! Open incidents, read back from their newest records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rackwatch_core::incident::IncidentRecord;
+use rackwatch_core::incident::{Incident, IncidentRecord};
 use rackwatch_core::keys::{self, incidents};
+use rackwatch_core::stored::StoredValues;
 use rackwatch_core::wire::incident;
 use rackwatch_runtime::redis::{Connection, Connector, Purpose, entries, scan_hash};
 use redis::{RedisError, RedisResult};
 use tokio_util::sync::CancellationToken;
 
-/// Records of one read.
+/// Records of one read: some 1 MB.
 const PAGE: usize = 1000;
 
-/// The newest record of each that is `wanted`, the oldest incident first.
+/// Returns the newest `wanted` record of each open incident, the oldest incident first.
 ///
 /// # Errors
 ///
-/// When Redis does not answer.
+/// Fails if Redis does not answer.
 pub(crate) async fn newest(
     connection: &mut Connection,
     wanted: impl Fn(&IncidentRecord) -> bool,
 ) -> RedisResult<Vec<IncidentRecord>> {
-    let open = scan_hash(connection, incidents::OPEN).await?;
-    let mut missing: BTreeSet<String> = open.into_keys().collect();
+    // Incidents of another version have no record that ends the search.
+    let open = StoredValues::<Incident>::from_hash(scan_hash(connection, incidents::OPEN).await?);
+    let mut missing: BTreeSet<String> = open.values.into_iter().map(|(id, _)| id).collect();
     let mut found: BTreeMap<(u64, String), IncidentRecord> = BTreeMap::new();
     let mut to = "+".to_owned();
     while !missing.is_empty() {
@@ -46,16 +48,20 @@ pub(crate) async fn newest(
     Ok(found.into_values().collect())
 }
 
-/// What people were told last of each, for who says it again; none where Redis does not answer.
-pub(crate) async fn told(connector: &Connector, stop: &CancellationToken) -> Vec<IncidentRecord> {
+/// Returns the newest notification of each open incident, for notifiers that repeat them. Returns none if Redis
+/// does not answer.
+pub(crate) async fn newest_notifications(
+    connector: &Connector,
+    stop: &CancellationToken,
+) -> Vec<IncidentRecord> {
     let opened = connector.open_until(Purpose::Commands, stop).await;
     let Some(mut connection) = opened else {
         return Vec::new();
     };
-    let told = newest(&mut connection, |record| record.tell.is_some()).await;
-    told.unwrap_or_else(|error| {
-        // The next reminder says it at the latest.
-        tracing::debug!(%error, "it is not known what is open");
+    let newest = newest(&mut connection, |record| record.notification_id.is_some()).await;
+    newest.unwrap_or_else(|error| {
+        // The repeat interval makes up for it.
+        tracing::debug!(%error, "open incidents not read");
         Vec::new()
     })
 }

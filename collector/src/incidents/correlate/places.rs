@@ -1,4 +1,4 @@
-//! Where alerts are: by what agents say of their devices, and by the site.
+//! Locations of alerts: from the site, and from the descriptions that agents write.
 
 use std::collections::HashMap;
 
@@ -11,14 +11,17 @@ use redis::RedisResult;
 
 use crate::incidents::site::SiteReader;
 
-/// Looks places up.
+/// Devices in one HMGET, so that Redis is busy for less than a millisecond.
+const DEVICES_PER_READ: usize = 500;
+
+/// Looks up the locations of devices.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     site: SiteReader,
 }
 
 impl Places {
-    /// Where each of `records` is.
+    /// Returns the location of each record, in order.
     pub(super) async fn spots(
         &mut self,
         connection: &mut Connection,
@@ -29,26 +32,26 @@ impl Places {
         }
         self.site.refresh(connection).await?;
         let site = self.site.site();
-        let mut devices: Vec<&DeviceId> = records.iter().map(|record| &record.device).collect();
+        let mut devices: Vec<&DeviceId> = records
+            .iter()
+            .map(|record| record.subject.as_id())
+            .collect();
         devices.sort_unstable();
         devices.dedup();
         let mut known: HashMap<&DeviceId, Description> = HashMap::new();
-        for some in devices.chunks(ASKED_AT_ONCE) {
+        for chunk in devices.chunks(DEVICES_PER_READ) {
             let mut ask = redis::cmd("HMGET");
             ask.arg(keys::DEVICES);
-            for device in some {
+            for device in chunk {
                 ask.arg(device.as_str());
             }
             let answers: Vec<Option<Vec<u8>>> = ask.query_async(connection).await?;
-            for (device, json) in some.iter().zip(answers) {
+            for (device, json) in chunk.iter().zip(answers) {
                 let description = json.and_then(|json| Description::from_json(&json).ok());
                 known.extend(description.map(|description| (*device, description)));
             }
         }
-        let spot = |record: &AlertRecord| site.spot_of(record, known.get(&record.device));
+        let spot = |record: &AlertRecord| site.spot_of(record, known.get(record.subject.as_id()));
         Ok(records.iter().map(spot).collect())
     }
 }
-
-/// Devices asked for in one HMGET.
-const ASKED_AT_ONCE: usize = 500;

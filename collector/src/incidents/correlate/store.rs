@@ -1,37 +1,39 @@
-//! What is stored of incidents, and the one step that writes it.
+//! The stored state of the correlator, and the one step that writes it.
 
 use rackwatch_core::alert::AlertId;
-use rackwatch_core::incident::{Changes, Incident, Incidents, Stored, Timing};
+use rackwatch_core::incident::{Changes, Incident, IncidentTiming, Incidents, StoredMember};
 use rackwatch_core::keys::{self, incidents};
+use rackwatch_core::stored;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::wire::incident;
-use rackwatch_runtime::redis::{Connection, scan_hash};
-use redis::{RedisResult, Script};
-use serde::de::DeserializeOwned;
+use rackwatch_runtime::redis::Connection;
+use redis::Script;
 
-use super::Broken;
+use super::step_error::StepError;
 use crate::fencing::{self, Answer};
+use crate::stored::take_over_hash;
 
-/// Records kept in the stream, about.
-const MOST_RECORDS: u64 = 100_000;
+/// Approximate number of records kept in the stream: months of incidents, in some 50 MB.
+const MAX_RECORDS: u64 = 100_000;
 
-/// Writes for one epoch.
+/// Writes the state of one epoch.
 #[derive(Debug)]
 pub(super) struct Store {
     script: Script,
     epoch: u64,
     commit: u64,
-    /// Until when all alerts were dealt with, when it was last written.
+    /// The time up to which all alerts are processed, as last written.
     pub(super) through: Option<Timestamp>,
 }
 
 impl Store {
-    /// Reads what the last owner left.
+    /// Reads the state that the previous leader left. State of another version is logged, and incidents start
+    /// cold.
     pub(super) async fn load(
         connection: &mut Connection,
         epoch: u64,
-        timing: Timing,
-    ) -> Result<(Self, Incidents), Broken> {
+        timing: IncidentTiming,
+    ) -> Result<(Self, Incidents), StepError> {
         let (newest, commit, through): (Option<u64>, Option<u64>, Option<u64>) =
             redis::cmd("HMGET")
                 .arg(incidents::FENCE)
@@ -39,16 +41,17 @@ impl Store {
                 .query_async(connection)
                 .await?;
         if newest != Some(epoch) {
-            return Err(Broken::TakenOver);
+            return Err(StepError::TakenOver);
         }
-        let open: Vec<Incident> = read(connection, incidents::OPEN, |_, incident| incident).await?;
-        let members: Vec<(AlertId, Stored)> =
-            read(connection, incidents::MEMBERS, |alert, stored| {
-                (AlertId::from_wire(alert), stored)
-            })
-            .await?;
+        let open = take_over_hash::<Incident>(connection, incidents::OPEN).await?;
+        let members = take_over_hash::<StoredMember>(connection, incidents::MEMBERS).await?;
         let mut all = Incidents::new(timing);
-        all.restore(open, members);
+        all.restore(
+            open.into_iter().map(|(_, incident)| incident),
+            members
+                .into_iter()
+                .map(|(alert, member)| (AlertId::from_wire(&alert), member)),
+        );
         let store = Self {
             script: fencing::script(include_str!("incidents.lua")),
             epoch,
@@ -58,13 +61,13 @@ impl Store {
         Ok((store, all))
     }
 
-    /// Writes what has changed; all alerts before `through` are dealt with then.
+    /// Writes the changes of one step. All alerts before `through` are processed then.
     pub(super) async fn write(
         &mut self,
         connection: &mut Connection,
         changes: &Changes,
         through: Timestamp,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), StepError> {
         let mut call = self.script.prepare_invoke();
         call.key(incidents::FENCE)
             .key(keys::INCIDENTS)
@@ -73,7 +76,7 @@ impl Store {
             .key(incidents::ACKS);
         call.arg(self.epoch)
             .arg(self.commit + 1)
-            .arg(MOST_RECORDS)
+            .arg(MAX_RECORDS)
             .arg(through.millis());
         call.arg(changes.records.len());
         for record in &changes.records {
@@ -88,17 +91,15 @@ impl Store {
             call.arg(id.as_str()).arg(json);
         }
         call.arg(changes.members.len());
-        for (alert, stored) in &changes.members {
-            // Strings, numbers and plain enums only: this cannot fail.
-            let json = serde_json::to_string(stored).unwrap_or_default();
-            call.arg(alert.as_str()).arg(json);
+        for (alert, member) in &changes.members {
+            call.arg(alert.as_str()).arg(stored::encode(member));
         }
-        call.arg(changes.closed.len());
-        for id in &changes.closed {
+        call.arg(changes.resolved.len());
+        for id in &changes.resolved {
             call.arg(id.as_str());
         }
-        call.arg(changes.gone.len());
-        for alert in &changes.gone {
+        call.arg(changes.removed_members.len());
+        for alert in &changes.removed_members {
             call.arg(alert.as_str());
         }
         let answer: String = call.invoke_async(connection).await?;
@@ -108,25 +109,8 @@ impl Store {
                 self.through = Some(through);
                 Ok(())
             }
-            Answer::TakenOver => Err(Broken::TakenOver),
-            Answer::Gone => Err(Broken::Gone),
+            Answer::TakenOver => Err(StepError::TakenOver),
+            Answer::Gone => Err(StepError::StateLost),
         }
     }
-}
-
-/// All of a hash that can be understood. What another version wrote may not be.
-async fn read<T: DeserializeOwned, U>(
-    connection: &mut Connection,
-    key: &str,
-    with: impl Fn(&str, T) -> U,
-) -> RedisResult<Vec<U>> {
-    let all = scan_hash(connection, key).await?;
-    let known = |(id, json): (String, Vec<u8>)| match serde_json::from_slice(&json) {
-        Ok(value) => Some(with(&id, value)),
-        Err(error) => {
-            tracing::warn!(key, id, %error, "stored state cannot be read, ignored");
-            None
-        }
-    };
-    Ok(all.into_iter().filter_map(known).collect())
 }

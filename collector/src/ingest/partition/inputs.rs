@@ -1,7 +1,7 @@
 //! The inputs that the engine receives from a batch.
 
 use rackwatch_core::engine::Input;
-use rackwatch_core::ledger::Passed;
+use rackwatch_core::ledger::ReportedSequence;
 use rackwatch_core::time::Timestamp;
 
 use super::super::raw_stream::{Batch, DeadLetter, Entry};
@@ -17,7 +17,7 @@ pub(super) fn inputs(batch: Batch) -> impl Iterator<Item = Input> {
 
 /// Returns the sequence number of an entry, then its readings.
 fn of_entry(entry: Entry) -> impl Iterator<Item = Input> {
-    let passed = sequence(&entry).map(|passed| Input::Passed(Box::new(passed)));
+    let reported = sequence(&entry).map(|reported| Input::Sequence(Box::new(reported)));
     let (id, by_agent) = (entry.id, entry.decoded.agent.is_some());
     let readings = entry.decoded.readings.into_iter();
     let readings = readings.map(move |reading| Input::Reading {
@@ -25,16 +25,16 @@ fn of_entry(entry: Entry) -> impl Iterator<Item = Input> {
         by_agent,
         reading,
     });
-    passed.into_iter().chain(readings)
+    reported.into_iter().chain(readings)
 }
 
 /// Returns where an entry stands in its agent's sequence; none for a plain client, which does not
 /// number its readings.
-fn sequence(entry: &Entry) -> Option<Passed> {
+fn sequence(entry: &Entry) -> Option<ReportedSequence> {
     let decoded = &entry.decoded;
     let refused = decoded.reject.as_ref().map_or(0, |reject| reject.readings);
     let arrived = Timestamp::from_millis(entry.id.ms).unwrap_or_default();
-    Some(Passed {
+    Some(ReportedSequence {
         agent: decoded.agent.clone()?,
         seq: decoded.seq.clone()?,
         readings: (decoded.readings.len() + refused) as u64,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::device::{Description, DeviceId};
-use rackwatch_core::engine::{Move, Slice};
+use rackwatch_core::engine::{InventoryChange, Slice};
 use rackwatch_core::reading::Sample;
 use rackwatch_core::time::StreamId;
 use rackwatch_core::wire::Decoded;
@@ -137,7 +137,10 @@ impl RawStream for MemoryRawStream {
         Ok(())
     }
 
-    async fn publish_inventory_changes(&mut self, _: &[Move]) -> Result<(), RawStreamError> {
+    async fn publish_inventory_changes(
+        &mut self,
+        _: &[InventoryChange],
+    ) -> Result<(), RawStreamError> {
         Ok(())
     }
 

@@ -17,7 +17,7 @@ mod saved_state;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rackwatch_core::engine::{Move, Slice};
+use rackwatch_core::engine::{InventoryChange, Slice};
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::time::StreamId;
 use rackwatch_runtime::redis::{self as reply, Connector, Purpose, RequestError, Session};
@@ -281,7 +281,10 @@ impl RawStream for RedisRawStream {
         self.query("publish rack aggregates", &set).await
     }
 
-    async fn publish_inventory_changes(&mut self, changes: &[Move]) -> Result<(), RawStreamError> {
+    async fn publish_inventory_changes(
+        &mut self,
+        changes: &[InventoryChange],
+    ) -> Result<(), RawStreamError> {
         let add = reports::inventory_changes(changes);
         let added = self.commands.exec(&add).await;
         added.map_err(|error| refused(&self.keys, "publish inventory changes", error))

@@ -6,8 +6,11 @@ use rackwatch_core::engine::Slice;
 use rackwatch_core::episode::Episode;
 use rackwatch_core::keys::PartitionKeys;
 use rackwatch_core::partition::Partitions;
+use rackwatch_core::stored::encode;
 use rackwatch_runtime::redis::{Connection, RawEntry, entries};
 use redis::{RedisResult, Value};
+
+use crate::stored::read_one;
 
 use super::{Repartition, RepartitionError, aside, redistributed};
 
@@ -63,14 +66,15 @@ impl Repartition {
                 .arg(name)
                 .query_async(&mut self.connection)
                 .await?;
-            let Some(slice) = json.and_then(|json| Slice::from_json(&json).ok()) else {
+            let key = &old.snapshot;
+            let Some(slice) = json.and_then(|json| read_one::<Slice>(key, &json)) else {
                 continue;
             };
-            for (partition, slice) in slice.deal(self.to) {
+            for (partition, slice) in slice.split(self.to) {
                 let mut set = redis::cmd("HSET");
                 set.arg(PartitionKeys::of(partition).snapshot);
                 // Not a number that an owner uses: its first complete save deletes these.
-                set.arg(format!("{number}/moved")).arg(slice.to_json());
+                set.arg(format!("{number}/moved")).arg(encode(&slice));
                 set.exec_async(&mut self.connection).await?;
             }
             number += 1;
@@ -85,10 +89,10 @@ impl Repartition {
             .query_async(&mut self.connection)
             .await?;
         for (field, json) in all {
-            let Ok(episode) = serde_json::from_slice::<Episode>(&json) else {
+            let Some(episode) = read_one::<Episode>(&old.episodes, &json) else {
                 continue;
             };
-            let partition = self.zones.of_device(self.to, episode.device.as_str());
+            let partition = self.zones.of_device(self.to, episode.subject.as_str());
             let mut set = redis::cmd("HSET");
             set.arg(PartitionKeys::of(partition).episodes)
                 .arg(field)

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use rackwatch_core::device::Description;
-use rackwatch_core::engine::{agent_device, target_device};
 use rackwatch_core::keys;
 use rackwatch_core::partition::{PartitionId, Partitions};
+use rackwatch_core::subject::Subject;
 use rackwatch_runtime::redis::{Connection, scan_hash};
 use redis::RedisResult;
 
@@ -27,8 +27,8 @@ impl Zones {
             let described = Description::from_json(&json).unwrap_or_default();
             let zone = described.zone().to_owned();
             // Alerts about agents and targets have an id in place of a device's.
-            let own = agent_device(&described.agent);
-            let target = target_device(&described.target);
+            let own = Subject::agent(&described.agent);
+            let target = Subject::target(&described.target);
             zones.devices.insert(own.to_string(), zone.clone());
             zones.devices.insert(target.to_string(), zone.clone());
             zones.agents.insert(described.agent, zone.clone());

@@ -1,15 +1,16 @@
-//! Incidents, and who takes them on.
+//! Incidents and their acknowledgement.
 
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
+use rackwatch_core::device::DeviceId;
 use rackwatch_core::incident::Ack;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{Answer, ApiError, Params, Sent, who};
-use crate::incidents::acts;
+use crate::incidents::operator_actions;
 use crate::web::Web;
 use crate::web::access::Admitted;
 use crate::web::view::picture::{DeviceRow, IncidentRow};
@@ -52,9 +53,11 @@ pub(in crate::web) async fn incident(
         ));
     };
     let (now, members, alerts) = web.view.see(|picture| {
-        let rows = newest.devices.iter().filter_map(|id| picture.device(id));
+        let ids = newest.devices.iter().map(|subject| subject.as_id().clone());
+        let ids: Vec<DeviceId> = ids.collect();
+        let rows = ids.iter().filter_map(|id| picture.device(id));
         let members: Vec<DeviceRow> = rows.collect();
-        let alerts = picture.alerts(&newest.devices, newest.since);
+        let alerts = picture.alerts(&ids, newest.since);
         (picture.extreme(&newest), members, alerts)
     });
     let deliveries = web.backend.deliveries(Some(&id)).await?;
@@ -67,7 +70,7 @@ pub(in crate::web) async fn incident(
     })))
 }
 
-/// Somebody takes an incident on.
+/// Acknowledges an incident.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct SaidAck {
@@ -90,10 +93,10 @@ pub(in crate::web) async fn ack(
     let ack = Ack {
         by: who(&admitted, said.by)?,
         at: web.backend.now().await,
-        note: acts::words(&said.note)?,
+        note: operator_actions::clean_text(&said.note)?,
     };
     let by = ack.by.clone();
     let incident = web.backend.ack(&id, ack).await?;
-    tracing::info!(incident, by, "taken on at the dashboard");
+    tracing::info!(incident, by, "incident acknowledged at the dashboard");
     Ok(Json(json!({ "incident_id": incident, "by": by })))
 }

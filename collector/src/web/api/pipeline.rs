@@ -1,14 +1,13 @@
-//! How the pipeline is doing, what became of deliveries, and what there is to ask.
+//! The state of the pipeline and of deliveries.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::Answer;
-use crate::web::{OPENAPI, Web};
+use crate::web::Web;
 
 /// How the pipeline is doing.
 pub(in crate::web) async fn status(State(web): State<Arc<Web>>) -> Answer {
@@ -23,10 +22,4 @@ pub(in crate::web) async fn status(State(web): State<Arc<Web>>) -> Answer {
 pub(in crate::web) async fn deliveries(State(web): State<Arc<Web>>) -> Answer {
     let deliveries = web.backend.deliveries(None).await?;
     Ok(Json(json!({ "deliveries": deliveries })))
-}
-
-/// What there is to ask.
-pub(in crate::web) async fn openapi() -> Response {
-    let kind = [(axum::http::header::CONTENT_TYPE, "application/json")];
-    (kind, OPENAPI).into_response()
 }

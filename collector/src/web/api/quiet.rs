@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, ApiError, Params, Sent, who};
-use crate::incidents::acts;
-use crate::incidents::windows::{When, Window};
+use crate::incidents::operator_actions;
+use crate::incidents::windows::{Window, WindowTimes};
 use crate::web::Web;
 use crate::web::access::Admitted;
 
@@ -70,11 +70,11 @@ pub(in crate::web) async fn silence(
     }
     let now = web.backend.now().await;
     let silence = Silence {
-        id: acts::new_id(),
+        id: operator_actions::new_id(),
         matcher: bounded(said.matcher)?,
         from: now,
         until: now.plus(Duration::from_mins(said.minutes.into())),
-        reason: acts::words(&said.reason)?,
+        reason: operator_actions::clean_text(&said.reason)?,
         by: who(&admitted, said.by)?,
     };
     web.backend.silence(silence.clone()).await?;
@@ -101,7 +101,7 @@ fn bounded(matcher: Matcher) -> Answer<Matcher> {
             return Err(ApiError::bad("a glob has 1 to 200 bytes"));
         }
     }
-    matcher.check().map_err(ApiError::bad)?;
+    matcher.compile().map_err(ApiError::bad)?;
     Ok(matcher)
 }
 
@@ -144,7 +144,7 @@ pub(in crate::web) async fn plan(
     }
     let length = Duration::from_mins(said.minutes.into());
     let when = match (said.cron, said.from) {
-        (Some(cron), None) => When::Again {
+        (Some(cron), None) => WindowTimes::Again {
             cron,
             length,
             zone: said.zone.unwrap_or_else(|| "UTC".to_owned()),
@@ -152,7 +152,7 @@ pub(in crate::web) async fn plan(
         (None, Some(from)) => {
             let from = Timestamp::from_millis(from)
                 .ok_or_else(|| ApiError::bad("from is in milliseconds since 1970"))?;
-            When::Once {
+            WindowTimes::Once {
                 from,
                 until: from.plus(length),
             }
@@ -164,10 +164,10 @@ pub(in crate::web) async fn plan(
         }
     };
     let window = Window {
-        id: acts::new_id(),
+        id: operator_actions::new_id(),
         matcher: bounded(said.matcher)?,
         when,
-        reason: acts::words(&said.reason)?,
+        reason: operator_actions::clean_text(&said.reason)?,
         by: who(&admitted, said.by)?,
     };
     window.check().map_err(ApiError::bad)?;

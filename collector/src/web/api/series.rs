@@ -152,7 +152,7 @@ pub(in crate::web) async fn indices(
     // There is one point a minute.
     let width = width.max(Duration::from_secs(60));
     let from = from.floor(width);
-    let of = past::Stretch {
+    let of = past::SeriesRange {
         scope: &scope,
         name: &name,
         from,
@@ -182,7 +182,7 @@ fn stripes(alerts: &[AlertRecord]) -> Vec<Stripe> {
     let mut stripes: Vec<(&str, Stripe)> = Vec::new();
     for record in alerts {
         let id = record.id.as_str();
-        let to = (record.state == AlertState::Resolved).then_some(record.at);
+        let to = (record.state() == AlertState::Resolved).then_some(record.at);
         match stripes.iter_mut().find(|(known, _)| *known == id) {
             Some((_, stripe)) => {
                 stripe.severity = record.severity.max(stripe.severity);
@@ -192,7 +192,7 @@ fn stripes(alerts: &[AlertRecord]) -> Vec<Stripe> {
                 id,
                 Stripe {
                     rule: record.rule.clone(),
-                    kind: record.kind,
+                    kind: record.kind(),
                     severity: record.severity,
                     from: record.started,
                     to,

@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::{Backend, BackendError};
-use crate::incidents::acts::{self, ActError};
-use crate::incidents::correlate::memory::Act;
+use crate::incidents::correlate::memory::OperatorAction;
+use crate::incidents::operator_actions::{self, ActionError};
 use crate::incidents::windows::Window;
-use crate::indices::past::{Points, Stretch};
+use crate::indices::past::{Points, SeriesRange};
 use crate::notify::delivery::Delivery;
 use crate::series::InMemory;
 use crate::series::history::{self, History, Span};
@@ -30,7 +30,7 @@ pub(crate) struct MemoryBackend {
     series: InMemory,
     view: Arc<View>,
     stats: Arc<Stats>,
-    acts: mpsc::UnboundedSender<Act>,
+    acts: mpsc::UnboundedSender<OperatorAction>,
     said: Mutex<Said>,
 }
 
@@ -46,7 +46,7 @@ impl MemoryBackend {
         series: InMemory,
         view: Arc<View>,
         stats: Arc<Stats>,
-        acts: mpsc::UnboundedSender<Act>,
+        acts: mpsc::UnboundedSender<OperatorAction>,
     ) -> Self {
         Self {
             series,
@@ -68,7 +68,9 @@ impl MemoryBackend {
         drop(said);
         self.view.take([Change::Silences(silences.clone())]);
         // The correlator is gone when the demo ends.
-        let _told = self.acts.send(Act::Quiet { silences, windows });
+        let _told = self
+            .acts
+            .send(OperatorAction::SetSilences { silences, windows });
     }
 }
 
@@ -86,7 +88,7 @@ impl Backend for MemoryBackend {
 
     async fn indices(
         &self,
-        _stretch: Stretch<'_>,
+        _stretch: SeriesRange<'_>,
     ) -> Result<Vec<(&'static str, Points)>, BackendError> {
         // They are made once a minute, by the correlator of a collector: a demo is over before there is much to see.
         Ok(Vec::new())
@@ -102,16 +104,21 @@ impl Backend for MemoryBackend {
     }
 
     async fn ack(&self, id: &str, ack: Ack) -> Result<String, BackendError> {
-        let id = acts::beginning(id)?;
+        let id = operator_actions::checked_prefix(id)?;
         let open = self.view.see(Picture::incidents).into_iter();
         let open = open.map(|one| one.record.id.as_str().to_owned());
-        let id = acts::the_one(&id, open.filter(|known| known.starts_with(&id)).collect())?;
-        let _told = self.acts.send(Act::Ack(IncidentId::from_wire(&id), ack));
+        let id = operator_actions::only_match(
+            &id,
+            open.filter(|known| known.starts_with(&id)).collect(),
+        )?;
+        let _told = self
+            .acts
+            .send(OperatorAction::Ack(IncidentId::from_wire(&id), ack));
         Ok(id)
     }
 
     async fn silence(&self, silence: Silence) -> Result<(), BackendError> {
-        silence.matcher.check().map_err(ActError::Wrong)?;
+        silence.matcher.compile().map_err(ActionError::Invalid)?;
         let now = clock::now();
         let mut said = self.said();
         said.silences.retain(|silence| silence.until > now);
@@ -138,7 +145,7 @@ impl Backend for MemoryBackend {
     async fn plan(&self, window: Window) -> Result<(), BackendError> {
         window
             .check()
-            .map_err(|why| ActError::Wrong(why.to_string()))?;
+            .map_err(|why| ActionError::Invalid(why.to_string()))?;
         self.said().windows.push(window);
         self.tell();
         Ok(())

@@ -21,9 +21,9 @@ use tokio::time::timeout;
 use super::{Backend, BackendError};
 use crate::config::CollectorConfig;
 use crate::health;
-use crate::incidents::acts;
+use crate::incidents::operator_actions;
 use crate::incidents::windows::Window;
-use crate::indices::past::{self, Points, Stretch};
+use crate::indices::past::{self, Points, SeriesRange};
 use crate::notify::delivery::{self, Delivery};
 use crate::series;
 use crate::series::history::{self, History, Span};
@@ -74,10 +74,13 @@ impl RedisBackend {
         BackendError::Away(error.to_string())
     }
 
-    async fn acted<T>(&self, done: Result<T, acts::ActError>) -> Result<T, BackendError> {
+    async fn acted<T>(
+        &self,
+        done: Result<T, operator_actions::ActionError>,
+    ) -> Result<T, BackendError> {
         match done {
             Ok(done) => Ok(done),
-            Err(acts::ActError::Redis(error)) => Err(self.away(error).await),
+            Err(operator_actions::ActionError::Redis(error)) => Err(self.away(error).await),
             Err(error) => Err(error.into()),
         }
     }
@@ -115,7 +118,7 @@ impl Backend for RedisBackend {
 
     async fn indices(
         &self,
-        stretch: Stretch<'_>,
+        stretch: SeriesRange<'_>,
     ) -> Result<Vec<(&'static str, Points)>, BackendError> {
         let mut connection = self.connection().await?;
         let read = past::read(&mut connection, &self.config.series, stretch);
@@ -149,7 +152,7 @@ impl Backend for RedisBackend {
             to = format!("({}-{}", last.id.0, last.id.1);
             let records = page.iter().filter_map(|entry| entry.fields.as_ref());
             let records = records.filter_map(|fields| alert::decode(fields).ok());
-            found.extend(records.filter(|record| record.device == *device));
+            found.extend(records.filter(|record| record.subject.as_id() == device));
             if page.len() < PAGE {
                 break;
             }
@@ -160,40 +163,40 @@ impl Backend for RedisBackend {
 
     async fn ack(&self, id: &str, ack: Ack) -> Result<String, BackendError> {
         let mut connection = self.connection().await?;
-        let done = acts::ack(&mut connection, id, &ack).await;
+        let done = operator_actions::acknowledge(&mut connection, id, &ack).await;
         self.acted(done).await
     }
 
     async fn silence(&self, silence: Silence) -> Result<(), BackendError> {
         let mut connection = self.connection().await?;
         let now = self.now().await;
-        let done = acts::silence(&mut connection, &silence, now).await;
+        let done = operator_actions::add_silence(&mut connection, &silence, now).await;
         self.acted(done).await
     }
 
     async fn unsilence(&self, id: &str) -> Result<bool, BackendError> {
         let mut connection = self.connection().await?;
-        let done = acts::remove(&mut connection, keys::SILENCES, id).await;
+        let done = operator_actions::remove(&mut connection, keys::SILENCES, id).await;
         self.answered(done).await
     }
 
     async fn windows(&self) -> Result<Vec<Window>, BackendError> {
         let mut connection = self.connection().await?;
         let now = self.now().await;
-        let windows = acts::windows(&mut connection, now).await;
+        let windows = operator_actions::windows(&mut connection, now).await;
         self.answered(windows).await
     }
 
     async fn plan(&self, window: Window) -> Result<(), BackendError> {
         let mut connection = self.connection().await?;
         let now = self.now().await;
-        let done = acts::window(&mut connection, &window, now).await;
+        let done = operator_actions::add_window(&mut connection, &window, now).await;
         self.acted(done).await
     }
 
     async fn unplan(&self, id: &str) -> Result<bool, BackendError> {
         let mut connection = self.connection().await?;
-        let done = acts::remove(&mut connection, keys::WINDOWS, id).await;
+        let done = operator_actions::remove(&mut connection, keys::WINDOWS, id).await;
         self.answered(done).await
     }
 

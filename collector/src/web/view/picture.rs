@@ -11,14 +11,15 @@ mod troubles;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
+use rackwatch_core::alert::{AlertRecord, AlertState, Severity};
+use rackwatch_core::detect::Side;
 use rackwatch_core::device::{Description, DeviceId, Role};
 use rackwatch_core::episode::Episode;
 use rackwatch_core::incident::silence::Silence;
 use rackwatch_core::incident::{Event, IncidentId, IncidentRecord};
 use rackwatch_core::indices::Envelope;
 use rackwatch_core::reading::{Fault, Reading};
-use rackwatch_core::rules::{RuleSet, Subject};
+use rackwatch_core::rules::{DeviceTraits, RuleSet};
 use rackwatch_core::site::{Site, Spot};
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
@@ -168,7 +169,7 @@ impl Picture {
                         threshold: episode.threshold,
                         since: episode.started,
                     };
-                    let rules = self.open.entry(episode.device).or_default();
+                    let rules = self.open.entry(episode.subject.into()).or_default();
                     rules.insert(episode.rule, open);
                 }
                 self.news.devices.extend(before);
@@ -208,24 +209,25 @@ impl Picture {
     }
 
     fn alert(&mut self, record: AlertRecord) {
-        self.news.devices.insert(record.device.clone());
-        match record.state {
+        let id = record.subject.as_id();
+        self.news.devices.insert(id.clone());
+        match record.state() {
             AlertState::Firing => {
                 let open = Open {
                     rule: record.rule.clone(),
-                    kind: record.kind,
+                    kind: record.kind(),
                     severity: record.severity,
                     threshold: record.threshold,
                     since: record.started,
                 };
-                let rules = self.open.entry(record.device.clone()).or_default();
+                let rules = self.open.entry(id.clone()).or_default();
                 rules.insert(record.rule.clone(), open);
             }
             AlertState::Resolved => {
-                if let Some(rules) = self.open.get_mut(&record.device) {
+                if let Some(rules) = self.open.get_mut(id) {
                     rules.remove(&record.rule);
                     if rules.is_empty() {
-                        self.open.remove(&record.device);
+                        self.open.remove(id);
                     }
                 }
             }
@@ -292,7 +294,7 @@ impl Picture {
             target: known.target.clone(),
             agent: known.agent.clone(),
             interval_ms: u64::try_from(known.interval.as_millis()).unwrap_or(0),
-            limits: known.limits.believed(),
+            limits: known.limits.plausible(),
             board_says: episodes::disagrees(known.verdict, now.severity),
             now,
             open: open.cloned().collect(),
@@ -342,7 +344,7 @@ impl Picture {
         let Some(seen) = self.devices.get(id) else {
             return Vec::new();
         };
-        let subject = Subject {
+        let device = DeviceTraits {
             device: id,
             role: seen.role(),
             rack: Some(seen.spot.rack.as_str()).filter(|rack| !rack.is_empty()),
@@ -350,19 +352,17 @@ impl Picture {
             resolution: seen.known.resolution,
             interval: seen.known.interval,
         };
-        let plan = self.rules.plan(&subject);
-        let of_limits = plan
-            .rules
-            .iter()
-            .filter(|rule| matches!(rule.kind, AlertKind::HighTemp | AlertKind::LowTemp));
+        let plan = self.rules.plan(&device);
+        let rules = plan.rules.iter();
+        let of_limits = rules.filter_map(|rule| Some((rule, rule.kind.info().side?)));
         of_limits
-            .flat_map(|rule| {
-                Severity::ALL.into_iter().filter_map(|severity| {
+            .flat_map(|(rule, side)| {
+                Severity::ALL.into_iter().filter_map(move |severity| {
                     Some(Limit {
                         rule: rule.name.clone(),
                         severity,
                         at: rule.threshold(severity)?,
-                        above: rule.kind == AlertKind::HighTemp,
+                        above: side == Side::Above,
                     })
                 })
             })
@@ -372,7 +372,7 @@ impl Picture {
     /// Alerts of these devices that were not over by `from`, the oldest first.
     pub fn alerts(&self, devices: &[DeviceId], from: Timestamp) -> Vec<AlertRecord> {
         let wanted = |record: &&AlertRecord| {
-            record.at >= from && (devices.is_empty() || devices.contains(&record.device))
+            record.at >= from && (devices.is_empty() || devices.contains(record.subject.as_id()))
         };
         self.alerts.iter().filter(wanted).cloned().collect()
     }

@@ -15,6 +15,7 @@ use rackwatch_core::indices::Envelope;
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::partition::Partitions;
 use rackwatch_core::rules::RuleSet;
+use rackwatch_core::stored::StoredValues;
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::wire::{self, alert, incident};
 use rackwatch_runtime::redis::{
@@ -339,9 +340,9 @@ async fn revision(connection: &mut Connection) -> RedisResult<Option<u64>> {
 }
 
 async fn silences(connection: &mut Connection) -> RedisResult<Vec<Silence>> {
-    let all = scan_hash(connection, keys::SILENCES).await?.into_values();
-    let known = all.filter_map(|json| serde_json::from_slice::<Silence>(&json).ok());
-    let mut silences: Vec<Silence> = known.collect();
+    // The correlator logs refused values.
+    let decoded = StoredValues::<Silence>::from_hash(scan_hash(connection, keys::SILENCES).await?);
+    let mut silences: Vec<Silence> = decoded.into_values().collect();
     silences.sort_by_key(|silence| silence.until);
     Ok(silences)
 }

@@ -19,7 +19,7 @@ fn devices_are_listed() {
             r#"{"leaving":true,"interval_ms":500}"#,
         )
         .unwrap();
-    let open = r#"{"id":"0123456789abcdef","device":"y","rule":"inlet","kind":"high_temp","started":1,
+    let open = r#"{"v":1,"id":"0123456789abcdef","device":"y","rule":"inlet","kind":"high_temp","started":1,
         "severity":"critical","threshold":32,"temperature":33,"at":2,"rack":"","role":"inlet"}"#;
     let _: () = redis.hset("rackwatch:episodes", "y inlet", open).unwrap();
     let board = r#"{"role":"inlet","interval_ms":1000,"verdict":"ok"}"#;
@@ -217,5 +217,35 @@ fn what_stands_elsewhere_than_before_is_listed() {
     assert!(
         listed.contains("inlet-B07-1  rack B07  rack B08\n"),
         "{listed}"
+    );
+}
+
+#[test]
+fn default_rules_are_printed_as_toml_and_keys_as_a_table() {
+    let default = run("", &["rules"]);
+    assert_eq!(default.code, Some(0), "{}", default.err);
+    rackwatch_core::rules::parse(&default.out).unwrap();
+    let ashrae = run("", &["rules", "--profile", "ashrae-a3"]);
+    let lines = "# ASHRAE class A3: recommended 18.0 to 27.0 °C, allowable 5.0\n# to 40.0 °C.\n";
+    assert!(
+        ashrae.out.starts_with(&default.out) && ashrae.out.contains(lines),
+        "{}",
+        ashrae.out
+    );
+    let keys = run("", &["rules", "--keys"]);
+    let mut rows = keys
+        .out
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    assert!(
+        rows.any(|row| row.starts_with(&["drift", "score", "1", "to", "20", "3.0"])),
+        "{}",
+        keys.out
+    );
+    let wrong = run("", &["rules", "--profile", "a9"]);
+    assert!(
+        wrong.code == Some(2) && wrong.err.contains("ashrae-h1"),
+        "{}",
+        wrong.err
     );
 }

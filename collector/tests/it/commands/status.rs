@@ -41,7 +41,7 @@ fn status_says_that_all_is_well_or_what_is_not() {
         )
         .unwrap();
     let _: () = redis.hset("rackwatch:devices", "b", "{}").unwrap();
-    let open = r#"{"id":"0123456789abcdef","device":"a","rule":"high","kind":"high_temp","started":1,
+    let open = r#"{"v":1,"id":"0123456789abcdef","device":"a","rule":"high","kind":"high_temp","started":1,
         "severity":"critical","threshold":32,"temperature":33,"at":2,"rack":"","role":"inlet"}"#;
     let _: () = redis.hset("rackwatch:episodes", "a high", open).unwrap();
     let well = run(&url, &["status"]);
@@ -61,7 +61,7 @@ fn status_says_that_all_is_well_or_what_is_not() {
     );
     assert!(
         well.out
-            .contains("incidents    0 open, 0 taken on, 0 silences; told by 1-host-2\n"),
+            .contains("incidents    0 open, 0 acknowledged, 0 silences; told by 1-host-2\n"),
         "{}",
         well.out
     );

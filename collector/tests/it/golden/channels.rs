@@ -11,6 +11,7 @@ use rackwatch_collector::notify::outbox::{Channel, Message, Sent};
 use rackwatch_core::alert::Severity;
 use rackwatch_core::device::{DeviceId, Role};
 use rackwatch_core::incident::{Cause, Event, IncidentId, IncidentRecord};
+use rackwatch_core::subject::Subject;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 use rackwatch_testing::{Request, SmtpReceiver, WebhookReceiver, assert_golden};
@@ -25,22 +26,23 @@ fn at(seconds: u64) -> Timestamp {
 /// An incident with all that one can have.
 pub fn incident(event: Event) -> IncidentRecord {
     let is_resolved = event == Event::Resolved;
-    let devices = ["inlet-B07-1", "inlet-B08-1"].map(|id| DeviceId::new(id).unwrap());
+    let devices =
+        ["inlet-B07-1", "inlet-B08-1"].map(|id| Subject::from(DeviceId::new(id).unwrap()));
     IncidentRecord {
         id: IncidentId::from_wire("2647846df3c1ceb9"),
         event,
-        tell: Some("2647846df3c1ceb9-1".to_owned()),
+        notification_id: Some("2647846df3c1ceb9-1".to_owned()),
         severity: Severity::Critical,
         title: "cooling is failing: row <B>, 2 sensors in B07, B08".to_owned(),
         cause: Cause::Row("<B>".to_owned()),
-        first: devices[0].clone(),
+        first: devices[0].clone().into(),
         since: at(0),
         until: is_resolved.then(|| at(600)),
         at: at(1200),
         racks: vec!["B07".to_owned(), "B08".to_owned()],
         rooms: vec!["hall-1".to_owned()],
         roles: vec![Role::Inlet],
-        devices: devices.into(),
+        devices: devices.map(Into::into).into(),
         device_count: 2,
         alerts: 3,
         open: if is_resolved { 0 } else { 2 },
@@ -53,7 +55,7 @@ pub fn incident(event: Event) -> IncidentRecord {
 const EVENTS: [Event; 5] = [
     Event::Opened,
     Event::Worse,
-    Event::Reminder,
+    Event::Repeat,
     Event::Acked,
     Event::Resolved,
 ];

@@ -17,10 +17,15 @@ fn its_own(kind: AlertKind) -> &'static [&'static str] {
         AlertKind::HighTemp => &["u=42 rate=1.80", "u=42 rate=1.80 historical=1"],
         AlertKind::LowTemp => &["rate=-0.25"],
         AlertKind::Spike | AlertKind::Drop => &["change=6.250 window_ms=900000"],
-        AlertKind::Drift => &["change=3.250 window_ms=1209600000", "change=-3.250"],
-        AlertKind::Runaway => &["rate=2.12 window_ms=75000 left_min_ms=180000 left_max_ms=240000"],
+        AlertKind::Drift => &[
+            "change=3.250 window_ms=1209600000",
+            "change=-3.250 window_ms=1209600000",
+        ],
+        AlertKind::Runaway => {
+            &["rate=2.12 change=2.500 window_ms=75000 left_min_ms=180000 left_max_ms=240000"]
+        }
         AlertKind::Outlier => &["change=-3.500"],
-        AlertKind::StuckSensor => &["change=1.400 window_ms=3600000"],
+        AlertKind::StuckSensor => &["change=1.400"],
         AlertKind::SensorFault => &["temperature= reason=timeout"],
         AlertKind::NoData => &["temperature=", "temperature= device_id=agent:host7 rack="],
         AlertKind::ClockSkew => &["temperature= skew_ms=-300000", "skew_ms=90000"],

@@ -12,7 +12,7 @@ use redis::{Commands, Connection};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{now, wait_told};
+use super::{now, wait_notified};
 use crate::rig::{DEADLINE, connect, send};
 
 /// A collector with these notifiers.
@@ -112,7 +112,7 @@ fn a_channel_that_is_in_trouble_holds_up_no_other_and_loses_nothing() {
     let notifying = Notifying::new(&server.url(), &text);
     let collector = notifying.start();
     send(redis, "inlet-R1-1", now(), "33.0");
-    wait_told(redis, &[("opened", "critical")]);
+    wait_notified(redis, &[("opened", "critical")]);
 
     // One that is well is told though the others are not.
     let well = wait("the chat is told", || slack.requests().first().cloned());
@@ -217,7 +217,7 @@ fn pagerduty_and_mail_say_what_began_and_what_is_over() {
     let incident: Vec<String> = redis.hkeys("{rackwatch:incidents}:open").unwrap();
     let mut ack = notifying.run(&["ack", &incident[0], "--by", "ann"]);
     assert_eq!(ack.wait_exit(DEADLINE).unwrap().code(), Some(0));
-    wait("it is taken on there too", || {
+    wait("it is acknowledged there too", || {
         (receiver.requests().len() == 2).then_some(())
     });
     send(redis, "inlet-R1-1", start + 1000, "24.0");
@@ -282,7 +282,7 @@ fn alertmanager_groups_our_incidents_and_ends_them() {
         let all: Vec<Value> = serde_json::from_str(&text).unwrap();
         all
     };
-    // A warning waits ten seconds for its companions.
+    // A warning waits ten seconds for related alerts.
     let warning = wait("it fires", || firing(&alertmanager).pop());
     assert_eq!(warning["labels"]["severity"], "warning");
     assert_eq!(warning["annotations"]["cause"], "sensor inlet-R1-1");
@@ -365,7 +365,7 @@ fn routes_say_who_is_told() {
         passed.next().map(drop)
     });
     assert_eq!(some.requests().len(), 0);
-    // Too cold is no companion of too hot.
+    // Too cold is not related to too hot.
     send(redis, "inlet-R2-1", now(), "8.0");
     wait("that is told to both", || {
         (all.requests().len() == 2 && some.requests().len() == 1).then_some(())

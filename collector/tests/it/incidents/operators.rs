@@ -1,25 +1,25 @@
-//! What operators say by hand: acknowledgements, silences, the site.
+//! Actions of operators: acknowledgements, silences, maintenance windows and the site.
 
 use std::fs;
 
 use rackwatch_testing::{RedisServer, wait_until_sync};
 use redis::Commands;
 
-use super::{command, now, records, told, wait_dealt_with, wait_told};
+use super::{command, now, records, told, wait_dealt_with, wait_notified};
 use crate::rig::{DEADLINE, alerts, connect, running, send};
 
 #[test]
-fn an_incident_is_taken_on_by_the_id_of_one_of_its_alerts() {
+fn an_incident_is_acknowledged_by_the_id_of_one_of_its_alerts() {
     let server = RedisServer::start().unwrap();
     let (redis, url) = (&mut connect(&server.url()), server.url());
     let _collector = running(&url);
     send(redis, "inlet-R1-1", now(), "33.0");
-    wait_told(redis, &[("opened", "critical")]);
+    wait_notified(redis, &[("opened", "critical")]);
     let alerts: redis::streams::StreamRangeReply = redis.xrange_all("anomaly_alerts").unwrap();
     let id: String = alerts.ids[0].get("alert_id").unwrap();
     let (code, out, err) = command(&url, &["ack", &id[..6], "--by", "ann"]);
     assert_eq!(code, Some(0), "{err}");
-    assert!(out.contains("is taken on by ann"), "{out}");
+    assert!(out.contains("acknowledged by ann"), "{out}");
     wait_until_sync(DEADLINE, "it is recorded", || {
         let last = records(redis).pop()?;
         (last.0 == "acked").then_some(())
@@ -30,14 +30,14 @@ fn an_incident_is_taken_on_by_the_id_of_one_of_its_alerts() {
         out.contains("CRITICAL incident   too hot: sensor inlet-R1-1"),
         "{out}"
     );
-    assert!(out.trim_end().ends_with("taken on by ann"), "{out}");
+    assert!(out.trim_end().ends_with("acknowledged by ann"), "{out}");
     let (code, _, err) = command(&url, &["ack", "ffffffffffff"]);
     assert_eq!(code, Some(1));
     assert!(err.contains("no open incident"), "{err}");
 }
 
 #[test]
-fn under_maintenance_nothing_is_told_until_it_ends() {
+fn a_silence_suppresses_notifications_until_it_ends() {
     let server = RedisServer::start().unwrap();
     let (redis, url) = (&mut connect(&server.url()), server.url());
     let (code, out, err) = command(
@@ -67,13 +67,13 @@ fn under_maintenance_nothing_is_told_until_it_ends() {
     assert!(told(redis).is_empty());
     // Another rack is heard of.
     send(redis, "inlet-R2-1", start, "33.0");
-    wait_told(redis, &[("opened", "critical")]);
+    wait_notified(redis, &[("opened", "critical")]);
     let (_, list, _) = command(&url, &["silence", "list"]);
     assert!(list.contains(id) && list.contains("rack R1"), "{list}");
     for (device, later) in [("inlet-R2-1", 1000), ("inlet-R1-1", 1000)] {
         send(redis, device, start + later, "24.0");
     }
-    wait_told(redis, &[("opened", "critical"), ("resolved", "critical")]);
+    wait_notified(redis, &[("opened", "critical"), ("resolved", "critical")]);
     // What fires when a silence ends is told.
     send(redis, "inlet-R1-1", start + 2000, "33.0");
     wait_until_sync(DEADLINE, "it is recorded", || {
@@ -82,7 +82,7 @@ fn under_maintenance_nothing_is_told_until_it_ends() {
     .unwrap();
     let (code, ..) = command(&url, &["silence", "remove", id]);
     assert_eq!(code, Some(0));
-    wait_told(
+    wait_notified(
         redis,
         &[
             ("opened", "critical"),
@@ -93,7 +93,7 @@ fn under_maintenance_nothing_is_told_until_it_ends() {
 }
 
 #[test]
-fn in_a_window_nothing_is_told_until_it_is_taken_back() {
+fn a_window_suppresses_notifications_until_it_is_removed() {
     let server = RedisServer::start().unwrap();
     let (redis, url) = (&mut connect(&server.url()), server.url());
     let add = ["maintenance", "add", "--rack", "R1", "--for", "2h"];
@@ -126,7 +126,7 @@ fn in_a_window_nothing_is_told_until_it_is_taken_back() {
     assert!(told(redis).is_empty(), "the other is open");
     let (code, _, err) = command(&url, &["maintenance", "remove", other]);
     assert_eq!(code, Some(0), "{err}");
-    wait_told(redis, &[("opened", "critical")]);
+    wait_notified(redis, &[("opened", "critical")]);
     for (args, why) in [
         (vec!["--cron", "often"], "five fields"),
         (
@@ -145,7 +145,7 @@ fn a_silence_for_everything_is_refused() {
     let server = RedisServer::start().unwrap();
     let (code, _, err) = command(&server.url(), &["silence", "add", "--for", "1h"]);
     assert_eq!(code, Some(2));
-    assert!(err.contains("it would match everything"), "{err}");
+    assert!(err.contains("matches every alert"), "{err}");
 }
 
 const SITE: &str = r#"
@@ -205,7 +205,7 @@ fn the_site_says_where_alerts_are() {
     let start = now();
     send(redis, "probe-1", start, "33.0");
     send(redis, "inlet-B01-1", start, "33.0");
-    wait_told(redis, &[("opened", "critical")]);
+    wait_notified(redis, &[("opened", "critical")]);
     wait_until_sync(DEADLINE, "both are one", || {
         let last = records(redis).pop()?;
         (last.3 == "too hot: cooler crah-1, 2 sensors in B01, B07").then_some(())
@@ -220,7 +220,7 @@ fn the_site_says_where_alerts_are() {
 }
 
 #[test]
-fn a_wrong_site_file_is_told_with_its_place() {
+fn a_fault_in_a_site_file_is_reported_with_its_place() {
     let server = RedisServer::start().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("site.toml");

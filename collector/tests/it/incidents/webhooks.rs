@@ -10,7 +10,7 @@ use rackwatch_testing::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{A_SECOND, now, wait_told};
+use super::{A_SECOND, now, wait_notified};
 use crate::rig::{DEADLINE, connect, send};
 
 /// A collector that tells a webhook, and what it needs.
@@ -124,7 +124,7 @@ fn whatever_the_receiver_does_every_incident_arrives_with_one_key() {
     let mut collector = notifying.start("");
     let start = now();
     send(redis, "inlet-R1-1", start, "33.0");
-    wait_told(redis, &[("opened", "critical")]);
+    wait_notified(redis, &[("opened", "critical")]);
     wait_until_sync(DEADLINE, "it is said that it is down", || {
         collector.stderr().contains("cannot be sent").then_some(())
     })

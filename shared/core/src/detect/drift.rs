@@ -1,4 +1,4 @@
-//! Drift: what creeps, told by a slow score.
+//! Drift: a slow change, found by a score.
 //!
 //! A fast and a slow moving average of the temperature are compared: their difference, measured in
 //! its own usual size (the root of its slow moving mean square), is the score. A room that follows
@@ -7,22 +7,123 @@
 //! Numenta Anomaly Benchmark (NAB, github.com/numenta/NAB, standard profile), three hours against two
 //! weeks with a limit of 3 finds more than any detector published there; see `docs/detection.md`.
 //!
-//! What is beyond three times the usual is learned as if it were that: a fault must not become the
-//! usual while it lasts, and a room that was changed for good must, in the end.
+//! Differences beyond three times the usual one are learned as three times the usual: a fault must not
+//! become usual while it lasts, but a room that changed for good must, in the end.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Finding;
-use crate::alert::Severity;
+use super::detector::{Decision, Detector, DeviceTraits, Finding, Observation, Spec};
+use super::fingerprint::SpecFingerprint;
+use super::keys::{DurationRange, KelvinLevel, NumberRange, keys};
+use super::kind::{
+    AlertFacts, AnomalyKind, ChangePayload, Family, KindInfo, Peak, Phrase, change_phrase,
+};
+use crate::severity::Severity;
 use crate::time::Timestamp;
 use crate::units::{Celsius, Kelvin};
+
+/// Time constants of averages.
+const AVERAGE: DurationRange = DurationRange {
+    least: Duration::from_mins(1),
+    most: Duration::from_hours(90 * 24),
+};
+
+keys! {
+    /// The keys of `drift`.
+    pub struct DriftKeys {
+        INFO, WARNING, CRITICAL: KelvinLevel;
+        /// Size of an unusual difference, in multiples of the usual one.
+        score: f64 = NumberRange { least: 1.0, most: 20.0, unit: "" }, default 3.0;
+        /// Time constant of the fast average.
+        fast: Duration = AVERAGE, default Duration::from_hours(3);
+        /// Time constant of the slow average; longer than that of the fast one.
+        slow: Duration = AVERAGE, default Duration::from_hours(14 * 24);
+        /// Age from which on a device can drift.
+        warm_up: Duration = AVERAGE, default Duration::from_hours(4 * 24);
+        /// Time in which at most one drift of a device begins.
+        cool_down: Duration = AVERAGE, default Duration::from_hours(24)
+    }
+}
+
+/// `drift`: crept away from what is usual for the device.
+#[derive(Clone, Copy, Debug)]
+pub struct Drift;
+
+impl AnomalyKind for Drift {
+    const INFO: KindInfo = KindInfo {
+        headline: "warmer than usual",
+        headline_below: Some("colder than usual"),
+        peak: Peak::Farthest,
+        unit: "K",
+        ..KindInfo::new("drift", "drift", Family::Heat)
+    };
+
+    type Payload = ChangePayload;
+
+    fn phrase(payload: Option<&ChangePayload>, facts: &AlertFacts) -> Phrase {
+        let change = payload.map_or(facts.threshold, |drift| drift.change);
+        let window = payload.map(|drift| ("of", drift.window));
+        change_phrase(change, " from the usual", window).into()
+    }
+}
+
+/// A usual difference of less than a tenth of a kelvin is that of a sensor that shows no tenths.
+const LEAST_USUAL: f64 = 0.1;
+
+impl Detector for Drift {
+    type Keys = DriftKeys;
+    type Spec = DriftSpec;
+
+    fn spec(
+        keys: &DriftKeys,
+        _lasting: Option<Duration>,
+        device: &DeviceTraits<'_>,
+    ) -> Option<DriftSpec> {
+        let levels = keys.levels.active();
+        let step = device.resolution.map_or(0.0, |step| step.0 / 3.0);
+        levels.iter().any(Option::is_some).then(|| DriftSpec {
+            levels: levels.map(|level| level.map(|KelvinLevel(kelvin)| Kelvin(kelvin))),
+            score: keys.score(),
+            fast: keys.fast(),
+            slow: keys.slow(),
+            warm_up: keys.warm_up(),
+            cool_down: keys.cool_down(),
+            least: Kelvin(step.max(LEAST_USUAL)),
+        })
+    }
+}
+
+impl Spec for DriftSpec {
+    type State = DriftState;
+
+    fn fingerprint(&self, to: &mut SpecFingerprint) {
+        to.numbers(self.levels.map(|level| level.map(|level| level.0)));
+        to.number(self.score);
+        for time in [self.fast, self.slow, self.warm_up, self.cool_down] {
+            to.duration(time);
+        }
+        to.number(self.least.0);
+    }
+
+    fn threshold(&self, severity: Severity, _lasting: Duration) -> Option<f64> {
+        self.levels[severity as usize].map(|level| level.0)
+    }
+
+    fn window(&self, _severity: Severity) -> Option<Duration> {
+        Some(self.slow)
+    }
+
+    fn observe(&self, state: &mut DriftState, now: &Observation) -> Decision {
+        Decision::Made(state.observe(self, now.at, now.value))
+    }
+}
 
 /// The numbers of a drift.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DriftSpec {
-    /// From info to critical: how far the fast average must be from the slow one, on either side.
+    /// Distance of the fast average from the slow one, on either side, from info to critical.
     pub levels: [Option<Kelvin>; 3],
     /// The score beyond which a difference is unusual.
     pub score: f64,
@@ -30,41 +131,43 @@ pub struct DriftSpec {
     pub fast: Duration,
     /// Time constant of the slow average, and of what is usual.
     pub slow: Duration,
-    /// Nothing is said before a device is known for so long.
+    /// Age from which on a device can drift.
     pub warm_up: Duration,
-    /// It begins at most so often.
+    /// Time in which at most one drift begins.
     pub cool_down: Duration,
-    /// A usual difference below this is taken for this: a quantised sensor may show none at all.
+    /// The least usual difference: a quantised sensor may show none at all.
     pub least: Kelvin,
 }
 
-/// The part of the limit that the score must fall below for it to be over.
+/// The part of the limit below which the score must fall to clear.
 const CLEARED: f64 = 0.5;
-/// No more than so many times the usual is learned.
+/// Differences count as at most this many times the usual one when the usual is learned.
 const LEARNED: f64 = 3.0;
-/// Readings are averaged over so many seconds before they are taken in: exponentials are dear.
+/// Seconds of readings that are averaged before an update: exponentials are expensive.
 const STEP: u32 = 60;
-/// After a gap a reading counts for this part of the fast time constant at most: one reading is no
-/// average.
+/// The most that a reading after a gap counts for, as a part of the fast time constant: one reading
+/// is no average.
 const GAP: f64 = 1.0 / 3.0;
 
-/// What is known of a device; nothing before its first reading.
+/// The averages of one device; nothing before its first reading.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct DriftState(Option<Box<Known>>);
+pub struct DriftState(Option<Box<Averages>>);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Known {
-    /// In seconds from 1970, as all times here: there is one of these for each device of a site.
+#[serde(from = "AveragesJson", into = "AveragesJson")]
+struct Averages {
+    /// First reading, in seconds from 1970, as all times here: there is one of these for each device.
     began: u32,
-    /// When the averages were moved last, and what came since.
-    moved: u32,
-    /// When it went beyond the last time; zero for never.
-    said: u32,
+    /// Last update of the averages.
+    updated: u32,
+    /// Last time the score went beyond the limit; zero for never.
+    last_crossed: u32,
+    /// Readings since the last update.
     count: u16,
     /// The score is beyond the limit, or was and has not come back.
-    crossed: bool,
-    /// Of what came since: single precision is exact enough for a minute's mean.
+    is_crossed: bool,
+    /// Sum of the readings since: single precision is exact enough for a minute's mean.
     sum: f32,
     fast: f64,
     slow: f64,
@@ -72,21 +175,58 @@ struct Known {
     square: f64,
 }
 
+/// In JSON an array: first reading, last update, last crossing (0 for never), readings since the
+/// update, their sum, 1 while crossed, fast average, slow average, mean square.
+type AveragesJson = (u32, u32, u32, u16, f32, u8, f64, f64, f64);
+
+impl From<Averages> for AveragesJson {
+    fn from(known: Averages) -> Self {
+        (
+            known.began,
+            known.updated,
+            known.last_crossed,
+            known.count,
+            known.sum,
+            u8::from(known.is_crossed),
+            known.fast,
+            known.slow,
+            known.square,
+        )
+    }
+}
+
+impl From<AveragesJson> for Averages {
+    fn from(json: AveragesJson) -> Self {
+        let (began, updated, last_crossed, count, sum, is_crossed, fast, slow, square) = json;
+        Self {
+            began,
+            updated,
+            last_crossed,
+            count,
+            is_crossed: is_crossed != 0,
+            sum,
+            fast,
+            slow,
+            square,
+        }
+    }
+}
+
 impl DriftState {
-    /// Takes the next reading, which must be newer than the last.
+    /// Takes in the next reading, which must be newer than the last.
     pub fn observe(&mut self, spec: &DriftSpec, at: Timestamp, value: Celsius) -> Option<Finding> {
         let (value, at) = (value.degrees(), at.seconds());
         let Some(known) = &mut self.0 else {
-            self.0 = Some(Box::new(Known {
+            self.0 = Some(Box::new(Averages {
                 began: at,
-                moved: at,
-                sum: 0.0,
+                updated: at,
+                last_crossed: 0,
                 count: 0,
+                is_crossed: false,
+                sum: 0.0,
                 fast: value,
                 slow: value,
                 square: 0.0,
-                crossed: false,
-                said: 0,
             }));
             return None;
         };
@@ -94,20 +234,20 @@ impl DriftState {
         let single = value as f32;
         known.sum += single;
         known.count = known.count.saturating_add(1);
-        if at.saturating_sub(known.moved) >= STEP {
-            known.go_on(spec, at);
+        if at.saturating_sub(known.updated) >= STEP {
+            known.update(spec, at);
         }
         known.finding(spec)
     }
 }
 
-impl Known {
-    fn go_on(&mut self, spec: &DriftSpec, at: u32) {
+impl Averages {
+    fn update(&mut self, spec: &DriftSpec, at: u32) {
         let value = f64::from(self.sum / f32::from(self.count));
         let age = f64::from(at.saturating_sub(self.began));
         let fast = spec.fast.as_secs_f64();
-        let step = f64::from(at.saturating_sub(self.moved)).min(fast * GAP);
-        (self.moved, self.sum, self.count) = (at, 0.0, 0);
+        let step = f64::from(at.saturating_sub(self.updated)).min(fast * GAP);
+        (self.updated, self.sum, self.count) = (at, 0.0, 0);
         // A young average is the plain one of all there is.
         let weight = |constant: f64| 1.0 - (-step / constant.min(age)).exp();
         self.fast += weight(fast) * (value - self.fast);
@@ -115,7 +255,7 @@ impl Known {
         let difference = self.difference();
         let usual = self.usual(spec);
         let beyond = is_old && difference.abs() > spec.score * usual;
-        self.turn(spec, at, beyond);
+        self.cross(spec, at, beyond);
         let within = |change: f64| {
             let most = if is_old {
                 LEARNED * usual
@@ -129,20 +269,21 @@ impl Known {
         self.square += weight * (within(difference).powi(2) - self.square);
     }
 
-    fn turn(&mut self, spec: &DriftSpec, at: u32, beyond: bool) {
-        let rested = self.said == 0
-            || f64::from(at.saturating_sub(self.said)) >= spec.cool_down.as_secs_f64();
-        if !self.crossed && beyond && rested && self.level(spec).is_some() {
-            self.crossed = true;
-            self.said = at;
-        } else if self.crossed && self.difference().abs() <= CLEARED * spec.score * self.usual(spec)
+    fn cross(&mut self, spec: &DriftSpec, at: u32, beyond: bool) {
+        let rested = self.last_crossed == 0
+            || f64::from(at.saturating_sub(self.last_crossed)) >= spec.cool_down.as_secs_f64();
+        if !self.is_crossed && beyond && rested && self.level(spec).is_some() {
+            self.is_crossed = true;
+            self.last_crossed = at;
+        } else if self.is_crossed
+            && self.difference().abs() <= CLEARED * spec.score * self.usual(spec)
         {
-            self.crossed = false;
+            self.is_crossed = false;
         }
     }
 
     fn finding(&self, spec: &DriftSpec) -> Option<Finding> {
-        if !self.crossed {
+        if !self.is_crossed {
             return None;
         }
         // Once begun it goes on as its mildest until it is over.
@@ -194,7 +335,7 @@ mod tests {
         }
     }
 
-    /// The hours at which it began, and the worst it was.
+    /// Returns the hours in which drifts began, and the worst severity.
     fn begins(hours: u64, value: impl Fn(f64) -> f64) -> (Vec<u64>, Option<Severity>) {
         let (mut state, mut began, mut worst) = (DriftState::default(), Vec::new(), None);
         let mut before = false;
@@ -218,7 +359,7 @@ mod tests {
     #[test]
     fn days_and_cooler_cycles_are_usual() {
         assert!(begins(30 * 24, daily).0.is_empty());
-        // Nothing ever moves: still no reason to speak of a tenth.
+        // A few tenths are not a drift, even if nothing ever moves.
         let step = |hour: f64| if hour < 300.0 { 22.0 } else { 22.3 };
         assert!(begins(30 * 24, step).0.is_empty());
     }

@@ -1,26 +1,134 @@
-//! Outliers: one sensor that is no more where its neighbours are.
+//! Outliers: one sensor that left its usual place among its neighbours.
 //!
 //! Sensors at the heights of one rack differ, each by its own usual amount: the top takes in some of the
-//! air that left the equipment. What changes for one of them alone (a blanking panel left off, a cable
-//! that blocks a server, a sensor that loses its calibration) changes that amount. So each device's
-//! distance from the median of the others of its role and rack is looked at every two minutes and compared with
-//! what was usual for it over the last day. A load that moves, a cooler that cycles or fails move all of
-//! them, and the median with them.
+//! air that left the equipment. A change at one of them alone (a blanking panel left off, a cable that
+//! blocks a server, a sensor that loses its calibration) changes that amount. Every two minutes, each
+//! device's distance from the median of its neighbours of the same role is compared with the usual
+//! distance of the last day. Load that moves, or a cooler that cycles or fails, moves all of them, and the
+//! median with them.
 //!
-//! More than a few kelvin are never taken for usual: a sensor far hotter than its neighbours is a hot spot
+//! More than a few kelvin never count as usual: a sensor far hotter than its neighbours is a hot spot
 //! from the first day.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Finding;
-use crate::alert::Severity;
+use super::detector::{
+    Decision, Detector, DeviceTraits, Finding, Needs, Neighbours, Observation, Spec,
+};
+use super::fingerprint::SpecFingerprint;
+use super::keys::{KelvinLevel, keys};
+use super::kind::{
+    AlertFacts, AnomalyKind, Extras, Family, KindInfo, Payload, Peak, Phrase, change_phrase,
+};
+use crate::severity::Severity;
 use crate::time::Timestamp;
 use crate::units::{Celsius, Kelvin};
+
+keys! {
+    /// The keys of `outlier`.
+    pub struct OutlierKeys {
+        INFO, WARNING, CRITICAL: KelvinLevel
+    }
+}
+
+/// `outlier`: left its usual place among its neighbours.
+#[derive(Clone, Copy, Debug)]
+pub struct Outlier;
+
+impl AnomalyKind for Outlier {
+    const INFO: KindInfo = KindInfo {
+        headline: "warmer than usual",
+        headline_below: Some("colder than usual"),
+        peak: Peak::Farthest,
+        unit: "K",
+        symptom: Some("differs from its neighbours"),
+        ..KindInfo::new("outlier", "outlier", Family::Heat)
+    };
+
+    type Payload = OutlierPayload;
+
+    fn phrase(payload: Option<&OutlierPayload>, facts: &AlertFacts) -> Phrase {
+        let change = payload.map_or(facts.threshold, |outlier| outlier.change);
+        change_phrase(change, " from its usual place among its neighbours", None).into()
+    }
+}
+
+/// A departure from the neighbours.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OutlierPayload {
+    /// The difference from the usual distance, in kelvin; negative where the sensor became colder.
+    pub change: f64,
+}
+
+impl Payload for OutlierPayload {
+    fn from_extras(extras: &Extras) -> Option<Self> {
+        Some(Self {
+            change: extras.change?,
+        })
+    }
+
+    fn extras(&self) -> Extras {
+        Extras {
+            change: Some(self.change),
+            ..Extras::default()
+        }
+    }
+}
+
+impl Detector for Outlier {
+    type Keys = OutlierKeys;
+    type Spec = OutlierSpec;
+
+    fn spec(
+        keys: &OutlierKeys,
+        _lasting: Option<Duration>,
+        device: &DeviceTraits<'_>,
+    ) -> Option<OutlierSpec> {
+        let error = device.coarse_error();
+        let levels = keys.levels.active();
+        let levels = levels.map(|level| level.map(|KelvinLevel(kelvin)| Kelvin(kelvin + error)));
+        let is_on = levels.iter().any(Option::is_some);
+        is_on.then_some(OutlierSpec { levels })
+    }
+}
+
+impl Spec for OutlierSpec {
+    type State = OutlierState;
+    const NEEDS: Needs = Needs::Neighbours;
+
+    fn fingerprint(&self, to: &mut SpecFingerprint) {
+        to.numbers(self.levels.map(|level| level.map(|level| level.0)));
+    }
+
+    fn threshold(&self, severity: Severity, _lasting: Duration) -> Option<f64> {
+        self.levels[severity as usize].map(|level| level.0)
+    }
+
+    fn observe(&self, state: &mut OutlierState, now: &Observation) -> Decision {
+        if state.is_due(now.at) {
+            Decision::Asks
+        } else {
+            Decision::Made(state.finding(self, now.at))
+        }
+    }
+
+    fn observe_neighbours(
+        &self,
+        state: &mut OutlierState,
+        now: &Observation,
+        neighbours: &Neighbours,
+    ) -> Option<Finding> {
+        state.compare(self, now.at, now.value, neighbours.median);
+        state.finding(self, now.at)
+    }
+}
 
 /// The numbers of an outlier.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutlierSpec {
-    /// From info to critical: how far its distance must be from the usual one, on either side.
+    /// Deviation from the usual distance, on either side, from info to critical.
     pub levels: [Option<Kelvin>; 3],
 }
 
@@ -30,46 +138,72 @@ impl OutlierSpec {
     }
 }
 
-/// Others that a median needs: of fewer nobody can say who is the odd one.
-pub const LEAST_OTHERS: usize = 3;
-/// The others are looked at every so many seconds.
-const LOOK: u32 = 120;
+/// Seconds between two comparisons with the neighbours.
+const PERIOD: u32 = 120;
 /// Time constant of the distance as it is now, in seconds: a reading or two are noise.
 const NOW: f64 = 300.0;
 /// Time constant of the usual distance: a day, so that the hours of one are in it.
 const USUAL: f64 = 86_400.0;
-/// A distance of more kelvin is no usual one. ASHRAE's guidance has the air before one rack differ by a few
-/// kelvin from its foot to its top; assumed.
+/// The largest usual distance, in kelvin. ASHRAE's guidance has the air in front of a rack differ by a few
+/// kelvin from bottom to top; assumed.
 const MOST_USUAL: f64 = 4.0;
-/// Nothing is said before a device is known for so long, in seconds.
+/// Seconds for which a device must be known before it can be an outlier.
 const WARM_UP: u32 = 3_600;
-/// After a gap a look counts for so many seconds at most.
+/// The most seconds that a comparison after a gap counts for.
 const GAP: u32 = 600;
 
-/// What is known of a device: small, since there is one of these for each device of a site.
+/// The distance of a device from its neighbours: small, since there is one of these for each device of a
+/// site.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "OutlierJson", into = "OutlierJson")]
 #[repr(Rust, packed(2))]
 pub struct OutlierState {
-    /// In seconds from 1970; zero before the first look.
+    /// The first comparison, in seconds from 1970; zero before it.
     began: u32,
-    /// When it was looked last, in units of [`LOOK`]; only differences count.
-    looked: u16,
+    /// The last comparison, in units of [`PERIOD`]; only differences count.
+    compared: u16,
     /// The distance as it is now, and as it usually is, in kelvin.
     now: f32,
     usual: f32,
 }
 
+/// In JSON an array: first comparison, period of the last one, distance now, usual distance.
+type OutlierJson = (u32, u16, f32, f32);
+
+impl From<OutlierState> for OutlierJson {
+    fn from(state: OutlierState) -> Self {
+        (state.began, state.compared, state.now, state.usual)
+    }
+}
+
+impl From<OutlierJson> for OutlierState {
+    fn from((began, compared, now, usual): OutlierJson) -> Self {
+        Self {
+            began,
+            compared,
+            now,
+            usual,
+        }
+    }
+}
+
 impl OutlierState {
-    /// A reading came: whether to look at the others.
+    /// Returns whether a comparison with the neighbours is due.
     pub fn is_due(&self, at: Timestamp) -> bool {
-        self.looked != look(at)
+        self.compared != period(at)
     }
 
-    /// Takes what the others of its role and rack have as their median; none where there are too few.
-    pub fn look(&mut self, spec: &OutlierSpec, at: Timestamp, value: Celsius, others: Option<f64>) {
-        let gap = u32::from(look(at).wrapping_sub(self.looked)) * LOOK;
-        self.looked = look(at);
-        let Some(median) = others else { return };
+    /// Takes in the median of the neighbours of the same role; `None` where there are too few.
+    pub fn compare(
+        &mut self,
+        spec: &OutlierSpec,
+        at: Timestamp,
+        value: Celsius,
+        median: Option<f64>,
+    ) {
+        let gap = u32::from(period(at).wrapping_sub(self.compared)) * PERIOD;
+        self.compared = period(at);
+        let Some(median) = median else { return };
         let distance = value.degrees() - median;
         if self.began == 0 {
             self.began = at.seconds().max(1);
@@ -84,7 +218,7 @@ impl OutlierState {
         let now = f64::from(self.now);
         let now = now + weight(NOW) * (distance - now);
         let usual = f64::from(self.usual);
-        // While it is unusual it is not learned, or what lasts would be usual before it was seen to.
+        // An unusual distance is learned slowly, or it would be usual before anyone attends to it.
         let learned = match spec.mildest() {
             Some(level) if (now - usual).abs() >= level && self.is_old(at) => {
                 (distance - usual).clamp(-level, level) / 4.0
@@ -95,7 +229,7 @@ impl OutlierState {
         (self.now, self.usual) = (single(now), single(usual));
     }
 
-    /// What is to be said of it at the time of its newest reading.
+    /// Returns what is found at the time of the newest reading.
     pub fn finding(&self, spec: &OutlierSpec, at: Timestamp) -> Option<Finding> {
         if self.began == 0 || !self.is_old(at) {
             return None;
@@ -114,23 +248,9 @@ impl OutlierState {
     }
 }
 
-/// The middle one; of an even number the mean of the two in the middle. None where there are too few.
-pub fn median(values: &mut [f64]) -> Option<f64> {
-    if values.len() < LEAST_OTHERS {
-        return None;
-    }
-    values.sort_unstable_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    Some(if values.len().is_multiple_of(2) {
-        f64::midpoint(values[middle - 1], values[middle])
-    } else {
-        values[middle]
-    })
-}
-
 #[expect(clippy::cast_possible_truncation, reason = "only differences count")]
-fn look(at: Timestamp) -> u16 {
-    (at.seconds() / LOOK) as u16
+fn period(at: Timestamp) -> u16 {
+    (at.seconds() / PERIOD) as u16
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "single precision is meant")]
@@ -148,8 +268,8 @@ mod tests {
         }
     }
 
-    /// The minute and the severity of each change of what is found, of a sensor that is so far from the
-    /// median of the others in a minute.
+    /// Returns minute and severity of each change of the finding, for a sensor at this distance from the
+    /// median of its neighbours.
     fn found(hours: u64, distance: impl Fn(u64) -> f64) -> Vec<(u64, Option<Severity>)> {
         let (mut state, spec) = (OutlierState::default(), spec());
         let mut found = vec![(0, None)];
@@ -157,7 +277,7 @@ mod tests {
             let at = Timestamp::from_millis(1_700_000_000_000 + minute * 60_000).unwrap();
             let value = Celsius::new(22.0 + distance(minute)).unwrap();
             if state.is_due(at) {
-                state.look(&spec, at, value, Some(22.0));
+                state.compare(&spec, at, value, Some(22.0));
             }
             let now = state.finding(&spec, at).map(|finding| finding.severity);
             if found.last().map(|(_, before)| *before) != Some(now) {
@@ -206,17 +326,10 @@ mod tests {
         let due = (0..240).filter(|second| {
             let due = state.is_due(at(*second));
             if due {
-                state.look(&spec(), at(*second), Celsius::ZERO, None);
+                state.compare(&spec(), at(*second), Celsius::ZERO, None);
             }
             due
         });
         assert_eq!(due.count(), 2);
-    }
-
-    #[test]
-    fn of_three_nobody_can_say_who_is_odd() {
-        assert_eq!(median(&mut [1.0, 9.0]), None);
-        assert_eq!(median(&mut [1.0, 9.0, 2.0]), Some(2.0));
-        assert_eq!(median(&mut [1.0, 9.0, 2.0, 3.0]), Some(2.5));
     }
 }

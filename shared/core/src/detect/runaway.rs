@@ -1,4 +1,4 @@
-//! Runaway: cooling is lost, told while it is still cool.
+//! Runaway: lost cooling, found while the air is still cool.
 //!
 //! Air without cooling warms by one to several kelvin a minute (Khankari, "Rate of Heating Analysis
 //! of Data Centers during Power Shutdown", ASHRAE Transactions 117(1), 2011), and all sensors of a
@@ -8,39 +8,175 @@
 //! at least two of them rise; and it is so fast that waiting would be worse. The faster it is, the
 //! shorter the window that suffices.
 //!
-//! This is the part of one device: its last minutes, in buckets of five seconds. What they come to
-//! together is [`rise`].
+//! Each device keeps its last minutes in `buckets` of five seconds; [`rise`] adds them up.
 
+mod buckets;
+
+use std::fmt::Write;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+pub use buckets::RunawayState;
 
-use crate::time::Timestamp;
+use self::buckets::{BUCKET, PART, bucket};
+use super::detector::{Decision, Detector, DeviceTraits, Finding, Needs, Observation, Spec};
+use super::fingerprint::SpecFingerprint;
+use super::keys::{KelvinLevel, NumberRange, keys};
+use super::kind::{AlertFacts, AnomalyKind, Extras, Family, KindInfo, Payload, Peak, Phrase};
+use crate::severity::Severity;
+use crate::time::{Timestamp, length};
 use crate::units::{Celsius, Kelvin};
+
+keys! {
+    /// The keys of `runaway`.
+    pub struct RunawayKeys {
+        CRITICAL: KelvinLevel;
+        /// Least rate of a runaway, in kelvin per minute.
+        rate: f64 = NumberRange { least: 0.2, most: 20.0, unit: " kelvin per minute" }, default 1.0
+    }
+}
+
+/// `runaway`: a rack that warms so fast that its cooling must be lost.
+#[derive(Clone, Copy, Debug)]
+pub struct Runaway;
+
+impl AnomalyKind for Runaway {
+    const INFO: KindInfo = KindInfo {
+        headline: "cooling is failing",
+        rank: 3,
+        peak: Peak::Highest,
+        unit: "K",
+        ..KindInfo::new("runaway", "cooling failure", Family::Heat)
+    };
+
+    type Payload = RunawayPayload;
+
+    fn phrase(payload: Option<&RunawayPayload>, facts: &AlertFacts) -> Phrase {
+        let rate = facts.rate.unwrap_or_default();
+        let mut text = format!(", its rack {rate:+.1} °C/min");
+        // Writing to a String cannot fail.
+        if let Some(rise) = payload {
+            let _ok = write!(text, " for {}", length(rise.window));
+        }
+        if let Some((least, most)) = payload.and_then(|rise| rise.left) {
+            let _ok = write!(text, ", critical in {} to {}", length(least), length(most));
+        }
+        Phrase {
+            text,
+            is_complete: true,
+        }
+    }
+}
+
+/// The rise of a rack.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RunawayPayload {
+    /// The mean rise of the rack's sensors, in kelvin.
+    pub change: f64,
+    /// The time in which they rose.
+    pub window: Duration,
+    /// Time until the first sensor is critical, at least and at most.
+    pub left: Option<(Duration, Duration)>,
+}
+
+impl Payload for RunawayPayload {
+    fn from_extras(extras: &Extras) -> Option<Self> {
+        let (change, window) = extras.change.zip(extras.window)?;
+        Some(Self {
+            change,
+            window,
+            left: extras.left,
+        })
+    }
+
+    fn extras(&self) -> Extras {
+        Extras {
+            change: Some(self.change),
+            window: Some(self.window),
+            left: self.left,
+            ..Extras::default()
+        }
+    }
+}
+
+impl Detector for Runaway {
+    type Keys = RunawayKeys;
+    type Spec = RunawaySpec;
+
+    fn spec(
+        keys: &RunawayKeys,
+        _lasting: Option<Duration>,
+        device: &DeviceTraits<'_>,
+    ) -> Option<RunawaySpec> {
+        let KelvinLevel(rise) = keys.levels.active()[Severity::Critical as usize]?;
+        Some(RunawaySpec {
+            rise: Kelvin(rise),
+            rate: keys.rate(),
+            resolution: device.step(),
+            critical: None,
+        })
+    }
+}
 
 /// The numbers of a runaway.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunawaySpec {
-    /// The least rise that is spoken of, after the allowance for quantisation.
+    /// The least rise, after the allowance for quantisation.
     pub rise: Kelvin,
     /// The least rate, in kelvin per minute.
     pub rate: f64,
     /// The step of this device's readings.
     pub resolution: Kelvin,
-    /// Where the device becomes critical: the time left until then is told.
+    /// The critical limit of the device, to which the time left is measured.
     pub critical: Option<Celsius>,
 }
 
-/// Width of a bucket, in milliseconds.
-const BUCKET: u64 = 5_000;
-/// Buckets that are kept: three and a half minutes, and what a slow sensor needs before them.
-const LENGTH: u32 = 50;
-const KEPT: usize = LENGTH as usize;
-/// How far back the rate in the words of an alert goes, in buckets: from half a minute to two and a half.
-const SHORTEST_TREND: u32 = 6;
-const LONGEST_TREND: u32 = 30;
-/// A sensor that is read every half minute has the value of a moment this long after it, in buckets.
-const REACH: u32 = 7;
+impl Spec for RunawaySpec {
+    type State = Box<RunawayState>;
+    const NEEDS: Needs = Needs::Peers;
+    const KNOWS_RATE: bool = true;
+
+    fn fingerprint(&self, to: &mut SpecFingerprint) {
+        to.number(self.rise.0);
+        to.number(self.rate);
+        to.number(self.resolution.0);
+        to.numbers([self.critical.map(Celsius::degrees)]);
+    }
+
+    fn threshold(&self, severity: Severity, _lasting: Duration) -> Option<f64> {
+        (severity == Severity::Critical).then_some(self.rise.0)
+    }
+
+    fn set_critical_limit(&mut self, limit: Option<Celsius>) {
+        self.critical = limit;
+    }
+
+    fn observe(&self, state: &mut Box<RunawayState>, now: &Observation) -> Decision {
+        if state.observe(self.rise, now.at, now.value) || now.is_open {
+            Decision::Asks
+        } else {
+            Decision::Undecided
+        }
+    }
+
+    fn observe_peers(
+        &self,
+        now: &Observation,
+        peers: &[(&Self, &Box<RunawayState>)],
+    ) -> Option<Finding> {
+        let found = rise(self, now.at, peers, now.is_open)?;
+        Some(Finding {
+            window: Some(found.window),
+            rate: Some(found.rate),
+            left: found.left,
+            ..Finding::of(Severity::Critical).by(found.rise)
+        })
+    }
+
+    fn rate(&self, state: &Box<RunawayState>, at: Timestamp, value: Celsius) -> Option<f64> {
+        state.rate(at, value)
+    }
+}
+
 /// The windows, in buckets: from half a minute to three and a half.
 const WINDOWS: [u32; 9] = [6, 9, 12, 15, 18, 21, 24, 30, 42];
 /// Up to this length of a window, in seconds, the rate must be a third more than the least: a cooler
@@ -57,200 +193,26 @@ const ERRORS: f64 = 2.25;
 /// One device counts for at most so much more than the second of its rack: a hot spot at one sensor
 /// is not a rack.
 const CAPPED: f64 = 1.5;
-/// The rate may have been another before, and the hottest be hotter by now than its mean says.
+/// Uncertainty of the rate: it may have been different before, and the hottest sensor is hotter than the mean.
 const UNSURE: f64 = 0.1;
-/// A device rises if it has at least this part of the rise that is asked for.
-const PART: f64 = 0.5;
 
-/// The last minutes of one device; nothing before its first reading.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Packed", into = "Packed")]
-pub struct RunawayState {
-    /// The bucket of the newest reading, counted from 1970.
-    newest: u32,
-    /// Readings in it.
-    count: u8,
-    /// Temperatures in hundredths, each bucket at its number modulo their count; [`EMPTY`] where nothing was
-    /// read.
-    values: [i16; KEPT],
-}
-
-const EMPTY: i16 = i16::MIN;
-
-impl Default for RunawayState {
-    fn default() -> Self {
-        Self {
-            newest: 0,
-            count: 0,
-            values: [EMPTY; KEPT],
-        }
-    }
-}
-
-impl RunawayState {
-    /// Takes the next reading; whether it begins a bucket, and the device may be running away.
-    pub fn observe(&mut self, spec: &RunawaySpec, at: Timestamp, value: Celsius) -> bool {
-        let now = bucket(at);
-        let new = self.newest != now || self.count == 0;
-        if new {
-            self.turn(now);
-        }
-        let count = f64::from(self.count);
-        let last = &mut self.values[place(now)];
-        let mean = if *last == EMPTY {
-            value.degrees()
-        } else {
-            (f64::from(*last) / 100.0 * count + value.degrees()) / (count + 1.0)
-        };
-        #[expect(clippy::cast_possible_truncation, reason = "clamped to its range")]
-        let hundredths = (mean * 100.0).round().clamp(-32_000.0, 32_000.0) as i16;
-        *last = hundredths;
-        self.count = self.count.saturating_add(1);
-        new && self.rises(spec)
-    }
-
-    fn turn(&mut self, now: u32) {
-        let gap = now.wrapping_sub(self.newest);
-        if gap as usize >= KEPT {
-            self.values = [EMPTY; KEPT];
-        }
-        for bucket in self.newest.wrapping_add(1)..now.min(self.newest.saturating_add(LENGTH)) {
-            self.values[place(bucket)] = EMPTY;
-        }
-        self.values[place(now)] = EMPTY;
-        (self.newest, self.count) = (now, 0);
-    }
-
-    /// Kelvin per minute up to this reading, over the last two minutes or so; none where too little is
-    /// known. For the words of an alert.
-    pub fn rate(&self, at: Timestamp, value: Celsius) -> Option<f64> {
-        let now = bucket(at);
-        let mut bases = (SHORTEST_TREND..=LONGEST_TREND).rev().map(|age| {
-            let value = self.in_bucket(now.wrapping_sub(age))?;
-            Some((age, value))
-        });
-        let (age, before) = bases.find_map(|base| base)?;
-        let minutes = f64::from(age) * BUCKET as f64 / 60_000.0;
-        Some((value.degrees() - before) / minutes)
-    }
-
-    /// Whether it may be worth to ask the neighbours.
-    fn rises(&self, spec: &RunawaySpec) -> bool {
-        let Some(now) = self.at(self.newest) else {
-            return false;
-        };
-        let risen = |window: u32| {
-            let before = self.at(self.newest.wrapping_sub(window));
-            before.is_some_and(|before| now - before >= PART * spec.rise.0)
-        };
-        risen(15) || risen(42)
-    }
-
-    /// The temperature in a bucket, or the last one before it.
-    fn at(&self, bucket: u32) -> Option<f64> {
-        self.known(bucket).map(|(_, value)| value)
-    }
-
-    /// The same, with its bucket.
-    fn known(&self, bucket: u32) -> Option<(u32, f64)> {
-        let mut known = (0..REACH).map(|before| bucket.wrapping_sub(before));
-        known.find_map(|bucket| Some((bucket, self.in_bucket(bucket)?)))
-    }
-
-    /// The temperature in just this bucket.
-    fn in_bucket(&self, bucket: u32) -> Option<f64> {
-        let is_kept = self.newest.wrapping_sub(bucket) < LENGTH;
-        let value = self.values[place(bucket)];
-        (is_kept && value != EMPTY).then(|| f64::from(value) / 100.0)
-    }
-
-    /// How far it has risen within about the `window` before `now`, and within how many buckets it
-    /// was: a sensor that is read now and then has no reading of just that moment.
-    fn rise(&self, now: u32, window: u32) -> Option<(f64, u32)> {
-        // Its own newest may be a little older or newer than the one that asks.
-        let now = if now.wrapping_sub(self.newest) < REACH {
-            self.newest
-        } else {
-            now
-        };
-        let (last, value) = self.known(now)?;
-        let (first, before) = self.known(now.wrapping_sub(window))?;
-        Some((value - before, last.wrapping_sub(first)))
-    }
-}
-
-/// Where a bucket is kept.
-fn place(bucket: u32) -> usize {
-    bucket as usize % KEPT
-}
-
-/// The ring in JSON, as one word: as a list of numbers it would be most of a device's state.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Packed {
-    newest: u32,
-    count: u8,
-    /// Four hexadecimal digits each, the newest last; what was never read is left out.
-    values: String,
-}
-
-impl From<RunawayState> for Packed {
-    fn from(state: RunawayState) -> Self {
-        use std::fmt::Write;
-        let buckets = (0..LENGTH).rev().map(|age| state.newest.wrapping_sub(age));
-        let values = buckets.map(|bucket| state.values[place(bucket)]);
-        let mut text = String::new();
-        for value in values.skip_while(|value| *value == EMPTY) {
-            // Writing to a String cannot fail.
-            let _ok = write!(text, "{:04x}", value.cast_unsigned());
-        }
-        Self {
-            newest: state.newest,
-            count: state.count,
-            values: text,
-        }
-    }
-}
-
-impl TryFrom<Packed> for RunawayState {
-    type Error = &'static str;
-
-    fn try_from(packed: Packed) -> Result<Self, Self::Error> {
-        let wrong = "not the last minutes of a device";
-        let text = packed.values.as_bytes();
-        if text.len() > KEPT * 4 || !text.len().is_multiple_of(4) {
-            return Err(wrong);
-        }
-        let mut state = Self {
-            newest: packed.newest,
-            count: packed.count,
-            ..Self::default()
-        };
-        for (age, word) in (0..).zip(text.rchunks_exact(4)) {
-            let word = std::str::from_utf8(word).map_err(|_| wrong)?;
-            let value = u16::from_str_radix(word, 16).map_err(|_| wrong)?;
-            state.values[place(packed.newest.wrapping_sub(age))] = value.cast_signed();
-        }
-        Ok(state)
-    }
-}
-
-/// What a rack's devices come to together.
+/// The common rise of a rack's devices.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Runaway {
+pub struct RackRise {
     /// The mean rise, in kelvin.
     pub rise: f64,
-    /// Within how long.
+    /// The time in which they rose.
     pub window: Duration,
-    /// Kelvin per minute: the mean, and how far it may be off.
+    /// The mean rate, in kelvin per minute.
     pub rate: f64,
     /// The standard error of the rate.
     pub error: f64,
-    /// How long it is until the first of them is critical, at least and at most; none where that is
-    /// not known, or it is already.
+    /// Time until the first of them is critical, at least and at most; `None` where the limit is unknown
+    /// or already crossed.
     pub left: Option<(Duration, Duration)>,
 }
 
-impl Runaway {
+impl RackRise {
     fn left(&self, kelvin: f64) -> Option<(Duration, Duration)> {
         if kelvin <= 0.0 {
             return None;
@@ -266,34 +228,33 @@ impl Runaway {
     }
 }
 
-/// Whether the devices of a rack run away, at the time of the newest reading of one of them. `goes_on`
-/// is asked of what was said already: then half the rate is enough.
-pub fn rise(
+/// Returns the common rise of a rack's devices if they run away, at the time of the newest reading of one
+/// of them. While an episode is open, half the rate is enough.
+#[expect(clippy::borrowed_box, reason = "states are kept in boxes")]
+fn rise(
     spec: &RunawaySpec,
     at: Timestamp,
-    members: &[(&RunawayState, Kelvin)],
-    goes_on: bool,
-) -> Option<Runaway> {
+    members: &[(&RunawaySpec, &Box<RunawayState>)],
+    is_open: bool,
+) -> Option<RackRise> {
     let now = bucket(at);
     let mut rises: Vec<f64> = Vec::with_capacity(members.len());
     for window in WINDOWS {
         rises.clear();
         let (mut variance, mut buckets) = (0.0, 0);
-        for (state, resolution) in members {
+        for (spec, state) in members {
             let Some((rise, within)) = state.rise(now, window) else {
                 continue;
             };
             rises.push(rise);
             buckets += within;
             // Of a difference: quantisation is uniform, so a twelfth of its square, twice.
-            variance += resolution.0.powi(2) / 6.0 + 2.0 * NOISE.powi(2);
+            variance += spec.resolution.0.powi(2) / 6.0 + 2.0 * NOISE.powi(2);
         }
         // Their mean, as of the rises.
         let seconds = f64::from(buckets) * BUCKET as f64 / 1000.0 / rises.len().max(1) as f64;
-        if let Some(mut found) = together(spec, seconds, &mut rises, variance, goes_on) {
-            let hottest = members
-                .iter()
-                .filter_map(|(state, _)| state.at(state.newest));
+        if let Some(mut found) = together(spec, seconds, &mut rises, variance, is_open) {
+            let hottest = members.iter().filter_map(|(_, state)| state.latest());
             let hottest = hottest.fold(f64::NEG_INFINITY, f64::max);
             found.left = spec
                 .critical
@@ -309,22 +270,22 @@ fn together(
     seconds: f64,
     rises: &mut [f64],
     variance: f64,
-    goes_on: bool,
-) -> Option<Runaway> {
+    is_open: bool,
+) -> Option<RackRise> {
     rises.sort_unstable_by(|a, b| b.total_cmp(a));
     let second = *rises.get(1)?;
     let count = rises.len() as f64;
     let sum: f64 = rises.iter().map(|rise| rise.min(second * CAPPED)).sum();
     let (mean, error) = (sum / count, variance.sqrt() / count);
     let minutes = seconds / 60.0;
-    let found = Runaway {
+    let found = RackRise {
         rise: mean,
         window: Duration::from_secs_f64(seconds),
         rate: mean / minutes,
         error: error / minutes,
         left: None,
     };
-    if goes_on {
+    if is_open {
         let far = spec.rate * minutes / 2.0;
         return (mean >= far && mean >= spec.rise.0 / 2.0).then_some(found);
     }
@@ -334,12 +295,4 @@ fn together(
         spec.rise.0.max(BEYOND_CYCLES).max(spec.rate * minutes)
     };
     (second >= PART * asked && mean - ERRORS * error >= asked).then_some(found)
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "only differences count, and they are small"
-)]
-fn bucket(at: Timestamp) -> u32 {
-    (at.millis() / BUCKET) as u32
 }

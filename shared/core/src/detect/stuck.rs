@@ -1,53 +1,199 @@
 //! Stuck sensors: the same value again and again while the sensors around it move.
 //!
-//! That a value does not change says little: a sensor of whole degrees in a steady room does not for
-//! hours. That the others of its rack have moved by several of its steps meanwhile says that it
-//! should have.
+//! An unchanged value alone means little: a sensor of whole degrees in a steady room shows the same for
+//! hours. It should have changed if its neighbours in the rack moved by several of its steps.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Finding;
-use crate::alert::Severity;
+use super::detector::{
+    Decision, Detector, DeviceTraits, Finding, Needs, Neighbours, Observation, Spec,
+};
+use super::fingerprint::SpecFingerprint;
+use super::keys::{On, keys};
+use super::kind::{AlertFacts, AnomalyKind, Extras, Family, KindInfo, Payload, Phrase};
+use crate::severity::Severity;
 use crate::time::Timestamp;
 use crate::units::{Celsius, Kelvin, hundredths};
+
+keys! {
+    /// The keys of `stuck_sensor`.
+    pub struct StuckKeys {
+        INFO, WARNING, CRITICAL: On
+    }
+}
+
+/// `stuck_sensor`: reports the same value while its neighbours move.
+#[derive(Clone, Copy, Debug)]
+pub struct StuckSensor;
+
+impl AnomalyKind for StuckSensor {
+    const INFO: KindInfo = KindInfo {
+        headline: "sensor is stuck",
+        unit: "s",
+        symptom: Some("reports the same value while its neighbours move"),
+        ..KindInfo::new("stuck_sensor", "stuck", Family::Sensor)
+    };
+
+    type Payload = StuckPayload;
+
+    fn phrase(payload: Option<&StuckPayload>, _facts: &AlertFacts) -> Phrase {
+        let moved = payload.map_or(0.0, |stuck| stuck.neighbours);
+        format!(", unchanged while its neighbours moved by {moved:.1} °C").into()
+    }
+}
+
+/// A value that does not change.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StuckPayload {
+    /// The range, in kelvin, over which the neighbours moved meanwhile.
+    pub neighbours: f64,
+}
+
+impl Payload for StuckPayload {
+    fn from_extras(extras: &Extras) -> Option<Self> {
+        Some(Self {
+            neighbours: extras.change?,
+        })
+    }
+
+    fn extras(&self) -> Extras {
+        Extras {
+            change: Some(self.neighbours),
+            ..Extras::default()
+        }
+    }
+}
+
+impl Detector for StuckSensor {
+    type Keys = StuckKeys;
+    type Spec = StuckSpec;
+
+    fn spec(
+        keys: &StuckKeys,
+        lasting: Option<Duration>,
+        device: &DeviceTraits<'_>,
+    ) -> Option<StuckSpec> {
+        Some(StuckSpec {
+            severity: keys.levels.severity()?,
+            least: lasting.unwrap_or(STILL),
+            resolution: device.step(),
+        })
+    }
+
+    /// The detector itself measures how long the value stays the same.
+    fn lasting(
+        _keys: &StuckKeys,
+        _lasting: Option<Duration>,
+        _device: &DeviceTraits<'_>,
+    ) -> Duration {
+        Duration::ZERO
+    }
+}
 
 /// The numbers of a stuck sensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StuckSpec {
-    /// How bad it is.
+    /// The severity of its alerts.
     pub severity: Severity,
-    /// The same value for at least so long.
+    /// The shortest time with the same value.
     pub least: Duration,
     /// The step of this device's readings, as it is described.
     pub resolution: Kelvin,
 }
 
-/// The others must have moved by so many steps, and by so many kelvin: sensors at other heights of a
-/// rack do not move quite alike.
+impl Spec for StuckSpec {
+    type State = StuckState;
+    const NEEDS: Needs = Needs::Neighbours;
+
+    fn fingerprint(&self, to: &mut SpecFingerprint) {
+        to.text(self.severity.name());
+        to.duration(self.least);
+        to.number(self.resolution.0);
+    }
+
+    fn threshold(&self, severity: Severity, _lasting: Duration) -> Option<f64> {
+        (severity == self.severity).then_some(self.least.as_secs_f64())
+    }
+
+    fn observe(&self, state: &mut StuckState, now: &Observation) -> Decision {
+        if state.observe(now.at, now.value) {
+            Decision::Asks
+        } else {
+            Decision::Made(state.finding(self, now.at))
+        }
+    }
+
+    fn observe_neighbours(
+        &self,
+        state: &mut StuckState,
+        now: &Observation,
+        neighbours: &Neighbours,
+    ) -> Option<Finding> {
+        state.compare(neighbours.mean);
+        state.finding(self, now.at)
+    }
+}
+
+/// Shortest time with the same value where the rule does not say it.
+const STILL: Duration = Duration::from_mins(30);
+
+/// The steps, and the kelvin, by which the neighbours must have moved: sensors at other heights of a rack
+/// do not move quite alike.
 const STEPS: f64 = 3.0;
 const KELVIN: f64 = 0.7;
 
-/// What is known of a device: small, since there is one of these for each device of a site. Temperatures
+/// The last value of a device: small, since there is one of these for each device of a site. Temperatures
 /// are hundredths of a degree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "StuckJson", into = "StuckJson")]
 #[repr(Rust, packed(2))]
 pub struct StuckState {
-    /// In seconds from 1970; zero before the first reading.
+    /// Since when it has its value, in seconds from 1970; zero before the first reading.
     since: u32,
-    /// The minute in which the others were looked at last; only differences count.
-    looked: u16,
+    /// The minute of the last comparison with the neighbours; only differences count.
+    compared: u16,
     value: i16,
-    /// The smallest change there was: a sensor's step, where nobody described it; zero for none yet.
+    /// The smallest change so far: a sensor's step, where it is not described; zero for none yet.
     step: i16,
-    /// What the others have come to since; the other way round where nobody has looked.
+    /// The range of the neighbours since; the highest below the lowest before the first comparison.
     low: i16,
     high: i16,
 }
 
+/// In JSON an array: since, minute of the comparison, value, step, lowest and highest of the neighbours.
+type StuckJson = (u32, u16, i16, i16, i16, i16);
+
+impl From<StuckState> for StuckJson {
+    fn from(state: StuckState) -> Self {
+        (
+            state.since,
+            state.compared,
+            state.value,
+            state.step,
+            state.low,
+            state.high,
+        )
+    }
+}
+
+impl From<StuckJson> for StuckState {
+    fn from((since, compared, value, step, low, high): StuckJson) -> Self {
+        Self {
+            since,
+            compared,
+            value,
+            step,
+            low,
+            high,
+        }
+    }
+}
+
 impl StuckState {
-    /// Takes the next reading, which must be newer than the last; whether to look at the others.
+    /// Takes in the next reading, which must be newer than the last. Returns whether to compare it with
+    /// the neighbours.
     pub fn observe(&mut self, at: Timestamp, value: Celsius) -> bool {
         let value = hundredths(value.degrees());
         let minute = minute(at);
@@ -60,7 +206,7 @@ impl StuckState {
             };
             *self = Self {
                 since: at.seconds(),
-                looked: minute,
+                compared: minute,
                 value,
                 step,
                 low: i16::MAX,
@@ -68,19 +214,19 @@ impl StuckState {
             };
             return false;
         }
-        let due = minute != self.looked;
-        self.looked = minute;
+        let due = minute != self.compared;
+        self.compared = minute;
         due
     }
 
-    /// What the others of its rack have as their mean by now.
-    pub fn look(&mut self, others: Option<f64>) {
-        if let Some(mean) = others.map(hundredths) {
+    /// Takes in the mean of the neighbours.
+    pub fn compare(&mut self, mean: Option<f64>) {
+        if let Some(mean) = mean.map(hundredths) {
             (self.low, self.high) = ({ self.low }.min(mean), { self.high }.max(mean));
         }
     }
 
-    /// Whether it is stuck at the time of its newest reading.
+    /// Returns a finding if the sensor is stuck at the time of its newest reading.
     pub fn finding(&self, spec: &StuckSpec, at: Timestamp) -> Option<Finding> {
         if self.since == 0 || self.low > self.high {
             return None;
@@ -110,7 +256,7 @@ mod tests {
         }
     }
 
-    /// The minute at which it is found, of a sensor that says this while others are there.
+    /// Returns the minute in which a sensor with these values, among such neighbours, is found.
     fn found(
         resolution: f64,
         own: impl Fn(u64) -> f64,
@@ -120,7 +266,7 @@ mod tests {
         (0..600).find(|minute| {
             let at = Timestamp::from_millis(minute * 60_000).unwrap();
             if state.observe(at, Celsius::new(own(*minute)).unwrap()) {
-                state.look(Some(others(*minute)));
+                state.compare(Some(others(*minute)));
             }
             state.finding(&spec, at).is_some()
         })

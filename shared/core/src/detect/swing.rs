@@ -1,21 +1,138 @@
-//! Swings: how far the temperature has come from its lowest (or highest) within a sliding window.
+//! Swings: the distance of the temperature from its lowest (or highest) within a sliding window.
 //!
-//! ASHRAE limits the largest difference within a window, not a slope; telling a rise from a fall
-//! adds the direction. The window is made of fixed buckets, each a tenth of it, so that it is
-//! never longer than it says and at most one bucket shorter. Of the buckets only those are
-//! remembered that no later one reaches or passes: the first of them is the window's extreme, a
-//! reading costs the same however long the window is, and there are at most ten, in quiet times
-//! a few.
+//! ASHRAE limits the largest difference within a window, not a slope; a rise and a fall differ in
+//! direction. The window consists of fixed buckets, each a tenth of it, so that it is never longer
+//! than configured and at most one bucket shorter. A bucket is dropped once a later one reaches or
+//! passes it. The first of the rest is the extreme of the window. A reading therefore costs the same
+//! for any length of window, and at most ten buckets remain, in quiet times a few.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thin_vec::ThinVec;
 
-use super::Finding;
-use crate::alert::Severity;
+use super::detector::{Decision, Detector, DeviceTraits, Finding, Observation, Spec};
+use super::fingerprint::SpecFingerprint;
+use super::keys::{Check, DurationRange, Level, RawValue, keys};
+use super::kind::{
+    AlertFacts, AnomalyKind, ChangePayload, Family, KindInfo, Peak, Phrase, change_phrase,
+};
+use crate::severity::Severity;
 use crate::time::Timestamp;
 use crate::units::{Celsius, Kelvin, hundredths};
+
+keys! {
+    /// The keys of `spike` and `drop`.
+    pub struct SwingKeys {
+        INFO, WARNING, CRITICAL: SwingThreshold
+    }
+}
+
+/// The level of a swing: a change within a window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SwingThreshold {
+    /// Kelvin.
+    pub by: f64,
+    /// Length of the window.
+    pub within: Duration,
+}
+
+/// Windows shorter than the least would be a single reading of most sensors.
+const WINDOW: DurationRange = DurationRange {
+    least: Duration::from_secs(10),
+    most: Duration::from_hours(24),
+};
+
+impl Level for SwingThreshold {
+    const EXPECTED: &'static str = "{ by = <kelvin>, within = \"<duration>\" }";
+
+    fn read(raw: &RawValue) -> Option<Result<Self, String>> {
+        let RawValue::Table(table) = raw else {
+            return None;
+        };
+        let (Some(RawValue::Number(by)), Some(within), 2) =
+            (table.get("by"), table.get("within"), table.len())
+        else {
+            return None;
+        };
+        if !(0.1..=100.0).contains(by) {
+            return Some(Err("expected a change of 0.1 to 100 kelvin".to_owned()));
+        }
+        Some(WINDOW.read(within).map(|within| Self { by: *by, within }))
+    }
+}
+
+/// `spike`: rose by much within a window.
+#[derive(Clone, Copy, Debug)]
+pub struct Spike;
+
+/// `drop`: fell by much within a window.
+#[derive(Clone, Copy, Debug)]
+pub struct Drop;
+
+impl AnomalyKind for Spike {
+    const INFO: KindInfo = KindInfo {
+        headline: "heating up fast",
+        rank: 1,
+        peak: Peak::Highest,
+        unit: "K",
+        recovery_of: Some(Family::Cold),
+        ..KindInfo::new("spike", "rapid rise", Family::Heat)
+    };
+
+    type Payload = ChangePayload;
+
+    fn phrase(payload: Option<&ChangePayload>, facts: &AlertFacts) -> Phrase {
+        let change = payload.map_or(facts.threshold, |swing| swing.change);
+        let window = payload.map(|swing| ("within", swing.window));
+        change_phrase(change, "", window).into()
+    }
+}
+
+impl AnomalyKind for Drop {
+    const INFO: KindInfo = KindInfo {
+        headline: "cooling down fast",
+        rank: 1,
+        peak: Peak::Lowest,
+        unit: "K",
+        recovery_of: Some(Family::Heat),
+        ..KindInfo::new("drop", "rapid drop", Family::Cold)
+    };
+
+    type Payload = ChangePayload;
+
+    fn phrase(payload: Option<&ChangePayload>, facts: &AlertFacts) -> Phrase {
+        let change = payload.map_or(facts.threshold, |swing| swing.change);
+        let window = payload.map(|swing| ("within", swing.window));
+        change_phrase(-change, "", window).into()
+    }
+}
+
+impl Detector for Spike {
+    type Keys = SwingKeys;
+    type Spec = SwingSpec;
+
+    fn spec(
+        keys: &SwingKeys,
+        _lasting: Option<Duration>,
+        device: &DeviceTraits<'_>,
+    ) -> Option<SwingSpec> {
+        SwingSpec::new(Direction::Rise, keys, device)
+    }
+}
+
+impl Detector for Drop {
+    type Keys = SwingKeys;
+    type Spec = SwingSpec;
+
+    fn spec(
+        keys: &SwingKeys,
+        _lasting: Option<Duration>,
+        device: &DeviceTraits<'_>,
+    ) -> Option<SwingSpec> {
+        SwingSpec::new(Direction::Fall, keys, device)
+    }
+}
 
 /// Which way is bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,16 +146,16 @@ pub enum Direction {
 /// One level of a swing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SwingLevel {
-    /// The change that crosses it.
+    /// The change that crosses the level.
     pub by: Kelvin,
-    /// Within how long.
+    /// The length of the window.
     pub within: Duration,
-    /// Width of a bucket in milliseconds: worked out once, not with each reading.
+    /// Width of a bucket in milliseconds, computed once instead of with each reading.
     width: u64,
 }
 
 impl SwingLevel {
-    /// A change by so much within so long.
+    /// A change of `by` within a window.
     pub fn new(by: Kelvin, within: Duration) -> Self {
         let millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         Self {
@@ -58,15 +175,61 @@ pub struct SwingSpec {
     pub levels: [Option<SwingLevel>; 3],
 }
 
-/// Buckets a window has.
+/// A change of fewer than three steps of the sensor is noise of its quantisation.
+const LEAST_STEPS: f64 = 3.0;
+
+impl SwingSpec {
+    fn new(direction: Direction, keys: &SwingKeys, device: &DeviceTraits<'_>) -> Option<Self> {
+        let least = Kelvin(device.resolution.map_or(0.0, |step| step.0) * LEAST_STEPS);
+        let error = device.coarse_error();
+        let levels = keys.levels.active().map(|level| {
+            let level = level?;
+            Some(SwingLevel::new(
+                Kelvin(level.by + error).max(least),
+                level.within,
+            ))
+        });
+        let is_on = levels.iter().any(Option::is_some);
+        is_on.then_some(Self { direction, levels })
+    }
+}
+
+impl Spec for SwingSpec {
+    type State = SwingState;
+
+    fn fingerprint(&self, to: &mut SpecFingerprint) {
+        for level in &self.levels {
+            to.numbers([level.as_ref().map(|level| level.by.0)]);
+            if let Some(level) = level {
+                to.duration(level.within);
+            }
+        }
+    }
+
+    fn threshold(&self, severity: Severity, _lasting: Duration) -> Option<f64> {
+        let level = self.levels[severity as usize].as_ref()?;
+        Some(level.by.0)
+    }
+
+    fn window(&self, severity: Severity) -> Option<Duration> {
+        let level = self.levels[severity as usize].as_ref()?;
+        Some(level.within)
+    }
+
+    fn observe(&self, state: &mut SwingState, now: &Observation) -> Decision {
+        Decision::Made(state.observe(self, now.at, now.gap, now.value))
+    }
+}
+
+/// Buckets in a window.
 const BUCKETS: u8 = 10;
 
-/// Less than a hundredth of a kelvin, which is how exactly temperatures are kept: 22.1 - 20.1 must count
-/// as 2.0 although neither has an exact binary form.
+/// Less than a hundredth of a kelvin, the precision of temperatures here: 22.1 - 20.1 must count as 2.0
+/// although neither has an exact binary form.
 const TOLERANCE: f64 = 1e-3;
 
-/// The windows of one swing on one device: there are two of these for each device of a site, so that they
-/// are small. Level by level, the oldest and furthest first.
+/// The windows of one swing on one device, level by level, the oldest and furthest bucket first. Small,
+/// since there are two of these for each device. In JSON an array of numbers, one a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SwingState(ThinVec<Extreme>);
@@ -75,16 +238,16 @@ pub struct SwingState(ThinVec<Extreme>);
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "i64", into = "i64")]
 struct Extreme {
-    /// Whose window, from info to critical.
+    /// The level of the window, from info to critical.
     level: u8,
-    /// The end of the bucket's number. It is told from others of its window only, which are not 256 away.
+    /// The low byte of the bucket's number: the buckets of a window are less than 256 apart.
     bucket: u8,
     /// The temperature.
     hundredths: i16,
 }
 
 impl SwingState {
-    /// Takes the next reading, `gap` after the last one.
+    /// Takes in the next reading, `gap` after the last one.
     pub fn observe(
         &mut self,
         spec: &SwingSpec,
@@ -111,8 +274,8 @@ impl SwingState {
         worst
     }
 
-    /// Takes the newest reading into the window that begins at `start`, and says how far it was at the
-    /// furthest; `start` is then where the next one begins.
+    /// Takes the newest reading into the window that begins at `start`, and returns the furthest
+    /// temperature in it; `start` then points to the next window.
     fn turn(
         &mut self,
         direction: Direction,
@@ -161,10 +324,10 @@ impl SwingState {
     }
 }
 
-/// Room is made for so many at once: doubling would waste more than there is.
+/// Buckets allocated at once: doubling would waste more than there is.
 const GROWTH: usize = 4;
 
-/// The end of the number of the bucket that `at` falls into.
+/// Returns the low byte of the number of the bucket into which `at` falls.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "only differences count, and they are small"
@@ -174,7 +337,7 @@ fn bucket(level: &SwingLevel, at: Timestamp) -> u8 {
 }
 
 impl Direction {
-    /// Whether `a` is further than `b` from where this direction leads to.
+    /// Returns whether `a` is further than `b` from the end of this direction.
     fn is_further(self, a: i16, b: i16) -> bool {
         match self {
             Self::Rise => a < b,
@@ -183,7 +346,7 @@ impl Direction {
     }
 }
 
-/// One number each in JSON: there are many.
+/// Level, bucket and temperature in one number: 8, 8 and 16 bits.
 impl From<Extreme> for i64 {
     fn from(extreme: Extreme) -> Self {
         let place = Self::from(extreme.level) << 8 | Self::from(extreme.bucket);

@@ -1,5 +1,6 @@
-//! How fast a device changes, for the words of an alert: the mean slope over the last minute or
-//! two. It decides nothing. Devices whose rack is watched for a runaway need none: that knows it.
+//! The trend of a device, for the words of an alert: the mean slope over the last minute or two.
+//!
+//! No rule looks at it. Devices with a detector that knows the rate need none.
 
 use serde::{Deserialize, Serialize};
 use thin_vec::ThinVec;
@@ -9,23 +10,23 @@ use crate::units::Celsius;
 
 /// Readings are kept at least this far apart, in milliseconds.
 const STEP: u64 = 15_000;
-/// How many are kept: enough for two minutes.
+/// The most readings that are kept: enough for two minutes.
 const KEPT: usize = 8;
-/// A shorter base than this shows noise, not a trend.
+/// A shorter base than this shows noise instead of a trend.
 const SHORTEST: u64 = 30_000;
-/// What is older says nothing about now.
+/// Age from which a reading is irrelevant for the trend.
 const LONGEST: u64 = 150_000;
 
 /// A few readings of the last minutes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trend {
-    /// When, in tenths of a second from 1970 (only differences count), and what.
+    /// Time, in tenths of a second from 1970 (only differences count), and temperature.
     #[serde(default, skip_serializing_if = "ThinVec::is_empty")]
     kept: ThinVec<(u32, f32)>,
 }
 
 impl Trend {
-    /// Takes the next reading, which must be newer than the last.
+    /// Takes in the next reading, which must be newer than the last.
     pub fn observe(&mut self, at: Timestamp, value: Celsius) {
         if self
             .kept
@@ -47,7 +48,7 @@ impl Trend {
         self.kept.push((tenths(at), value.degrees() as f32));
     }
 
-    /// Kelvin per minute up to this reading; none where too little is known.
+    /// Returns kelvin per minute up to this reading; `None` where too little is known.
     pub fn rate(&self, at: Timestamp, value: Celsius) -> Option<f64> {
         let age = |kept: u32| since(at, kept);
         let base = self.kept.iter().find(|(kept, _)| age(*kept) <= LONGEST);
@@ -64,7 +65,7 @@ fn tenths(at: Timestamp) -> u32 {
     (at.millis() / 100) as u32
 }
 
-/// Milliseconds from then to `at`.
+/// Returns the milliseconds from `then` to `at`.
 fn since(at: Timestamp, then: u32) -> u64 {
     u64::from(tenths(at).wrapping_sub(then)) * 100
 }
@@ -74,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_kelvin_a_minute_is_told_as_such() {
+    fn two_kelvin_a_minute_are_two_kelvin_a_minute() {
         let mut trend = Trend::default();
         let at = |s: u64| Timestamp::from_millis(s * 1000).unwrap();
         let value = |s: u64| Celsius::new(20.0 + s as f64 / 30.0).unwrap();

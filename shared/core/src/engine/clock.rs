@@ -1,9 +1,9 @@
-//! Clocks that go wrong: a device whose readings stay older than its newest one.
+//! Clocks that were set back: a device whose readings stay older than its newest one.
 //!
-//! Such readings are late or repeated, as a rule, and not judged. But where a clock was set back they
-//! are all there is: to wait until it has caught up would be blind for as long. What tells the two
-//! apart is the pace. Late readings of a backlog come much faster than they were taken; those of a
-//! clock set back come at the pace of the entries, however long one looks.
+//! Such readings are usually late or repeated, and are not evaluated. After a clock was set back they are the
+//! only ones, and waiting for the clock to catch up would leave the device unwatched. The pace tells the two
+//! apart. Late readings of a backlog arrive much faster than they were taken; those of a clock that was set
+//! back arrive as fast as they are taken, for as long as one looks.
 
 use std::time::Duration;
 
@@ -11,82 +11,90 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::{StreamId, Timestamp};
 
-/// So many readings in a row have to be behind.
-const READINGS: u32 = 3;
-/// For so long by the clock of entry ids, which is Redis' own.
-const LASTING: Duration = Duration::from_secs(10);
-/// Their timestamps may advance by so much more than that clock: a backlog is sent much faster.
-const PACE: u32 = 2;
-/// An episode of a clock set back is over after this long at the latest.
-pub(super) const FORGIVEN: Duration = Duration::from_mins(15);
+/// The least number of readings behind, one after the other.
+const MIN_READINGS: u32 = 3;
+/// The least time that they take, by the clock of entry ids, which is Redis' own.
+const MIN_TIME: Duration = Duration::from_secs(10);
+/// The greatest factor by which timestamps may advance faster than entry ids. A backlog is much faster.
+const MAX_PACE: u32 = 2;
+/// The longest time for which a clock that was set back is an alert.
+const FORGIVEN_AFTER: Duration = Duration::from_mins(15);
 
-/// What is remembered of a device's clock.
+/// The state of a device's clock.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Clock {
-    /// Readings in a row that are behind.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The readings behind since the last one in time.
+    #[serde(rename = "behind", default, skip_serializing_if = "Option::is_none")]
     behind: Option<Box<Behind>>,
-    /// It was set back, and that was said.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The open alert about this clock.
+    #[serde(rename = "set_back", default, skip_serializing_if = "Option::is_none")]
     pub(super) set_back: Option<SetBack>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Behind {
+    #[serde(rename = "readings")]
     readings: u32,
-    since_entry: u64,
+    /// The arrival of the first, in milliseconds by Redis' clock.
+    #[serde(rename = "arrived")]
+    arrived: u64,
+    #[serde(rename = "since")]
     since: Timestamp,
+    #[serde(rename = "last")]
     last: Timestamp,
 }
 
 /// A clock that was set back.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct SetBack {
-    /// The first reading by the new time.
+    /// The first reading of the new time.
+    #[serde(rename = "started")]
     pub(super) started: Timestamp,
-    /// The newest reading by the old time; none where it is not known any more.
+    /// The newest reading of the old time; none where it is unknown after a restart.
+    #[serde(rename = "from")]
     pub(super) from: Option<Timestamp>,
 }
 
 impl Clock {
-    /// Nothing but the usual.
+    /// Returns whether there is nothing to store.
     pub(super) fn is_fine(&self) -> bool {
         *self == Self::default()
     }
 
-    /// A reading that is not newer than the device's newest; whether a new time begins with it.
+    /// Takes in a reading that is not newer than the device's newest. Returns whether a new time begins with
+    /// it.
     pub(super) fn behind(&mut self, entry: StreamId, at: Timestamp) -> bool {
-        let begun = Behind {
+        let first = Behind {
             readings: 1,
-            since_entry: entry.ms,
+            arrived: entry.ms,
             since: at,
             last: at,
         };
         let Some(behind) = &mut self.behind else {
-            self.behind = Some(Box::new(begun));
+            self.behind = Some(Box::new(first));
             return false;
         };
         if at <= behind.last {
-            // Repeated, or out of order: no clock.
+            // Repeated or out of order: that has nothing to do with the clock.
             return false;
         }
         behind.readings += 1;
         behind.last = at;
-        let elapsed = Duration::from_millis(entry.ms.saturating_sub(behind.since_entry));
-        if at.since(behind.since) > elapsed * PACE + LASTING {
-            **behind = begun;
+        let elapsed = Duration::from_millis(entry.ms.saturating_sub(behind.arrived));
+        if at.since(behind.since) > elapsed * MAX_PACE + MIN_TIME {
+            **behind = first;
             return false;
         }
-        let lasting = behind.readings >= READINGS && elapsed >= LASTING;
-        lasting && at.since(behind.since) <= elapsed * PACE
+        let is_lasting = behind.readings >= MIN_READINGS && elapsed >= MIN_TIME;
+        is_lasting && at.since(behind.since) <= elapsed * MAX_PACE
     }
 
-    /// A reading that is newer than the device's newest.
+    /// Takes in a reading that is newer than the device's newest.
     pub(super) fn in_time(&mut self) {
         self.behind = None;
     }
 
-    /// A new time begins with the reading of `at`.
+    /// Begins a new time with the reading of `at`; `from` is the newest of the old time.
     pub(super) fn begin(&mut self, at: Timestamp, from: Timestamp) {
         self.behind = None;
         self.set_back = Some(SetBack {
@@ -95,11 +103,12 @@ impl Clock {
         });
     }
 
-    /// Whether what was said of it is over, with the reading of `at`.
+    /// Closes the alert if the reading of `at` shows that the clock caught up, or that the time of the alert is
+    /// over.
     pub(super) fn recovers(&mut self, at: Timestamp) -> Option<SetBack> {
         let set_back = self.set_back?;
         let caught_up = set_back.from.is_some_and(|from| at > from);
-        if caught_up || at.since(set_back.started) >= FORGIVEN {
+        if caught_up || at.since(set_back.started) >= FORGIVEN_AFTER {
             self.set_back = None;
             return Some(set_back);
         }
@@ -125,19 +134,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_clock_set_back_is_noticed(back in 60_000u64..86_400_000, step in 500u64..20_000) {
+        fn a_clock_that_is_set_back_is_noticed(back in 60_000u64..86_400_000, step in 500u64..20_000) {
             let mut clock = Clock::default();
             let noticed = (0..100u64).find(|n| {
                 let now = NOW + n * step;
                 clock.behind(entry(now), at(now - back))
             });
-            let noticed = noticed.expect("it must be");
-            prop_assert!(noticed >= 2, "three readings at least");
+            let noticed = noticed.expect("a clock that stays behind is noticed");
+            prop_assert!(noticed >= 2, "at least three readings");
             prop_assert!(noticed * step >= 10_000 && (noticed - 1) * step <= 40_000);
         }
 
         #[test]
-        fn a_backlog_that_is_sent_is_none(pace in 5u64..500, step in 500u64..20_000, count in 10u64..400) {
+        fn a_backlog_is_not_a_clock_set_back(pace in 5u64..500, step in 500u64..20_000, count in 10u64..400) {
             let mut clock = Clock::default();
             for n in 0..count {
                 let behind = clock.behind(entry(NOW + n * step / pace), at(NOW - (count - n) * step));
@@ -146,10 +155,10 @@ mod tests {
         }
 
         #[test]
-        fn repeated_readings_are_none(times in prop::collection::vec(0u64..60_000, 3..50)) {
+        fn repeated_readings_are_not_a_clock_set_back(times in prop::collection::vec(0u64..60_000, 3..50)) {
             let mut clock = Clock::default();
             for (n, time) in (0..).zip(times) {
-                // The same minute again and again, faster than it was.
+                // The same minute again and again, faster than it was recorded.
                 prop_assert!(!clock.behind(entry(NOW + n * 10), at(NOW - 60_000 + time)));
             }
         }

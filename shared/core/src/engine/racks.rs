@@ -1,56 +1,43 @@
-//! Racks: which devices are judged together, and what they say together.
+//! Racks: the devices that are compared with each other.
 
 use std::collections::{BTreeSet, HashMap};
-use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::device::Device;
-use crate::detect::outlier::median;
-use crate::detect::runaway::{Runaway, rise};
+use super::device::{Device, Devices};
+use super::rack_number::RackNumber;
+use crate::detect::{DetectorSpec, Finding, Neighbours, Observation};
 use crate::device::DeviceId;
 use crate::reading::Reading;
 use crate::time::Timestamp;
 
-/// A rack's number: what a device keeps of where it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct RackNumber(NonZeroU32);
+/// The age from which a device's reading is not compared any more.
+const MAX_AGE: Duration = Duration::from_mins(2);
+/// The most devices that are compared across racks with one device each: a zone of thousands would cost too
+/// much.
+const MAX_LONE_DEVICES: usize = 64;
+/// The most neighbours that are compared: so many suffice for their mean.
+const MAX_NEIGHBOURS: usize = 16;
 
-/// A device that has not been read for so long says nothing any more.
-const SILENT: Duration = Duration::from_mins(2);
-/// Devices of racks that have only one are judged together; a zone of thousands would cost too much.
-const MOST_ALONE: usize = 64;
-/// Others of a rack that are looked at: their mean is told by fewer.
-const MOST_OTHERS: usize = 16;
-
-/// Devices that are judged together, by where they stand.
+/// All racks, with their devices.
 #[derive(Debug, Default)]
 pub(super) struct Racks {
-    /// By zone and name.
+    /// Numbers by zone and name.
     numbers: HashMap<(String, String), RackNumber>,
     all: Vec<Rack>,
     /// Devices that are alone in their rack, by zone.
     alone: HashMap<String, BTreeSet<DeviceId>>,
 }
 
-/// One rack.
+/// The devices of one rack.
 #[derive(Debug)]
 struct Rack {
     zone: String,
-    members: BTreeSet<DeviceId>,
-}
-
-/// What the others of a rack say.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Others {
-    /// The mean of all; none where there are none.
-    pub(super) mean: Option<f64>,
-    /// The median of those that measure the same; none where there are too few.
-    pub(super) median: Option<f64>,
+    devices: BTreeSet<DeviceId>,
 }
 
 impl Racks {
-    /// Says where a device stands, in which zone and rack; none where it is not asked. What it keeps of
-    /// that is the answer.
+    /// Moves a device from the rack `before` to `rack`, given by zone and name; none where no rule compares it.
+    /// Returns the number of its rack.
     pub(super) fn place(
         &mut self,
         id: &DeviceId,
@@ -63,18 +50,18 @@ impl Racks {
         }
         if let Some(old) = before {
             if let Some(rack) = self.all.get_mut(old.index()) {
-                rack.members.remove(id);
+                rack.devices.remove(id);
                 if let Some(alone) = self.alone.get_mut(&rack.zone) {
                     alone.remove(id);
                 }
             }
-            self.sort(old);
+            self.update_alone(old);
         }
         if let Some(now) = now {
             if let Some(rack) = self.all.get_mut(now.index()) {
-                rack.members.insert(id.clone());
+                rack.devices.insert(id.clone());
             }
-            self.sort(now);
+            self.update_alone(now);
         }
         now
     }
@@ -85,27 +72,27 @@ impl Racks {
         }
         self.all.push(Rack {
             zone: rack.0.clone(),
-            members: BTreeSet::new(),
+            devices: BTreeSet::new(),
         });
         let number = RackNumber::of_index(self.all.len() - 1);
         self.numbers.insert(rack, number);
         number
     }
 
-    /// Whoever is alone in a rack is with others of the zone who are.
-    fn sort(&mut self, rack: RackNumber) {
-        let Some(Rack { zone, members }) = self.all.get(rack.index()) else {
+    /// Keeps the devices that are alone in their rack up to date after a change of that rack.
+    fn update_alone(&mut self, rack: RackNumber) {
+        let Some(Rack { zone, devices }) = self.all.get(rack.index()) else {
             return;
         };
-        match members.len() {
+        match devices.len() {
             1 => {
                 let alone = self.alone.entry(zone.clone()).or_default();
-                alone.extend(members.iter().cloned());
+                alone.extend(devices.iter().cloned());
             }
-            // The second has come: the first is alone no more.
+            // With the second device the first is alone no more.
             2 => {
                 if let Some(alone) = self.alone.get_mut(zone) {
-                    for id in members {
+                    for id in devices {
                         alone.remove(id);
                     }
                 }
@@ -114,82 +101,64 @@ impl Racks {
         }
     }
 
-    /// What the other devices of its rack say.
-    pub(super) fn others(
-        &self,
-        devices: &HashMap<DeviceId, Box<Device>>,
-        reading: &Reading,
-    ) -> Others {
+    /// Returns the temperatures of the other devices in the rack of the device that was read.
+    pub(super) fn neighbours(&self, devices: &Devices, reading: &Reading) -> Neighbours {
         let own = devices.get(&reading.device);
-        let rack = own.and_then(|own| self.all.get(own.rack_number()?.index()));
+        let rack = own.and_then(|own| self.all.get(own.rack()?.index()));
         let (Some(own), Some(rack)) = (own, rack) else {
-            return Others::default();
+            return Neighbours::default();
         };
-        let role = own.stands().0;
-        let (mut sum, mut count) = (0.0, 0.0);
-        let mut alike = Vec::with_capacity(MOST_OTHERS.min(rack.members.len()));
-        for id in rack.members.iter().take(MOST_OTHERS) {
+        let role = own.role_and_height().0;
+        let most = MAX_NEIGHBOURS.min(rack.devices.len());
+        let (mut all, mut same_role) = (Vec::with_capacity(most), Vec::with_capacity(most));
+        for id in rack.devices.iter().take(MAX_NEIGHBOURS) {
             let device = devices.get(id).filter(|_| *id != reading.device);
-            let read = device.filter(|device| is_read(device, reading.at));
-            let Some((device, value)) = read.and_then(|d| Some((d, d.value()?))) else {
+            let current = device.filter(|device| is_current(device, reading.at));
+            let Some((device, value)) = current.and_then(|d| Some((d, d.value()?))) else {
                 continue;
             };
-            sum += value;
-            count += 1.0;
-            if device.stands().0 == role {
-                alike.push(value);
+            all.push(value);
+            if device.role_and_height().0 == role {
+                same_role.push(value);
             }
         }
-        Others {
-            mean: (count > 0.0).then(|| sum / count),
-            median: median(&mut alike),
-        }
+        Neighbours::of(&all, &mut same_role)
     }
 
-    /// Whether the rack of the device that was read just now runs away. Of several devices only one
-    /// says so.
-    pub(super) fn runaway(
+    /// Lets a detector of the device that was read decide with its peers: the devices of the rack that have a
+    /// rule of the same kind. Returns none while an episode is open on another one of them.
+    pub(super) fn observe_peers(
         &self,
-        devices: &HashMap<DeviceId, Box<Device>>,
-        reading: &Reading,
-    ) -> Option<Runaway> {
-        let device = devices.get(&reading.device)?;
-        let (spec, _, open) = device.runaway()?;
-        let rack = self.all.get(device.rack_number()?.index())?;
-        let group = if rack.members.len() > 1 {
-            &rack.members
+        devices: &Devices,
+        id: &DeviceId,
+        detector: &DetectorSpec,
+        now: &Observation,
+    ) -> Option<Finding> {
+        let rack = self.all.get(devices.get(id)?.rack()?.index())?;
+        let group = if rack.devices.len() > 1 {
+            &rack.devices
         } else {
             self.alone.get(&rack.zone)?
         };
-        let says = open.is_some();
-        let mut states = Vec::with_capacity(group.len().min(MOST_ALONE));
-        for id in group.iter().take(MOST_ALONE) {
-            let Some(device) = devices.get(id).filter(|d| is_read(d, reading.at)) else {
+        let mut peers = Vec::with_capacity(group.len().min(MAX_LONE_DEVICES));
+        for id in group.iter().take(MAX_LONE_DEVICES) {
+            let Some(device) = devices.get(id).filter(|d| is_current(d, now.at)) else {
                 continue;
             };
-            let Some((spec, state, open)) = device.runaway() else {
+            let Some((spec, state, is_open)) = device.peer(detector.kind()) else {
                 continue;
             };
-            if !says && open.is_some() {
+            if !now.is_open && is_open {
                 return None;
             }
-            states.push((state, spec.resolution));
+            peers.push((spec, state));
         }
-        rise(spec, reading.at, &states, says)
+        detector.observe_peers(now, &peers)
     }
 }
 
-impl RackNumber {
-    fn of_index(index: usize) -> Self {
-        let number = u32::try_from(index).unwrap_or(u32::MAX - 1);
-        Self(NonZeroU32::MIN.saturating_add(number))
-    }
-
-    fn index(self) -> usize {
-        self.0.get() as usize - 1
-    }
-}
-
-fn is_read(device: &Device, at: Timestamp) -> bool {
-    device.last().is_some_and(|last| at.since(last) < SILENT)
+fn is_current(device: &Device, at: Timestamp) -> bool {
+    device
+        .last_read()
+        .is_some_and(|last| at.since(last) < MAX_AGE)
 }

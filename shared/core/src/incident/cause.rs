@@ -1,38 +1,39 @@
-//! What is suspected behind the alerts of an incident: the smallest thing that has all of them.
+//! The suspected cause of an incident: the smallest thing that all its alerts share.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::Member;
+use super::member::Member;
 use crate::alert::AlertKind;
 use crate::device::Role;
+use crate::subject::Subject;
 
-/// The smallest thing that all alerts have in common.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The smallest thing that all alerts share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "cause", content = "cause_name", rename_all = "lowercase")]
 pub enum Cause {
-    /// One sensor, or what it is in.
+    /// One sensor, or the component that it measures.
     Sensor(String),
-    /// An agent, or its host.
+    /// One agent, or its host.
     Agent(String),
-    /// What an agent reads: a host, a BMC, a cooler.
+    /// One target of an agent: a host, a BMC, a cooler.
     Target(String),
-    /// A rack.
+    /// One rack of devices.
     Rack(String),
-    /// A cooler that feeds all of them, and no other does.
+    /// The only cooler that feeds all the devices, or whose own supply air is wrong.
     Cooler(String),
-    /// A row.
+    /// One row of racks.
     Row(String),
-    /// A room.
+    /// One room of racks.
     Room(String),
-    /// Nothing smaller than the site.
+    /// Nothing smaller than the whole site. The name is empty.
     Site(String),
 }
 
 impl Cause {
-    /// Its kind and its name.
+    /// Returns the kind and the name, as records carry them.
     pub fn parts(&self) -> (&'static str, &str) {
         match self {
             Self::Sensor(name) => ("sensor", name),
@@ -46,7 +47,7 @@ impl Cause {
         }
     }
 
-    /// From its kind and its name; none for a kind of another version.
+    /// Builds a cause from a record's kind and name. Returns none for an unknown kind.
     pub fn from_parts(kind: &str, name: &str) -> Option<Self> {
         let name = name.to_owned();
         Some(match kind {
@@ -62,22 +63,20 @@ impl Cause {
         })
     }
 
+    /// Returns the smallest thing that all members share.
     pub(super) fn suspect<'m>(members: impl Iterator<Item = &'m Member> + Clone) -> Self {
         let devices: BTreeSet<_> = members.clone().map(|member| &member.device).collect();
         let runaway = members.clone().any(|m| m.kind == AlertKind::Runaway);
         if let (1, Some(device)) = (devices.len(), devices.first()) {
-            if let Some(agent) = device.as_str().strip_prefix("agent:") {
-                return Self::Agent(agent.to_owned());
-            }
-            if let Some(target) = device.as_str().strip_prefix("target:") {
-                return Self::Target(target.to_owned());
-            }
-            // One device speaks for all of a rack that runs away.
-            if !runaway {
-                return Self::Sensor(device.to_string());
+            match device {
+                Subject::Agent(name) => return Self::Agent(name.to_string()),
+                Subject::Target(name) => return Self::Target(name.to_string()),
+                // The alert of one sensor stands for all of a rack that runs away.
+                Subject::Sensor(_) if runaway => {}
+                Subject::Sensor(device) => return Self::Sensor(device.to_string()),
             }
         }
-        // A cooler whose own air is wrong.
+        // Supply sensors of one cooler: its own air is wrong.
         let supply = members.clone().filter(|m| m.role == Role::Supply);
         let own: BTreeSet<_> = supply.flat_map(|member| &member.spot.coolers).collect();
         if let (1, Some(cooler)) = (own.len(), own.first()) {
@@ -108,7 +107,7 @@ impl Cause {
     }
 }
 
-/// What all of them say; none where they differ or one says nothing.
+/// Returns the name that all have in common, unless one differs or is empty.
 fn common<'m>(mut names: impl Iterator<Item = &'m String>) -> Option<String> {
     let first = names.next().filter(|name| !name.is_empty())?;
     names.all(|name| name == first).then(|| first.clone())

@@ -4,104 +4,60 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::IncidentId;
+use super::id::IncidentId;
 use crate::alert::{AlertKind, AlertRecord, AlertState, Severity};
-use crate::device::{DeviceId, Role};
+use crate::device::Role;
 use crate::site::Spot;
+use crate::stored::StoredValue;
+use crate::subject::Subject;
 use crate::time::Timestamp;
 use crate::units::Celsius;
-
-/// What kind of trouble alerts speak of: only those of one family have one cause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Family {
-    /// Hot, or becoming hot.
-    Heat,
-    /// Cold, or becoming cold.
-    Cold,
-    /// Sensors and agents of which nothing good comes.
-    Silence,
-    /// One sensor that cannot be believed.
-    Sensor,
-}
-
-impl Family {
-    /// That of a record.
-    pub fn of(record: &AlertRecord) -> Self {
-        let is_below = record.change.is_some_and(|change| change < 0.0);
-        match record.kind {
-            AlertKind::Drift | AlertKind::Outlier if is_below => Self::Cold,
-            kind => Self::of_kind(kind),
-        }
-    }
-
-    /// That of a kind, where it is not known which way a sensor went.
-    pub fn of_kind(kind: AlertKind) -> Self {
-        match kind {
-            AlertKind::LowTemp | AlertKind::Drop => Self::Cold,
-            AlertKind::HighTemp
-            | AlertKind::Spike
-            | AlertKind::Runaway
-            | AlertKind::Drift
-            | AlertKind::Outlier => Self::Heat,
-            AlertKind::NoData | AlertKind::SensorFault | AlertKind::ClockSkew => Self::Silence,
-            AlertKind::StuckSensor => Self::Sensor,
-        }
-    }
-}
 
 /// One alert of an incident.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Member {
-    /// The device, or `agent:<name>`.
-    pub device: DeviceId,
+    /// The sensor, target or agent.
+    pub device: Subject,
     /// The type of alert.
     #[serde(rename = "type")]
     pub kind: AlertKind,
-    /// The rule's name.
+    /// The name of the rule.
     pub rule: String,
-    /// The worst it was.
+    /// The peak severity of the alert.
     pub severity: Severity,
-    /// What the device measures.
+    /// The kind of measurement.
     pub role: Role,
-    /// Where it stands.
+    /// The location of the device.
     pub spot: Spot,
-    /// When the episode began.
+    /// The start of the episode.
     #[serde(rename = "since_ms")]
     pub started: Timestamp,
-    /// When its last record was made.
+    /// The time of the newest record.
     #[serde(rename = "at_ms")]
     pub at: Timestamp,
-    /// When it was heard of here.
+    /// The time at which the correlator read the first record.
     #[serde(rename = "seen_ms")]
     pub seen: Timestamp,
-    /// The last temperature that is known.
+    /// The last known temperature.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub temperature: Option<Celsius>,
-    /// Until the critical limit, at least and at most, in milliseconds: of runaways.
+    /// The shortest and longest time until the critical limit, in milliseconds. Runaway alerts have it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub left_ms: Option<(u64, u64)>,
-    /// It is not over.
+    /// Whether the alert still fires.
     pub open: bool,
-    /// It was no news when it was written.
+    /// Whether the record was old already when it was written, as from a backlog.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub historical: bool,
 }
 
 impl Member {
-    /// Its rack, or the device itself where that is in none.
-    pub(super) fn place(&self) -> &str {
-        match self.spot.rack.as_str() {
-            "" => self.device.as_str(),
-            rack => rack,
-        }
-    }
-
+    /// Returns the member that `record` describes.
     pub(super) fn of(record: &AlertRecord, spot: Spot, now: Timestamp) -> Self {
         let millis = |left: Duration| u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         Self {
-            device: record.device.clone(),
-            kind: record.kind,
+            device: record.subject.clone(),
+            kind: record.kind(),
             rule: record.rule.clone(),
             severity: record.severity,
             role: record.role,
@@ -111,21 +67,50 @@ impl Member {
             seen: now,
             temperature: record.temperature,
             left_ms: record
-                .left_least
-                .zip(record.left_most)
+                .detail
+                .extras()
+                .left
                 .map(|(least, most)| (millis(least), millis(most))),
-            open: record.state == AlertState::Firing,
+            open: record.state() == AlertState::Firing,
             historical: record.historical,
         }
     }
+
+    /// Returns the rack, or the device itself if it is in no rack.
+    pub(super) fn place(&self) -> &str {
+        match self.spot.rack.as_str() {
+            "" => self.device.as_str(),
+            rack => rack,
+        }
+    }
+
+    /// Merges a later record of the same alert. Returns whether that changed the state or raised the severity.
+    pub(super) fn update(&mut self, later: &Self) -> bool {
+        let severity = self.severity.max(later.severity);
+        if !self.open || (later.open && severity == self.severity) {
+            return false;
+        }
+        self.severity = severity;
+        self.open = later.open;
+        self.at = later.at;
+        self.temperature = later.temperature.or(self.temperature);
+        self.left_ms = later.left_ms.or(self.left_ms);
+        self.historical = later.historical;
+        true
+    }
 }
 
-/// A member as it is stored: under its alert's id.
+/// A member as Redis keeps it, under the id of its alert.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Stored {
-    /// Its incident.
+pub struct StoredMember {
+    /// The incident that the alert belongs to.
     pub incident: IncidentId,
-    /// What it is.
+    /// The alert as a member.
     #[serde(flatten)]
     pub member: Member,
+}
+
+impl StoredValue for StoredMember {
+    const NAME: &'static str = "incident member";
+    const VERSION: u32 = 1;
 }

@@ -1,60 +1,63 @@
-//! What becomes of an incident, as it is written down and told.
+//! Records of incidents, as `rackwatch:incidents` holds them.
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{Cause, IncidentId, Stored};
+use super::cause::Cause;
+use super::id::IncidentId;
+use super::member::StoredMember;
 use crate::alert::{AlertId, Severity};
-use crate::device::{DeviceId, Role};
+use crate::device::Role;
+use crate::subject::Subject;
 use crate::time::Timestamp;
 use crate::units::Celsius;
 
-/// What became of an incident.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// A change of an incident, the least important first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Event {
-    /// It is there, and waits for companions.
+    /// The incident began. No notification was sent yet.
     Pending,
-    /// Its alerts are others than before.
+    /// Alerts joined, or ended.
     Changed,
-    /// Somebody has taken it on.
+    /// A person acknowledged it.
     Acked,
-    /// None of its alerts is open any more; one may come back.
-    Quiet,
-    /// People are told of it for the first time.
+    /// No alert is open any more. The incident is resolved unless one fires again.
+    Resolving,
+    /// The first notification was sent.
     Opened,
-    /// It became worse.
+    /// The severity rose, or a critical alert came from another rack after an acknowledgement.
     Worse,
-    /// It is still there.
-    Reminder,
-    /// It is over.
+    /// The repeat interval has passed without an acknowledgement.
+    Repeat,
+    /// No alert has been open for `resolve_after`.
     Resolved,
 }
 
 impl Event {
-    /// Every event.
+    /// Every event, in order.
     pub const ALL: [Self; 8] = [
         Self::Pending,
         Self::Changed,
         Self::Acked,
-        Self::Quiet,
+        Self::Resolving,
         Self::Opened,
         Self::Worse,
-        Self::Reminder,
+        Self::Repeat,
         Self::Resolved,
     ];
 
-    /// The word on the wire.
+    /// Returns the word on the wire.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Changed => "changed",
             Self::Acked => "acked",
-            Self::Quiet => "quiet",
+            Self::Resolving => "resolving",
             Self::Opened => "opened",
             Self::Worse => "worse",
-            Self::Reminder => "reminder",
+            Self::Repeat => "repeat",
             Self::Resolved => "resolved",
         }
     }
@@ -69,83 +72,83 @@ impl fmt::Display for Event {
 /// One change of an incident: an entry of `rackwatch:incidents`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct IncidentRecord {
-    /// The incident.
+    /// The id of the incident.
     #[serde(rename = "incident_id")]
     pub id: IncidentId,
-    /// What became of it.
+    /// The change that the record reports.
     pub event: Event,
-    /// People are to be told: the name of what they are told, the same however often it is sent.
+    /// The id of the notification that this record asks for, if it asks for one. Every attempt to send it
+    /// carries the same id, so receivers can drop repeats.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tell: Option<String>,
-    /// How bad: the worst of the alerts that are open; of one that is over the worst it was.
+    pub notification_id: Option<String>,
+    /// The highest severity of open alerts, or the peak once none is open.
     pub severity: Severity,
-    /// What it is and where, in words.
+    /// The symptom and the place in a few words.
     pub title: String,
-    /// What is suspected.
+    /// The suspected cause of all alerts.
     #[serde(flatten)]
     pub cause: Cause,
-    /// The device that was first.
-    pub first: DeviceId,
-    /// When its episode began.
-    #[serde(rename = "since")]
+    /// The first sensor: the device whose episode began first.
+    pub first: Subject,
+    /// The start of the first sensor's episode.
     pub since: Timestamp,
-    /// Since when none of its alerts is open.
+    /// The time at which the last alert ended, if none is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// When this became so.
+    /// The time of the change.
     #[serde(rename = "timestamp")]
     pub at: Timestamp,
-    /// The racks with alerts.
+    /// The racks with alerts, at most [`IncidentRecord::RACKS`].
     pub racks: Vec<String>,
-    /// The rooms.
+    /// The rooms with alerts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rooms: Vec<String>,
-    /// What its devices measure.
+    /// The roles of the devices with alerts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<Role>,
-    /// The first of the devices with alerts, at most [`IncidentRecord::DEVICES`].
-    pub devices: Vec<DeviceId>,
-    /// How many devices have had alerts.
+    /// The devices with alerts in the order of their ids, at most [`IncidentRecord::DEVICES`].
+    pub devices: Vec<Subject>,
+    /// The number of devices with alerts.
     pub device_count: usize,
-    /// How many alerts there have been.
+    /// The number of alerts so far.
     pub alerts: usize,
-    /// How many of them are open.
+    /// The number of alerts that still fire.
     pub open: usize,
-    /// The hottest reading of the open ones (the coldest, where it is too cold).
+    /// The hottest reading of the open alerts, or the coldest where it is too cold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extreme: Option<Celsius>,
-    /// Until the critical limit is reached, at least and at most, in milliseconds.
+    /// The shortest and longest time until the critical limit is reached, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_ms: Option<(u64, u64)>,
-    /// Who has taken it on.
+    /// The person whose acknowledgement is in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acked_by: Option<String>,
 }
 
 impl IncidentRecord {
-    /// So many devices are listed.
+    /// The most devices that a record lists.
     pub const DEVICES: usize = 20;
-    /// So many racks are listed.
+    /// The most racks that a record lists.
     pub const RACKS: usize = 200;
 }
 
-/// What is to be written, all in one step.
+/// The outcome of one step. All of it is written together.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
-    /// Entries of `rackwatch:incidents`, in order.
+    /// New entries of `rackwatch:incidents`, in order.
     pub records: Vec<IncidentRecord>,
-    /// Incidents to store, as JSON without their members.
+    /// Incidents to store: the versioned JSON of each, without its members.
     pub incidents: Vec<(IncidentId, String)>,
-    /// Members to store.
-    pub members: Vec<(AlertId, Stored)>,
-    /// Incidents to forget.
-    pub closed: Vec<IncidentId>,
-    /// Members to forget.
-    pub gone: Vec<AlertId>,
+    /// Members to store, with their alerts.
+    pub members: Vec<(AlertId, StoredMember)>,
+    /// Resolved incidents, which are to be deleted.
+    pub resolved: Vec<IncidentId>,
+    /// Alerts whose members are to be deleted.
+    pub removed_members: Vec<AlertId>,
 }
 
 impl Changes {
-    /// There is nothing to write.
+    /// Returns whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -1,30 +1,30 @@
-//! Silences: for a while people do not want to hear of something. What is silenced is recorded all the
-//! same.
+//! Silences: alerts that cause no notification for a while. They are recorded all the same.
 
 use globset::{Glob, GlobMatcher};
 use serde::{Deserialize, Serialize};
 
-use super::Member;
+use super::member::Member;
 use crate::alert::AlertKind;
+use crate::stored::StoredValue;
 use crate::time::Timestamp;
 
-/// What is not to be heard of. All that is given must match; nothing given matches nothing.
+/// The alerts that a silence covers. Every given field must match. An empty matcher is invalid.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Matcher {
-    /// A glob for the device, or `agent:<name>`.
+    /// A glob for the device id, or for `agent:<name>`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// A glob for the rack.
+    /// A glob for the name of the rack.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rack: Option<String>,
-    /// A glob for the row.
+    /// A glob for the name of the row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub row: Option<String>,
-    /// A glob for the room.
+    /// A glob for the name of the room.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub room: Option<String>,
-    /// The rule's name.
+    /// The exact name of the rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
     /// The type of alert.
@@ -32,50 +32,53 @@ pub struct Matcher {
     pub kind: Option<AlertKind>,
 }
 
-/// A silence as it is stored.
+/// A silence, as `rackwatch:silences` holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silence {
-    /// Names it.
+    /// The id: six hexadecimal digits, also the field in Redis.
     pub id: String,
-    /// What it is for.
+    /// The alerts that it covers.
     pub matcher: Matcher,
-    /// From when on.
+    /// The start of the silence, inclusive.
     #[serde(rename = "from_ms")]
     pub from: Timestamp,
-    /// Until when.
+    /// The end of the silence, exclusive.
     #[serde(rename = "until_ms")]
     pub until: Timestamp,
-    /// Why.
+    /// The reason, for other operators.
     pub reason: String,
-    /// Who said so.
+    /// The person who added it.
     pub by: String,
 }
 
+impl StoredValue for Silence {
+    const NAME: &'static str = "silence";
+    const VERSION: u32 = 1;
+}
+
 impl Matcher {
-    /// Nothing is given.
+    /// Returns whether no field is given.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Makes it ready to match.
+    /// Compiles the globs.
     ///
     /// # Errors
     ///
-    /// When nothing is given, or a glob is none.
-    pub fn check(&self) -> Result<Checked, String> {
+    /// Fails if no field is given, or if a glob is invalid.
+    pub fn compile(&self) -> Result<CompiledMatcher, String> {
         if self.is_empty() {
-            return Err(
-                "it would match everything: say which device, rack, row, room, rule or type".into(),
-            );
+            return Err("matches every alert: set device, rack, row, room, rule or type".into());
         }
         let glob = |name: &str, text: &Option<String>| match text {
             None => Ok(None),
             Some(text) => match Glob::new(text) {
                 Ok(glob) => Ok(Some(glob.compile_matcher())),
-                Err(error) => Err(format!("{name} {text:?} is not a glob: {error}")),
+                Err(error) => Err(format!("{name} {text:?} is not a valid glob: {error}")),
             },
         };
-        Ok(Checked {
+        Ok(CompiledMatcher {
             device: glob("device", &self.device)?,
             rack: glob("rack", &self.rack)?,
             row: glob("row", &self.row)?,
@@ -86,9 +89,9 @@ impl Matcher {
     }
 }
 
-/// A matcher that is ready to match.
+/// A matcher with compiled globs.
 #[derive(Clone, Debug)]
-pub struct Checked {
+pub struct CompiledMatcher {
     device: Option<GlobMatcher>,
     rack: Option<GlobMatcher>,
     row: Option<GlobMatcher>,
@@ -97,7 +100,8 @@ pub struct Checked {
     kind: Option<AlertKind>,
 }
 
-impl Checked {
+impl CompiledMatcher {
+    /// Returns whether every given field matches.
     pub(super) fn matches(&self, member: &Member) -> bool {
         let glob = |glob: &Option<GlobMatcher>, text: &str| {
             glob.as_ref().is_none_or(|glob| glob.is_match(text))
@@ -111,20 +115,20 @@ impl Checked {
     }
 }
 
-/// The silences that are known.
+/// Silences with compiled matchers.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Silences(Vec<(Silence, Checked)>);
+pub(super) struct Silences(Vec<(Silence, CompiledMatcher)>);
 
 impl Silences {
-    /// Those of `all` that can be understood.
+    /// Compiles `all`. Invalid silences are dropped: they were checked when they were added.
     pub(super) fn new(all: Vec<Silence>) -> Self {
         let checked = all
             .into_iter()
-            .filter_map(|silence| Some((silence.clone(), silence.matcher.check().ok()?)));
+            .filter_map(|silence| Some((silence.clone(), silence.matcher.compile().ok()?)));
         Self(checked.collect())
     }
 
-    /// Whether nobody wants to hear of it now.
+    /// Returns whether a silence is in force for an alert.
     pub(super) fn cover(&self, member: &Member, now: Timestamp) -> bool {
         self.0.iter().any(|(silence, checked)| {
             silence.from <= now && now < silence.until && checked.matches(member)

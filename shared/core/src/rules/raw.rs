@@ -1,25 +1,25 @@
-//! Rules as config files say them, and the check that turns them into rules.
+//! Rules as a configuration file has them, and the check that makes rules of them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use globset::{Glob, GlobMatcher};
 use serde::{Deserialize, Serialize};
 
-use super::Rule;
-use crate::alert::{AlertKind, Severity};
+use super::rule::{Rule, RuleTiming};
+use crate::detect::keys::{Check, DurationRange};
+use crate::detect::{AlertKind, RawValue, RuleSettings};
 use crate::device::Role;
-use crate::units::Kelvin;
 
-/// One `[[rules]]` table of a config file. What is left out is taken from the rules before it that
-/// have the same name and match the same device.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// One `[[rules]]` table of a configuration file. A key that is left out keeps the value of the rules
+/// before it that have the same name and match the same device.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RawRule {
     /// The name in alert records; the type where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `high_temp`, `low_temp`, `spike`, `drop`, `drift`, `runaway`, `outlier`,
-    /// `stuck_sensor`, `sensor_fault` or `no_data`.
+    /// The kind of its alerts, by the word on the wire.
     #[serde(rename = "type")]
     pub kind: String,
     /// Only devices of these roles.
@@ -28,127 +28,41 @@ pub struct RawRule {
     /// Only devices in racks that match one of these globs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rack: Vec<String>,
-    /// Only devices whose id matches one of these globs.
+    /// Only devices with an id that matches one of these globs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub device: Vec<String>,
-    /// From where on it is an `info`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub info: Option<RawLevel>,
-    /// From where on it is a `warning`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub warning: Option<RawLevel>,
-    /// From where on it is `critical`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub critical: Option<RawLevel>,
-    /// Kelvin inside the limit at which it is cleared; 0 to 20. Limits only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hysteresis: Option<f64>,
-    /// How long it must stay beyond before it speaks, as `60s`; at most a day.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dwell: Option<String>,
-    /// How long it must stay clear before it is resolved, as `15m`; at most a day.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hold: Option<String>,
-    /// Whether the hardware's own limits may tighten these (never loosen them). Limits only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tighten: Option<bool>,
-    /// How unusual a difference must be, in its usual sizes; 1 to 20. Drift only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub score: Option<f64>,
-    /// Time constant of the fast average, as `3h`; a minute to 90 days. Drift only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fast: Option<String>,
-    /// Time constant of the slow average, as `14d`; longer than that of the fast one. Drift only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub slow: Option<String>,
-    /// How long a device must be known before its drift is spoken of, as `4d`. Drift only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub warm_up: Option<String>,
-    /// At most one drift of a device begins in this time, as `24h`. Drift only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cool_down: Option<String>,
-    /// Kelvin per minute from which on it is a runaway; 0.2 to 20. Runaway only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rate: Option<f64>,
+    /// All other keys: `for` and `keep_firing_for`, which every rule may have, and those of its type.
+    #[serde(flatten)]
+    pub keys: BTreeMap<String, RawValue>,
 }
 
-/// One level of a rule.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum RawLevel {
-    /// A limit in °C, or for `drift`, `runaway` and `outlier` a difference in kelvin.
-    Limit(f64),
-    /// A change within a window: `{ by = 2.0, within = "5m" }`.
-    Swing {
-        /// Kelvin.
-        by: f64,
-        /// Length of the window, as `5m`; 10 s to a day.
-        within: String,
-    },
-    /// `"off"`, `"hardware"` for the hardware's own limit, or `"on"` where there is nothing to cross.
-    Word(String),
-}
+/// The keys that rules of every type have.
+pub const COMMON_KEYS: [&str; 7] = [
+    "name",
+    "type",
+    "role",
+    "rack",
+    "device",
+    "for",
+    "keep_firing_for",
+];
 
-/// A checked level.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Level {
-    Off,
-    On,
-    Hardware,
-    Limit(f64),
-    Swing { by: Kelvin, within: Duration },
-}
-
-/// Checked settings; `None` means as before.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Settings {
-    pub(crate) levels: [Option<Level>; 3],
-    pub(crate) hysteresis: Option<f64>,
-    pub(crate) dwell: Option<Duration>,
-    pub(crate) hold: Option<Duration>,
-    pub(crate) tighten: Option<bool>,
-    pub(crate) score: Option<f64>,
-    pub(crate) fast: Option<Duration>,
-    pub(crate) slow: Option<Duration>,
-    pub(crate) warm_up: Option<Duration>,
-    pub(crate) cool_down: Option<Duration>,
-    pub(crate) rate: Option<f64>,
-}
-
-impl Settings {
-    pub(crate) fn lay_over(&mut self, over: &Self) {
-        for (level, over) in self.levels.iter_mut().zip(over.levels) {
-            *level = over.or(*level);
-        }
-        self.hysteresis = over.hysteresis.or(self.hysteresis);
-        self.dwell = over.dwell.or(self.dwell);
-        self.hold = over.hold.or(self.hold);
-        self.tighten = over.tighten.or(self.tighten);
-        self.score = over.score.or(self.score);
-        self.fast = over.fast.or(self.fast);
-        self.slow = over.slow.or(self.slow);
-        self.warm_up = over.warm_up.or(self.warm_up);
-        self.cool_down = over.cool_down.or(self.cool_down);
-        self.rate = over.rate.or(self.rate);
-    }
-}
-
-/// A rule that says what cannot be meant.
+/// An invalid rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("rules[{index}].{key} = {value}: {why}")]
 pub struct RuleError {
-    /// Which rule, from 0.
+    /// The rule, from 0.
     pub index: usize,
-    /// Which key of it.
+    /// Its key.
     pub key: String,
-    /// The value seen.
+    /// The value of the key.
     pub value: String,
-    /// What is expected.
+    /// What is wrong with it, and what is expected.
     pub why: String,
 }
 
 impl RuleError {
-    pub(crate) fn new(index: usize, key: &str, value: &dyn ToString) -> Self {
+    pub(super) fn new(index: usize, key: &str, value: &dyn ToString) -> Self {
         Self {
             index,
             key: key.to_owned(),
@@ -157,192 +71,83 @@ impl RuleError {
         }
     }
 
-    pub(crate) fn because(mut self, why: &str) -> Self {
+    pub(super) fn because(mut self, why: &str) -> Self {
         why.clone_into(&mut self.why);
         self
     }
 }
 
-/// Windows, dwells and holds are at most a day: state is kept for so long.
-const LONGEST: Duration = Duration::from_hours(24);
-/// Windows shorter than this would be a single reading of most sensors.
-const SHORTEST_WINDOW: Duration = Duration::from_secs(10);
-/// What a drift is measured by.
-const SHORTEST_AVERAGE: Duration = Duration::from_mins(1);
-const LONGEST_AVERAGE: Duration = Duration::from_hours(90 * 24);
-
 impl RawRule {
-    pub(crate) fn check(&self, index: usize) -> Result<Rule, RuleError> {
+    /// Checks rule number `index`.
+    pub(super) fn check(&self, index: usize) -> Result<Rule, RuleError> {
         let wrong = |key: &str, value: &dyn ToString, why: &str| {
             Err(RuleError::new(index, key, value).because(why))
         };
-        let kinds = AlertKind::RULES;
-        let Some(kind) = kinds.into_iter().find(|kind| kind.name() == self.kind) else {
-            return wrong(
-                "type",
-                &self.kind,
-                "expected high_temp, low_temp, spike, drop, drift, runaway, outlier, stuck_sensor, sensor_fault or no_data",
-            );
+        let kind = AlertKind::from_name(&self.kind);
+        let known = kind.and_then(|kind| Some((kind, RuleSettings::new(kind)?)));
+        let Some((kind, mut settings)) = known else {
+            let why = format!("expected {}", AlertKind::rule_names());
+            return wrong("type", &self.kind, &why);
         };
-        let name = self.name.clone().unwrap_or_else(|| self.kind.clone());
+        let name = self.name.as_ref().unwrap_or(&self.kind);
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
-            return wrong("name", &name, "expected 1 to 64 of A-Z a-z 0-9 . _ -");
+            return wrong("name", name, "expected 1 to 64 of A-Z a-z 0-9 . _ -");
         }
-        if name == AlertKind::ClockSkew.name() {
-            return wrong("name", &name, "the engine watches clocks by that name");
+        let is_reserved =
+            |kind: &AlertKind| kind.name() == name && !AlertKind::RULES.contains(kind);
+        if AlertKind::ALL.iter().any(is_reserved) {
+            return wrong("name", name, "reserved for alerts that need no rule");
         }
-        if let Some(h) = self.hysteresis.filter(|h| !(0.0..=20.0).contains(h)) {
-            return wrong("hysteresis", &h, "expected 0 to 20 kelvin");
+        let mut timing = RuleTiming::default();
+        for (key, value) in &self.keys {
+            let checked = match key.as_str() {
+                "for" => duration(value, &mut timing.lasting),
+                "keep_firing_for" => duration(value, &mut timing.keep_firing_for),
+                key => match settings.set(key, value) {
+                    Some(checked) => checked,
+                    None => Err(misplaced(key, kind)),
+                },
+            };
+            if let Err(why) = checked {
+                return wrong(key, value, &why);
+            }
         }
-        if let Some(score) = self.score.filter(|score| !(1.0..=20.0).contains(score)) {
-            return wrong("score", &score, "expected 1 to 20");
-        }
-        if let Some(rate) = self.rate.filter(|rate| !(0.2..=20.0).contains(rate)) {
-            return wrong("rate", &rate, "expected 0.2 to 20 kelvin per minute");
+        if let Some((severity, value)) = settings.misplaced_level() {
+            let why = "a worse level must lie beyond the milder one";
+            return wrong(severity.name(), &value, why);
         }
         Ok(Rule {
-            name,
+            name: name.clone(),
             kind,
             roles: self.role.clone(),
             racks: globs(index, "rack", &self.rack)?,
             devices: globs(index, "device", &self.device)?,
-            settings: self.settings(index, kind)?,
-        })
-    }
-
-    fn settings(&self, index: usize, kind: AlertKind) -> Result<Settings, RuleError> {
-        let mut levels = [None; 3];
-        let raw = [&self.info, &self.warning, &self.critical];
-        for ((level, raw), severity) in levels.iter_mut().zip(raw).zip(Severity::ALL) {
-            if let Some(raw) = raw {
-                *level = Some(raw.check(index, severity.name(), kind)?);
-            }
-        }
-        let length = |key: &str, text: &Option<String>| {
-            text.as_deref()
-                .map(|t| duration(index, key, t, Duration::ZERO, LONGEST))
-                .transpose()
-        };
-        let average = |key: &str, text: &Option<String>| {
-            text.as_deref()
-                .map(|t| duration(index, key, t, SHORTEST_AVERAGE, LONGEST_AVERAGE))
-                .transpose()
-        };
-        in_order(index, kind, &levels)?;
-        Ok(Settings {
-            levels,
-            hysteresis: self.hysteresis,
-            dwell: length("dwell", &self.dwell)?,
-            hold: length("hold", &self.hold)?,
-            tighten: self.tighten,
-            score: self.score,
-            fast: average("fast", &self.fast)?,
-            slow: average("slow", &self.slow)?,
-            warm_up: average("warm_up", &self.warm_up)?,
-            cool_down: average("cool_down", &self.cool_down)?,
-            rate: self.rate,
+            timing,
+            settings,
         })
     }
 }
 
-impl RawLevel {
-    fn check(&self, index: usize, key: &str, kind: AlertKind) -> Result<Level, RuleError> {
-        let wrong = |value: &dyn ToString, why| Err(RuleError::new(index, key, value).because(why));
-        let swing = matches!(kind, AlertKind::Spike | AlertKind::Drop);
-        let quality = matches!(
-            kind,
-            AlertKind::StuckSensor | AlertKind::SensorFault | AlertKind::NoData
-        );
-        let drift = matches!(
-            kind,
-            AlertKind::Drift | AlertKind::Runaway | AlertKind::Outlier
-        );
-        match self {
-            Self::Word(word) if word == "off" => Ok(Level::Off),
-            Self::Word(word) if word == "on" && quality => Ok(Level::On),
-            _ if quality => wrong(&"another", expected(kind)),
-            Self::Word(word) if word == "hardware" && !swing && !drift => Ok(Level::Hardware),
-            Self::Limit(kelvin) if drift && (0.1..=100.0).contains(kelvin) => {
-                Ok(Level::Limit(*kelvin))
-            }
-            Self::Limit(limit) if !swing && !drift && (-60.0..=200.0).contains(limit) => {
-                Ok(Level::Limit(*limit))
-            }
-            Self::Swing { by, within } if swing => {
-                if !(0.1..=100.0).contains(by) {
-                    return wrong(by, "expected a change of 0.1 to 100 kelvin");
-                }
-                let within = duration(index, key, within, SHORTEST_WINDOW, LONGEST)?;
-                Ok(Level::Swing {
-                    by: Kelvin(*by),
-                    within,
-                })
-            }
-            Self::Limit(value) => wrong(value, expected(kind)),
-            Self::Word(value) => wrong(value, expected(kind)),
-            Self::Swing { within, .. } => wrong(within, expected(kind)),
-        }
-    }
-}
-
-fn expected(kind: AlertKind) -> &'static str {
-    match kind {
-        AlertKind::Spike | AlertKind::Drop => {
-            "expected { by = <kelvin>, within = \"<duration>\" } or \"off\""
-        }
-        AlertKind::StuckSensor | AlertKind::SensorFault | AlertKind::NoData => {
-            "expected \"on\" or \"off\""
-        }
-        AlertKind::Drift | AlertKind::Runaway | AlertKind::Outlier => {
-            "expected 0.1 to 100 kelvin or \"off\""
-        }
-        _ => "expected -60 to 200 °C, \"hardware\" or \"off\"",
-    }
-}
-
-/// A worse level must lie further out, or the milder one could never be seen.
-fn in_order(index: usize, kind: AlertKind, levels: &[Option<Level>; 3]) -> Result<(), RuleError> {
-    let limits = levels
-        .iter()
-        .zip(Severity::ALL)
-        .filter_map(|(level, severity)| match level {
-            Some(Level::Limit(limit)) => Some((*limit, severity)),
-            _ => None,
-        });
-    let mut milder: Option<f64> = None;
-    for (limit, severity) in limits {
-        let ordered = milder.is_none_or(|milder| match kind {
-            AlertKind::LowTemp => limit < milder,
-            _ => limit > milder,
-        });
-        if !ordered {
-            return Err(RuleError::new(index, severity.name(), &limit)
-                .because("a worse level must lie beyond the milder one"));
-        }
-        milder = Some(limit);
-    }
+fn duration(value: &RawValue, to: &mut Option<Duration>) -> Result<(), String> {
+    *to = Some(DurationRange::UP_TO_A_DAY.read(value)?);
     Ok(())
 }
 
-fn duration(
-    index: usize,
-    key: &str,
-    text: &str,
-    least: Duration,
-    most: Duration,
-) -> Result<Duration, RuleError> {
-    let wrong = |why: String| RuleError::new(index, key, &text).because(&why);
-    let parsed = humantime::parse_duration(text)
-        .map_err(|e| wrong(format!("not a duration such as 90s or 5m: {e}")))?;
-    if parsed < least || parsed > most {
-        let (least, most) = (
-            humantime::format_duration(least),
-            humantime::format_duration(most),
-        );
-        return Err(wrong(format!("expected {least} to {most}")));
+/// Returns what is wrong with a key that rules of `kind` do not have.
+fn misplaced(key: &str, kind: AlertKind) -> String {
+    let owners = AlertKind::RULES.into_iter();
+    let owners = owners.filter(|owner| owner.key_names().contains(&key));
+    let owners: Vec<_> = owners.map(AlertKind::name).collect();
+    if owners.is_empty() {
+        let known: Vec<_> = COMMON_KEYS
+            .iter()
+            .chain(kind.key_names())
+            .copied()
+            .collect();
+        return format!("unknown key, {kind} rules have only {}", known.join(", "));
     }
-    Ok(parsed)
+    format!("a key of {} rules, not of {kind}", owners.join(" and "))
 }
 
 fn globs(index: usize, key: &str, texts: &[String]) -> Result<Vec<GlobMatcher>, RuleError> {

@@ -1,67 +1,65 @@
-//! What can go wrong in a simulated hall.
+//! Faults of a simulated hall.
 //!
-//! In: how long the hall has been running. Out: what that does to the air or to the sensor. Nothing
-//! is lost here. Each fault is a function of time alone, so that it looks the same at every step
-//! size.
+//! In: the time since the start of the hall. Out: the effect on the air or on a sensor. Each fault is a function of time
+//! alone, so it looks the same at every step size.
 
 use std::time::Duration;
 
 use crate::device::DeviceId;
 
-/// What a fault does.
+/// The effect of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Every cooler of the hall stops at once: power, or the chilled water.
     CoolingLoss,
     /// A fan of the rack's cooler fails: less cold air, and its racks settle 5 K warmer.
     FanFailure,
-    /// Something stands on the tile or before the grille of a rack: 4 K warmer.
+    /// An obstacle blocks the tile or the grille of a rack: 4 K warmer.
     BlockedTile,
-    /// The equipment of a rack takes up work: a third of full load more.
+    /// The load of a rack rises by a third of full load.
     LoadStep,
     /// A door of the cold aisle stands open at a rack.
     Door,
-    /// Exhaust air of 38 °C is drawn round to a sensor, as through a missing blanking panel.
+    /// Exhaust air of 38 °C reaches a sensor.
     HotSpot,
-    /// A blanking panel is left off by a sensor: some of the exhaust air comes round to it, 3.5 K warmer.
+    /// A blanking panel is missing near a sensor: some exhaust air reaches it, 3.5 K warmer.
     MissingPanel,
     /// Unmixed cooler air of 13 °C blows at a sensor.
     ColdSpot,
     /// The rack's cooling stops: its air warms at about 2 °C/min at first.
     CoolerTrip,
-    /// A sensor says 6 K too much, all at once.
+    /// A sensor suddenly reads 6 K too much.
     Step,
-    /// A sensor repeats the last thing it said.
+    /// A sensor repeats its last reading.
     Stuck,
     /// A sensor has no reading.
     Dropout,
-    /// A sensor creeps away from the truth, by a kelvin a day.
+    /// A sensor drifts by one kelvin a day.
     Offset,
     /// The board that reads a rack's sensors hangs: each read times out.
     Hang,
-    /// The hosts of a rack start anew: nothing is read meanwhile, not even a fault.
+    /// The hosts of a rack reboot: no readings come meanwhile, not even faults.
     Reboot,
-    /// The agent that reads the whole hall says nothing.
-    Silence,
+    /// The agent stops sending readings.
+    NoData,
     /// The clock of a rack's agent is set back by an hour.
     ClockJump,
 }
 
-/// What a fan that fails, and what stands in the way, warm a rack by in the end, in kelvin, and with
-/// what time constant, in s. Assumed: a cooler of two fans at half its air.
+/// Final warming by a failed fan in K, and its time constant in s. Assumed: a cooler of two fans at half its air flow.
 pub(super) const FAN: (f64, f64) = (5.0, 300.0);
+/// Final warming by a blocked tile in K, and its time constant in s. Assumed.
 pub(super) const TILE: (f64, f64) = (4.0, 240.0);
-/// The same for what comes round where a panel is missing: about a fifth of the 15 to 20 K that servers add
-/// to their air, as fast as their load changes. Assumed.
+/// Final warming by a missing panel in K, and its time constant in s. Assumed: a fifth of the 15 to 20 K that servers
+/// add to their air, as fast as their load changes.
 pub(super) const PANEL: (f64, f64) = (3.5, 600.0);
-/// Time constant with which an open door is felt, in s. Assumed: the air of an aisle mixes within
-/// minutes.
+/// Time constant of an open door, in s. Assumed: the air of an aisle mixes within minutes.
 pub(super) const DOOR_TAU: f64 = 90.0;
-/// What a step of the load adds, as a share of full load.
+/// Additional load of a load step, as a share of full load.
 pub(super) const LOAD_STEP: f64 = 0.33;
-/// How far a sensor creeps, in K per day.
+/// Drift of a sensor, in K per day.
 pub(super) const OFFSET: f64 = 1.0;
-/// How far a clock is set back.
+/// Time by which a clock is set back.
 pub(super) const CLOCK: Duration = Duration::from_hours(1);
 
 /// Temperature of the exhaust air in a hot spot, in °C: an inlet of 22 °C plus the 15 to 20 K that
@@ -81,7 +79,7 @@ pub(super) const STEP: f64 = 6.0;
 const PROBE_TAU: f64 = 8.0;
 
 impl Effect {
-    /// Every effect.
+    /// Every effect, in order.
     pub const ALL: [Self; 17] = [
         Self::CoolingLoss,
         Self::FanFailure,
@@ -98,11 +96,11 @@ impl Effect {
         Self::Offset,
         Self::Hang,
         Self::Reboot,
-        Self::Silence,
+        Self::NoData,
         Self::ClockJump,
     ];
 
-    /// The word used in a scenario.
+    /// Returns the word in a scenario.
     pub fn name(self) -> &'static str {
         match self {
             Self::CoolingLoss => "cooling-loss",
@@ -120,12 +118,12 @@ impl Effect {
             Self::Offset => "offset",
             Self::Hang => "hang",
             Self::Reboot => "reboot",
-            Self::Silence => "silence",
+            Self::NoData => "no-data",
             Self::ClockJump => "clock-jump",
         }
     }
 
-    /// It happens to the hall or to racks, never to one sensor.
+    /// Returns whether the effect is on the hall or on racks, rather than on one sensor.
     pub fn is_of_racks(self) -> bool {
         matches!(
             self,
@@ -137,74 +135,74 @@ impl Effect {
                 | Self::Door
                 | Self::Hang
                 | Self::Reboot
-                | Self::Silence
+                | Self::NoData
                 | Self::ClockJump
         )
     }
 }
 
-/// Where a fault happens.
+/// The place of a fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Everywhere in the hall.
+    /// The whole hall with all sensors.
     Everywhere,
-    /// In one rack, by its name.
+    /// One rack, by its name.
     Rack(String),
-    /// At one sensor.
+    /// One sensor, by its id.
     Device(DeviceId),
-    /// At the sensor with this index, and with each repetition at the next one.
+    /// The sensor with this index, and the next one at each repeat.
     Rotating(usize),
 }
 
-/// Something that goes wrong at a point in time, for a while.
+/// A fault with its schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// What happens.
+pub struct ScheduledFault {
+    /// The effect on air or sensors.
     pub effect: Effect,
-    /// Where.
+    /// The place in the hall.
     pub target: Target,
-    /// When it starts, counted from the start of the hall.
+    /// The first start, counted from the start of the hall.
     pub start: Duration,
-    /// How long it lasts. Its traces may last longer: air takes a while to cool.
+    /// The duration. The effect may last longer, since air takes a while to cool.
     pub duration: Duration,
-    /// It comes again this long after each start.
+    /// The interval between starts, if it repeats.
     pub every: Option<Duration>,
 }
 
-/// How far a fault has come.
+/// The progress of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Phase {
-    /// How often it came before.
+pub(super) struct FaultProgress {
+    /// The number of earlier starts.
     pub(super) cycle: u64,
-    /// Since its latest start.
+    /// The time since the latest start.
     pub(super) since: Duration,
-    /// It is still there, rather than only its traces.
+    /// Whether the fault lasts, rather than only its effect.
     pub(super) active: bool,
 }
 
-impl Fault {
-    /// How far the fault has come after `elapsed`; none before its first start.
-    pub(super) fn phase(&self, elapsed: Duration) -> Option<Phase> {
+impl ScheduledFault {
+    /// Returns the progress after `elapsed`, or none before the first start.
+    pub(super) fn phase(&self, elapsed: Duration) -> Option<FaultProgress> {
         let since = elapsed.checked_sub(self.start)?;
         let (cycle, since) = match self.every {
             Some(every) if !every.is_zero() => split(since, every),
             _ => (0, since),
         };
-        Some(Phase {
+        Some(FaultProgress {
             cycle,
             since,
             active: since < self.duration,
         })
     }
 
-    /// How much of the air at a sensor is other air, 0 to 1: the solution of a first-order lag for
-    /// a pulse as long as the fault.
-    pub(super) fn share_of_other_air(&self, phase: Phase) -> f64 {
+    /// Returns the share of foreign air at a sensor, from 0 to 1: the response of a first-order lag to a pulse as long as
+    /// the fault.
+    pub(super) fn share_of_foreign_air(&self, phase: FaultProgress) -> f64 {
         self.pulse(phase, PROBE_TAU)
     }
 
-    /// How far something with this time constant, in s, has come: 0 to 1.
-    pub(super) fn pulse(&self, phase: Phase, tau: f64) -> f64 {
+    /// Returns the response of a first-order lag with time constant `tau` in s, from 0 to 1.
+    pub(super) fn pulse(&self, phase: FaultProgress, tau: f64) -> f64 {
         let on = phase.since.min(self.duration).as_secs_f64();
         let off = phase.since.saturating_sub(self.duration).as_secs_f64();
         (1.0 - (-on / tau).exp()) * (-off / tau).exp()
@@ -222,8 +220,8 @@ fn split(since: Duration, every: Duration) -> (u64, Duration) {
 mod tests {
     use super::*;
 
-    fn fault(every: Option<u64>) -> Fault {
-        Fault {
+    fn fault(every: Option<u64>) -> ScheduledFault {
+        ScheduledFault {
             effect: Effect::HotSpot,
             target: Target::Everywhere,
             start: Duration::from_secs(10),
@@ -233,8 +231,8 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_comes_lasts_and_comes_again() {
-        let at = |f: &Fault, secs| f.phase(Duration::from_secs(secs));
+    fn a_fault_starts_lasts_and_repeats() {
+        let at = |f: &ScheduledFault, secs| f.phase(Duration::from_secs(secs));
         assert_eq!(at(&fault(None), 9), None);
         assert!(at(&fault(None), 10).unwrap().active);
         assert!(!at(&fault(None), 15).unwrap().active);
@@ -245,10 +243,10 @@ mod tests {
     }
 
     #[test]
-    fn other_air_comes_and_goes_with_the_lag_of_a_probe() {
+    fn foreign_air_comes_and_goes_with_the_lag_of_a_probe() {
         let share = |secs| {
             let fault = fault(None);
-            fault.share_of_other_air(fault.phase(Duration::from_secs(secs)).unwrap())
+            fault.share_of_foreign_air(fault.phase(Duration::from_secs(secs)).unwrap())
         };
         assert!(share(10).abs() < 1e-12);
         assert!((share(15) - (1.0 - (-5.0_f64 / 8.0).exp())).abs() < 1e-12);

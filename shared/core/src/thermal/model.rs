@@ -1,7 +1,7 @@
 //! The thermal model: one volume of air in front of each rack.
 //!
-//! In: a scenario and points in time. Out: readings. Nothing is lost; a point in time before the
-//! last one gives the readings of the last one.
+//! In: a scenario and points in time. Out: readings. A point in time before the last one gives the readings of the last
+//! one.
 //!
 //! Each rack's air is one heat capacity behind one conductance (a lumped first-order RC). With the
 //! cooler running it follows the supply air, which swings as a cooler switches its stages; without,
@@ -11,6 +11,7 @@
 //! are those of the scenario's [`Plant`].
 
 mod rack;
+mod random;
 
 use std::time::Duration;
 
@@ -18,28 +19,30 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use rack::Rack;
+use random::gaussian;
 
 use super::faults::{
-    CLOCK, COLD_AIR, DOOR_TAU, Effect, FAN, Fault, HOT_AIR, LOAD_STEP, OFFSET, PANEL, STEP, TILE,
-    Target,
+    CLOCK, COLD_AIR, DOOR_TAU, Effect, FAN, HOT_AIR, LOAD_STEP, OFFSET, PANEL, STEP,
+    ScheduledFault, TILE, Target,
 };
 use super::plant::Plant;
 use super::scenario::{Scenario, device_id, rack_name};
 use crate::device::{Description, DeviceId, Role};
-use crate::reading::{Fault as Reason, Reading};
+use crate::reading::{Fault, Reading};
 use crate::time::Timestamp;
 use crate::units::Celsius;
 
 /// Height of a rack, in rack units.
 const RACK_UNITS: usize = 42;
-/// The longest internal step, in s, and how many of them one reading may cost: after a longer gap
-/// the steps grow, which stays stable, and only blurs when exactly a cooler tripped.
+/// Longest internal step, in s: far below the time constants.
 const MAX_STEP: f64 = 1.0;
+/// Most internal steps of one reading. After a longer gap the steps grow, which is stable, and only blurs the exact time
+/// of a fault.
 const MAX_STEPS: f64 = 600.0;
-/// Faults are looked for so often, in s; after one is over it is felt for so long: a dozen of the longest
-/// time constants.
-const FELT_FOR: f64 = 60.0;
-const TRACES: f64 = 3_600.0;
+/// Interval at which the list of relevant faults is rebuilt, in s, so that a step costs little with many faults.
+const RELEVANT_FOR: f64 = 60.0;
+/// Time after its end in which a fault has an effect, in s: a dozen of the longest time constants.
+const AFTER_EFFECT: f64 = 3_600.0;
 
 /// A simulated hall, at one point in time.
 #[derive(Clone, Debug)]
@@ -49,10 +52,10 @@ pub struct Hall {
     elapsed: f64,
     racks: Vec<Rack>,
     sensors: Vec<Sensor>,
-    faults: Vec<(Fault, Aim)>,
-    /// Those that can be felt until the second after them, in seconds from the start.
-    felt: Vec<(Fault, Aim)>,
-    felt_until: f64,
+    faults: Vec<(ScheduledFault, Aim)>,
+    /// The faults with an effect before `relevant_until`, in seconds from the start.
+    relevant: Vec<(ScheduledFault, Aim)>,
+    relevant_until: f64,
     plant: Plant,
     rng: ChaCha8Rng,
 }
@@ -64,11 +67,11 @@ struct Sensor {
     u: u16,
     /// 0 at the floor, 1 at the top.
     height: f64,
-    /// At the back, where air leaves the equipment.
+    /// Whether it is at the back, where air leaves the equipment.
     behind: bool,
-    /// Its constant error, in K.
+    /// The constant error, in K.
     error: f64,
-    /// What it said last, in °C: what it repeats when it is stuck.
+    /// The last reading in °C, which a stuck sensor repeats.
     last: Option<f64>,
 }
 
@@ -82,7 +85,7 @@ enum Aim {
 }
 
 impl Hall {
-    /// The hall at its start.
+    /// Builds the hall at its start.
     pub fn new(scenario: &Scenario, start: Timestamp) -> Self {
         let plant = scenario.plant().clone();
         let mut rng = ChaCha8Rng::seed_from_u64(scenario.seed());
@@ -111,14 +114,14 @@ impl Hall {
             racks,
             sensors,
             faults,
-            felt: Vec::new(),
-            felt_until: f64::NEG_INFINITY,
+            relevant: Vec::new(),
+            relevant_until: f64::NEG_INFINITY,
             plant,
             rng,
         }
     }
 
-    /// Every sensor and what there is to know of it, except who reads it and how often.
+    /// Returns every sensor with its description, without agent and interval.
     pub fn devices(&self) -> Vec<(DeviceId, Description)> {
         self.sensors
             .iter()
@@ -143,7 +146,7 @@ impl Hall {
             .collect()
     }
 
-    /// Lets the time pass until `at`, and reads every sensor that somebody reads.
+    /// Advances to `at`, and reads every sensor whose agent runs.
     pub fn read(&mut self, at: Timestamp) -> Vec<Reading> {
         self.advance(at.since(self.start).as_secs_f64());
         let now = Duration::from_secs_f64(self.elapsed);
@@ -154,7 +157,7 @@ impl Hall {
                     self.sensors[index].last = Some(value.degrees());
                 }
                 let met = |effect| self.meets(index, now, effect);
-                if met(Effect::Silence) || met(Effect::Reboot) {
+                if met(Effect::NoData) || met(Effect::Reboot) {
                     return None;
                 }
                 let back = if met(Effect::ClockJump) {
@@ -171,10 +174,10 @@ impl Hall {
             .collect()
     }
 
-    /// The sensors whose hosts start anew at the moment: their agents have said that they leave.
+    /// Returns the sensors whose hosts reboot at the moment. Their agents have announced a clean stop.
     pub fn leaving(&self) -> Vec<DeviceId> {
-        let reboots = |(fault, _): &(Fault, Aim)| fault.effect == Effect::Reboot;
-        if !self.felt.iter().any(reboots) {
+        let reboots = |(fault, _): &(ScheduledFault, Aim)| fault.effect == Effect::Reboot;
+        if !self.relevant.iter().any(reboots) {
             return Vec::new();
         }
         let now = Duration::from_secs_f64(self.elapsed);
@@ -183,10 +186,10 @@ impl Hall {
         leaving.map(|(_, sensor)| sensor.device.clone()).collect()
     }
 
-    /// Whether such a fault is at a sensor now.
+    /// Returns whether a fault with this effect is at a sensor now.
     fn meets(&self, index: usize, now: Duration, effect: Effect) -> bool {
         let count = self.sensors.len();
-        self.felt.iter().any(|(fault, aim)| {
+        self.relevant.iter().any(|(fault, aim)| {
             fault.effect == effect
                 && fault.phase(now).is_some_and(|phase| {
                     phase.active && aim.meets(index, self.sensors[index].rack, phase.cycle, count)
@@ -194,24 +197,24 @@ impl Hall {
         })
     }
 
-    /// Of many faults few are there at a time, and every sensor asks for all of them.
-    fn look_for_faults(&mut self, until: f64) {
-        if until < self.felt_until {
+    /// Rebuilds the list of relevant faults: few of many are, and every sensor checks all of them.
+    fn update_relevant_faults(&mut self, until: f64) {
+        if until < self.relevant_until {
             return;
         }
         let from = self.elapsed;
-        self.felt_until = until + FELT_FOR;
-        let last = self.felt_until;
-        let is_felt = |(fault, _): &&(Fault, Aim)| {
+        self.relevant_until = until + RELEVANT_FOR;
+        let last = self.relevant_until;
+        let is_relevant = |(fault, _): &&(ScheduledFault, Aim)| {
             let start = fault.start.as_secs_f64();
-            let gone = start + fault.duration.as_secs_f64() + TRACES;
+            let gone = start + fault.duration.as_secs_f64() + AFTER_EFFECT;
             start <= last && (fault.every.is_some() || gone >= from)
         };
-        self.felt = self.faults.iter().filter(is_felt).cloned().collect();
+        self.relevant = self.faults.iter().filter(is_relevant).cloned().collect();
     }
 
     fn advance(&mut self, until: f64) {
-        self.look_for_faults(until);
+        self.update_relevant_faults(until);
         let span = until - self.elapsed;
         if span <= 0.0 {
             return;
@@ -228,10 +231,10 @@ impl Hall {
         self.elapsed = until;
     }
 
-    /// One internal step of `step` seconds, with what holds at its `middle`.
+    /// Takes one internal step of `step` seconds, with the faults at its `middle`.
     fn step(&mut self, middle: f64, step: f64) {
         let now = Duration::from_secs_f64(middle);
-        let of_racks = |index: usize, (fault, aim): &(Fault, Aim)| {
+        let of_racks = |index: usize, (fault, aim): &(ScheduledFault, Aim)| {
             let here = matches!(aim, Aim::Everywhere | Aim::Rack(_))
                 && aim.rack().is_none_or(|rack| rack == index);
             let phase = fault.phase(now).filter(|phase| here && phase.active)?;
@@ -239,7 +242,11 @@ impl Hall {
         };
         for (index, rack) in self.racks.iter_mut().enumerate() {
             let (mut tripped, mut work) = (false, 0.0);
-            for (effect, _) in self.felt.iter().filter_map(|known| of_racks(index, known)) {
+            for (effect, _) in self
+                .relevant
+                .iter()
+                .filter_map(|known| of_racks(index, known))
+            {
                 match effect {
                     Effect::CoolerTrip | Effect::CoolingLoss => tripped = true,
                     Effect::LoadStep => work += LOAD_STEP,
@@ -251,26 +258,26 @@ impl Hall {
         }
     }
 
-    fn value(&mut self, index: usize, now: Duration) -> Result<Celsius, Reason> {
-        // Drawn whatever the faults, so that a fault at one sensor leaves the others as they are.
+    fn value(&mut self, index: usize, now: Duration) -> Result<Celsius, Fault> {
+        // Always drawn, so that a fault at one sensor does not change the others.
         let noise = self.plant.noise * gaussian(&mut self.rng);
         let sensor = &self.sensors[index];
         let rack = &self.racks[sensor.rack];
         let mut degrees = rack.air + self.plant.recirculation * sensor.height * rack.load;
         let mut reported = sensor.error + noise;
         let mut held = None;
-        for (fault, aim) in &self.felt {
+        for (fault, aim) in &self.relevant {
             let Some(phase) = fault.phase(now) else {
                 continue;
             };
             if !aim.meets(index, sensor.rack, phase.cycle, self.sensors.len()) {
                 continue;
             }
-            let other_air = |air: f64| fault.share_of_other_air(phase) * (air - degrees);
+            let foreign_air = |air: f64| fault.share_of_foreign_air(phase) * (air - degrees);
             match fault.effect {
-                Effect::HotSpot => degrees += other_air(HOT_AIR),
+                Effect::HotSpot => degrees += foreign_air(HOT_AIR),
                 Effect::MissingPanel => degrees += PANEL.0 * fault.pulse(phase, PANEL.1),
-                Effect::ColdSpot => degrees += other_air(COLD_AIR),
+                Effect::ColdSpot => degrees += foreign_air(COLD_AIR),
                 Effect::FanFailure => degrees += FAN.0 * fault.pulse(phase, FAN.1),
                 Effect::BlockedTile => degrees += TILE.0 * fault.pulse(phase, TILE.1),
                 Effect::Door => degrees += self.plant.door * fault.pulse(phase, DOOR_TAU),
@@ -279,8 +286,8 @@ impl Hall {
                     reported += OFFSET * phase.since.as_secs_f64() / 86_400.0;
                 }
                 Effect::Stuck if phase.active => held = sensor.last,
-                Effect::Dropout if phase.active => return Err(Reason::NO_READING),
-                Effect::Hang if phase.active => return Err(Reason::TIMEOUT),
+                Effect::Dropout if phase.active => return Err(Fault::NO_READING),
+                Effect::Hang if phase.active => return Err(Fault::TIMEOUT),
                 _ => {}
             }
         }
@@ -289,14 +296,14 @@ impl Hall {
         }
         let step = self.plant.resolution.0;
         let value = held.unwrap_or_else(|| quantised(degrees + reported, step));
-        Celsius::new(value).map_err(|_| Reason::OUT_OF_RANGE)
+        Celsius::new(value).map_err(|_| Fault::OUT_OF_RANGE)
     }
 }
 
 impl Sensor {
-    /// Sensor `n` of `count`, spread evenly over the height of its rack.
+    /// Builds sensor `n` of `count`, spread evenly over the height of its rack.
     fn new(plant: &Plant, rack: usize, n: usize, count: usize, rng: &mut ChaCha8Rng) -> Self {
-        // Every third is at the back, where any are.
+        // Every third is at the back, if there are sensors at the back.
         let behind = plant.exhaust.is_some() && n % 3 == 2;
         let u = (RACK_UNITS * (2 * n + 1)).div_ceil(2 * count);
         let u = u16::try_from(u).unwrap_or(u16::MAX);
@@ -324,8 +331,7 @@ impl Aim {
         }
     }
 
-    /// The fault is at sensor `index` of `count`, which is in `rack`, when it comes for the
-    /// `cycle`-th time again.
+    /// Returns whether the fault is at sensor `index` of `count` in `rack`, after `cycle` repeats.
     fn meets(self, index: usize, rack: usize, cycle: u64, count: usize) -> bool {
         match self {
             Self::Everywhere => true,
@@ -341,7 +347,7 @@ impl Aim {
     }
 }
 
-/// None where nothing is hit, which a checked scenario excludes.
+/// Returns the target as indices. A checked scenario always has one.
 fn aim(target: &Target, scenario: &Scenario, sensors: &[Sensor]) -> Option<Aim> {
     match target {
         Target::Everywhere => Some(Aim::Everywhere),
@@ -356,16 +362,9 @@ fn aim(target: &Target, scenario: &Scenario, sensors: &[Sensor]) -> Option<Aim> 
     }
 }
 
-/// Rounded to the sensor's step; by its inverse, so that 0.1 prints as 0.1.
+/// Rounds to the step of a sensor. Dividing by the inverse makes 0.1 print as 0.1.
 fn quantised(degrees: f64, step: f64) -> f64 {
     (degrees / step).round() / (1.0 / step)
-}
-
-/// Nearly normal, mean 0 and standard deviation 1, and never beyond 3.5: the sum of four uniform
-/// numbers. Bounded on purpose, so that a quiet hall stays quiet for ever.
-fn gaussian(rng: &mut ChaCha8Rng) -> f64 {
-    let sum: f64 = (0..4).map(|_| rng.random::<f64>()).sum();
-    (sum - 2.0) * 3.0_f64.sqrt()
 }
 
 #[cfg(test)]

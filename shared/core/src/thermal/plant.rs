@@ -1,5 +1,4 @@
-//! The numbers of a simulated hall: one that is always the same, and ones drawn from what real
-//! halls have.
+//! Properties of simulated halls: one fixed set, and random sets within the ranges of real halls.
 
 use std::time::Duration;
 
@@ -8,48 +7,47 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::units::Kelvin;
 
-/// The numbers of a hall.
+/// The thermal properties of a hall and its sensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plant {
-    /// Racks that one in-row cooler serves; their supply air swings together.
+    /// The number of racks that one in-row cooler serves. Their supply air swings together.
     pub racks_a_cooler: usize,
-    /// Mean supply air, in °C.
+    /// The mean supply temperature, in °C.
     pub supply: f64,
-    /// How far the supply air swings about its mean as its cooler switches stages, in K.
+    /// The amplitude of supply temperature as the cooler switches stages, in K.
     pub swing: f64,
-    /// How long such a swing takes.
+    /// The period of that swing.
     pub period: Duration,
-    /// Time constant with which a rack's air follows its cooler.
+    /// The time constant with which a rack's air follows its cooler.
     pub cooled: Duration,
-    /// How fast a rack warms at first without cooling, in K per minute.
+    /// The initial warming of a rack without cooling, in K per minute.
     pub heating: f64,
-    /// Time constant with which that comes to an end: walls and equipment take up heat.
+    /// The time constant with which the warming slows down, as walls and equipment take up heat.
     pub heated: Duration,
-    /// How much warmer the air is at the top of a rack at full load, in K: recirculation.
+    /// The top-to-bottom difference of a rack at full load, in K.
     pub recirculation: f64,
-    /// IT load as a share of full load: its mean.
+    /// The mean IT load, as a share of full load.
     pub load: f64,
-    /// How far it follows the hour of the day, from its mean.
+    /// The amplitude of load over the day, as a share of full load.
     pub daily: f64,
-    /// Batch jobs a day, each of which adds [`Plant::job`] for some minutes.
+    /// The number of batch jobs a day. Each adds [`Plant::job`] for some minutes.
     pub jobs: f64,
-    /// Load that a job adds.
+    /// The load of one job, as a share of full load.
     pub job: f64,
-    /// How much warmer air leaves equipment at full load, in K; none where there are no sensors at
-    /// the back.
+    /// The temperature rise of air through equipment at full load, in K. None means no sensors at the back.
     pub exhaust: Option<f64>,
-    /// How far a door that stands open warms the inlets of its rack, in K.
+    /// The warming of a rack's inlets by an open door, in K.
     pub door: f64,
-    /// A sensor's constant error, at most, in K.
+    /// The largest constant error of a sensor, in K.
     pub error: f64,
-    /// A sensor's noise (standard deviation), in K.
+    /// The standard deviation of a sensor's noise, in K.
     pub noise: f64,
-    /// The step of a sensor's readings.
+    /// The smallest step between readings of a sensor.
     pub resolution: Kelvin,
 }
 
 impl Plant {
-    /// The same for every seed: a small room at 22 °C, as `demo` and `simulate` show it.
+    /// Returns the fixed set: a small room at 22 °C, as `demo` and `simulate` show it.
     pub fn plain() -> Self {
         Self {
             racks_a_cooler: 1,
@@ -72,20 +70,20 @@ impl Plant {
         }
     }
 
-    /// Another one for each seed, with sensors of this step. The ranges are what public descriptions
-    /// of halls give, or assumed where nothing is published:
+    /// Returns a random set for each seed. The ranges come from public descriptions of halls, or are assumed if nothing is
+    /// published:
     ///
     /// - supply air 18.5 to 22.5 °C, within ASHRAE's recommended 18 to 27 with the rise to the inlets;
     ///   swings of 1 to 3 K from top to bottom in 6 to 15 minutes (assumed: two-stage coolers);
     /// - warming without cooling at 1.5 to 4 K per minute at first (Hosting365's outage: about 2;
     ///   5 kW racks are at their limit after three minutes);
-    /// - recirculation up to 3 K; load 50 to 85 %, a tenth of it with the hour, up to 12 jobs a day of
+    /// - recirculation up to 3 K; load 50 to 85 %, varying by a tenth over the day, up to 12 jobs a day of
     ///   up to a quarter of full load (assumed);
     /// - servers that warm their air by 10 to 18 K (ASHRAE's guidance calls 20 K the usual most);
     /// - an open door up to 1 K (assumed);
     /// - sensors that are wrong by up to 0.5 K, with noise of 0.02 to 0.1 K.
     pub fn drawn(seed: u64, resolution: Kelvin) -> Self {
-        // Another stream than the hall's own, or plant and weather would depend on each other.
+        // A seed of its own, or the hall's random numbers would depend on its properties.
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x706c_616e_7400_0000);
         let mut from = |least: f64, most: f64| least + (most - least) * rng.random::<f64>();
         let seconds = |seconds: f64| Duration::from_secs_f64(seconds.round());
@@ -105,7 +103,7 @@ impl Plant {
             door: from(0.3, 1.0),
             error: from(0.1, 0.5),
             noise: from(0.02, 0.1),
-            // The last: one number more or less would change all after it.
+            // Last, since another draw would change all properties after it.
             racks_a_cooler: 1 + usize::from(from(0.0, 1.0) > 0.3) * 2,
             resolution,
         }

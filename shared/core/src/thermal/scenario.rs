@@ -1,70 +1,72 @@
-//! Scenarios: how big a simulated hall is, and what goes wrong in it.
+//! Scenarios: the size of a simulated hall, and its scheduled faults.
 //!
-//! In: numbers and a text such as `demo` or `cooler-trip@30s/5m,stuck:inlet-R1-2@1m/2m`. Out: a
-//! [`Scenario`] that is known to make sense, or the reason why it does not. Nothing is lost.
+//! In: numbers and a text such as `demo` or `cooler-trip@30s/5m,stuck:inlet-R1-2@1m/2m`. Out: a checked [`Scenario`], or
+//! the reason why it is invalid.
 
 use std::time::Duration;
 
-use super::faults::{Effect, Fault, Target};
+use super::faults::{Effect, ScheduledFault, Target};
 use super::plant::Plant;
 use crate::device::DeviceId;
 
-/// A simulated hall: its size, its seed, and what goes wrong when.
+/// A simulated hall: its size, its seed, and its scheduled faults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
     racks: usize,
     sensors: usize,
     seed: u64,
-    faults: Vec<Fault>,
+    faults: Vec<ScheduledFault>,
     plant: Plant,
 }
 
-/// Why a scenario makes no sense.
+/// The reason why a scenario is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotAScenario {
+pub enum ScenarioError {
     /// No racks, no sensors, or more than [`Scenario::MAX_SENSORS`].
     #[error(
         "{racks} racks and {sensors} sensors: expected at least one rack, and from one sensor a rack up to 1000000 sensors"
     )]
     Size {
-        /// The racks asked for.
+        /// The requested number of racks.
         racks: usize,
-        /// The sensors asked for.
+        /// The requested number of sensors.
         sensors: usize,
     },
-    /// Neither `quiet` nor `demo` nor a list of faults.
+    /// A text other than `quiet`, `demo` or a list of faults.
     #[error(
-        "{0:?} is no scenario: expected quiet, demo, or FAULT[:TARGET]@START/DURATION[/EVERY],... with one of cooling-loss, cooler-trip, fan-failure, blocked-tile, load-step, door, hot-spot, missing-panel, cold-spot, step, stuck, dropout, offset, hang, reboot, silence, clock-jump"
+        "{0:?} is not a scenario: expected quiet, demo, or FAULT[:TARGET]@START/DURATION[/EVERY],... with one of cooling-loss, cooler-trip, fan-failure, blocked-tile, load-step, door, hot-spot, missing-panel, cold-spot, step, stuck, dropout, offset, hang, reboot, no-data, clock-jump"
     )]
     Spec(String),
-    /// Not a duration such as `500ms`, `30s`, `5m` or `2h`.
-    #[error("{0:?} is no duration: expected a number and ms, s, m, h or d, as in 30s")]
+    /// A text other than a duration such as `500ms`, `30s`, `5m` or `2h`.
+    #[error("{0:?} is not a duration: expected a number and ms, s, m, h or d, as in 30s")]
     Duration(String),
-    /// A fault is aimed at what is not there.
+    /// A fault with an unknown target.
     #[error("{0:?} is neither a rack nor a sensor of this hall")]
     Target(String),
-    /// A fault would start again before it has ended.
-    #[error("{0:?} would start again before it has ended")]
+    /// A fault that would start again before it ends.
+    #[error("{0:?} would start again before it ends")]
     Overlap(String),
 }
 
 impl Scenario {
-    /// The largest number of sensors: ten times the largest site that the design is made for.
+    /// Largest number of sensors: ten times the largest site that the design aims at.
     pub const MAX_SENSORS: usize = 1_000_000;
 
-    /// A hall of `racks` racks with `sensors` sensors in total, and the faults that `spec` asks
-    /// for:
+    /// Describes a hall of `racks` racks with `sensors` sensors in total, and the faults of `spec`:
     ///
     /// - `quiet`: none;
-    /// - `demo`: within ten seconds an inlet crosses 28 °C, goes on beyond 32 °C and is back below
-    ///   27.5 °C half a minute after the start; then a cold spot, a step and a dropout; every four
-    ///   minutes again, at other sensors;
-    /// - a list as in `cooler-trip@30s/5m,stuck:inlet-R1-2@1m/2m`: from 30 s on for 5 minutes, and
-    ///   so on. The target is a rack, a sensor or `*`; without one what concerns racks is everywhere
-    ///   and anything else at the first sensor. A third duration lets it come again so often.
-    pub fn new(racks: usize, sensors: usize, seed: u64, spec: &str) -> Result<Self, NotAScenario> {
+    /// - `demo`: within ten seconds an inlet crosses 28 °C, then 32 °C, and is back below 27.5 °C half a minute after
+    ///   the start. A cold spot, a step and a dropout follow. All repeats every four minutes, at other sensors;
+    /// - a list such as `cooler-trip@30s/5m,stuck:inlet-R1-2@1m/2m`: the first begins after 30 s and lasts 5 minutes.
+    ///   The target is a rack, a sensor or `*`. Without a target, faults of racks are everywhere, and others at the
+    ///   first sensor. A third duration is the interval of repeats.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the numbers are out of range, or if `spec` is invalid.
+    pub fn new(racks: usize, sensors: usize, seed: u64, spec: &str) -> Result<Self, ScenarioError> {
         if racks == 0 || sensors < racks || sensors > Self::MAX_SENSORS {
-            return Err(NotAScenario::Size { racks, sensors });
+            return Err(ScenarioError::Size { racks, sensors });
         }
         let mut scenario = Self {
             racks,
@@ -84,50 +86,50 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// The same in a hall with these numbers.
+    /// Replaces the properties of the hall.
     #[must_use]
     pub fn within(self, plant: Plant) -> Self {
         Self { plant, ..self }
     }
 
-    /// The numbers of the hall.
+    /// Returns the properties of the hall.
     pub fn plant(&self) -> &Plant {
         &self.plant
     }
 
-    /// Number of racks.
+    /// Returns the number of racks.
     pub fn racks(&self) -> usize {
         self.racks
     }
 
-    /// Number of sensors in all racks together.
+    /// Returns the number of sensors in all racks together.
     pub fn sensors(&self) -> usize {
         self.sensors
     }
 
-    /// The seed of all that is random.
+    /// Returns the seed of all random numbers.
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// What goes wrong.
-    pub fn faults(&self) -> &[Fault] {
+    /// Returns the scheduled faults.
+    pub fn faults(&self) -> &[ScheduledFault] {
         &self.faults
     }
 
-    /// Sensors of the rack with index `rack`: all alike, the first racks one more if need be.
+    /// Returns the number of sensors in the rack with index `rack`. The first racks may have one more.
     pub(super) fn sensors_of(&self, rack: usize) -> usize {
         self.sensors / self.racks + usize::from(rack < self.sensors % self.racks)
     }
 
-    /// The sensors of a rack, as they can be aimed at.
+    /// Returns the inlet ids of a rack, as targets name them.
     pub(super) fn devices_of(&self, rack: usize) -> Vec<DeviceId> {
         let count = self.sensors_of(rack);
         (0..count).map(|n| device_id(rack, n)).collect()
     }
 
-    fn fault(&self, item: &str) -> Result<Fault, NotAScenario> {
-        let not_a_spec = || NotAScenario::Spec(item.to_owned());
+    fn fault(&self, item: &str) -> Result<ScheduledFault, ScenarioError> {
+        let not_a_spec = || ScenarioError::Spec(item.to_owned());
         let (what, when) = item.split_once('@').ok_or_else(not_a_spec)?;
         let (word, target) = match what.split_once(':') {
             Some((word, target)) => (word, Some(target)),
@@ -147,9 +149,9 @@ impl Scenario {
             _ => return Err(not_a_spec()),
         };
         if every.is_some_and(|every| every <= duration) {
-            return Err(NotAScenario::Overlap(item.to_owned()));
+            return Err(ScenarioError::Overlap(item.to_owned()));
         }
-        Ok(Fault {
+        Ok(ScheduledFault {
             effect,
             target: self.target(effect, target)?,
             start,
@@ -158,7 +160,7 @@ impl Scenario {
         })
     }
 
-    fn target(&self, effect: Effect, text: Option<&str>) -> Result<Target, NotAScenario> {
+    fn target(&self, effect: Effect, text: Option<&str>) -> Result<Target, ScenarioError> {
         let Some(text) = text else {
             return Ok(if effect.is_of_racks() {
                 Target::Everywhere
@@ -174,29 +176,29 @@ impl Scenario {
         }
         // A cooler serves a rack, not a sensor.
         if effect.is_of_racks() {
-            return Err(NotAScenario::Target(text.to_owned()));
+            return Err(ScenarioError::Target(text.to_owned()));
         }
         (0..self.racks)
             .flat_map(|rack| self.devices_of(rack))
             .find(|device| device.as_str() == text)
             .map(Target::Device)
-            .ok_or_else(|| NotAScenario::Target(text.to_owned()))
+            .ok_or_else(|| ScenarioError::Target(text.to_owned()))
     }
 }
 
-/// Name of the rack with index `rack`.
+/// Returns the name of the rack with index `rack`.
 pub(super) fn rack_name(rack: usize) -> String {
     format!("R{}", rack + 1)
 }
 
-/// Id of sensor `n` of a rack, both counted from 0.
+/// Returns the id of sensor `n` of a rack, both counted from 0.
 pub(super) fn device_id(rack: usize, n: usize) -> DeviceId {
     DeviceId::sanitized(&format!("inlet-{}-{}", rack_name(rack), n + 1))
 }
 
-/// The faults of `demo`. They take turns, so that with one sensor they still do not overlap, and
-/// each round meets other sensors.
-fn demo(sensors: usize) -> Vec<Fault> {
+/// Returns the faults of `demo`. They take turns, so that they do not overlap even with one sensor. Each round targets
+/// other sensors.
+fn demo(sensors: usize) -> Vec<ScheduledFault> {
     // Effect, first sensor, start and duration in seconds. A dropout is only worth an alert after
     // 60 s, so it lasts longer than that.
     [
@@ -206,7 +208,7 @@ fn demo(sensors: usize) -> Vec<Fault> {
         (Effect::Dropout, sensors - 1, 130, 80),
     ]
     .into_iter()
-    .map(|(effect, sensor, start, duration)| Fault {
+    .map(|(effect, sensor, start, duration)| ScheduledFault {
         effect,
         target: Target::Rotating(sensor),
         start: Duration::from_secs(start),
@@ -216,8 +218,8 @@ fn demo(sensors: usize) -> Vec<Fault> {
     .collect()
 }
 
-fn duration(text: &str) -> Result<Duration, NotAScenario> {
-    let wrong = || NotAScenario::Duration(text.to_owned());
+fn duration(text: &str) -> Result<Duration, ScenarioError> {
+    let wrong = || ScenarioError::Duration(text.to_owned());
     let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
     let (number, unit) = text.split_at(digits);
     let millis = match unit {
@@ -261,26 +263,26 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_with_the_reason() {
+    fn an_invalid_scenario_is_refused_with_the_reason() {
         let spec = |spec| Scenario::new(2, 4, 1, spec).unwrap_err();
-        assert!(matches!(spec(""), NotAScenario::Spec(_)));
-        assert!(matches!(spec("fire@1s/1s"), NotAScenario::Spec(_)));
-        assert!(matches!(spec("stuck@1s"), NotAScenario::Spec(_)));
-        assert!(matches!(spec("stuck@1s/1"), NotAScenario::Duration(_)));
-        assert!(matches!(spec("stuck@1s/é"), NotAScenario::Duration(_)));
+        assert!(matches!(spec(""), ScenarioError::Spec(_)));
+        assert!(matches!(spec("fire@1s/1s"), ScenarioError::Spec(_)));
+        assert!(matches!(spec("stuck@1s"), ScenarioError::Spec(_)));
+        assert!(matches!(spec("stuck@1s/1"), ScenarioError::Duration(_)));
+        assert!(matches!(spec("stuck@1s/é"), ScenarioError::Duration(_)));
         assert!(matches!(
             spec("stuck@1s/9999999999999999999d"),
-            NotAScenario::Duration(_)
+            ScenarioError::Duration(_)
         ));
-        assert!(matches!(spec("stuck:R3@1s/1s"), NotAScenario::Target(_)));
+        assert!(matches!(spec("stuck:R3@1s/1s"), ScenarioError::Target(_)));
         assert!(matches!(
             spec("cooler-trip:inlet-R1-1@1s/1s"),
-            NotAScenario::Target(_)
+            ScenarioError::Target(_)
         ));
-        assert!(matches!(spec("stuck@1s/2m/1m"), NotAScenario::Overlap(_)));
+        assert!(matches!(spec("stuck@1s/2m/1m"), ScenarioError::Overlap(_)));
         assert!(matches!(
             Scenario::new(2, 1, 1, "quiet"),
-            Err(NotAScenario::Size { .. })
+            Err(ScenarioError::Size { .. })
         ));
     }
 }

@@ -1,20 +1,26 @@
 //! Alert records as fields of `anomaly_alerts`.
 //!
-//! First `type`, `device_id`, `temperature`, `timestamp`, `threshold`; then `severity`, `state`,
-//! `alert_id`, `rule`, `rack`; then what this kind of record adds.
+//! First `type`, `device_id`, `temperature`, `timestamp`, `threshold`; then `severity`, `state`, `alert_id`,
+//! `rule`, `rack`; then the fields that the kind adds.
 
 use std::time::Duration;
 
-use super::{Fields, Lookup, Reason, field, timestamp};
-use crate::alert::{AlertId, AlertKind, AlertRecord, AlertState, Severity};
+use super::field;
+use super::fields::{Fields, Lookup, timestamp};
+use super::reason::Reason;
+use crate::alert::{
+    AlertId, AlertKind, AlertRecord, AlertState, Detail, Extras, Resolution, Severity,
+};
 use crate::device::{DeviceId, Role};
+use crate::subject::Subject;
+use crate::time::Timestamp;
 use crate::units::Celsius;
 
-/// The fields of the entry that says `record`, in the order of the contract.
+/// Returns the fields of the entry for `record`, in the order of the contract.
 pub fn encode(record: &AlertRecord) -> Vec<(&'static str, String)> {
     let mut fields = vec![
-        ("type", record.kind.to_string()),
-        (field::DEVICE_ID, record.device.to_string()),
+        ("type", record.kind().to_string()),
+        (field::DEVICE_ID, record.subject.to_string()),
         (
             field::TEMPERATURE,
             record
@@ -24,7 +30,7 @@ pub fn encode(record: &AlertRecord) -> Vec<(&'static str, String)> {
         (field::TIMESTAMP, record.at.to_string()),
         ("threshold", record.threshold.to_string()),
         ("severity", record.severity.to_string()),
-        ("state", record.state.to_string()),
+        ("state", record.state().to_string()),
         ("alert_id", record.id.to_string()),
         ("rule", record.rule.clone()),
         ("rack", record.rack.clone()),
@@ -32,17 +38,20 @@ pub fn encode(record: &AlertRecord) -> Vec<(&'static str, String)> {
         ("since", record.started.to_string()),
     ];
     let millis = |d: Duration| d.as_millis().to_string();
+    let extras = record.detail.extras();
+    let resolution = record.resolution;
+    let peak = resolution.and_then(|resolution| resolution.peak);
     let more = [
         ("u", record.u.map(|u| u.to_string())),
         ("rate", record.rate.map(|r| format!("{r:.2}"))),
-        ("change", record.change.map(|c| format!("{c:.3}"))),
-        ("window_ms", record.window.map(millis)),
-        ("reason", record.reason.clone()),
-        ("left_min_ms", record.left_least.map(millis)),
-        ("left_max_ms", record.left_most.map(millis)),
-        ("peak", record.peak.map(|p| p.to_string())),
-        ("duration_ms", record.duration.map(millis)),
-        ("skew_ms", record.skew_ms.map(|skew| skew.to_string())),
+        ("change", extras.change.map(|c| format!("{c:.3}"))),
+        ("window_ms", extras.window.map(millis)),
+        ("reason", extras.reason),
+        ("left_min_ms", extras.left.map(|(least, _)| millis(least))),
+        ("left_max_ms", extras.left.map(|(_, most)| millis(most))),
+        ("peak", peak.map(|p| p.to_string())),
+        ("duration_ms", resolution.map(|r| millis(r.duration))),
+        ("skew_ms", extras.skew_ms.map(|skew| skew.to_string())),
         ("historical", record.historical.then(|| "1".to_owned())),
     ];
     fields.extend(
@@ -52,62 +61,72 @@ pub fn encode(record: &AlertRecord) -> Vec<(&'static str, String)> {
     fields
 }
 
-/// Reads a record back. The reason says which field is wrong.
+/// Reads a record back.
+///
+/// # Errors
+///
+/// Returns the reason, which names the wrong field.
 pub fn decode(fields: &Fields) -> Result<AlertRecord, Reason> {
     let lookup = Lookup::new(fields)?;
-    let temperature = match lookup.get(field::TEMPERATURE) {
-        Err(Reason::Empty(_)) | Ok(None) => None,
-        other => other?.map(celsius).transpose()?,
-    };
-    let optional = |name| match lookup.get(name) {
-        Err(Reason::Empty(_)) => Ok(None),
-        other => other,
-    };
     let at = lookup.timestamp()?;
+    let started = lookup.optional("since")?.map_or(Ok(at), timestamp)?;
+    let kind = word(&lookup, "type", &AlertKind::ALL, AlertKind::name)?;
+    let device = DeviceId::new(lookup.need(field::DEVICE_ID)?).map_err(Reason::BadDevice)?;
     Ok(AlertRecord {
-        kind: word(&lookup, "type", &AlertKind::ALL, AlertKind::name)?,
-        device: DeviceId::new(lookup.need(field::DEVICE_ID)?).map_err(Reason::BadDevice)?,
-        temperature,
+        subject: Subject::from(device),
+        temperature: lookup
+            .optional(field::TEMPERATURE)?
+            .map(celsius)
+            .transpose()?,
         at,
         threshold: number(lookup.need("threshold")?, "threshold")?,
         severity: word(&lookup, "severity", &Severity::ALL, Severity::name)?,
-        state: word(
-            &lookup,
-            "state",
-            &[AlertState::Firing, AlertState::Resolved],
-            AlertState::name,
-        )?,
         id: AlertId::from_wire(lookup.need("alert_id")?),
         rule: lookup.need("rule")?.to_owned(),
-        rack: optional("rack")?.unwrap_or_default().to_owned(),
-        u: optional("u")?.map(|text| number(text, "u")).transpose()?,
+        rack: lookup.optional("rack")?.unwrap_or_default().to_owned(),
+        u: parsed(&lookup, "u")?,
         role: word(&lookup, "role", &Role::ALL, Role::name).unwrap_or_default(),
-        started: optional("since")?.map_or(Ok(at), timestamp)?,
-        rate: optional("rate")?
-            .map(|text| number(text, "rate"))
-            .transpose()?,
-        change: optional("change")?
-            .map(|text| number(text, "change"))
-            .transpose()?,
-        window: optional("window_ms")?
-            .map(|text| millis(text, "window_ms"))
-            .transpose()?,
-        reason: optional("reason")?.map(str::to_owned),
-        left_least: optional("left_min_ms")?
-            .map(|text| millis(text, "left_min_ms"))
-            .transpose()?,
-        left_most: optional("left_max_ms")?
-            .map(|text| millis(text, "left_max_ms"))
-            .transpose()?,
-        peak: optional("peak")?.map(celsius).transpose()?,
-        duration: optional("duration_ms")?
-            .map(|text| millis(text, "duration_ms"))
-            .transpose()?,
-        skew_ms: optional("skew_ms")?
-            .map(|text| number(text, "skew_ms"))
-            .transpose()?,
-        historical: optional("historical")? == Some("1"),
+        started,
+        rate: parsed(&lookup, "rate")?,
+        detail: Detail::new(kind, &extras(&lookup)?),
+        resolution: resolution(&lookup, started, at)?,
+        historical: lookup.optional("historical")? == Some("1"),
     })
+}
+
+fn extras(lookup: &Lookup<'_>) -> Result<Extras, Reason> {
+    let left = |name| Ok(parsed(lookup, name)?.map(Duration::from_millis));
+    Ok(Extras {
+        change: parsed(lookup, "change")?,
+        window: parsed(lookup, "window_ms")?.map(Duration::from_millis),
+        reason: lookup.optional("reason")?.map(str::to_owned),
+        left: left("left_min_ms")?.zip(left("left_max_ms")?),
+        skew_ms: parsed(lookup, "skew_ms")?,
+    })
+}
+
+/// Returns the resolution; none if the record is firing. Without a duration the record's own times give it.
+fn resolution(
+    lookup: &Lookup<'_>,
+    started: Timestamp,
+    at: Timestamp,
+) -> Result<Option<Resolution>, Reason> {
+    let states = [AlertState::Firing, AlertState::Resolved];
+    let state = word(lookup, "state", &states, AlertState::name)?;
+    let duration = parsed(lookup, "duration_ms")?.map(Duration::from_millis);
+    let peak = lookup.optional("peak")?.map(celsius).transpose()?;
+    Ok((state == AlertState::Resolved).then(|| Resolution {
+        duration: duration.unwrap_or_else(|| at.since(started)),
+        peak,
+    }))
+}
+
+fn parsed<T: std::str::FromStr>(
+    lookup: &Lookup<'_>,
+    name: &'static str,
+) -> Result<Option<T>, Reason> {
+    let text = lookup.optional(name)?;
+    text.map(|text| number(text, name)).transpose()
 }
 
 pub(super) fn word<T: Copy>(
@@ -125,10 +144,6 @@ pub(super) fn word<T: Copy>(
 
 pub(super) fn number<T: std::str::FromStr>(text: &str, name: &'static str) -> Result<T, Reason> {
     text.parse().map_err(|_| Reason::NotText(name))
-}
-
-fn millis(text: &str, name: &'static str) -> Result<Duration, Reason> {
-    number(text, name).map(Duration::from_millis)
 }
 
 pub(super) fn celsius(text: &str) -> Result<Celsius, Reason> {

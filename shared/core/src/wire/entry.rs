@@ -1,13 +1,17 @@
-//! Layout `reading`: one reading an entry.
+//! Entry format `reading`: one reading for each entry.
 //!
 //! `device_id`, `temperature` (or `fault`), `timestamp`; agents add `agent` and `seq`.
 
-use super::{Decoded, Lookup, Provenance, Reason, field, rejected_from};
+use super::decoded::{Decoded, provenance, rejected_from};
+use super::field;
+use super::fields::Lookup;
+use super::provenance::Provenance;
+use super::reason::Reason;
 use crate::device::DeviceId;
 use crate::reading::{Fault, Reading};
 use crate::units::Celsius;
 
-/// The fields of an entry that says `reading`.
+/// Returns the fields of the entry for `reading`.
 pub fn encode(reading: &Reading, from: Option<&Provenance>) -> Vec<(&'static str, String)> {
     let value = match &reading.value {
         Ok(temperature) => (field::TEMPERATURE, temperature.to_string()),
@@ -39,15 +43,15 @@ fn reading(fields: &Lookup<'_>) -> Result<Decoded, Reason> {
     let at = fields.timestamp()?;
     Ok(Decoded {
         readings: vec![Reading { device, at, value }],
-        ..fields.provenance()?
+        ..provenance(fields)?
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Fields, Gap, MAX_FIELD, decode};
     use super::*;
     use crate::time::Timestamp;
+    use crate::wire::{Fields, Gap, MAX_FIELD, decode};
 
     fn fields(pairs: &[(&str, &str)]) -> Fields {
         pairs
@@ -59,7 +63,7 @@ mod tests {
     fn reason(pairs: &[(&str, &str)]) -> String {
         decode(&fields(pairs))
             .reject
-            .expect("must be rejected")
+            .expect("the entry is rejected")
             .reason
             .to_string()
     }
@@ -84,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn rejects_name_what_is_wrong() {
         let id = ("device_id", "a-b-1");
         let at = ("timestamp", "1");
         let t = ("temperature", "1");
@@ -168,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_decodes_the_same() {
+    fn encoded_readings_decode_to_the_same() {
         let from = Provenance {
             prev: Some("r0-9".parse().unwrap()),
             gap: Some(Gap::QueueFull),

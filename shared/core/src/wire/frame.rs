@@ -1,19 +1,22 @@
-//! Layout `frame`: all readings of one tick in one entry.
+//! Entry format `frame`: all readings of one tick in one entry.
 //!
-//! `agent`, `seq`, `timestamp`, `readings`, where `readings` is `device=temperature` pairs joined
-//! by commas, `device=!fault` for a fault. A pair that cannot be understood is rejected by itself:
-//! the good ones beside it are kept.
+//! `agent`, `seq`, `timestamp`, `readings`, where `readings` is `device=temperature` pairs joined by commas,
+//! `device=!fault` for a fault. A bad pair is rejected alone: the good ones beside it are kept.
 
 use std::collections::HashSet;
 use std::fmt::Write;
 
-use super::{Decoded, Lookup, Provenance, Reason, Reject, field, rejected_from};
+use super::decoded::{Decoded, Reject, provenance, rejected_from};
+use super::field;
+use super::fields::Lookup;
+use super::provenance::Provenance;
+use super::reason::Reason;
 use crate::device::DeviceId;
 use crate::reading::{Fault, Reading, Sample};
 use crate::time::Timestamp;
 use crate::units::Celsius;
 
-/// The fields of an entry that says all of `sample`.
+/// Returns the fields of the entry for `sample`.
 pub fn encode(sample: &Sample, from: &Provenance) -> Vec<(&'static str, String)> {
     let mut readings = String::with_capacity(sample.readings.len() * 24);
     for reading in &sample.readings {
@@ -38,12 +41,11 @@ pub(super) fn decode(fields: &Lookup<'_>) -> Decoded {
 fn frame(fields: &Lookup<'_>) -> Result<Decoded, Reason> {
     let readings = fields.need(field::READINGS)?;
     let at = fields.timestamp()?;
-    let mut decoded = fields.provenance()?;
+    let mut decoded = provenance(fields)?;
     let mut seen = HashSet::new();
     for (index, text) in readings.split(',').enumerate() {
         let reading = pair(text, at).and_then(|reading| {
-            let fresh = seen.insert(reading.device.clone());
-            if fresh {
+            if seen.insert(reading.device.clone()) {
                 Ok(reading)
             } else {
                 Err(Reason::DeviceTwice)
@@ -57,7 +59,7 @@ fn frame(fields: &Lookup<'_>) -> Result<Decoded, Reason> {
     Ok(decoded)
 }
 
-/// The first bad pair gives the reason; the rest are counted.
+/// Counts a bad pair. The first one gives the reason.
 fn reject(decoded: &mut Decoded, index: usize, why: Reason) {
     let reason = Reason::BadPair {
         number: index + 1,
@@ -86,8 +88,8 @@ fn pair(text: &str, at: Timestamp) -> Result<Reading, Reason> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{Fields, decode};
     use super::*;
+    use crate::wire::{Fields, decode};
 
     fn as_fields(encoded: Vec<(&'static str, String)>) -> Fields {
         encoded
@@ -112,7 +114,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever bytes come, decoding ends and loses no pair without counting it.
+        /// Decoding any text ends, and counts every pair.
         #[test]
         fn any_text_is_either_readings_or_rejects(text in "[a-c=,!.0-9-]{1,60}") {
             let decoded = frame_of(&text);
@@ -120,9 +122,9 @@ mod tests {
             prop_assert_eq!(decoded.readings.len() + rejected, text.split(',').count());
         }
 
-        /// A frame says what its sample said.
+        /// A frame decodes to its sample.
         #[test]
-        fn what_is_encoded_decodes_the_same(values in prop::collection::vec(-273.15f64..1000.0, 1..40)) {
+        fn encoded_samples_decode_to_the_same(values in prop::collection::vec(-273.15f64..1000.0, 1..40)) {
             let at = Timestamp::from_millis(1_700_000_000_000).unwrap();
             let readings = values.iter().enumerate().map(|(n, v)| Reading {
                 device: DeviceId::new(&format!("inlet-R1-{n}")).unwrap(),

@@ -1,17 +1,20 @@
 //! Incident records as fields of `rackwatch:incidents`.
 //!
 //! First `incident_id`, `event`, `severity`, `title`, `cause`, `cause_name`, `first`, `since`,
-//! `timestamp`, `racks`, `devices` (joined by commas), `device_count`, `alerts`, `open`; then `tell`,
-//! where people are to be told, `rooms` and `roles`, and what else there is to say.
+//! `timestamp`, `racks`, `devices` (joined by commas), `device_count`, `alerts`, `open`; then `notification_id`
+//! if the record asks for a notification, and the optional fields.
 
-use super::{Fields, Lookup, Reason, alert, field};
+use super::fields::{Fields, Lookup, timestamp};
+use super::reason::Reason;
+use super::{alert, field};
 use crate::alert::Severity;
 use crate::device::{DeviceId, Role};
 use crate::incident::{Cause, Event, IncidentId, IncidentRecord};
+use crate::subject::Subject;
 
-/// The fields of the entry that says `record`.
+/// Returns the fields of the entry for `record`.
 pub fn encode(record: &IncidentRecord) -> Vec<(&'static str, String)> {
-    let devices: Vec<_> = record.devices.iter().map(DeviceId::as_str).collect();
+    let devices: Vec<_> = record.devices.iter().map(Subject::as_str).collect();
     let (cause, cause_name) = record.cause.parts();
     let mut fields = vec![
         ("incident_id", record.id.to_string()),
@@ -32,7 +35,7 @@ pub fn encode(record: &IncidentRecord) -> Vec<(&'static str, String)> {
     let some = |text: String| (!text.is_empty()).then_some(text);
     let roles: Vec<_> = record.roles.iter().map(|role| role.name()).collect();
     let more = [
-        ("tell", record.tell.clone()),
+        ("notification_id", record.notification_id.clone()),
         ("rooms", some(record.rooms.join(","))),
         ("roles", some(roles.join(","))),
         ("until", record.until.map(|at| at.to_string())),
@@ -56,14 +59,11 @@ pub fn encode(record: &IncidentRecord) -> Vec<(&'static str, String)> {
 ///
 /// # Errors
 ///
-/// The reason says which field is wrong.
+/// Returns the reason, which names the wrong field.
 pub fn decode(fields: &Fields) -> Result<IncidentRecord, Reason> {
     let lookup = Lookup::new(fields)?;
-    let optional = |name| match lookup.get(name) {
-        Err(Reason::Empty(_)) => Ok(None),
-        other => other,
-    };
-    let time = |name| super::timestamp(lookup.need(name)?);
+    let optional = |name| lookup.optional(name);
+    let time = |name| timestamp(lookup.need(name)?);
     let count = |name| alert::number(lookup.need(name)?, name);
     let left = |name| {
         optional(name)?
@@ -76,19 +76,22 @@ pub fn decode(fields: &Fields) -> Result<IncidentRecord, Reason> {
             .split(',')
             .filter(|s| !s.is_empty()))
     };
-    let device = |text: &str| DeviceId::new(text).map_err(Reason::BadDevice);
+    let subject = |text: &str| {
+        let id = DeviceId::new(text).map_err(Reason::BadDevice)?;
+        Ok(Subject::from(id))
+    };
     let cause_name = optional("cause_name")?.unwrap_or_default();
     Ok(IncidentRecord {
         id: IncidentId::from_wire(lookup.need("incident_id")?),
         event: alert::word(&lookup, "event", &Event::ALL, Event::name)?,
-        tell: optional("tell")?.map(str::to_owned),
+        notification_id: optional("notification_id")?.map(str::to_owned),
         severity: alert::word(&lookup, "severity", &Severity::ALL, Severity::name)?,
         title: lookup.need("title")?.to_owned(),
         cause: Cause::from_parts(lookup.need("cause")?, cause_name)
             .ok_or(Reason::Missing("cause"))?,
-        first: device(lookup.need("first")?)?,
+        first: subject(lookup.need("first")?)?,
         since: time("since")?,
-        until: optional("until")?.map(super::timestamp).transpose()?,
+        until: optional("until")?.map(timestamp).transpose()?,
         at: lookup.timestamp()?,
         racks: list("racks")?.map(str::to_owned).collect(),
         rooms: list("rooms")?.map(str::to_owned).collect(),
@@ -96,7 +99,7 @@ pub fn decode(fields: &Fields) -> Result<IncidentRecord, Reason> {
         roles: list("roles")?
             .filter_map(|name| Role::ALL.into_iter().find(|role| role.name() == name))
             .collect(),
-        devices: list("devices")?.map(device).collect::<Result<_, _>>()?,
+        devices: list("devices")?.map(subject).collect::<Result<_, _>>()?,
         device_count: count("device_count")?,
         alerts: count("alerts")?,
         open: count("open")?,

@@ -1,13 +1,14 @@
 //! Losses as fields of `rackwatch:losses`.
 //!
-//! `loss_id`, `agent`, `run`, `from`, `to`, `readings`, `since`, `until`, `reason`: which numbers of
-//! which run are missing, how many readings that is, between which times (`since` is empty where
-//! nothing came before), and why.
+//! `loss_id`, `agent`, `run`, `from`, `to`, `readings`, `since`, `until`, `reason`: the missing numbers of a run,
+//! the number of readings, the times around them (`since` is empty where nothing arrived before), and the
+//! reason.
 
-use super::{Fields, Lookup, Reason};
+use super::fields::{Fields, Lookup};
+use super::reason::Reason;
 use crate::ledger::Loss;
 
-/// The fields of the entry that says `loss`.
+/// Returns the fields of the entry for `loss`.
 pub fn encode(loss: &Loss) -> Vec<(&'static str, String)> {
     vec![
         ("loss_id", loss.id()),
@@ -25,31 +26,31 @@ pub fn encode(loss: &Loss) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What people are told of a loss.
+/// The part of a loss that people see.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Told {
-    /// Whose readings.
+pub struct LossSummary {
+    /// The agent that produced the readings.
     pub agent: String,
-    /// How many.
+    /// The number of readings.
     pub readings: u64,
-    /// Why, in a word.
+    /// The reason as a word.
     pub reason: String,
-    /// When the first reading after them was taken, in milliseconds since 1970.
+    /// The time of the first reading after them, in milliseconds since 1970.
     pub until: u64,
 }
 
-/// Reads the part back that people are told.
+/// Reads the summary of a loss.
 ///
 /// # Errors
 ///
-/// The reason says which field is wrong.
-pub fn decode(fields: &Fields) -> Result<Told, Reason> {
+/// Returns the reason, which names the wrong field.
+pub fn decode(fields: &Fields) -> Result<LossSummary, Reason> {
     let lookup = Lookup::new(fields)?;
     let number = |name| {
         let text = lookup.need(name)?;
         text.parse().map_err(|_| Reason::BadSeq)
     };
-    Ok(Told {
+    Ok(LossSummary {
         agent: lookup.need("agent")?.to_owned(),
         readings: number("readings")?,
         reason: lookup.need("reason")?.to_owned(),
@@ -64,7 +65,7 @@ mod tests {
     use crate::wire::Gap;
 
     #[test]
-    fn a_loss_is_written_and_told() {
+    fn a_loss_is_written_and_read_as_a_summary() {
         let loss = Loss {
             agent: "node7".to_owned(),
             run: "r1".to_owned(),
@@ -87,9 +88,9 @@ mod tests {
         let fields = fields
             .into_iter()
             .map(|(n, v)| (n.as_bytes().to_vec(), v.into_bytes()));
-        let told = decode(&fields.collect()).unwrap();
+        let summary = decode(&fields.collect()).unwrap();
         assert_eq!(
-            (told.readings, told.reason.as_str(), told.until),
+            (summary.readings, summary.reason.as_str(), summary.until),
             (5, "spool_full", 12_000)
         );
     }

@@ -11,8 +11,11 @@ mod titles;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use rackwatch_core::alert::{AlertId, AlertKind, AlertRecord, AlertState, Severity};
+use rackwatch_core::alert::{
+    AlertId, AlertKind, AlertRecord, AlertState, Detail, Extras, Resolution, Severity,
+};
 use rackwatch_core::device::{DeviceId, Role};
+use rackwatch_core::subject::Subject;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 
@@ -43,33 +46,28 @@ fn fields<'f>(
     }
 }
 
-/// An alert record with nothing that only some kinds have.
+/// An alert record without what only some kinds have.
 fn alert(kind: AlertKind, state: AlertState, severity: Severity) -> AlertRecord {
-    let device = device("inlet-B07-1");
+    let subject = Subject::from(device("inlet-B07-1"));
     AlertRecord {
-        kind,
         temperature: Some(celsius(33.1)),
         at: at(130),
         threshold: 32.0,
         severity,
-        state,
-        id: AlertId::of(&device, kind.name(), at(0)),
+        id: AlertId::of(&subject, kind.name(), at(0)),
         rule: kind.name().to_owned(),
         rack: "B07".to_owned(),
         u: None,
         role: Role::Inlet,
         started: at(0),
         rate: None,
-        change: None,
-        window: None,
-        reason: None,
-        left_least: None,
-        left_most: None,
-        peak: None,
-        duration: None,
-        skew_ms: None,
+        detail: Detail::new(kind, &Extras::default()),
+        resolution: (state == AlertState::Resolved).then_some(Resolution {
+            duration: Duration::from_secs(840),
+            peak: None,
+        }),
         historical: false,
-        device,
+        subject,
     }
 }
 
@@ -77,14 +75,14 @@ fn alert(kind: AlertKind, state: AlertState, severity: Severity) -> AlertRecord 
 fn alerts() -> Vec<AlertRecord> {
     let of = |kind| {
         [AlertState::Firing, AlertState::Resolved].map(|state| {
-            let record = with_its_own(alert(kind, state, Severity::Critical));
-            match state {
-                AlertState::Firing => record,
-                AlertState::Resolved => AlertRecord {
-                    peak: record.temperature.map(|_| celsius(35.0)),
-                    duration: Some(Duration::from_secs(840)),
-                    ..record
-                },
+            let record = with_extras(alert(kind, state, Severity::Critical));
+            let resolution = record.resolution.map(|resolution| Resolution {
+                peak: record.temperature.map(|_| celsius(35.0)),
+                ..resolution
+            });
+            AlertRecord {
+                resolution,
+                ..record
             }
         })
     };
@@ -92,61 +90,41 @@ fn alerts() -> Vec<AlertRecord> {
 }
 
 /// Adds what records of its kind have.
-fn with_its_own(record: AlertRecord) -> AlertRecord {
-    let minutes = |minutes: u64| Some(Duration::from_secs(minutes * 60));
-    match record.kind {
-        AlertKind::HighTemp => AlertRecord {
-            u: Some(42),
-            rate: Some(1.8),
-            ..record
-        },
-        AlertKind::LowTemp => AlertRecord {
-            rate: Some(-0.25),
-            rack: String::new(),
-            ..record
-        },
-        AlertKind::Spike | AlertKind::Drop => AlertRecord {
-            change: Some(6.25),
-            window: minutes(15),
-            ..record
-        },
-        AlertKind::Drift => AlertRecord {
-            change: Some(-3.25),
-            window: minutes(14 * 24 * 60),
-            ..record
-        },
-        AlertKind::Runaway => AlertRecord {
-            rate: Some(2.125),
-            window: Some(Duration::from_secs(75)),
-            left_least: minutes(3),
-            left_most: minutes(4),
-            ..record
-        },
-        AlertKind::Outlier => AlertRecord {
-            change: Some(3.5),
-            ..record
-        },
-        AlertKind::StuckSensor => AlertRecord {
-            change: Some(1.4),
-            window: minutes(60),
-            ..record
-        },
-        AlertKind::SensorFault => AlertRecord {
-            temperature: None,
-            reason: Some("timeout".to_owned()),
-            ..record
-        },
-        AlertKind::NoData => AlertRecord {
-            temperature: None,
-            device: device("agent:host7"),
-            role: Role::Other,
-            ..record
-        },
-        AlertKind::ClockSkew => AlertRecord {
-            temperature: None,
-            skew_ms: Some(-300_000),
-            historical: true,
-            ..record
-        },
+fn with_extras(mut record: AlertRecord) -> AlertRecord {
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    let kind = record.kind();
+    let mut extras = Extras::default();
+    match kind {
+        AlertKind::HighTemp => (record.u, record.rate) = (Some(42), Some(1.8)),
+        AlertKind::LowTemp => (record.rack, record.rate) = (String::new(), Some(-0.25)),
+        AlertKind::Spike | AlertKind::Drop => {
+            (extras.change, extras.window) = (Some(6.25), Some(minutes(15)));
+        }
+        AlertKind::Drift => {
+            (extras.change, extras.window) = (Some(-3.25), Some(minutes(14 * 24 * 60)));
+        }
+        AlertKind::Runaway => {
+            record.rate = Some(2.125);
+            (extras.change, extras.window) = (Some(2.5), Some(Duration::from_secs(75)));
+            extras.left = Some((minutes(3), minutes(4)));
+        }
+        AlertKind::Outlier => extras.change = Some(3.5),
+        AlertKind::StuckSensor => extras.change = Some(1.4),
+        AlertKind::SensorFault => {
+            record.temperature = None;
+            extras.reason = Some("timeout".to_owned());
+        }
+        AlertKind::NoData => {
+            record.temperature = None;
+            record.subject = Subject::agent("host7");
+            record.role = Role::Other;
+        }
+        AlertKind::ClockSkew => {
+            record.temperature = None;
+            extras.skew_ms = Some(-300_000);
+            record.historical = true;
+        }
     }
+    record.detail = Detail::new(kind, &extras);
+    record
 }

@@ -1,16 +1,22 @@
-//! Incidents: what joins them, and what people are told of them.
+//! Incidents: which alerts join them, and which notifications they cause.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rackwatch_core::alert::{AlertId, AlertKind, AlertRecord, AlertState, Severity};
+use rackwatch_core::alert::{
+    AlertId, AlertKind, AlertRecord, Detail, Extras, Resolution, Severity,
+};
+use rackwatch_core::detect::runaway::RunawayPayload;
 use rackwatch_core::device::{DeviceId, Role};
 use rackwatch_core::incident::silence::{Matcher, Silence};
 use rackwatch_core::incident::{
-    Ack, Cause, Changes, Event, Incident, IncidentId, IncidentRecord, Incidents, Stored, Timing,
+    Ack, Cause, Changes, Event, Incident, IncidentId, IncidentRecord, IncidentTiming, Incidents,
+    StoredMember,
 };
 use rackwatch_core::site::Spot;
+use rackwatch_core::stored;
+use rackwatch_core::subject::Subject;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 use rackwatch_core::wire;
@@ -22,14 +28,12 @@ fn at(seconds: u64) -> Timestamp {
 }
 
 fn alert(device: &str, kind: AlertKind, severity: Severity, seconds: u64) -> AlertRecord {
-    let id = DeviceId::new(device).unwrap();
+    let id = Subject::from(DeviceId::new(device).unwrap());
     AlertRecord {
-        kind,
         temperature: Some(Celsius::new(33.0).unwrap()),
         at: at(seconds),
         threshold: 32.0,
         severity,
-        state: AlertState::Firing,
         id: AlertId::of(&id, kind.name(), at(seconds)),
         rule: kind.name().to_owned(),
         rack: String::new(),
@@ -37,16 +41,10 @@ fn alert(device: &str, kind: AlertKind, severity: Severity, seconds: u64) -> Ale
         role: Role::Inlet,
         started: at(seconds),
         rate: None,
-        change: None,
-        window: None,
-        reason: None,
-        left_least: None,
-        left_most: None,
-        peak: None,
-        duration: None,
-        skew_ms: None,
+        detail: Detail::new(kind, &Extras::default()),
+        resolution: None,
         historical: false,
-        device: id,
+        subject: id,
     }
 }
 
@@ -54,9 +52,12 @@ fn hot(device: &str, severity: Severity, seconds: u64) -> AlertRecord {
     alert(device, AlertKind::HighTemp, severity, seconds)
 }
 
-fn over(record: &AlertRecord, seconds: u64) -> AlertRecord {
+fn resolved(record: &AlertRecord, seconds: u64) -> AlertRecord {
     AlertRecord {
-        state: AlertState::Resolved,
+        resolution: Some(Resolution {
+            duration: at(seconds).since(record.started),
+            peak: None,
+        }),
         at: at(seconds),
         ..record.clone()
     }
@@ -79,22 +80,22 @@ fn spot(device: &DeviceId) -> Spot {
     }
 }
 
-/// Drives incidents, and keeps what they want kept.
-struct Desk {
+/// Drives incidents, and stores what they want stored.
+struct Correlator {
     incidents: Incidents,
     stored: BTreeMap<IncidentId, String>,
-    members: BTreeMap<AlertId, Stored>,
+    members: BTreeMap<AlertId, StoredMember>,
 }
 
-const TIMING: Timing = Timing {
-    wait: Duration::from_secs(10),
-    companions: Duration::from_mins(5),
-    hold: Duration::ZERO,
-    remind_critical: Duration::from_mins(30),
-    remind_warning: Duration::from_hours(4),
+const TIMING: IncidentTiming = IncidentTiming {
+    group_wait: Duration::from_secs(10),
+    group_window: Duration::from_mins(5),
+    resolve_after: Duration::ZERO,
+    repeat_interval_critical: Duration::from_mins(30),
+    repeat_interval_warning: Duration::from_hours(4),
 };
 
-impl Default for Desk {
+impl Default for Correlator {
     fn default() -> Self {
         Self {
             incidents: Incidents::new(TIMING),
@@ -104,149 +105,192 @@ impl Default for Desk {
     }
 }
 
-impl Desk {
-    fn take(&mut self, record: &AlertRecord, seconds: u64) {
+impl Correlator {
+    fn observe(&mut self, record: &AlertRecord, seconds: u64) {
         self.incidents
-            .take(record, spot(&record.device), at(seconds));
+            .observe(record, spot(record.subject.as_id()), at(seconds));
     }
 
-    fn settle(&mut self, seconds: u64) -> Vec<IncidentRecord> {
+    fn advance(&mut self, seconds: u64) -> Vec<IncidentRecord> {
         let Changes {
             records,
             incidents,
             members,
-            closed,
-            gone,
-        } = self.incidents.settle(at(seconds));
+            resolved,
+            removed_members,
+        } = self.incidents.advance(at(seconds));
         self.stored.extend(incidents);
         self.members.extend(members);
-        self.stored.retain(|id, _| !closed.contains(id));
-        self.members.retain(|id, _| !gone.contains(id));
+        self.stored.retain(|id, _| !resolved.contains(id));
+        self.members.retain(|id, _| !removed_members.contains(id));
         records
     }
 
-    /// What people are told by then, looked at every second.
-    fn told(&mut self, seconds: std::ops::Range<u64>) -> Vec<IncidentRecord> {
-        let records: Vec<_> = seconds.flat_map(|second| self.settle(second)).collect();
-        records.into_iter().filter(|r| r.tell.is_some()).collect()
+    /// Returns the notifications of that time, stepping every second.
+    fn notified(&mut self, seconds: std::ops::Range<u64>) -> Vec<IncidentRecord> {
+        let records: Vec<_> = seconds.flat_map(|second| self.advance(second)).collect();
+        records
+            .into_iter()
+            .filter(|r| r.notification_id.is_some())
+            .collect()
     }
 
     fn step(&mut self, records: &[AlertRecord], seconds: u64) -> Vec<Event> {
         for record in records {
-            self.take(record, seconds);
+            self.observe(record, seconds);
         }
-        let settled = self.settle(seconds);
-        let told = settled.iter().filter(|record| record.tell.is_some());
-        told.map(|record| record.event).collect()
+        let records = self.advance(seconds);
+        let notified = records
+            .iter()
+            .filter(|record| record.notification_id.is_some());
+        notified.map(|record| record.event).collect()
     }
 
     fn restart(&mut self) {
         let mut incidents = Incidents::new(TIMING);
         let stored = self.stored.values();
         let stored: Vec<Incident> = stored
-            .map(|json| serde_json::from_str(json).unwrap())
+            .map(|json| stored::decode(json.as_bytes()).unwrap())
             .collect();
-        incidents.restore(stored, self.members.clone().into_iter().collect());
+        incidents.restore(stored, self.members.clone());
         self.incidents = incidents;
     }
 }
 
 #[test]
-fn a_critical_is_told_at_once_and_companions_join_silently() {
-    let mut desk = Desk::default();
+fn a_critical_alert_notifies_at_once_and_related_alerts_join_silently() {
+    let mut correlator = Correlator::default();
     let first = hot("inlet-A1-1", Severity::Critical, 0);
-    assert_eq!(desk.step(std::slice::from_ref(&first), 1), [Event::Opened]);
+    assert_eq!(
+        correlator.step(std::slice::from_ref(&first), 1),
+        [Event::Opened]
+    );
     let second = hot("inlet-A2-1", Severity::Critical, 60);
     let third = hot("inlet-B1-1", Severity::Warning, 200);
-    assert!(desk.step(&[second.clone(), third.clone()], 200).is_empty());
-    assert_eq!(desk.incidents.len(), 1);
-    // Once it has spread it takes in what comes later too.
+    assert!(
+        correlator
+            .step(&[second.clone(), third.clone()], 200)
+            .is_empty()
+    );
+    assert_eq!(correlator.incidents.len(), 1);
+    // An incident that covers several racks takes in later alerts too.
     let late = hot("inlet-B2-1", Severity::Critical, 3000);
-    assert!(desk.step(std::slice::from_ref(&late), 1000).is_empty());
-    let ends = [over(&first, 1500), over(&second, 1500), over(&third, 1500)];
-    assert!(desk.step(&ends, 1500).is_empty());
-    assert_eq!(desk.step(&[over(&late, 1510)], 1510), [Event::Resolved]);
-    assert!(desk.incidents.is_empty() && desk.members.is_empty() && desk.stored.is_empty());
+    assert!(
+        correlator
+            .step(std::slice::from_ref(&late), 1000)
+            .is_empty()
+    );
+    let ends = [
+        resolved(&first, 1500),
+        resolved(&second, 1500),
+        resolved(&third, 1500),
+    ];
+    assert!(correlator.step(&ends, 1500).is_empty());
+    assert_eq!(
+        correlator.step(&[resolved(&late, 1510)], 1510),
+        [Event::Resolved]
+    );
+    assert!(
+        correlator.incidents.is_empty()
+            && correlator.members.is_empty()
+            && correlator.stored.is_empty()
+    );
 }
 
 #[test]
-fn a_warning_waits_for_companions_and_speaks_for_all() {
-    let mut desk = Desk::default();
-    desk.take(&hot("inlet-A1-1", Severity::Warning, 0), 0);
-    assert!(desk.told(0..9).is_empty());
-    desk.take(&hot("inlet-A2-1", Severity::Warning, 9), 9);
-    let told = desk.told(9..100);
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!((told[0].alerts, told[0].severity), (2, Severity::Warning));
-    assert_eq!(told[0].title, "too hot: cooler crah-1, 2 sensors in A1, A2");
-    assert_eq!(told[0].at, at(10));
+fn a_warning_waits_for_related_alerts_and_notifies_once() {
+    let mut correlator = Correlator::default();
+    correlator.observe(&hot("inlet-A1-1", Severity::Warning, 0), 0);
+    assert!(correlator.notified(0..9).is_empty());
+    correlator.observe(&hot("inlet-A2-1", Severity::Warning, 9), 9);
+    let notified = correlator.notified(9..100);
+    assert_eq!(notified.len(), 1, "{notified:?}");
+    assert_eq!(
+        (notified[0].alerts, notified[0].severity),
+        (2, Severity::Warning)
+    );
+    assert_eq!(
+        notified[0].title,
+        "too hot: cooler crah-1, 2 sensors in A1, A2"
+    );
+    assert_eq!(notified[0].at, at(10));
 }
 
 #[test]
-fn what_is_soft_opens_nothing_but_is_the_first_to_have_moved() {
-    let mut desk = Desk::default();
+fn an_info_alert_opens_nothing_but_may_be_the_first_sensor() {
+    let mut correlator = Correlator::default();
     let soft = alert("inlet-A1-1", AlertKind::Spike, Severity::Info, 0);
-    desk.take(&soft, 0);
-    assert!(desk.told(0..30).is_empty() && desk.incidents.is_empty());
-    desk.take(&hot("inlet-A1-2", Severity::Critical, 30), 30);
-    let told = desk.told(30..60);
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].first.as_str(), "inlet-A1-1");
-    assert_eq!((told[0].alerts, told[0].since), (2, at(0)));
+    correlator.observe(&soft, 0);
+    assert!(correlator.notified(0..30).is_empty() && correlator.incidents.is_empty());
+    correlator.observe(&hot("inlet-A1-2", Severity::Critical, 30), 30);
+    let notified = correlator.notified(30..60);
+    assert_eq!(notified.len(), 1);
+    assert_eq!(notified[0].first.as_str(), "inlet-A1-1");
+    assert_eq!((notified[0].alerts, notified[0].since), (2, at(0)));
 }
 
 #[test]
-fn worse_is_told_and_better_is_not() {
-    let mut desk = Desk::default();
+fn a_rise_in_severity_notifies_and_a_fall_does_not() {
+    let mut correlator = Correlator::default();
     let warning = hot("inlet-A1-1", Severity::Warning, 0);
-    assert!(desk.step(std::slice::from_ref(&warning), 0).is_empty());
-    assert_eq!(desk.step(&[], 10), [Event::Opened]);
+    assert!(
+        correlator
+            .step(std::slice::from_ref(&warning), 0)
+            .is_empty()
+    );
+    assert_eq!(correlator.step(&[], 10), [Event::Opened]);
     let critical = hot("inlet-A1-2", Severity::Critical, 20);
     assert_eq!(
-        desk.step(std::slice::from_ref(&critical), 20),
+        correlator.step(std::slice::from_ref(&critical), 20),
         [Event::Worse]
     );
-    assert!(desk.step(&[over(&critical, 30)], 30).is_empty());
+    assert!(correlator.step(&[resolved(&critical, 30)], 30).is_empty());
     let again = hot("inlet-A1-3", Severity::Critical, 40);
-    assert!(desk.step(std::slice::from_ref(&again), 40).is_empty());
+    assert!(correlator.step(std::slice::from_ref(&again), 40).is_empty());
     assert_eq!(
-        desk.step(&[over(&warning, 50), over(&again, 50)], 50),
+        correlator.step(&[resolved(&warning, 50), resolved(&again, 50)], 50),
         [Event::Resolved]
     );
 }
 
 #[test]
-fn people_are_reminded_until_somebody_takes_it_on() {
-    let mut desk = Desk::default();
+fn notifications_repeat_until_the_incident_is_acknowledged() {
+    let mut correlator = Correlator::default();
     let first = hot("inlet-A1-1", Severity::Critical, 0);
-    assert_eq!(desk.step(std::slice::from_ref(&first), 0), [Event::Opened]);
-    assert!(desk.step(&[], 1799).is_empty());
-    assert_eq!(desk.step(&[], 1800), [Event::Reminder]);
+    assert_eq!(
+        correlator.step(std::slice::from_ref(&first), 0),
+        [Event::Opened]
+    );
+    assert!(correlator.step(&[], 1799).is_empty());
+    assert_eq!(correlator.step(&[], 1800), [Event::Repeat]);
     let id = IncidentId::of(&first.id);
     let ack = |seconds| Ack {
         by: "ann".to_owned(),
         at: at(seconds),
         note: String::new(),
     };
-    assert!(!desk.incidents.ack(&id, ack(1700)), "before the last time");
-    assert!(desk.incidents.ack(&id, ack(1900)));
-    assert!(!desk.incidents.ack(&id, ack(1900)), "known");
-    assert!(desk.told(1900..20_000).is_empty());
-    // The same rack is no news, another one is.
+    assert!(
+        !correlator.incidents.acknowledge(&id, ack(1700)),
+        "older than the last notification"
+    );
+    assert!(correlator.incidents.acknowledge(&id, ack(1900)));
+    assert!(!correlator.incidents.acknowledge(&id, ack(1900)), "known");
+    assert!(correlator.notified(1900..20_000).is_empty());
+    // The same rack is not worse, another one is.
     let same = hot("inlet-A1-2", Severity::Critical, 1950);
-    assert!(desk.step(&[same], 20_000).is_empty());
+    assert!(correlator.step(&[same], 20_000).is_empty());
     let other = hot("inlet-A2-2", Severity::Critical, 1960);
-    assert_eq!(desk.step(&[other], 20_001), [Event::Worse]);
+    assert_eq!(correlator.step(&[other], 20_001), [Event::Worse]);
     assert_eq!(
-        desk.step(&[], 22_000),
-        [Event::Reminder],
-        "it is open again"
+        correlator.step(&[], 22_000),
+        [Event::Repeat],
+        "no longer acknowledged"
     );
 }
 
 #[test]
-fn what_is_silenced_is_recorded_and_told_when_the_silence_ends() {
-    let mut desk = Desk::default();
+fn a_silenced_alert_is_recorded_and_notifies_when_the_silence_ends() {
+    let mut correlator = Correlator::default();
     let silence = Silence {
         id: "s1".to_owned(),
         matcher: Matcher {
@@ -258,20 +302,20 @@ fn what_is_silenced_is_recorded_and_told_when_the_silence_ends() {
         reason: "patching".to_owned(),
         by: "ann".to_owned(),
     };
-    desk.incidents.silences(vec![silence]);
+    correlator.incidents.set_silences(vec![silence]);
     let record = hot("inlet-A1-1", Severity::Critical, 10);
-    desk.take(&record, 10);
-    let settled = desk.settle(10);
-    assert_eq!(settled.len(), 1);
+    correlator.observe(&record, 10);
+    let records = correlator.advance(10);
+    assert_eq!(records.len(), 1);
     assert_eq!(
-        (settled[0].event, &settled[0].tell),
+        (records[0].event, &records[0].notification_id),
         (Event::Pending, &None)
     );
-    assert!(desk.told(11..600).is_empty());
-    let told = desk.told(600..610);
-    assert_eq!((told.len(), told[0].event), (1, Event::Opened));
-    // Another one, that is over before the silence is: nobody hears of it.
-    let mut desk = Desk::default();
+    assert!(correlator.notified(11..600).is_empty());
+    let notified = correlator.notified(600..610);
+    assert_eq!((notified.len(), notified[0].event), (1, Event::Opened));
+    // An alert that ends before the silence does causes no notification.
+    let mut correlator = Correlator::default();
     let silence = Silence {
         id: "s2".to_owned(),
         matcher: Matcher {
@@ -283,22 +327,22 @@ fn what_is_silenced_is_recorded_and_told_when_the_silence_ends() {
         reason: String::new(),
         by: String::new(),
     };
-    desk.incidents.silences(vec![silence]);
-    desk.take(&record, 10);
-    assert!(desk.told(10..100).is_empty());
-    desk.take(&over(&record, 100), 100);
-    assert!(desk.told(100..700).is_empty());
-    assert!(desk.incidents.is_empty());
+    correlator.incidents.set_silences(vec![silence]);
+    correlator.observe(&record, 10);
+    assert!(correlator.notified(10..100).is_empty());
+    correlator.observe(&resolved(&record, 100), 100);
+    assert!(correlator.notified(100..700).is_empty());
+    assert!(correlator.incidents.is_empty());
 }
 
 #[test]
-fn the_cause_is_the_smallest_thing_that_has_all() {
+fn the_cause_is_the_smallest_thing_that_all_alerts_share() {
     let cause = |devices: &[&str]| {
-        let mut desk = Desk::default();
+        let mut correlator = Correlator::default();
         for device in devices {
-            desk.take(&hot(device, Severity::Critical, 0), 0);
+            correlator.observe(&hot(device, Severity::Critical, 0), 0);
         }
-        let mut records = desk.settle(0);
+        let mut records = correlator.advance(0);
         assert_eq!(records.len(), 1, "{devices:?}: {records:?}");
         records.remove(0).cause
     };
@@ -310,17 +354,17 @@ fn the_cause_is_the_smallest_thing_that_has_all() {
         cause(&["inlet-A1-1", "inlet-B1-1"]),
         named("cooler", "crah-1")
     );
-    // Two feed row B: which of them it is cannot be told.
+    // Two coolers feed row B, so neither is the cause for sure.
     assert_eq!(cause(&["inlet-B1-1", "inlet-B2-1"]), named("row", "B"));
 }
 
 #[test]
-fn what_is_elsewhere_or_later_or_of_another_kind_is_another_incident() {
+fn alerts_elsewhere_or_later_or_of_another_family_open_another_incident() {
     let opened = |first: &AlertRecord, second: &AlertRecord| {
-        let mut desk = Desk::default();
-        desk.take(first, 0);
-        desk.take(second, 1);
-        desk.incidents.len()
+        let mut correlator = Correlator::default();
+        correlator.observe(first, 0);
+        correlator.observe(second, 1);
+        correlator.incidents.len()
     };
     let here = hot("inlet-A1-1", Severity::Critical, 0);
     assert_eq!(opened(&here, &hot("inlet-C1-1", Severity::Critical, 0)), 2);
@@ -342,73 +386,89 @@ fn what_is_elsewhere_or_later_or_of_another_kind_is_another_incident() {
 }
 
 #[test]
-fn what_comes_back_soon_is_the_same_incident() {
-    let mut desk = Desk {
-        incidents: Incidents::new(Timing {
-            hold: Duration::from_secs(600),
+fn an_alert_that_returns_soon_continues_the_incident() {
+    let mut correlator = Correlator {
+        incidents: Incidents::new(IncidentTiming {
+            resolve_after: Duration::from_secs(600),
             ..TIMING
         }),
-        ..Desk::default()
+        ..Correlator::default()
     };
     let first = hot("inlet-A1-1", Severity::Critical, 0);
-    assert_eq!(desk.step(std::slice::from_ref(&first), 0), [Event::Opened]);
-    desk.take(&over(&first, 60), 60);
-    let quiet = desk.settle(60).remove(0);
     assert_eq!(
-        (quiet.event, quiet.tell, quiet.open),
-        (Event::Quiet, None, 0)
+        correlator.step(std::slice::from_ref(&first), 0),
+        [Event::Opened]
+    );
+    correlator.observe(&resolved(&first, 60), 60);
+    let resolving = correlator.advance(60).remove(0);
+    assert_eq!(
+        (resolving.event, resolving.notification_id, resolving.open),
+        (Event::Resolving, None, 0)
     );
     let again = hot("inlet-A1-2", Severity::Critical, 600);
-    assert!(desk.step(std::slice::from_ref(&again), 600).is_empty());
-    desk.take(&over(&again, 700), 700);
-    assert!(desk.told(700..1300).is_empty());
-    let told = desk.told(1300..1310);
+    assert!(
+        correlator
+            .step(std::slice::from_ref(&again), 600)
+            .is_empty()
+    );
+    correlator.observe(&resolved(&again, 700), 700);
+    assert!(correlator.notified(700..1300).is_empty());
+    let notified = correlator.notified(1300..1310);
     assert_eq!(
-        (told[0].event, told[0].until),
+        (notified[0].event, notified[0].until),
         (Event::Resolved, Some(at(700)))
     );
 }
 
 #[test]
-fn the_way_back_is_no_incident() {
-    let mut desk = Desk::default();
+fn recovery_is_not_an_incident() {
+    let mut correlator = Correlator::default();
     let drop = |device, seconds| alert(device, AlertKind::Drop, Severity::Warning, seconds);
     let hot = hot("inlet-A1-1", Severity::Critical, 0);
-    assert_eq!(desk.step(std::slice::from_ref(&hot), 0), [Event::Opened]);
-    assert!(desk.step(&[drop("inlet-A1-2", 100)], 100).is_empty());
-    assert_eq!(desk.step(&[over(&hot, 200)], 200), [Event::Resolved]);
-    desk.take(&drop("inlet-A1-3", 3700), 3700);
-    assert!(desk.told(3700..3799).is_empty() && desk.incidents.is_empty());
-    // Elsewhere, or later, it is something of its own.
-    desk.take(&drop("inlet-A2-1", 3750), 3750);
-    assert_eq!(desk.told(3750..3800).len(), 1);
-    desk.take(&drop("inlet-A1-4", 4000), 4000);
-    assert_eq!(desk.settle(4000)[0].alerts, 2);
+    assert_eq!(
+        correlator.step(std::slice::from_ref(&hot), 0),
+        [Event::Opened]
+    );
+    assert!(correlator.step(&[drop("inlet-A1-2", 100)], 100).is_empty());
+    assert_eq!(
+        correlator.step(&[resolved(&hot, 200)], 200),
+        [Event::Resolved]
+    );
+    correlator.observe(&drop("inlet-A1-3", 3700), 3700);
+    assert!(correlator.notified(3700..3799).is_empty() && correlator.incidents.is_empty());
+    // Elsewhere, or later, it opens an incident.
+    correlator.observe(&drop("inlet-A2-1", 3750), 3750);
+    assert_eq!(correlator.notified(3750..3800).len(), 1);
+    correlator.observe(&drop("inlet-A1-4", 4000), 4000);
+    assert_eq!(correlator.advance(4000)[0].alerts, 2);
 }
 
 #[test]
-fn what_was_no_news_is_only_told_if_it_lasts() {
-    let mut desk = Desk::default();
+fn a_historical_alert_notifies_only_if_it_lasts() {
+    let mut correlator = Correlator::default();
     let old = AlertRecord {
         historical: true,
         ..hot("inlet-A1-1", Severity::Critical, 0)
     };
-    desk.take(&old, 5000);
-    assert!(desk.told(5000..5060).is_empty());
-    assert_eq!(desk.told(5060..5070).len(), 1);
+    correlator.observe(&old, 5000);
+    assert!(correlator.notified(5000..5060).is_empty());
+    assert_eq!(correlator.notified(5060..5070).len(), 1);
 }
 
 #[test]
 fn a_record_reads_back_as_it_was_written() {
-    let mut desk = Desk::default();
+    let mut correlator = Correlator::default();
     let runaway = AlertRecord {
-        left_least: Some(Duration::from_secs(180)),
-        left_most: Some(Duration::from_secs(240)),
+        detail: Detail::Runaway(Some(RunawayPayload {
+            change: 2.0,
+            window: Duration::from_secs(60),
+            left: Some((Duration::from_secs(180), Duration::from_secs(240))),
+        })),
         ..alert("inlet-A1-1", AlertKind::Runaway, Severity::Critical, 0)
     };
-    desk.take(&runaway, 0);
-    desk.take(&hot("inlet-A2-1", Severity::Warning, 0), 0);
-    let record = desk.settle(1).remove(0);
+    correlator.observe(&runaway, 0);
+    correlator.observe(&hot("inlet-A2-1", Severity::Warning, 0), 0);
+    let record = correlator.advance(1).remove(0);
     assert_eq!(
         record.title,
         "cooling is failing: cooler crah-1, 2 sensors in A1, A2"
@@ -420,7 +480,7 @@ fn a_record_reads_back_as_it_was_written() {
     assert_eq!(wire::incident::decode(&fields).unwrap(), record);
 }
 
-/// Which device, how bad, whether it begins or ends, how long after the last one.
+/// Device, severity, whether the alert begins, and seconds since the previous one.
 type Happening = (u8, Severity, bool, u64);
 
 fn happenings(severities: &'static [Severity]) -> impl Strategy<Value = Vec<Happening>> {
@@ -428,7 +488,7 @@ fn happenings(severities: &'static [Severity]) -> impl Strategy<Value = Vec<Happ
     prop::collection::vec((0..8u8, severity, any::<bool>(), 0..400u64), 1..60)
 }
 
-/// The records that come of it, each with its time: an episode has one id from its begin to its end.
+/// Returns the records with their times. An episode keeps one id from start to end.
 fn records(happenings: &[Happening]) -> Vec<(u64, AlertRecord)> {
     let mut open: BTreeMap<u8, AlertRecord> = BTreeMap::new();
     let mut seconds = 0;
@@ -450,31 +510,31 @@ fn records(happenings: &[Happening]) -> Vec<(u64, AlertRecord)> {
             record.severity = record.severity.max(*severity);
             records.push((seconds, record.clone()));
         } else if let Some(record) = open.remove(device) {
-            records.push((seconds, over(&record, seconds)));
+            records.push((seconds, resolved(&record, seconds)));
         }
     }
     records.extend(
         open.into_values()
-            .map(|record| (seconds, over(&record, seconds))),
+            .map(|record| (seconds, resolved(&record, seconds))),
     );
     records
 }
 
 proptest! {
-    // What is soft and belongs to nothing is not stored: a restart forgets who moved first.
+    // Info alerts without an incident are not stored: a restart forgets the first sensor.
     #[test]
     fn a_restart_changes_nothing(
         happenings in happenings(&[Severity::Warning, Severity::Critical]),
         breaks in prop::collection::vec(any::<bool>(), 70),
     ) {
         let play = |restarts: bool| {
-            let mut desk = Desk::default();
+            let mut correlator = Correlator::default();
             let mut all = Vec::new();
             for ((seconds, record), stop) in records(&happenings).iter().zip(&breaks) {
-                desk.take(record, *seconds);
-                all.extend(desk.settle(*seconds));
+                correlator.observe(record, *seconds);
+                all.extend(correlator.advance(*seconds));
                 if restarts && *stop {
-                    desk.restart();
+                    correlator.restart();
                 }
             }
             all
@@ -483,19 +543,19 @@ proptest! {
     }
 
     #[test]
-    fn whoever_is_told_that_it_is_there_is_told_that_it_is_over(
+    fn every_opened_notification_is_followed_by_one_resolved(
         happenings in happenings(&Severity::ALL)
     ) {
-        let mut desk = Desk::default();
-        let mut told: BTreeMap<IncidentId, Vec<Event>> = BTreeMap::new();
+        let mut correlator = Correlator::default();
+        let mut notified: BTreeMap<IncidentId, Vec<Event>> = BTreeMap::new();
         for (seconds, record) in records(&happenings) {
-            desk.take(&record, seconds);
-            for record in desk.settle(seconds).into_iter().filter(|r| r.tell.is_some()) {
-                told.entry(record.id).or_default().push(record.event);
+            correlator.observe(&record, seconds);
+            for record in correlator.advance(seconds).into_iter().filter(|r| r.notification_id.is_some()) {
+                notified.entry(record.id).or_default().push(record.event);
             }
         }
-        prop_assert!(desk.incidents.is_empty());
-        for events in told.values() {
+        prop_assert!(correlator.incidents.is_empty());
+        for events in notified.values() {
             prop_assert_eq!(events.first(), Some(&Event::Opened));
             prop_assert_eq!(events.iter().filter(|e| **e == Event::Opened).count(), 1);
             prop_assert_eq!(events.last(), Some(&Event::Resolved));

@@ -7,15 +7,19 @@
     reason = "a test that cannot go on must stop, and says why"
 )]
 
+mod absence;
+mod evaluating;
 mod golden;
 mod halls;
 mod incidents;
-mod judging;
-mod moves;
+mod inventory;
 mod outage;
 mod properties;
 mod quality;
 mod resuming;
+mod rules;
 mod runaway;
-mod silence;
+mod states;
+mod stored;
+mod stored_incidents;
 mod trace;

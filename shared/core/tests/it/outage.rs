@@ -1,4 +1,4 @@
-//! A target that does not answer is spoken of once, and so is a device that alone gives no answer.
+//! A target that does not answer has one alert, and so has a device that fails alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use rackwatch_core::device::{Description, DeviceId, Role};
 use rackwatch_core::engine::{Engine, Input, Slice};
 use rackwatch_core::reading::{Fault, Reading};
 use rackwatch_core::rules::RuleSet;
+use rackwatch_core::stored;
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::units::Celsius;
 
@@ -49,9 +50,9 @@ impl Room {
         Self { engine, ms: START }
     }
 
-    /// So many ticks, at which these devices say that; all others are read well.
+    /// Reads all devices `count` times. Those in `failing` report `fault`.
     fn ticks(&mut self, count: u32, failing: &[&str], fault: &Fault) -> Vec<AlertRecord> {
-        let mut said = Vec::new();
+        let mut reported = Vec::new();
         for _ in 0..count {
             self.ms += 10_000;
             let entry = StreamId {
@@ -72,111 +73,116 @@ impl Room {
                 },
             });
             let inputs: Vec<Input> = each.collect();
-            said.extend(self.engine.step(inputs).alerts);
+            reported.extend(self.engine.step(inputs).alerts);
         }
-        said
+        reported
     }
 
-    /// The same, by an engine that has it all from what was stored.
-    fn restart(&mut self, said: &[rackwatch_core::episode::Episode]) {
+    /// Goes on with an engine that has its state and `episodes` from the store.
+    fn restart(&mut self, episodes: &[rackwatch_core::episode::Episode]) {
         let slices: Vec<Slice> = self.engine.snapshot(StreamId::ZERO).collect();
         self.engine = Engine::new(rules());
         for slice in slices {
-            let slice = Slice::from_json(slice.to_json().as_bytes()).unwrap();
-            assert!(self.engine.restore(slice));
+            let json = stored::encode(&slice);
+            let slice: Slice = stored::decode(json.as_bytes()).unwrap();
+            self.engine.restore(slice);
         }
-        self.engine.resume(said.to_vec(), Vec::new());
+        self.engine.resume(episodes.to_vec(), Vec::new());
     }
 }
 
 fn names(records: &[AlertRecord]) -> Vec<(&str, AlertState)> {
     for record in records {
-        assert_eq!(record.kind, AlertKind::SensorFault);
-        assert!(record.state == Resolved || record.temperature.is_none());
+        assert_eq!(record.kind(), AlertKind::SensorFault);
+        assert!(record.state() == Resolved || record.temperature.is_none());
     }
     records
         .iter()
-        .map(|record| (record.device.as_str(), record.state))
+        .map(|record| (record.subject.as_str(), record.state()))
         .collect()
 }
 
 const ALL: [&str; 3] = ["cpu-a-1", "cpu-a-2", "cpu-a-3"];
 
 #[test]
-fn a_board_that_does_not_answer_is_one_record_and_one_resolution() {
+fn a_board_that_does_not_answer_is_one_alert_and_one_resolution() {
     let mut room = Room::new();
     assert_eq!(room.ticks(5, &[], &Fault::TIMEOUT), []);
-    let said = room.ticks(12, &ALL, &Fault::UNREACHABLE);
-    assert_eq!(names(&said), [("target:a", Firing)]);
-    assert_eq!(said[0].reason.as_deref(), Some("unreachable"));
-    assert_eq!(said[0].rack, "B07");
-    let after = said[0].at.since(said[0].started);
+    let reported = room.ticks(12, &ALL, &Fault::UNREACHABLE);
+    assert_eq!(names(&reported), [("target:a", Firing)]);
+    assert_eq!(
+        reported[0].detail.extras().reason.as_deref(),
+        Some("unreachable")
+    );
+    assert_eq!(reported[0].rack, "B07");
+    let after = reported[0].at.since(reported[0].started);
     assert_eq!(after, Duration::from_mins(1));
     let over = room.ticks(12, &[], &Fault::TIMEOUT);
     assert_eq!(names(&over), [("target:a", Resolved)]);
-    assert_eq!(over[0].id, said[0].id);
-    assert_eq!(over[0].duration, Some(Duration::from_mins(2)));
+    assert_eq!(over[0].id, reported[0].id);
+    let resolution = over[0].resolution.unwrap();
+    assert_eq!(resolution.duration, Duration::from_mins(2));
 }
 
 #[test]
-fn a_device_that_alone_gives_no_answer_speaks_for_itself() {
+fn a_device_that_fails_alone_has_its_own_alert() {
     let mut room = Room::new();
     room.ticks(5, &[], &Fault::TIMEOUT);
-    let said = room.ticks(12, &["cpu-a-2", "cpu-b-1"], &Fault::TIMEOUT);
+    let reported = room.ticks(12, &["cpu-a-2", "cpu-b-1"], &Fault::TIMEOUT);
     let alone = [("cpu-a-2", Firing), ("cpu-b-1", Firing)];
-    assert_eq!(names(&said), alone, "b has one sensor only");
+    assert_eq!(names(&reported), alone, "b has one sensor only");
     let over = room.ticks(40, &[], &Fault::TIMEOUT);
     let alone = [("cpu-a-2", Resolved), ("cpu-b-1", Resolved)];
     assert_eq!(names(&over), alone);
 }
 
 #[test]
-fn a_board_that_answers_that_it_has_nothing_is_no_outage() {
+fn a_board_that_answers_without_readings_is_no_outage() {
     let mut room = Room::new();
     room.ticks(5, &[], &Fault::TIMEOUT);
-    let said = room.ticks(12, &ALL, &Fault::NO_READING);
-    assert_eq!(names(&said), ALL.map(|device| (device, Firing)));
+    let reported = room.ticks(12, &ALL, &Fault::NO_READING);
+    assert_eq!(names(&reported), ALL.map(|device| (device, Firing)));
 }
 
 #[test]
-fn after_an_outage_each_device_is_counted_from_the_beginning() {
+fn after_an_outage_failures_are_counted_anew() {
     let mut room = Room::new();
     room.ticks(5, &[], &Fault::TIMEOUT);
     room.ticks(12, &ALL, &Fault::TIMEOUT);
-    let said = room.ticks(5, &ALL[1..], &Fault::TIMEOUT);
-    assert_eq!(names(&said), [("target:a", Resolved)]);
-    let said = room.ticks(5, &ALL[1..], &Fault::TIMEOUT);
+    let reported = room.ticks(5, &ALL[1..], &Fault::TIMEOUT);
+    assert_eq!(names(&reported), [("target:a", Resolved)]);
+    let reported = room.ticks(5, &ALL[1..], &Fault::TIMEOUT);
     let alone = [("cpu-a-2", Firing), ("cpu-a-3", Firing)];
-    assert_eq!(names(&said), alone);
+    assert_eq!(names(&reported), alone);
 }
 
 #[test]
-fn an_outage_goes_on_over_a_restart() {
+fn an_outage_goes_on_across_a_restart() {
     let mut room = Room::new();
     room.ticks(5, &[], &Fault::TIMEOUT);
     assert_eq!(room.ticks(4, &ALL, &Fault::TIMEOUT), []);
     room.restart(&[]);
-    let said = room.ticks(8, &ALL, &Fault::TIMEOUT);
-    assert_eq!(names(&said), [("target:a", Firing)]);
+    let reported = room.ticks(8, &ALL, &Fault::TIMEOUT);
+    assert_eq!(names(&reported), [("target:a", Firing)]);
     assert_eq!(
-        said[0].at.since(said[0].started),
+        reported[0].at.since(reported[0].started),
         Duration::from_mins(1),
-        "counted over the restart"
+        "counted across the restart"
     );
-    let said = said[0].clone();
+    let reported = reported[0].clone();
     let episode = rackwatch_core::episode::Episode {
-        id: said.id,
-        device: said.device,
-        rule: said.rule,
-        kind: said.kind,
-        started: said.started,
-        severity: said.severity,
-        threshold: said.threshold,
+        id: reported.id.clone(),
+        subject: reported.subject.clone(),
+        rule: reported.rule.clone(),
+        kind: reported.kind(),
+        started: reported.started,
+        severity: reported.severity,
+        threshold: reported.threshold,
         temperature: Celsius::ZERO,
-        at: said.at,
-        rack: said.rack,
+        at: reported.at,
+        rack: reported.rack,
         u: None,
-        role: said.role,
+        role: reported.role,
     };
     room.restart(&[episode]);
     assert_eq!(room.ticks(8, &ALL, &Fault::TIMEOUT), []);
@@ -189,12 +195,12 @@ fn an_outage_ends_with_the_last_device_of_its_target() {
     let mut room = Room::new();
     room.ticks(5, &[], &Fault::TIMEOUT);
     room.ticks(12, &ALL, &Fault::TIMEOUT);
-    let mut said = Vec::new();
+    let mut reported = Vec::new();
     for device in ALL {
-        assert_eq!(said, []);
+        assert_eq!(reported, []);
         let forget = Input::Describe(DeviceId::new(device).unwrap(), None);
-        said = room.engine.step([forget]).alerts;
-        said.retain(|record| record.device.as_str() == "target:a");
+        reported = room.engine.step([forget]).alerts;
+        reported.retain(|record| record.subject.as_str() == "target:a");
     }
-    assert_eq!(names(&said), [("target:a", Resolved)]);
+    assert_eq!(names(&reported), [("target:a", Resolved)]);
 }

@@ -1,4 +1,4 @@
-//! What holds for any readings.
+//! Properties that hold for any readings.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use rackwatch_core::units::Celsius;
 
 use crate::trace::{START, engine, input, inputs, traces};
 
-/// Long enough for every hold, and for what flaps.
+/// Seconds that are enough for every hold, and for flapping.
 const GOOD: u64 = 3 * 3600;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn every_episode_that_fired_is_resolved_once_when_all_is_well_again(trace in traces()) {
+    fn every_episode_resolves_once_when_all_readings_are_normal(trace in traces()) {
         let mut engine = engine();
         let mut records = engine.step(inputs(&trace)).alerts;
         let last = trace.iter().map(|reading| reading.at).max().unwrap();
@@ -35,7 +35,7 @@ proptest! {
         let mut resolved: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for record in &records {
             let (fired, over) = resolved.entry(record.id.as_str()).or_default();
-            match record.state {
+            match record.state() {
                 AlertState::Firing => *fired += 1,
                 AlertState::Resolved => *over += 1,
             }
@@ -46,13 +46,13 @@ proptest! {
         prop_assert_eq!(engine.open(), 0);
     }
 
-    /// Two zones with racks of the same name: whoever comes first changes nothing for the other.
+    /// Two zones with racks of the same name: the order of their readings changes nothing.
     #[test]
     fn the_order_between_zones_changes_nothing(
         steps in prop::collection::vec((-1.5f64..2.5, -1.5f64..2.5), 60..200),
         swapped in prop::collection::vec(any::<bool>(), 200),
     ) {
-        let judged = |swap: &dyn Fn(usize) -> bool| {
+        let evaluated = |swap: &dyn Fn(usize) -> bool| {
             let mut engine = of_two_zones();
             let mut levels = [22.0, 22.0];
             let mut records: Vec<AlertRecord> = Vec::new();
@@ -68,11 +68,11 @@ proptest! {
                     records.extend(engine.step(tick(zone, n, level)).alerts);
                 }
             }
-            records.sort_by(|a, b| (&a.device, &a.rule, a.at).cmp(&(&b.device, &b.rule, b.at)));
+            records.sort_by(|a, b| (&a.subject, &a.rule, a.at).cmp(&(&b.subject, &b.rule, b.at)));
             records
         };
-        let one = judged(&|_| false);
-        let other = judged(&|n| swapped[n % swapped.len()]);
+        let one = evaluated(&|_| false);
+        let other = evaluated(&|n| swapped[n % swapped.len()]);
         prop_assert_eq!(one, other);
     }
 }

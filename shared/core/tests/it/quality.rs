@@ -1,4 +1,4 @@
-//! What cannot be meant is no temperature, and lasting trouble with a sensor is said once.
+//! Implausible readings are faults, and a lasting fault of a sensor is one alert.
 
 use std::time::Duration;
 
@@ -50,12 +50,12 @@ fn read(
     engine.step([input(device, second, value)]).alerts
 }
 
-fn said(records: &[AlertRecord]) -> Vec<(AlertKind, AlertState)> {
-    records.iter().map(|r| (r.kind, r.state)).collect()
+fn states(records: &[AlertRecord]) -> Vec<(AlertKind, AlertState)> {
+    records.iter().map(|r| (r.kind(), r.state())).collect()
 }
 
 #[test]
-fn bogus_values_give_no_temperature_alert_and_are_flagged() {
+fn implausible_values_are_faults_and_not_temperatures() {
     for role in [Role::Inlet, Role::Cpu, Role::Disk, Role::Exhaust] {
         for bogus in [0.0, -1.0, -128.0, 127.0, 255.0] {
             let engine = &mut engine();
@@ -68,11 +68,11 @@ fn bogus_values_give_no_temperature_alert_and_are_flagged() {
             let [one] = records.as_slice() else {
                 panic!("{role} {bogus}: {records:?}")
             };
-            assert_eq!(one.kind, AlertKind::SensorFault, "{role} {bogus}");
+            assert_eq!(one.kind(), AlertKind::SensorFault, "{role} {bogus}");
             assert_eq!(one.temperature, None);
-            let reason = one.reason.as_deref();
+            let reason = one.detail.extras().reason;
             assert!(
-                matches!(reason, Some("no_reading" | "out_of_range")),
+                matches!(reason.as_deref(), Some("no_reading" | "out_of_range")),
                 "{reason:?}"
             );
         }
@@ -80,7 +80,7 @@ fn bogus_values_give_no_temperature_alert_and_are_flagged() {
 }
 
 #[test]
-fn a_fault_that_lasts_is_said_once_and_over_when_it_reads_again() {
+fn a_lasting_fault_fires_once_and_resolves_with_the_next_reading() {
     let engine = &mut engine();
     described(engine, "inlet-R1-1", Role::Inlet, 10);
     let mut records = Vec::new();
@@ -95,7 +95,7 @@ fn a_fault_that_lasts_is_said_once_and_over_when_it_reads_again() {
     }
     use AlertState::{Firing, Resolved};
     assert_eq!(
-        said(&records),
+        states(&records),
         [
             (AlertKind::SensorFault, Firing),
             (AlertKind::SensorFault, Resolved)
@@ -103,8 +103,11 @@ fn a_fault_that_lasts_is_said_once_and_over_when_it_reads_again() {
     );
     let after = records[0].at.since(records[0].started);
     assert_eq!(after, Duration::from_secs(60), "from the first fault on");
-    assert_eq!(records[0].reason.as_deref(), Some("timeout"));
-    assert_eq!(records[1].peak, None);
+    assert_eq!(
+        records[0].detail.extras().reason.as_deref(),
+        Some("timeout")
+    );
+    assert_eq!(records[1].resolution.unwrap().peak, None);
 }
 
 #[test]
@@ -125,7 +128,7 @@ fn a_sensor_that_is_read_seldom_fails_three_times_first() {
 }
 
 #[test]
-fn a_device_that_never_read_well_is_absent() {
+fn a_device_that_was_never_read_is_absent() {
     let engine = &mut engine();
     described(engine, "memory-R1-1", Role::Memory, 1);
     for second in 0..300 {
@@ -152,11 +155,11 @@ fn a_sensor_that_stays_while_its_rack_moves_is_stuck() {
         }
     }
     use AlertState::{Firing, Resolved};
-    let stuck = |record: &&AlertRecord| record.kind == AlertKind::StuckSensor;
+    let stuck = |record: &&AlertRecord| record.kind() == AlertKind::StuckSensor;
     let of_stuck: Vec<_> = records.iter().filter(stuck).collect();
-    let states: Vec<_> = of_stuck.iter().map(|r| r.state).collect();
+    let states: Vec<_> = of_stuck.iter().map(|r| r.state()).collect();
     assert_eq!(states, [Firing, Resolved], "{records:?}");
-    assert!(of_stuck.iter().all(|r| r.device.as_str() == "inlet-R1-2"));
+    assert!(of_stuck.iter().all(|r| r.subject.as_str() == "inlet-R1-2"));
     let minutes = of_stuck[0]
         .at
         .since(Timestamp::from_millis(START + 5_000_000).unwrap());
@@ -173,7 +176,7 @@ fn one_sensor_that_leaves_its_neighbours_is_an_outlier() {
     let mut records = Vec::new();
     for minute in 0..60 * 12 {
         for n in 1..=5_u32 {
-            // All warm by four kelvin in eight hours: that is nobody's own.
+            // All warm by four kelvin in eight hours, so none of them leaves the others.
             let shared = minute as f64 / 120.0;
             let left = n == 3 && (60 * 4..60 * 8).contains(&minute);
             let own = f64::from(n) * 0.4 + if left { 2.5 } else { 0.0 };
@@ -181,12 +184,12 @@ fn one_sensor_that_leaves_its_neighbours_is_an_outlier() {
             records.extend(read(engine, &format!("inlet-R1-{n}"), minute * 60, value));
         }
     }
-    let outliers = records.iter().filter(|r| r.kind == AlertKind::Outlier);
-    let said: Vec<_> = outliers
+    let outliers = records.iter().filter(|r| r.kind() == AlertKind::Outlier);
+    let changes: Vec<_> = outliers
         .map(|r| {
             (
-                r.device.as_str(),
-                r.state,
+                r.subject.as_str(),
+                r.state(),
                 r.at.millis() / 1000 - START / 1000,
             )
         })
@@ -194,9 +197,9 @@ fn one_sensor_that_leaves_its_neighbours_is_an_outlier() {
     let [
         (device, AlertState::Firing, began),
         (same, AlertState::Resolved, over),
-    ] = said[..]
+    ] = changes[..]
     else {
-        panic!("{said:?}")
+        panic!("{changes:?}")
     };
     assert_eq!((device, same), ("inlet-R1-3", "inlet-R1-3"));
     assert!((4 * hour..4 * hour + 1800).contains(&began), "{began}");
@@ -217,7 +220,7 @@ fn of_three_sensors_none_is_an_outlier() {
         }
     }
     assert!(
-        records.iter().all(|r| r.kind != AlertKind::Outlier),
+        records.iter().all(|r| r.kind() != AlertKind::Outlier),
         "{records:?}"
     );
 }
@@ -246,13 +249,13 @@ fn a_room_that_is_warm_from_the_start_is_noticed_once() {
         (Role::Inlet, AlertKind::HighTemp)
     );
     assert_eq!((notice.beyond, notice.known), (7, 20));
-    let high = records.iter().filter(|r| r.kind == AlertKind::HighTemp);
-    let (last, others): (Vec<_>, Vec<_>) = high.partition(|r| r.device.as_str() == "inlet-R1-20");
+    let high = records.iter().filter(|r| r.kind() == AlertKind::HighTemp);
+    let (last, others): (Vec<_>, Vec<_>) = high.partition(|r| r.subject.as_str() == "inlet-R1-20");
     let severities =
         |records: &[&AlertRecord]| records.iter().map(|r| r.severity).collect::<Vec<_>>();
     let mut expected = vec![Severity::Warning; 6];
     expected.extend([Severity::Info; 13]);
     assert_eq!(severities(&others), expected);
-    // Who became warm later speaks as ever.
+    // A sensor that becomes warm later alerts as ever.
     assert_eq!(severities(&last), [Severity::Warning, Severity::Critical]);
 }

@@ -1,7 +1,7 @@
 //! Durations as people write them: `#[serde(with = "rackwatch_runtime::config::duration")]`.
 //!
-//! In and out: text such as `"10s"`, `"5m"` or `"2h 30m"`. A number without a unit is refused, as
-//! nobody can tell seconds from milliseconds by looking at it.
+//! In and out: text such as `"10s"`, `"5m"` or `"2h 30m"`. A number without a unit is refused: it
+//! could be seconds or milliseconds.
 
 use std::time::Duration;
 

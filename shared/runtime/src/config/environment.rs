@@ -1,15 +1,15 @@
 //! Environment variables as changes to the configuration table.
 //!
 //! In: the whole environment; out: one [`Override`] per variable that means a key. Variables
-//! without `__` after the prefix belong to somebody else and are left alone, but for the short
+//! without `__` after the prefix belong to other programs and are ignored, except for the short
 //! form of `redis.url`.
 
 use std::ffi::OsString;
 
-use serde_path_to_error::{Path, Segment};
 use toml::{Table, Value};
 
 use super::error::{ConfigError, is_secret};
+use super::path::{KeyPath, PathStep};
 
 const PREFIX: &str = "RACKWATCH_";
 const SEPARATOR: &str = "__";
@@ -101,21 +101,22 @@ impl Override {
         Ok(())
     }
 
-    /// Whether `path` lies at or below the key of this variable.
-    pub(super) fn governs(&self, path: &Path) -> bool {
-        let mut path = path.iter();
+    /// Returns whether `path` is the key of this variable or lies below it.
+    pub(super) fn governs(&self, path: &KeyPath) -> bool {
+        let mut path = path.0.iter();
         self.key
             .iter()
-            .all(|wanted| matches!(path.next(), Some(Segment::Map { key }) if key == wanted))
+            .all(|own| matches!(path.next(), Some(PathStep::Key(key)) if key == own))
     }
 
-    /// Whether the key of this variable lies below `path`.
-    pub(super) fn is_below(&self, path: &Path) -> bool {
+    /// Returns whether the key of this variable lies below `path`.
+    pub(super) fn is_below(&self, path: &KeyPath) -> bool {
         let mut key = self.key.iter();
-        path.iter().all(|segment| {
-            matches!((segment, key.next()), (Segment::Map { key }, Some(own)) if key == own)
-        }) && key.next().is_some()
-            && path.iter().len() > 0
+        path.0
+            .iter()
+            .all(|step| matches!((step, key.next()), (PathStep::Key(key), Some(own)) if key == own))
+            && key.next().is_some()
+            && !path.0.is_empty()
     }
 
     /// Takes the value as plain text from now on; false where it already was.

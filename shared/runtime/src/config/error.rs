@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration, in words an operator can act on.
+//! Errors of a configuration, in words that an operator can act on.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,40 +11,60 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read the configuration {}: check that it exists and may be read", file.display())]
     Read {
-        /// The file.
+        /// File that cannot be read.
         file: PathBuf,
-        /// Why.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// The file is not TOML. The parser's own error is left out: it quotes the line, which may
     /// hold a secret.
     #[error("{place} is not valid TOML: {message}")]
     Syntax {
-        /// Where.
+        /// Place of the error.
         place: Place,
-        /// The parser's words.
+        /// Message of the parser.
         message: String,
     },
-    /// A key nobody knows.
+    /// A key that does not exist.
     #[error("unknown key {key} in {place}, {expected}")]
     UnknownKey {
         /// The whole key.
         key: String,
-        /// Where it stands.
+        /// Place of the key.
         place: Place,
-        /// Which keys are known there.
+        /// Keys that exist there.
         expected: String,
     },
-    /// A key with a value of the wrong type or form, or a missing one.
+    /// A key of an entry of another kind.
+    #[error("wrong key {key} in {place}: {reason}")]
+    OtherKind {
+        /// The whole key.
+        key: String,
+        /// Place of the key.
+        place: Place,
+        /// The kinds that have this key, and the kind of the entry.
+        reason: String,
+    },
+    /// A mandatory key that is absent.
+    #[error("missing key {key} in {place}{hint}")]
+    MissingKey {
+        /// The whole key, followed by the name of its entry if the entry has one.
+        key: String,
+        /// Place of the entry.
+        place: Place,
+        /// Alternatives to the key, with a leading comma; may be empty.
+        hint: String,
+    },
+    /// A key with a value of the wrong type or form.
     #[error("wrong value of {key} in {place}: {message} (seen: {seen})")]
     WrongValue {
         /// The whole key.
         key: String,
-        /// Where it stands.
+        /// Place of the key.
         place: Place,
-        /// What is wrong with it.
+        /// Requirement that the value does not meet.
         message: String,
-        /// The value, or what may be said of it.
+        /// The value, or its type if it may be secret.
         seen: String,
     },
     /// A variable whose value is not UTF-8.
@@ -61,29 +81,32 @@ pub enum ConfigError {
     NotATable {
         /// The variable.
         variable: String,
-        /// What should have been a table.
+        /// Key that is not a table.
         key: String,
     },
 }
 
 impl ConfigError {
-    /// Whether both complain about the same key.
+    /// Returns whether both errors are about the same key.
     pub(super) fn same_key(&self, other: &Self) -> bool {
         self.key().is_some() && self.key() == other.key()
     }
 
     fn key(&self) -> Option<&str> {
         match self {
-            Self::UnknownKey { key, .. } | Self::WrongValue { key, .. } => Some(key),
+            Self::UnknownKey { key, .. }
+            | Self::OtherKind { key, .. }
+            | Self::MissingKey { key, .. }
+            | Self::WrongValue { key, .. } => Some(key),
             _ => None,
         }
     }
 }
 
-/// Where a setting came from.
+/// The origin of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// A place in a file; lines and columns count from 1.
+    /// A place in a file. Lines and columns count from 1.
     File {
         /// The file.
         file: PathBuf,
@@ -92,7 +115,7 @@ pub enum Place {
     },
     /// An environment variable.
     Variable(String),
-    /// Neither: a required key that nobody set.
+    /// Neither file nor environment: a mandatory key that is not set.
     Defaults,
 }
 
@@ -112,10 +135,10 @@ impl fmt::Display for Place {
     }
 }
 
-/// Whether the value of a key with this name must not be shown.
+/// Returns whether the value of a key with this name must not be shown.
 ///
-/// Errs on the side of silence: web hook addresses carry their token in the path, and an SNMP
-/// community is a password. The *file* a secret stands in is no secret.
+/// Includes doubtful cases: webhook addresses carry their token in the path, and an SNMP community is
+/// a password. The name of a *file* that holds a secret is not secret.
 pub(super) fn is_secret(key: &str) -> bool {
     const WORDS: [&str; 9] = [
         "password",

@@ -1,22 +1,23 @@
-//! Finding the line, or the variable, that an error of the deserializer is about.
+//! Locates the line, or the variable, of a deserializer's error.
 //!
 //! In: the file's text and an error with the path of its key; out: a [`ConfigError`] that names
 //! both. Values are shown short, and not at all where they may be secret.
 
 use std::path::{Path, PathBuf};
 
-use serde_path_to_error::{Path as KeyPath, Segment};
 use toml::de::{DeArray, DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
 use super::environment::Override;
 use super::error::{ConfigError, Place, is_secret};
+use super::path::{KeyPath, PathStep};
 use super::secret::redact;
+use super::tagged;
 
-/// Longest text of a value shown in an error, in characters.
+/// Longest text of a value in an error, in characters.
 const SHOWN: usize = 80;
 
-/// A parsed file that still knows where everything stands.
+/// A parsed file with the position of every value.
 pub(super) struct Source<'t> {
     file: Option<PathBuf>,
     text: &'t str,
@@ -54,28 +55,43 @@ impl<'t> Source<'t> {
         table: &Table,
         overrides: &[Override],
     ) -> ConfigError {
-        let path = error.path();
-        let key = match path.iter().len() {
+        let (path, message) = path_and_message(error);
+        let message = one_line(&message);
+        let key = match path.0.len() {
             0 => "the top level".to_owned(),
             _ => path.to_string(),
         };
-        let message = one_line(error.inner().message());
-        let unknown = message.strip_prefix("unknown field `").and_then(|rest| {
-            let (_, expected) = rest.split_once("`, ")?;
-            Some(expected.replace('`', ""))
-        });
-        let place = self.place(path, overrides, unknown.is_some());
-        if let Some(expected) = unknown {
+        if let Some((_, expected)) = quoted(&message, "unknown field `", "`, ") {
+            let place = self.place(&path, overrides, true);
+            let expected = expected.replace('`', "");
             return ConfigError::UnknownKey {
                 key,
                 place,
                 expected,
             };
         }
-        let (message, seen) = describe(path, &message, table);
+        if let Some((missing, hint)) = quoted(&message, "missing field `", "`") {
+            let place = self.place(&path, overrides, true);
+            let name = value_at(&path, table).and_then(|entry| entry.get("name")?.as_str());
+            let name = name.map(|name| format!(" of {:?}", redact(name)));
+            let key = path.join(KeyPath::parse(missing));
+            return ConfigError::MissingKey {
+                key: format!("{key}{}", name.unwrap_or_default()),
+                place,
+                hint: hint.to_owned(),
+            };
+        }
+        if quoted(&message, "`", "` is a key of ").is_some() {
+            return ConfigError::OtherKind {
+                key,
+                place: self.place(&path, overrides, true),
+                reason: message,
+            };
+        }
+        let (message, seen) = describe(&path, &message, table);
         ConfigError::WrongValue {
             key,
-            place,
+            place: self.place(&path, overrides, false),
             message,
             seen,
         }
@@ -98,13 +114,13 @@ impl<'t> Source<'t> {
             })
     }
 
-    /// The offset of the key at `path`, or of its value, and whether the file has it at all;
-    /// where it has not, the offset is that of the last enclosing value.
+    /// Returns the offset of the key at `path`, or of its value, and whether the file has it at all.
+    /// If it has not, the offset is that of the last enclosing value.
     fn offset(&self, path: &KeyPath, of_key: bool) -> (Option<usize>, bool) {
         let mut offset = None;
         let mut here = Node::Table(self.spans.get_ref());
-        for segment in path {
-            let Some((key, value)) = here.step(segment) else {
+        for step in &path.0 {
+            let Some((key, value)) = here.step(step) else {
                 return (offset, false);
             };
             offset = Some(if of_key { key } else { value.span().start });
@@ -118,6 +134,20 @@ impl<'t> Source<'t> {
     }
 }
 
+/// Returns the path of the wrong key and the deserializer's message about it.
+pub(super) fn path_and_message(
+    error: &serde_path_to_error::Error<toml::de::Error>,
+) -> (KeyPath, String) {
+    let (inner, message) = tagged::take_path(error.inner().message());
+    let path = KeyPath::from(error.path()).join(inner);
+    (path, message.to_owned())
+}
+
+/// Splits `<start>a<end>b` into `a` and `b`.
+fn quoted<'m>(message: &'m str, start: &str, end: &str) -> Option<(&'m str, &'m str)> {
+    message.strip_prefix(start)?.split_once(end)
+}
+
 /// A place in the file while a path is followed.
 enum Node<'s, 't> {
     Table(&'s DeTable<'t>),
@@ -127,13 +157,13 @@ enum Node<'s, 't> {
 
 impl<'s, 't> Node<'s, 't> {
     /// The offset of the key and the value one step further.
-    fn step(&self, segment: &Segment) -> Option<(usize, &'s Spanned<DeValue<'t>>)> {
-        match (self, segment) {
-            (Node::Table(table), Segment::Map { key }) => table
+    fn step(&self, step: &PathStep) -> Option<(usize, &'s Spanned<DeValue<'t>>)> {
+        match (self, step) {
+            (Node::Table(table), PathStep::Key(key)) => table
                 .iter()
                 .find(|(name, _)| name.get_ref() == key)
                 .map(|(name, value)| (name.span().start, value)),
-            (Node::Array(array), Segment::Seq { index }) => {
+            (Node::Array(array), PathStep::Index(index)) => {
                 array.get(*index).map(|value| (value.span().start, value))
             }
             _ => None,
@@ -141,7 +171,7 @@ impl<'s, 't> Node<'s, 't> {
     }
 }
 
-fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
+pub(super) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before
@@ -154,21 +184,16 @@ fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     (line, column)
 }
 
-/// What is wrong and the value seen, as far as they may be shown.
+/// Returns the message and the value without secrets.
 fn describe(path: &KeyPath, message: &str, table: &Table) -> (String, String) {
-    let secret = |segment: &Segment| matches!(segment, Segment::Map { key } if is_secret(key));
-    if path.iter().any(secret) {
+    let is_secret = |step: &PathStep| matches!(step, PathStep::Key(key) if is_secret(key));
+    if path.0.iter().any(is_secret) {
         return (hide(message), "not shown, it may be secret".to_owned());
     }
-    let root = Value::Table(table.clone());
-    let mut value = Some(&root);
-    for segment in path {
-        value = value.and_then(|value| match segment {
-            Segment::Map { key } => value.get(key),
-            Segment::Seq { index } => value.get(*index),
-            Segment::Enum { .. } | Segment::Unknown => Some(value),
-        });
+    if path.0.is_empty() {
+        return (hide(message), "a table".to_owned());
     }
+    let value = value_at(path, table);
     match value {
         None => (redact(message), "nothing".to_owned()),
         Some(Value::Table(_)) => (hide(message), "a table".to_owned()),
@@ -181,7 +206,20 @@ fn describe(path: &KeyPath, message: &str, table: &Table) -> (String, String) {
     }
 }
 
-/// Removes the value serde puts into "invalid type: VALUE, expected ..." messages.
+/// Returns the value at `path`, or `None` if the table lacks it or the path is empty.
+fn value_at<'t>(path: &KeyPath, table: &'t Table) -> Option<&'t Value> {
+    let (first, rest) = path.0.split_first()?;
+    let first = match first {
+        PathStep::Key(key) => table.get(key),
+        PathStep::Index(_) => None,
+    };
+    rest.iter().fold(first, |value, step| match step {
+        PathStep::Key(key) => value?.get(key),
+        PathStep::Index(index) => value?.get(*index),
+    })
+}
+
+/// Removes the value that serde puts into "invalid type: VALUE, expected ..." messages.
 fn hide(message: &str) -> String {
     match (message.split_once(": "), message.rsplit_once(", expected ")) {
         (Some((what @ ("invalid type" | "invalid value"), _)), Some((_, expected))) => {

@@ -5,37 +5,37 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{RedisUrl, Secret, duration};
+use super::duration;
+use super::secret::{RedisUrl, Secret};
 
-/// How to reach Redis.
+/// The connection to Redis.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RedisConfig {
     /// `redis://host:port/db`, `rediss://` for TLS or `redis+unix:///path`; default
     /// `redis://127.0.0.1:6379`.
     pub url: RedisUrl,
-    /// The user; overrides the one in `url`.
+    /// User; overrides the one in `url`.
     pub username: Option<String>,
-    /// A file that holds the password and nothing else (an ending line feed is left out);
-    /// overrides `password` and the one in `url`.
+    /// File that contains only the password, without a trailing line feed; overrides `password` and
+    /// the one in `url`.
     pub password_file: Option<PathBuf>,
-    /// The password; better kept in a file or in `RACKWATCH_REDIS__PASSWORD`.
+    /// Password. Put it in a file or in `RACKWATCH_REDIS__PASSWORD` instead.
     pub password: Option<Secret>,
-    /// A PEM file with the authorities to trust for `rediss://`; by default those of the system.
+    /// PEM file with the authorities to trust for `rediss://`; by default those of the system.
     pub ca_file: Option<PathBuf>,
-    /// Whether to accept any certificate: for trying things out, it protects from nobody.
+    /// Whether to accept any certificate, which gives no protection; default false.
     pub tls_insecure: bool,
-    /// How long connecting and logging in may take; default 2 s.
+    /// Timeout of connecting and logging in; default 2 s.
     #[serde(with = "duration")]
     pub connect_timeout: Duration,
-    /// How long an answer may take, on top of the time a command blocks by its own wish; default
-    /// 5 s.
+    /// Timeout of a reply, in addition to the time that a command blocks on purpose; default 5 s.
     #[serde(with = "duration")]
     pub response_timeout: Duration,
-    /// The wait after a first failed try to connect; default 100 ms.
+    /// Wait after the first failed attempt to connect; default 100 ms.
     #[serde(with = "duration")]
     pub backoff_min: Duration,
-    /// The longest wait between tries to connect; default 5 s.
+    /// Longest wait between two attempts to connect; default 5 s.
     #[serde(with = "duration")]
     pub backoff_max: Duration,
 }
@@ -57,7 +57,7 @@ impl Default for RedisConfig {
     }
 }
 
-/// How to log; logs go to stderr.
+/// Format and filter of log messages, which go to stderr.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {

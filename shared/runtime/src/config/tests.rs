@@ -1,4 +1,4 @@
-//! What operators see of a configuration, right and wrong.
+//! Right and wrong configurations, as operators see them.
 
 use std::time::Duration;
 
@@ -163,7 +163,7 @@ fn a_wrong_value_is_shown_with_its_place() {
 }
 
 #[test]
-fn a_wrong_value_of_a_variable_is_judged_as_written() {
+fn a_wrong_value_of_a_variable_is_shown_as_written() {
     let error = error_of("", &[("RACKWATCH_SPOOL__PORT", "99999")]);
     let expected = "wrong value of spool.port in the environment variable \
                     RACKWATCH_SPOOL__PORT: invalid value: integer `99999`, expected u16";

@@ -2,6 +2,7 @@
 
 use rackwatch_core::engine::EpisodeChange;
 use rackwatch_core::keys::{DETECTOR_GROUP, PartitionKeys};
+use rackwatch_core::stored;
 use rackwatch_core::wire::{alert, loss};
 use redis::{Script, ScriptInvocation};
 
@@ -60,9 +61,7 @@ pub(super) fn invocation<'a>(
     }
     call.arg(commit.effects.agents.len());
     for (agent, runs) in &commit.effects.agents {
-        // Strings and numbers only: this cannot fail.
-        let json = serde_json::to_string(runs).unwrap_or_default();
-        call.arg(agent).arg(json);
+        call.arg(agent).arg(stored::encode(runs));
     }
     call
 }
@@ -91,13 +90,11 @@ fn dead_letter(call: &mut ScriptInvocation<'_>, letter: &DeadLetter) {
 fn episode(call: &mut ScriptInvocation<'_>, change: &EpisodeChange) {
     match change {
         EpisodeChange::Open(episode) => {
-            // Strings, numbers and plain enums only: this cannot fail.
-            let json = serde_json::to_string(episode).unwrap_or_default();
-            call.arg(format!("{} {}", episode.device, episode.rule))
-                .arg(json);
+            call.arg(format!("{} {}", episode.subject, episode.rule))
+                .arg(stored::encode(episode.as_ref()));
         }
-        EpisodeChange::Close { device, rule } => {
-            call.arg(format!("{device} {rule}")).arg("");
+        EpisodeChange::Close { subject, rule } => {
+            call.arg(format!("{subject} {rule}")).arg("");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rackwatch_core::engine::{Move, Stand};
+use rackwatch_core::engine::{InventoryChange, InventoryPlace};
 use rackwatch_core::keys::{self, PartitionKeys};
 use redis::{Cmd, Pipeline};
 
@@ -24,9 +24,9 @@ pub(super) fn rack_aggregates(keys: &PartitionKeys, json: &str) -> Cmd {
 }
 
 /// Builds the commands that publish changes of the inventory.
-pub(super) fn inventory_changes(changes: &[Move]) -> Pipeline {
+pub(super) fn inventory_changes(changes: &[InventoryChange]) -> Pipeline {
     // Strings and numbers only: this cannot fail.
-    let json = |stand: &Stand| serde_json::to_string(stand).unwrap_or_default();
+    let json = |place: &InventoryPlace| serde_json::to_string(place).unwrap_or_default();
     let mut all = redis::pipe();
     for change in changes {
         all.cmd("XADD")

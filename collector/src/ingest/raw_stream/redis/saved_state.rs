@@ -4,13 +4,17 @@
 use std::collections::HashMap;
 
 use rackwatch_core::engine::Slice;
+use rackwatch_core::episode::Episode;
 use rackwatch_core::keys::PartitionKeys;
+use rackwatch_core::ledger::Runs;
+use rackwatch_core::stored::{DecodeError, Refusal, StoredValues, decode, encode};
 use rackwatch_core::time::StreamId;
 use rackwatch_runtime::redis::{Connection, RequestError, Session};
 use redis::{RedisResult, Script, ScriptInvocation};
 
 use super::super::{Restore, Resume, SliceNumber};
 use crate::fencing::Fence;
+use crate::stored::log_refusals;
 
 /// Reads the number of the last commit and the state that the last owner left; none if a newer
 /// epoch than `epoch` exists.
@@ -31,7 +35,7 @@ pub(super) async fn load(
         return Ok(None);
     }
     let saved = read_slices(connection, keys, restore).await?;
-    let episodes: Vec<Vec<u8>> = redis::cmd("HVALS")
+    let episodes: HashMap<String, Vec<u8>> = redis::cmd("HGETALL")
         .arg(&keys.episodes)
         .query_async(connection)
         .await?;
@@ -39,17 +43,14 @@ pub(super) async fn load(
         .arg(&keys.ledger)
         .query_async(connection)
         .await?;
-    let runs = |(agent, json): (String, Vec<u8>)| {
-        let runs = readable("loss ledger entry", serde_json::from_slice(&json))?;
-        Some((agent, runs))
-    };
+    let episodes = StoredValues::<Episode>::from_hash(episodes);
+    log_refusals::<Episode>(&keys.episodes, &episodes.refusals);
+    let agents = StoredValues::<Runs>::from_hash(agents);
+    log_refusals::<Runs>(&keys.ledger, &agents.refusals);
     let resume = Resume {
         saved,
-        agents: agents.into_iter().filter_map(runs).collect(),
-        episodes: episodes
-            .iter()
-            .filter_map(|json| readable("episode", serde_json::from_slice(json)))
-            .collect(),
+        agents: agents.values,
+        episodes: episodes.into_values().collect(),
         done: done
             .and_then(|id| id.parse().ok())
             .unwrap_or(StreamId::ZERO),
@@ -68,26 +69,38 @@ async fn read_slices(
         .query_async(connection)
         .await?;
     let mut oldest: Option<StreamId> = None;
+    let mut refusals: Vec<Refusal> = Vec::new();
     for name in names {
         let json: Option<Vec<u8>> = redis::cmd("HGET")
             .arg(&keys.snapshot)
-            .arg(name)
+            .arg(&name)
             .query_async(connection)
             .await?;
-        let slice = json.and_then(|json| readable("slice", Slice::from_json(&json)));
-        let Some(slice) = slice else { continue };
-        oldest = Some(oldest.map_or(slice.through, |oldest| oldest.min(slice.through)));
-        restore(slice);
+        let Some(json) = json else { continue };
+        match decode::<Slice>(&json) {
+            Ok(slice) => {
+                let through = slice.through;
+                oldest = Some(oldest.map_or(through, |oldest| oldest.min(through)));
+                restore(slice);
+            }
+            Err(error) => refuse(&mut refusals, name, error),
+        }
     }
+    log_refusals::<Slice>(&keys.snapshot, &refusals);
     Ok(oldest)
 }
 
-/// Drops a value that another version wrote and this one cannot read: its detectors start cold.
-fn readable<T>(what: &str, read: Result<T, serde_json::Error>) -> Option<T> {
-    read.inspect_err(
-        |error| tracing::warn!(what, %error, "saved state cannot be read, ignoring it"),
-    )
-    .ok()
+/// Adds a refused slice to those that were refused for the same reason.
+fn refuse(refusals: &mut Vec<Refusal>, name: String, error: DecodeError) {
+    let reason = error.to_string();
+    let same = |known: &&mut Refusal| known.error.to_string() == reason;
+    match refusals.iter_mut().find(same) {
+        Some(known) => known.ids.push(name),
+        None => refusals.push(Refusal {
+            error,
+            ids: vec![name],
+        }),
+    }
 }
 
 /// Prepares a call that writes a slice over the last one of its number; it answers false if the
@@ -105,7 +118,7 @@ pub(super) fn save<'s>(
     call.arg(fence.epoch)
         .arg(fence.commit)
         .arg(format!("{number}/{of}"))
-        .arg(slice.to_json());
+        .arg(encode(slice));
     call
 }
 

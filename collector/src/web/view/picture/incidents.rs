@@ -46,7 +46,8 @@ impl Picture {
         // Records name the first devices only, but nearly always all racks, and what their devices measure.
         let is_of_it = |id: &DeviceId, seen: &Seen| {
             let is_near = record.racks.contains(&seen.spot.rack);
-            record.devices.contains(id) || is_near && record.roles.contains(&seen.role())
+            let is_listed = record.devices.iter().any(|subject| subject.as_id() == id);
+            is_listed || is_near && record.roles.contains(&seen.role())
         };
         let (mut hot, mut cold) = (Vec::new(), Vec::new());
         for (id, open) in &self.open {
@@ -55,10 +56,10 @@ impl Picture {
                 continue;
             };
             for open in open.values() {
-                match Family::of_kind(open.kind) {
+                match open.kind.info().family {
                     Family::Heat => hot.push(now),
                     Family::Cold => cold.push(now),
-                    Family::Silence | Family::Sensor => {}
+                    Family::NoData | Family::Sensor => {}
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rackwatch_core::device::{DeviceId, Role};
-use rackwatch_core::indices::Sums;
+use rackwatch_core::indices::Aggregate;
 use rackwatch_core::site::Spot;
 
 use super::{Picture, RackRow, Scope, Seen};
@@ -71,7 +71,7 @@ impl Picture {
 
     /// Numbers of the site, and of each room and row.
     pub fn scopes(&self) -> Vec<Scope> {
-        let mut racks: BTreeMap<[&str; 3], Sums> = BTreeMap::new();
+        let mut racks: BTreeMap<[&str; 3], Aggregate> = BTreeMap::new();
         for seen in self.devices.values() {
             let Some(value) = seen.good() else { continue };
             let Spot {
@@ -87,7 +87,7 @@ impl Picture {
                 _ => {}
             }
         }
-        let mut scopes: BTreeMap<(&'static str, String), Sums> = BTreeMap::new();
+        let mut scopes: BTreeMap<(&'static str, String), Aggregate> = BTreeMap::new();
         for ([_, row, room], sums) in racks {
             let sums = sums.of_rack();
             for (scope, name) in [("site", ""), ("room", room), ("row", row)] {

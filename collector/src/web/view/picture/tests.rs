@@ -1,5 +1,6 @@
 //! What is seen of a small site.
 
+use rackwatch_core::alert::AlertKind;
 use std::time::Duration;
 
 use rackwatch_core::alert::AlertId;
@@ -142,8 +143,8 @@ fn an_incident_says_the_worst_of_now() {
     let mut picture = picture();
     let devices = ["inlet-B07-1", "inlet-B07-2"];
     let open = |device: &str, kind| Episode {
-        id: AlertId::of(&id(device), "rule", at(0)),
-        device: id(device),
+        id: AlertId::of(&id(device).into(), "rule", at(0)),
+        subject: id(device).into(),
         rule: "rule".to_owned(),
         kind,
         started: at(0),

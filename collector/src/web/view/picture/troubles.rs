@@ -1,4 +1,4 @@
-//! Sensors that people have to look at: they say nothing, or nothing that can be meant.
+//! Sensor faults: sensors without data or with implausible readings.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::incidents::episodes;
 const STALE: Duration = Duration::from_mins(1);
 
 impl Picture {
-    /// Sensors that say nothing, or nothing that can be meant, the gravest first.
+    /// Returns sensors without data or with implausible readings, the gravest first.
     pub fn troubles(&self, now: Timestamp) -> Vec<Trouble> {
         let mut troubles: Vec<Trouble> = self
             .devices
@@ -24,15 +24,15 @@ impl Picture {
                 Some(Trouble { what, device })
             })
             .collect();
-        // Agents and targets that are silent or do not answer are no devices.
-        let nobody = Seen::default();
+        // Agents and targets have alerts, but are not among the devices.
+        let unknown = Seen::default();
         let others = self
             .open
             .keys()
             .filter(|id| !self.devices.contains_key(*id));
         troubles.extend(others.map(|id| Trouble {
-            what: "is silent, or does not answer".to_owned(),
-            device: self.row(id, &nobody),
+            what: "sends no data, or does not answer".to_owned(),
+            device: self.row(id, &unknown),
         }));
         troubles.sort_by(|a, b| {
             let rank = |t: &Trouble| std::cmp::Reverse(t.device.now.severity);
@@ -53,20 +53,16 @@ impl Picture {
                 format!("absent: {fault}")
             });
         }
-        if fires(AlertKind::NoData) {
-            return Some("nothing comes from it".to_owned());
-        }
-        if fires(AlertKind::StuckSensor) {
-            return Some("says the same while its neighbours move".to_owned());
-        }
-        if fires(AlertKind::Outlier) {
-            return Some("is not where its neighbours are".to_owned());
+        // The last kinds are the gravest: a sensor without data need not be compared with others.
+        let mut symptoms = AlertKind::ALL.into_iter().rev().filter(|kind| fires(*kind));
+        if let Some(symptom) = symptoms.find_map(|kind| kind.info().symptom) {
+            return Some(symptom.to_owned());
         }
         if seen.known.leaving {
             return None;
         }
         match seen.at {
-            None => return Some("has not been read since this page was opened".to_owned()),
+            None => return Some("not read since this page was opened".to_owned()),
             Some(at) => {
                 let patience = STALE.max(seen.known.interval * 3);
                 if now.since(at) > patience {
@@ -75,6 +71,9 @@ impl Picture {
             }
         }
         let board = episodes::disagrees(seen.known.verdict, self.severity(id))?;
-        Some(format!("its board says {}, we do not", board.name()))
+        Some(format!(
+            "its board reports {}, the rules do not",
+            board.name()
+        ))
     }
 }

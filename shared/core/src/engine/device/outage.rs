@@ -2,20 +2,18 @@
 
 use std::sync::Arc;
 
-use super::super::records::fired;
-use super::super::{Effects, EpisodeChange};
-use super::Device;
-use crate::alert::Severity;
-use crate::detect::{Detector, DetectorState};
-use crate::device::DeviceId;
+use super::super::effects::AlertEvent;
+use super::super::records::Evidence;
+use super::state::Device;
+use crate::alert::{Extras, Severity};
 use crate::episode::Open;
 use crate::reading::{Fault, Reading};
 use crate::time::Timestamp;
 use crate::units::Celsius;
 
 impl Device {
-    /// Its target gave no answer. Whether that is so for long enough to be said, of the target or of the device;
-    /// not where it was said of the device.
+    /// Takes in that its target did not answer. Returns whether that has lasted as long as the fault rule
+    /// allows, unless an alert of the device itself is open.
     pub(super) fn fail_with_target(&mut self, at: Timestamp) -> bool {
         let Some(index) = self.fault_rule() else {
             return false;
@@ -24,71 +22,62 @@ impl Device {
             return false;
         }
         let since = *self.failing.get_or_insert(at);
-        at.since(since) >= self.plan.rules[index].timing.dwell
+        at.since(since) >= self.plan.rules[index].timing.lasting
     }
 
-    /// The rule that asks whether it can be read, if it ever was: else it is absent.
+    /// Returns the rule for faults, unless the device was never read: then it is absent.
     fn fault_rule(&self) -> Option<usize> {
         let mut rules = self.plan.rules.iter().zip(&self.detectors);
-        rules.position(|(rule, state)| match (&rule.detector, state) {
-            (Detector::Fault(spec), DetectorState::Fault(state)) => state.failed(spec).is_some(),
-            _ => false,
-        })
+        rules.position(|(rule, state)| state.observe_fault(&rule.detector).is_some())
     }
 
-    /// Since when its target has given no answer, and how bad that is; none where it is absent or not asked about.
-    pub(in crate::engine) fn fails(&self) -> Option<(Option<Timestamp>, Severity)> {
+    /// Returns the severity of a fault by rule number `index`.
+    fn fault_severity(&self, index: usize) -> Option<Severity> {
+        let rule = self.plan.rules.get(index)?;
+        let finding = self.detectors.get(index)?.observe_fault(&rule.detector)?;
+        Some(finding.severity)
+    }
+
+    /// Returns the first failure of its target, and the severity of its fault rule; none where no rule asks.
+    pub(in crate::engine) fn target_failure(&self) -> Option<(Option<Timestamp>, Severity)> {
         let index = self.fault_rule()?;
-        match &self.plan.rules[index].detector {
-            Detector::Fault(spec) => Some((self.failing, spec.severity)),
-            _ => None,
-        }
+        Some((self.failing, self.fault_severity(index)?))
     }
 
-    /// Its target answers: what follows is counted from the beginning.
-    pub(in crate::engine) fn answers(&mut self) {
+    /// Takes in that its target answers: later failures are counted anew.
+    pub(in crate::engine) fn target_answers(&mut self) {
         self.failing = None;
     }
 
-    /// It alone is without an answer.
-    pub(in crate::engine) fn fail_alone(
+    /// Reports a failure of this device alone.
+    pub(in crate::engine) fn report_lone_failure(
         &mut self,
         reading: &Reading,
         fault: &Fault,
-        effects: &mut Effects,
-    ) {
+    ) -> Option<AlertEvent> {
+        let (started, index) = self.failing.zip(self.fault_rule())?;
         let plan = Arc::clone(&self.plan);
-        let known = self.failing.zip(self.fault_rule());
-        let Some((since, (index, rule, severity))) = known.and_then(|(since, index)| {
-            let rule = plan.rules.get(index)?;
-            match &rule.detector {
-                Detector::Fault(spec) => Some((since, (index, rule, spec.severity))),
-                _ => None,
-            }
-        }) else {
-            return;
-        };
-        let id: &DeviceId = &reading.device;
-        let last = self
-            .last
-            .and_then(|(_, value)| value)
-            .unwrap_or(Celsius::ZERO);
-        let open = Open {
-            started: since,
-            severity,
-            peak: last,
-            clear: None,
-            flaps: false,
-        };
-        let (mut record, episode) =
-            fired(id, self.place(id), rule, reading.at, last, open, None, None);
-        (record.temperature, record.reason) = (None, Some(fault.to_string()));
+        let rule = plan.rules.get(index)?;
+        let severity = self.fault_severity(index)?;
+        let threshold = rule.threshold(severity).unwrap_or_default();
+        let last = self.last_value().unwrap_or(Celsius::ZERO);
         if let Some(tracker) = self.tracker(index) {
-            tracker.align(Some(&episode));
+            tracker.open_with(Open {
+                started,
+                severity,
+                peak: last,
+                clear: None,
+                flaps: false,
+            });
         }
-        effects.alerts.push(record);
-        effects
-            .episodes
-            .push(EpisodeChange::Open(Box::new(episode)));
+        let header = self.header(&reading.device, rule, (started, severity, threshold));
+        let evidence = Evidence {
+            extras: Extras {
+                reason: Some(fault.to_string()),
+                ..Extras::default()
+            },
+            ..Evidence::at(reading.at)
+        };
+        Some(header.fire(evidence, last, severity))
     }
 }

@@ -1,90 +1,160 @@
-//! A device in a snapshot, and back.
+//! The stored form of a device.
+//!
+//! There is one for each sensor of a site, every 30 seconds: names are short, and what has its usual value is
+//! left out. Every name is given here, so that renaming a Rust field changes nothing.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::super::clock::Clock;
-use super::Device;
-use crate::detect::DetectorState;
+use super::super::cold_starts::{ColdStart, ColdStarts};
+use super::state::Device;
+use crate::detect::SavedState;
 use crate::detect::trend::Trend;
 use crate::device::{Description, DeviceId};
 use crate::episode::Tracker;
-use crate::rules::plan::{Plan, RuleName};
+use crate::rules::{PlannedRule, RuleKey};
 use crate::time::{StreamId, Timestamp};
 use crate::units::Celsius;
 
-/// A device as it stands in a snapshot.
+/// A device as it is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(in crate::engine) struct Saved {
+pub(in crate::engine) struct SavedDevice {
+    #[serde(rename = "id")]
     id: DeviceId,
+    #[serde(rename = "thru")]
     through: StreamId,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "desc", default, skip_serializing_if = "Option::is_none")]
     description: Option<Box<Description>>,
+    #[serde(rename = "agent", default, skip_serializing_if = "Option::is_none")]
     by_agent: Option<bool>,
+    #[serde(rename = "last", default, skip_serializing_if = "Option::is_none")]
     last: Option<(Timestamp, Option<Celsius>)>,
-    judged: u32,
+    #[serde(rename = "eval", default, skip_serializing_if = "is_zero")]
+    evaluated: u32,
+    #[serde(rename = "trend", default)]
     trend: Trend,
-    #[serde(default, skip_serializing_if = "Clock::is_fine")]
+    #[serde(rename = "clock", default, skip_serializing_if = "Clock::is_fine")]
     clock: Clock,
+    #[serde(rename = "heard", default)]
     heard: u64,
-    #[serde(default)]
+    #[serde(rename = "pause", default, skip_serializing_if = "is_zero")]
     pause: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "fail", default, skip_serializing_if = "Option::is_none")]
     failing: Option<Timestamp>,
-    /// The number of its plan in the slice, and the state of each of its rules.
+    /// The number of its plan in the slice.
+    #[serde(rename = "plan")]
     plan: u32,
-    states: Vec<RuleState>,
+    /// The state of each rule of the plan.
+    #[serde(rename = "rules")]
+    detectors: Vec<SavedState>,
+    /// The trackers that are not idle, by the index of the rule.
+    #[serde(rename = "open", default, skip_serializing_if = "Vec::is_empty")]
+    trackers: Vec<(usize, Tracker)>,
 }
 
-/// What one rule remembers of one device.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(in crate::engine) struct RuleState {
-    detector: DetectorState,
-    #[serde(default, skip_serializing_if = "Tracker::is_idle")]
-    tracker: Tracker,
+/// The saved state of a device's rules.
+#[derive(Debug)]
+pub(in crate::engine) struct SavedRules {
+    /// The number of the plan in the slice.
+    pub(in crate::engine) plan: u32,
+    detectors: Vec<SavedState>,
+    trackers: Vec<(usize, Tracker)>,
+}
+
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 impl Device {
-    /// As it stands, with a plan that has this number.
-    pub(in crate::engine) fn save(&self, id: &DeviceId, plan: u32) -> Saved {
-        let trackers = self.trackers.iter().cloned();
-        let trackers = trackers.chain(std::iter::repeat_with(Tracker::default));
-        let states = self.detectors.iter().cloned().zip(trackers);
-        let states = states.map(|(detector, tracker)| RuleState { detector, tracker });
-        Saved {
+    /// Returns the stored form, with `plan` as the number of its plan.
+    pub(in crate::engine) fn save(&self, id: &DeviceId, plan: u32) -> SavedDevice {
+        let states = self.detectors.iter().cloned();
+        let trackers = self.trackers.iter().cloned().enumerate();
+        SavedDevice {
             id: id.clone(),
             through: self.through,
             description: self.description.clone(),
             by_agent: self.by_agent,
             last: self.last,
-            judged: self.judged,
+            evaluated: self.evaluated,
             trend: self.trend.clone(),
             clock: self.clock.clone(),
             heard: self.heard,
             pause: self.pause,
             failing: self.failing,
             plan,
-            states: states.collect(),
+            detectors: states.map(SavedState::State).collect(),
+            trackers: trackers.filter(|(_, tracker)| !tracker.is_idle()).collect(),
         }
+    }
+
+    /// Takes over saved state of rules that are still the same; `keys` are those of the saved plan.
+    pub(in crate::engine) fn resume(
+        &mut self,
+        keys: &[RuleKey],
+        saved: SavedRules,
+        cold: &mut ColdStarts,
+    ) {
+        let plan = Arc::clone(&self.plan);
+        let mut trackers = saved.trackers;
+        for (number, (key, state)) in keys.iter().zip(saved.detectors).enumerate() {
+            let mut names = plan.keys().iter();
+            let Some(index) = names.position(|now| now.name() == key.name()) else {
+                cold.add(key.name(), ColdStart::RuleRemoved);
+                continue;
+            };
+            let (rule, now) = (&plan.rules[index], &plan.keys()[index]);
+            if let Err(reason) = self.resume_rule(index, (rule, now), key, state) {
+                cold.add(key.name(), reason);
+                continue;
+            }
+            let mut known = trackers.iter_mut();
+            if let Some((_, tracker)) = known.find(|(known, _)| *known == number) {
+                self.set_tracker(index, std::mem::take(tracker));
+            }
+        }
+    }
+
+    /// Takes over the saved state of one rule.
+    fn resume_rule(
+        &mut self,
+        index: usize,
+        (rule, now): (&PlannedRule, &RuleKey),
+        saved: &RuleKey,
+        state: SavedState,
+    ) -> Result<(), ColdStart> {
+        if saved.version() != now.version() {
+            return Err(ColdStart::OtherVersion);
+        }
+        if saved.fingerprint() != now.fingerprint() {
+            return Err(ColdStart::RuleChanged);
+        }
+        let state = state
+            .load(&rule.detector)
+            .map_err(|_| ColdStart::Malformed)?;
+        if let Some(detector) = self.detectors.get_mut(index) {
+            *detector = state;
+        }
+        Ok(())
     }
 }
 
-impl Saved {
-    /// The zone it counts for.
+impl SavedDevice {
+    /// Returns the zone, which decides the partition.
     pub(in crate::engine) fn zone(&self) -> &str {
         let described = self.description.as_deref();
         described.map_or(Description::DEFAULT_ZONE, Description::zone)
     }
 
-    /// The device without its plan, the number of that in its slice, and the states that another may take
-    /// over.
-    pub(in crate::engine) fn into_device(self) -> (DeviceId, Device, u32, Vec<RuleState>) {
+    /// Returns the device without a plan, and the state of its rules.
+    pub(in crate::engine) fn into_device(self) -> (DeviceId, Device, SavedRules) {
         let device = Device {
             description: self.description,
             by_agent: self.by_agent,
             last: self.last,
-            judged: self.judged,
+            evaluated: self.evaluated,
             trend: self.trend,
             clock: self.clock,
             heard: self.heard,
@@ -93,28 +163,11 @@ impl Saved {
             through: self.through,
             ..Device::default()
         };
-        (self.id, device, self.plan, self.states)
-    }
-}
-
-impl Device {
-    /// Takes saved states over where the rule still means the same.
-    pub(in crate::engine) fn resume(&mut self, plan: &[RuleName], states: Vec<RuleState>) {
-        let now = Arc::clone(&self.plan);
-        for (saved, state) in plan.iter().zip(states) {
-            let same = |name: &RuleName| name == saved;
-            let Some(index) = now.names().iter().position(same) else {
-                continue;
-            };
-            if let Some(detector) = self.detectors.get_mut(index) {
-                *detector = state.detector;
-                self.set_tracker(index, state.tracker);
-            }
-        }
-    }
-
-    /// What watches it.
-    pub(in crate::engine) fn plan(&self) -> &Arc<Plan> {
-        &self.plan
+        let rules = SavedRules {
+            plan: self.plan,
+            detectors: self.detectors,
+            trackers: self.trackers,
+        };
+        (self.id, device, rules)
     }
 }

@@ -1,4 +1,4 @@
-//! One rack: its air, and the load of its equipment.
+//! One rack: the temperature of its air, and the load of its equipment.
 
 use std::f64::consts::TAU;
 
@@ -6,34 +6,36 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::super::plant::Plant;
-use super::gaussian;
+use super::random::gaussian;
 
-/// How far the load wanders about its mean, and the time constant of that, in s.
+/// Standard deviation of the load about its mean, as a share of full load. Assumed.
 const LOAD_SPREAD: f64 = 0.08;
+/// Time constant of that variation, in s. Assumed.
 const LOAD_TAU: f64 = 1_200.0;
-/// Time constant with which equipment warms its air after a change of load, in s. Assumed: heat
-/// sinks and boards of some kilograms.
+/// Time constant with which equipment warms its air after a change of load, in s. Assumed: heat sinks and boards of some
+/// kilograms.
 const EQUIPMENT_TAU: f64 = 180.0;
-/// How long a batch job takes, in s: its mean.
+/// Mean duration of a batch job, in s. Assumed.
 const JOB: f64 = 1_800.0;
-/// One rack's state.
+
+/// The state of one rack.
 #[derive(Clone, Debug)]
 pub(super) struct Rack {
-    /// Air at its foot, in °C.
+    /// The temperature of air at the bottom, in °C.
     pub(super) air: f64,
-    /// Share of full load, slow wandering and jobs together.
+    /// The load with its variation and jobs, as a share of full load.
     pub(super) load: f64,
     wander: f64,
-    /// How long its batch job still takes, in s.
+    /// The remaining time of its batch job, in s.
     job: f64,
-    /// What the equipment warms its air for by now, as a share of full load.
+    /// The warming of air by the equipment, as a share of that at full load.
     pub(super) warmed: f64,
-    /// Where in its swing the cooler started, in radians.
+    /// The initial phase of the cooler's swing, in radians.
     pub(super) phase: f64,
 }
 
 impl Rack {
-    /// A rack at the start.
+    /// Builds a rack at the start.
     pub(super) fn new(plant: &Plant, rng: &mut ChaCha8Rng) -> Self {
         let phase = TAU * rng.random::<f64>();
         let load = plant.load + LOAD_SPREAD * gaussian(rng);
@@ -47,7 +49,7 @@ impl Rack {
         }
     }
 
-    /// Follows its balance with the exact solution for a constant one, so that no step is too long.
+    /// Takes one step with the exact solution for a constant balance, so that no step is too long.
     pub(super) fn step(
         &mut self,
         plant: &Plant,

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::reading::Fault as ReadingFault;
 
 fn start() -> Timestamp {
     Timestamp::from_millis(1_795_000_000_000).unwrap()
@@ -94,7 +95,7 @@ fn later_the_demo_shows_cold_a_step_and_a_dropout() {
             match reading.value {
                 Ok(value) => cold = cold.min(value.degrees()),
                 Err(reason) => {
-                    assert_eq!(reason, Reason::NO_READING);
+                    assert_eq!(reason, ReadingFault::NO_READING);
                     missing += 1;
                 }
             }
@@ -115,8 +116,8 @@ fn without_its_cooler_a_rack_warms_by_two_degrees_a_minute() {
         (after[4] - before[4]).abs() < 1.5,
         "the other rack is cooled"
     );
-    let over = degrees(&hall.read(at(900)));
-    assert!(over[0] > before[0] + 7.0);
+    let hot = degrees(&hall.read(at(900)));
+    assert!(hot[0] > before[0] + 7.0);
     let cooled = degrees(&hall.read(at(1_800)));
     assert!(cooled[0] < 25.0, "{cooled:?}");
 }

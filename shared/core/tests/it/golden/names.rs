@@ -10,7 +10,7 @@ use rackwatch_core::ledger::Loss;
 use rackwatch_core::partition::{PartitionId, Partitions};
 use rackwatch_core::reading::Fault;
 use rackwatch_core::time::Timestamp;
-use rackwatch_core::wire::{Gap, Layout, field};
+use rackwatch_core::wire::{EntryFormat, Gap, field};
 use rackwatch_testing::assert_golden;
 
 use super::{at, device};
@@ -97,7 +97,7 @@ fn ids_are_the_same_for_ever() {
         ("agent:host7", "no_data", at(0)),
         ("target:bmc-7", "no_data", at(0)),
     ] {
-        let alert = AlertId::of(&device(id), rule, start);
+        let alert = AlertId::of(&device(id).into(), rule, start);
         let incident = IncidentId::of(&alert);
         writeln!(
             text,
@@ -185,7 +185,7 @@ fn words_of_the_contract() {
         "cause",
         causes.iter().map(|cause| cause.parts().0).collect(),
     );
-    let formats = [Layout::Reading, Layout::Frame].map(|format| {
+    let formats = [EntryFormat::Reading, EntryFormat::Frame].map(|format| {
         let json = serde_json::to_value(format).unwrap();
         json.as_str().unwrap().to_owned()
     });

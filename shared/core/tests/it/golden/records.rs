@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use rackwatch_core::device::{Description, HardwareLimits, Range, Role, Verdict};
 use rackwatch_core::incident::{Cause, Event, IncidentId, IncidentRecord};
-use rackwatch_core::ledger::{Ledger, Loss, Passed};
+use rackwatch_core::ledger::{Ledger, Loss, ReportedSequence};
 use rackwatch_core::reading::{Fault, Reading, Sample};
+use rackwatch_core::stored;
 use rackwatch_core::units::Kelvin;
 use rackwatch_core::wire::{self, Gap, Provenance};
 use rackwatch_core::{alert::Severity, time::Timestamp};
@@ -75,7 +76,7 @@ fn raw_entries() {
 fn alert_records() {
     let (mut contract, mut format) = (String::new(), String::new());
     for record in alerts() {
-        let case = format!("{} {}", record.kind, record.state);
+        let case = format!("{} {}", record.kind(), record.state());
         let encoded = wire::alert::encode(&record);
         // The first ten fields are the contract.
         fields(&mut contract, &case, &encoded[..10]);
@@ -93,18 +94,18 @@ fn incident(event: Event) -> IncidentRecord {
     IncidentRecord {
         id: IncidentId::from_wire("2647846df3c1ceb9"),
         event,
-        tell: Some("2647846df3c1ceb9-1".to_owned()),
+        notification_id: Some("2647846df3c1ceb9-1".to_owned()),
         severity: Severity::Critical,
         title: "cooling is failing: row B, 2 sensors in B07, B08".to_owned(),
         cause: Cause::Row("B".to_owned()),
-        first: device("inlet-B07-1"),
+        first: device("inlet-B07-1").into(),
         since: at(0),
         until: is_resolved.then(|| at(600)),
         at: at(10),
         racks: vec!["B07".to_owned(), "B08".to_owned()],
         rooms: vec!["hall-1".to_owned()],
         roles: vec![Role::Inlet, Role::Supply],
-        devices: vec![device("inlet-B07-1"), device("inlet-B08-1")],
+        devices: vec![device("inlet-B07-1").into(), device("inlet-B08-1").into()],
         device_count: 2,
         alerts: 3,
         open: if is_resolved { 0 } else { 2 },
@@ -126,7 +127,7 @@ fn incident_records() {
         add(event.name(), &incident(event));
     }
     let least = IncidentRecord {
-        tell: None,
+        notification_id: None,
         cause: Cause::Site(String::new()),
         racks: Vec::new(),
         rooms: Vec::new(),
@@ -166,10 +167,10 @@ fn losses() {
 }
 
 #[test]
-fn how_far_an_agent_has_come() {
+fn progress_of_an_agent() {
     let mut ledger = Ledger::default();
     for (run, n, second) in [("r1", 5, 0), ("r1", 12, 1), ("r2", 3, 2)] {
-        let passed = Passed {
+        let reported = ReportedSequence {
             agent: "node7".to_owned(),
             seq: format!("{run}-{n}").parse().unwrap(),
             readings: 1,
@@ -179,11 +180,11 @@ fn how_far_an_agent_has_come() {
             skew: None,
             arrived: Timestamp::default(),
         };
-        ledger.pass(&passed);
+        ledger.observe(&reported);
     }
     let mut text = String::new();
-    for (agent, runs) in ledger.moved() {
-        let json = serde_json::to_string(&runs).unwrap();
+    for (agent, runs) in ledger.take_progress() {
+        let json = stored::encode(&runs);
         writeln!(text, "{agent} {json}").unwrap();
     }
     assert_golden!("format_ledger.txt", text);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::engine::{Effects, Input};
-use rackwatch_core::incident::{Incidents, Timing};
-use rackwatch_core::ledger::Passed;
+use rackwatch_core::incident::{IncidentTiming, Incidents};
+use rackwatch_core::ledger::ReportedSequence;
 use rackwatch_core::reading::{Fault, Reading};
 use rackwatch_core::site::Site;
 use rackwatch_core::thermal::{Hall, Scenario};
@@ -22,7 +22,7 @@ use crate::trace::engine;
 /// Fifteen minutes, then one thing after the other.
 const SPEC: &str = "step:inlet-R1-1@15m/5m,stuck:inlet-R1-2@20m/4h,dropout:inlet-R2-1@25m/5m,\
     hot-spot:inlet-R2-2@40m/10m,cold-spot:inlet-R3-1@60m/10m,hang:R3@80m/10m,\
-    cooler-trip:R2@120m/10m,cooling-loss@180m/10m,silence@230m/10m,clock-jump:R1@260m/20m";
+    cooler-trip:R2@120m/10m,cooling-loss@180m/10m,no-data@230m/10m,clock-jump:R1@260m/20m";
 /// How long the hall is watched.
 const LENGTH: Duration = Duration::from_secs(300 * 60);
 /// Time between two readings of a sensor.
@@ -47,16 +47,19 @@ impl Run {
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect();
             writeln!(self.text, "alert {}", fields.join(" ")).unwrap();
-            let known = self.known.iter().find(|(id, _)| *id == record.device);
+            let known = self
+                .known
+                .iter()
+                .find(|(id, _)| id == record.subject.as_id());
             let spot = self.site.spot_of(record, known.map(|(_, known)| known));
-            self.incidents.take(record, spot, now);
+            self.incidents.observe(record, spot, now);
         }
         for loss in &effects.losses {
             let fields = wire::loss::encode(loss);
             let fields: Vec<_> = fields.iter().map(|(n, v)| format!("{n}={v}")).collect();
             writeln!(self.text, "loss {}", fields.join(" ")).unwrap();
         }
-        for record in self.incidents.settle(now).records {
+        for record in self.incidents.advance(now).records {
             let (cause, name) = record.cause.parts();
             writeln!(
                 self.text,
@@ -84,8 +87,8 @@ fn describe(id: &DeviceId, description: &Description, leaving: bool) -> Input {
 }
 
 /// What an agent's entry with these readings says of itself; every hundredth tick ten readings are lost.
-fn passed(tick: u64, readings: u64, now: Timestamp) -> Input {
-    Input::Passed(Box::new(Passed {
+fn reported(tick: u64, readings: u64, now: Timestamp) -> Input {
+    Input::Sequence(Box::new(ReportedSequence {
         agent: "host7".to_owned(),
         seq: format!("r1-{}", tick * readings + tick / 100 * 10)
             .parse()
@@ -110,7 +113,7 @@ fn a_hall_with_many_faults() {
     let mut hall = Hall::new(&scenario, at(0));
     let mut engine = engine();
     let mut run = Run {
-        incidents: Incidents::new(Timing::default()),
+        incidents: Incidents::new(IncidentTiming::default()),
         known: hall.devices(),
         ..Run::default()
     };
@@ -144,7 +147,7 @@ fn a_hall_with_many_faults() {
         if readings.is_empty() {
             inputs.push(Input::Waited(INTERVAL));
         } else {
-            inputs.push(passed(tick, run.known.len() as u64, now));
+            inputs.push(reported(tick, run.known.len() as u64, now));
         }
         inputs.extend(readings.into_iter().map(|reading| Input::Reading {
             entry,

@@ -2,18 +2,21 @@
 
 use std::fmt::Write as _;
 
-use rackwatch_core::alert::{AlertId, AlertKind, AlertRecord, AlertState, Severity};
-use rackwatch_core::incident::{Incidents, Timing};
+use rackwatch_core::alert::{
+    AlertId, AlertKind, AlertRecord, AlertState, Detail, Extras, Severity,
+};
+use rackwatch_core::incident::{IncidentTiming, Incidents};
 use rackwatch_core::site::Spot;
+use rackwatch_core::subject::Subject;
 use rackwatch_testing::assert_golden;
 
 use super::{alert, at, device};
 
 fn record(kind: AlertKind, id: &str) -> AlertRecord {
-    let device = device(id);
+    let subject = Subject::from(device(id));
     AlertRecord {
-        id: AlertId::of(&device, kind.name(), at(0)),
-        device,
+        id: AlertId::of(&subject, kind.name(), at(0)),
+        subject,
         ..alert(kind, AlertState::Firing, Severity::Critical)
     }
 }
@@ -29,12 +32,12 @@ fn spot(rack: &str) -> Spot {
 
 /// Title and cause of what these alerts come to.
 fn title(records: &[AlertRecord]) -> String {
-    let mut incidents = Incidents::new(Timing::default());
+    let mut incidents = Incidents::new(IncidentTiming::default());
     for record in records {
-        let rack = record.device.rack_part().unwrap_or_default();
-        incidents.take(record, spot(rack), at(0));
+        let rack = record.subject.as_id().rack_part().unwrap_or_default();
+        incidents.observe(record, spot(rack), at(0));
     }
-    let records = incidents.settle(at(60)).records;
+    let records = incidents.advance(at(60)).records;
     let titles = records.iter().map(|record| {
         let (cause, name) = record.cause.parts();
         format!("{} [{cause} {name}]", record.title)
@@ -68,7 +71,14 @@ fn titles_of_incidents() {
             writeln!(text, "{kind}, {place}: {}", title(&records)).unwrap();
         }
         let below = AlertRecord {
-            change: Some(-3.0),
+            detail: Detail::new(
+                kind,
+                &Extras {
+                    change: Some(-3.0),
+                    window: Some(std::time::Duration::from_secs(60)),
+                    ..Extras::default()
+                },
+            ),
             ..record(kind, "inlet-B07-1")
         };
         writeln!(text, "{kind}, downwards: {}", title(&[below])).unwrap();

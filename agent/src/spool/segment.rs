@@ -1,0 +1,156 @@
+//! One segment: a file of records.
+
+use rackwatch_core::time::Timestamp;
+use rackwatch_core::wire::Seq;
+use rackwatch_runtime::error::chain;
+use tracing::warn;
+
+use super::error::SpoolError;
+use super::record::{RECORD_VERSION, Record, RecordError};
+
+/// First bytes of a segment.
+pub(super) const MAGIC: &[u8] = b"rackwatch spool 2\n";
+
+/// First bytes that segments of all versions share.
+const FAMILY: &[u8] = b"rackwatch spool ";
+
+const SUFFIX: &str = ".segment";
+
+/// A segment, and what is known of its records.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) number: u64,
+    /// Offset up to which records are readable.
+    pub(super) length: u64,
+    /// Offset up to which records are acknowledged.
+    pub(super) acknowledged: u64,
+    /// Readings that are not acknowledged.
+    pub(super) readings: u64,
+    /// Timestamp of the newest record.
+    pub(super) newest: Timestamp,
+    /// Whether records after `length` are lost: the next record reports a gap.
+    pub(super) is_lossy: bool,
+    /// Whether the file stays on disk for a person, a repaired disk or a newer agent.
+    pub(super) is_kept: bool,
+}
+
+impl Segment {
+    /// Returns an empty segment.
+    pub(super) fn new(number: u64) -> Self {
+        Self {
+            number,
+            length: MAGIC.len() as u64,
+            acknowledged: 0,
+            readings: 0,
+            newest: Timestamp::default(),
+            is_lossy: false,
+            is_kept: false,
+        }
+    }
+
+    /// Returns the number of the segment in file `name`, or `None` if it is another kind of file.
+    pub(super) fn number_of(name: &str) -> Option<u64> {
+        name.strip_suffix(SUFFIX)?.parse().ok()
+    }
+
+    /// Returns the file name.
+    pub(super) fn name(&self) -> String {
+        format!("{:012}{SUFFIX}", self.number)
+    }
+
+    /// Finds the readable records of an existing segment, and calls `visit` with the number of each
+    /// and the offset at which it ends.
+    ///
+    /// Records up to the offset `acknowledged` count as acknowledged; `u64::MAX` means the whole
+    /// segment.
+    pub(super) fn scan(
+        number: u64,
+        content: Result<Vec<u8>, SpoolError>,
+        acknowledged: u64,
+        mut visit: impl FnMut(Seq, u64),
+    ) -> Self {
+        let mut segment = Self::new(number);
+        let is_new_loss = acknowledged < u64::MAX;
+        let bytes = match content {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                segment.set_aside(is_new_loss, &chain(&error));
+                return segment;
+            }
+        };
+        if bytes.starts_with(FAMILY) && !bytes.starts_with(MAGIC) && bytes.len() >= MAGIC.len() {
+            segment.set_aside(
+                is_new_loss,
+                "it was written by another version of the agent",
+            );
+            return segment;
+        }
+        let readable: &[u8] = if bytes.starts_with(MAGIC) {
+            &bytes
+        } else {
+            &[]
+        };
+        loop {
+            match record_at(readable, segment.length) {
+                Ok((record, size)) => segment.note(record, size, acknowledged, &mut visit),
+                Err(RecordError::Damaged) => break,
+                Err(error @ RecordError::UnknownVersion(_)) => {
+                    segment.set_aside(is_new_loss, &error.to_string());
+                    return segment;
+                }
+            }
+        }
+        let torn = bytes.len() as u64 - segment.length.min(bytes.len() as u64);
+        if torn > 0 {
+            warn!(
+                segment = number,
+                torn, "dropping the unreadable end of a spool segment"
+            );
+            segment.is_lossy = true;
+        }
+        segment
+    }
+
+    fn note(
+        &mut self,
+        record: Record,
+        size: u64,
+        acknowledged: u64,
+        visit: &mut impl FnMut(Seq, u64),
+    ) {
+        self.length += size;
+        self.newest = self.newest.max(record.sample.at);
+        if self.length > acknowledged {
+            self.readings += record.sample.readings.len() as u64;
+        } else {
+            self.acknowledged = self.length;
+        }
+        visit(record.seq, self.length);
+    }
+
+    /// Leaves the file on disk, and skips what cannot be read of it. A start after the one that
+    /// noticed the loss does not report it again.
+    fn set_aside(&mut self, is_new_loss: bool, reason: &str) {
+        self.is_kept = true;
+        if is_new_loss {
+            self.is_lossy = true;
+            warn!(
+                segment = self.number,
+                file = self.name(),
+                reason,
+                newest_version = RECORD_VERSION,
+                "cannot read spool segment, skipping its readings and keeping the file"
+            );
+        }
+    }
+}
+
+/// Reads the record at `offset` of a segment's content.
+pub(super) fn record_at(bytes: &[u8], offset: u64) -> Result<(Record, u64), RecordError> {
+    let rest = usize::try_from(offset)
+        .ok()
+        .and_then(|offset| bytes.get(offset..))
+        .ok_or(RecordError::Damaged)?;
+    let (record, size) = Record::decode(rest)?;
+    Ok((record, size as u64))
+}

@@ -1,0 +1,70 @@
+//! `rules`: the rules that apply without any configuration, and the keys of each type.
+
+use clap::Args;
+use rackwatch_core::alert::AlertKind;
+use rackwatch_core::rules::Profile;
+
+use super::table::Table;
+use super::{Outcome, print};
+
+/// Print the default rules as TOML, to read or to change
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    rackwatch-collector rules\n  \
+    rackwatch-collector rules --profile ashrae-a3\n  \
+    rackwatch-collector rules --keys")]
+pub struct RulesArgs {
+    /// Rules with the limits of this profile
+    #[arg(long, value_name = "PROFILE", default_value = "default", value_parser = profile)]
+    profile: Profile,
+    /// Print the keys of each type of rule instead
+    #[arg(long, conflicts_with = "profile")]
+    keys: bool,
+}
+
+fn profile(text: &str) -> Result<Profile, String> {
+    let known = Profile::ALL
+        .into_iter()
+        .find(|profile| profile.name() == text);
+    known.ok_or_else(|| format!("expected {}", Profile::ALL.map(Profile::name).join(", ")))
+}
+
+/// Prints the rules, or the keys.
+pub fn run(args: &RulesArgs) -> Outcome {
+    if args.keys {
+        print(&keys());
+    } else {
+        print(&args.profile.rules_toml());
+    }
+    Ok(())
+}
+
+fn keys() -> String {
+    let mut table = Table::new(&["TYPE", "KEY", "EXPECTED", "DEFAULT", ""], usize::MAX);
+    let mut row = |kind: &str, key: &str, expected: &str, default: &str, summary: &str| {
+        let cells = [kind, key, expected, default, summary];
+        table.push(cells.map(str::to_owned).to_vec());
+    };
+    let day = "0s to 1day";
+    row(
+        "every",
+        "for",
+        day,
+        "\"0s\"",
+        "How long a level must stay crossed.",
+    );
+    row(
+        "every",
+        "keep_firing_for",
+        day,
+        "\"0s\"",
+        "How long all levels must stay clear.",
+    );
+    for kind in AlertKind::RULES {
+        for key in kind.keys() {
+            let default = key.default.unwrap_or_default();
+            row(kind.name(), key.name, &key.expected, &default, key.summary);
+        }
+    }
+    table.text()
+}

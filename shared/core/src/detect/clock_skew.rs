@@ -1,0 +1,59 @@
+//! Wrong clocks: the engine itself watches them, without a rule.
+
+use std::time::Duration;
+
+use super::kind::{AlertFacts, AnomalyKind, Extras, Family, KindInfo, Payload, Phrase};
+use crate::time::length;
+
+/// `clock_skew`: a clock that is wrong, or was set back.
+#[derive(Clone, Copy, Debug)]
+pub struct ClockSkew;
+
+impl AnomalyKind for ClockSkew {
+    const INFO: KindInfo = KindInfo {
+        headline: "clock is wrong",
+        unit: "s",
+        ..KindInfo::new("clock_skew", "clock skew", Family::NoData)
+    };
+
+    type Payload = SkewPayload;
+
+    fn phrase(payload: Option<&SkewPayload>, facts: &AlertFacts) -> Phrase {
+        let skew = payload.map_or(0, |skew| skew.ms);
+        let by = length(Duration::from_millis(skew.unsigned_abs()));
+        let direction = if skew < 0 { "behind" } else { "ahead" };
+        let clock = if facts.temperature.is_some() {
+            ", clock"
+        } else {
+            ""
+        };
+        format!("{clock} {by} {direction}").into()
+    }
+
+    fn without_temperature(_payload: Option<&SkewPayload>, _facts: &AlertFacts) -> String {
+        "its clock".to_owned()
+    }
+}
+
+/// A wrong clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SkewPayload {
+    /// Milliseconds that the clock is ahead of Redis' clock, or of its own former time; negative where it
+    /// is behind.
+    pub ms: i64,
+}
+
+impl Payload for SkewPayload {
+    fn from_extras(extras: &Extras) -> Option<Self> {
+        Some(Self {
+            ms: extras.skew_ms?,
+        })
+    }
+
+    fn extras(&self) -> Extras {
+        Extras {
+            skew_ms: Some(self.ms),
+            ..Extras::default()
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The last minutes of one device, in buckets of five seconds.
+
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+use crate::units::{Celsius, Kelvin};
+
+/// Width of a bucket, in milliseconds.
+pub(super) const BUCKET: u64 = 5_000;
+/// Buckets that are kept: three and a half minutes, and what a slow sensor needs before them.
+const LENGTH: u32 = 50;
+const KEPT: usize = LENGTH as usize;
+/// How far back the rate in the words of an alert goes, in buckets: from half a minute to two and a half.
+const SHORTEST_TREND: u32 = 6;
+const LONGEST_TREND: u32 = 30;
+/// A sensor that is read every half minute has the value of a moment this long after it, in buckets.
+const REACH: u32 = 7;
+/// A device rises if it has at least this part of the rise that is asked for.
+pub(super) const PART: f64 = 0.5;
+
+/// The last minutes of one device; nothing before its first reading.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RunawayJson", into = "RunawayJson")]
+pub struct RunawayState {
+    /// The bucket of the newest reading, counted from 1970.
+    newest: u32,
+    /// Readings in it.
+    count: u8,
+    /// Temperatures in hundredths, each bucket at its number modulo their count; [`EMPTY`] where nothing was
+    /// read.
+    values: [i16; KEPT],
+}
+
+const EMPTY: i16 = i16::MIN;
+
+impl Default for RunawayState {
+    fn default() -> Self {
+        Self {
+            newest: 0,
+            count: 0,
+            values: [EMPTY; KEPT],
+        }
+    }
+}
+
+impl RunawayState {
+    /// Takes in the next reading. Returns whether it begins a bucket and the device rose by much of the
+    /// `least` rise of a runaway.
+    pub fn observe(&mut self, least: Kelvin, at: Timestamp, value: Celsius) -> bool {
+        let now = bucket(at);
+        let new = self.newest != now || self.count == 0;
+        if new {
+            self.turn(now);
+        }
+        let count = f64::from(self.count);
+        let last = &mut self.values[place(now)];
+        let mean = if *last == EMPTY {
+            value.degrees()
+        } else {
+            (f64::from(*last) / 100.0 * count + value.degrees()) / (count + 1.0)
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "clamped to its range")]
+        let hundredths = (mean * 100.0).round().clamp(-32_000.0, 32_000.0) as i16;
+        *last = hundredths;
+        self.count = self.count.saturating_add(1);
+        new && self.rises(least)
+    }
+
+    fn turn(&mut self, now: u32) {
+        let gap = now.wrapping_sub(self.newest);
+        if gap as usize >= KEPT {
+            self.values = [EMPTY; KEPT];
+        }
+        for bucket in self.newest.wrapping_add(1)..now.min(self.newest.saturating_add(LENGTH)) {
+            self.values[place(bucket)] = EMPTY;
+        }
+        self.values[place(now)] = EMPTY;
+        (self.newest, self.count) = (now, 0);
+    }
+
+    /// Returns kelvin per minute up to this reading, over about the last two minutes; `None` where too
+    /// little is known. For the words of an alert.
+    pub fn rate(&self, at: Timestamp, value: Celsius) -> Option<f64> {
+        let now = bucket(at);
+        let mut bases = (SHORTEST_TREND..=LONGEST_TREND).rev().map(|age| {
+            let value = self.in_bucket(now.wrapping_sub(age))?;
+            Some((age, value))
+        });
+        let (age, before) = bases.find_map(|base| base)?;
+        let minutes = f64::from(age) * BUCKET as f64 / 60_000.0;
+        Some((value.degrees() - before) / minutes)
+    }
+
+    /// Returns whether the neighbours are worth asking.
+    fn rises(&self, least: Kelvin) -> bool {
+        let Some(now) = self.latest() else {
+            return false;
+        };
+        let risen = |window: u32| {
+            let before = self.at(self.newest.wrapping_sub(window));
+            before.is_some_and(|before| now - before >= PART * least.0)
+        };
+        risen(15) || risen(42)
+    }
+
+    /// Returns the newest temperature.
+    pub(super) fn latest(&self) -> Option<f64> {
+        self.at(self.newest)
+    }
+
+    /// Returns the temperature in a bucket, or the last one before it.
+    fn at(&self, bucket: u32) -> Option<f64> {
+        self.known(bucket).map(|(_, value)| value)
+    }
+
+    /// Returns the same with its bucket.
+    fn known(&self, bucket: u32) -> Option<(u32, f64)> {
+        let mut known = (0..REACH).map(|before| bucket.wrapping_sub(before));
+        known.find_map(|bucket| Some((bucket, self.in_bucket(bucket)?)))
+    }
+
+    /// Returns the temperature in exactly this bucket.
+    fn in_bucket(&self, bucket: u32) -> Option<f64> {
+        let is_kept = self.newest.wrapping_sub(bucket) < LENGTH;
+        let value = self.values[place(bucket)];
+        (is_kept && value != EMPTY).then(|| f64::from(value) / 100.0)
+    }
+
+    /// Returns the rise within about the `window` before `now`, and the buckets in which it happened: a
+    /// sensor that is read seldom has no reading of that very moment.
+    pub(super) fn rise(&self, now: u32, window: u32) -> Option<(f64, u32)> {
+        // Its own newest may be a little older or newer than the one that asks.
+        let now = if now.wrapping_sub(self.newest) < REACH {
+            self.newest
+        } else {
+            now
+        };
+        let (last, value) = self.known(now)?;
+        let (first, before) = self.known(now.wrapping_sub(window))?;
+        Some((value - before, last.wrapping_sub(first)))
+    }
+}
+
+/// Returns the index of a bucket.
+fn place(bucket: u32) -> usize {
+    bucket as usize % KEPT
+}
+
+/// In JSON an array: the bucket of the newest reading, the readings in it, and the buckets as one text.
+///
+/// The text has one item for each bucket, the oldest first; as a list of numbers the buckets would be
+/// most of a device's state. An item is the difference from the bucket before, in hundredths, the first
+/// one from zero. `A` stands for 0, `B` for +1, `C` for -1 and so on to `Y` for -12; any other difference
+/// is in decimal and ends with `Z`. A dot stands for a bucket without a reading.
+type RunawayJson = (u32, u8, String);
+
+/// The largest difference that a single letter stands for.
+const LETTERS: i32 = 12;
+
+impl From<RunawayState> for RunawayJson {
+    fn from(state: RunawayState) -> Self {
+        let (mut text, mut before) = (String::new(), 0);
+        let buckets = (0..LENGTH).rev().map(|age| state.newest.wrapping_sub(age));
+        let values = buckets.map(|bucket| state.values[place(bucket)]);
+        for value in values.skip_while(|value| *value == EMPTY) {
+            if value == EMPTY {
+                text.push('.');
+                continue;
+            }
+            let difference = i32::from(value) - before;
+            before = i32::from(value);
+            let code = if difference > 0 {
+                difference * 2 - 1
+            } else {
+                -difference * 2
+            };
+            match u8::try_from(code).ok().filter(|_| code <= LETTERS * 2) {
+                Some(code) => text.push(char::from(b'A' + code)),
+                // Writing to a String cannot fail.
+                None => drop(write!(text, "{difference}Z")),
+            }
+        }
+        (state.newest, state.count, text)
+    }
+}
+
+/// A text that is not that of a [`RunawayJson`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the buckets of a runaway")]
+pub struct NotBuckets;
+
+impl TryFrom<RunawayJson> for RunawayState {
+    type Error = NotBuckets;
+
+    fn try_from((newest, count, text): RunawayJson) -> Result<Self, NotBuckets> {
+        let values = values_of(&text)?;
+        let mut state = Self {
+            newest,
+            count,
+            ..Self::default()
+        };
+        for (age, value) in (0..LENGTH).zip(values.into_iter().rev()) {
+            state.values[place(newest.wrapping_sub(age))] = value;
+        }
+        Ok(state)
+    }
+}
+
+/// Returns the buckets that a text stands for, the oldest first.
+fn values_of(text: &str) -> Result<Vec<i16>, NotBuckets> {
+    let (mut values, mut before) = (Vec::with_capacity(KEPT), 0_i32);
+    let mut decimal = String::new();
+    for letter in text.bytes() {
+        let difference = match letter {
+            b'.' => None,
+            b'Z' => {
+                let number = decimal.parse::<i32>().map_err(|_| NotBuckets)?;
+                decimal.clear();
+                Some(number)
+            }
+            b'A'..=b'Y' => {
+                let code = i32::from(letter - b'A');
+                Some(if code % 2 == 1 {
+                    (code + 1) / 2
+                } else {
+                    -code / 2
+                })
+            }
+            _ => {
+                decimal.push(char::from(letter));
+                continue;
+            }
+        };
+        if !decimal.is_empty() || values.len() == KEPT {
+            return Err(NotBuckets);
+        }
+        values.push(match difference {
+            None => EMPTY,
+            Some(difference) => {
+                before = before.checked_add(difference).ok_or(NotBuckets)?;
+                i16::try_from(before).map_err(|_| NotBuckets)?
+            }
+        });
+    }
+    if decimal.is_empty() {
+        Ok(values)
+    } else {
+        Err(NotBuckets)
+    }
+}
+
+/// Returns the number of the bucket of `at`.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "only differences count, and they are small"
+)]
+pub(super) fn bucket(at: Timestamp) -> u32 {
+    (at.millis() / BUCKET) as u32
+}

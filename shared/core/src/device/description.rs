@@ -1,0 +1,141 @@
+//! Descriptions of devices, which agents write for collectors.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::hardware::{HardwareLimits, Range, Verdict};
+use super::role::Role;
+use crate::stored::{self, DecodeError, StoredValue};
+use crate::units::Kelvin;
+
+/// The description of a device: its JSON in `rackwatch:devices`.
+///
+/// Agents write it before the first reading of a device. Other programs may write it too, and may omit the version: a
+/// value without one counts as version 1. Readers ignore unknown members.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Description {
+    /// The name of the agent that reads the device.
+    pub agent: String,
+    /// The agent's zone, a room or a row, which decides the partition.
+    pub zone: String,
+    /// The host that the agent runs on.
+    pub host: String,
+    /// The name of the target that the agent polls: this host, a BMC, a cooler.
+    pub target: String,
+    /// The kind of source: `hwmon`, `sysinfo`, `simulated`, ...
+    pub source: String,
+    /// The display name, from the hardware or the operator.
+    pub name: String,
+    /// The kind of measurement.
+    pub role: Role,
+    /// The rack it stands in, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rack: Option<String>,
+    /// Height in the rack, in rack units from the floor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub u: Option<u16>,
+    /// The interval between readings, in milliseconds.
+    #[serde(rename = "interval_ms", with = "crate::time::millis")]
+    pub interval: Duration,
+    /// The smallest step between readings, in kelvin, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Kelvin>,
+    /// The limits that its hardware reports.
+    #[serde(skip_serializing_if = "HardwareLimits::is_empty")]
+    pub limits: HardwareLimits,
+    /// The verdict of its board within the last minute, if the board gives one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// The measuring range, if its hardware reports one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub range: Option<Range>,
+    /// A worldwide unique id of the piece of hardware, such as a serial number, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<String>,
+    /// Whether its agent has announced a clean stop.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub leaving: bool,
+}
+
+impl Description {
+    /// Longest accepted JSON, in bytes: real descriptions have under 1 KiB.
+    pub const MAX_JSON: usize = 16 * 1024;
+
+    /// The zone of agents without a configured one, and of plain clients.
+    pub const DEFAULT_ZONE: &str = "default";
+
+    /// Returns the zone, or the default zone if none is named.
+    pub fn zone(&self) -> &str {
+        match self.zone.as_str() {
+            "" => Self::DEFAULT_ZONE,
+            zone => zone,
+        }
+    }
+
+    /// Returns the JSON for `rackwatch:devices`.
+    pub fn to_json(&self) -> String {
+        stored::encode(self)
+    }
+
+    /// Reads the JSON of `rackwatch:devices`.
+    ///
+    /// # Errors
+    ///
+    /// Fails on another version than ours, and on malformed JSON.
+    pub fn from_json(json: &[u8]) -> Result<Self, DecodeError> {
+        stored::decode_or_first(json)
+    }
+}
+
+impl StoredValue for Description {
+    const NAME: &'static str = "device description";
+    const VERSION: u32 = 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Celsius;
+
+    fn celsius(degrees: f64) -> Celsius {
+        Celsius::new(degrees).unwrap()
+    }
+
+    #[test]
+    fn a_description_reads_back_from_json() {
+        let description = Description {
+            agent: "host1".into(),
+            role: Role::Inlet,
+            rack: Some("B07".into()),
+            u: Some(42),
+            interval: Duration::from_secs(1),
+            resolution: Some(Kelvin(0.5)),
+            limits: HardwareLimits {
+                high_critical: Some(celsius(42.0)),
+                ..HardwareLimits::default()
+            },
+            ..Description::default()
+        };
+        let json = description.to_json();
+        assert_eq!(
+            Description::from_json(json.as_bytes()).unwrap(),
+            description,
+            "{json}"
+        );
+        assert_eq!(
+            Description::from_json(b"{\"new\":1}").unwrap(),
+            Description::default()
+        );
+    }
+
+    #[test]
+    fn a_description_without_a_version_is_version_1_and_a_newer_one_is_refused() {
+        let plain = Description::from_json(br#"{"agent":"host1"}"#).unwrap();
+        assert_eq!(plain.agent, "host1");
+        assert!(plain.to_json().starts_with(r#"{"v":1,"#));
+        let newer = Description::from_json(br#"{"v":2,"agent":"host1"}"#).unwrap_err();
+        assert!(matches!(newer, DecodeError::OtherVersion { found: 2, .. }));
+    }
+}

@@ -1,0 +1,293 @@
+//! Evaluation of one reading by each rule of the device.
+//!
+//! Rules that compare the device with its rack only say so here; the engine finds out and comes back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::commissioning::FirstReading;
+use super::super::effects::{AlertEvent, Effects};
+use super::super::records::{Evidence, mildest_threshold};
+use super::reading::FollowUp;
+use super::state::Device;
+use crate::alert::{Extras, Severity};
+use crate::detect::{
+    AlertKind, Decision, DetectorSpec, DetectorState, Finding, Needs, Neighbours, Observation,
+};
+use crate::device::DeviceId;
+use crate::episode::{Change, Open};
+use crate::reading::{Fault, Reading};
+use crate::rules::PlannedRule;
+use crate::time::Timestamp;
+use crate::units::Celsius;
+
+/// A reading under evaluation.
+#[derive(Clone, Copy)]
+struct Evaluated<'a> {
+    device: &'a DeviceId,
+    at: Timestamp,
+    /// The temperature; the last one known where the device could not be read.
+    value: Celsius,
+    fault: Option<&'a Fault>,
+}
+
+impl Device {
+    /// Evaluates a reading by all rules that need no other device. `first` is there for the device's first
+    /// reading within its role's first hour.
+    pub(super) fn evaluate(
+        &mut self,
+        id: &DeviceId,
+        at: Timestamp,
+        value: Celsius,
+        mut first: Option<&mut FirstReading<'_>>,
+        effects: &mut Effects,
+    ) -> FollowUp {
+        let plan = Arc::clone(&self.plan);
+        let gap = Duration::from_secs(u64::from(at.seconds().saturating_sub(self.evaluated)));
+        self.evaluated = at.seconds();
+        let reading = Evaluated {
+            device: id,
+            at,
+            value,
+            fault: None,
+        };
+        let (mut peers, mut neighbours, mut needs_trend) = (false, false, true);
+        for index in 0..plan.rules.len().min(self.detectors.len()) {
+            let detector = &plan.rules[index].detector;
+            needs_trend &= !detector.knows_rate();
+            let now = Observation {
+                at,
+                gap,
+                value,
+                is_open: self.open(index).is_some(),
+            };
+            match self.detectors[index].observe(detector, &now) {
+                Decision::Made(finding) => {
+                    self.observe(index, reading, finding, first.as_deref_mut(), effects);
+                }
+                Decision::Asks => match detector.needs() {
+                    Needs::Neighbours => neighbours = true,
+                    Needs::Peers => peers = true,
+                    Needs::Nothing => {}
+                },
+                Decision::Undecided => {}
+            }
+        }
+        if needs_trend {
+            self.trend.observe(at, value);
+        }
+        if peers || neighbours {
+            FollowUp::Compare {
+                peers,
+                neighbours,
+                gap,
+            }
+        } else {
+            FollowUp::None
+        }
+    }
+
+    /// Returns a reading that was evaluated, as rule number `index` sees it; none for a fault.
+    pub(in crate::engine) fn observation(
+        &self,
+        index: usize,
+        reading: &Reading,
+        gap: Duration,
+    ) -> Option<Observation> {
+        Some(Observation {
+            at: reading.at,
+            gap,
+            value: reading.value.as_ref().ok().copied()?,
+            is_open: self.open(index).is_some(),
+        })
+    }
+
+    /// Evaluates the temperatures of the neighbours, after [`Device::evaluate`] of the same reading.
+    pub(in crate::engine) fn evaluate_neighbours(
+        &mut self,
+        reading: &Reading,
+        gap: Duration,
+        neighbours: &Neighbours,
+        effects: &mut Effects,
+    ) {
+        let Some(evaluated) = Evaluated::of(reading) else {
+            return;
+        };
+        let plan = Arc::clone(&self.plan);
+        for (index, rule) in plan.rules.iter().enumerate() {
+            if rule.detector.needs() != Needs::Neighbours {
+                continue;
+            }
+            let now = self.observation(index, reading, gap);
+            let (Some(state), Some(now)) = (self.detectors.get_mut(index), now) else {
+                continue;
+            };
+            let finding = state.observe_neighbours(&rule.detector, &now, neighbours);
+            self.observe(index, evaluated, finding, None, effects);
+        }
+    }
+
+    /// Takes in what rule number `index` found in its rack, after [`Device::evaluate`] of the same reading.
+    pub(in crate::engine) fn observe_peers(
+        &mut self,
+        index: usize,
+        reading: &Reading,
+        finding: Option<Finding>,
+        effects: &mut Effects,
+    ) {
+        if let Some(reading) = Evaluated::of(reading) {
+            self.observe(index, reading, finding, None, effects);
+        }
+    }
+
+    /// Evaluates a fault: the device could not be read, or its value is out of range.
+    pub(super) fn evaluate_fault(
+        &mut self,
+        id: &DeviceId,
+        at: Timestamp,
+        fault: &Fault,
+        effects: &mut Effects,
+    ) {
+        let plan = Arc::clone(&self.plan);
+        let reading = Evaluated {
+            device: id,
+            at,
+            value: self.last_value().unwrap_or(Celsius::ZERO),
+            fault: Some(fault),
+        };
+        for (index, rule) in plan.rules.iter().enumerate() {
+            if !rule.detector.sees_faults() {
+                continue;
+            }
+            let state = self.detectors.get(index);
+            let finding = state.and_then(|state| state.observe_fault(&rule.detector));
+            self.observe(index, reading, finding, None, effects);
+        }
+    }
+
+    /// Moves the tracker of a rule by what the rule found, and reports the change.
+    fn observe(
+        &mut self,
+        index: usize,
+        reading: Evaluated<'_>,
+        finding: Option<Finding>,
+        first: Option<&mut FirstReading<'_>>,
+        effects: &mut Effects,
+    ) {
+        if finding.is_none() && self.is_idle(index) {
+            return;
+        }
+        let plan = Arc::clone(&self.plan);
+        let (Some(rule), Some(tracker)) = (plan.rules.get(index), self.tracker(index)) else {
+            return;
+        };
+        let change = finding.and_then(|finding| finding.change);
+        let peak = rule.kind.info().peak;
+        let further = peak.further(finding.map(|_| change.map_or(0.0, |c| c.0)));
+        let change = tracker.observe(rule.timing, reading.at, reading.value, finding, further);
+        self.settle();
+        let Some(change) = change else { return };
+        effects.report(match change {
+            Change::Began(open) | Change::Worsened(open) => {
+                let threshold = rule.threshold(open.severity).unwrap_or_default();
+                let reported = match first {
+                    Some(first) => first.severity(rule.kind, threshold, open.severity),
+                    None => open.severity,
+                };
+                self.fired(reading, rule, open, finding, (threshold, reported))
+            }
+            Change::Ended(open) => self.ended(reading, rule, open),
+        });
+    }
+
+    fn fired(
+        &self,
+        reading: Evaluated<'_>,
+        rule: &PlannedRule,
+        open: Open,
+        finding: Option<Finding>,
+        (threshold, reported): (f64, Severity),
+    ) -> AlertEvent {
+        let header = self.header(
+            reading.device,
+            rule,
+            (open.started, open.severity, threshold),
+        );
+        let mut evidence = self.evidence(reading);
+        let window = finding.and_then(|finding| finding.window);
+        let rate = finding.and_then(|finding| finding.rate);
+        evidence.rate = rate.or(evidence.rate);
+        evidence.extras = Extras {
+            change: finding.and_then(|finding| finding.change).map(|c| c.0),
+            window: window.or(rule.window(open.severity)),
+            left: finding.and_then(|finding| finding.left),
+            ..evidence.extras
+        };
+        header.fire(evidence, reading.value, reported)
+    }
+
+    fn ended(&self, reading: Evaluated<'_>, rule: &PlannedRule, open: Open) -> AlertEvent {
+        let episode = (open.started, open.severity, mildest_threshold(rule));
+        let header = self.header(reading.device, rule, episode);
+        let end = open.clear.unwrap_or(reading.at);
+        header.resolve(self.evidence(reading), end, open.peak)
+    }
+
+    /// Returns the evidence of a reading. A fault has a reason in the place of temperature and rate.
+    fn evidence(&self, reading: Evaluated<'_>) -> Evidence {
+        let Evaluated {
+            at, value, fault, ..
+        } = reading;
+        match fault {
+            None => Evidence {
+                temperature: Some(value),
+                rate: self.rate(at, value),
+                ..Evidence::at(at)
+            },
+            Some(fault) => Evidence {
+                extras: Extras {
+                    reason: Some(fault.to_string()),
+                    ..Extras::default()
+                },
+                ..Evidence::at(at)
+            },
+        }
+    }
+
+    /// Returns the recent change, in kelvin per minute.
+    fn rate(&self, at: Timestamp, value: Celsius) -> Option<f64> {
+        let mut rules = self.plan.rules.iter().zip(&self.detectors);
+        match rules.find(|(rule, _)| rule.detector.knows_rate()) {
+            Some((rule, state)) => state.rate(&rule.detector, at, value),
+            None => self.trend.rate(at, value),
+        }
+    }
+
+    /// Returns the first rule of this kind with its state, and whether it has an open episode.
+    pub(in crate::engine) fn peer(
+        &self,
+        kind: AlertKind,
+    ) -> Option<(&DetectorSpec, &DetectorState, bool)> {
+        let index = self.plan.rules.iter().position(|rule| rule.kind == kind)?;
+        let state = self.detectors.get(index)?;
+        let is_open = self.open(index).is_some();
+        Some((&self.plan.rules[index].detector, state, is_open))
+    }
+
+    /// Returns whether a rule compares the device with its rack.
+    pub(in crate::engine) fn compares_rack(&self) -> bool {
+        let mut rules = self.plan.rules.iter();
+        rules.any(|rule| rule.detector.needs() != Needs::Nothing)
+    }
+}
+
+impl<'a> Evaluated<'a> {
+    fn of(reading: &'a Reading) -> Option<Self> {
+        Some(Self {
+            device: &reading.device,
+            at: reading.at,
+            value: reading.value.as_ref().ok().copied()?,
+            fault: None,
+        })
+    }
+}

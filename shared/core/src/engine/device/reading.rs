@@ -1,0 +1,198 @@
+//! A reading of a device, from its timestamp to its rules.
+
+use std::time::Duration;
+
+use super::super::clock::SetBack;
+use super::super::commissioning::{Commissioning, FirstReading};
+use super::super::effects::{AlertEvent, Effects};
+use super::super::records::{CLOCK_SKEW, Evidence, Header};
+use super::state::Device;
+use crate::alert::{AlertKind, Extras, Severity};
+use crate::detect::DetectorState;
+use crate::detect::trend::Trend;
+use crate::device::DeviceId;
+use crate::quality;
+use crate::reading::{Fault, Reading};
+use crate::time::{StreamId, Timestamp};
+use crate::units::Celsius;
+
+/// What the engine has to do after a device took in a reading: the part that needs other devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum FollowUp {
+    /// Nothing remains to be done.
+    None,
+    /// Compare the reading with the rack, by the rules that ask for it.
+    Compare {
+        /// Whether a rule asks that looks at the same detector of the whole rack.
+        peers: bool,
+        /// Whether a rule asks that looks at the neighbours' temperatures.
+        neighbours: bool,
+        /// The time since the last reading that was evaluated.
+        gap: Duration,
+    },
+    /// Find out whether any other device of the target answers: this one has failed for as long as its rule
+    /// allows.
+    TargetFailure,
+}
+
+impl Device {
+    /// Takes in a reading, `listened` milliseconds into the time of listening.
+    pub(in crate::engine) fn read(
+        &mut self,
+        (entry, listened): (StreamId, u64),
+        reading: &Reading,
+        commissioning: &mut Commissioning,
+        effects: &mut Effects,
+    ) -> FollowUp {
+        if let Some((last, _)) = self.last
+            && reading.at <= last
+            && !self.restarts_clock(entry, last, reading, effects)
+        {
+            return FollowUp::None;
+        }
+        self.through = self.through.max(entry);
+        self.clock.in_time();
+        if let Ok(value) = reading.value
+            && let Some(set_back) = self.clock.recovers(reading.at)
+        {
+            effects.report(self.clock_recovered(&reading.device, set_back, reading.at, value));
+        }
+        let checked = match &reading.value {
+            Ok(value) => quality::check(self.role(), self.range(), *value),
+            Err(fault) => Err(fault.clone()),
+        };
+        let value = match checked {
+            Ok(value) => value,
+            Err(fault) => return self.read_fault(reading, &fault, effects),
+        };
+        self.failing = None;
+        self.last = Some((reading.at, Some(value)));
+        if self.description.is_none() && self.by_agent == Some(true) {
+            effects.tally.undescribed += 1;
+        } else {
+            effects.tally.evaluated += 1;
+        }
+        let mut first = if self.evaluated == 0 {
+            commissioning.first_reading(self.counted, listened)
+        } else {
+            None
+        };
+        let follow_up = self.evaluate(&reading.device, reading.at, value, first.as_mut(), effects);
+        if let Some(notice) = first.and_then(FirstReading::into_notice) {
+            effects.notices.push(notice);
+        }
+        follow_up
+    }
+
+    /// Takes in a fault, reported by the agent or found by the range check.
+    fn read_fault(&mut self, reading: &Reading, fault: &Fault, effects: &mut Effects) -> FollowUp {
+        effects.tally.faults += 1;
+        self.last = Some((reading.at, self.last_value()));
+        if fault.is_of_target() {
+            let is_due = self.fail_with_target(reading.at);
+            if self.failing.is_some() {
+                return if is_due {
+                    FollowUp::TargetFailure
+                } else {
+                    FollowUp::None
+                };
+            }
+        }
+        self.failing = None;
+        self.evaluate_fault(&reading.device, reading.at, fault, effects);
+        FollowUp::None
+    }
+
+    /// Takes in a reading that is not newer than the device's `last`. Returns whether the device's clock was
+    /// set back, so that a new time begins with this reading; else the reading is counted and done with.
+    fn restarts_clock(
+        &mut self,
+        entry: StreamId,
+        last: Timestamp,
+        reading: &Reading,
+        effects: &mut Effects,
+    ) -> bool {
+        // An entry that was taken in before says nothing about the clock.
+        let is_repeated = entry <= self.through && entry != StreamId::ZERO;
+        self.through = self.through.max(entry);
+        if let Ok(value) = reading.value
+            && !is_repeated
+            && self.clock.behind(entry, reading.at)
+        {
+            self.restart_clock(reading, value, last, effects);
+            return true;
+        }
+        let tally = &mut effects.tally;
+        let count = if reading.at == last {
+            &mut tally.duplicate
+        } else {
+            &mut tally.late
+        };
+        *count += 1;
+        false
+    }
+
+    /// Begins a new time: the device's clock was set back from `last`. Its windows start cold, its episodes go
+    /// on.
+    fn restart_clock(
+        &mut self,
+        reading: &Reading,
+        value: Celsius,
+        last: Timestamp,
+        effects: &mut Effects,
+    ) {
+        let (id, at) = (&reading.device, reading.at);
+        self.trend = Trend::default();
+        for (rule, detector) in self.plan.rules.iter().zip(&mut self.detectors) {
+            *detector = DetectorState::new(&rule.detector);
+        }
+        for tracker in &mut self.trackers {
+            tracker.rebase(at);
+        }
+        let is_reported = self.clock.set_back.is_some();
+        self.clock.begin(at, last);
+        // Set back again while the alert is open: still the same problem.
+        if is_reported {
+            return;
+        }
+        let by = i64::try_from(last.since(at).as_millis()).ok();
+        let evidence = Evidence {
+            temperature: Some(value),
+            extras: Extras {
+                skew_ms: by.map(|by| -by),
+                ..Extras::default()
+            },
+            ..Evidence::at(at)
+        };
+        let header = self.clock_header(id, at);
+        effects.report(header.fire(evidence, value, Severity::Warning));
+    }
+
+    /// Returns the end of the alert about a clock that caught up, or that was wrong for long enough.
+    fn clock_recovered(
+        &self,
+        id: &DeviceId,
+        set_back: SetBack,
+        at: Timestamp,
+        value: Celsius,
+    ) -> AlertEvent {
+        let evidence = Evidence {
+            temperature: Some(value),
+            ..Evidence::at(at)
+        };
+        self.clock_header(id, set_back.started)
+            .resolve(evidence, at, value)
+    }
+
+    fn clock_header(&self, id: &DeviceId, started: Timestamp) -> Header {
+        Header {
+            subject: id.clone().into(),
+            kind: AlertKind::ClockSkew,
+            rule: CLOCK_SKEW.to_owned(),
+            place: self.place(id),
+            started,
+            severity: Severity::Warning,
+            threshold: 0.0,
+        }
+    }
+}

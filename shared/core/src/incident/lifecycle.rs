@@ -1,0 +1,324 @@
+//! One incident: its alerts, its phase, and the notification that is due next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::cause::Cause;
+use super::id::IncidentId;
+use super::member::Member;
+use super::phase::{Ack, ActiveAck, Phase};
+use super::reach::{Near, Reach};
+use super::record::{Event, IncidentRecord};
+use super::silence::Silences;
+use super::timing::IncidentTiming;
+use super::title;
+use crate::alert::{AlertId, AlertKind, Severity};
+use crate::detect::Family;
+use crate::device::DeviceId;
+use crate::stored::StoredValue;
+use crate::subject::Subject;
+use crate::time::Timestamp;
+use crate::units::Celsius;
+
+/// Delay before a historical alert counts: its resolution may follow in the same backlog.
+const HISTORICAL_DELAY: Duration = Duration::from_mins(1);
+
+/// An incident that is not resolved. Redis keeps it without its members.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    pub(super) id: IncidentId,
+    pub(super) family: Family,
+    /// The time at which the correlator read the first alert.
+    #[serde(rename = "opened_ms")]
+    pub(super) opened: Timestamp,
+    /// The time of the newest alert that joined.
+    #[serde(rename = "grown_ms")]
+    grown: Timestamp,
+    /// The peak severity of its alerts.
+    severity: Severity,
+    phase: Phase,
+    #[serde(rename = "acknowledgement")]
+    ack: Option<ActiveAck>,
+    #[serde(skip)]
+    pub(super) members: BTreeMap<AlertId, Member>,
+    #[serde(skip)]
+    pub(super) reach: Reach,
+    /// The most important event that no record has reported yet.
+    #[serde(skip)]
+    pub(super) unreported: Option<Event>,
+}
+
+impl StoredValue for Incident {
+    const NAME: &'static str = "incident";
+    const VERSION: u32 = 1;
+}
+
+impl Incident {
+    /// Returns the incident that `first` opens, without any member.
+    pub(super) fn opened_by(first: &AlertId, family: Family, member: &Member) -> Self {
+        Self {
+            id: IncidentId::of(first),
+            family,
+            opened: member.seen,
+            grown: member.at,
+            severity: member.severity,
+            phase: Phase::Pending,
+            ack: None,
+            members: BTreeMap::new(),
+            reach: Reach::default(),
+            unreported: Some(Event::Pending),
+        }
+    }
+
+    /// Adds another alert as a member.
+    pub(super) fn add(&mut self, alert: AlertId, member: Member) {
+        self.grown = self.grown.max(member.at);
+        self.severity = self.severity.max(member.severity);
+        self.reach.add(&member);
+        self.members.insert(alert, member);
+        self.report(Event::Changed);
+    }
+
+    /// Restores a stored alert, which changes nothing else.
+    pub(super) fn restore(&mut self, alert: AlertId, member: Member) {
+        self.reach.add(&member);
+        self.members.insert(alert, member);
+    }
+
+    /// Merges another record of a member. Returns whether that changed the member.
+    pub(super) fn update(&mut self, alert: &AlertId, later: &Member) -> bool {
+        let Some(member) = self.members.get_mut(alert) else {
+            return false;
+        };
+        if !member.update(later) {
+            return false;
+        }
+        self.severity = self.severity.max(member.severity);
+        self.report(Event::Changed);
+        true
+    }
+
+    /// Records an acknowledgement. Returns false if it is known, or older than the newest notification.
+    pub(super) fn acknowledge(&mut self, ack: Ack) -> bool {
+        let known = |known: &ActiveAck| known.ack.at >= ack.at;
+        let is_known = self.ack.as_ref().is_some_and(known);
+        let notifications = self.phase.notifications();
+        if is_known || notifications.is_some_and(|notifications| ack.at < notifications.at) {
+            return false;
+        }
+        let critical_racks = self.critical_racks();
+        self.ack = Some(ActiveAck {
+            ack,
+            critical_racks,
+        });
+        self.report(Event::Acked);
+        true
+    }
+
+    /// Returns the nearest place that an alert shares with this incident, or none if the alert is unrelated.
+    pub(super) fn nearness(
+        &self,
+        family: Family,
+        member: &Member,
+        group_window: Duration,
+    ) -> Option<Near> {
+        let in_rack = self.reach.has_rack(&member.spot);
+        if family != self.family {
+            // Servers that were too hot switch off, and their agents with them.
+            let switched_off = self.family == Family::Heat
+                && self.severity == Severity::Critical
+                && member.kind == AlertKind::NoData;
+            return (switched_off && in_rack).then_some(Near::Rack);
+        }
+        if self.reach.devices.contains(&member.device) {
+            return Some(Near::Device);
+        }
+        if family == Family::Sensor {
+            // Two sensors do not get stuck for one reason.
+            return None;
+        }
+        if in_rack {
+            return Some(Near::Rack);
+        }
+        let is_recent = member.at.since(self.grown) <= group_window;
+        let is_spreading = self.reach.has_spread() && member.severity > Severity::Info;
+        if is_recent || is_spreading {
+            self.reach.shared_area(&member.spot)
+        } else {
+            None
+        }
+    }
+
+    /// Moves on to the phase that holds now. Returns the notification that is due, if any.
+    pub(super) fn advance(
+        &mut self,
+        silences: &Silences,
+        timing: &IncidentTiming,
+        now: Timestamp,
+    ) -> Option<Event> {
+        if !self.members.values().any(|member| member.open) {
+            return self.resolve(timing, now);
+        }
+        self.phase = self.phase.with_open_alert();
+        let (event, severity) = self.due(silences, timing, now)?;
+        if event == Event::Worse {
+            self.ack = None;
+        }
+        self.phase = self.phase.notified(severity, now);
+        Some(event)
+    }
+
+    /// Resolves an incident without open alerts, once none has fired for `resolve_after`.
+    fn resolve(&mut self, timing: &IncidentTiming, now: Timestamp) -> Option<Event> {
+        let (mut notifications, since) = match self.phase {
+            Phase::Pending => {
+                self.unreported = Some(Event::Resolved);
+                return None;
+            }
+            Phase::Open { notifications } => {
+                self.report(Event::Resolving);
+                (notifications, now)
+            }
+            Phase::Resolving {
+                notifications,
+                since,
+            } => (notifications, since),
+        };
+        let is_resolved = now.since(since) >= timing.resolve_after;
+        if is_resolved {
+            notifications.count += 1;
+        }
+        self.phase = Phase::Resolving {
+            notifications,
+            since,
+        };
+        is_resolved.then_some(Event::Resolved)
+    }
+
+    /// Returns the notification that is due while alerts are open, with its severity.
+    fn due(
+        &self,
+        silences: &Silences,
+        timing: &IncidentTiming,
+        now: Timestamp,
+    ) -> Option<(Event, Severity)> {
+        let Some(sent) = self.phase.notifications() else {
+            let severity = self.audible_severity(silences, now)?;
+            let is_due =
+                severity == Severity::Critical || now.since(self.opened) >= timing.group_wait;
+            return is_due.then_some((Event::Opened, severity));
+        };
+        let since_sent = now.since(sent.at);
+        let is_repeat = self.ack.is_none() && since_sent >= timing.repeat_interval(sent.peak);
+        // Without an unreported event nothing can have come from another rack.
+        let ack = self.ack.as_ref().filter(|_| self.unreported.is_some());
+        if sent.peak == Severity::Critical && !is_repeat && ack.is_none() {
+            // The usual case: no need to look at every member.
+            return None;
+        }
+        let severity = self.audible_severity(silences, now)?;
+        let exceeds = |ack: &ActiveAck| !self.critical_racks().is_subset(&ack.critical_racks);
+        if severity > sent.peak || ack.is_some_and(exceeds) {
+            Some((Event::Worse, severity))
+        } else if is_repeat && since_sent >= timing.repeat_interval(severity) {
+            Some((Event::Repeat, severity))
+        } else {
+            None
+        }
+    }
+
+    /// Keeps the most important event for the next record. `Pending` stands until it was reported.
+    fn report(&mut self, event: Event) {
+        let unreported = self.unreported.get_or_insert(event);
+        if *unreported != Event::Pending {
+            *unreported = event.max(*unreported);
+        }
+    }
+
+    /// Returns the racks with an open critical alert.
+    fn critical_racks(&self) -> BTreeSet<String> {
+        let open = self.members.values().filter(|member| member.open);
+        open.filter(|member| member.severity == Severity::Critical)
+            .map(|member| member.spot.rack.clone())
+            .collect()
+    }
+
+    /// Returns the highest severity among open alerts that may cause a notification now.
+    fn audible_severity(&self, silences: &Silences, now: Timestamp) -> Option<Severity> {
+        let audible = self.members.values().filter(|member| {
+            member.open
+                && member.severity > Severity::Info
+                && (!member.historical || now.since(member.seen) >= HISTORICAL_DELAY)
+                && !silences.cover(member, now)
+        });
+        audible.map(|member| member.severity).max()
+    }
+
+    /// Returns the record of `event`. With `is_notification` it carries the id of the newest notification.
+    pub(super) fn record(
+        &self,
+        event: Event,
+        is_notification: bool,
+        now: Timestamp,
+    ) -> IncidentRecord {
+        let members = || self.members.values();
+        let open = || members().filter(|member| member.open);
+        let first = members().min_by_key(|member| (member.started, &member.device));
+        let cause = Cause::suspect(members());
+        let notifications = self.phase.notifications().filter(|_| is_notification);
+        let roles: BTreeSet<_> = members().map(|member| member.role).collect();
+        let racks = self.reach.racks.iter().take(IncidentRecord::RACKS);
+        let devices = self.reach.devices.iter().take(IncidentRecord::DEVICES);
+        IncidentRecord {
+            id: self.id.clone(),
+            event,
+            notification_id: notifications.map(|sent| format!("{}-{}", self.id, sent.count)),
+            severity: open()
+                .map(|member| member.severity)
+                .max()
+                .unwrap_or(self.severity),
+            title: title::title(self.family, &cause, &self.members, &self.reach),
+            cause,
+            first: first.map_or_else(
+                || Subject::from(DeviceId::sanitized("")),
+                |m| m.device.clone(),
+            ),
+            since: first.map_or(self.opened, |member| member.started),
+            until: self.until(event, now),
+            at: now,
+            racks: racks.cloned().collect(),
+            rooms: self.reach.rooms.iter().cloned().collect(),
+            roles: roles.into_iter().collect(),
+            devices: devices.cloned().collect(),
+            device_count: self.reach.devices.len(),
+            alerts: self.members.len(),
+            open: open().count(),
+            extreme: self.extreme(),
+            left_ms: open().filter_map(|member| member.left_ms).min(),
+            acked_by: self.ack.as_ref().map(|active| active.ack.by.clone()),
+        }
+    }
+
+    /// Returns the time at which the last alert ended.
+    fn until(&self, event: Event, now: Timestamp) -> Option<Timestamp> {
+        match self.phase {
+            Phase::Pending => (event == Event::Resolved).then_some(now),
+            Phase::Open { .. } => None,
+            Phase::Resolving { since, .. } => Some(since),
+        }
+    }
+
+    /// Returns the worst open temperature: the hottest, or the coldest where it is too cold.
+    fn extreme(&self) -> Option<Celsius> {
+        let open = self.members.values().filter(|member| member.open);
+        let temperatures = open.filter_map(|member| member.temperature);
+        let degrees = |a: &Celsius, b: &Celsius| a.degrees().total_cmp(&b.degrees());
+        match self.family {
+            Family::Heat => temperatures.max_by(degrees),
+            Family::Cold => temperatures.min_by(degrees),
+            Family::NoData | Family::Sensor => None,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The places that an incident covers, and the distance of another alert from them.
+
+use std::collections::BTreeSet;
+
+use super::member::Member;
+use crate::site::Spot;
+use crate::subject::Subject;
+
+/// The devices and places of an incident's alerts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Reach {
+    /// Racks, and devices that are in no rack.
+    places: BTreeSet<String>,
+    pub(super) devices: BTreeSet<Subject>,
+    pub(super) racks: BTreeSet<String>,
+    rows: BTreeSet<String>,
+    coolers: BTreeSet<String>,
+    pub(super) rooms: BTreeSet<String>,
+}
+
+/// The closest place that an alert shares with an incident, the nearest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Near {
+    Device,
+    Rack,
+    Cooler,
+    Row,
+    Room,
+}
+
+impl Reach {
+    /// Adds the places of another alert.
+    pub(super) fn add(&mut self, member: &Member) {
+        let Spot {
+            rack,
+            row,
+            room,
+            coolers,
+        } = &member.spot;
+        self.places.insert(member.place().to_owned());
+        self.devices.insert(member.device.clone());
+        let named = [
+            (&mut self.racks, rack),
+            (&mut self.rows, row),
+            (&mut self.rooms, room),
+        ];
+        for (set, name) in named {
+            if !name.is_empty() {
+                set.insert(name.clone());
+            }
+        }
+        self.coolers.extend(coolers.iter().cloned());
+    }
+
+    /// Returns the racks, and the devices that are in no rack.
+    pub(super) fn places(&self) -> impl Iterator<Item = String> {
+        self.places.iter().cloned()
+    }
+
+    /// Returns whether a rack, or a device in no rack, is covered.
+    pub(super) fn has_place(&self, place: &str) -> bool {
+        self.places.contains(place)
+    }
+
+    /// Returns whether the incident covers the rack.
+    pub(super) fn has_rack(&self, spot: &Spot) -> bool {
+        self.racks.contains(&spot.rack)
+    }
+
+    /// Returns whether the incident covers several racks.
+    pub(super) fn has_spread(&self) -> bool {
+        self.racks.len() > 1
+    }
+
+    /// Returns the nearest larger place that a location shares: a cooler, a row or a room.
+    pub(super) fn shared_area(&self, spot: &Spot) -> Option<Near> {
+        let has_cooler = |cooler: &String| self.coolers.contains(cooler);
+        if spot.coolers.iter().any(has_cooler) {
+            Some(Near::Cooler)
+        } else if self.rows.contains(&spot.row) {
+            Some(Near::Row)
+        } else {
+            self.rooms.contains(&spot.room).then_some(Near::Room)
+        }
+    }
+}

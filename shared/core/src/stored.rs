@@ -1,0 +1,287 @@
+//! Versioned JSON: the format of every value of ours that Redis keeps.
+//!
+//! A stored value is one JSON object whose member `v` is the version of its format, beside the members of the
+//! value itself: `{"v":1,"rack":"B07"}`. A reader takes a value over only if it knows that version. Anything
+//! else is refused with a [`DecodeError`], which names the versions on both sides:
+//!
+//! - state that Rackwatch made itself (incidents, episodes, snapshots) starts cold;
+//! - values that operators wrote (site, silences, maintenance windows) stay in Redis untouched until a program
+//!   that understands them, or the operator, deals with them.
+//!
+//! A golden file for each type pins its members. Renaming a Rust field therefore takes a `#[serde(rename)]`,
+//! and a change of meaning takes a new [`StoredValue::VERSION`].
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// A type with a versioned JSON form. It must serialize to an object that has no member `v`.
+pub trait StoredValue: Serialize + DeserializeOwned {
+    /// The noun that errors and logs use, such as `silence`.
+    const NAME: &'static str;
+    /// The version of the JSON form. It counts up whenever an older program would misread a value.
+    const VERSION: u32;
+}
+
+/// The reason why a stored value is not taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// A value without a version: it predates versions, or another program wrote it.
+    #[error("stored {name} has no version, this program understands version {understood}")]
+    Unversioned {
+        /// The [`StoredValue::NAME`] of the expected type.
+        name: &'static str,
+        /// The version that this program reads and writes.
+        understood: u32,
+    },
+    /// A value of an older or a newer program.
+    #[error("stored {name} has version {found}, this program understands version {understood}")]
+    OtherVersion {
+        /// The [`StoredValue::NAME`] of the expected type.
+        name: &'static str,
+        /// The version of the value.
+        found: u32,
+        /// The version that this program reads and writes.
+        understood: u32,
+    },
+    /// A value that contradicts its version, or that is not a JSON object.
+    #[error("stored {name} is malformed")]
+    Malformed {
+        /// The [`StoredValue::NAME`] of the expected type.
+        name: &'static str,
+        /// The first fault in the JSON.
+        source: serde_json::Error,
+    },
+}
+
+#[derive(Serialize)]
+struct Envelope<'a, T: Serialize> {
+    v: u32,
+    #[serde(flatten)]
+    value: &'a T,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: Option<u32>,
+}
+
+/// Returns the JSON object of `value` with its version.
+pub fn encode<T: StoredValue>(value: &T) -> String {
+    let v = T::VERSION;
+    // Stored types hold strings, numbers and plain enums only: this cannot fail.
+    serde_json::to_string(&Envelope { v, value }).unwrap_or_default()
+}
+
+/// Reads a value back.
+///
+/// # Errors
+///
+/// Fails if the version is missing or not [`StoredValue::VERSION`], or if the JSON is malformed.
+pub fn decode<T: StoredValue>(json: &[u8]) -> Result<T, DecodeError> {
+    let (name, understood) = (T::NAME, T::VERSION);
+    let malformed = |source| DecodeError::Malformed { name, source };
+    let version: Version = serde_json::from_slice(json).map_err(malformed)?;
+    match version.v {
+        Some(found) if found == understood => serde_json::from_slice(json).map_err(malformed),
+        Some(found) => Err(DecodeError::OtherVersion {
+            name,
+            found,
+            understood,
+        }),
+        None => Err(DecodeError::Unversioned { name, understood }),
+    }
+}
+
+/// Reads a value back whose format other programs may write too: one without a version counts as version 1.
+///
+/// # Errors
+///
+/// Fails like [`decode`] in all other cases.
+pub fn decode_or_first<T: StoredValue>(json: &[u8]) -> Result<T, DecodeError> {
+    match decode(json) {
+        Err(DecodeError::Unversioned { name, .. }) if T::VERSION == 1 => {
+            serde_json::from_slice(json).map_err(|source| DecodeError::Malformed { name, source })
+        }
+        decoded => decoded,
+    }
+}
+
+/// The values of one key in Redis, split into those that this program understands and those that it refuses.
+#[derive(Debug)]
+pub struct StoredValues<T> {
+    /// The values that were understood, with the id of each.
+    pub values: Vec<(String, T)>,
+    /// The refused values: one entry for each reason.
+    pub refusals: Vec<Refusal>,
+}
+
+/// Stored values that were refused for one reason.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The reason, as the first of the values gave it.
+    pub error: DecodeError,
+    /// The ids of the values, at least one.
+    pub ids: Vec<String>,
+}
+
+impl<T: StoredValue> StoredValues<T> {
+    /// Reads all values of a hash, from an id to JSON.
+    pub fn from_hash<I, J>(hash: impl IntoIterator<Item = (I, J)>) -> Self
+    where
+        I: AsRef<str>,
+        J: AsRef<[u8]>,
+    {
+        let mut decoded = Self {
+            values: Vec::new(),
+            refusals: Vec::new(),
+        };
+        for (id, json) in hash {
+            match decode(json.as_ref()) {
+                Ok(value) => decoded.values.push((id.as_ref().to_owned(), value)),
+                Err(error) => decoded.refuse(id.as_ref(), error),
+            }
+        }
+        decoded
+    }
+
+    /// Returns the values alone.
+    pub fn into_values(self) -> impl Iterator<Item = T> {
+        self.values.into_iter().map(|(_, value)| value)
+    }
+
+    fn refuse(&mut self, id: &str, error: DecodeError) {
+        let same = |refusal: &&mut Refusal| refusal.error.class() == error.class();
+        match self.refusals.iter_mut().find(same) {
+            Some(refusal) => refusal.ids.push(id.to_owned()),
+            None => self.refusals.push(Refusal {
+                error,
+                ids: vec![id.to_owned()],
+            }),
+        }
+    }
+}
+
+impl DecodeError {
+    /// Returns the version of the refused value, where it names one.
+    pub fn found(&self) -> Option<u32> {
+        match self {
+            Self::OtherVersion { found, .. } => Some(*found),
+            Self::Unversioned { .. } | Self::Malformed { .. } => None,
+        }
+    }
+
+    /// Returns whether the value predates this program, so that no newer program has a use for it either.
+    pub fn is_outdated(&self) -> bool {
+        match self {
+            Self::Unversioned { .. } => true,
+            Self::OtherVersion {
+                found, understood, ..
+            } => found < understood,
+            Self::Malformed { .. } => false,
+        }
+    }
+
+    /// Returns what errors of one kind share, whatever the value.
+    fn class(&self) -> (u8, Option<u32>) {
+        match self {
+            Self::Unversioned { .. } => (0, None),
+            Self::OtherVersion { found, .. } => (1, Some(*found)),
+            Self::Malformed { .. } => (2, None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Before {
+        rack: String,
+        height: u16,
+    }
+
+    impl StoredValue for Before {
+        const NAME: &'static str = "place";
+        const VERSION: u32 = 2;
+    }
+
+    /// `Before` after a developer renamed a field.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct After {
+        #[serde(rename = "rack")]
+        cabinet: String,
+        height: u16,
+    }
+
+    impl StoredValue for After {
+        const NAME: &'static str = Before::NAME;
+        const VERSION: u32 = Before::VERSION;
+    }
+
+    const JSON: &str = r#"{"v":2,"rack":"B07","height":12}"#;
+
+    #[test]
+    fn the_version_stands_first_and_beside_the_members() {
+        let place = Before {
+            rack: "B07".to_owned(),
+            height: 12,
+        };
+        assert_eq!(encode(&place), JSON);
+        assert_eq!(decode::<Before>(JSON.as_bytes()).unwrap(), place);
+    }
+
+    #[test]
+    fn state_survives_a_renamed_rust_field() {
+        let renamed: After = decode(JSON.as_bytes()).unwrap();
+        assert_eq!(renamed.cabinet, "B07");
+        assert_eq!(encode(&renamed), JSON);
+    }
+
+    #[test]
+    fn other_versions_are_refused() {
+        let error = |json: &str| decode::<Before>(json.as_bytes()).unwrap_err();
+        assert_eq!(
+            error(r#"{"v":3,"rack":"B07","height":12}"#).to_string(),
+            "stored place has version 3, this program understands version 2"
+        );
+        assert_eq!(
+            error(r#"{"rack":"B07","height":12}"#).to_string(),
+            "stored place has no version, this program understands version 2"
+        );
+        for json in [r#"{"v":2,"rack":"B07"}"#, r#"{"v":"2"}"#, "[]", "{"] {
+            let error = error(json);
+            assert!(matches!(error, DecodeError::Malformed { .. }), "{json}");
+        }
+    }
+
+    #[test]
+    fn values_of_a_hash_are_refused_once_for_each_reason() {
+        let hash = [
+            ("a", JSON),
+            ("b", r#"{"rack":"B07"}"#),
+            ("c", r#"{"v":3}"#),
+            ("d", r#"{"rack":"B08"}"#),
+        ];
+        let decoded = StoredValues::<Before>::from_hash(hash);
+        assert_eq!(decoded.values.len(), 1);
+        let refusals: Vec<_> = decoded
+            .refusals
+            .iter()
+            .map(|refusal| {
+                (
+                    refusal.ids.join(" "),
+                    refusal.error.found(),
+                    refusal.error.is_outdated(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            refusals,
+            [
+                ("b d".to_owned(), None, true),
+                ("c".to_owned(), Some(3), false)
+            ]
+        );
+    }
+}
