@@ -249,7 +249,7 @@ pub enum BadConfig {
         place: Place,
         /// The key and what is wrong with it.
         #[source]
-        source: RuleError,
+        source: Box<RuleError>,
     },
 }
 
@@ -270,6 +270,7 @@ impl CollectorConfig {
                     key: &source.key,
                 };
                 let place = config::place_of(from.as_deref(), &key);
+                let source = Box::new(source);
                 Err(BadConfig::Rule { place, source })
             }
         }

@@ -45,7 +45,7 @@ fn keys() -> String {
         let cells = [kind, key, expected, default, summary];
         table.push(cells.map(str::to_owned).to_vec());
     };
-    let day = "0s to 1day";
+    let day = "0s to 1d";
     row(
         "every",
         "for",

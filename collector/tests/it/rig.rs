@@ -19,7 +19,7 @@ pub fn collector(args: &[&str]) -> Program {
             ("RACKWATCH_PARTITION__LEASE", "1s"),
             // Episodes within seconds are what many tests are about.
             ("RACKWATCH_ALERTS__FLAP", "0s"),
-            ("RACKWATCH_INCIDENTS__HOLD", "0s"),
+            ("RACKWATCH_INCIDENTS__RESOLVE_AFTER", "0s"),
             ("RACKWATCH_REDIS__RESPONSE_TIMEOUT", "2s"),
         ],
     )

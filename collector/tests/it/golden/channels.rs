@@ -35,7 +35,7 @@ pub fn incident(event: Event) -> IncidentRecord {
         severity: Severity::Critical,
         title: "cooling is failing: row <B>, 2 sensors in B07, B08".to_owned(),
         cause: Cause::Row("<B>".to_owned()),
-        first: devices[0].clone().into(),
+        first: devices[0].clone(),
         since: at(0),
         until: is_resolved.then(|| at(600)),
         at: at(1200),

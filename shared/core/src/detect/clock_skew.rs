@@ -44,7 +44,7 @@ pub struct SkewPayload {
 }
 
 impl Payload for SkewPayload {
-    fn from_extras(extras: &Extras) -> Option<Self> {
+    fn from_extras(extras: Extras) -> Option<Self> {
         Some(Self {
             ms: extras.skew_ms?,
         })

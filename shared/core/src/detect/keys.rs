@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::severity::Severity;
+use crate::time::length;
 
 /// The value of a key as a configuration file has it, before it is checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -147,15 +148,11 @@ impl Check for DurationRange {
     }
 
     fn show(&self, value: &Duration) -> String {
-        format!("\"{}\"", humantime::format_duration(*value))
+        format!("\"{}\"", length(*value))
     }
 
     fn expected(&self) -> String {
-        let (least, most) = (
-            humantime::format_duration(self.least),
-            humantime::format_duration(self.most),
-        );
-        format!("{least} to {most}")
+        format!("{} to {}", length(self.least), length(self.most))
     }
 }
 

@@ -153,7 +153,7 @@ pub struct Extras {
 pub trait Payload: Clone + fmt::Debug + PartialEq {
     /// Returns the payload that these fields hold; `None` if one is missing. Fields of other kinds are
     /// ignored.
-    fn from_extras(extras: &Extras) -> Option<Self>;
+    fn from_extras(extras: Extras) -> Option<Self>;
 
     /// Returns the payload as fields.
     fn extras(&self) -> Extras;
@@ -164,7 +164,7 @@ pub trait Payload: Clone + fmt::Debug + PartialEq {
 pub enum NoPayload {}
 
 impl Payload for NoPayload {
-    fn from_extras(_extras: &Extras) -> Option<Self> {
+    fn from_extras(_extras: Extras) -> Option<Self> {
         None
     }
 
@@ -183,7 +183,7 @@ pub struct ChangePayload {
 }
 
 impl Payload for ChangePayload {
-    fn from_extras(extras: &Extras) -> Option<Self> {
+    fn from_extras(extras: Extras) -> Option<Self> {
         let (change, window) = extras.change.zip(extras.window)?;
         Some(Self { change, window })
     }

@@ -63,7 +63,7 @@ pub struct OutlierPayload {
 }
 
 impl Payload for OutlierPayload {
-    fn from_extras(extras: &Extras) -> Option<Self> {
+    fn from_extras(extras: Extras) -> Option<Self> {
         Some(Self {
             change: extras.change?,
         })

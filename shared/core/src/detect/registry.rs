@@ -69,7 +69,7 @@ macro_rules! registry {
 
         impl Detail {
             /// The detail of `kind` with the payload that `extras` holds for it, if it is complete.
-            pub fn new(kind: AlertKind, extras: &Extras) -> Self {
+            pub fn new(kind: AlertKind, extras: Extras) -> Self {
                 match kind {
                     $($(AlertKind::$variant => Self::$variant(Payload::from_extras(extras)),)+)+
                     $(AlertKind::$watched => Self::$watched(Payload::from_extras(extras)),)*

@@ -79,7 +79,7 @@ pub struct RunawayPayload {
 }
 
 impl Payload for RunawayPayload {
-    fn from_extras(extras: &Extras) -> Option<Self> {
+    fn from_extras(extras: Extras) -> Option<Self> {
         let (change, window) = extras.change.zip(extras.window)?;
         Some(Self {
             change,

@@ -53,9 +53,9 @@ pub struct FaultPayload {
 }
 
 impl Payload for FaultPayload {
-    fn from_extras(extras: &Extras) -> Option<Self> {
+    fn from_extras(extras: Extras) -> Option<Self> {
         Some(Self {
-            reason: extras.reason.clone()?,
+            reason: extras.reason?,
         })
     }
 

@@ -52,7 +52,7 @@ pub struct StuckPayload {
 }
 
 impl Payload for StuckPayload {
-    fn from_extras(extras: &Extras) -> Option<Self> {
+    fn from_extras(extras: Extras) -> Option<Self> {
         Some(Self {
             neighbours: extras.change?,
         })

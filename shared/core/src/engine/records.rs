@@ -168,7 +168,7 @@ impl Header {
             role: self.place.role,
             started: self.started,
             rate: evidence.rate,
-            detail: Detail::new(self.kind, &evidence.extras),
+            detail: Detail::new(self.kind, evidence.extras),
             resolution,
             historical: false,
         }

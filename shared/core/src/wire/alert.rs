@@ -88,7 +88,7 @@ pub fn decode(fields: &Fields) -> Result<AlertRecord, Reason> {
         role: word(&lookup, "role", &Role::ALL, Role::name).unwrap_or_default(),
         started,
         rate: parsed(&lookup, "rate")?,
-        detail: Detail::new(kind, &extras(&lookup)?),
+        detail: Detail::new(kind, extras(&lookup)?),
         resolution: resolution(&lookup, started, at)?,
         historical: lookup.optional("historical")? == Some("1"),
     })

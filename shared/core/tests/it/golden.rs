@@ -61,7 +61,7 @@ fn alert(kind: AlertKind, state: AlertState, severity: Severity) -> AlertRecord 
         role: Role::Inlet,
         started: at(0),
         rate: None,
-        detail: Detail::new(kind, &Extras::default()),
+        detail: Detail::new(kind, Extras::default()),
         resolution: (state == AlertState::Resolved).then_some(Resolution {
             duration: Duration::from_secs(840),
             peak: None,
@@ -125,6 +125,6 @@ fn with_extras(mut record: AlertRecord) -> AlertRecord {
             record.historical = true;
         }
     }
-    record.detail = Detail::new(kind, &extras);
+    record.detail = Detail::new(kind, extras);
     record
 }

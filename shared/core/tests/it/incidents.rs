@@ -41,7 +41,7 @@ fn alert(device: &str, kind: AlertKind, severity: Severity, seconds: u64) -> Ale
         role: Role::Inlet,
         started: at(seconds),
         rate: None,
-        detail: Detail::new(kind, &Extras::default()),
+        detail: Detail::new(kind, Extras::default()),
         resolution: None,
         historical: false,
         subject: id,

@@ -129,7 +129,7 @@ fn an_invalid_rule_names_key_and_value() {
     );
     assert_eq!(
         error(&rule("keep_firing_for = '2d'")),
-        "rules[0].keep_firing_for = 2d: expected 0s to 1day"
+        "rules[0].keep_firing_for = 2d: expected 0s to 1d"
     );
     assert!(error(&rule("rack = ['a[']")).starts_with("rules[0].rack = a[: not a glob"));
     assert_eq!(

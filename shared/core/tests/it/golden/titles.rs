@@ -73,7 +73,7 @@ fn titles_of_incidents() {
         let below = AlertRecord {
             detail: Detail::new(
                 kind,
-                &Extras {
+                Extras {
                     change: Some(-3.0),
                     window: Some(std::time::Duration::from_secs(60)),
                     ..Extras::default()
