@@ -1,12 +1,12 @@
 //! The collector, wired: the one file that knows every stage. It reads as the pipeline.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use rackwatch_core::incident::IncidentRecord;
 use rackwatch_core::keys;
 use rackwatch_core::rules::RuleError;
 use rackwatch_core::wire::{alert, incident};
+use rackwatch_runtime::clock;
 use rackwatch_runtime::host::host_name;
 use rackwatch_runtime::redis::{ConnectError, Connector};
 use tokio::task::{JoinError, JoinSet};
@@ -16,9 +16,8 @@ use crate::config::{AlertsConfig, CollectorConfig, WebConfig};
 use crate::feed::redis::RedisFeed;
 use crate::incidents::correlate::{Correlator, open};
 use crate::indices;
-use crate::ingest::partition::{Partition, PartitionError};
-use crate::ingest::raw_stream::LogError;
-use crate::ingest::raw_stream::redis::RedisLog;
+use crate::ingest::partition::{Partition, PartitionError, Parts};
+use crate::ingest::raw_stream::redis::{OwnedPartition, RedisRawStream};
 use crate::ingest::recorder::Recorder;
 use crate::notify::console::{Console, Screen};
 use crate::notify::delivery::Ledger;
@@ -28,7 +27,8 @@ use crate::notify::outbox::Outbox;
 use crate::notify::{self, NotifierError, Teller, Tellers};
 use crate::ownership::leader;
 use crate::ownership::lease::{CollectorName, Leases};
-use crate::ownership::owner::{Owner, OwnerError, Tenure};
+use crate::ownership::owner::{Owner, OwnerError, OwnershipTerm};
+use crate::stage::StageError;
 use crate::stats::Stats;
 use crate::web::access::Access;
 use crate::web::backend::redis::RedisBackend;
@@ -59,13 +59,13 @@ pub enum RunError {
     Partition(#[from] PartitionError),
     /// Telling.
     #[error("alerts can be told no more")]
-    Alerts(#[source] LogError),
+    Alerts(#[source] StageError),
     /// Who is told.
     #[error(transparent)]
     Notifier(#[from] NotifierError),
     /// Incidents.
     #[error("people can be told of incidents no more")]
-    Incidents(#[source] LogError),
+    Incidents(#[source] StageError),
     /// The demo's simulated racks.
     #[error("the simulated racks cannot be read")]
     Sampling(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -163,45 +163,58 @@ pub fn pipeline(
     tracing::info!(redis = connector.endpoint(), "collector starts");
 
     let me = this_collector();
-    let leases = Leases::new(connector.clone(), me.clone(), config.partition.lease);
+    let leases = Leases::new(
+        connector.clone(),
+        me.clone(),
+        config.partition.lease,
+        stop.clone(),
+    );
     let desk = desk(&config, connector.clone(), me, screen, stop.clone());
     let envelope = config.alerts.profile.envelope();
     let start = {
         let stats = Arc::clone(&stats);
-        move |tenure: Tenure| {
-            let lease = config.partition.lease;
-            let connector = connector.at(&tenure.keys.raw);
-            let log = RedisLog::new(connector.clone(), &tenure, &config.stream, lease);
-            let recorder = Recorder::redis(
+        move |term: OwnershipTerm| {
+            let connector = connector.at(&term.keys.raw);
+            let mut feed = RedisFeed::new(
                 connector.clone(),
-                config.series.clone(),
-                tenure.stop.clone(),
-            );
-            let partition = Partition::new(
-                tenure.partition,
-                log,
-                recorder,
-                Arc::clone(&rules),
-                Arc::clone(&stats),
-                config.partition.save_every,
-                tenure.stop.clone(),
-            )
-            .within(envelope);
-            let feed = RedisFeed::new(
-                connector.clone(),
-                (tenure.keys.alerts, alert::decode),
+                (term.keys.alerts.clone(), alert::decode),
                 keys::LOGGER_GROUP.to_owned(),
                 keys::LOGGER_CONSUMER,
-                tenure.stop.clone(),
+                term.stop.clone(),
             );
+            let stop = term.stop.clone();
+            let partition = Partition::new(Parts {
+                id: term.partition,
+                recorder: Recorder::redis(connector.clone(), config.series.clone(), stop.clone()),
+                stream: RedisRawStream::new(
+                    connector,
+                    OwnedPartition {
+                        keys: term.keys,
+                        epoch: term.epoch,
+                        stop: term.stop,
+                    },
+                    &config.stream,
+                    config.partition.lease,
+                ),
+                rules: Arc::clone(&rules),
+                envelope,
+                stats: Arc::clone(&stats),
+                save_every: config.partition.save_every,
+                stop: stop.clone(),
+            });
             let tellers = tellers.clone();
             async move {
+                // Before the first alert is written: a group that is created later would miss it.
+                match feed.begin().await {
+                    Err(StageError::Stopped) => return Ok(()),
+                    begun => begun.map_err(RunError::Alerts)?,
+                }
                 let mut stages: JoinSet<Result<(), RunError>> = JoinSet::new();
                 stages.spawn(async move { Ok(partition.run().await?) });
                 stages.spawn(
                     async move { notify::run(feed, tellers).await.map_err(RunError::Alerts) },
                 );
-                finish(stages, &tenure.stop).await
+                finish(stages, &stop).await
             }
         }
     };
@@ -223,11 +236,11 @@ fn desk(
     stop: CancellationToken,
 ) -> impl Future<Output = Result<(), RunError>> + Send + use<> {
     let (page, heartbeat) = (config.web.public_url.clone(), config.heartbeat.clone());
-    let leases = Leases::new(connector.clone(), me, config.partition.lease);
+    let leases = Leases::new(connector.clone(), me, config.partition.lease, stop.clone());
     let console = config.alerts.console.then(|| Console::new(screen.clone()));
     let (timing, notifiers) = (config.incidents.timing(), config.notify.clone());
     let (series, envelope) = (config.series.clone(), config.alerts.profile.envelope());
-    leader::hold(leases, stop, move |epoch, stop| {
+    leader::lead(leases, stop, move |epoch, stop| {
         let console = console.clone();
         let told = move |record: &IncidentRecord| {
             if let Some(console) = &console {
@@ -256,7 +269,7 @@ fn desk(
                 );
                 // Before the first incident is written: a group that is made later would miss it.
                 match feed.begin().await {
-                    Err(LogError::Stopped) => return Ok(()),
+                    Err(StageError::Stopped) => return Ok(()),
                     begun => begun.map_err(RunError::Incidents)?,
                 }
                 let (channel, routes) = notify::channel(&notifier, page.as_deref())?;
@@ -291,12 +304,8 @@ fn desk(
 
 /// A name that no other collector has.
 fn this_collector() -> CollectorName {
-    let started = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
     let host = host_name().unwrap_or_else(|| "localhost".to_owned());
-    let started = u64::try_from(started.as_millis()).unwrap_or(0);
-    CollectorName::new(started, &host, std::process::id())
+    CollectorName::new(clock::now().millis(), &host, std::process::id())
 }
 
 /// Waits for every stage. The first to end, however it ends, stops the others; the first error is

@@ -1,10 +1,10 @@
-//! Places where a test has the program killed, to show that it may die anywhere. Debug builds
-//! only: a release has none of them.
+//! Places where a test kills the program, to prove that it may die anywhere. Debug builds only: a
+//! release has none of them.
 //!
 //! In: the environment variable `RACKWATCH_FAILPOINT`, `<name>` or `<name>:<n>`. Out: at the n-th
 //! time (the first unless given) that the place of that name is passed, SIGKILL.
 
-/// Every place, in the order in which a reading passes them.
+/// Every place, in the order in which a reading passes them. Tests name them in their environment.
 pub const NAMES: [&str; 16] = [
     "partition taken",
     "state loaded",
@@ -16,7 +16,7 @@ pub const NAMES: [&str; 16] = [
     "slice saved",
     "before trim",
     "after trim",
-    "before lease kept",
+    "before lease renewed",
     "before told",
     "before acknowledged",
     "after acknowledged",
@@ -27,18 +27,18 @@ pub const NAMES: [&str; 16] = [
 /// The place that only a collector with a notifier passes.
 pub const SENT: &str = "before incident acknowledged";
 
-/// This place is passed.
+/// Does nothing in a release.
 #[cfg(not(debug_assertions))]
 #[inline]
 pub(crate) fn pass(_name: &'static str) {}
 
-/// This place is passed.
+/// Kills the program if the test asked for this place.
 #[cfg(debug_assertions)]
 pub(crate) fn pass(name: &'static str) {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    /// The place, and how often it is still to be passed unharmed.
+    /// The place, and how often the program still passes it alive.
     static WANTED: LazyLock<Option<(String, AtomicU64)>> = LazyLock::new(|| {
         let wanted = std::env::var("RACKWATCH_FAILPOINT").ok()?;
         let (name, times) = wanted.split_once(':').unwrap_or((&wanted, "1"));
@@ -64,6 +64,6 @@ pub(crate) fn pass(name: &'static str) {
     let killed = std::process::Command::new("kill")
         .args(["-KILL", &process])
         .status();
-    // Not reached, unless there is no such command.
+    // Only reached if there is no such command.
     tracing::error!(name, ?killed, "the failpoint did not kill the program");
 }

@@ -9,7 +9,7 @@ pub mod redis;
 use async_trait::async_trait;
 use rackwatch_core::time::StreamId;
 
-use crate::ingest::raw_stream::LogError;
+use crate::stage::StageError;
 
 /// One entry of a stream.
 #[derive(Clone, Debug)]
@@ -31,12 +31,12 @@ pub trait Feed: Send {
     /// # Errors
     ///
     /// Fails on a stop, and if Redis refuses for a lasting reason.
-    async fn next(&mut self) -> Result<Vec<FeedEntry<Self::Record>>, LogError>;
+    async fn next(&mut self) -> Result<Vec<FeedEntry<Self::Record>>, StageError>;
 
     /// Acknowledges entries that the reader has processed.
     ///
     /// # Errors
     ///
     /// Fails on a stop, and if Redis refuses for a lasting reason.
-    async fn acknowledge(&mut self, ids: &[StreamId]) -> Result<(), LogError>;
+    async fn acknowledge(&mut self, ids: &[StreamId]) -> Result<(), StageError>;
 }

@@ -14,7 +14,9 @@ use rackwatch_core::indices::{Aggregate, Envelope, Indices};
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::stored::{StoredValue, encode};
 use rackwatch_core::time::Timestamp;
-use rackwatch_runtime::redis::{Connection, Connector, Layout, Purpose};
+use rackwatch_runtime::redis::{
+    Connection, Connector, Partitioning, Purpose, RequestError, recover,
+};
 use redis::{RedisError, RedisResult};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -22,9 +24,8 @@ use tokio_util::sync::CancellationToken;
 use self::writer::SeriesWriter;
 use crate::incidents::correlate::time;
 use crate::incidents::site::SiteReader;
-use crate::ingest::raw_stream::LogError;
-use crate::retry::{self, Trouble};
 use crate::series::SeriesConfig;
+use crate::stage::StageError;
 use crate::stored::read_one;
 
 /// Interval between points in production. Tests use a shorter one.
@@ -85,17 +86,17 @@ pub async fn run(
     envelope: Envelope,
     every: Duration,
     stop: CancellationToken,
-) -> Result<(), LogError> {
+) -> Result<(), StageError> {
     loop {
         let error = match work(&connector, &series, &envelope, every, &stop).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
         connector.refused(&error);
-        match retry::wait_out(&error, &stop).await {
-            Trouble::Reconnect => {}
-            Trouble::Stopped => return Ok(()),
-            Trouble::Lasting => {
+        match recover(&error, &stop).await {
+            Ok(()) => {}
+            Err(RequestError::Stopped) => return Ok(()),
+            Err(RequestError::Refused(_)) => {
                 tracing::warn!(%error, "failed to store indices, will retry");
             }
         }
@@ -136,7 +137,7 @@ async fn work(
 /// Reads the rack aggregates of all partitions.
 async fn read_aggregates(connection: &mut Connection) -> RedisResult<Vec<RackAggregate>> {
     let mut racks = Vec::new();
-    for partition in Layout::read(connection).await?.partitions().all() {
+    for partition in Partitioning::read(connection).await?.partitions().all() {
         let key = PartitionKeys::of(partition).racks;
         let mut get = redis::cmd("GET");
         get.arg(&key);

@@ -6,3 +6,4 @@
 pub mod raw_stream;
 pub mod recorder;
 pub mod partition;
+mod timer;

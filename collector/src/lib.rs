@@ -4,12 +4,11 @@
 //! The modules stand in the order in which a reading passes them.
 
 pub mod config;
-pub mod retry;
-pub mod scan;
 pub mod stored;
-pub(crate) mod server;
 pub mod failpoint;
 pub mod stats;
+pub mod stage;
+pub(crate) mod fencing;
 
 pub mod ownership;
 pub mod series;

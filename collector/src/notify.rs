@@ -29,7 +29,7 @@ use self::route::{NotARoute, Routes};
 use crate::config::{NotifierConfig, NotifierKind};
 use crate::failpoint;
 use crate::feed::{Feed, FeedEntry};
-use crate::ingest::raw_stream::LogError;
+use crate::stage::StageError;
 
 /// A notifier that cannot be meant.
 #[derive(Debug, thiserror::Error)]
@@ -257,11 +257,11 @@ impl Tellers {
 pub async fn run(
     mut feed: impl Feed<Record = AlertRecord>,
     tellers: Tellers,
-) -> Result<(), LogError> {
+) -> Result<(), StageError> {
     loop {
         let alerts = match feed.next().await {
             Ok(alerts) => alerts,
-            Err(LogError::Stopped) => return Ok(()),
+            Err(StageError::Stopped) => return Ok(()),
             Err(error) => return Err(error),
         };
         if alerts.is_empty() {
@@ -272,7 +272,7 @@ pub async fn run(
         failpoint::pass("before acknowledged");
         let ids: Vec<_> = alerts.iter().map(|alert| alert.id).collect();
         match feed.acknowledge(&ids).await {
-            Err(LogError::Stopped) => return Ok(()),
+            Err(StageError::Stopped) => return Ok(()),
             other => other?,
         }
         failpoint::pass("after acknowledged");

@@ -1,17 +1,16 @@
-//! What the collector counts about itself: for the demo's live line, `/readyz` and the log.
+//! Counters of this collector, for the live line of the demo, `/readyz` and `/metrics`.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rackwatch_core::alert::{AlertState, Severity};
+use rackwatch_core::engine::Effects;
 use rackwatch_core::partition::PartitionId;
 use serde::Serialize;
 
-use crate::ingest::raw_stream::Commit;
-
-/// Counters since the start. Shared by all stages; each number stands for itself, so that relaxed
-/// ordering is enough.
+/// Counters since the start, shared by all stages. Relaxed ordering is enough, because each number
+/// stands for itself.
 #[derive(Debug, Default)]
 pub struct Stats {
     ready: AtomicBool,
@@ -22,52 +21,56 @@ pub struct Stats {
     firing: AtomicU64,
     critical: AtomicU64,
     resolved: AtomicU64,
-    /// Devices known and episodes open, of each partition that is owned.
+    /// Known devices and open episodes of each owned partition.
     known: Mutex<BTreeMap<PartitionId, (usize, usize)>>,
 }
 
-/// The counters at one moment.
+/// Values of the counters at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Entries read.
+    /// Entries of raw streams that were read.
     pub entries: u64,
-    /// Readings in them, faults among them.
+    /// Readings in those entries, including faults.
     pub readings: u64,
-    /// Faults.
+    /// Readings that are faults.
     pub faults: u64,
-    /// Dead letters.
+    /// Entries and readings that became dead letters.
     pub dead: u64,
-    /// Devices known.
+    /// Known devices of all owned partitions.
     pub devices: u64,
-    /// Firing records.
+    /// Alert records with state firing.
     pub firing: u64,
-    /// Of those the critical ones.
+    /// Firing records that are critical.
     pub critical: u64,
-    /// Resolved records.
+    /// Alert records with state resolved.
     pub resolved: u64,
-    /// Episodes that are open.
+    /// Open episodes of all owned partitions.
     pub open: u64,
 }
 
 impl Stats {
-    /// The partition has been taken over, and readings are judged.
+    /// Records that this collector evaluates readings, or stands by to do so.
     pub fn ready(&self) {
         self.ready.store(true, Ordering::Relaxed);
     }
 
-    /// Whether [`Stats::ready`] has been said.
+    /// Returns whether [`Stats::ready`] was called.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)
     }
 
-    /// A batch of so many readings was judged.
-    pub fn batch(&self, readings: usize, commit: &Commit) {
-        add(&self.entries, commit.done.len());
+    /// Counts the entries of a batch, its readings, and its dead letters.
+    pub fn count_entries(&self, entries: usize, readings: usize, dead: usize) {
+        add(&self.entries, entries);
         add(&self.readings, readings);
-        add(&self.dead, commit.dead.len());
+        add(&self.dead, dead);
+    }
+
+    /// Counts the faults and alert records of an engine step.
+    pub fn count_effects(&self, effects: &Effects) {
         self.faults
-            .fetch_add(commit.effects.tally.faults, Ordering::Relaxed);
-        for alert in &commit.effects.alerts {
+            .fetch_add(effects.tally.faults, Ordering::Relaxed);
+        for alert in &effects.alerts {
             match alert.state() {
                 AlertState::Firing => add(&self.firing, 1),
                 AlertState::Resolved => add(&self.resolved, 1),
@@ -78,12 +81,12 @@ impl Stats {
         }
     }
 
-    /// So many devices are known of a partition, and so many episodes open, now.
-    pub fn known(&self, partition: PartitionId, devices: usize, open: usize) {
+    /// Sets the number of known devices and open episodes of a partition.
+    pub fn set_known(&self, partition: PartitionId, devices: usize, open: usize) {
         self.all_known().insert(partition, (devices, open));
     }
 
-    /// Another collector owns this partition.
+    /// Drops the numbers of a partition that this collector no longer owns.
     pub fn forget(&self, partition: PartitionId) {
         self.all_known().remove(&partition);
     }
@@ -92,7 +95,7 @@ impl Stats {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The counters now.
+    /// Returns the values of all counters.
     pub fn counts(&self) -> Counts {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let known = self.all_known();

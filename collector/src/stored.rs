@@ -3,11 +3,9 @@
 use std::error::Error as _;
 
 use rackwatch_core::stored::{DecodeError, Refusal, StoredValue, StoredValues, decode};
-use rackwatch_runtime::redis::Connection;
+use rackwatch_runtime::redis::{Connection, scan_hash};
 use redis::{AsyncCommands as _, RedisResult};
 use serde::Serialize;
-
-use crate::scan::scan;
 
 /// Fields in one HDEL, so that Redis is busy for less than a millisecond.
 const DELETED_AT_ONCE: usize = 500;
@@ -21,7 +19,7 @@ pub async fn read_hash<T: StoredValue>(
     connection: &mut Connection,
     key: &str,
 ) -> RedisResult<Vec<(String, T)>> {
-    let decoded = StoredValues::from_hash(scan(connection, key).await?);
+    let decoded = StoredValues::from_hash(scan_hash(connection, key).await?);
     log_refusals::<T>(key, &decoded.refusals);
     Ok(decoded.values)
 }
@@ -36,7 +34,7 @@ pub async fn take_over_hash<T: StoredValue>(
     connection: &mut Connection,
     key: &str,
 ) -> RedisResult<Vec<(String, T)>> {
-    let decoded = StoredValues::from_hash(scan(connection, key).await?);
+    let decoded = StoredValues::from_hash(scan_hash(connection, key).await?);
     log_refusals::<T>(key, &decoded.refusals);
     let outdated = decoded.refusals.iter();
     for refusal in outdated.filter(|refusal| refusal.error.is_outdated()) {

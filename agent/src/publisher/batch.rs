@@ -5,7 +5,7 @@
 
 use rackwatch_core::device::DeviceId;
 use rackwatch_core::keys;
-use rackwatch_runtime::redis::{Connection, Layout as Partitioning};
+use rackwatch_runtime::redis::{Connection, Partitioning};
 use redis::aio::ConnectionLike;
 use redis::{Pipeline, RedisError, RedisResult, Value};
 
@@ -87,7 +87,7 @@ impl Batch {
                 .arg(device.as_str());
         }
         if !work.entries.is_empty() {
-            pipeline.add_command(Partitioning::question());
+            pipeline.add_command(Partitioning::read_command());
         }
         Self {
             work,
@@ -152,7 +152,7 @@ impl Batch {
         let partitioning = replies
             .next()
             .and_then(|reply| redis::from_redis_value(reply).ok());
-        outcome.partitioning = partitioning.and_then(|reply| Partitioning::of(reply).ok());
+        outcome.partitioning = partitioning.and_then(|reply| Partitioning::from_reply(reply).ok());
         outcome
     }
 

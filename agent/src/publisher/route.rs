@@ -5,7 +5,7 @@
 //! Redis may have lost entries that it acknowledged.
 
 use rackwatch_core::keys::{PartitionKeys, SeriesKeys};
-use rackwatch_runtime::redis::{Connection, Layout as Partitioning, replication_id};
+use rackwatch_runtime::redis::{Connection, Partitioning, replication_id};
 use redis::RedisResult;
 
 /// The destination of entries.

@@ -14,14 +14,15 @@ use rackwatch_core::alert::{AlertRecord, Severity};
 use rackwatch_core::keys::PartitionKeys;
 use rackwatch_core::time::StreamId;
 use rackwatch_core::wire::alert;
-use rackwatch_runtime::redis::{Connection, Connector, Layout, Purpose, RawEntry};
+use rackwatch_runtime::redis::{
+    Connection, Connector, Partitioning, Purpose, RawEntry, RequestError, Session,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use self::merged::Merged;
 use super::{Common, Outcome, server, start_logging, stoppable, style, usage};
 use crate::notify::line::{self, Style, line};
-use crate::retry::{self, Trouble};
 
 /// How often to look for new alerts while following.
 const ASK_EVERY: Duration = Duration::from_millis(500);
@@ -74,7 +75,7 @@ pub async fn run(args: AlertsArgs, stop: CancellationToken) -> Outcome {
     let config = args.common.load().map_err(usage)?;
     start_logging(&config.log);
     let (connector, mut connection) = server::open(&config.redis).await?;
-    let layout = Layout::read(&mut connection).await?;
+    let layout = Partitioning::read(&mut connection).await?;
     let streams = layout
         .partitions()
         .all()
@@ -118,11 +119,9 @@ async fn follow(
     printer: &mut Printer,
     stop: &CancellationToken,
 ) -> Outcome {
-    let mut reader = None;
+    let mut session = Session::new(connector.clone(), Purpose::Commands, stop.clone());
     while !printer.closed {
-        let purpose = Purpose::Commands;
-        let Some(mut connection) = retry::connection(&mut reader, connector, purpose, stop).await
-        else {
+        let Ok(mut connection) = session.connection().await else {
             return Ok(());
         };
         let listed = stop.run_until_cancelled(list(&mut connection, merged, printer));
@@ -138,10 +137,10 @@ async fn follow(
                 let Some(error) = failure.redis() else {
                     return Err(failure);
                 };
-                match retry::wait_out(error, stop).await {
-                    Trouble::Reconnect => reader = None,
-                    Trouble::Stopped => return Ok(()),
-                    Trouble::Lasting => return Err(failure),
+                match session.recover(error).await {
+                    Ok(()) => {}
+                    Err(RequestError::Stopped) => return Ok(()),
+                    Err(RequestError::Refused(_)) => return Err(failure),
                 }
             }
         }

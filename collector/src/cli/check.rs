@@ -12,7 +12,7 @@ use rackwatch_runtime::redis::{ConnectError, Connection, Connector, Purpose};
 use redis::{Cmd, RedisError, RedisResult, Value};
 use serde::Serialize;
 
-use super::server::{Health, size};
+use super::server::{ServerInfo, size};
 use super::{Common, Failure, Outcome, print, usage};
 use crate::app;
 use crate::config::CollectorConfig;
@@ -218,13 +218,13 @@ async fn project(
     let interval = Duration::from_secs(1);
     let series = series::open(connection.clone(), config).await?;
     let bytes = series.project(DEVICES, interval);
-    let health = Health::ask(connection)
+    let health = ServerInfo::read(connection)
         .await
         .map_err(|source| SeriesError::Redis {
             what: "ask Redis for its memory",
             source,
         })?;
-    let much = health.share(bytes).is_some_and(|share| share > MUCH);
+    let much = health.fraction(bytes).is_some_and(|share| share > MUCH);
     let warning = "over 70 % of maxmemory: raise it, or shorten series.raw_retention";
     Ok(Projection {
         backend: series.name(),

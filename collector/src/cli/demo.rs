@@ -31,8 +31,8 @@ use crate::app::{self, RunError};
 use crate::config::{AlertsConfig, CollectorConfig, PartitionConfig, WebConfig};
 use crate::feed::memory::MemoryFeed;
 use crate::incidents::correlate::memory;
-use crate::ingest::partition::Partition;
-use crate::ingest::raw_stream::memory::{MemoryLog, Sent};
+use crate::ingest::partition::{Partition, Parts};
+use crate::ingest::raw_stream::memory::{MemoryRawStream, SamplerMessage};
 use crate::ingest::recorder::Recorder;
 use crate::notify::console::{Console, Screen};
 use crate::notify::{self, Teller};
@@ -212,17 +212,16 @@ fn in_memory(
         }
         Ok(())
     });
-    let log = MemoryLog::new(sent, alert, stop.clone());
-    let recorder = Recorder::memory(series, stop.clone());
-    let partition = Partition::new(
-        PartitionId::PLAIN,
-        log,
-        recorder,
+    let partition = Partition::new(Parts {
+        id: PartitionId::PLAIN,
+        stream: MemoryRawStream::new(sent, alert, stop.clone()),
+        recorder: Recorder::memory(series),
         rules,
-        Arc::clone(stats),
-        PartitionConfig::default().save_every,
-        stop.clone(),
-    );
+        envelope: Profile::default().envelope(),
+        stats: Arc::clone(stats),
+        save_every: PartitionConfig::default().save_every,
+        stop: stop.clone(),
+    });
     stages.spawn(async move { Ok(partition.run().await?) });
     let feed = MemoryFeed::new(alerts);
     stages.spawn(async move { notify::run(feed, tellers).await.map_err(RunError::Alerts) });
@@ -266,15 +265,15 @@ fn changes(observed: &SamplerEvent) -> Vec<Change> {
     }
 }
 
-fn as_sent(observed: SamplerEvent) -> Sent {
+fn as_sent(observed: SamplerEvent) -> SamplerMessage {
     match observed {
-        SamplerEvent::Discovered(found) => Sent::Devices(
+        SamplerEvent::Discovered(found) => SamplerMessage::Devices(
             found
                 .into_iter()
                 .map(|f| (f.device, f.description))
                 .collect(),
         ),
-        SamplerEvent::Sample(sample) => Sent::Sample(sample),
+        SamplerEvent::Sample(sample) => SamplerMessage::Sample(sample),
     }
 }
 

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use rackwatch_core::alert::Severity;
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits};
 use rackwatch_core::keys;
+use rackwatch_runtime::redis::scan_hash;
 use serde::Serialize;
 
 use super::table::Table;
@@ -13,7 +14,6 @@ use super::{Common, Failure, Outcome, print, server, usage};
 use crate::incidents::episodes;
 use crate::incidents::site::SiteReader;
 use crate::notify::line::length;
-use crate::scan::scan;
 
 /// List the devices that are known, or forget some
 #[derive(Clone, Debug, Args)]
@@ -90,7 +90,7 @@ async fn list(args: ListArgs) -> Outcome {
     let (_, mut connection) = server::open(&config.redis).await?;
     let mut site = SiteReader::default();
     site.refresh(&mut connection).await?;
-    let known = scan(&mut connection, keys::DEVICES).await?.into_iter();
+    let known = scan_hash(&mut connection, keys::DEVICES).await?.into_iter();
     let open = episodes::all(&mut connection).await?;
     let worst = episodes::worst(&open);
     let known: Vec<Known> = known

@@ -9,13 +9,12 @@ use clap::Args;
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::keys;
 use rackwatch_core::time::Timestamp;
-use rackwatch_runtime::redis::Connection;
+use rackwatch_runtime::redis::{Connection, scan_hash};
 
 use super::when::When;
 use super::{Common, Failure, Outcome, print, server, style, usage};
 use crate::config::CollectorConfig;
 use crate::incidents::site::SiteReader;
-use crate::scan::scan;
 use crate::series;
 use crate::series::history::{self, Grain, Span};
 use crate::web::view::picture::{Change, Limit, Picture};
@@ -145,7 +144,7 @@ async fn is_known(connection: &mut Connection, device: &DeviceId) -> redis::Redi
 }
 
 async fn unknown(connection: &mut Connection, device: &DeviceId) -> redis::RedisResult<Failure> {
-    let known = scan(connection, keys::DEVICES).await?;
+    let known = scan_hash(connection, keys::DEVICES).await?;
     let similar = similar::similar(device.as_str(), known.keys().map(String::as_str));
     let hint = if similar.is_empty() {
         "`rackwatch-collector devices list` shows what is known".to_owned()

@@ -6,13 +6,13 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use rackwatch_core::keys::PartitionKeys;
 use rackwatch_core::partition::Partitions;
-use rackwatch_runtime::redis::Layout;
+use rackwatch_runtime::redis::Partitioning;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::table::Table;
 use super::{Common, Outcome, print, server, stoppable, usage};
-use crate::ownership::repartition::{self, Moved};
+use crate::ownership::repartition::{self, MovedCounts};
 
 /// Show how readings are spread over partitions, or change that
 #[derive(Clone, Debug, Args)]
@@ -76,12 +76,12 @@ pub async fn run(args: LayoutArgs, stop: CancellationToken) -> Outcome {
 async fn show(args: ShowArgs) -> Outcome {
     let config = args.common.load().map_err(usage)?;
     let (_, mut connection) = server::open(&config.redis).await?;
-    let layout = Layout::read(&mut connection).await?;
+    let layout = Partitioning::read(&mut connection).await?;
     let partitions = layout.partitions();
     let state = match layout {
-        Layout::Unset => "as nobody has set it",
-        Layout::Set(_) => "set",
-        Layout::Draining(_) | Layout::Changing(_) => "being changed",
+        Partitioning::Unset => "as nobody has set it",
+        Partitioning::Set(_) => "set",
+        Partitioning::Draining(_) | Partitioning::Changing(_) => "being changed",
     };
     let mut table = Table::new(&["partition", "stream", "owner"], 0);
     let mut owned = Vec::new();
@@ -122,18 +122,18 @@ async fn show(args: ShowArgs) -> Outcome {
 async fn migrate(args: MigrateArgs, stop: &CancellationToken) -> Outcome {
     let config = args.common.load().map_err(usage)?;
     let (_, mut connection) = server::open(&config.redis).await?;
-    let found = Layout::read(&mut connection).await?;
-    let moved = if found == Layout::Set(args.to) {
-        Moved::default()
+    let found = Partitioning::read(&mut connection).await?;
+    let moved = if found == Partitioning::Set(args.to) {
+        MovedCounts::default()
     } else {
-        repartition::migrate(&mut connection, args.to, args.patience, stop).await?
+        repartition::repartition(&mut connection, args.to, args.patience, stop).await?
     };
     if args.json {
         let document = json!({ "partitions": u16::from(args.to), "moved": moved });
         print(&(serde_json::to_string_pretty(&document)? + "\n"));
         return Ok(());
     }
-    let Moved {
+    let MovedCounts {
         slices: _,
         episodes,
         agents,

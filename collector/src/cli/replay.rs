@@ -15,6 +15,7 @@ use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::keys;
 use rackwatch_core::rules::RuleSet;
 use rackwatch_core::time::Timestamp;
+use rackwatch_runtime::redis::scan_hash;
 use tokio_util::sync::CancellationToken;
 
 use super::when::When;
@@ -23,7 +24,6 @@ use crate::analysis::replay::Replay;
 use crate::analysis::replay::labels::Labels;
 use crate::analysis::replay::recording::{self, Layout, Recording};
 use crate::config::CollectorConfig;
-use crate::scan::scan;
 use crate::series::{self, Resolution};
 use report::{Report, Summary};
 
@@ -204,7 +204,7 @@ async fn history(
     let mut series = series::open(connection.clone(), &config.series).await?;
     let matches = pattern.compile_matcher();
     let mut recordings = Vec::new();
-    for (id, json) in scan(&mut connection, keys::DEVICES).await? {
+    for (id, json) in scan_hash(&mut connection, keys::DEVICES).await? {
         let Some(device) = DeviceId::new(&id).ok().filter(|_| matches.is_match(&id)) else {
             continue;
         };

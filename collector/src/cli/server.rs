@@ -5,7 +5,8 @@ use rackwatch_runtime::logging;
 use rackwatch_runtime::redis::{Connection, Connector, Purpose};
 
 use super::{Failure, usage};
-pub(super) use crate::server::{Health, local_now, now, size};
+pub(super) use rackwatch_runtime::clock::now as local_now;
+pub(super) use rackwatch_runtime::redis::{ServerInfo, format_bytes as size, server_time as now};
 
 /// Refused state is reported while a command runs; everything else a command reports itself.
 const LOG_FILTER: &str = "rackwatch_collector::stored=warn";

@@ -9,14 +9,13 @@ use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::keys;
 use rackwatch_core::site::{RawSite, Site, StoredSite};
 use rackwatch_core::stored::encode;
-use rackwatch_runtime::redis::Connection;
+use rackwatch_runtime::redis::{Connection, scan_hash};
 use serde_json::json;
 
 use super::table::Table;
 use super::{Common, Failure, Outcome, print, remark, server, usage, who};
 use crate::incidents::site::{self, SiteInRedis};
 use crate::notify::line;
-use crate::scan::scan;
 
 /// Say where devices stand and what cools them: check a site file, apply it, show what holds
 #[derive(Clone, Debug, Args)]
@@ -220,7 +219,7 @@ impl Placed {
             racks: BTreeMap::new(),
             unplaced: Vec::new(),
         };
-        for (id, json) in scan(connection, keys::DEVICES).await? {
+        for (id, json) in scan_hash(connection, keys::DEVICES).await? {
             let (Ok(device), Ok(known)) = (DeviceId::new(&id), Description::from_json(&json))
             else {
                 continue;

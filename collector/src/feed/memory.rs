@@ -6,7 +6,7 @@ use rackwatch_core::time::StreamId;
 use tokio::sync::mpsc;
 
 use super::{Feed, FeedEntry};
-use crate::ingest::raw_stream::LogError;
+use crate::stage::StageError;
 
 /// The receiving end of the partition's alerts. It ends with the partition, after the last alert was read.
 #[derive(Debug)]
@@ -29,8 +29,8 @@ impl MemoryFeed {
 impl Feed for MemoryFeed {
     type Record = AlertRecord;
 
-    async fn next(&mut self) -> Result<Vec<FeedEntry<AlertRecord>>, LogError> {
-        let record = self.alerts.recv().await.ok_or(LogError::Stopped)?;
+    async fn next(&mut self) -> Result<Vec<FeedEntry<AlertRecord>>, StageError> {
+        let record = self.alerts.recv().await.ok_or(StageError::Stopped)?;
         self.last = self.last.next();
         Ok(vec![FeedEntry {
             id: self.last,
@@ -38,7 +38,7 @@ impl Feed for MemoryFeed {
         }])
     }
 
-    async fn acknowledge(&mut self, _: &[StreamId]) -> Result<(), LogError> {
+    async fn acknowledge(&mut self, _: &[StreamId]) -> Result<(), StageError> {
         Ok(())
     }
 }

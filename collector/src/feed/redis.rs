@@ -9,13 +9,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rackwatch_core::time::StreamId;
 use rackwatch_core::wire::{Fields, Reason};
-use rackwatch_runtime::redis::{self as reply, Connection, Connector, Purpose, RawEntry};
+use rackwatch_runtime::redis::{self as reply, Connector, Purpose, RawEntry, Session};
 use redis::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{Feed, FeedEntry};
-use crate::ingest::raw_stream::LogError;
-use crate::retry::{self, Trouble};
+use crate::stage::StageError;
 
 /// Longest time that a read blocks: short enough for a quick stop.
 const BLOCK: Duration = Duration::from_millis(1000);
@@ -29,11 +28,10 @@ type Decode<T> = fn(&Fields) -> Result<T, Reason>;
 #[derive(Debug)]
 pub struct RedisFeed<T> {
     decode: Decode<T>,
-    connector: Connector,
     stream: String,
     stop: CancellationToken,
-    reader: Option<Connection>,
-    commands: Option<Connection>,
+    reader: Session,
+    commands: Session,
     group: String,
     consumer: &'static str,
     /// The last record that this program acknowledged.
@@ -53,11 +51,10 @@ impl<T> RedisFeed<T> {
     ) -> Self {
         Self {
             decode,
-            connector,
+            reader: Session::new(connector.clone(), Purpose::Blocking(BLOCK), stop.clone()),
+            commands: Session::new(connector, Purpose::Commands, stop.clone()),
             stream,
             stop,
-            reader: None,
-            commands: None,
             group,
             consumer,
             acknowledged: None,
@@ -66,33 +63,33 @@ impl<T> RedisFeed<T> {
         }
     }
 
-    /// Runs a command, and again after errors that pass. Returns none if the group is missing.
+    /// Repeats `command` until Redis answers it; none if the group is missing.
     async fn run(
         &mut self,
         command: &redis::Cmd,
         blocking: bool,
-    ) -> Result<Option<Value>, LogError> {
+    ) -> Result<Option<Value>, StageError> {
+        let what = || format!("Redis refused to read {} as {}", self.stream, self.group);
+        let session = if blocking {
+            &mut self.reader
+        } else {
+            &mut self.commands
+        };
         loop {
-            let (slot, purpose) = if blocking {
-                (&mut self.reader, Purpose::Blocking(BLOCK))
+            let connected = session.connection().await;
+            let mut connection =
+                connected.map_err(|error| StageError::of_request(what(), error))?;
+            let answer = command.query_async(&mut connection);
+            // An acknowledgement under way is worth its answer even while stopping.
+            let answer = if blocking {
+                let stopped = self.stop.run_until_cancelled(answer).await;
+                stopped.ok_or(StageError::Stopped)?
             } else {
-                (&mut self.commands, Purpose::Commands)
+                answer.await
             };
-            let connection = retry::connection(slot, &self.connector, purpose, &self.stop).await;
-            let mut connection = connection.ok_or(LogError::Stopped)?;
-            let answer = self
-                .stop
-                .run_until_cancelled(command.query_async(&mut connection))
-                .await;
             let error = match answer {
-                // An acknowledgement in flight must complete even during a stop.
-                None if blocking => return Err(LogError::Stopped),
-                None => match command.query_async(&mut connection).await {
-                    Ok(value) => return Ok(Some(value)),
-                    Err(error) => error,
-                },
-                Some(Ok(value)) => return Ok(Some(value)),
-                Some(Err(error)) => error,
+                Ok(value) => return Ok(Some(value)),
+                Err(error) => error,
             };
             if reply::is_no_group(&error) {
                 return Ok(None);
@@ -101,18 +98,8 @@ impl<T> RedisFeed<T> {
                 return Ok(Some(Value::Nil));
             }
             self.pending_first = true;
-            match retry::wait_out(&error, &self.stop).await {
-                Trouble::Reconnect if blocking => self.reader = None,
-                Trouble::Reconnect => self.commands = None,
-                Trouble::Stopped => return Err(LogError::Stopped),
-                Trouble::Lasting => {
-                    let what = format!("Redis refused to read {} as {}", self.stream, self.group);
-                    return Err(LogError::Refused {
-                        what,
-                        source: Box::new(error),
-                    });
-                }
-            }
+            let recovered = session.recover(&error).await;
+            recovered.map_err(|error| StageError::of_request(what(), error))?;
         }
     }
 
@@ -121,14 +108,14 @@ impl<T> RedisFeed<T> {
     /// # Errors
     ///
     /// Fails on a stop, and if Redis refuses for a lasting reason.
-    pub async fn begin(&mut self) -> Result<(), LogError> {
+    pub async fn begin(&mut self) -> Result<(), StageError> {
         if self.group_exists {
             return Ok(());
         }
         self.create_group().await
     }
 
-    async fn create_group(&mut self) -> Result<(), LogError> {
+    async fn create_group(&mut self) -> Result<(), StageError> {
         let at = match (self.acknowledged, self.group_exists) {
             (Some(id), _) => id.to_string(),
             // The stream vanished with its group, so all its entries are new.
@@ -147,7 +134,7 @@ impl<T> RedisFeed<T> {
         Ok(())
     }
 
-    async fn read(&mut self, from: &str) -> Result<Vec<FeedEntry<T>>, LogError> {
+    async fn read(&mut self, from: &str) -> Result<Vec<FeedEntry<T>>, StageError> {
         loop {
             self.begin().await?;
             let mut command = redis::cmd("XREADGROUP");
@@ -167,7 +154,7 @@ impl<T> RedisFeed<T> {
                 self.create_group().await?;
                 continue;
             };
-            let streams = reply::streams(answer).map_err(|error| LogError::Refused {
+            let streams = reply::streams(answer).map_err(|error| StageError::Refused {
                 what: format!("unexpected reply to a read of {}", self.stream),
                 source: Box::new(error),
             })?;
@@ -196,7 +183,7 @@ fn feed_entry<T>(raw: RawEntry, decode: Decode<T>) -> FeedEntry<T> {
 impl<T: Send> Feed for RedisFeed<T> {
     type Record = T;
 
-    async fn next(&mut self) -> Result<Vec<FeedEntry<T>>, LogError> {
+    async fn next(&mut self) -> Result<Vec<FeedEntry<T>>, StageError> {
         if self.pending_first {
             let pending = self.read("0").await?;
             self.pending_first = !pending.is_empty();
@@ -207,7 +194,7 @@ impl<T: Send> Feed for RedisFeed<T> {
         self.read(">").await
     }
 
-    async fn acknowledge(&mut self, ids: &[StreamId]) -> Result<(), LogError> {
+    async fn acknowledge(&mut self, ids: &[StreamId]) -> Result<(), StageError> {
         let Some(last) = ids.last() else {
             return Ok(());
         };

@@ -11,7 +11,10 @@ use rackwatch_core::partition::PartitionId;
 use rackwatch_core::site::StoredSite;
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::wire::loss::{self, LossSummary};
-use rackwatch_runtime::redis::{Connection, Layout, entries};
+use rackwatch_runtime::redis::{
+    Connection, Partitioning, ServerInfo, entries, reply_field, scan_hash, server_time,
+    unless_refused,
+};
 use redis::{RedisResult, Value};
 use serde::Serialize;
 
@@ -19,9 +22,7 @@ use crate::config::CollectorConfig;
 use crate::incidents::episodes;
 use crate::incidents::site::SiteReader;
 use crate::incidents::windows::Window;
-use crate::scan::scan;
 use crate::series;
-use crate::server::{self, Health, field, unless_refused};
 use crate::stored::RefusedState;
 
 /// How long entries are counted to tell their rate.
@@ -35,7 +36,7 @@ const COUNTED: usize = 1000;
 #[derive(Debug, Serialize)]
 pub(crate) struct Facts {
     pub(crate) endpoint: String,
-    pub(crate) redis: Health,
+    pub(crate) redis: ServerInfo,
     pub(crate) streams: Streams,
     /// The layout is being changed.
     pub(crate) changing: bool,
@@ -139,11 +140,11 @@ pub(crate) async fn gather(
     config: &CollectorConfig,
     endpoint: String,
 ) -> anyhow::Result<Facts> {
-    let layout = Layout::read(connection).await?;
+    let layout = Partitioning::read(connection).await?;
     let all: Vec<_> = layout.partitions().all().collect();
     let keys: Vec<_> = all.iter().map(|p| PartitionKeys::of(*p)).collect();
     let before = (Instant::now(), added(connection, &keys).await?);
-    let now = server::now(connection).await?;
+    let now = server_time(connection).await?;
     let devices = devices(connection).await?;
     let series = {
         let series = series::open(connection.clone(), &config.series).await?;
@@ -156,9 +157,12 @@ pub(crate) async fn gather(
     };
     let mut facts = Facts {
         endpoint,
-        redis: Health::ask(connection).await?,
+        redis: ServerInfo::read(connection).await?,
         streams: Streams::default(),
-        changing: matches!(layout, Layout::Draining(_) | Layout::Changing(_)),
+        changing: matches!(
+            layout,
+            Partitioning::Draining(_) | Partitioning::Changing(_)
+        ),
         partitions: Vec::new(),
         collectors: collectors(connection).await?,
         groups: Vec::new(),
@@ -240,7 +244,7 @@ impl Losses {
 
 /// The collectors that said so within their term.
 async fn collectors(connection: &mut Connection) -> RedisResult<Vec<String>> {
-    let now = server::now(connection).await?;
+    let now = server_time(connection).await?;
     let mut ask = redis::cmd("ZRANGEBYSCORE");
     ask.arg(keys::COLLECTORS).arg(now.millis()).arg("+inf");
     let mut all: Vec<String> = ask.query_async(connection).await?;
@@ -260,7 +264,7 @@ async fn added(connection: &mut Connection, keys: &[PartitionKeys]) -> RedisResu
         ask.arg("STREAM").arg(&keys.raw);
         let answer: Option<BTreeMap<String, Value>> =
             unless_refused(ask.query_async(connection).await)?;
-        let added: Option<u64> = answer.and_then(|info| field(&info, "entries-added"));
+        let added: Option<u64> = answer.and_then(|info| reply_field(&info, "entries-added"));
         sum = added.map(|added| added + sum.unwrap_or(0)).or(sum);
     }
     Ok(sum)
@@ -286,7 +290,7 @@ async fn group(
 ) -> anyhow::Result<Group> {
     let all = groups_of(connection, stream).await?;
     let is_it = |group: &BTreeMap<String, Value>| {
-        field::<String>(group, "name").is_some_and(|found| found == name)
+        reply_field::<String>(group, "name").is_some_and(|found| found == name)
     };
     let found = all.into_iter().find(is_it);
     let mut group = Group {
@@ -300,13 +304,13 @@ async fn group(
         oldest_unread_ms: None,
     };
     let Some(found) = found else { return Ok(group) };
-    let number = |name| field::<Option<u64>>(&found, name).flatten();
+    let number = |name| reply_field::<Option<u64>>(&found, name).flatten();
     group.consumers = number("consumers").unwrap_or(0);
     group.pending = number("pending").unwrap_or(0);
     group.lag = number("lag");
     let age = |id: StreamId| now.millis().saturating_sub(id.ms);
     group.oldest_pending_ms = oldest_pending(connection, stream, name).await?.map(age);
-    let read = field::<String>(&found, "last-delivered-id").and_then(|id| id.parse().ok());
+    let read = reply_field::<String>(&found, "last-delivered-id").and_then(|id| id.parse().ok());
     if let Some(read) = read {
         group.oldest_unread_ms = first_after(connection, stream, read).await?.map(age);
     }
@@ -425,8 +429,8 @@ async fn incidents(connection: &mut Connection) -> RedisResult<Incidents> {
 
 /// Finds what operators have written in a format that this program does not understand.
 async fn refused(connection: &mut Connection) -> RedisResult<Vec<RefusedState>> {
-    let silences = scan(connection, keys::SILENCES).await?;
-    let windows = scan(connection, keys::WINDOWS).await?;
+    let silences = scan_hash(connection, keys::SILENCES).await?;
+    let windows = scan_hash(connection, keys::WINDOWS).await?;
     let site: Option<Vec<u8>> = redis::cmd("HGET")
         .arg(keys::SITE)
         .arg("site")
@@ -442,7 +446,7 @@ async fn devices(connection: &mut Connection) -> RedisResult<Devices> {
     let mut devices = Devices::default();
     let mut site = SiteReader::default();
     site.refresh(connection).await?;
-    for (id, json) in scan(connection, keys::DEVICES).await? {
+    for (id, json) in scan_hash(connection, keys::DEVICES).await? {
         let mut described = Description::from_json(&json).unwrap_or_default();
         if let Ok(device) = DeviceId::new(&id) {
             site.site().place(&device, &mut described);

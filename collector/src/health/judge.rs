@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::gather::{Facts, Group};
 use crate::notify::line::length;
-use crate::server::size;
+use rackwatch_runtime::redis::format_bytes;
 
 /// From this part of maxmemory on, series are too large.
 pub(crate) const MUCH: f64 = 0.7;
@@ -131,7 +131,7 @@ impl Verdict {
 
     fn memory(&mut self, facts: &Facts) {
         let redis = &facts.redis;
-        let full = redis.used_memory.and_then(|used| redis.share(used));
+        let full = redis.used_memory.and_then(|used| redis.fraction(used));
         if full.is_some_and(|share| share > FULL) {
             self.wrong.push(
                 "Redis uses over 90 % of its maxmemory: raise it, or shorten \
@@ -140,11 +140,11 @@ impl Verdict {
             );
         }
         let projected = facts.series.projected_bytes;
-        if redis.share(projected).is_some_and(|share| share > MUCH) {
+        if redis.fraction(projected).is_some_and(|share| share > MUCH) {
             self.warnings.push(format!(
                 "series will grow to {}, over 70 % of maxmemory: raise it, or shorten \
                  series.raw_retention",
-                size(projected)
+                format_bytes(projected)
             ));
         }
     }

@@ -22,7 +22,9 @@ use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::incident::{IncidentRecord, IncidentTiming, Incidents};
 use rackwatch_core::keys::{self, incidents};
 use rackwatch_core::time::Timestamp;
-use rackwatch_runtime::redis::{Connection, Connector, Layout, Purpose};
+use rackwatch_runtime::redis::{
+    Connection, Connector, Partitioning, Purpose, RequestError, recover,
+};
 use redis::RedisResult;
 use tokio_util::sync::CancellationToken;
 
@@ -32,8 +34,7 @@ use self::places::Places;
 use self::step_error::StepError;
 use self::store::Store;
 use crate::failpoint;
-use crate::ingest::raw_stream::LogError;
-use crate::retry::{self, Trouble};
+use crate::stage::StageError;
 
 /// Pause between two steps. A critical alert must cause a notification within two seconds.
 const STEP_PAUSE: Duration = Duration::from_millis(250);
@@ -82,7 +83,7 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
     /// # Errors
     ///
     /// Fails if Redis refuses a command for a lasting reason.
-    pub async fn run(self) -> Result<(), LogError> {
+    pub async fn run(self) -> Result<(), StageError> {
         tracing::info!(epoch = self.epoch, "correlator started");
         loop {
             let error = match self.work().await {
@@ -92,7 +93,7 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
                     continue;
                 }
                 Err(StepError::Reply(error)) => {
-                    return Err(LogError::Refused {
+                    return Err(StageError::Refused {
                         what: "unexpected reply to the correlator".to_owned(),
                         source: Box::new(error),
                     });
@@ -100,15 +101,15 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
                 Err(StepError::Redis(error)) => error,
             };
             self.connector.refused(&error);
-            match retry::wait_out(&error, &self.stop).await {
+            match recover(&error, &self.stop).await {
                 // Loading everything again costs more than a step, so it must not happen more often.
-                Trouble::Reconnect => {
+                Ok(()) => {
                     let pause = tokio::time::sleep(STEP_PAUSE);
                     self.stop.run_until_cancelled(pause).await;
                 }
-                Trouble::Stopped => return Ok(()),
-                Trouble::Lasting => {
-                    return Err(LogError::Refused {
+                Err(RequestError::Stopped) => return Ok(()),
+                Err(RequestError::Refused(_)) => {
+                    return Err(StageError::Refused {
                         what: "Redis refused to store incidents".to_owned(),
                         source: Box::new(error),
                     });
@@ -124,7 +125,7 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
             return Ok(());
         };
         let (store, incidents) = Store::load(&mut connection, self.epoch, self.timing).await?;
-        let layout = Layout::read(&mut connection).await?;
+        let layout = Partitioning::read(&mut connection).await?;
         let mut session = Session {
             store,
             incidents,
@@ -163,7 +164,7 @@ impl Session {
         connection: &mut Connection,
     ) -> Result<(Vec<IncidentRecord>, bool), StepError> {
         let (layout, silences, windows, acks): (_, Hash, Hash, Hash) = redis::pipe()
-            .add_command(Layout::question())
+            .add_command(Partitioning::read_command())
             .cmd("HGETALL")
             .arg(keys::SILENCES)
             .cmd("HGETALL")
@@ -172,7 +173,7 @@ impl Session {
             .arg(incidents::ACKS)
             .query_async(connection)
             .await?;
-        let partitions = Layout::of(layout)?.partitions();
+        let partitions = Partitioning::from_reply(layout)?.partitions();
         if partitions != self.streams.partitions() {
             self.streams = AlertStreams::new(partitions);
         }

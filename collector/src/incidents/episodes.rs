@@ -7,10 +7,8 @@ use rackwatch_core::device::{DeviceId, Verdict};
 use rackwatch_core::episode::Episode;
 use rackwatch_core::keys::PartitionKeys;
 use rackwatch_core::stored::StoredValues;
-use rackwatch_runtime::redis::{Connection, Layout};
+use rackwatch_runtime::redis::{Connection, Partitioning, scan_hash};
 use redis::RedisResult;
-
-use crate::scan::scan;
 
 /// Reads the open episodes of one partition. Values of another version are left out.
 ///
@@ -21,7 +19,7 @@ pub async fn of_partition(
     connection: &mut Connection,
     keys: &PartitionKeys,
 ) -> RedisResult<Vec<Episode>> {
-    let stored = scan(connection, &keys.episodes).await?;
+    let stored = scan_hash(connection, &keys.episodes).await?;
     Ok(StoredValues::from_hash(stored).into_values().collect())
 }
 
@@ -31,7 +29,7 @@ pub async fn of_partition(
 ///
 /// Fails if Redis does not answer.
 pub async fn all(connection: &mut Connection) -> RedisResult<Vec<Episode>> {
-    let layout = Layout::read(connection).await?;
+    let layout = Partitioning::read(connection).await?;
     let mut all = Vec::new();
     for partition in layout.partitions().all() {
         all.extend(of_partition(connection, &PartitionKeys::of(partition)).await?);

@@ -13,11 +13,10 @@ use rackwatch_core::keys::{self, incidents};
 use rackwatch_core::stored::{StoredValue, encode};
 use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::backoff;
-use rackwatch_runtime::redis::Connection;
+use rackwatch_runtime::redis::{Connection, scan_hash};
 use redis::{AsyncCommands as _, RedisResult};
 
 use crate::incidents::windows::Window;
-use crate::scan::scan;
 use crate::stored::read_hash;
 
 /// Shortest accepted prefix of an id: with fewer digits, several open incidents often share one.
@@ -128,7 +127,7 @@ pub fn only_match(prefix: &str, matches: BTreeSet<String>) -> Result<String, Act
 
 /// Returns the open incidents whose id, or an alert's id, begins with `prefix`.
 async fn find(connection: &mut Connection, prefix: &str) -> RedisResult<BTreeSet<String>> {
-    let open = scan(connection, incidents::OPEN).await?;
+    let open = scan_hash(connection, incidents::OPEN).await?;
     let mut found: BTreeSet<String> = open
         .into_keys()
         .filter(|id| id.starts_with(prefix))

@@ -4,10 +4,8 @@
 //! A commit is one step: alert records, episode changes, dead letters and acknowledgement, all or
 //! nothing. Two kinds: [`redis`], and [`memory`] for the demo.
 
-mod directory;
 pub mod memory;
 pub mod redis;
-mod script;
 
 use std::time::Duration;
 
@@ -19,52 +17,57 @@ use rackwatch_core::ledger::Runs;
 use rackwatch_core::time::StreamId;
 use rackwatch_core::wire::{Decoded, Fields};
 
-/// What is to be judged next.
+use crate::stage::StageError;
+
+/// A device and its description; none if it has none, or has lost it.
+pub type DescriptionUpdate = (DeviceId, Option<Box<Description>>);
+
+/// The input of one engine step.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// What has become known of devices, to be taken in before the readings.
-    pub descriptions: Vec<(DeviceId, Option<Box<Description>>)>,
-    /// How long nothing came though somebody listened, before the entries.
+    /// Descriptions that are new or changed, to be applied before the readings.
+    pub descriptions: Vec<DescriptionUpdate>,
+    /// Time that the reader listened before the entries, and nothing came.
     pub waited: Duration,
-    /// The entries, in the order of the stream.
+    /// Entries in the order of the stream.
     pub entries: Vec<Entry>,
 }
 
 /// One entry of the raw stream.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Its id.
+    /// Position in the stream.
     pub id: StreamId,
-    /// What it says.
+    /// Content, and why a part of it was rejected.
     pub decoded: Decoded,
-    /// Its fields, kept where a part of it could not be understood.
+    /// Original fields, kept only if a part of the entry was rejected.
     pub fields: Fields,
 }
 
-/// Something for the dead letters.
+/// An entry for the dead letters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeadLetter {
-    /// The entry it came in.
+    /// Position in the raw stream.
     pub id: StreamId,
-    /// Why it could not be used.
+    /// Reason why it, or a part of it, could not be used.
     pub reason: String,
-    /// The original fields.
+    /// Original fields of the entry.
     pub fields: Fields,
 }
 
-/// The end of a batch.
+/// The output of one engine step, and the entries that it finishes.
 #[derive(Clone, Debug, Default)]
 pub struct Commit {
-    /// The entries that are done, in order: all of the batch.
+    /// Entries to acknowledge, in order: the whole batch.
     pub done: Vec<StreamId>,
-    /// What could not be understood.
+    /// Entries that were rejected in whole or in part.
     pub dead: Vec<DeadLetter>,
-    /// What the engine found.
+    /// Effects of the engine step.
     pub effects: Effects,
 }
 
 impl Commit {
-    /// There is nothing to write down.
+    /// Returns whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         let effects = &self.effects;
         self.done.is_empty()
@@ -76,86 +79,85 @@ impl Commit {
     }
 }
 
-/// Where an owner goes on.
+/// The state that the last owner left.
 #[derive(Clone, Debug, Default)]
 pub struct Resume {
-    /// The oldest position that a slice of detector state stands for; none where there is none.
+    /// Oldest position that a slice of detector state stands for; none without slices.
     pub saved: Option<StreamId>,
-    /// The open episodes.
+    /// Open episodes of the partition.
     pub episodes: Vec<Episode>,
-    /// How far agents had come.
+    /// Numbers of the last readings of each agent.
     pub agents: Vec<(String, Runs)>,
-    /// The last entry that was committed.
+    /// Last entry that was committed.
     pub done: StreamId,
 }
 
-/// Which slice of how many. Devices are dealt by that count, so slices of another count stay until
-/// the new ones are complete: a crash between them loses no device.
+/// The place of a slice among all slices. Devices are dealt by their count, so slices of another
+/// count stay until the new ones are complete: a crash between them loses no device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SliceNumber {
-    /// From 0.
+    /// Index of the slice, from 0.
     pub number: usize,
-    /// Slices in all.
+    /// Count of all slices.
     pub of: usize,
 }
 
-/// Why the loop cannot go on as it is.
+/// The reason why a partition cannot go on as it is.
 #[derive(Debug, thiserror::Error)]
-pub enum LogError {
-    /// The program is to stop.
-    #[error("stopped")]
-    Stopped,
-    /// The tenure is over: another collector has the partition, or Redis has lost the fence.
-    #[error("the partition is owned by another collector now")]
+pub enum RawStreamError {
+    /// The ownership term is over: another collector owns the partition, or Redis lost the fence.
+    #[error("another collector owns the partition")]
     TakenOver,
-    /// Redis no longer holds what was committed (FLUSHALL, restart without persistence, failover), or
-    /// nobody knows what of the last commit it holds: state must be loaded again.
-    #[error("it is not known what of the last commit is in Redis")]
+    /// Redis does not hold what was committed (FLUSHALL, restart without persistence, failover), or
+    /// the reply to the last commit was lost: state must be loaded again.
+    #[error("outcome of the last commit is unknown")]
     Gone,
-    /// Redis refuses for a reason that does not pass by itself.
-    #[error("{what}")]
-    Refused {
-        /// What was tried, on what, and what to do.
-        what: String,
-        /// What Redis says.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    /// The program stops, or Redis refuses for good.
+    #[error(transparent)]
+    Stage(#[from] StageError),
 }
 
-/// What takes slices in.
+/// Receives slices of detector state.
 pub type Restore<'a> = dyn FnMut(Slice) + Send + 'a;
 
-/// A raw stream, and what belongs to it.
+/// A raw stream with the state that its owner keeps beside it.
 #[async_trait]
-pub trait Log: Send {
-    /// Says where to go on. Each slice of detector state goes to
-    /// `restore` as it is read, so that no two are in memory; after an interruption all of them
-    /// once more.
-    async fn resume(&mut self, restore: &mut Restore<'_>) -> Result<Resume, LogError>;
+pub trait RawStream: Send {
+    /// Loads the state that the last owner left. Passes each slice to `restore` as it is read, so
+    /// that no two are in memory; after an interruption passes all of them again.
+    async fn resume(&mut self, restore: &mut Restore<'_>) -> Result<Resume, RawStreamError>;
 
-    /// Committed entries after `from`, up to `to` and to some number, with what is known of their
-    /// devices: for warming up.
-    async fn committed(&mut self, from: StreamId, to: StreamId) -> Result<Batch, LogError>;
+    /// Reads committed entries after `from` and up to `to`, as many as fit in a batch, with the
+    /// descriptions of their devices.
+    async fn read_committed(
+        &mut self,
+        from: StreamId,
+        to: StreamId,
+    ) -> Result<Batch, RawStreamError>;
 
-    /// The next batch; without entries when nothing came for a while.
-    async fn next(&mut self) -> Result<Batch, LogError>;
+    /// Waits for the next batch; without entries if nothing came for a while.
+    async fn next(&mut self) -> Result<Batch, RawStreamError>;
 
-    /// The last entry that was committed.
-    fn done(&self) -> StreamId;
+    /// Returns the last entry that was committed.
+    fn last_committed(&self) -> StreamId;
 
-    /// Ends the batch.
-    async fn commit(&mut self, commit: Commit) -> Result<(), LogError>;
+    /// Writes the effects of a batch and acknowledges it.
+    async fn commit(&mut self, commit: Commit) -> Result<(), RawStreamError>;
 
-    /// Keeps one slice of detector state, which stands for the stream up to the last commit.
-    async fn save(&mut self, number: SliceNumber, slice: Slice) -> Result<(), LogError>;
+    /// Stores one slice of detector state, which stands for the stream up to the last commit.
+    async fn save_slice(&mut self, number: SliceNumber, slice: Slice)
+    -> Result<(), RawStreamError>;
 
-    /// Says what each rack's sensors come to, for a while.
-    async fn tell_racks(&mut self, json: String) -> Result<(), LogError>;
+    /// Ends a save of `slices` slices: deletes slices of other counts, and trims entries that no
+    /// restart needs any more.
+    async fn finish_save(&mut self, slices: usize) -> Result<(), RawStreamError>;
 
-    /// Says what stands elsewhere than before.
-    async fn tell_moves(&mut self, changes: &[InventoryChange]) -> Result<(), LogError>;
+    /// Publishes the aggregates of each rack, as JSON that expires.
+    async fn publish_rack_aggregates(&mut self, json: String) -> Result<(), RawStreamError>;
 
-    /// All of so many slices are kept: forgets others, and entries that nobody needs any more.
-    async fn saved(&mut self, slices: usize) -> Result<(), LogError>;
+    /// Publishes changes of the inventory.
+    async fn publish_inventory_changes(
+        &mut self,
+        changes: &[InventoryChange],
+    ) -> Result<(), RawStreamError>;
 }

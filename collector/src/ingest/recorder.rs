@@ -1,86 +1,84 @@
-//! Keeps a partition's readings as series, through whatever happens to the connection.
+//! Stores a partition's readings as series, through whatever happens to the connection.
 //!
-//! Promise: when [`Recorder::store`] returns, every temperature of the batch is kept, or among the
-//! refused with its reason. Faults are not temperatures and are not kept here.
+//! Promise: when [`Recorder::store`] returns, every temperature of the batch is stored, or among the
+//! refused with its reason. Faults are not temperatures and are not stored here.
 
-use std::time::{Duration, Instant, SystemTime};
+mod masters;
 
-use rackwatch_core::device::{Description, DeviceId};
-use rackwatch_core::keys::SeriesKeys;
-use rackwatch_core::time::Timestamp;
+use std::time::Duration;
+
 use rackwatch_core::wire::field;
-use rackwatch_runtime::redis::{Connection, Connector, Purpose, replication_id};
+use rackwatch_runtime::clock;
+use rackwatch_runtime::redis::{Connector, Purpose, RequestError, Session};
 use tokio_util::sync::CancellationToken;
 
-use crate::ingest::raw_stream::{DeadLetter, Entry};
-use crate::retry::{self, Trouble};
+use self::masters::Masters;
+use super::raw_stream::{DeadLetter, DescriptionUpdate, Entry};
+use super::timer::Timer;
 use crate::series::{self, InMemory, Point, Series, SeriesConfig, SeriesError};
 
-/// Minutes of silent devices are closed so often.
-const IDLE_EVERY: Duration = Duration::from_secs(10);
-/// What is older than the retention is removed so often.
-const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+/// Interval at which minutes of silent devices are closed: a fraction of the idle time after which
+/// they count as finished.
+const CLOSE_IDLE_INTERVAL: Duration = Duration::from_secs(10);
+/// Interval at which readings older than the retention are deleted: it overshoots the retention by
+/// at most that long.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Why readings cannot be kept.
+/// The reason why readings cannot be stored.
 #[derive(Debug, thiserror::Error)]
 pub enum RecorderError {
-    /// The program is to stop.
+    /// The program stops before they are stored.
     #[error("stopped")]
     Stopped,
-    /// The series.
+    /// The series refuse for a reason that does not pass by itself.
     #[error(transparent)]
     Series(#[from] SeriesError),
 }
 
-/// Where series are kept.
+/// The place of the series.
 #[derive(Debug)]
 enum Place {
-    /// In Redis, so configured.
-    Redis(Box<Connector>, SeriesConfig),
-    /// In this process.
+    /// Redis, with this configuration.
+    Redis(Box<Session>, SeriesConfig),
+    /// Memory of this process.
     Memory(InMemory),
 }
 
-/// The series of one partition.
+/// Stores the series of one partition.
 #[derive(Debug)]
 pub struct Recorder {
     place: Place,
-    stop: CancellationToken,
+    /// Open from [`Recorder::begin`] on.
     series: Option<Series>,
-    idle: Instant,
-    sweep: Instant,
-    /// The data of each master of a cluster, as far as that is known.
-    masters: Option<Vec<String>>,
-    /// Other masters are there now, or nobody knows.
-    others: bool,
+    close_idle: Timer,
+    sweep: Timer,
+    masters: Masters,
 }
 
 impl Recorder {
-    /// Series in Redis.
+    /// Creates a recorder that stores series in Redis.
     pub fn redis(connector: Connector, config: SeriesConfig, stop: CancellationToken) -> Self {
-        Self::new(Place::Redis(Box::new(connector), config), stop)
+        let session = Session::new(connector, Purpose::Commands, stop);
+        Self::new(Place::Redis(Box::new(session), config))
     }
 
-    /// Series in this process.
-    pub fn memory(series: InMemory, stop: CancellationToken) -> Self {
-        Self::new(Place::Memory(series), stop)
+    /// Creates a recorder that stores series in this process.
+    pub fn memory(series: InMemory) -> Self {
+        Self::new(Place::Memory(series))
     }
 
-    fn new(place: Place, stop: CancellationToken) -> Self {
-        let now = Instant::now();
+    fn new(place: Place) -> Self {
         Self {
             place,
-            stop,
             series: None,
-            idle: now,
-            sweep: now,
-            masters: None,
-            others: false,
+            close_idle: Timer::every(CLOSE_IDLE_INTERVAL),
+            sweep: Timer::every(SWEEP_INTERVAL),
+            masters: Masters::default(),
         }
     }
 
-    /// Begins a tenure: minutes are only right if all readings of it come through here. Says where
-    /// series are kept.
+    /// Opens the series for a new ownership term: minutes are only right if all readings of a device
+    /// came through the same series. Returns the name of their backend.
     pub async fn begin(&mut self) -> Result<&'static str, RecorderError> {
         self.series = None;
         self.open().await?;
@@ -89,94 +87,61 @@ impl Recorder {
 
     async fn open(&mut self) -> Result<(), RecorderError> {
         while self.series.is_none() {
-            let (connector, config) = match &self.place {
+            let (session, config) = match &mut self.place {
                 Place::Memory(series) => {
                     self.series = Some(series.open());
                     return Ok(());
                 }
-                Place::Redis(connector, config) => (connector.clone(), config.clone()),
+                Place::Redis(session, config) => (session, config),
             };
-            let connection = connector.open_until(Purpose::Commands, &self.stop).await;
-            let connection = connection.ok_or(RecorderError::Stopped)?;
-            self.look_at_masters(&connection).await;
-            match series::open(connection, &config).await {
+            let connection = session.connection().await.map_err(stopped)?;
+            self.masters.update(&connection).await;
+            match series::open(connection, config).await {
                 Ok(series) => self.series = Some(series),
-                Err(error) => self.wait_out(error).await?,
+                Err(error) => self.recover(error).await?,
             }
         }
         Ok(())
     }
 
-    /// After an error: connects again if that helps, so that the caller can try again.
-    async fn wait_out(&mut self, error: SeriesError) -> Result<(), RecorderError> {
-        let Some(cause) = error.redis() else {
+    /// Waits and connects again, so that the caller can try again.
+    async fn recover(&mut self, error: SeriesError) -> Result<(), RecorderError> {
+        let (Some(cause), Place::Redis(session, _)) = (error.redis(), &mut self.place) else {
             return Err(error.into());
         };
-        match retry::wait_out(cause, &self.stop).await {
-            Trouble::Stopped => Err(RecorderError::Stopped),
-            Trouble::Lasting => Err(error.into()),
-            Trouble::Reconnect => {
-                let Place::Redis(connector, _) = &self.place else {
-                    return Ok(());
-                };
-                let connection = connector.open_until(Purpose::Commands, &self.stop).await;
-                let connection = connection.ok_or(RecorderError::Stopped)?;
-                self.look_at_masters(&connection).await;
-                if let Some(series) = &mut self.series {
-                    series.reconnect(connection);
-                }
-                Ok(())
-            }
+        match session.recover(cause).await {
+            Ok(()) => {}
+            Err(RequestError::Stopped) => return Err(RecorderError::Stopped),
+            Err(RequestError::Refused(_)) => return Err(error.into()),
         }
+        let connection = session.connection().await.map_err(stopped)?;
+        self.masters.update(&connection).await;
+        if let Some(series) = &mut self.series {
+            series.reconnect(connection);
+        }
+        Ok(())
     }
 
-    /// On a cluster series are on other masters than the stream: one that was replaced may have lost
-    /// what the stream says was done.
-    async fn look_at_masters(&mut self, connection: &Connection) {
-        if connection.series_keys() == SeriesKeys::Plain {
-            return;
-        }
-        let mut masters = Vec::new();
-        for mut master in connection.masters() {
-            match replication_id(&mut master).await {
-                Ok(Some(id)) => masters.push(id),
-                // An access list forbids it.
-                Ok(None) => {}
-                // The next connection tells, if anything on that master is needed.
-                Err(_) => return,
-            }
-        }
-        if self.masters.as_ref() != Some(&masters) {
-            self.others = true;
-            self.masters = Some(masters);
-        }
-    }
-
-    /// Whether what was kept lately is to be kept once more: that other masters are there is said
-    /// once.
+    /// Returns whether readings that were stored lately may be lost and must be stored again, once
+    /// for each change of the masters.
     pub fn may_have_lost(&mut self) -> bool {
-        std::mem::take(&mut self.others)
+        self.masters.take_changed()
     }
 
-    /// Labels series with what has become known.
-    pub async fn describe(
-        &mut self,
-        known: &[(DeviceId, Option<Box<Description>>)],
-    ) -> Result<(), RecorderError> {
-        let described = |(id, d): &(DeviceId, Option<Box<Description>>)| {
-            Some((id.clone(), d.as_deref()?.clone()))
-        };
-        let devices: Vec<_> = known.iter().filter_map(described).collect();
+    /// Labels series with new descriptions of their devices.
+    pub async fn describe(&mut self, updates: &[DescriptionUpdate]) -> Result<(), RecorderError> {
+        let described = |(id, d): &DescriptionUpdate| Some((id.clone(), d.as_deref()?.clone()));
+        let devices: Vec<_> = updates.iter().filter_map(described).collect();
         while let Some(series) = &mut self.series {
             match series.describe(&devices).await {
                 Ok(()) => break,
-                Err(error) => self.wait_out(error).await?,
+                Err(error) => self.recover(error).await?,
             }
         }
         Ok(())
     }
 
-    /// Keeps every temperature of the entries; says which were refused.
+    /// Stores every temperature of the entries; returns those that were refused.
     pub async fn store(&mut self, entries: &[Entry]) -> Result<Vec<DeadLetter>, RecorderError> {
         let mut points = Vec::new();
         let mut origins = Vec::new();
@@ -206,31 +171,36 @@ impl Recorder {
                     };
                     return Ok(refused.map(letter).collect());
                 }
-                Err(error) => self.wait_out(error).await?,
+                Err(error) => self.recover(error).await?,
             }
         }
     }
 
-    /// What is to be done now and then: minutes of silent devices, and the retention.
+    /// Closes minutes of silent devices and applies the retention, if either is due.
     pub async fn tidy(&mut self) -> Result<(), RecorderError> {
         let Some(series) = &mut self.series else {
             return Ok(());
         };
         let mut done = Ok(());
-        if self.idle.elapsed() >= IDLE_EVERY {
-            self.idle = Instant::now();
-            done = series.close_idle(now()).await.map(drop);
+        if self.close_idle.is_due() {
+            self.close_idle.restart();
+            done = series.close_idle(clock::now()).await.map(drop);
         }
-        if done.is_ok() && self.sweep.elapsed() >= SWEEP_EVERY {
-            self.sweep = Instant::now();
-            done = series.sweep(now()).await;
+        if done.is_ok() && self.sweep.is_due() {
+            self.sweep.restart();
+            done = series.sweep(clock::now()).await;
         }
         match done {
             Ok(()) => Ok(()),
-            // It comes round again.
-            Err(error) => self.wait_out(error).await,
+            // The next interval does what is left.
+            Err(error) => self.recover(error).await,
         }
     }
+}
+
+/// Connecting is repeated until it succeeds or the program stops.
+fn stopped(_: RequestError) -> RecorderError {
+    RecorderError::Stopped
 }
 
 fn fields(point: &Point) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -240,11 +210,4 @@ fn fields(point: &Point) -> Vec<(Vec<u8>, Vec<u8>)> {
         field(field::TEMPERATURE, point.value.to_string()),
         field(field::TIMESTAMP, point.at.to_string()),
     ]
-}
-
-fn now() -> Timestamp {
-    let since_1970 = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp::default().plus(since_1970)
 }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use rackwatch_core::keys::PartitionKeys;
-use rackwatch_runtime::redis::{Connector, Layout, Purpose};
+use rackwatch_runtime::redis::{Connector, Partitioning, Purpose};
 use redis::RedisResult;
 use reqwest::{Client, Url};
 use tokio::time::timeout;
@@ -101,7 +101,7 @@ impl Heartbeat {
 async fn unowned(connector: &Connector) -> Result<usize, String> {
     let opened = connector.open(Purpose::Commands).await;
     let mut connection = opened.map_err(|error| error.to_string())?;
-    let layout = Layout::read(&mut connection)
+    let layout = Partitioning::read(&mut connection)
         .await
         .map_err(|error| error.to_string())?;
     let mut count = 0;

@@ -13,6 +13,7 @@ use rackwatch_core::alert::Severity;
 use rackwatch_core::incident::{Event, IncidentRecord};
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_runtime::backoff::{self, Backoff};
+use rackwatch_runtime::clock;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -21,8 +22,7 @@ use super::route::Routes;
 use super::standing::Standing;
 use crate::failpoint;
 use crate::feed::Feed;
-use crate::ingest::raw_stream::LogError;
-use crate::server;
+use crate::stage::StageError;
 
 /// The wait after the first failed try.
 const FIRST: Duration = Duration::from_secs(1);
@@ -190,9 +190,9 @@ impl Outbox {
     pub async fn run(
         mut self,
         mut feed: impl Feed<Record = IncidentRecord>,
-    ) -> Result<(), LogError> {
+    ) -> Result<(), StageError> {
         match self.work(&mut feed).await {
-            Err(LogError::Stopped) => Ok(()),
+            Err(StageError::Stopped) => Ok(()),
             ended => ended,
         }
     }
@@ -200,7 +200,7 @@ impl Outbox {
     async fn work(
         &mut self,
         feed: &mut impl Feed<Record = IncidentRecord>,
-    ) -> Result<(), LogError> {
+    ) -> Result<(), StageError> {
         let mut held: Vec<Waiting> = Vec::new();
         let mut since = None;
         loop {
@@ -234,7 +234,7 @@ impl Outbox {
     }
 
     /// Says again what is open, once: the next time comes soon. No news, and so not in the ledger.
-    async fn repeat(&mut self) -> Result<(), LogError> {
+    async fn repeat(&mut self) -> Result<(), StageError> {
         for record in self.standing.due() {
             let key = record.notification_id.as_deref().unwrap_or_default();
             let message = Message::One {
@@ -244,7 +244,7 @@ impl Outbox {
             let sending = self.channel.send(&message);
             let sent = self.stop.run_until_cancelled(sending).await;
             if let Sent::Later { why, .. } | Sent::Refused { why } =
-                sent.ok_or(LogError::Stopped)?
+                sent.ok_or(StageError::Stopped)?
             {
                 tracing::debug!(
                     notifier = self.name,
@@ -261,7 +261,7 @@ impl Outbox {
     async fn queue(
         &mut self,
         feed: &mut impl Feed<Record = IncidentRecord>,
-    ) -> Result<Vec<Waiting>, LogError> {
+    ) -> Result<Vec<Waiting>, StageError> {
         let mut queue = Vec::new();
         for fed in feed.next().await? {
             let wanted = match fed.record {
@@ -296,7 +296,7 @@ impl Outbox {
             None => return None,
         };
         let waiting = Waiting { id, record, key };
-        if self.routes.want(&waiting.record, server::local_now()) {
+        if self.routes.want(&waiting.record, clock::now()) {
             return Some(waiting);
         }
         self.note(&[&waiting], State::Passed, 0, "no route wants it")
@@ -311,7 +311,7 @@ impl Outbox {
         self.storm > 0 && self.channel.digests() && self.sent.len() >= self.storm
     }
 
-    async fn deliver_together(&mut self, all: &[Waiting]) -> Result<(), LogError> {
+    async fn deliver_together(&mut self, all: &[Waiting]) -> Result<(), StageError> {
         let each: Vec<&Waiting> = all.iter().collect();
         let (Some(first), Some(last)) = (all.first(), all.last()) else {
             return Ok(());
@@ -334,14 +334,14 @@ impl Outbox {
     }
 
     /// Sends a message however long it takes.
-    async fn deliver(&mut self, message: &Message<'_>, all: &[&Waiting]) -> Result<(), LogError> {
+    async fn deliver(&mut self, message: &Message<'_>, all: &[&Waiting]) -> Result<(), StageError> {
         let (name, key) = (self.name.clone(), message.key().to_owned());
         let mut tries = 0;
         loop {
             tries += 1;
             let sending = self.channel.send(message);
             let sent = self.stop.run_until_cancelled(sending).await;
-            let (why, after) = match sent.ok_or(LogError::Stopped)? {
+            let (why, after) = match sent.ok_or(StageError::Stopped)? {
                 Sent::Arrived { confirmed } => {
                     if tries > 1 {
                         tracing::info!(notifier = name, key, "it takes incidents again");
@@ -382,12 +382,12 @@ impl Outbox {
             let pause = after.map_or(pause, |after| after.clamp(FIRST, LONGEST));
             tracing::debug!(notifier = name, key, why, ?pause, "tried again later");
             let pausing = self.stop.run_until_cancelled(tokio::time::sleep(pause));
-            pausing.await.ok_or(LogError::Stopped)?;
+            pausing.await.ok_or(StageError::Stopped)?;
         }
     }
 
     async fn note(&self, all: &[&Waiting], state: State, tries: u32, why: &str) {
-        let at: Timestamp = server::local_now();
+        let at: Timestamp = clock::now();
         for waiting in all {
             let record = &waiting.record;
             let delivery = Delivery {
@@ -448,12 +448,12 @@ mod tests {
     impl Feed for Few {
         type Record = IncidentRecord;
 
-        async fn next(&mut self) -> Result<Vec<FeedEntry<IncidentRecord>>, LogError> {
+        async fn next(&mut self) -> Result<Vec<FeedEntry<IncidentRecord>>, StageError> {
             if self.left == 0 {
                 tokio::time::sleep(Duration::from_secs(5)).await;
                 self.quiet += 1;
                 return if self.quiet > 5 {
-                    Err(LogError::Stopped)
+                    Err(StageError::Stopped)
                 } else {
                     Ok(Vec::new())
                 };
@@ -471,7 +471,7 @@ mod tests {
             }])
         }
 
-        async fn acknowledge(&mut self, ids: &[StreamId]) -> Result<(), LogError> {
+        async fn acknowledge(&mut self, ids: &[StreamId]) -> Result<(), StageError> {
             self.done.lock().unwrap().extend(ids);
             Ok(())
         }

@@ -1,12 +1,13 @@
-//! Sharing partitions among collectors: who is to own how many. Pure.
+//! Assignment: how many partitions each collector owns. Pure.
 //!
-//! Every collector comes to the same numbers from the same list, so nobody has to decide for the
-//! others: who has too many gives up the surplus, who has too few takes what is free.
+//! In: the list of running collectors. Out: a number for each. Every collector computes the same
+//! numbers from the same list, so none has to decide for the others: a collector with too many
+//! gives up the surplus, and one with too few takes what is free.
 
-/// How many of `partitions` the collector `me` is to own. `collectors` are all that run, the oldest
-/// first; the oldest get what does not divide evenly, so that a newcomer moves as little as can be.
-/// None for one that is not among them.
-pub fn share(me: &str, collectors: &[String], partitions: usize) -> usize {
+/// Returns how many of `partitions` the collector `me` should own; 0 if `me` is not in
+/// `collectors`. The list is sorted by age, the oldest first. The oldest get what does not divide
+/// evenly, so that a new collector moves as few partitions as possible.
+pub fn assigned(me: &str, collectors: &[String], partitions: usize) -> usize {
     let Some(rank) = collectors.iter().position(|name| name == me) else {
         return 0;
     };
@@ -22,18 +23,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_partitions_are_shared_out_evenly(count in 1usize..9, partitions in 0usize..70) {
+        fn partitions_are_divided_evenly(count in 1usize..9, partitions in 0usize..70) {
             let names: Vec<_> = (0..count).map(|n| format!("collector-{n}")).collect();
-            let shares: Vec<_> = names.iter().map(|name| share(name, &names, partitions)).collect();
-            prop_assert_eq!(shares.iter().sum::<usize>(), partitions);
-            let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
+            let counts: Vec<_> = names.iter().map(|name| assigned(name, &names, partitions)).collect();
+            prop_assert_eq!(counts.iter().sum::<usize>(), partitions);
+            let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
             prop_assert!(most - least <= 1);
         }
     }
 
     #[test]
-    fn a_stranger_gets_nothing() {
-        assert_eq!(share("b", &["a".to_owned()], 4), 0);
-        assert_eq!(share("b", &[], 4), 0);
+    fn an_unknown_collector_gets_none() {
+        assert_eq!(assigned("b", &["a".to_owned()], 4), 0);
+        assert_eq!(assigned("b", &[], 4), 0);
     }
 }

@@ -1,30 +1,26 @@
-//! The desk: one of all collectors makes incidents of alerts and tells people.
+//! The leader: one of all collectors makes incidents of alerts and sends notifications.
 //!
-//! In: a lease of its own. Out: a tenure, run by whoever was asked to start it, which ends when the program
-//! stops or when the lease is lost. It is given up on the way out, so that another goes on at once.
-
-use std::time::Duration;
+//! In: a lease of its own. Out: an ownership term, run by the caller's future. It ends when the program
+//! stops or the lease is lost. The lease is released on the way out, so that another collector
+//! leads at once.
 
 use rackwatch_core::keys::incidents;
-use redis::RedisError;
+use redis::RedisResult;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::ownership::lease::{Leases, Seat};
-use crate::ownership::owner::OwnerError;
-use crate::retry::{self, Trouble};
+use super::lease::{LeaseKeys, Leases};
+use super::owner::{self, OwnerError};
 
-const SEAT: Seat<'static> = Seat {
+const KEYS: LeaseKeys<'static> = LeaseKeys {
     lease: incidents::LEASE,
     fence: incidents::FENCE,
 };
-/// At the stop Redis has this long to hear of it; then the lease runs out by itself.
-const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Waits for the desk, and has it for as long as it lasts, until told to stop or until a tenure fails.
-/// `start` makes the future that runs one, with its epoch.
-pub async fn hold<F, E>(
+/// Leads whenever the lease is free, until `stop` is cancelled or a term fails. `start` makes the
+/// future that runs a term, from its epoch and a token that ends it.
+pub async fn lead<F, E>(
     mut leases: Leases,
     stop: CancellationToken,
     start: impl Fn(u64, CancellationToken) -> F,
@@ -33,26 +29,26 @@ where
     F: Future<Output = Result<(), E>> + Send + 'static,
     E: From<OwnerError> + Send + 'static,
 {
-    let mut polls = interval(leases.poll());
+    let mut polls = interval(leases.poll_interval());
     polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut tenure: Option<(u64, CancellationToken)> = None;
+    let mut term: Option<(u64, CancellationToken)> = None;
     let mut running: JoinSet<Result<(), E>> = JoinSet::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             Some(ended) = running.join_next() => {
-                tenure = None;
+                term = None;
                 ended.map_err(OwnerError::Panicked)??;
             }
             _ = polls.tick() => {
-                let epoch = tenure.as_ref().map(|(epoch, _)| *epoch);
-                match (poll(&mut leases, epoch, &stop).await?, &tenure) {
-                    (Seen::Taken(epoch), _) => {
-                        let mine = stop.child_token();
-                        running.spawn(start(epoch, mine.clone()));
-                        tenure = Some((epoch, mine));
+                let epoch = term.as_ref().map(|(epoch, _)| *epoch);
+                match (poll(&mut leases, epoch).await?, &term) {
+                    (LeaseChange::Taken(epoch), _) => {
+                        let end = stop.child_token();
+                        running.spawn(start(epoch, end.clone()));
+                        term = Some((epoch, end));
                     }
-                    (Seen::Lost, Some((_, mine))) => mine.cancel(),
+                    (LeaseChange::Lost, Some((_, end))) => end.cancel(),
                     _ => {}
                 }
             }
@@ -62,53 +58,48 @@ where
     while let Some(ended) = running.join_next().await {
         last = ended.map_err(OwnerError::Panicked)?;
     }
-    if let Some(mut connection) = leases.open().filter(|_| tenure.is_some()) {
-        let free = leases.free(&mut connection, SEAT);
-        if !matches!(timeout(GOODBYE, free).await, Ok(Ok(()))) {
-            tracing::debug!("the lease of the desk is left to run out");
-        }
+    if term.is_some() {
+        leases.release(KEYS).await;
     }
     last
 }
 
-/// How things are with the desk.
-enum Seen {
+/// The outcome of a poll.
+enum LeaseChange {
     Taken(u64),
     Lost,
-    AsBefore,
+    None,
 }
 
-/// Keeps the desk where there is a tenure, tries to take it where there is none.
-async fn poll(
-    leases: &mut Leases,
-    epoch: Option<u64>,
-    stop: &CancellationToken,
-) -> Result<Seen, OwnerError> {
-    let Some(mut connection) = leases.connection(stop).await else {
-        return Ok(Seen::AsBefore);
+/// Renews the lease of the term with `epoch`, or tries to take it if there is none.
+async fn poll(leases: &mut Leases, epoch: Option<u64>) -> Result<LeaseChange, OwnerError> {
+    let Ok(mut connection) = leases.connection().await else {
+        return Ok(LeaseChange::None);
     };
-    let seen: Result<_, RedisError> = match epoch {
+    let polled: RedisResult<_> = match epoch {
         Some(epoch) => leases
-            .keep(&mut connection, SEAT, epoch)
+            .renew(&mut connection, KEYS, epoch)
             .await
-            .map(|kept| if kept { Seen::AsBefore } else { Seen::Lost }),
+            .map(|held| {
+                if held {
+                    LeaseChange::None
+                } else {
+                    LeaseChange::Lost
+                }
+            }),
         None => leases
-            .take(&mut connection, SEAT)
+            .take(&mut connection, KEYS)
             .await
-            .map(|taken| taken.map_or(Seen::AsBefore, Seen::Taken)),
+            .map(|taken| taken.map_or(LeaseChange::None, LeaseChange::Taken)),
     };
-    let cause = match seen {
-        Ok(seen) => {
+    match polled {
+        Ok(change) => {
             leases.accepted();
-            return Ok(seen);
+            Ok(change)
         }
-        Err(cause) => cause,
-    };
-    leases.refused(&cause);
-    match retry::wait_out(&cause, stop).await {
-        Trouble::Reconnect => leases.reconnect(),
-        Trouble::Stopped => {}
-        Trouble::Lasting => return Err(OwnerError::Refused(cause)),
+        Err(error) => {
+            owner::recover(leases, &error).await?;
+            Ok(LeaseChange::None)
+        }
     }
-    Ok(Seen::AsBefore)
 }

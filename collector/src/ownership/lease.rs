@@ -1,52 +1,54 @@
-//! Leases: which collector owns a partition, or the desk that tells people, and for how long.
+//! Leases: which collector owns a partition, or leads, and for how long.
 //!
-//! In: partitions to take, keep and give up. Out: the epoch of a tenure, or that it is over. A lease
-//! is a key that expires; taking it counts up the epoch in the partition's fence, and a commit is
-//! only done for the newest epoch. So a collector that was paused past its lease can do no harm,
-//! whatever its own clock says: the lease decides when another may take over, the epoch who writes.
+//! In: leases to take, renew and release. Out: the epoch of an ownership term, or that it has ended. A
+//! lease is a key that expires. Taking it increments the epoch in the fence, and a commit is only
+//! done for the newest epoch. So a collector that was paused past its lease can do no harm, whatever
+//! its own clock says: the lease decides when another may take over, the epoch who writes.
 
 use std::time::Duration;
 
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::partition::Partitions;
-use rackwatch_runtime::redis::{Connection, Connector, Purpose};
+use rackwatch_runtime::redis::{Connection, Connector, Purpose, RequestError, Session};
 use redis::{RedisError, RedisResult, Script};
 use tokio_util::sync::CancellationToken;
 
-use crate::retry;
+/// Polls in a lease: several may fail before it expires.
+const POLLS_PER_LEASE: u32 = 10;
+/// Shortest interval between polls, so that a short lease does not keep Redis busy.
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Longest interval between polls: a clean hand-over takes one, and should end within a second.
+const MAX_POLL_INTERVAL: Duration = Duration::from_millis(400);
+/// Longest wait for Redis at a stop; after that the leases expire by themselves.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Polls in a lease.
-const POLLS: u32 = 10;
-const SHORTEST_POLL: Duration = Duration::from_millis(50);
-/// A clean hand-over takes a poll, and should be done within a second.
-const LONGEST_POLL: Duration = Duration::from_millis(400);
-
-/// Who a collector is among others.
+/// The name of a collector, unique among all.
 #[derive(Clone, Debug)]
 pub struct CollectorName(String);
 
 impl CollectorName {
-    /// `<start>-<host>-<process>`: names sort by the time of start, in milliseconds since 1970.
+    /// Builds `<start>-<host>-<process>`. Names sort by the time of start, in milliseconds since
+    /// 1970.
     pub fn new(started_ms: u64, host: &str, process: u32) -> Self {
         Self(format!("{started_ms:014}-{host}-{process}"))
     }
 
-    /// As text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What is owned: the names of its lease and of its fence.
+/// The keys of a lease.
 #[derive(Clone, Copy, Debug)]
-pub struct Seat<'k> {
-    /// The owner for as long as it lasts.
+pub struct LeaseKeys<'k> {
+    /// Key that holds the owner and expires.
     pub lease: &'k str,
-    /// Whose epoch is the newest.
+    /// Hash that holds the newest epoch.
     pub fence: &'k str,
 }
 
-impl<'k> From<&'k PartitionKeys> for Seat<'k> {
+impl<'k> From<&'k PartitionKeys> for LeaseKeys<'k> {
     fn from(keys: &'k PartitionKeys) -> Self {
         Self {
             lease: &keys.lease,
@@ -55,36 +57,41 @@ impl<'k> From<&'k PartitionKeys> for Seat<'k> {
     }
 }
 
-/// Asks Redis for leases as one collector.
+/// Takes and renews leases for one collector.
 #[derive(Debug)]
 pub struct Leases {
     connector: Connector,
-    connection: Option<Connection>,
+    session: Session,
     me: CollectorName,
-    lease: Duration,
-    enrol: Script,
+    duration: Duration,
+    register: Script,
     take: Script,
-    keep: Script,
-    free: Script,
+    renew: Script,
+    release: Script,
 }
 
 impl Leases {
-    /// Leases of this length for `me`.
-    pub fn new(connector: Connector, me: CollectorName, lease: Duration) -> Self {
+    /// Creates leases of this duration for `me`; requests end when `stop` is cancelled.
+    pub fn new(
+        connector: Connector,
+        me: CollectorName,
+        duration: Duration,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
+            session: Session::new(connector.clone(), Purpose::Commands, stop),
             connector,
-            connection: None,
             me,
-            lease,
-            enrol: Script::new(include_str!("lease/enrol.lua")),
+            duration,
+            register: Script::new(include_str!("lease/register.lua")),
             take: Script::new(include_str!("lease/take.lua")),
-            keep: Script::new(include_str!("lease/keep.lua")),
-            free: Script::new(include_str!("lease/free.lua")),
+            renew: Script::new(include_str!("lease/renew.lua")),
+            release: Script::new(include_str!("lease/release.lua")),
         }
     }
 
-    /// How many partitions there are where nobody says otherwise. A commit touches several keys, which a
-    /// cluster only lets it do in one slot: there are always partitions there.
+    /// Returns the number of partitions that an empty Redis gets unless configured. A commit touches
+    /// several keys, which have to be in one slot of a cluster: a cluster always has partitions.
     pub fn default_partitions(&self) -> Partitions {
         if self.connector.is_cluster() {
             Partitions::CLUSTER
@@ -93,96 +100,109 @@ impl Leases {
         }
     }
 
-    /// Who asks.
+    /// Returns the name of this collector.
     pub fn me(&self) -> &str {
         self.me.as_str()
     }
 
-    /// How often to ask: several times in a lease, and often enough for a quick hand-over.
-    pub fn poll(&self) -> Duration {
-        (self.lease / POLLS).clamp(SHORTEST_POLL, LONGEST_POLL)
+    /// Returns the interval between polls.
+    pub fn poll_interval(&self) -> Duration {
+        (self.duration / POLLS_PER_LEASE).clamp(MIN_POLL_INTERVAL, MAX_POLL_INTERVAL)
     }
 
-    /// The connection to ask on, opened where there is none; none when `stop` comes first.
-    pub async fn connection(&mut self, stop: &CancellationToken) -> Option<Connection> {
-        let purpose = Purpose::Commands;
-        retry::connection(&mut self.connection, &self.connector, purpose, stop).await
+    /// Returns the connection, opened first if there is none.
+    pub async fn connection(&mut self) -> Result<Connection, RequestError> {
+        self.session.connection().await
     }
 
-    /// The connection, where one is open.
-    pub fn open(&self) -> Option<Connection> {
-        self.connection.clone()
-    }
-
-    /// Redis took what it was sent.
+    /// Records that Redis accepted a poll.
     pub fn accepted(&self) {
         self.connector.accepted();
     }
 
-    /// Redis refused what it was sent.
-    pub fn refused(&self, error: &RedisError) {
+    /// Logs a failed poll, waits as `error` asks, and connects again.
+    pub async fn recover(&mut self, error: &RedisError) -> Result<(), RequestError> {
         self.connector.refused(error);
+        self.session.recover(error).await
     }
 
-    /// The connection broke.
-    pub fn reconnect(&mut self) {
-        self.connection = None;
-    }
-
-    /// Says that this collector runs; all that do, the oldest first.
-    pub async fn enrol(&self, connection: &mut Connection) -> RedisResult<Vec<String>> {
-        let mut call = self.enrol.key(keys::COLLECTORS);
-        call.arg(self.me.as_str()).arg(self.term());
+    /// Registers this collector as running. Returns all running collectors, the oldest first.
+    pub async fn register(&self, connection: &mut Connection) -> RedisResult<Vec<String>> {
+        let mut call = self.register.key(keys::COLLECTORS);
+        call.arg(self.me.as_str()).arg(self.duration_ms());
         let mut all: Vec<String> = call.invoke_async(connection).await?;
         all.sort_unstable();
         Ok(all)
     }
 
-    /// Takes a partition if nobody owns it: the epoch of the tenure.
+    /// Takes a lease that no collector holds. Returns the epoch of the ownership term, or none.
     pub async fn take(
         &self,
         connection: &mut Connection,
-        of: impl Into<Seat<'_>>,
+        of: impl Into<LeaseKeys<'_>>,
     ) -> RedisResult<Option<u64>> {
-        let Seat { lease, fence } = of.into();
+        let LeaseKeys { lease, fence } = of.into();
         let mut call = self.take.key(lease);
-        call.key(fence).arg(self.me.as_str()).arg(self.term());
+        call.key(fence)
+            .arg(self.me.as_str())
+            .arg(self.duration_ms());
         let epoch: u64 = call.invoke_async(connection).await?;
         Ok((epoch > 0).then_some(epoch))
     }
 
-    /// Prolongs a tenure; false where it is over.
-    pub async fn keep(
+    /// Renews a lease; false if the ownership term is over.
+    pub async fn renew(
         &self,
         connection: &mut Connection,
-        of: impl Into<Seat<'_>>,
+        of: impl Into<LeaseKeys<'_>>,
         epoch: u64,
     ) -> RedisResult<bool> {
-        let Seat { lease, fence } = of.into();
-        let mut call = self.keep.key(lease);
+        let LeaseKeys { lease, fence } = of.into();
+        let mut call = self.renew.key(lease);
         call.key(fence);
-        call.arg(self.me.as_str()).arg(self.term()).arg(epoch);
+        call.arg(self.me.as_str())
+            .arg(self.duration_ms())
+            .arg(epoch);
         call.invoke_async(connection).await
     }
 
-    /// Gives a partition up, so that another can take it at once.
-    pub async fn free(
-        &self,
-        connection: &mut Connection,
-        of: impl Into<Seat<'_>>,
-    ) -> RedisResult<()> {
-        let mut call = self.free.key(of.into().lease);
-        call.arg(self.me.as_str()).invoke_async(connection).await
+    /// Releases a lease, so that another collector can take it at once. If Redis does not answer in
+    /// time, the lease expires by itself.
+    pub async fn release(&self, of: impl Into<LeaseKeys<'_>>) {
+        let Some(mut connection) = self.session.open_connection() else {
+            return;
+        };
+        let lease = of.into().lease;
+        let mut call = self.release.key(lease);
+        call.arg(self.me.as_str());
+        let released = call.invoke_async::<()>(&mut connection);
+        log_unreleased(lease, tokio::time::timeout(RELEASE_TIMEOUT, released).await);
     }
 
-    /// Says that this collector runs no more.
-    pub async fn leave(&self, connection: &mut Connection) -> RedisResult<()> {
-        let mut leave = redis::cmd("ZREM");
-        leave.arg(keys::COLLECTORS).arg(self.me.as_str());
-        leave.exec_async(connection).await
+    /// Removes this collector from those that run. If Redis does not answer in time, its entry
+    /// expires by itself.
+    pub async fn unregister(&self) {
+        let Some(mut connection) = self.session.open_connection() else {
+            return;
+        };
+        let mut remove = redis::cmd("ZREM");
+        remove.arg(keys::COLLECTORS).arg(self.me.as_str());
+        let removed = remove.exec_async(&mut connection);
+        log_unreleased(
+            keys::COLLECTORS,
+            tokio::time::timeout(RELEASE_TIMEOUT, removed).await,
+        );
     }
 
-    fn term(&self) -> u64 {
-        u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX)
+    fn duration_ms(&self) -> u64 {
+        u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+fn log_unreleased(key: &str, result: Result<RedisResult<()>, tokio::time::error::Elapsed>) {
+    match result {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(key, %error, "lease not released, it will expire"),
+        Err(_) => tracing::debug!(key, "lease not released in time, it will expire"),
     }
 }

@@ -1,112 +1,115 @@
-//! Changing the layout: from one number of partitions to another, and nothing lost.
+//! Repartitioning: changes the number of partitions without losing anything.
 //!
-//! Agents hold their readings back; collectors finish what is in the streams and give their
-//! partitions up; then detector state, open episodes, the ledger and the alerts that were written are
-//! dealt out anew by the zone of each device, and the new layout holds. What was there is put aside
-//! under other names first, so that a change that was interrupted is simply begun again.
+//! Agents hold their readings back. Collectors finish what is in the streams and release their
+//! partitions. Then detector state, open episodes, the loss ledger and past alerts are redistributed
+//! by the zone of each device, and the new number holds. The old keys are renamed first, so that an
+//! interrupted change can simply be run again.
 
-mod deal;
+mod redistribute;
 mod zones;
 
 use std::time::{Duration, Instant};
 
 use rackwatch_core::keys::{self, PartitionKeys, SeriesKeys};
 use rackwatch_core::partition::Partitions;
-use rackwatch_runtime::redis::{Connection, Layout, entries};
+use rackwatch_runtime::redis::{Connection, Partitioning, entries};
 use redis::{RedisResult, Value};
 use tokio_util::sync::CancellationToken;
 
 use zones::Zones;
 
-/// How often to look whether others are ready.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// An agent that writes at longer intervals than this finds its stream gone, and sends again.
-const QUIET: Duration = Duration::from_secs(2);
+/// Interval at which to check whether agents and collectors are ready.
+const CHECK_INTERVAL: Duration = Duration::from_millis(200);
+/// Time for which the streams must stay drained. An agent that publishes at longer intervals finds
+/// its stream gone, and sends its readings again.
+const DRAINED_FOR: Duration = Duration::from_secs(2);
 
-/// The layout cannot be changed.
+/// The reason why the partitioning was not changed.
 #[derive(Debug, thiserror::Error)]
-pub enum MigrationError {
-    /// Told to stop while there was nothing to lose by it.
-    #[error("interrupted: the layout is as it was")]
+pub enum RepartitionError {
+    /// The program was stopped before anything was moved.
+    #[error("interrupted: the partitioning is unchanged")]
     Interrupted,
-    /// Collectors do not finish or do not let go.
-    #[error("{what} for {}: the layout is as it was", humantime::format_duration(*waited))]
-    Waited {
-        /// What did not happen.
+    /// Agents or collectors were not ready in time.
+    #[error("{what} for {}: the partitioning is unchanged", humantime::format_duration(*waited))]
+    TimedOut {
+        /// The condition that held too long.
         what: &'static str,
-        /// For how long.
+        /// Time for which it held.
         waited: Duration,
     },
-    /// The plain names on a cluster.
+    /// A cluster without partitions.
     #[error("Redis Cluster needs partitions: give a number from 1")]
     NoPartitions,
-    /// Redis.
-    #[error("cannot change the layout: begin it again when Redis is well, nothing is lost")]
+    /// Redis failed on the way.
+    #[error("cannot change the partitioning: run it again when Redis is well, nothing is lost")]
     Redis(#[from] redis::RedisError),
-    /// A reply that is none.
-    #[error("cannot change the layout: Redis says what nobody understands")]
+    /// Redis sent a malformed reply.
+    #[error("cannot change the partitioning: unexpected reply of Redis")]
     Reply(#[from] rackwatch_runtime::redis::ReplyError),
 }
 
-/// What was moved.
+/// Counts of what was moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Moved {
+pub struct MovedCounts {
     /// Slices of detector state.
     pub slices: usize,
-    /// Open episodes.
+    /// Open episodes of all devices.
     pub episodes: usize,
-    /// Agents in the ledger.
+    /// Agents in the loss ledger.
     pub agents: usize,
-    /// Records that were written: alerts, losses and dead letters.
+    /// Past records: alerts, losses and dead letters.
     pub alerts: usize,
 }
 
-/// Changes the layout to `to`; others have `patience` to finish and to let go. Once they have, `stop`
-/// is no longer listened to: the rest takes seconds, and half of it would keep agents waiting.
-pub async fn migrate(
+/// Changes the number of partitions to `to`. Agents and collectors have `patience` to finish and to
+/// release their partitions. After that `stop` no longer counts: the rest takes seconds, and half of
+/// it would keep agents waiting.
+pub async fn repartition(
     connection: &mut Connection,
     to: Partitions,
     patience: Duration,
     stop: &CancellationToken,
-) -> Result<Moved, MigrationError> {
+) -> Result<MovedCounts, RepartitionError> {
     if to == Partitions::PLAIN && connection.series_keys() == SeriesKeys::Cluster {
-        return Err(MigrationError::NoPartitions);
+        return Err(RepartitionError::NoPartitions);
     }
-    let mut migration = Migration {
+    let mut change = Repartition {
         zones: Zones::read(connection).await?,
-        moved: Moved::default(),
+        moved: MovedCounts::default(),
         connection: connection.clone(),
         to,
     };
-    let found = Layout::read(connection).await?;
+    let found = Partitioning::read(connection).await?;
     let from = found.partitions();
-    if !migration.put_aside_before().await? {
-        migration.set(from, "draining").await?;
+    if !change.is_set_aside().await? {
+        change.set(from, "draining").await?;
         let made = stop
-            .run_until_cancelled(migration.make_way(from, patience))
+            .run_until_cancelled(change.wait_until_released(from, patience))
             .await;
-        if let Err(error) = made.unwrap_or(Err(MigrationError::Interrupted)) {
-            migration.set(from, "set").await?;
+        if let Err(error) = made.unwrap_or(Err(RepartitionError::Interrupted)) {
+            change.set(from, "set").await?;
             return Err(error);
         }
-        migration.put_aside(from).await?;
+        change.set_aside(from).await?;
     }
-    migration.deal(from).await?;
-    migration.set(to, "set").await?;
-    migration.forget_old(from).await?;
-    migration.stragglers(from).await?;
-    Ok(migration.moved)
+    change.redistribute(from).await?;
+    change.set(to, "set").await?;
+    change.delete_old(from).await?;
+    change.move_stragglers(from).await?;
+    Ok(change.moved)
 }
 
 #[derive(Debug)]
-struct Migration {
+struct Repartition {
     connection: Connection,
     zones: Zones,
     to: Partitions,
-    moved: Moved,
+    moved: MovedCounts,
 }
 
-impl Migration {
+impl Repartition {
+    /// Writes the partitioning with its state.
     async fn set(&mut self, partitions: Partitions, state: &str) -> RedisResult<()> {
         let mut set = redis::cmd("HSET");
         set.arg(keys::LAYOUT)
@@ -116,26 +119,26 @@ impl Migration {
         set.exec_async(&mut self.connection).await
     }
 
-    /// Whether an earlier try got so far that what was there is put aside.
-    async fn put_aside_before(&mut self) -> RedisResult<bool> {
+    /// Returns whether an earlier try has renamed the old keys.
+    async fn is_set_aside(&mut self) -> RedisResult<bool> {
         let mut ask = redis::cmd("HEXISTS");
         ask.arg(keys::LAYOUT).arg("aside");
         ask.query_async(&mut self.connection).await
     }
 
-    /// Waits until collectors have finished and let go.
-    async fn make_way(
+    /// Waits until collectors have finished and released their partitions.
+    async fn wait_until_released(
         &mut self,
         from: Partitions,
         patience: Duration,
-    ) -> Result<(), MigrationError> {
+    ) -> Result<(), RepartitionError> {
         let began = Instant::now();
-        let mut quiet = Instant::now();
-        while quiet.elapsed() < QUIET {
+        let mut drained_since = Instant::now();
+        while drained_since.elapsed() < DRAINED_FOR {
             if !self.is_drained(from).await? {
-                quiet = Instant::now();
+                drained_since = Instant::now();
             }
-            let what = "collectors have not finished what is in the streams";
+            let what = "collectors have not finished reading the streams";
             wait(began, patience, what).await?;
         }
         self.set(from, "changing").await?;
@@ -144,19 +147,20 @@ impl Migration {
             wait(
                 began,
                 patience,
-                "collectors have not let go of their partitions",
+                "collectors have not released their partitions",
             )
             .await?;
         }
         if !self.is_drained(from).await? {
-            return Err(MigrationError::Waited {
-                what: "somebody goes on writing to the old streams",
+            return Err(RepartitionError::TimedOut {
+                what: "a client keeps writing to the old streams",
                 waited: began.elapsed(),
             });
         }
         Ok(())
     }
 
+    /// Returns whether every entry of the old streams is committed.
     async fn is_drained(&mut self, from: Partitions) -> RedisResult<bool> {
         for keys in from.all().map(PartitionKeys::of) {
             let newest: Value = redis::cmd("XREVRANGE")
@@ -181,6 +185,7 @@ impl Migration {
         Ok(true)
     }
 
+    /// Returns whether any partition has an owner.
     async fn is_owned(&mut self, from: Partitions) -> RedisResult<bool> {
         for keys in from.all().map(PartitionKeys::of) {
             if self.exists(&keys.lease).await? {
@@ -204,10 +209,10 @@ impl Migration {
             .await
     }
 
-    /// Gives all that is to be dealt out another name; the streams of readings are done and go.
-    async fn put_aside(&mut self, from: Partitions) -> RedisResult<()> {
+    /// Renames all keys to redistribute, and deletes the streams of readings, which are committed.
+    async fn set_aside(&mut self, from: Partitions) -> RedisResult<()> {
         for keys in from.all().map(PartitionKeys::of) {
-            for key in dealt(&keys) {
+            for key in redistributed(&keys) {
                 if self.exists(key).await? {
                     let mut rename = redis::cmd("RENAME");
                     rename.arg(key).arg(aside(key));
@@ -216,25 +221,26 @@ impl Migration {
             }
             self.delete(&keys.raw).await?;
         }
-        let mut told = redis::cmd("HSET");
-        told.arg(keys::LAYOUT).arg("aside").arg(u16::from(from));
-        told.exec_async(&mut self.connection).await
+        let mut mark = redis::cmd("HSET");
+        mark.arg(keys::LAYOUT).arg("aside").arg(u16::from(from));
+        mark.exec_async(&mut self.connection).await
     }
 
-    async fn forget_old(&mut self, from: Partitions) -> RedisResult<()> {
+    /// Deletes the renamed keys.
+    async fn delete_old(&mut self, from: Partitions) -> RedisResult<()> {
         for keys in from.all().map(PartitionKeys::of) {
-            for key in dealt(&keys) {
+            for key in redistributed(&keys) {
                 self.delete(&aside(key)).await?;
             }
         }
-        let mut done = redis::cmd("HDEL");
-        done.arg(keys::LAYOUT).arg("aside");
-        done.exec_async(&mut self.connection).await
+        let mut unmark = redis::cmd("HDEL");
+        unmark.arg(keys::LAYOUT).arg("aside");
+        unmark.exec_async(&mut self.connection).await
     }
 
-    /// Moves what came to the old streams all the same: by an agent that had just asked for the
-    /// layout, or by a plain client.
-    async fn stragglers(&mut self, from: Partitions) -> Result<(), MigrationError> {
+    /// Moves entries that reached the old streams meanwhile, from a plain client or from an agent that
+    /// had just read the partitioning.
+    async fn move_stragglers(&mut self, from: Partitions) -> Result<(), RepartitionError> {
         let new: Vec<_> = self.to.all().collect();
         for partition in from.all().filter(|partition| !new.contains(partition)) {
             let old = PartitionKeys::of(partition).raw;
@@ -256,8 +262,8 @@ impl Migration {
     }
 }
 
-/// What is dealt out, but for the readings.
-fn dealt(keys: &PartitionKeys) -> [&String; 7] {
+/// Returns the keys to redistribute: all except the readings.
+fn redistributed(keys: &PartitionKeys) -> [&String; 7] {
     [
         &keys.fence,
         &keys.snapshot,
@@ -269,21 +275,22 @@ fn dealt(keys: &PartitionKeys) -> [&String; 7] {
     ]
 }
 
-/// The name under which a key is put aside: in the same slot of a cluster.
+/// Returns the name under which a key is set aside: in the same slot of a cluster.
 fn aside(key: &str) -> String {
     format!("{key}:aside")
 }
 
+/// Waits until the next check; fails after `patience`.
 async fn wait(
     began: Instant,
     patience: Duration,
     what: &'static str,
-) -> Result<(), MigrationError> {
+) -> Result<(), RepartitionError> {
     let waited = began.elapsed();
     if waited > patience {
         let waited = Duration::from_secs(waited.as_secs());
-        return Err(MigrationError::Waited { what, waited });
+        return Err(RepartitionError::TimedOut { what, waited });
     }
-    tokio::time::sleep(LOOK_EVERY).await;
+    tokio::time::sleep(CHECK_INTERVAL).await;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Readings out of the series: raw ones, and roll-ups where those are gone.
+//! Reads the history of a device: raw readings, and roll-ups where those are deleted.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use crate::series::{Aggregate, Resolution, Series, SeriesError};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How fine.
+/// The resolution of a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Grain {
-    /// Each reading by itself.
+    /// Raw readings, one row each.
     Raw,
-    /// Those together that fall into one stretch of this length.
+    /// Readings aggregated in buckets of this width.
     Every(Duration),
 }
 
-/// What to read.
+/// The range and resolution to read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span {
     pub(crate) from: Timestamp,
@@ -28,7 +28,7 @@ pub(crate) struct Span {
     pub(crate) grain: Grain,
 }
 
-/// One line of a history; all three the same for a single reading.
+/// One row of a history; all three values are equal for a raw reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Row {
     pub(crate) at: Timestamp,
@@ -37,28 +37,28 @@ pub(crate) struct Row {
     pub(crate) max: f64,
 }
 
-/// Widths that points are put together in, in seconds.
+/// Widths of buckets that people can read off an axis, in seconds.
 const WIDTHS: [u64; 13] = [
     1, 2, 5, 10, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 86_400,
 ];
 
-/// The least width that makes about so many points of a range, or a day.
+/// Returns the smallest width that divides `range` into at most `points` buckets; at most a day.
 pub(crate) fn width(range: Duration, points: u64) -> Duration {
     let fits = |width: &u64| range.as_secs() / width <= points;
     Duration::from_secs(WIDTHS.into_iter().find(fits).unwrap_or(86_400))
 }
 
-/// What was read.
+/// The rows that were read, with their resolution.
 #[derive(Clone, Debug)]
 pub(crate) struct History {
-    /// As it was read in the end, which may be coarser than asked for.
+    /// Resolution of the rows, which may be coarser than the request.
     pub(crate) span: Span,
     pub(crate) rows: Vec<Row>,
-    /// Up to here the rows are made of one-minute roll-ups.
+    /// Time up to which rows come from one-minute roll-ups.
     pub(crate) rollups_until: Option<Timestamp>,
 }
 
-/// Reads the span, as fine as it is still kept.
+/// Reads the span at the finest resolution that is still stored.
 pub(crate) async fn fetch(
     series: &mut Series,
     device: &DeviceId,
@@ -104,7 +104,7 @@ async fn each(series: &mut Series, device: &DeviceId, span: Span) -> Result<Hist
     })
 }
 
-/// Roll-ups up to where readings are kept, then those.
+/// Reads roll-ups for the part whose readings are deleted, then readings.
 async fn old_and_new(
     series: &mut Series,
     device: &DeviceId,
@@ -115,7 +115,7 @@ async fn old_and_new(
     let width = whole_minutes(width);
     let from = from.floor(width);
     let grain = Grain::Every(width);
-    // The first stretch of which no reading is gone yet.
+    // The first bucket that still has all its readings.
     let split = kept_from.floor(width).plus(width);
     let last = split.minus(Duration::from_millis(1)).min(to);
     let old = Span {
@@ -151,7 +151,7 @@ async fn buckets(
     read(series, device, span, resolution).await
 }
 
-/// The next whole number of minutes.
+/// Rounds up to whole minutes.
 fn whole_minutes(width: Duration) -> Duration {
     MINUTE.saturating_mul(u32::try_from(width.as_secs().div_ceil(60)).unwrap_or(u32::MAX))
 }
@@ -186,7 +186,7 @@ async fn read(
     Ok(avg.into_iter().map(row).collect())
 }
 
-/// Minutes put together in longer stretches.
+/// Aggregates minutes in wider buckets.
 fn together(minutes: Vec<Row>, width: Duration) -> Vec<Row> {
     let mut rows: Vec<(Row, f64)> = Vec::new();
     for minute in minutes {

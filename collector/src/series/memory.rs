@@ -13,13 +13,11 @@ use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 use rackwatch_runtime::redis::Connection;
 
-use super::rollup::buckets;
-use super::{
-    Aggregate, Footprint, Minute, Outcome, Point, Query, Resolution, Samples, SeriesConfig,
-    SeriesError, Store,
-};
+use super::backend::{Footprint, PointOutcome, Query, SeriesStore};
+use super::rollup::{Minute, buckets};
+use super::{Aggregate, Point, Resolution, Samples, SeriesConfig, SeriesError};
 
-/// How long readings are kept unless configured.
+/// Default retention of raw readings: longer than a demo runs.
 pub(super) const RETENTION: Duration = Duration::from_hours(6);
 
 #[derive(Debug, Default)]
@@ -28,29 +26,29 @@ struct Device {
     minutes: BTreeMap<Timestamp, [Celsius; 3]>,
 }
 
-/// What there is, for all who have it open.
+/// Samples and minutes, shared by all that have the series open.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct DeviceSeries {
     devices: HashMap<DeviceId, Device>,
     raw_retention: Duration,
     rollup_retention: Duration,
 }
 
-/// Series in this process.
+/// A backend in this process.
 #[derive(Clone, Debug)]
-pub(super) struct Memory(Arc<Mutex<Kept>>);
+pub(super) struct Memory(Arc<Mutex<DeviceSeries>>);
 
 impl Memory {
     pub(super) fn new(config: &SeriesConfig) -> Self {
-        Self(Arc::new(Mutex::new(Kept::new(config))))
+        Self(Arc::new(Mutex::new(DeviceSeries::new(config))))
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, DeviceSeries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl DeviceSeries {
     fn new(config: &SeriesConfig) -> Self {
         Self {
             devices: HashMap::new(),
@@ -67,20 +65,20 @@ impl Kept {
         self.devices.entry(id.clone()).or_default()
     }
 
-    fn keep(&mut self, point: &Point) -> Outcome {
+    fn keep(&mut self, point: &Point) -> PointOutcome {
         let retention = self.raw_retention;
         let raw = &mut self.device(&point.device).raw;
         let newest = raw.last_key_value().map_or(point.at, |(at, _)| *at);
         let oldest = newest.max(point.at).minus(retention);
         if point.at < oldest {
-            return Outcome::Refused("older than the retention".to_owned());
+            return PointOutcome::Refused("older than the retention".to_owned());
         }
         if raw.contains_key(&point.at) {
-            return Outcome::Duplicate;
+            return PointOutcome::Duplicate;
         }
         raw.insert(point.at, point.value);
         drop_before(raw, oldest);
-        Outcome::Written
+        PointOutcome::Written
     }
 
     fn answer(&self, query: &Query<'_>) -> Samples {
@@ -118,7 +116,7 @@ fn drop_before<V>(kept: &mut BTreeMap<Timestamp, V>, oldest: Timestamp) {
 }
 
 #[async_trait]
-impl Store for Memory {
+impl SeriesStore for Memory {
     fn name(&self) -> &'static str {
         "memory"
     }
@@ -133,7 +131,7 @@ impl Store for Memory {
 
     fn reconnect(&mut self, _connection: Connection) {}
 
-    async fn append(&mut self, points: &[Point]) -> Result<Vec<Outcome>, SeriesError> {
+    async fn append(&mut self, points: &[Point]) -> Result<Vec<PointOutcome>, SeriesError> {
         let mut kept = self.kept();
         Ok(points.iter().map(|point| kept.keep(point)).collect())
     }

@@ -1,13 +1,12 @@
 //! Series on a Redis or Valkey without `TimeSeries`: a stream per device, about 19 bytes a reading.
 //!
 //! In: points. Out: an entry `<timestamp>-0` with the field `t`, under the key that `TimeSeries`
-//! would use; anyone can read it with XRANGE. A stream only grows at its end, so what is not newer
-//! than that goes to a sorted set beside it (`…:late`), where a script sees to it that the first
-//! value of a time stays. Reading puts both together. Roll-ups are kept alike, but there the
-//! sorted set holds minutes that were computed again, and wins.
+//! would use, readable with XRANGE. A stream only grows at its end, so a late point goes to a sorted
+//! set beside it (`…:late`), where a script keeps the first value of a time. A read merges both.
+//! Roll-ups are stored alike, except that their sorted set holds recomputed minutes, and wins.
 //!
-//! Nothing expires by itself: [`Store::sweep`] removes what is older than the retention. Times are
-//! Redis' stream ids, so a reading of 1970-01-01 00:00:00.000 cannot be kept.
+//! Nothing expires by itself: [`SeriesStore::sweep`] deletes what is older than the retention. Times are
+//! stream ids, so a reading of 1970-01-01 00:00:00.000 cannot be stored.
 
 mod xadd;
 
@@ -22,30 +21,28 @@ use rackwatch_core::units::Celsius;
 use rackwatch_runtime::redis::Connection;
 use redis::{Cmd, Value, cmd};
 
-use super::rollup::{self, buckets};
-use super::{
-    Aggregate, Footprint, Minute, Outcome, Point, Query, Resolution, Samples, SeriesConfig,
-    SeriesError, Store, reply,
-};
-use xadd::{FIELD, Item, LATE_MINUTE, LATE_READING, Script, add, id, late};
+use super::backend::{Footprint, PointOutcome, Query, SeriesStore};
+use super::rollup::{self, Minute, buckets};
+use super::{Aggregate, Point, Resolution, Samples, SeriesConfig, SeriesError, reply};
+use xadd::{FIELD, LATE_MINUTE, LATE_READING, Script, StreamValue, add, id, late};
 
-/// How long readings are kept unless configured.
+/// Default retention of raw readings: 10,000 devices at 1 Hz then take some 4 GB.
 pub(super) const RETENTION: Duration = Duration::from_hours(6);
 
 const READ: &str = "read series";
 const SWEEP: &str = "remove old readings";
 
-/// How much longer than its retention a series stays that is swept no more.
+/// Time after its retention at which a series expires if no collector sweeps it any more.
 const UNSWEPT: Duration = Duration::from_hours(24);
 
-/// The commands that sweeping one device takes.
+/// Commands that sweep one device.
 const PER_DEVICE: usize = 16;
 
 /// Series on a plain Redis.
 pub(super) struct Plain {
     connection: Connection,
     keys: SeriesKeys,
-    /// The key of each device's stream, made once.
+    /// Key of each device's stream, built once.
     streams: HashMap<DeviceId, String>,
     late_reading: Script,
     late_minute: Script,
@@ -85,7 +82,7 @@ impl Plain {
     }
 }
 
-/// The two commands that read a stretch: of the stream, and of what came late.
+/// Returns the two commands that read a range: from the stream and from its sorted set.
 fn ranges(keys: SeriesKeys, query: &Query<'_>) -> [Cmd; 2] {
     let stream = match query.resolution {
         Resolution::Minutes(which) => keys.rollup(query.device, which.name()),
@@ -99,7 +96,7 @@ fn ranges(keys: SeriesKeys, query: &Query<'_>) -> [Cmd; 2] {
     [entries, members]
 }
 
-/// An entry of a stream: its id, and the value of our field.
+/// Parses an entry of a stream: its id, and the value of our field.
 fn entry(item: &Value) -> Option<(Timestamp, Celsius)> {
     let Value::Array(entry) = item else {
         return None;
@@ -115,7 +112,7 @@ fn entry(item: &Value) -> Option<(Timestamp, Celsius)> {
     Some((at, reply::celsius(&value[1])?))
 }
 
-/// A member of a sorted set: `<time>=<value>`.
+/// Parses a member of a sorted set: `<time>=<value>`.
 fn member(item: &Value) -> Option<(Timestamp, Celsius)> {
     let (at, value) = reply::text(item)?.split_once('=')?;
     let at = Timestamp::from_millis(at.parse().ok()?)?;
@@ -132,14 +129,14 @@ fn merged(entries: Value, members: Value) -> Result<Samples, String> {
     Ok(all.into_iter().collect())
 }
 
-/// Takes replies two by two.
+/// Groups replies in pairs.
 fn pairs(replies: Vec<Value>) -> impl Iterator<Item = (Value, Value)> {
     let mut replies = replies.into_iter();
     std::iter::from_fn(move || Some((replies.next()?, replies.next()?)))
 }
 
-/// The commands that remove the old entries of one series, and see to it that it goes by itself
-/// when its device is heard of no more and nobody sweeps it.
+/// Returns the commands that delete old entries of one series, and that let it expire if its device
+/// falls silent and no collector sweeps it.
 fn trims(stream: &str, now: Timestamp, retention: Duration) -> [Cmd; 4] {
     let oldest = now.minus(retention);
     let late = late(stream);
@@ -157,7 +154,7 @@ fn trims(stream: &str, now: Timestamp, retention: Duration) -> [Cmd; 4] {
 }
 
 #[async_trait]
-impl Store for Plain {
+impl SeriesStore for Plain {
     fn name(&self) -> &'static str {
         "plain"
     }
@@ -175,12 +172,12 @@ impl Store for Plain {
         self.connection = connection;
     }
 
-    async fn append(&mut self, points: &[Point]) -> Result<Vec<Outcome>, SeriesError> {
+    async fn append(&mut self, points: &[Point]) -> Result<Vec<PointOutcome>, SeriesError> {
         self.know(points);
         let items: Vec<_> = points
             .iter()
             .filter_map(|point| {
-                Some(Item {
+                Some(StreamValue {
                     stream: self.streams.get(&point.device)?,
                     at: point.at,
                     value: point.value,
@@ -201,7 +198,7 @@ impl Store for Plain {
         let values = rollup::values(self.keys, minutes);
         let items: Vec<_> = values
             .iter()
-            .map(|(minute, which, stream)| Item {
+            .map(|(minute, which, stream)| StreamValue {
                 stream,
                 at: minute.start,
                 value: minute.value(*which),
@@ -215,7 +212,7 @@ impl Store for Plain {
             self.rollup_retention,
         )
         .await?;
-        let refused = |outcome: &&Outcome| matches!(outcome, Outcome::Refused(_));
+        let refused = |outcome: &&PointOutcome| matches!(outcome, PointOutcome::Refused(_));
         Ok(outcomes.iter().filter(refused).count())
     }
 

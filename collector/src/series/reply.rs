@@ -1,8 +1,7 @@
-//! Sending many commands, and understanding each reply on its own.
+//! Sends many commands and checks each reply on its own.
 //!
-//! An error that concerns one key or one value (`ERR`, `WRONGTYPE`) is left in its place, for the
-//! caller to see. Any other (out of memory, read-only, loading, no permission) concerns all, and
-//! fails the whole.
+//! An error of one key or one value (`ERR`, `WRONGTYPE`) stays in its place, for the caller. Any other
+//! (out of memory, read-only, loading, no permission) concerns all, and fails the whole.
 
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
@@ -12,10 +11,10 @@ use redis::{Cmd, Pipeline, ServerError, ServerErrorKind, Value};
 
 use super::{Samples, SeriesError};
 
-/// The part of an unexpected answer that is shown.
+/// Length to which an unexpected reply is cut in an error.
 const SHOWN: usize = 200;
 
-/// Runs commands, at most `most` before waiting for replies. One reply for each, in order.
+/// Runs commands, at most `most` before waiting for replies. Returns one reply each, in order.
 pub(super) async fn run(
     connection: &mut Connection,
     what: &'static str,
@@ -58,7 +57,7 @@ pub(super) fn check(what: &'static str, replies: &[Value]) -> Result<(), SeriesE
     Ok(())
 }
 
-/// An error of one key, value or script rather than of the server.
+/// Returns whether an error is about one key, value or script rather than about the server.
 fn concerns_one(error: &ServerError) -> bool {
     let unknown = error
         .details()
@@ -69,7 +68,7 @@ fn concerns_one(error: &ServerError) -> bool {
             || error.kind() == Some(ServerErrorKind::NoScript))
 }
 
-/// Redis' words, without the code that says nothing.
+/// Returns the text of an error, without the code `ERR`.
 pub(super) fn words(error: &ServerError) -> String {
     match (error.code(), error.details()) {
         ("ERR", Some(details)) => details.to_owned(),
@@ -78,14 +77,14 @@ pub(super) fn words(error: &ServerError) -> String {
     }
 }
 
-/// The error for an answer of an unknown shape.
+/// Creates the error for a reply of an unknown shape.
 pub(super) fn unexpected(what: &'static str, reply: &Value) -> SeriesError {
     let answer = format!("{reply:?}").chars().take(SHOWN).collect();
     SeriesError::Reply { what, answer }
 }
 
-/// The samples in `reply`, each read by `sample`. Others that share our keys may have written
-/// entries that are no temperatures: those are passed over.
+/// Returns the samples in `reply`, each parsed by `sample`. Skips entries that are no temperatures:
+/// other clients may write to the same keys.
 pub(super) fn samples(
     reply: Value,
     sample: impl Fn(&Value) -> Option<(Timestamp, Celsius)>,
@@ -97,7 +96,7 @@ pub(super) fn samples(
     }
 }
 
-/// An integer, as number or text.
+/// Parses an integer, sent as number or text.
 pub(super) fn integer(value: &Value) -> Option<u64> {
     match value {
         Value::Int(number) => u64::try_from(*number).ok(),
@@ -105,12 +104,12 @@ pub(super) fn integer(value: &Value) -> Option<u64> {
     }
 }
 
-/// A time in milliseconds.
+/// Parses a time in milliseconds since 1970.
 pub(super) fn timestamp(value: &Value) -> Option<Timestamp> {
     Timestamp::from_millis(integer(value)?)
 }
 
-/// A temperature, as number or text.
+/// Parses a temperature, sent as number or text.
 pub(super) fn celsius(value: &Value) -> Option<Celsius> {
     match value {
         Value::Double(degrees) => Celsius::new(*degrees).ok(),
@@ -119,7 +118,7 @@ pub(super) fn celsius(value: &Value) -> Option<Celsius> {
     }
 }
 
-/// Text of either kind.
+/// Parses text, sent as simple or bulk string.
 pub(super) fn text(value: &Value) -> Option<&str> {
     match value {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),

@@ -1,12 +1,11 @@
 //! One-minute roll-ups: average, minimum and maximum of each device's minutes.
 //!
-//! In: the points that were kept, in any order. Out: minutes to write. No I/O: what has to be read
-//! or written is handed out, and stays due until the caller says that it worked.
+//! In: points that were stored, in any order. Out: minutes to write. No I/O: the caller reads and
+//! writes, and a minute stays due until the caller confirms it.
 //!
-//! A minute whose readings all came through here in order of time is added up on the way. Any
-//! other is named as stale, to be computed from the raw readings: the minute of the newest reading
-//! that was there when a device was met (it was open when the last collector stopped), and each
-//! minute that got a reading late.
+//! A minute whose readings all came in order of time is summed on the way. Any other is stale, to be
+//! computed from the raw readings: the minute that was open when the last collector stopped, and
+//! each minute that got a late reading.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -24,20 +23,20 @@ pub(super) const MINUTE: Duration = Duration::from_mins(1);
 /// One minute of one device.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Minute {
-    /// Which device.
+    /// Device that it belongs to.
     pub(super) device: DeviceId,
-    /// When it began.
+    /// First instant of the minute.
     pub(super) start: Timestamp,
-    /// The mean of its readings.
+    /// Mean of its readings.
     pub(super) average: Celsius,
-    /// The coldest.
+    /// Lowest of its readings.
     pub(super) minimum: Celsius,
-    /// The warmest.
+    /// Highest of its readings.
     pub(super) maximum: Celsius,
 }
 
 impl Minute {
-    /// The minute that began at `start`, from all its readings; none if there are none.
+    /// Computes the minute that began at `start` from all its readings; none without readings.
     pub(super) fn of(
         device: &DeviceId,
         start: Timestamp,
@@ -47,7 +46,7 @@ impl Minute {
         Some(sum.minute(device, start))
     }
 
-    /// One of its three values.
+    /// Returns one of its three values.
     pub(super) fn value(&self, which: Aggregate) -> Celsius {
         match which {
             Aggregate::Average => self.average,
@@ -57,7 +56,7 @@ impl Minute {
     }
 }
 
-/// The three values of each minute, with the keys that they belong under.
+/// Returns the three values of each minute, with their keys.
 pub(super) fn values(keys: SeriesKeys, minutes: &[Minute]) -> Vec<(&Minute, Aggregate, String)> {
     minutes
         .iter()
@@ -66,7 +65,7 @@ pub(super) fn values(keys: SeriesKeys, minutes: &[Minute]) -> Vec<(&Minute, Aggr
         .collect()
 }
 
-/// Temperatures being added up; never none.
+/// A sum of at least one temperature.
 #[derive(Clone, Copy, Debug)]
 struct Sum {
     total: f64,
@@ -126,7 +125,7 @@ impl Sum {
     }
 }
 
-/// Puts samples, in order of time, together in buckets of `width` counted from 1970.
+/// Aggregates samples, which are in order of time, in buckets of `width` counted from 1970.
 pub(super) fn buckets(samples: &[(Timestamp, Celsius)], width: Duration, of: Aggregate) -> Samples {
     samples
         .chunk_by(|(a, _), (b, _)| a.floor(width) == b.floor(width))
@@ -138,57 +137,57 @@ pub(super) fn buckets(samples: &[(Timestamp, Celsius)], width: Duration, of: Agg
         .collect()
 }
 
-/// A minute that is still being added up.
+/// A minute that may still get readings.
 #[derive(Debug)]
 struct Open {
     start: Timestamp,
-    /// None where it has readings that did not come through here in order.
+    /// Sum of its readings; none if some did not come in order.
     sum: Option<Sum>,
 }
 
-/// How far a device's minutes are.
+/// The progress of a device's minutes.
 #[derive(Debug, Default)]
 struct Track {
-    /// Its newest reading.
+    /// Time of its newest reading.
     last: Timestamp,
     /// Minutes that begin before this are closed.
     closed: Timestamp,
     open: Option<Open>,
 }
 
-/// The minutes of all devices.
+/// The minutes of all devices, by the state of their writing.
 #[derive(Debug, Default)]
 pub(super) struct Rollups {
     tracks: HashMap<DeviceId, Track>,
     /// Minutes to compute from the raw readings.
     stale: BTreeSet<(DeviceId, Timestamp)>,
-    /// Minutes to write.
+    /// Minutes that are complete and not written.
     finished: Vec<Minute>,
 }
 
 impl Rollups {
-    /// The devices of `points` that were not met yet.
-    pub(super) fn newcomers(&self, points: &[Point]) -> Vec<DeviceId> {
-        let mut newcomers: Vec<_> = points
+    /// Returns the devices of `points` that are new.
+    pub(super) fn new_devices(&self, points: &[Point]) -> Vec<DeviceId> {
+        let mut new: Vec<_> = points
             .iter()
             .filter(|point| !self.tracks.contains_key(&point.device))
             .map(|point| point.device.clone())
             .collect();
-        newcomers.sort_unstable();
-        newcomers.dedup();
-        newcomers
+        new.sort_unstable();
+        new.dedup();
+        new
     }
 
-    /// Takes note of devices and the newest reading that is kept of each.
-    pub(super) fn meet(&mut self, devices: Vec<DeviceId>, newest: Vec<Option<Timestamp>>) {
+    /// Adds new devices, with the newest stored reading of each.
+    pub(super) fn add_devices(&mut self, devices: Vec<DeviceId>, newest: Vec<Option<Timestamp>>) {
         for (device, newest) in devices.into_iter().zip(newest) {
             let track = newest.map_or_else(Track::default, Track::since);
             self.tracks.insert(device, track);
         }
     }
 
-    /// Takes a point that is kept, of a device that was met.
-    pub(super) fn take(&mut self, point: &Point) {
+    /// Adds a stored point of a known device.
+    pub(super) fn add(&mut self, point: &Point) {
         let Some(track) = self.tracks.get_mut(&point.device) else {
             return;
         };
@@ -225,8 +224,8 @@ impl Rollups {
         }
     }
 
-    /// The next minutes, at most `most`, to compute from the raw readings. Drops those whose
-    /// readings may be gone in part: what was computed while they were there is better.
+    /// Returns the next stale minutes, at most `most`. Drops those whose readings may be deleted in
+    /// part: the value computed earlier is better.
     pub(super) fn stale(
         &mut self,
         most: usize,
@@ -242,24 +241,24 @@ impl Rollups {
         (!next.is_empty()).then_some(next)
     }
 
-    /// The minutes that [`Rollups::stale`] gave are computed and written.
+    /// Confirms that the minutes of [`Rollups::stale`] are computed and written.
     pub(super) fn recomputed(&mut self, stale: &[(DeviceId, Timestamp)]) {
         for minute in stale {
             self.stale.remove(minute);
         }
     }
 
-    /// Minutes to write.
+    /// Returns the minutes to write.
     pub(super) fn finished(&self) -> &[Minute] {
         &self.finished
     }
 
-    /// The minutes that [`Rollups::finished`] gave are written.
+    /// Confirms that the minutes of [`Rollups::finished`] are written.
     pub(super) fn written(&mut self) {
         self.finished.clear();
     }
 
-    /// Every device seen.
+    /// Returns every known device.
     pub(super) fn devices(&self) -> Vec<DeviceId> {
         self.tracks.keys().cloned().collect()
     }
@@ -272,7 +271,7 @@ impl Rollups {
 }
 
 impl Track {
-    /// A device with readings up to `newest` that did not come through here.
+    /// Creates the progress of a device whose readings up to `newest` were stored by another collector.
     fn since(newest: Timestamp) -> Self {
         let start = newest.floor(MINUTE);
         Self {

@@ -1,9 +1,9 @@
 //! Series in Redis `TimeSeries`: `TS.*` keys with labels, about 2.4 bytes a reading.
 //!
-//! In: points. Out: `TS.MADD` of many at once. A series is created when the first point for it is
-//! answered with "no such key", so one that vanished (FLUSHALL, failover) comes back by itself.
-//! The first value of a time stays (`DUPLICATE_POLICY FIRST`); of a roll-up the last. What is
-//! older than the retention, counted from a series' newest sample, is refused.
+//! In: points. Out: `TS.MADD` of many at once. A series is created when Redis answers its first point
+//! with "no such key", so one that vanished (FLUSHALL, failover) comes back by itself. The first
+//! value of a time stays (`DUPLICATE_POLICY FIRST`); for a roll-up the last. A point older than the
+//! retention, counted from the newest sample of its series, is refused.
 //!
 //! Raw series carry the labels `device_id`, `rack` and `role`. Roll-ups carry `rollup` and
 //! `rollup_of` instead, so that a filter for a rack finds its readings and nothing else.
@@ -22,26 +22,25 @@ use rackwatch_runtime::redis::Connection;
 use redis::aio::ConnectionLike;
 use redis::{Cmd, RedisResult, Value, cmd};
 
-use super::{
-    Aggregate, Footprint, Minute, Outcome, Point, Query, Resolution, Samples, SeriesConfig,
-    SeriesError, Store, reply, rollup,
-};
+use super::backend::{Footprint, PointOutcome, Query, SeriesStore};
+use super::rollup::{self, Minute};
+use super::{Aggregate, Point, Resolution, Samples, SeriesConfig, SeriesError, reply};
 pub(super) use madd::says_missing;
-use madd::{Item, add, is_missing, outcome};
+use madd::{MaddValue, add, is_missing, outcome};
 
-/// How long readings are kept unless configured.
+/// Default retention of raw readings: two days, at 2.4 bytes each.
 pub(super) const RETENTION: Duration = Duration::from_hours(48);
 
 const READ: &str = "read time series";
 const LABEL: &str = "label time series";
 
-/// A day of one-second readings is some 50 chunks of this size.
+/// Chunk size of raw series in bytes: a day of one-second readings fills some 50.
 const RAW_CHUNK: u32 = 4096;
-/// Most devices have few minutes for long: a large first chunk for each would be mostly empty.
+/// Chunk size of roll-ups in bytes: a large first chunk would stay mostly empty for days.
 const ROLLUP_CHUNK: u32 = 512;
 
-/// Asks whether this Redis knows `TS.*`. Neither `MODULE LIST` nor `COMMAND INFO` is allowed or
-/// there everywhere, so it is a command that must fail in a telling way.
+/// Returns whether this Redis has `TS.*` commands. `MODULE LIST` and `COMMAND INFO` are missing or
+/// forbidden on some servers, so this sends a command and looks at its error.
 pub(super) async fn is_offered(connection: &mut Connection) -> RedisResult<bool> {
     let mut probe = cmd("TS.INFO");
     probe.arg(format!("{CHECK_PREFIX}series"));
@@ -58,7 +57,7 @@ pub(super) async fn is_offered(connection: &mut Connection) -> RedisResult<bool>
     }
 }
 
-/// What is known of a device's raw series.
+/// The key and labels of a device's raw series.
 #[derive(Debug)]
 struct Device {
     key: String,
@@ -75,7 +74,7 @@ impl Device {
         }
     }
 
-    /// Adds the labels to a command; must come last, as all that follows would be labels too.
+    /// Appends the labels to a command, as its last arguments: Redis reads all that follows as labels.
     fn label(&self, device: &DeviceId, command: &mut Cmd) {
         command.arg(&["LABELS", "device_id", device.as_str()]);
         // The module refuses a label with an empty value.
@@ -88,7 +87,7 @@ impl Device {
     }
 }
 
-/// Series in Redis `TimeSeries`.
+/// A backend on Redis `TimeSeries`.
 pub(super) struct TimeSeries {
     connection: Connection,
     keys: SeriesKeys,
@@ -186,7 +185,7 @@ fn sample(item: &Value) -> Option<(Timestamp, Celsius)> {
     Some((reply::timestamp(at)?, reply::celsius(value)?))
 }
 
-/// The samples of an answer to `TS.RANGE`; none where there is no such series.
+/// Parses a reply to `TS.RANGE`; empty if there is no such series.
 fn samples(answer: Value) -> Result<Samples, String> {
     match answer {
         Value::ServerError(error) if is_missing(&error) => Ok(Samples::new()),
@@ -195,7 +194,7 @@ fn samples(answer: Value) -> Result<Samples, String> {
 }
 
 #[async_trait]
-impl Store for TimeSeries {
+impl SeriesStore for TimeSeries {
     fn name(&self) -> &'static str {
         "timeseries"
     }
@@ -212,13 +211,13 @@ impl Store for TimeSeries {
         self.connection = connection;
     }
 
-    async fn append(&mut self, points: &[Point]) -> Result<Vec<Outcome>, SeriesError> {
+    async fn append(&mut self, points: &[Point]) -> Result<Vec<PointOutcome>, SeriesError> {
         self.know(points);
         let mut connection = self.connection.clone();
         let items: Vec<_> = points
             .iter()
             .filter_map(|point| {
-                Some(Item {
+                Some(MaddValue {
                     key: &self.devices.get(&point.device)?.key,
                     at: point.at,
                     value: point.value,
@@ -234,7 +233,7 @@ impl Store for TimeSeries {
         let values = rollup::values(self.keys, minutes);
         let items: Vec<_> = values
             .iter()
-            .map(|(minute, which, key)| Item {
+            .map(|(minute, which, key)| MaddValue {
                 key,
                 at: minute.start,
                 value: minute.value(*which),

@@ -9,6 +9,7 @@ use rackwatch_core::device::DeviceId;
 use rackwatch_core::reading::Reading;
 use rackwatch_core::rules::{Profile, RuleSet};
 use rackwatch_core::units::Celsius;
+use rackwatch_runtime::clock;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tower::ServiceExt as _;
@@ -18,7 +19,6 @@ use super::names::new_user;
 use super::*;
 use crate::incidents::correlate::memory::OperatorAction;
 use crate::series::{InMemory, SeriesConfig};
-use crate::server;
 use crate::web::view::picture::Change;
 
 /// The web side of a small site, and what people do there.
@@ -34,7 +34,7 @@ fn site(config: &WebConfig) -> Site {
     view.set_ready(true);
     view.take([Change::Reading(Reading {
         device: DeviceId::new("inlet-B07-1").unwrap(),
-        at: server::local_now(),
+        at: clock::now(),
         value: Ok(Celsius::new(24.5).unwrap()),
     })]);
     let stats = Arc::new(Stats::default());
@@ -316,7 +316,7 @@ async fn streams_are_limited_and_say_what_is_new() {
     assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
     site.view.take([Change::Reading(Reading {
         device: DeviceId::new("inlet-B07-1").unwrap(),
-        at: server::local_now().plus(Duration::from_secs(1)),
+        at: clock::now().plus(Duration::from_secs(1)),
         value: Ok(Celsius::new(31.25).unwrap()),
     })]);
     let mut body = stream.into_body().into_data_stream();

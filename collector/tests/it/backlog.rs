@@ -30,8 +30,8 @@ const SECONDS: u64 = 600;
 /// The readings are of a fixed day, which goes further back every day.
 const FOR_EVER: Duration = Duration::from_hours(24 * 365 * 100);
 
-/// What an agent would have put there: two hundred inlets, once a second for ten minutes; one of them
-/// was too hot for a while. Says how many readings were dropped.
+/// The entries that an agent would have put there: two hundred inlets, once a second for ten minutes; one of them
+/// was too hot for a while. Returns how many readings were dropped.
 fn outage(folder: &TempDir, bytes: u64) -> u64 {
     let files = Folder::open(&folder.path().join("spool")).unwrap();
     let bounds = Bounds {
@@ -149,7 +149,7 @@ async fn ten_minutes_on_disk_are_stored_once_and_judged_in_their_own_time() {
         entry.get::<String>("device_id").unwrap() == "inlet-Z9-0"
             && entry.get::<String>("type").unwrap() == "high_temp"
     });
-    let said: Vec<_> = of_the_outage
+    let reported: Vec<_> = of_the_outage
         .map(|entry| {
             ["state", "severity", "timestamp", "historical"]
                 .map(|name| entry.get::<String>(name).unwrap_or_default())
@@ -160,7 +160,7 @@ async fn ten_minutes_on_disk_are_stored_once_and_judged_in_their_own_time() {
         ["firing", "critical", &began.to_string(), "1"],
         ["resolved", "critical", &ended.to_string(), "1"],
     ];
-    assert_eq!(said, expected);
+    assert_eq!(reported, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
 //! Collectors killed at every step of their loop and at random, under load: the alert records and the
-//! losses are those of a run that nobody disturbed.
+//! losses are those of an undisturbed run.
 //!
 //! `RACKWATCH_CHAOS_KILLS` is the number of random kills, `RACKWATCH_CHAOS_SEED` decides what is
 //! random; `ci/chaos` runs the long form.
@@ -171,8 +171,8 @@ fn losses(redis: &mut Connection) -> Vec<Vec<[String; 4]>> {
 
 type Fields = BTreeMap<String, String>;
 
-/// What is written: the records of each device, and the losses of each partition.
-type Written = (BTreeMap<String, Vec<Fields>>, Vec<Vec<[String; 4]>>);
+/// The records of each device, and the losses of each partition.
+type Output = (BTreeMap<String, Vec<Fields>>, Vec<Vec<[String; 4]>>);
 
 /// The records of each device, in order; whether they came late depends on the clock.
 fn records(redis: &mut Connection) -> BTreeMap<String, Vec<Fields>> {
@@ -192,8 +192,8 @@ fn records(redis: &mut Connection) -> BTreeMap<String, Vec<Fields>> {
     records
 }
 
-/// Every alert that is worth an incident and is not over belongs to one that is open; nobody was told anything
-/// twice.
+/// Checks that every open alert that is worth an incident belongs to an open one, and that no
+/// notification was sent twice.
 fn check_incidents(redis: &mut Connection) {
     for keys in keys() {
         wait_until_sync(DEADLINE, "every alert is dealt with", || {
@@ -234,18 +234,18 @@ fn check_incidents(redis: &mut Connection) {
     }
     let entries: redis::streams::StreamRangeReply =
         redis.xrange_all("rackwatch:incidents").unwrap();
-    let told: Vec<_> = entries
+    let notifications: Vec<_> = entries
         .ids
         .iter()
         .filter_map(|entry| entry.get::<String>("notification_id"))
         .collect();
-    let different: std::collections::BTreeSet<_> = told.iter().collect();
-    assert_eq!(different.len(), told.len(), "{told:?}");
+    let different: std::collections::BTreeSet<_> = notifications.iter().collect();
+    assert_eq!(different.len(), notifications.len(), "{notifications:?}");
     assert!(!entries.ids.is_empty());
 }
 
-/// What an undisturbed run says of the first ticks.
-fn undisturbed(seed: u64, ticks: u64) -> Written {
+/// Returns the output of an undisturbed run for the first ticks.
+fn undisturbed(seed: u64, ticks: u64) -> Output {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     describe(redis);
@@ -254,7 +254,7 @@ fn undisturbed(seed: u64, ticks: u64) -> Written {
     for _ in 0..ticks {
         trace.write(redis);
     }
-    // The layout is the collectors' to write, so the streams may be there before the groups.
+    // Collectors write the partitioning, so the streams may be there before the groups.
     wait_done(redis);
     (records(redis), losses(redis))
 }
@@ -310,13 +310,13 @@ fn killed_anywhere_the_records_are_those_of_an_undisturbed_run() {
     let (expected, lost) = undisturbed(seed, ticks);
     assert!(
         lost.iter().all(|losses| losses.len() > 3),
-        "too few to tell: {lost:?}"
+        "too few to compare: {lost:?}"
     );
     assert_eq!(losses(redis), lost, "seed {seed}");
     let count: usize = expected.values().map(Vec::len).sum();
     assert!(
         count > 100,
-        "{count} records in {ticks} ticks are too few to tell"
+        "{count} records in {ticks} ticks are too few to compare"
     );
     for (device, records) in &expected {
         assert_eq!(

@@ -120,7 +120,7 @@ fn running_on(url: &str, port: u16) -> Program {
     .unwrap()
 }
 
-/// What the page of a collector shows: how many devices, and when the newest reading of any was taken.
+/// Returns the number of devices on the page of a collector, and the time of the newest reading.
 async fn shown(port: u16) -> Option<(usize, u64)> {
     let asked = tokio::task::spawn_blocking(move || http_get(port, "/api/v1/devices"));
     let (status, body) = asked.await.ok()?.ok()?;
@@ -171,8 +171,13 @@ async fn wait_for(url: &str, agent: &Agent, more_than: u64) -> u64 {
     there.await.unwrap()
 }
 
-/// Stops the agents, waits for their last readings, and looks at what became of all of them.
-async fn assert_whole(url: &str, agents: Vec<Agent>, stop: &CancellationToken, said: &Program) {
+/// Stops the agents, waits for their last readings, and checks that all were stored once.
+async fn assert_whole(
+    url: &str,
+    agents: Vec<Agent>,
+    stop: &CancellationToken,
+    collector: &Program,
+) {
     stop.cancel();
     let mut redis = connect(url).await;
     for mut agent in agents {
@@ -193,7 +198,7 @@ async fn assert_whole(url: &str, agents: Vec<Agent>, stop: &CancellationToken, s
         .unwrap();
         let last = committed(url, &agent).await.unwrap();
         let lost: u64 = redis.xlen(&agent.keys.losses).await.unwrap();
-        assert_eq!(lost, 0, "{}: {}", agent.zone, said.stderr());
+        assert_eq!(lost, 0, "{}: {}", agent.zone, collector.stderr());
         // Readings are numbered from one on: each is stored, wherever its series is.
         let racks = Racks {
             zone: agent.zone.clone(),
@@ -210,7 +215,7 @@ async fn assert_whole(url: &str, agents: Vec<Agent>, stop: &CancellationToken, s
             stored.insert(key, values + late);
         }
         let all: u64 = stored.values().sum();
-        assert_eq!(all, last, "{stored:?} {}", said.stderr());
+        assert_eq!(all, last, "{stored:?} {}", collector.stderr());
         let records: redis::streams::StreamRangeReply =
             redis.xrange_all(&agent.keys.alerts).await.unwrap();
         let identity = |entry: &redis::streams::StreamId| {
@@ -228,7 +233,7 @@ async fn partitions_are_spread_and_go_on_when_a_master_dies() {
     let url = cluster.url();
     let stop = CancellationToken::new();
     let zones = zones(&cluster);
-    // They wait until a collector has said how many partitions there are.
+    // They wait until a collector has written the partitioning.
     let agents = zones.each_ref().map(|zone| agent(&url, zone, &stop));
     let page = free_port().unwrap();
     let collectors = [running_on(&url, page), running(&url)];
@@ -272,16 +277,16 @@ async fn partitions_are_spread_and_go_on_when_a_master_dies() {
     assert_whole(&url, agents.into(), &stop, &collectors[0]).await;
     for collector in collectors {
         let log = collector.stderr();
-        let of_partitions = ["partition taken over", "handed over"];
-        let said = log
+        let of_partitions = ["partition taken over", "handing over"];
+        let other_lines = log
             .lines()
             .filter(|line| !of_partitions.iter().any(|word| line.contains(word)));
-        assert!(said.count() < 20, "{log}");
+        assert!(other_lines.count() < 20, "{log}");
     }
 }
 
-/// A master takes what its replica never gets, and dies: readings, what became of them, and series
-/// of readings whose stream is elsewhere.
+/// A master accepts writes that its replica never gets, and dies: readings, their commits, and series
+/// whose stream is on another master.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_master_lost_is_sent_and_stored_again() {
     let mut cluster = RedisCluster::start().unwrap();

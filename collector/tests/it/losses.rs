@@ -1,4 +1,4 @@
-//! The loss ledger: what was produced is what was received and what is in the ledger.
+//! The loss ledger: agents produced what was received, plus what the loss ledger holds.
 
 use rackwatch_testing::RedisServer;
 use redis::{Commands, Connection};
@@ -61,12 +61,15 @@ fn gaps_are_recorded_once_over_a_crash_with_their_reason() {
     );
     let mut status = collector(&["status", "--redis", &server.url()]);
     status.wait_exit(DEADLINE).unwrap();
-    let said = status.stdout();
+    let reported = status.stdout();
     assert!(
-        said.contains("2 recorded, 5 readings in the last 24 hours"),
-        "{said}"
+        reported.contains("2 recorded, 5 readings in the last 24 hours"),
+        "{reported}"
     );
-    assert!(said.contains("3 of node7 before 2026-11-23"), "{said}");
+    assert!(
+        reported.contains("3 of node7 before 2026-11-23"),
+        "{reported}"
+    );
 }
 
 #[test]

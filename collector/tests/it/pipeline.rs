@@ -244,7 +244,7 @@ fn the_role_decides_and_an_undescribed_device_of_an_agent_is_stored_but_not_judg
     wait_all_done(redis);
     assert_eq!(alerts(redis), Vec::<[String; 5]>::new());
     assert_eq!(plain_series(redis, "inlet-h-1").len(), 1);
-    // Described, it is judged from its next reading on.
+    // Described, it is evaluated from its next reading on.
     let _: () = redis
         .hset("rackwatch:devices", "inlet-h-1", r#"{"role":"inlet"}"#)
         .unwrap();

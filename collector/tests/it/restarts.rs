@@ -79,11 +79,11 @@ fn an_open_episode_goes_on_over_a_restart() {
     let _third = running(&server.url());
     send(redis, "inlet-R1-1", START + 2000, "22.0");
     wait_all_done(redis);
-    let said: Vec<_> = alerts_of(redis, "high_temp")
+    let reported: Vec<_> = alerts_of(redis, "high_temp")
         .into_iter()
         .map(|(_, state, _)| state)
         .collect();
-    assert_eq!(said, ["firing", "resolved"]);
+    assert_eq!(reported, ["firing", "resolved"]);
     // The window came back too: the fall from 30.1 is seen.
     assert_eq!(alerts_of(redis, "drop").len(), 1);
 }

@@ -8,13 +8,12 @@ use proptest::prelude::*;
 use rackwatch_collector::config::StreamConfig;
 use rackwatch_collector::feed::redis::RedisFeed;
 use rackwatch_collector::feed::{Feed, memory::MemoryFeed};
-use rackwatch_collector::ingest::partition::Partition;
-use rackwatch_collector::ingest::raw_stream::LogError;
-use rackwatch_collector::ingest::raw_stream::memory::{MemoryLog, Sent};
-use rackwatch_collector::ingest::raw_stream::redis::RedisLog;
+use rackwatch_collector::ingest::partition::{Partition, Parts};
+use rackwatch_collector::ingest::raw_stream::memory::{MemoryRawStream, SamplerMessage};
+use rackwatch_collector::ingest::raw_stream::redis::{OwnedPartition, RedisRawStream};
 use rackwatch_collector::ingest::recorder::Recorder;
-use rackwatch_collector::ownership::owner::Tenure;
 use rackwatch_collector::series::{InMemory, SeriesConfig};
+use rackwatch_collector::stage::StageError;
 use rackwatch_collector::stats::Stats;
 use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::device::{Description, DeviceId};
@@ -22,7 +21,7 @@ use rackwatch_core::engine::{Engine, Input};
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::partition::PartitionId;
 use rackwatch_core::reading::{Fault, Reading, Sample};
-use rackwatch_core::rules::RuleSet;
+use rackwatch_core::rules::{Profile, RuleSet};
 use rackwatch_core::thermal::{Hall, Scenario};
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::units::Celsius;
@@ -78,21 +77,20 @@ async fn by_memory(
     let stop = CancellationToken::new();
     let (send, sent) = mpsc::channel(4);
     let (alert, alerts) = mpsc::channel(4);
-    let log = MemoryLog::new(sent, alert, stop.clone());
-    let recorder = Recorder::memory(InMemory::new(&SeriesConfig::default()), stop.clone());
-    let partition = Partition::new(
-        PartitionId::PLAIN,
-        log,
-        recorder,
-        rules(),
-        Arc::new(Stats::default()),
-        DEADLINE,
+    let partition = Partition::new(Parts {
+        id: PartitionId::PLAIN,
+        stream: MemoryRawStream::new(sent, alert, stop.clone()),
+        recorder: Recorder::memory(InMemory::new(&SeriesConfig::default())),
+        rules: rules(),
+        envelope: Profile::default().envelope(),
+        stats: Arc::new(Stats::default()),
+        save_every: DEADLINE,
         stop,
-    );
+    });
     let sending = async move {
-        send.send(Sent::Devices(devices)).await.unwrap();
+        send.send(SamplerMessage::Devices(devices)).await.unwrap();
         for sample in samples {
-            send.send(Sent::Sample(sample)).await.unwrap();
+            send.send(SamplerMessage::Sample(sample)).await.unwrap();
         }
     };
     let telling = async {
@@ -101,7 +99,7 @@ async fn by_memory(
         loop {
             match feed.next().await {
                 Ok(fed) => records.extend(fed.into_iter().map(|alert| alert.record.unwrap())),
-                Err(LogError::Stopped) => return records,
+                Err(StageError::Stopped) => return records,
                 Err(error) => panic!("{error}"),
             }
         }
@@ -179,25 +177,22 @@ async fn by_redis(
     assert!(feed.next().await.unwrap().is_empty());
     write(redis, samples, laid);
     let _: () = redis.hset("rackwatch:fence", "epoch", 1).unwrap();
-    let tenure = Tenure {
-        partition: PartitionId::PLAIN,
+    let owned = OwnedPartition {
         keys: PartitionKeys::of(PartitionId::PLAIN),
         epoch: 1,
         stop: stop.clone(),
     };
     let lease = Duration::from_secs(10);
-    let log = RedisLog::new(connector.clone(), &tenure, &StreamConfig::default(), lease);
-    let recorder = Recorder::redis(connector, SeriesConfig::default(), stop.clone());
-    let stats = Arc::new(Stats::default());
-    let partition = Partition::new(
-        tenure.partition,
-        log,
-        recorder,
-        rules(),
-        stats,
-        DEADLINE,
-        stop.clone(),
-    );
+    let partition = Partition::new(Parts {
+        id: PartitionId::PLAIN,
+        stream: RedisRawStream::new(connector.clone(), owned, &StreamConfig::default(), lease),
+        recorder: Recorder::redis(connector, SeriesConfig::default(), stop.clone()),
+        rules: rules(),
+        envelope: Profile::default().envelope(),
+        stats: Arc::new(Stats::default()),
+        save_every: DEADLINE,
+        stop: stop.clone(),
+    });
     let telling = async {
         let mut records = Vec::new();
         let all = wait_until(DEADLINE, "all records are there", async || {

@@ -1,13 +1,13 @@
-//! How long to wait before the next try: doubling from a minimum to a maximum.
+//! Delays before the next try, doubling from a minimum to a maximum.
 //!
-//! Pure: the caller waits, and brings the randomness that keeps many programs from knocking at
-//! the same moment.
+//! Pure: the caller waits, and supplies the randomness that keeps many programs from retrying at the
+//! same moment.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::time::Duration;
 
-/// The waits between tries that keep failing.
+/// The delays between failing tries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backoff {
     min: Duration,
@@ -16,7 +16,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Waits from `min` to `max`; a `max` below `min` counts as `min`.
+    /// Creates delays from `min` to `max`; a `max` below `min` counts as `min`.
     pub fn new(min: Duration, max: Duration) -> Self {
         Self {
             min,
@@ -25,14 +25,14 @@ impl Backoff {
         }
     }
 
-    /// The wait before the next try, twice the one before.
+    /// Returns the delay before the next try, twice the one before.
     pub fn next_delay(&mut self) -> Duration {
         let delay = self.next;
         self.next = delay.saturating_mul(2).min(self.max);
         delay
     }
 
-    /// As [`Backoff::next_delay`], shortened by up to a half as `random` says.
+    /// Returns [`Backoff::next_delay`], shortened by up to a half in proportion to `random`.
     ///
     /// See [`random`] for a value.
     pub fn next_jittered(&mut self, random: u64) -> Duration {
@@ -46,7 +46,7 @@ impl Backoff {
     }
 }
 
-/// A number that differs between calls and programs; good enough for jitter, not for secrets.
+/// Returns a number that differs between calls and programs: good enough for jitter, not for secrets.
 pub fn random() -> u64 {
     // The standard library seeds its hash maps at random, which spares a crate.
     RandomState::new().hash_one(0)

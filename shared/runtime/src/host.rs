@@ -1,8 +1,8 @@
-//! This host.
+//! Facts about this host.
 
 use sysinfo::System;
 
-/// The name of this host, as it calls itself; none where it has none.
+/// Returns the host name; none if it is not set.
 pub fn host_name() -> Option<String> {
     System::host_name().ok()
 }

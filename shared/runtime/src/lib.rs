@@ -1,7 +1,7 @@
-//! What both Rackwatch programs need to start, connect to Redis and stop.
+//! Start, configuration, Redis connections and stop, for both Rackwatch programs.
 //!
 //! In: a configuration file, the environment, signals and Redis' answers. Out: checked settings,
-//! log lines, a token that says "stop", and connections. Nothing here knows a reading or an alert.
+//! log lines, a token that says "stop", and connections. Nothing here depends on readings or alerts.
 
 pub mod backoff;
 pub mod clock;

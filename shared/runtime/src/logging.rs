@@ -1,8 +1,8 @@
-//! Logging to stderr.
+//! Sets up logging to stderr.
 //!
-//! In: the `[log]` section, `RACKWATCH_LOG` and `NO_COLOR`; out: every later `tracing` event as a
-//! line of text or JSON. Results go to stdout elsewhere, so that both can be redirected apart. A
-//! line that cannot be written is lost.
+//! In: the `[log]` section, `RACKWATCH_LOG` and `NO_COLOR`. Out: every later `tracing` event as a line
+//! of text or JSON. Results go to stdout, so that both can be redirected separately. A line that
+//! cannot be written is lost.
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -15,28 +15,28 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::config::{LogConfig, LogFormat};
 
-/// Overrides `log.filter`.
+/// Environment variable that overrides `log.filter`.
 const FILTER_VARIABLE: &str = "RACKWATCH_LOG";
 
-/// Logging that could not be set up.
+/// The reason why logging could not be set up.
 #[derive(Debug, Error)]
 pub enum LogError {
-    /// A filter that is none.
+    /// The filter is malformed.
     #[error(
         "cannot use the log filter {filter:?} of {from}: write a level such as info, or name=level"
     )]
     Filter {
-        /// The filter.
+        /// Filter as it is configured.
         filter: String,
-        /// The key or variable it came from.
+        /// Key or variable that holds it.
         from: &'static str,
-        /// Why.
+        /// Error of the logging library.
         source: tracing_subscriber::filter::ParseError,
     },
-    /// Logging was set up before.
+    /// Logging is set up already.
     #[error("cannot set up logging twice")]
     Twice {
-        /// Why.
+        /// Error of the logging library.
         source: TryInitError,
     },
 }
@@ -45,7 +45,7 @@ pub enum LogError {
 ///
 /// # Errors
 ///
-/// When the filter is none, or logging is set up already.
+/// When the filter is malformed, or logging is set up already.
 pub fn init(config: &LogConfig) -> Result<(), LogError> {
     let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let ansi = io::stderr().is_terminal() && !no_color;

@@ -1,4 +1,4 @@
-//! TLS: one cryptography for all connections, and certificates that are trusted by themselves.
+//! TLS: one crypto provider for all connections, and certificates pinned by their fingerprint.
 
 use std::sync::Arc;
 
@@ -8,24 +8,24 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use serde::Deserialize;
 
-/// Names the cryptography to use before the first connection of any kind; rustls panics
-/// when it has to guess.
+/// Installs the crypto provider. To be called before the first connection of any kind, because rustls
+/// panics when it has to guess.
 pub fn choose_provider() {
     if CryptoProvider::get_default().is_none()
         && rustls::crypto::ring::default_provider()
             .install_default()
             .is_err()
     {
-        tracing::debug!("somebody else chose the cryptography first");
+        tracing::debug!("a crypto provider is already installed");
     }
 }
 
-/// The SHA-256 of a certificate: one that is trusted whoever signed it.
+/// The SHA-256 of a certificate that is trusted without regard to its signer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Fingerprint([u8; 32]);
 
-/// The text is no fingerprint.
+/// A text that is not a fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a fingerprint is the SHA-256 of a certificate, 64 hexadecimal digits with or without colons, as \
@@ -50,7 +50,8 @@ impl TryFrom<String> for Fingerprint {
     }
 }
 
-/// A client that trusts the certificate with this fingerprint and no other, whatever name or date is in it.
+/// Returns a client that trusts only the certificate with this fingerprint, without regard to its name
+/// or dates.
 pub fn pinned(fingerprint: Fingerprint) -> ClientConfig {
     choose_provider();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -64,7 +65,7 @@ pub fn pinned(fingerprint: Fingerprint) -> ClientConfig {
         .with_no_client_auth()
 }
 
-/// Compares the certificate, and still has the server prove that it has its key.
+/// Compares the fingerprint; the server still has to prove that it holds the private key.
 #[derive(Debug)]
 struct Pinned {
     fingerprint: Fingerprint,

@@ -4,7 +4,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-/// How often it is looked whether to stop.
+/// Interval at which to check for the stop.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Has every connection served in a thread of its own, until `stopped`.

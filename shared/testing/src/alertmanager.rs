@@ -20,7 +20,7 @@ pub struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts one that groups by the severity, and tells nobody.
+    /// Starts one that groups by the severity, and notifies no receiver.
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ impl Alertmanager {
     fn run(&mut self) -> Result<()> {
         let (folder, port) = (self.folder.path(), self.port);
         let file = folder.join("alertmanager.yml");
-        let config = "route:\n  receiver: nobody\n  group_by: [severity]\n  group_wait: 0s\nreceivers:\n  - name: nobody\n";
+        let config = "route:\n  receiver: none\n  group_by: [severity]\n  group_wait: 0s\nreceivers:\n  - name: none\n";
         fs::write(&file, config)?;
         let debian = Path::new("/usr/bin/prometheus-alertmanager");
         let mut command = Command::new(if debian.exists() {
@@ -73,16 +73,16 @@ impl Alertmanager {
         Ok(())
     }
 
-    /// Where it is.
+    /// Returns the address of the API.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// What it answers to this.
+    /// Returns its reply to a request.
     ///
     /// # Errors
     ///
-    /// When it does not.
+    /// When it does not answer.
     pub fn get(&self, path: &str) -> Result<String> {
         let (status, body) = http_get(self.port, path)?;
         anyhow::ensure!(status == 200, "{path}: status {status}");

@@ -63,7 +63,7 @@ impl Certificates {
         self.path("server.key")
     }
 
-    /// What a server of this process needs to show them.
+    /// Returns the configuration of a TLS server in this process.
     pub(crate) fn server(&self) -> Result<Arc<ServerConfig>> {
         let chain = CertificateDer::pem_file_iter(self.certificate())?;
         let chain = chain.collect::<Result<Vec<_>, _>>()?;
@@ -85,8 +85,8 @@ impl Certificates {
             .current_dir(self.directory.path())
             .output()
             .context("start openssl")?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "openssl {args}: {said}");
+        let message = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "openssl {args}: {message}");
         Ok(())
     }
 }

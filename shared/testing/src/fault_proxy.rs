@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// How often a pump looks whether it is still to pump.
+/// Interval at which a pump checks for the stop.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Forwards to one port of 127.0.0.1 until told otherwise; ends when dropped.
+/// Forwards to one port of 127.0.0.1 until a fault is set; ends when dropped.
 #[derive(Debug)]
 pub struct FaultProxy {
     port: u16,
@@ -33,7 +33,7 @@ struct Shared {
 }
 
 impl FaultProxy {
-    /// A proxy before `port`.
+    /// Starts a proxy before `port`.
     ///
     /// # Errors
     ///
@@ -65,7 +65,7 @@ impl FaultProxy {
         self.mark(&self.shared.cut);
     }
 
-    /// What is sent on the connections that are open still arrives, but no answer comes back.
+    /// Drops all answers on open connections; requests still arrive.
     pub fn lose_answers(&self) {
         self.mark(&self.shared.deaf);
     }

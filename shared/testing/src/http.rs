@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 ///
 /// # Errors
 ///
-/// When nobody answers on that port.
+/// When no server answers on that port.
 pub fn http_get(port: u16, path: &str) -> Result<(u16, String)> {
     http(
         port,
@@ -22,7 +22,7 @@ pub fn http_get(port: u16, path: &str) -> Result<(u16, String)> {
 ///
 /// # Errors
 ///
-/// When nobody answers on that port.
+/// When no server answers on that port.
 pub fn http_post(port: u16, path: &str, body: &str) -> Result<(u16, String)> {
     let length = body.len();
     http(

@@ -125,7 +125,7 @@ fn lan(port: u16) -> String {
     )
 }
 
-/// What the BMC is made of, in the words of `ipmi_sim_cmd(5)`.
+/// Returns the configuration of the BMC, in the format of `ipmi_sim_cmd(5)`.
 fn emulation(folder: &TempDir) -> Result<String> {
     let mut text = "mc_setbmc 0x20\nmc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02\n\
                     sel_enable 0x20 1000 0x0a\n"

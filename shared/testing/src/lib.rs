@@ -1,4 +1,4 @@
-//! What Rackwatch's own tests share: private servers, built programs and waiting.
+//! Helpers that all tests share: private servers, built programs and waiting.
 //!
 //! Everything started here listens on 127.0.0.1 or in a temporary directory and dies with the
 //! value that started it, so tests may run side by side. Nothing is kept: a server's data is gone

@@ -10,12 +10,12 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::wait_until_sync;
 
-/// How long a server may take to answer its first PING on a busy machine.
+/// Time in which a server must answer its first PING, even on a busy machine.
 pub(crate) const START_DEADLINE: Duration = Duration::from_secs(15);
 
 /// A port of 127.0.0.1 that was free a moment ago.
 ///
-/// Another process can take it before the caller does, so whoever binds it should be ready to try
+/// Another process can take it before the caller does, so a caller that binds it must be ready to try
 /// again with another one.
 ///
 /// # Errors
@@ -31,7 +31,7 @@ pub fn free_port() -> Result<u16> {
 pub(crate) struct Killed(pub(crate) Child);
 
 impl Killed {
-    /// Starts `command`.
+    /// Starts `command` as a child process.
     pub(crate) fn spawn(command: &mut Command) -> Result<Self> {
         let child = command
             .spawn()

@@ -52,17 +52,17 @@ impl Program {
         })
     }
 
-    /// What it has written to stdout so far.
+    /// Returns its output on stdout so far.
     pub fn stdout(&self) -> String {
         self.stdout.text()
     }
 
-    /// What it has written to stderr so far.
+    /// Returns its output on stderr so far.
     pub fn stderr(&self) -> String {
         self.stderr.text()
     }
 
-    /// Its process id.
+    /// Returns its process id.
     pub fn id(&self) -> u32 {
         self.process.0.id()
     }

@@ -23,9 +23,9 @@ pub struct RedfishServer {
 }
 
 impl RedfishServer {
-    /// Who may log in.
+    /// Name of the user that may log in.
     pub const USER: &str = "monitor";
-    /// With what.
+    /// Password of that user.
     pub const PASSWORD: &str = "hush-hush";
 
     /// Starts one with these documents: a JSON object from paths to documents.
@@ -60,7 +60,7 @@ impl RedfishServer {
         Ok(server)
     }
 
-    /// Its port on 127.0.0.1.
+    /// Returns its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -74,14 +74,14 @@ impl RedfishServer {
     ///
     /// # Errors
     ///
-    /// When `openssl` refuses.
+    /// When `openssl` reports an error.
     pub fn fingerprint(&self) -> Result<String> {
         let output = Command::new("openssl")
             .args(["x509", "-noout", "-fingerprint", "-sha256", "-in"])
             .arg(self.certificates.certificate())
             .output()?;
-        let said = String::from_utf8(output.stdout)?;
-        let (_, fingerprint) = said.trim().split_once('=').context("a fingerprint")?;
+        let output = String::from_utf8(output.stdout)?;
+        let (_, fingerprint) = output.trim().split_once('=').context("a fingerprint")?;
         Ok(fingerprint.to_owned())
     }
 

@@ -74,7 +74,7 @@ impl RedisCluster {
         &mut self.servers[number]
     }
 
-    /// Asks a node.
+    /// Sends a command to a node.
     ///
     /// # Errors
     ///

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::process::{Killed, wait_for_ping};
 use crate::{RedisServer, free_port, wait_until_sync};
 
-/// What the master is called.
+/// Name of the master.
 const MASTER: &str = "racks";
 const SOON: Duration = Duration::from_secs(30);
 
@@ -90,7 +90,7 @@ impl RedisSentinel {
         &mut self.servers[0]
     }
 
-    /// Its replica.
+    /// Returns the replica of the master.
     pub fn second(&mut self) -> &mut RedisServer {
         &mut self.servers[1]
     }

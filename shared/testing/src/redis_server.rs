@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::free_port;
 use crate::process::{Killed, wait_for_ping};
 
-/// How often a start is tried with another port when somebody took the free one.
+/// Tries to start with another port if another process took the free one.
 const ATTEMPTS: u32 = 5;
 
 /// A running (or, after [`RedisServer::stop`], stopped) `redis-server` of its own.
@@ -98,7 +98,7 @@ impl RedisServer {
         self.running()?.pause()
     }
 
-    /// Lets it go on.
+    /// Lets a paused server go on.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl RedisServer {
     ///
     /// # Errors
     ///
-    /// When it does not answer in time, for example because somebody took the port.
+    /// When it does not answer in time, for example because another process took the port.
     pub fn restart(&mut self) -> Result<()> {
         self.stop()?;
         let mut process = Killed::spawn(&mut self.command())?;

@@ -12,10 +12,10 @@ use crate::Certificates;
 use crate::accept::serve_all;
 use crate::certificates::encrypted;
 
-/// How a conversation is kept from others.
+/// Encryption of a conversation.
 #[derive(Clone, Debug)]
 enum Privacy {
-    /// Not at all.
+    /// No encryption at all.
     None,
     /// Once the other side asks for it; mail is refused before.
     Asked(Arc<ServerConfig>),
@@ -26,10 +26,10 @@ enum Privacy {
 #[derive(Debug)]
 struct Shared {
     stop: AtomicBool,
-    /// What it answers to the end of a mail.
+    /// Reply to the end of a mail.
     answer: Mutex<String>,
     mails: Mutex<Vec<(String, String)>>,
-    /// What was said to log in, as it was sent.
+    /// Arguments of `AUTH`, as they were sent.
     logins: Mutex<Vec<String>>,
 }
 
@@ -81,13 +81,13 @@ impl SmtpReceiver {
         serve_all(
             listener,
             move || stopping.stop.load(Ordering::SeqCst),
-            // Whoever breaks a conversation off knows.
+            // A client that breaks a conversation off needs no answer.
             move |stream| drop(serve(stream, &privacy, &serving)),
         )?;
         Ok(Self { port, shared })
     }
 
-    /// Its port.
+    /// Returns its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -97,7 +97,7 @@ impl SmtpReceiver {
         answer.clone_into(&mut lock(&self.shared.answer));
     }
 
-    /// What was said to log in: the words after `AUTH`. All are let in.
+    /// Returns the arguments of each `AUTH`. Every login succeeds.
     pub fn logins(&self) -> Vec<String> {
         lock(&self.shared.logins).clone()
     }
@@ -137,7 +137,7 @@ fn serve(stream: TcpStream, privacy: &Privacy, shared: &Shared) -> Result<()> {
     Ok(())
 }
 
-/// What is offered where nobody else can read it.
+/// Returns the extensions that are offered on an encrypted connection.
 const LOGGED_IN: &[&str] = &["250-test", "250 AUTH PLAIN"];
 
 /// One conversation (RFC 5321), or up to `STARTTLS` (RFC 3207): then the stream goes on as another.
@@ -158,8 +158,8 @@ fn converse<S: Read + Write>(
         if stream.read_line(&mut line)? == 0 {
             return Ok(None);
         }
-        let said = line.trim_end();
-        let word = said.to_ascii_uppercase();
+        let command = line.trim_end();
+        let word = command.to_ascii_uppercase();
         if word.starts_with("QUIT") {
             say(&mut stream, "221 bye")?;
             return Ok(None);
@@ -170,7 +170,7 @@ fn converse<S: Read + Write>(
             return Ok(Some(stream.into_inner()));
         } else if waits_for_tls {
             say(&mut stream, "530 begin TLS first")?;
-        } else if let Some(login) = said.strip_prefix("AUTH ") {
+        } else if let Some(login) = command.strip_prefix("AUTH ") {
             lock(&shared.logins).push(login.to_owned());
             say(&mut stream, "235 let in")?;
         } else if word == "DATA" {

@@ -26,9 +26,9 @@ impl SnmpAgent {
     pub const COMMUNITY: &str = "not-public";
     /// The user of v3, by SHA-256 and AES-128.
     pub const USER: &str = "monitor";
-    /// Its authentication password.
+    /// Password for v3 authentication.
     pub const PASSWORD: &str = "auth-hush-hush";
-    /// Its privacy password.
+    /// Password for v3 privacy.
     pub const PRIVACY: &str = "priv-hush-hush";
 
     /// Starts one with these integers, by object identifier.
@@ -69,8 +69,8 @@ impl SnmpAgent {
         let process =
             Killed::spawn(&mut command).context("start snmpd (Debian's package snmpd)")?;
         wait_until_sync(Duration::from_secs(20), "snmpd listens", || {
-            let said = fs::read_to_string(&log).ok()?;
-            said.contains("NET-SNMP version").then_some(())
+            let log = fs::read_to_string(&log).ok()?;
+            log.contains("NET-SNMP version").then_some(())
         })?;
         Ok(Self {
             port,

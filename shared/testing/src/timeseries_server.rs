@@ -16,7 +16,7 @@ use crate::process::{Killed, wait_for_ping};
 
 const SCRIPT: &str = include_str!("timeseries_server.py");
 
-/// Where CI puts the Python that has fakeredis, below the workspace root.
+/// Path of the Python with fakeredis that CI installs, below the workspace root.
 const CI_PYTHON: &str = ".ci-cache/venv/bin/python3";
 
 /// A running stand-in, killed when dropped.
@@ -27,7 +27,7 @@ pub struct TimeSeriesServer {
 }
 
 impl TimeSeriesServer {
-    /// Starts one.
+    /// Starts a server.
     ///
     /// The Python is `RACKWATCH_TEST_PYTHON`, else the one CI installs, else `python3`.
     ///
@@ -57,12 +57,12 @@ impl TimeSeriesServer {
         })
     }
 
-    /// Its address.
+    /// Returns its address as a URL.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Its port.
+    /// Returns its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }

@@ -14,14 +14,14 @@ use crate::Certificates;
 use crate::accept::{LOOK_EVERY, serve_all};
 use crate::certificates::encrypted;
 
-/// How requests are answered.
+/// The answer to requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// With this status.
+    /// A response with this status.
     Status(u16),
     /// With 429, and so many seconds of patience asked for.
     TooMany(u64),
-    /// Not at all.
+    /// No response at all.
     Hang,
 }
 
@@ -30,11 +30,11 @@ pub enum Answer {
 pub struct Request {
     /// Method and path, as `POST /hook`, with the query.
     pub target: String,
-    /// By lower-case name.
+    /// Header values by lower-case name.
     pub headers: BTreeMap<String, String>,
-    /// The body.
+    /// Body as it was sent.
     pub body: String,
-    /// How it was answered.
+    /// Answer that it got.
     pub answer: Answer,
 }
 
@@ -102,7 +102,7 @@ impl WebhookReceiver {
         })
     }
 
-    /// Where it is.
+    /// Returns its address as a URL.
     pub fn url(&self) -> String {
         let Self { scheme, port, .. } = self;
         format!("{scheme}://127.0.0.1:{port}/hook?token=hunter2")
@@ -113,7 +113,7 @@ impl WebhookReceiver {
         *lock(&self.shared.answer) = answer;
     }
 
-    /// What has come so far.
+    /// Returns the requests so far.
     pub fn requests(&self) -> Vec<Request> {
         lock(&self.shared.requests).clone()
     }
@@ -151,7 +151,7 @@ fn serve(mut stream: impl Read + Write, shared: &Shared) {
             return;
         }
     };
-    // Whoever asked may be gone.
+    // The client may be gone.
     drop(write!(
         stream,
         "{head}Content-Length: 0\r\nConnection: close\r\n\r\n"

@@ -6,27 +6,12 @@
 --       then five lists, each with its length first: records (each a field count, then fields); incidents and
 --       members to store (each an id and JSON); incidents and members to delete (each an id).
 -- Returns ok, again (this step was written before), taken (by a newer epoch) or gone (the fence went back).
-local fence = redis.call('HMGET', KEYS[1], 'epoch', 'commit')
-if not fence[1] then return 'gone' end
-if fence[1] ~= ARGV[1] then
-  if tonumber(fence[1]) < tonumber(ARGV[1]) then return 'gone' end
-  return 'taken'
-end
-local last = tonumber(fence[2] or '0')
-local number = tonumber(ARGV[2])
-if number == last then return 'again' end
-if number ~= last + 1 then return 'gone' end
+local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
+if refused then return refused end
 
-local at = 5
-local function take()
-  local value = ARGV[at]
-  at = at + 1
-  return value
-end
-
+at = 5
 for _ = 1, tonumber(take()) do
-  local fields = {}
-  for i = 1, tonumber(take()) do fields[i] = take() end
+  local fields = take_some(tonumber(take()))
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', unpack(fields))
 end
 for _, key in ipairs({KEYS[3], KEYS[4]}) do

@@ -6,11 +6,9 @@ use rackwatch_core::incident::{Incident, IncidentRecord};
 use rackwatch_core::keys::{self, incidents};
 use rackwatch_core::stored::StoredValues;
 use rackwatch_core::wire::incident;
-use rackwatch_runtime::redis::{Connection, Connector, Purpose, entries};
+use rackwatch_runtime::redis::{Connection, Connector, Purpose, entries, scan_hash};
 use redis::{RedisError, RedisResult};
 use tokio_util::sync::CancellationToken;
-
-use crate::scan::scan;
 
 /// Records of one read: some 1 MB.
 const PAGE: usize = 1000;
@@ -25,7 +23,7 @@ pub(crate) async fn newest(
     wanted: impl Fn(&IncidentRecord) -> bool,
 ) -> RedisResult<Vec<IncidentRecord>> {
     // Incidents of another version have no record that ends the search.
-    let open = StoredValues::<Incident>::from_hash(scan(connection, incidents::OPEN).await?);
+    let open = StoredValues::<Incident>::from_hash(scan_hash(connection, incidents::OPEN).await?);
     let mut missing: BTreeSet<String> = open.values.into_iter().map(|(id, _)| id).collect();
     let mut found: BTreeMap<(u64, String), IncidentRecord> = BTreeMap::new();
     let mut to = "+".to_owned();

@@ -10,6 +10,7 @@ use rackwatch_runtime::redis::Connection;
 use redis::Script;
 
 use super::step_error::StepError;
+use crate::fencing::{self, Answer};
 use crate::stored::take_over_hash;
 
 /// Approximate number of records kept in the stream: months of incidents, in some 50 MB.
@@ -52,7 +53,7 @@ impl Store {
                 .map(|(alert, member)| (AlertId::from_wire(&alert), member)),
         );
         let store = Self {
-            script: Script::new(include_str!("incidents.lua")),
+            script: fencing::script(include_str!("incidents.lua")),
             epoch,
             commit: commit.unwrap_or(0),
             through: through.and_then(Timestamp::from_millis),
@@ -102,14 +103,14 @@ impl Store {
             call.arg(alert.as_str());
         }
         let answer: String = call.invoke_async(connection).await?;
-        match answer.as_str() {
-            "ok" | "again" => {
+        match Answer::parse(&answer) {
+            Answer::Done => {
                 self.commit += 1;
                 self.through = Some(through);
                 Ok(())
             }
-            "taken" => Err(StepError::TakenOver),
-            _ => Err(StepError::StateLost),
+            Answer::TakenOver => Err(StepError::TakenOver),
+            Answer::Gone => Err(StepError::StateLost),
         }
     }
 }

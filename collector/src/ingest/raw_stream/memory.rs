@@ -1,9 +1,9 @@
-//! The raw stream of the demo: a bounded channel from the sampler, alerts into another.
+//! The raw stream of the demo: a bounded channel from the sampler, and another for alerts.
 //!
-//! Not an imitation of Redis: nothing is stored, nothing comes twice, and what is not printed when
-//! the program ends is gone.
+//! It does not imitate Redis: nothing is stored, nothing comes twice, and alerts that are not
+//! printed when the program ends are lost.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rackwatch_core::alert::AlertRecord;
@@ -12,51 +12,54 @@ use rackwatch_core::engine::{InventoryChange, Slice};
 use rackwatch_core::reading::Sample;
 use rackwatch_core::time::StreamId;
 use rackwatch_core::wire::Decoded;
+use rackwatch_runtime::clock;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Batch, Commit, Entry, Log, LogError, Restore, Resume, SliceNumber};
+use super::{Batch, Commit, Entry, RawStream, RawStreamError, Restore, Resume, SliceNumber};
+use crate::stage::StageError;
 
-/// What a sampler sends.
+/// A message of the sampler.
 #[derive(Clone, Debug)]
-pub enum Sent {
-    /// What is known of devices.
+pub enum SamplerMessage {
+    /// Descriptions of discovered devices.
     Devices(Vec<(DeviceId, Description)>),
-    /// A tick's readings.
+    /// Readings of one tick.
     Sample(Sample),
 }
 
-/// The receiving end.
+/// The receiving end of the messages.
 #[derive(Debug)]
-pub struct MemoryLog {
-    sent: mpsc::Receiver<Sent>,
+pub struct MemoryRawStream {
+    messages: mpsc::Receiver<SamplerMessage>,
     alerts: mpsc::Sender<AlertRecord>,
     stop: CancellationToken,
+    /// Id of the last entry.
     last: StreamId,
 }
 
-/// How long [`Log::next`] waits before it says that nothing came.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Time for which [`RawStream::next`] waits before it returns an empty batch: as long as a read of
+/// Redis blocks.
+const MAX_WAIT: Duration = Duration::from_secs(1);
 
-impl MemoryLog {
-    /// Reads from `sent`, writes alerts to `alerts`.
+impl MemoryRawStream {
+    /// Creates a stream that reads from `messages` and writes alerts to `alerts`.
     pub fn new(
-        sent: mpsc::Receiver<Sent>,
+        messages: mpsc::Receiver<SamplerMessage>,
         alerts: mpsc::Sender<AlertRecord>,
         stop: CancellationToken,
     ) -> Self {
         Self {
-            sent,
+            messages,
             alerts,
             stop,
             last: StreamId::ZERO,
         }
     }
 
-    /// Ids as Redis would give them: its clock, and a number within the millisecond.
+    /// Returns an id as Redis would assign it: the time, and a number within the millisecond.
     fn next_id(&mut self) -> StreamId {
-        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let ms = since_1970.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(0));
+        let ms = clock::now().millis();
         self.last = if ms > self.last.ms {
             StreamId { ms, seq: 0 }
         } else {
@@ -67,22 +70,22 @@ impl MemoryLog {
 }
 
 #[async_trait]
-impl Log for MemoryLog {
-    async fn resume(&mut self, _: &mut Restore<'_>) -> Result<Resume, LogError> {
+impl RawStream for MemoryRawStream {
+    async fn resume(&mut self, _: &mut Restore<'_>) -> Result<Resume, RawStreamError> {
         Ok(Resume::default())
     }
 
-    async fn committed(&mut self, _: StreamId, _: StreamId) -> Result<Batch, LogError> {
+    async fn read_committed(&mut self, _: StreamId, _: StreamId) -> Result<Batch, RawStreamError> {
         Ok(Batch::default())
     }
 
-    async fn next(&mut self) -> Result<Batch, LogError> {
+    async fn next(&mut self) -> Result<Batch, RawStreamError> {
         let received = tokio::select! {
             biased;
-            received = self.sent.recv() => received,
-            () = tokio::time::sleep(PATIENCE) => {
+            received = self.messages.recv() => received,
+            () = tokio::time::sleep(MAX_WAIT) => {
                 return Ok(Batch {
-                    waited: PATIENCE,
+                    waited: MAX_WAIT,
                     ..Batch::default()
                 });
             }
@@ -90,12 +93,12 @@ impl Log for MemoryLog {
         };
         let mut batch = Batch::default();
         match received {
-            None => return Err(LogError::Stopped),
-            Some(Sent::Devices(devices)) => {
+            None => return Err(StageError::Stopped.into()),
+            Some(SamplerMessage::Devices(devices)) => {
                 let known = devices.into_iter().map(|(id, d)| (id, Some(Box::new(d))));
                 batch.descriptions.extend(known);
             }
-            Some(Sent::Sample(sample)) => {
+            Some(SamplerMessage::Sample(sample)) => {
                 let id = self.next_id();
                 let decoded = Decoded {
                     agent: Some("demo".to_owned()),
@@ -112,33 +115,36 @@ impl Log for MemoryLog {
         Ok(batch)
     }
 
-    fn done(&self) -> StreamId {
+    fn last_committed(&self) -> StreamId {
         self.last
     }
 
-    async fn commit(&mut self, commit: Commit) -> Result<(), LogError> {
+    async fn commit(&mut self, commit: Commit) -> Result<(), RawStreamError> {
         for alert in commit.effects.alerts {
             self.alerts
                 .send(alert)
                 .await
-                .map_err(|_| LogError::Stopped)?;
+                .map_err(|_| StageError::Stopped)?;
         }
         Ok(())
     }
 
-    async fn save(&mut self, _: SliceNumber, _: Slice) -> Result<(), LogError> {
+    async fn save_slice(&mut self, _: SliceNumber, _: Slice) -> Result<(), RawStreamError> {
         Ok(())
     }
 
-    async fn tell_racks(&mut self, _: String) -> Result<(), LogError> {
+    async fn publish_rack_aggregates(&mut self, _: String) -> Result<(), RawStreamError> {
         Ok(())
     }
 
-    async fn tell_moves(&mut self, _: &[InventoryChange]) -> Result<(), LogError> {
+    async fn publish_inventory_changes(
+        &mut self,
+        _: &[InventoryChange],
+    ) -> Result<(), RawStreamError> {
         Ok(())
     }
 
-    async fn saved(&mut self, _: usize) -> Result<(), LogError> {
+    async fn finish_save(&mut self, _: usize) -> Result<(), RawStreamError> {
         Ok(())
     }
 }

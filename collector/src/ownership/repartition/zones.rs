@@ -1,4 +1,4 @@
-//! Which partition something goes to: by the zone of its agent, as agents describe their devices.
+//! The partition of a device, agent or entry: by the zone that agents describe.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,10 @@ use rackwatch_core::device::Description;
 use rackwatch_core::keys;
 use rackwatch_core::partition::{PartitionId, Partitions};
 use rackwatch_core::subject::Subject;
-use rackwatch_runtime::redis::Connection;
+use rackwatch_runtime::redis::{Connection, scan_hash};
 use redis::RedisResult;
 
-use crate::scan::scan;
-
-/// The zones of devices and agents, as agents describe them.
+/// Zones of devices and agents.
 #[derive(Debug)]
 pub(super) struct Zones {
     devices: BTreeMap<String, String>,
@@ -19,15 +17,16 @@ pub(super) struct Zones {
 }
 
 impl Zones {
+    /// Reads the descriptions of all devices.
     pub(super) async fn read(connection: &mut Connection) -> RedisResult<Self> {
         let mut zones = Self {
             devices: BTreeMap::new(),
             agents: BTreeMap::new(),
         };
-        for (device, json) in scan(connection, keys::DEVICES).await? {
+        for (device, json) in scan_hash(connection, keys::DEVICES).await? {
             let described = Description::from_json(&json).unwrap_or_default();
             let zone = described.zone().to_owned();
-            // Alerts have an agent or a target in the place of a device.
+            // Alerts about agents and targets have an id in place of a device's.
             let own = Subject::agent(&described.agent);
             let target = Subject::target(&described.target);
             zones.devices.insert(own.to_string(), zone.clone());
@@ -38,16 +37,19 @@ impl Zones {
         Ok(zones)
     }
 
+    /// Returns the partition of a device; that of the default zone if it has no description.
     pub(super) fn of_device(&self, to: Partitions, device: &str) -> PartitionId {
         let zone = self.devices.get(device).map(String::as_str);
         to.of_zone(zone.unwrap_or(Description::DEFAULT_ZONE))
     }
 
+    /// Returns the partition of an agent; that of the default zone if it has described no device.
     pub(super) fn of_agent(&self, to: Partitions, agent: &str) -> PartitionId {
         let zone = self.agents.get(agent).map(String::as_str);
         to.of_zone(zone.unwrap_or(Description::DEFAULT_ZONE))
     }
 
+    /// Returns the partition of an entry by its agent, or else its device.
     pub(super) fn of_entry(&self, to: Partitions, fields: &[(Vec<u8>, Vec<u8>)]) -> PartitionId {
         let text = |wanted: &str| {
             let found = fields.iter().find(|(name, _)| name == wanted.as_bytes());

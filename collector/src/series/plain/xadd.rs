@@ -1,7 +1,7 @@
-//! Adding values to streams, and those that come late to the sorted sets beside them.
+//! Adds values to streams, and late ones to the sorted sets beside them.
 //!
-//! In: values for any series, in order. Out: what became of each. An error that concerns all fails
-//! the whole; then some values may be written, and adding all again is right.
+//! In: values for any series, in order. Out: the outcome of each. An error that concerns all fails
+//! the whole; then some values may be written, and the caller adds all again.
 
 use std::time::Duration;
 
@@ -10,15 +10,16 @@ use rackwatch_core::units::Celsius;
 use rackwatch_runtime::redis::Connection;
 use redis::{Cmd, ServerError, ServerErrorKind, Value, cmd};
 
-use super::super::{Outcome, SeriesError, reply};
+use super::super::backend::PointOutcome;
+use super::super::{SeriesError, reply};
 
 const WRITE: &str = "write series";
 
-/// The stream's field: short, as it is there in each entry.
+/// Field of the stream: short, because every entry has it.
 pub(super) const FIELD: &str = "t";
 
-/// Keeps a late reading unless there is one at its time. KEYS: stream, sorted set. ARGV: time,
-/// value, retention in milliseconds. Returns 1 kept, 0 there already, -1 older than the retention.
+/// Stores a late reading unless its time has one. KEYS: stream, sorted set. ARGV: time, value,
+/// retention in milliseconds. Returns 1 (stored), 0 (stored before) or -1 (older than the retention).
 pub(super) const LATE_READING: &str = r"
 local id = ARGV[1] .. '-0'
 if #redis.call('XRANGE', KEYS[1], id, id) > 0 then return 0 end
@@ -30,8 +31,8 @@ end
 redis.call('ZADD', KEYS[2], ARGV[1], ARGV[1] .. '=' .. ARGV[2])
 return 1";
 
-/// Keeps a value of a minute that was computed again. KEYS and ARGV as above. What equals the
-/// stream's value needs no place in the sorted set.
+/// Stores a value of a recomputed minute, unless the stream has the same value. KEYS and ARGV as
+/// above.
 pub(super) const LATE_MINUTE: &str = r"
 local id = ARGV[1] .. '-0'
 redis.call('ZREMRANGEBYSCORE', KEYS[2], ARGV[1], ARGV[1])
@@ -40,7 +41,7 @@ if held and held[2][2] == ARGV[2] then return 0 end
 redis.call('ZADD', KEYS[2], ARGV[1], ARGV[1] .. '=' .. ARGV[2])
 return 1";
 
-/// A script, and its name in Redis once loaded.
+/// A script, and its hash once Redis has loaded it.
 #[derive(Debug)]
 pub(super) struct Script {
     text: &'static str,
@@ -48,7 +49,7 @@ pub(super) struct Script {
 }
 
 /// One value to add to a stream.
-pub(super) struct Item<'a> {
+pub(super) struct StreamValue<'a> {
     pub(super) stream: &'a str,
     pub(super) at: Timestamp,
     pub(super) value: Celsius,
@@ -62,7 +63,7 @@ impl Script {
         }
     }
 
-    fn call(&self, item: &Item<'_>, retention: Duration) -> Cmd {
+    fn call(&self, item: &StreamValue<'_>, retention: Duration) -> Cmd {
         let mut command = cmd("EVALSHA");
         command
             .arg(&self.sha)
@@ -76,20 +77,20 @@ impl Script {
     }
 }
 
-/// The sorted set beside a stream: [`SeriesKeys::late`](rackwatch_core::keys::SeriesKeys::late) for readings.
+/// Returns the sorted set beside a stream: [`SeriesKeys::late`](rackwatch_core::keys::SeriesKeys::late) for readings.
 pub(super) fn late(stream: &str) -> String {
     format!("{stream}:late")
 }
 
-/// Adds values to streams, and those that come late by `script`. What became of each.
+/// Adds values to streams, late ones by `script`. Returns the outcome of each.
 pub(super) async fn add(
     connection: &mut Connection,
     most: usize,
-    items: &[Item<'_>],
+    items: &[StreamValue<'_>],
     script: &Script,
     retention: Duration,
-) -> Result<Vec<Outcome>, SeriesError> {
-    let xadd = |item: &Item<'_>| {
+) -> Result<Vec<PointOutcome>, SeriesError> {
+    let xadd = |item: &StreamValue<'_>| {
         let mut command = cmd("XADD");
         command
             .arg(item.stream)
@@ -105,10 +106,10 @@ pub(super) async fn add(
         outcomes.push(match answer {
             Value::ServerError(error) if is_late(&error) => {
                 late.push(index);
-                Outcome::Written
+                PointOutcome::Written
             }
-            Value::ServerError(error) => Outcome::Refused(reply::words(&error)),
-            _ => Outcome::Written,
+            Value::ServerError(error) => PointOutcome::Refused(reply::words(&error)),
+            _ => PointOutcome::Written,
         });
     }
     let calls: Vec<Cmd> = late
@@ -122,7 +123,7 @@ pub(super) async fn add(
     Ok(outcomes)
 }
 
-/// Runs calls of a script, which is loaded if Redis does not have it.
+/// Runs calls of a script; loads it first if Redis does not have it.
 async fn eval(
     connection: &mut Connection,
     most: usize,
@@ -144,12 +145,12 @@ async fn eval(
     reply::run(connection, WRITE, most, calls.to_vec()).await
 }
 
-fn late_outcome(answer: Value) -> Result<Outcome, SeriesError> {
+fn late_outcome(answer: Value) -> Result<PointOutcome, SeriesError> {
     match answer {
-        Value::Int(1) => Ok(Outcome::Written),
-        Value::Int(0) => Ok(Outcome::Duplicate),
-        Value::Int(-1) => Ok(Outcome::Refused("older than the retention".to_owned())),
-        Value::ServerError(error) => Ok(Outcome::Refused(reply::words(&error))),
+        Value::Int(1) => Ok(PointOutcome::Written),
+        Value::Int(0) => Ok(PointOutcome::Duplicate),
+        Value::Int(-1) => Ok(PointOutcome::Refused("older than the retention".to_owned())),
+        Value::ServerError(error) => Ok(PointOutcome::Refused(reply::words(&error))),
         other => Err(reply::unexpected(WRITE, &other)),
     }
 }
@@ -158,7 +159,7 @@ pub(super) fn id(at: Timestamp) -> String {
     format!("{at}-0")
 }
 
-/// The id is not above the stream's top.
+/// Returns whether the id is not above the last of the stream.
 fn is_late(error: &ServerError) -> bool {
     error
         .details()

@@ -1,8 +1,7 @@
-//! `TS.MADD`, value by value: what is missing is created, what is refused is named.
+//! `TS.MADD`, with series created on the way and an outcome for each value.
 //!
-//! In: values for any series, in order. Out: of each the error that Redis has for it, or none. An
-//! error that concerns all fails the whole; then some values may be written, and adding all again
-//! is right.
+//! In: values for any series, in order. Out: the error of each value, or none. An error that concerns
+//! all fails the whole; then some values may be written, and the caller adds all again.
 
 use std::collections::HashMap;
 
@@ -11,31 +10,32 @@ use rackwatch_core::units::Celsius;
 use rackwatch_runtime::redis::Connection;
 use redis::{Cmd, ServerError, Value, cmd};
 
-use super::super::{Outcome, SeriesError, reply};
+use super::super::backend::PointOutcome;
+use super::super::{SeriesError, reply};
 
 const WRITE: &str = "write time series";
 
-/// One value for `TS.MADD`.
-pub(super) struct Item<'a> {
+/// A value to add to a series.
+pub(super) struct MaddValue<'a> {
     pub(super) key: &'a str,
     pub(super) at: Timestamp,
     pub(super) value: Celsius,
 }
 
-fn madd(items: &[&Item<'_>]) -> Cmd {
+fn madd(items: &[&MaddValue<'_>]) -> Cmd {
     let mut command = cmd("TS.MADD");
-    for Item { key, at, value } in items {
+    for MaddValue { key, at, value } in items {
         command.arg(*key).arg(at.millis()).arg(value.degrees());
     }
     command
 }
 
-/// Adds values; of each the error, if any. Series that are missing are created with what `create`
-/// gives for the index of a value.
+/// Adds values and returns the error of each. Creates missing series with the command that `create`
+/// returns for the index of a value.
 pub(super) async fn add(
     connection: &mut Connection,
     most: usize,
-    items: &[Item<'_>],
+    items: &[MaddValue<'_>],
     create: impl Fn(usize) -> Option<Cmd> + Send + Sync,
 ) -> Result<Vec<Option<ServerError>>, SeriesError> {
     let all: Vec<_> = items.iter().collect();
@@ -65,7 +65,7 @@ pub(super) async fn add(
 async fn add_known(
     connection: &mut Connection,
     most: usize,
-    items: &[&Item<'_>],
+    items: &[&MaddValue<'_>],
 ) -> Result<Vec<Option<ServerError>>, SeriesError> {
     // Stable: values of a series stay in order.
     let mut order: Vec<usize> = (0..items.len()).collect();
@@ -74,7 +74,7 @@ async fn add_known(
         .chunk_by(|&a, &b| tag(items[a].key) == tag(items[b].key))
         .flat_map(|same| same.chunks(most))
         .collect();
-    let of = |chunk: &[usize]| -> Vec<&Item<'_>> { chunk.iter().map(|&i| items[i]).collect() };
+    let of = |chunk: &[usize]| -> Vec<&MaddValue<'_>> { chunk.iter().map(|&i| items[i]).collect() };
     let commands: Vec<_> = chunks.iter().map(|chunk| madd(&of(chunk))).collect();
     // Few values in flight: the replies of a full chunk are as large as those of a pipeline elsewhere.
     let at_once = 2 * (most * chunks.len() / items.len().max(1)).max(1);
@@ -97,7 +97,7 @@ async fn add_known(
     Ok(errors)
 }
 
-/// What stands in braces in a key: a command's keys must have it in common on a cluster.
+/// Returns the hash tag of a key, which all keys of a command must share on a cluster.
 fn tag(key: &str) -> &str {
     let tag = key
         .split_once('{')
@@ -108,7 +108,7 @@ fn tag(key: &str) -> &str {
 async fn add_singly(
     connection: &mut Connection,
     most: usize,
-    items: &[&Item<'_>],
+    items: &[&MaddValue<'_>],
 ) -> Result<Vec<Option<ServerError>>, SeriesError> {
     let commands = items.iter().map(|item| madd(&[item])).collect();
     let replies = reply::run(connection, WRITE, most, commands).await?;
@@ -130,27 +130,27 @@ fn error(answer: Value) -> Option<ServerError> {
     }
 }
 
-/// Whether an error's words are that there is no such series.
+/// Returns whether the text of an error means that there is no such series.
 pub(in crate::series) fn says_missing(details: &str) -> bool {
     details.contains("key does not exist") || details.contains("not a TSDB key")
 }
 
-/// There is no such series. The module says the same of a key of another type.
+/// Returns whether there is no such series. A key of another type has the same error.
 pub(super) fn is_missing(error: &ServerError) -> bool {
     error.details().is_some_and(says_missing)
 }
 
-/// There is a value at that time, in a series that somebody else created with another policy.
+/// Returns whether that time has a value, in a series that another client created with another policy.
 fn is_duplicate(error: &ServerError) -> bool {
     error
         .details()
         .is_some_and(|details| details.contains("DUPLICATE_POLICY"))
 }
 
-pub(super) fn outcome(error: Option<ServerError>) -> Outcome {
+pub(super) fn outcome(error: Option<ServerError>) -> PointOutcome {
     match error {
-        None => Outcome::Written,
-        Some(error) if is_duplicate(&error) => Outcome::Duplicate,
-        Some(error) => Outcome::Refused(reply::words(&error)),
+        None => PointOutcome::Written,
+        Some(error) if is_duplicate(&error) => PointOutcome::Duplicate,
+        Some(error) => PointOutcome::Refused(reply::words(&error)),
     }
 }

@@ -8,6 +8,7 @@ use rackwatch_core::device::DeviceId;
 use rackwatch_core::incident::silence::Silence;
 use rackwatch_core::incident::{Ack, IncidentId};
 use rackwatch_core::time::Timestamp;
+use rackwatch_runtime::clock;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -19,7 +20,6 @@ use crate::indices::past::{Points, SeriesRange};
 use crate::notify::delivery::Delivery;
 use crate::series::InMemory;
 use crate::series::history::{self, History, Span};
-use crate::server;
 use crate::stats::Stats;
 use crate::web::view::View;
 use crate::web::view::picture::{Change, Picture};
@@ -77,12 +77,12 @@ impl MemoryBackend {
 #[async_trait]
 impl Backend for MemoryBackend {
     async fn now(&self) -> Timestamp {
-        server::local_now()
+        clock::now()
     }
 
     async fn history(&self, device: &DeviceId, span: Span) -> Result<History, BackendError> {
         let mut series = self.series.open();
-        let read = history::fetch(&mut series, device, span, server::local_now()).await;
+        let read = history::fetch(&mut series, device, span, clock::now()).await;
         read.map_err(|error| BackendError::Away(error.to_string()))
     }
 
@@ -119,7 +119,7 @@ impl Backend for MemoryBackend {
 
     async fn silence(&self, silence: Silence) -> Result<(), BackendError> {
         silence.matcher.compile().map_err(ActionError::Invalid)?;
-        let now = server::local_now();
+        let now = clock::now();
         let mut said = self.said();
         said.silences.retain(|silence| silence.until > now);
         said.silences.push(silence);

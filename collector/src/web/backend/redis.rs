@@ -10,7 +10,10 @@ use rackwatch_core::incident::silence::Silence;
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::wire::alert;
-use rackwatch_runtime::redis::{Connection, Connector, Layout, Purpose, entries};
+use rackwatch_runtime::clock;
+use rackwatch_runtime::redis::{
+    Connection, Connector, Partitioning, Purpose, entries, server_time,
+};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -24,7 +27,6 @@ use crate::indices::past::{self, Points, SeriesRange};
 use crate::notify::delivery::{self, Delivery};
 use crate::series;
 use crate::series::history::{self, History, Span};
-use crate::server;
 
 /// A request waits no longer for Redis.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -95,17 +97,17 @@ impl RedisBackend {
 impl Backend for RedisBackend {
     async fn now(&self) -> Timestamp {
         let Ok(mut connection) = self.connection().await else {
-            return server::local_now();
+            return clock::now();
         };
-        let now = server::now(&mut connection).await;
-        now.unwrap_or_else(|_| server::local_now())
+        let now = server_time(&mut connection).await;
+        now.unwrap_or_else(|_| clock::now())
     }
 
     async fn history(&self, device: &DeviceId, span: Span) -> Result<History, BackendError> {
         let connection = self.connection().await?;
         let read = async {
             let mut series = series::open(connection, &self.config.series).await?;
-            history::fetch(&mut series, device, span, server::local_now()).await
+            history::fetch(&mut series, device, span, clock::now()).await
         };
         match timeout(PATIENCE, read).await {
             Ok(Ok(history)) => Ok(history),
@@ -133,7 +135,9 @@ impl Backend for RedisBackend {
         from: Timestamp,
     ) -> Result<Option<Vec<AlertRecord>>, BackendError> {
         let mut connection = self.connection().await?;
-        let layout = self.answered(Layout::read(&mut connection).await).await?;
+        let layout = self
+            .answered(Partitioning::read(&mut connection).await)
+            .await?;
         let stream = PartitionKeys::of(layout.partitions().of_zone(zone)).alerts;
         let (mut found, mut to) = (Vec::new(), "+".to_owned());
         for _ in 0..PAGES {

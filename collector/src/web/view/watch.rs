@@ -19,7 +19,8 @@ use rackwatch_core::stored::StoredValues;
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::wire::{self, alert, incident};
 use rackwatch_runtime::redis::{
-    self as reply, Connection, Connector, Layout, Purpose, RawEntry, ReplyError,
+    self as reply, Connection, Connector, Partitioning, Purpose, RawEntry, ReplyError,
+    RequestError, recover, scan_hash,
 };
 use redis::{RedisError, RedisResult, Value};
 use tokio_util::sync::CancellationToken;
@@ -29,8 +30,6 @@ use super::picture::{Change, Picture};
 use crate::incidents::correlate::time;
 use crate::incidents::episodes;
 use crate::incidents::site::SiteReader;
-use crate::retry::{self, Trouble};
-use crate::scan::scan;
 
 /// How often is asked.
 const EVERY: Duration = Duration::from_millis(100);
@@ -90,10 +89,10 @@ pub async fn run(
             }
         };
         connector.refused(&error);
-        match retry::wait_out(&error, &stop).await {
-            Trouble::Stopped => return,
-            Trouble::Reconnect => {}
-            Trouble::Lasting => {
+        match recover(&error, &stop).await {
+            Err(RequestError::Stopped) => return,
+            Ok(()) => {}
+            Err(RequestError::Refused(_)) => {
                 tracing::warn!(%error, "redis refuses what the dashboard shows, tried again in a while");
                 stop.run_until_cancelled(tokio::time::sleep(DESCRIPTIONS_EVERY))
                     .await;
@@ -147,7 +146,7 @@ async fn follow(
 impl Follower {
     /// Reads all there is.
     async fn load(connection: &mut Connection, picture: &mut Picture) -> Result<Self, Broken> {
-        let partitions = Layout::read(connection).await?.partitions();
+        let partitions = Partitioning::read(connection).await?.partitions();
         let now = time(connection).await?;
         let from = format!("{}-0", now.minus(BACK).millis());
         let each = partitions.all().map(PartitionKeys::of);
@@ -271,7 +270,7 @@ impl Follower {
         &mut self,
         connection: &mut Connection,
     ) -> Result<Option<Vec<Change>>, Broken> {
-        if Layout::read(connection).await?.partitions() != self.partitions {
+        if Partitioning::read(connection).await?.partitions() != self.partitions {
             return Ok(None);
         }
         let mut changes = Vec::new();
@@ -290,7 +289,7 @@ impl Follower {
     /// Descriptions that are others than before.
     async fn descriptions(&mut self, connection: &mut Connection) -> RedisResult<Vec<Change>> {
         self.described = Instant::now();
-        let all = scan(connection, keys::DEVICES).await?;
+        let all = scan_hash(connection, keys::DEVICES).await?;
         let (mut changes, mut known) = (Vec::new(), BTreeMap::new());
         for (id, json) in all {
             let mut hasher = DefaultHasher::new();
@@ -342,7 +341,7 @@ async fn revision(connection: &mut Connection) -> RedisResult<Option<u64>> {
 
 async fn silences(connection: &mut Connection) -> RedisResult<Vec<Silence>> {
     // The correlator logs refused values.
-    let decoded = StoredValues::<Silence>::from_hash(scan(connection, keys::SILENCES).await?);
+    let decoded = StoredValues::<Silence>::from_hash(scan_hash(connection, keys::SILENCES).await?);
     let mut silences: Vec<Silence> = decoded.into_values().collect();
     silences.sort_by_key(|silence| silence.until);
     Ok(silences)

@@ -1,6 +1,6 @@
 //! What holds for one of the places, and failures of Redis as a whole.
 
-use rackwatch_collector::series::{Backend, Point, SeriesConfig, SeriesError, open};
+use rackwatch_collector::series::{Point, SeriesBackend, SeriesConfig, SeriesError, open};
 use rackwatch_core::device::{Description, Role};
 use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::redis::Connection;
@@ -75,7 +75,7 @@ async fn a_full_redis_fails_the_batch_rather_than_refusing_readings() {
 async fn time_series_that_are_not_there_are_an_error_when_asked_for() {
     let server = RedisServer::start().unwrap();
     let config = SeriesConfig {
-        backend: Backend::TimeSeries,
+        backend: SeriesBackend::TimeSeries,
         ..SeriesConfig::default()
     };
     let error = open(connect(&server.url()).await, &config)

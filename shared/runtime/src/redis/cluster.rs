@@ -1,9 +1,9 @@
 //! Redis Cluster: one connection that leads to all its masters.
 //!
 //! In: commands and pipelines, as for one server. Out: the replies, in the same order. Each command
-//! goes to the master of its key, by the map of slots as it was when the connection was opened. A map
-//! that has become wrong shows as an error (`MOVED`, a broken connection), and the remedy is the one
-//! there is for a single server that went away: open another connection. Nothing is sent again here.
+//! goes to the master of its key, by the map of slots that was read when the connection was opened. A
+//! wrong map shows as an error (`MOVED`, a broken connection), and the remedy is that for a single
+//! server that went away: open another connection. Nothing is sent again here.
 //!
 //! The commands of a pipeline that go to the same master stay in order; groups for different masters
 //! go one after the other, in the order of their first commands.
@@ -22,7 +22,7 @@ use tokio::sync::Mutex;
 use destination::Destination;
 pub(super) use slots::{Address, Slots};
 
-/// Opens a connection to one node.
+/// Connects to the nodes of a cluster.
 #[async_trait::async_trait]
 pub(super) trait OpenNode: Send + Sync + std::fmt::Debug {
     async fn open(&self, node: &Address) -> RedisResult<MultiplexedConnection>;
@@ -32,7 +32,7 @@ pub(super) trait OpenNode: Send + Sync + std::fmt::Debug {
 #[derive(Clone, Debug)]
 pub struct Cluster {
     shared: Arc<Shared>,
-    /// Where commands without a key go.
+    /// Node for commands without a key.
     home: Address,
 }
 
@@ -46,12 +46,12 @@ struct Shared {
 #[derive(Clone, Debug)]
 enum Node {
     Open(MultiplexedConnection),
-    /// It broke, or could not be opened: nothing more is tried on this connection.
+    /// A node that failed: this connection does not try it again.
     Broken(RedisError),
 }
 
 impl Cluster {
-    /// Asks `node` for the slots; a node that does not think the cluster is well is an error.
+    /// Reads the slots from `node`; an error if that considers the cluster down.
     pub(super) async fn ask(
         connection: &mut MultiplexedConnection,
         node: &Address,
@@ -62,11 +62,11 @@ impl Cluster {
             .await?;
         Slots::parse(&answer, node).ok_or_else(|| {
             let kind = redis::ErrorKind::UnexpectedReturnType;
-            RedisError::from((kind, "CLUSTER SLOTS is answered as nobody understands"))
+            RedisError::from((kind, "unexpected CLUSTER SLOTS reply"))
         })
     }
 
-    /// A connection by this map of slots, at home where `home` is: that node is connected to.
+    /// Creates a connection by this map of slots, and connects to the node that has the key `home`.
     pub(super) async fn open(
         slots: Slots,
         home: &str,
@@ -88,12 +88,12 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Every node that the map names.
+    /// Returns every node in the map.
     pub(super) fn nodes(&self) -> &[Address] {
         self.shared.slots.nodes()
     }
 
-    /// The same with another home: where `key` is.
+    /// Returns the same connection with the node of `key` for commands without a key.
     pub(super) fn at(&self, key: &str) -> Self {
         let home = self.shared.slots.master_of(key.as_bytes());
         Self {
@@ -102,7 +102,7 @@ impl Cluster {
         }
     }
 
-    /// The same at home on each master in turn.
+    /// Returns the same connection for each master, for commands without a key.
     pub(super) fn masters(&self) -> Vec<Self> {
         let masters = self.shared.slots.masters().into_iter();
         let at = |home| Self {
@@ -160,7 +160,7 @@ impl Cluster {
         replies
     }
 
-    /// None where every master is to have it.
+    /// Returns the node for a command; none if it goes to every master.
     fn route(&self, command: &Cmd) -> RedisResult<Option<&Address>> {
         match Destination::of(command) {
             Destination::Everywhere => Ok(None),
@@ -211,7 +211,7 @@ impl Cluster {
         Ok(replies)
     }
 
-    /// A transaction: all its keys have to be in one slot.
+    /// Runs a transaction, whose keys must all be in one slot.
     async fn transaction(
         &self,
         pipeline: &Pipeline,
@@ -227,7 +227,7 @@ impl Cluster {
     }
 }
 
-/// A slot that nobody has: the map may be another by now.
+/// Returns the error for a slot without a master; the map may be outdated.
 fn unserved() -> RedisError {
     io::Error::new(io::ErrorKind::NotConnected, "no master serves this slot").into()
 }
@@ -258,7 +258,7 @@ impl ConnectionLike for Cluster {
     }
 
     fn get_db(&self) -> i64 {
-        // A cluster has one.
+        // A cluster has only one.
         0
     }
 }

@@ -1,4 +1,4 @@
-//! A connection: to one server, or to all masters of a cluster.
+//! A connection to one server, or to all masters of a cluster.
 
 use rackwatch_core::keys::SeriesKeys;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -6,7 +6,7 @@ use redis::{Cmd, Pipeline, RedisFuture, Value};
 
 use super::cluster::Cluster;
 
-/// A connection; clones share it.
+/// An open connection; clones share it.
 #[derive(Clone, Debug)]
 pub struct Connection(Kind);
 
@@ -17,8 +17,8 @@ enum Kind {
 }
 
 impl Connection {
-    /// The same connection for commands that name no key (`INFO`, `TIME`), when they are meant for
-    /// the server that has `key`.
+    /// Returns the same connection, sending commands that name no key (`INFO`, `TIME`) to the server
+    /// that has `key`.
     #[must_use]
     pub fn at(&self, key: &str) -> Self {
         match &self.0 {
@@ -27,7 +27,7 @@ impl Connection {
         }
     }
 
-    /// For each server that takes writes, the same connection for commands that name no key.
+    /// Returns the same connection once for each master, which gets the commands that name no key.
     pub fn masters(&self) -> Vec<Self> {
         match &self.0 {
             Kind::Node(_) => vec![self.clone()],
@@ -35,7 +35,7 @@ impl Connection {
         }
     }
 
-    /// How series are named there: on a cluster a command's keys have to be in one slot.
+    /// Returns the names of series there: on a cluster the keys of a command must be in one slot.
     pub fn series_keys(&self) -> SeriesKeys {
         match self.0 {
             Kind::Node(_) => SeriesKeys::Plain,

@@ -1,4 +1,4 @@
-//! Why there is no connection, in words an operator can act on. No variant shows a secret.
+//! The errors of connecting, each with what to do. No variant shows a secret.
 
 use std::path::PathBuf;
 
@@ -8,71 +8,71 @@ use thiserror::Error;
 use super::remedy::{Remedy, code};
 use crate::config::RedisUrl;
 
-/// A connection that cannot be made.
+/// The reason why there is no connection.
 #[derive(Debug, Error)]
 pub enum ConnectError {
-    /// An address that is none.
+    /// The address is malformed.
     #[error(
         "cannot use {url} as redis.url: write redis://host:6379, rediss://host:6379, \
          redis+unix:///path, redis+sentinel://host:26379/master or redis+cluster://host:6379"
     )]
     Url {
-        /// The address, shown without user and password.
+        /// Address, shown without user and password.
         url: RedisUrl,
-        /// Why.
+        /// Error of the client library.
         source: RedisError,
     },
-    /// TLS settings with an address that does not use TLS.
+    /// TLS settings stand beside an address without TLS.
     #[error("{key} is set but redis.url ({url}) does not use TLS: write rediss:// or unset {key}")]
     TlsUnused {
-        /// The setting.
+        /// Key of the setting.
         key: &'static str,
-        /// The address, shown without user and password.
+        /// Address, shown without user and password.
         url: RedisUrl,
     },
-    /// A file named in the settings that cannot be read.
+    /// A file named in the settings cannot be read.
     #[error("cannot read {key} {}: check that it exists and this user may read it", file.display())]
     File {
-        /// The setting.
+        /// Key of the setting.
         key: &'static str,
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// Why.
+        /// Error of the client library.
         source: std::io::Error,
     },
-    /// A file without certificates.
+    /// The CA file holds no certificates.
     #[error("cannot use redis.ca_file {}: it has to hold PEM certificates", file.display())]
     CaFile {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// Why.
+        /// Error of the client library.
         source: RedisError,
     },
-    /// Nobody answers.
+    /// No server answers at the address.
     #[error("cannot reach Redis at {endpoint}: check that it runs and that redis.url is right")]
     Unreachable {
-        /// Where.
+        /// Address, without user and password.
         endpoint: String,
-        /// Why.
+        /// Error of the client library.
         source: RedisError,
     },
-    /// Somebody answers with a certificate that nobody we trust has signed for this name.
+    /// The certificate is not signed by a trusted authority for this name.
     #[error(
         "cannot trust the certificate of Redis at {endpoint}: name its authority in redis.ca_file, \
          and connect by a name it was made for"
     )]
     Untrusted {
-        /// Where.
+        /// Address, without user and password.
         endpoint: String,
-        /// Why.
+        /// Error of the client library.
         source: RedisError,
     },
-    /// Redis wants a password, and none is configured.
+    /// Redis requires a password, and none is configured.
     #[error("Redis at {endpoint} asks for a password: set redis.password_file")]
     NoPassword {
-        /// Where.
+        /// Address, without user and password.
         endpoint: String,
-        /// Why.
+        /// Error of the client library.
         source: RedisError,
     },
     /// Redis refuses the user or the password.
@@ -81,31 +81,31 @@ pub enum ConnectError {
          redis.password_file"
     )]
     WrongPassword {
-        /// Where.
+        /// Address, without user and password.
         endpoint: String,
-        /// Why.
+        /// Error of the client library.
         source: RedisError,
     },
-    /// Redis is starting.
+    /// Redis is starting, or waits for its master.
     #[error("Redis at {endpoint} is not ready: it is loading its data or waiting for its master")]
     NotReady {
-        /// Where.
+        /// Address, without user and password.
         endpoint: String,
-        /// Why.
+        /// Error of the client library.
         source: RedisError,
     },
-    /// Redis answers, but not as it should.
+    /// Redis refuses for another reason.
     #[error("Redis at {endpoint} refuses the connection: see its answer")]
     Refused {
-        /// Where.
+        /// Address, without user and password.
         endpoint: String,
-        /// Why.
+        /// Error of the client library.
         source: RedisError,
     },
 }
 
 impl ConnectError {
-    /// Sorts what the client reports while connecting.
+    /// Classifies an error of the client library.
     pub(super) fn sort(endpoint: &str, source: RedisError) -> Self {
         let endpoint = endpoint.to_owned();
         match (source.kind(), code(&source).as_deref()) {
@@ -116,7 +116,7 @@ impl ConnectError {
             (_, Some("LOADING" | "BUSY" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN")) => {
                 Self::NotReady { endpoint, source }
             }
-            // The client keeps no more of rustls' error than its words.
+            // The client library keeps only the text of a rustls error.
             (ErrorKind::Io, _) if source.to_string().contains("certificate") => {
                 Self::Untrusted { endpoint, source }
             }
@@ -125,13 +125,13 @@ impl ConnectError {
         }
     }
 
-    /// Whether trying again can help without a change of the settings.
+    /// Returns the remedy: whether another try can help without a change of the settings.
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::Url { .. } | Self::TlsUnused { .. } | Self::File { .. } | Self::CaFile { .. } => {
                 Remedy::Fatal
             }
-            // A password is often put right at the server.
+            // A password is often corrected on the server.
             Self::Unreachable { .. }
             | Self::Untrusted { .. }
             | Self::NoPassword { .. }

@@ -1,4 +1,4 @@
-//! What was last logged about reaching Redis, so that each change is logged once.
+//! The current trouble with Redis, so that the log gets each change once.
 
 use std::collections::BTreeSet;
 use std::mem::{Discriminant, discriminant};
@@ -11,8 +11,8 @@ use tracing::{debug, info, warn};
 use super::error::ConnectError;
 use crate::error::chain;
 
-/// What Redis does not do at the moment. Whoever asks says for which key: on a cluster one server may
-/// be away while others answer, and that is one outage.
+/// The current outage. Every task names the key that it needs: on a cluster one node may be away while
+/// others answer, and the outage ends when all answer.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
     away: Trouble<Discriminant<ConnectError>>,
@@ -22,7 +22,7 @@ pub(super) struct Outage {
 #[derive(Debug)]
 struct Trouble<R> {
     since: Option<Since<R>>,
-    /// For whom it is not over.
+    /// Keys of the tasks for which it goes on.
     homes: BTreeSet<Arc<str>>,
 }
 
@@ -36,14 +36,14 @@ impl<R> Default for Trouble<R> {
 }
 
 impl<R: PartialEq> Trouble<R> {
-    /// Whether it begins, or has a new reason.
+    /// Adds a failure; returns whether the trouble begins or has a new reason.
     fn is_new(&mut self, home: &Arc<str>, reason: R) -> bool {
         self.homes.insert(Arc::clone(home));
         Since::is_new(&mut self.since, reason)
     }
 
-    /// How long it took, where it is over for everybody.
-    fn over(&mut self, home: &Arc<str>) -> Option<String> {
+    /// Ends it for one task; returns its duration if it has ended for all.
+    fn end(&mut self, home: &Arc<str>) -> Option<String> {
         self.homes.remove(home);
         if !self.homes.is_empty() {
             return None;
@@ -55,12 +55,12 @@ impl<R: PartialEq> Trouble<R> {
 #[derive(Debug)]
 struct Since<R> {
     began: Instant,
-    /// Every reason that was logged: they may alternate for hours.
+    /// Reasons that were logged: they may alternate for hours.
     reasons: Vec<R>,
 }
 
 impl<R: PartialEq> Since<R> {
-    /// Whether this reason is new, in an outage that perhaps begins.
+    /// Adds a reason, and begins the outage if there is none; returns whether the reason is new.
     fn is_new(outage: &mut Option<Self>, reason: R) -> bool {
         let since = outage.get_or_insert_with(|| Self {
             began: Instant::now(),
@@ -73,51 +73,51 @@ impl<R: PartialEq> Since<R> {
         is_new
     }
 
-    /// How long it took.
+    /// Returns its duration as text.
     fn length(&self) -> String {
         humantime::format_duration(round(self.began.elapsed())).to_string()
     }
 }
 
 impl Outage {
-    /// A try to connect failed: logs it unless one has failed for the same reason since all was well.
+    /// Records a failed try to connect. Logs it if the reason is new in this outage.
     pub(super) fn failed(&mut self, home: &Arc<str>, error: &ConnectError) {
         if self.away.is_new(home, discriminant(error)) {
             let error = chain(error);
-            warn!(error, "no connection to redis, trying until there is one");
+            warn!(error, "no connection to redis, will retry");
         }
     }
 
-    /// A try succeeded: logs how long it took if any failed before.
+    /// Records that a try succeeded. Logs the duration of the outage if it has ended.
     pub(super) fn ended(&mut self, home: &Arc<str>, endpoint: &str) {
-        if let Some(outage) = self.away.over(home) {
+        if let Some(outage) = self.away.end(home) {
             info!(endpoint, outage, "connected to redis again");
         } else {
             debug!(endpoint, "connected to redis");
         }
     }
 
-    /// Nobody waits for it any more.
+    /// Records that a task no longer tries to connect.
     pub(super) fn given_up(&mut self, home: &Arc<str>) {
-        self.away.over(home);
+        self.away.end(home);
     }
 
-    /// Redis refused with this code: logs it unless it has done so since all was well.
+    /// Records that Redis refused a command with this code. Logs it if the code is new in this outage.
     pub(super) fn refused(&mut self, home: &Arc<str>, code: &str, error: &RedisError) {
         if self.refusing.is_new(home, code.to_owned()) {
-            warn!(%error, "redis refuses what it is sent, trying until it takes it");
+            warn!(%error, "redis refuses writes, will retry");
         }
     }
 
-    /// Redis took what it was sent.
+    /// Records that Redis accepted a command. Logs the duration of the outage if it has ended.
     pub(super) fn accepted(&mut self, home: &Arc<str>) {
-        if let Some(outage) = self.refusing.over(home) {
+        if let Some(outage) = self.refusing.end(home) {
             info!(outage, "redis is accepting writes again");
         }
     }
 }
 
-/// To milliseconds: nobody reads the rest.
+/// Rounds a duration to milliseconds.
 fn round(duration: Duration) -> Duration {
     Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }

@@ -1,9 +1,8 @@
-//! Tries everything on a Redis that Rackwatch needs, as `check` does.
+//! Tries everything that Rackwatch needs of a Redis, for `check`.
 //!
-//! In: a connection. Out: one [`Step`] for each thing tried, with what to do where it failed. Uses
-//! throwaway keys under `rackwatch:check:`, expiring by themselves in a minute and removed at the
-//! end; touches nothing else. A Redis without time series is not a failure: series go to plain
-//! streams then.
+//! In: a connection. Out: one [`Step`] for each operation, with advice if it failed. Uses throwaway
+//! keys under `rackwatch:check:`, which expire in a minute and are deleted at the end, and touches
+//! nothing else. Without time series `check` still passes: series go to plain streams.
 
 use std::time::{Duration, Instant};
 
@@ -16,44 +15,44 @@ use rackwatch_core::keys::CHECK_PREFIX;
 use super::remedy::code;
 use crate::backoff::random;
 
-/// How long the throwaway keys live when they cannot be removed, in seconds.
+/// Life of the throwaway keys if they cannot be deleted, in seconds.
 const EXPIRY: u64 = 60;
 
-/// One thing that was tried.
+/// One operation that was tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// What, in a word or two.
+    /// Name in a word or two.
     pub name: &'static str,
-    /// How it went.
+    /// Outcome of the operation.
     #[serde(flatten)]
     pub result: StepResult,
-    /// How long it took.
+    /// Duration of the operation.
     #[serde(rename = "took_us", serialize_with = "micros")]
     pub took: Duration,
 }
 
-/// How a step went.
+/// The outcome of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "result", rename_all = "lowercase")]
 pub enum StepResult {
-    /// It works.
+    /// The operation works as expected.
     Ok,
-    /// It is not there, and need not be.
+    /// The operation is missing, and optional.
     Skipped {
-        /// What that means.
+        /// Consequence of its absence.
         detail: String,
     },
-    /// It does not work.
+    /// The operation returned an error.
     Failed {
-        /// What Redis said.
+        /// Text of the error.
         detail: String,
-        /// What to do.
+        /// Remedy for the operator.
         advice: &'static str,
     },
 }
 
 impl Step {
-    /// It did not work.
+    /// Returns whether the operation failed.
     pub fn failed(&self) -> bool {
         matches!(self.result, StepResult::Failed { .. })
     }
@@ -63,11 +62,11 @@ fn micros<S: serde::Serializer>(took: &Duration, to: S) -> Result<S::Ok, S::Erro
     to.serialize_u64(u64::try_from(took.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// Tries everything, in order; goes on after a failure.
+/// Tries every operation in order, even after a failure.
 pub async fn probe(connection: &mut impl ConnectionLike) -> Vec<Step> {
     let mut probe = Probe {
         connection,
-        // In braces: on a cluster they are removed by one command.
+        // In braces, so that one command can delete them on a cluster.
         prefix: format!("{CHECK_PREFIX}{{{:016x}}}", random()),
         steps: Vec::new(),
     };
@@ -152,18 +151,18 @@ impl<C: ConnectionLike> Probe<'_, C> {
         }
         self.steps.push(Step {
             name,
-            result: judge(name, answer),
+            result: classify(name, answer),
             took: started.elapsed(),
         });
     }
 }
 
-fn judge(name: &'static str, answer: RedisResult<Value>) -> StepResult {
+fn classify(name: &'static str, answer: RedisResult<Value>) -> StepResult {
     match answer {
         Ok(_) => StepResult::Ok,
         Err(error) if name.starts_with("TS.") && is_unknown_command(&error) => {
             StepResult::Skipped {
-                detail: "not there: series go to plain streams".to_owned(),
+                detail: "not available: series go to plain streams".to_owned(),
             }
         }
         Err(error) => StepResult::Failed {
@@ -192,7 +191,7 @@ fn advice(error: &RedisError) -> &'static str {
         Some("ERR") if is_unknown_command(error) => {
             "this Redis is too old, or the command is renamed: version 6.2 or later is needed"
         }
-        Some(_) => "see what Redis says",
+        Some(_) => "see the error of Redis",
         None => "the connection broke: check the network, and that Redis still runs",
     }
 }

@@ -1,30 +1,30 @@
-//! What an error of a command asks for: another connection, another try, or a person.
+//! The remedy for an error: another connection, another try, or an operator.
 
 use redis::{ErrorKind, RedisError};
 
-/// What to do about an error.
+/// The action that an error asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
-    /// The connection is gone or cannot be trusted: open another one. The command may have run.
+    /// Open another connection: this one is broken, and the command may have run.
     Reconnect,
-    /// Redis cannot do it now: send it again after a while, on the same connection.
+    /// Send the command again after a while, on the same connection: Redis cannot run it now.
     RetryLater,
-    /// It will fail the same way again: the command or the settings are wrong.
+    /// Change the command or the settings: it would fail the same way again.
     Fatal,
 }
 
-/// What `error` asks for.
+/// Returns the remedy for `error`.
 ///
-/// After a lost connection or a timeout nobody knows whether the command ran, so a write that is
-/// sent again must be harmless when it comes twice.
+/// After a lost connection or a timeout the command may have run, so a write that is sent again must
+/// be harmless when it comes twice.
 pub fn remedy(error: &RedisError) -> Remedy {
     match code(error).as_deref() {
         Some(
             "READONLY" | "LOADING" | "OOM" | "BUSY" | "CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN"
             | "ASK" | "MISCONF" | "NOREPLICAS" | "UNBLOCKED",
         ) => Remedy::RetryLater,
-        // The password was changed: a new connection logs in with it, or says that it cannot. A slot
-        // has moved: a new connection asks where to.
+        // A new connection logs in with the changed password, or reports that it cannot; and it reads
+        // the new place of a moved slot.
         Some("NOAUTH" | "WRONGPASS" | "MOVED") => Remedy::Reconnect,
         Some(_) => Remedy::Fatal,
         None => match error.kind() {
@@ -34,20 +34,19 @@ pub fn remedy(error: &RedisError) -> Remedy {
     }
 }
 
-/// Whether the next connection may lead to another server, or to one that lost what it had: after a
-/// broken connection, and where a master has become a replica.
+/// Returns whether the next connection may lead to another server, or to one that lost data: after a
+/// broken connection, and if the master has become a replica.
 pub fn may_be_another(error: &RedisError) -> bool {
     remedy(error) == Remedy::Reconnect || code(error).as_deref() == Some("READONLY")
 }
 
-/// Whether the consumer group, or its stream, does not exist: create it, then send again.
+/// Returns whether the consumer group, or its stream, does not exist.
 pub fn is_no_group(error: &RedisError) -> bool {
     code(error).as_deref() == Some("NOGROUP")
 }
 
-/// Whether the consumer group that was to be made is there already.
-///
-/// Some servers that stand in for Redis put `ERR` before the word.
+/// Returns whether the consumer group to create exists already. Some servers that imitate Redis put
+/// `ERR` before the code.
 pub fn is_group_there(error: &RedisError) -> bool {
     code(error).as_deref() == Some("BUSYGROUP")
         || error
@@ -55,9 +54,9 @@ pub fn is_group_there(error: &RedisError) -> bool {
             .is_some_and(|detail| detail.starts_with("BUSYGROUP"))
 }
 
-/// The first word of Redis' answer; that of the first failed command in a pipeline.
+/// Returns the code of an error, its first word; in a pipeline that of the first failed command.
 pub(super) fn code(error: &RedisError) -> Option<String> {
-    // The clone shares its contents. Only this way leads to the codes within a pipeline's error.
+    // A clone shares its contents, and nothing else leads to the codes in a pipeline's error.
     match error.clone().into_server_errors().as_deref() {
         Some([(_, first), ..]) => Some(first.code().to_owned()),
         _ => error.code().map(str::to_owned),
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_group_is_told_apart() {
+    fn only_nogroup_means_a_missing_group() {
         assert!(is_no_group(&answer(
             "NOGROUP No such key 's' or consumer group 'g'"
         )));

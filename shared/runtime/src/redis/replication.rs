@@ -1,10 +1,10 @@
-//! Whether a server still has what it had.
+//! The identity of a server's data.
 
 use redis::RedisResult;
 use redis::aio::ConnectionLike;
 
-/// Names the history of a server's data: another one after a failover or a restart, when what was
-/// acknowledged last may be lost. None where the server does not tell.
+/// Returns the id of a server's data, which changes with a failover or a restart: then writes that
+/// were acknowledged last may be lost. None if the user may not read it.
 ///
 /// # Errors
 ///

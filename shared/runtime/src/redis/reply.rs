@@ -1,26 +1,26 @@
-//! Replies taken apart by moving, where the library's own types would copy them.
+//! Parses replies by moving their parts, which the types of the client library would copy.
 //!
-//! In: a [`Value`] as the server sent it, RESP2 or RESP3; out: entries with their fields in
-//! order, double names kept, and items that may each be an error. Measured on stream replies the
-//! library's `StreamReadReply` costs several times as much, and loses double names.
+//! In: a [`Value`] as the server sent it, RESP2 or RESP3. Out: entries with their fields in order,
+//! duplicate names included, and items that may each be an error. On stream replies the library's
+//! `StreamReadReply` measures several times as slow, and drops duplicate names.
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, RedisResult, Value};
 use thiserror::Error;
 
-/// Names and values of an entry, in order.
+/// Names and values of an entry, in order, duplicates included.
 pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// An entry of a stream as it stands there.
+/// An undecoded entry of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawEntry {
-    /// Milliseconds and sequence number.
+    /// Milliseconds and sequence number of its id.
     pub id: (u64, u64),
-    /// Names and values in order; `None` where the entry was trimmed while it was pending.
+    /// Names and values in order; `None` if the entry was trimmed while it was pending.
     pub fields: Option<Fields>,
 }
 
-/// A reply that does not look like one of its kind.
+/// A reply of an unexpected kind.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("expected {expected} in the reply of Redis, found {found}")]
 pub struct ReplyError {
@@ -44,7 +44,7 @@ impl ReplyError {
     }
 }
 
-/// The streams and entries of an XREADGROUP or XREAD reply; none after a timeout.
+/// Parses the streams and entries of an XREADGROUP or XREAD reply; empty after a timeout.
 ///
 /// # Errors
 ///
@@ -75,12 +75,12 @@ pub fn streams(reply: Value) -> Result<Vec<(String, Vec<RawEntry>)>, ReplyError>
 
 fn stream(name: Value, read: Value) -> Result<(String, Vec<RawEntry>), ReplyError> {
     let name = String::from_utf8(bytes(name, "a stream's name")?);
-    // A stream is read because its name was sent, so it is text unless somebody else's.
+    // A stream is read because its name was sent, and ours are text.
     let name = name.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     Ok((name, entries(read)?))
 }
 
-/// The entries of an XRANGE reply, or of one stream or an XAUTOCLAIM's middle part.
+/// Parses the entries of an XRANGE reply, of one stream, or of the middle part of XAUTOCLAIM.
 ///
 /// # Errors
 ///
@@ -98,7 +98,7 @@ pub fn entries(reply: Value) -> Result<Vec<RawEntry>, ReplyError> {
     }
 }
 
-/// An id and fields; XREADGROUP with CLAIM adds two numbers, which are left out.
+/// Parses an id and fields. Ignores the two numbers that XREADGROUP adds with CLAIM.
 fn entry(value: Value) -> Result<RawEntry, ReplyError> {
     const EXPECTED: &str = "an entry's id and fields";
     let Value::Array(parts) = value else {
@@ -128,7 +128,7 @@ fn entry_id(value: Value) -> Result<(u64, u64), ReplyError> {
     parse(&id).ok_or_else(|| ReplyError::new(EXPECTED, &Value::BulkString(id)))
 }
 
-/// XADD refuses an entry without fields, so an empty list means a trimmed entry, too.
+/// Parses fields. XADD refuses an entry without any, so an empty list means a trimmed entry.
 fn fields(value: Value) -> Result<Option<Fields>, ReplyError> {
     const EXPECTED: &str = "an entry's fields";
     let pairs: Fields = match value {
@@ -159,7 +159,7 @@ fn bytes(value: Value, expected: &'static str) -> Result<Vec<u8>, ReplyError> {
     }
 }
 
-/// The items of a reply, each with its own error; a reply that is no list is one item.
+/// Returns the items of a reply, each with its own error; a reply that is no list is one item.
 pub fn per_item(reply: Value) -> Vec<Result<Value, String>> {
     let items = match reply {
         Value::Array(items) | Value::Set(items) => items,
@@ -180,7 +180,7 @@ pub fn per_item(reply: Value) -> Vec<Result<Value, String>> {
         .collect()
 }
 
-/// Sends a command such as TS.MADD whose reply has an outcome per item.
+/// Sends a command whose reply has an outcome for each item, such as TS.MADD.
 ///
 /// `query_async` would turn one failed item into an error for all of them.
 ///

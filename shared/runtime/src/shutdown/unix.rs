@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM.
+//! The signals SIGINT and SIGTERM.
 
 use std::io;
 
@@ -18,7 +18,7 @@ impl Signals {
         })
     }
 
-    /// The name of the next signal.
+    /// Waits for the next signal and returns its name.
     pub(super) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",

@@ -1,20 +1,20 @@
-//! Where a command is to go in a cluster: the commands that Rackwatch sends, and no others.
+//! The destination of a command in a cluster, for the commands that Rackwatch sends.
 
 use redis::{Arg, Cmd};
 
-/// Where a command is to go.
+/// The destination of a command.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Destination<'c> {
-    /// To the master that has this key.
+    /// The master that has this key.
     Key(&'c [u8]),
-    /// To one node: it names no key.
+    /// One node: the command names no key.
     Home,
-    /// To every master: each keeps scripts for itself.
+    /// Every master: each stores scripts for itself.
     Everywhere,
 }
 
 impl<'c> Destination<'c> {
-    /// That of a command.
+    /// Returns the destination of a command.
     pub(super) fn of(command: &'c Cmd) -> Self {
         let mut words = command.args_iter().filter_map(|arg| match arg {
             Arg::Simple(word) => Some(word),
@@ -25,7 +25,7 @@ impl<'c> Destination<'c> {
             b"SCRIPT" => return Self::Everywhere,
             b"PING" | b"INFO" | b"TIME" | b"CLUSTER" | b"CONFIG" | b"DBSIZE" | b"ACL"
             | b"CLIENT" | b"COMMAND" | b"MODULE" | b"WAIT" => None,
-            // A script, or its name; how many keys; the first.
+            // The script or its hash, the number of keys, the first key.
             b"EVAL" | b"EVALSHA" => match words.nth(1) {
                 Some(b"0") | None => None,
                 Some(_) => words.next(),

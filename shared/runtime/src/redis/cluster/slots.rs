@@ -1,4 +1,4 @@
-//! Which master has which of the 16,384 slots, as `CLUSTER SLOTS` tells it.
+//! The map of slots: which master has which of the 16,384, from `CLUSTER SLOTS`.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use redis::Value;
 const CRC: crc::Crc<u16> = crc::Crc::<u16>::new(&crc::CRC_16_XMODEM);
 const SLOTS: u16 = 16_384;
 
-/// Where a node answers.
+/// The address of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::redis) struct Address {
     pub(in crate::redis) host: String,
@@ -21,17 +21,17 @@ impl fmt::Display for Address {
     }
 }
 
-/// The masters, by slots.
+/// The masters by their slots.
 #[derive(Debug, Default)]
 pub(in crate::redis) struct Slots {
-    /// First and last slot, master; sorted.
+    /// First slot, last slot and master, sorted.
     ranges: Vec<(u16, u16, Address)>,
-    /// Every node that was named, replicas too.
+    /// Every node in the reply, replicas included.
     nodes: Vec<Address>,
 }
 
 impl Slots {
-    /// What the answer of the node at `answering` means; none where it is no such answer.
+    /// Parses the reply of the node at `answering`; none if it is malformed.
     pub(super) fn parse(answer: &Value, answering: &Address) -> Option<Self> {
         let Value::Array(items) = answer else {
             return None;
@@ -46,7 +46,7 @@ impl Slots {
             };
             let mut nodes = nodes.iter().map(|node| address(node, answering));
             let (first, last) = (u16::try_from(*first).ok()?, u16::try_from(*last).ok()?);
-            // A master whose address nobody knows has its slots for itself.
+            // The slots of a master without a known address have no master here.
             if let Some(Some(master)) = nodes.next() {
                 slots.ranges.push((first, last, master.clone()));
                 slots.nodes.push(master);
@@ -65,7 +65,7 @@ impl Slots {
         Some(slots)
     }
 
-    /// The master that has `key`; none where nobody has its slot.
+    /// Returns the master of `key`; none if its slot has none.
     pub(super) fn master_of(&self, key: &[u8]) -> Option<&Address> {
         let slot = slot(key);
         let after = self.ranges.partition_point(|(first, ..)| *first <= slot);
@@ -73,7 +73,7 @@ impl Slots {
         (slot <= *last).then_some(master)
     }
 
-    /// Every master, once.
+    /// Returns every master once.
     pub(super) fn masters(&self) -> Vec<Address> {
         let mut masters: Vec<Address> = Vec::new();
         for (.., master) in &self.ranges {
@@ -84,13 +84,13 @@ impl Slots {
         masters
     }
 
-    /// Every node, once.
+    /// Returns every node once.
     pub(super) fn nodes(&self) -> &[Address] {
         &self.nodes
     }
 }
 
-/// A key's slot: of what is in the first braces, where something is.
+/// Returns the slot of a key: of the text in its first braces, if there is any.
 fn slot(key: &[u8]) -> u16 {
     let tag = key.iter().position(|byte| *byte == b'{').and_then(|open| {
         let rest = &key[open + 1..];
@@ -108,7 +108,7 @@ fn address(node: &Value, answering: &Address) -> Option<Address> {
         return None;
     };
     let host = match host {
-        // The address on which it was asked.
+        // The node does not know its address: it is the one that was asked.
         Value::Nil => answering.host.clone(),
         Value::BulkString(host) => match std::str::from_utf8(host).ok()? {
             "" => answering.host.clone(),

@@ -1,4 +1,4 @@
-//! A cluster: any of its nodes tells where everything is, each time a connection is opened.
+//! A cluster: any of its nodes has the map of slots, which is read each time a connection is opened.
 //!
 //! `redis+cluster://host:port,host:port` (`rediss+cluster://` for TLS), with user and password before
 //! an `@`. One host that answers is enough; the others are learned from it.
@@ -13,19 +13,20 @@ use redis::{
 };
 
 use super::hosts::Hosts;
+use super::node::open_client;
 use crate::config::RedisConfig;
 use crate::redis::cluster::{Address, Cluster, OpenNode};
 
-/// The port of a node unless told otherwise.
+/// Default port of a node.
 pub(super) const PORT: u16 = 6379;
 
-/// What is needed to connect to any node.
+/// The nodes of a cluster, and the settings to connect to each.
 #[derive(Clone)]
 pub(super) struct Nodes {
     login: RedisConnectionInfo,
     tcp: TcpSettings,
     tls: Option<Tls>,
-    /// The next to be asked comes first.
+    /// Addresses, in the order in which they are asked.
     known: Arc<Mutex<Vec<Address>>>,
 }
 
@@ -35,7 +36,7 @@ struct Tls {
     ca: Option<Vec<u8>>,
 }
 
-/// How long nodes may take, for one connection to the cluster.
+/// Connects to nodes for one connection to the cluster.
 #[derive(Clone)]
 struct Opener {
     nodes: Nodes,
@@ -51,7 +52,7 @@ impl std::fmt::Debug for Opener {
 }
 
 impl Nodes {
-    /// Those at `hosts`; connects nowhere yet.
+    /// Creates the list of nodes at `hosts`; connects nowhere yet.
     pub(super) fn new(
         config: &RedisConfig,
         hosts: Hosts,
@@ -106,8 +107,8 @@ impl Nodes {
         }
     }
 
-    /// A connection by what one of the nodes says, at home where the key `home` is. Answers may take
-    /// as long as `response`, connecting to each node as long as `connect`.
+    /// Reads the slots from one of the nodes and connects to the one that has the key `home`. Answers
+    /// may take `response`, connecting to each node `connect`.
     pub(super) async fn open(
         &self,
         home: &str,
@@ -122,8 +123,7 @@ impl Nodes {
         let mut failure = None;
         let known = self.known().clone();
         for node in known {
-            // Each is asked in its turn: what one that was cut off from the others believes does not
-            // hold for long.
+            // Each in its turn: a node that was cut off from the others may have an old map.
             self.known().rotate_left(1);
             let asked = async {
                 let mut connection = opener.open(&node).await?;
@@ -141,7 +141,7 @@ impl Nodes {
         Err(failure.unwrap_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound).into()))
     }
 
-    /// Nodes that were there before stay known: those that were named at the start are among them.
+    /// Adds nodes. The known ones stay, because the configured ones are among them.
     fn learn(&self, nodes: &[Address]) {
         let mut known = self.known();
         for node in nodes {
@@ -158,13 +158,13 @@ impl Nodes {
     }
 }
 
-/// Redis Cluster is made for at most a thousand nodes.
+/// Most nodes to remember: the largest cluster that Redis supports.
 const MOST_KNOWN: usize = 1_000;
 
 #[async_trait::async_trait]
 impl OpenNode for Opener {
     async fn open(&self, node: &Address) -> RedisResult<MultiplexedConnection> {
         let client = self.nodes.client(node)?;
-        super::open_client(&client, self.connect, self.response).await
+        open_client(&client, self.connect, self.response).await
     }
 }

@@ -1,23 +1,23 @@
-//! Addresses of several hosts: `redis+<kind>://user:password@host:port,host:port/path`, `rediss+` for
-//! TLS.
+//! Parses addresses of several hosts: `redis+<kind>://user:password@host:port,host:port/path`,
+//! `rediss+` for TLS.
 
-/// Such an address, taken apart.
+/// The parts of such an address.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Hosts {
     pub(super) tls: bool,
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
     pub(super) all: Vec<(String, u16)>,
-    /// What comes after the hosts, without the slash; empty where nothing does.
+    /// Part after the hosts, without the slash; empty if there is none.
     pub(super) path: String,
 }
 
-/// Of this kind, but not as such an address is written.
+/// An address of the right kind that is malformed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NotHosts;
 
 impl Hosts {
-    /// None where the address is of another kind; hosts without a port get `port`.
+    /// Parses an address; none if it is of another kind. Hosts without a port get `port`.
     pub(super) fn parse(url: &str, kind: &str, port: u16) -> Option<Result<Self, NotHosts>> {
         let (scheme, rest) = url.split_once("://")?;
         let (protocol, found) = scheme.split_once('+')?;
@@ -54,7 +54,7 @@ impl Hosts {
         })
     }
 
-    /// The address again, without user and password.
+    /// Returns the address without user and password.
     pub(super) fn endpoint(&self, kind: &str) -> String {
         let scheme = if self.tls { "rediss" } else { "redis" };
         let hosts = self.all.iter().map(|(host, port)| format!("{host}:{port}"));
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_taken_apart() {
+    fn addresses_have_parts() {
         let parse = |url| Hosts::parse(url, "cluster", 6379);
         let expected = Hosts {
             tls: false,

@@ -1,4 +1,4 @@
-//! A master that moves: its address is asked of Sentinels, each time a connection is opened.
+//! A master that moves: Sentinels name its address each time a connection is opened.
 //!
 //! `redis+sentinel://host:port,host:port/master` (`rediss+sentinel://` for TLS), with the user and the
 //! password of the master before an `@`, and a database behind another `/`.
@@ -10,12 +10,12 @@ use redis::{ConnectionAddr, ErrorKind, RedisError, RedisResult, TlsCertificates,
 use super::hosts::Hosts;
 use crate::config::RedisConfig;
 
-/// The port that Sentinels listen on unless told otherwise.
+/// Default port of a Sentinel.
 pub(super) const PORT: u16 = 26379;
-/// How such an address is written.
+/// Form of the address, for errors.
 pub(super) const EXPECTED: &str = "expected redis+sentinel://host:port,host:port/master";
 
-/// The client; connects nowhere yet.
+/// Creates the client; connects nowhere yet.
 pub(super) fn client(
     config: &RedisConfig,
     sentinels: Hosts,
@@ -69,7 +69,7 @@ pub(super) fn client(
     builder.build()
 }
 
-/// The master's name, and the database behind another `/`.
+/// Parses the name of the master, and the database behind another `/`.
 fn master(path: &str) -> Option<(&str, i64)> {
     let (master, database) = path.split_once('/').unwrap_or((path, "0"));
     let database = database.parse().ok()?;

@@ -1,5 +1,6 @@
 //! Settings that never reach a server.
 
+use super::settings::connection_info;
 use super::*;
 use crate::config::Secret;
 

@@ -1,4 +1,5 @@
-//! The state that makes it possible to go on where the last owner stopped.
+//! Saved state, from which an owner goes on where the last one stopped: slices of detector state,
+//! open episodes, and the loss ledger.
 
 use std::collections::HashMap;
 
@@ -8,15 +9,15 @@ use rackwatch_core::keys::PartitionKeys;
 use rackwatch_core::ledger::Runs;
 use rackwatch_core::stored::{DecodeError, Refusal, StoredValues, decode, encode};
 use rackwatch_core::time::StreamId;
-use rackwatch_runtime::redis::Connection;
-use redis::RedisResult;
+use rackwatch_runtime::redis::{Connection, RequestError, Session};
+use redis::{RedisResult, Script, ScriptInvocation};
 
-use super::super::script::Fence;
 use super::super::{Restore, Resume, SliceNumber};
+use crate::fencing::Fence;
 use crate::stored::log_refusals;
 
-/// Reads what the last owner left; none where `epoch` is not the newest any more. Says the number
-/// of the last commit too.
+/// Reads the number of the last commit and the state that the last owner left; none if a newer
+/// epoch than `epoch` exists.
 pub(super) async fn load(
     connection: &mut Connection,
     keys: &PartitionKeys,
@@ -33,7 +34,7 @@ pub(super) async fn load(
     if newest != Some(epoch) {
         return Ok(None);
     }
-    let saved = slices(connection, keys, restore).await?;
+    let saved = read_slices(connection, keys, restore).await?;
     let episodes: HashMap<String, Vec<u8>> = redis::cmd("HGETALL")
         .arg(&keys.episodes)
         .query_async(connection)
@@ -57,8 +58,8 @@ pub(super) async fn load(
     Ok(Some((commit.unwrap_or(0), resume)))
 }
 
-/// Reads the slices one by one. Returns the oldest position that one of them stands for.
-async fn slices(
+/// Passes each slice to `restore`; returns the oldest position that one of them stands for.
+async fn read_slices(
     connection: &mut Connection,
     keys: &PartitionKeys,
     restore: &mut Restore<'_>,
@@ -102,26 +103,15 @@ fn refuse(refusals: &mut Vec<Refusal>, name: String, error: DecodeError) {
     }
 }
 
-/// Writes a slice if this owner's last commit is the last of all: a Redis that went back behind it
-/// must not get state of readings that it will be given again. One slice a call, so that none stalls
-/// Redis.
-const SAVE: &str = r"
-local fence = redis.call('HMGET', KEYS[2], 'epoch', 'commit')
-if fence[1] ~= ARGV[1] or (fence[2] or '0') ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], ARGV[3], ARGV[4])
-return 1
-";
-
-/// Stores a slice in the place of the last one of its number; false where another owner has the
-/// stream.
-pub(super) async fn save(
-    connection: &mut Connection,
+/// Prepares a call that writes a slice over the last one of its number; it answers false if the
+/// fence refuses. One slice a call, so that none stalls Redis.
+pub(super) fn save<'s>(
+    script: &'s Script,
     keys: &PartitionKeys,
     fence: Fence,
     number: SliceNumber,
     slice: &Slice,
-) -> RedisResult<bool> {
-    let script = redis::Script::new(SAVE);
+) -> ScriptInvocation<'s> {
     let mut call = script.prepare_invoke();
     call.key(&keys.snapshot).key(&keys.fence);
     let SliceNumber { number, of } = number;
@@ -129,27 +119,23 @@ pub(super) async fn save(
         .arg(fence.commit)
         .arg(format!("{number}/{of}"))
         .arg(encode(slice));
-    Ok(call.invoke_async::<u8>(connection).await? == 1)
+    call
 }
 
-/// Removes slices of another count than there are now.
-pub(super) async fn forget(
-    connection: &mut Connection,
+/// Deletes slices that belong to another count than `slices`.
+pub(super) async fn delete_others(
+    session: &mut Session,
     keys: &PartitionKeys,
     slices: usize,
-) -> RedisResult<()> {
-    let names: Vec<String> = redis::cmd("HKEYS")
-        .arg(&keys.snapshot)
-        .query_async(connection)
-        .await?;
-    let now = format!("/{slices}");
-    let surplus = |name: &&String| !name.ends_with(&now);
-    for name in names.iter().filter(surplus) {
-        redis::cmd("HDEL")
-            .arg(&keys.snapshot)
-            .arg(name)
-            .exec_async(connection)
-            .await?;
+) -> Result<(), RequestError> {
+    let mut list = redis::cmd("HKEYS");
+    list.arg(&keys.snapshot);
+    let names: Vec<String> = session.query(&list).await?;
+    let current = format!("/{slices}");
+    for name in names.iter().filter(|name| !name.ends_with(&current)) {
+        let mut delete = redis::cmd("HDEL");
+        delete.arg(&keys.snapshot).arg(name);
+        session.query::<()>(&delete).await?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
--- Says that a collector runs, and lists all that do. Redis' own clock counts.
+-- Registers a running collector and lists all that run, by Redis' own clock.
 -- KEYS  1 collectors
--- ARGV  1 who  2 how long that holds, in milliseconds
+-- ARGV  1 name  2 time until the registration expires, in milliseconds
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)

@@ -1,4 +1,4 @@
-//! Dealing out: detector state, open episodes, the ledger, and what was written, to new partitions.
+//! Redistributes detector state, open episodes, the loss ledger and past records to new partitions.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -12,14 +12,15 @@ use redis::{RedisResult, Value};
 
 use crate::stored::read_one;
 
-use super::{Migration, MigrationError, aside, dealt};
+use super::{Repartition, RepartitionError, aside, redistributed};
 
-/// Entries copied at a time.
+/// Entries copied in one pipeline: enough to be quick, few enough not to stall Redis.
 const PAGE: usize = 200;
 
-impl Migration {
-    /// Deals out what was put aside. Begins anew each time: nobody else writes meanwhile.
-    pub(super) async fn deal(&mut self, from: Partitions) -> Result<(), MigrationError> {
+impl Repartition {
+    /// Moves what was set aside to its new partitions. Starts from scratch each time: nothing else
+    /// writes meanwhile.
+    pub(super) async fn redistribute(&mut self, from: Partitions) -> Result<(), RepartitionError> {
         let mut epoch = 0;
         for keys in from.all().map(PartitionKeys::of) {
             let last: Option<u64> = redis::cmd("HGET")
@@ -30,29 +31,30 @@ impl Migration {
             epoch = epoch.max(last.unwrap_or(0));
         }
         for keys in self.to.all().map(PartitionKeys::of) {
-            for key in dealt(&keys) {
+            for key in redistributed(&keys) {
                 self.delete(key).await?;
             }
-            // Beyond every epoch there was, so that no owner of old can commit.
+            // Not below any old epoch, so that no earlier owner can commit.
             let mut fence = redis::cmd("HSET");
             fence.arg(&keys.fence).arg("epoch").arg(epoch);
             fence.exec_async(&mut self.connection).await?;
         }
         let mut number = 0;
         for keys in from.all().map(PartitionKeys::of) {
-            number = self.deal_slices(&keys, number).await?;
-            self.deal_episodes(&keys).await?;
-            self.deal_ledger(&keys).await?;
+            number = self.move_slices(&keys, number).await?;
+            self.move_episodes(&keys).await?;
+            self.move_loss_ledger(&keys).await?;
         }
         let streams: [fn(&PartitionKeys) -> &String; 3] =
             [|keys| &keys.alerts, |keys| &keys.losses, |keys| &keys.dead];
         for stream in streams {
-            self.deal_stream(from, stream).await?;
+            self.move_stream(from, stream).await?;
         }
         Ok(())
     }
 
-    async fn deal_slices(&mut self, old: &PartitionKeys, first: usize) -> RedisResult<usize> {
+    /// Moves slices, numbered from `first` on; returns the next number.
+    async fn move_slices(&mut self, old: &PartitionKeys, first: usize) -> RedisResult<usize> {
         let names: Vec<String> = redis::cmd("HKEYS")
             .arg(aside(&old.snapshot))
             .query_async(&mut self.connection)
@@ -71,7 +73,7 @@ impl Migration {
             for (partition, slice) in slice.split(self.to) {
                 let mut set = redis::cmd("HSET");
                 set.arg(PartitionKeys::of(partition).snapshot);
-                // No number of an owner's: its first whole snapshot takes the place of these.
+                // Not a number that an owner uses: its first complete save deletes these.
                 set.arg(format!("{number}/moved")).arg(encode(&slice));
                 set.exec_async(&mut self.connection).await?;
             }
@@ -81,7 +83,7 @@ impl Migration {
         Ok(number)
     }
 
-    async fn deal_episodes(&mut self, old: &PartitionKeys) -> RedisResult<()> {
+    async fn move_episodes(&mut self, old: &PartitionKeys) -> RedisResult<()> {
         let all: HashMap<String, Vec<u8>> = redis::cmd("HGETALL")
             .arg(aside(&old.episodes))
             .query_async(&mut self.connection)
@@ -101,7 +103,7 @@ impl Migration {
         Ok(())
     }
 
-    async fn deal_ledger(&mut self, old: &PartitionKeys) -> RedisResult<()> {
+    async fn move_loss_ledger(&mut self, old: &PartitionKeys) -> RedisResult<()> {
         let all: HashMap<String, Vec<u8>> = redis::cmd("HGETALL")
             .arg(aside(&old.ledger))
             .query_async(&mut self.connection)
@@ -119,13 +121,15 @@ impl Migration {
     }
 
     /// Copies a stream of each partition into those of the new ones, in the order of its ids.
-    async fn deal_stream(
+    async fn move_stream(
         &mut self,
         from: Partitions,
         which: fn(&PartitionKeys) -> &String,
-    ) -> Result<(), MigrationError> {
+    ) -> Result<(), RepartitionError> {
         let keys = from.all().map(PartitionKeys::of);
-        let mut old: Vec<_> = keys.map(|keys| Old::new(aside(which(&keys)))).collect();
+        let mut old: Vec<_> = keys
+            .map(|keys| OldStream::new(aside(which(&keys))))
+            .collect();
         loop {
             let mut pipeline = redis::pipe();
             while pipeline.len() < PAGE {
@@ -151,7 +155,10 @@ impl Migration {
     }
 
     /// Takes the oldest entry of several streams.
-    async fn oldest(&mut self, streams: &mut [Old]) -> Result<Option<RawEntry>, MigrationError> {
+    async fn oldest(
+        &mut self,
+        streams: &mut [OldStream],
+    ) -> Result<Option<RawEntry>, RepartitionError> {
         for stream in &mut *streams {
             stream.fill(&mut self.connection).await?;
         }
@@ -163,16 +170,16 @@ impl Migration {
     }
 }
 
-/// An old stream that is being read, a page at a time: it may be longer than memory is large.
+/// An old stream, read page by page: it may be larger than memory.
 #[derive(Debug)]
-struct Old {
+struct OldStream {
     key: String,
     next: String,
     page: VecDeque<RawEntry>,
     ended: bool,
 }
 
-impl Old {
+impl OldStream {
     fn new(key: String) -> Self {
         Self {
             key,
@@ -182,7 +189,8 @@ impl Old {
         }
     }
 
-    async fn fill(&mut self, connection: &mut Connection) -> Result<(), MigrationError> {
+    /// Reads the next page if the last one is used up.
+    async fn fill(&mut self, connection: &mut Connection) -> Result<(), RepartitionError> {
         if self.ended || !self.page.is_empty() {
             return Ok(());
         }

@@ -1,7 +1,7 @@
--- Prolongs a tenure. A lease that ran out while nobody else took the partition goes on.
+-- Renews a lease. One that expired goes on if no other collector took it.
 -- KEYS  1 lease  2 fence
--- ARGV  1 who owns it  2 how long the lease lasts, in milliseconds  3 epoch of the tenure
--- Returns 1, or 0 where the tenure is over.
+-- ARGV  1 owner  2 duration of the lease, in milliseconds  3 epoch of the ownership term
+-- Returns 1, or 0 if the ownership term is over.
 if redis.call('HGET', KEYS[2], 'epoch') ~= ARGV[3] then return 0 end
 local owner = redis.call('GET', KEYS[1])
 if owner and owner ~= ARGV[1] then return 0 end

@@ -1,37 +1,17 @@
 -- Ends a batch in one step: alert records, episode changes, dead letters, and last the XACK, so
 -- that a Redis out of memory can never acknowledge without the record.
 --
--- KEYS  1 raw stream  2 alerts  3 dead letters  4 episodes  5 fence  6 losses  7 ledger
+-- KEYS  1 raw stream  2 alerts  3 dead letters  4 episodes  5 fence  6 losses  7 loss ledger
 -- ARGV  1 group  2 epoch  3 number of this commit  4 most alerts kept  5 most dead letters kept
 --       6 most losses kept
 --       then six lists, each its length and its members:
---       ids that are done; alerts, dead letters and losses (each a field count, then fields);
---       changes of episodes and of the ledger (field, JSON, or field and '' to forget it).
--- Returns ok, again (this commit is done already), taken (by another epoch), gone (the fence went
--- back) or behind (an older entry is pending: read that first).
-local fence = redis.call('HMGET', KEYS[5], 'epoch', 'commit')
-if not fence[1] then return 'gone' end
-if fence[1] ~= ARGV[2] then
-  if tonumber(fence[1]) < tonumber(ARGV[2]) then return 'gone' end
-  return 'taken'
-end
-local last = tonumber(fence[2] or '0')
-local number = tonumber(ARGV[3])
-if number == last then return 'again' end
-if number ~= last + 1 then return 'gone' end
+--       ids of the batch; alerts, dead letters and losses (each a field count, then fields);
+--       changes of episodes and of the loss ledger (field, JSON, or field and '' to delete it).
+-- Returns ok, a refusal of the fence, or behind (an older entry is pending: read that first).
+local refused = refusal(KEYS[5], ARGV[2], ARGV[3])
+if refused then return refused end
 
-local at = 7
-local function take()
-  local value = ARGV[at]
-  at = at + 1
-  return value
-end
-local function take_some(count)
-  local values = {}
-  for i = 1, count do values[i] = take() end
-  return values
-end
-
+at = 7
 local done = take_some(tonumber(take()))
 if #done > 0 then
   local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1)

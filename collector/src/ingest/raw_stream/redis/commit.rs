@@ -1,4 +1,4 @@
-//! The commit as one Lua script, and the arguments it takes.
+//! The arguments of `commit.lua`.
 
 use rackwatch_core::engine::EpisodeChange;
 use rackwatch_core::keys::{DETECTOR_GROUP, PartitionKeys};
@@ -6,58 +6,21 @@ use rackwatch_core::stored;
 use rackwatch_core::wire::{alert, loss};
 use redis::{Script, ScriptInvocation};
 
-use super::{Commit, DeadLetter};
+use super::super::{Commit, DeadLetter};
+use crate::fencing::Fence;
 
-/// Alerts kept in the stream, about: some years of a large site.
-const MOST_ALERTS: u64 = 1_000_000;
-/// Dead letters kept, about. Each is up to 4 KiB a field.
-const MOST_DEAD: u64 = 10_000;
-/// Losses kept, about.
-const MOST_LOSSES: u64 = 100_000;
-/// Of each field of a dead letter this much is kept, in bytes.
-const FIELD_KEPT: usize = 4 * 1024;
-/// Of a dead letter so many fields are kept.
-const FIELDS_KEPT: usize = 64;
+/// Alerts kept in the stream, roughly: some years of a large site.
+const MAX_ALERTS: u64 = 1_000_000;
+/// Dead letters kept, roughly: enough to find the client that sends them.
+const MAX_DEAD_LETTERS: u64 = 10_000;
+/// Losses kept, roughly: each is a line of a report, some hundred bytes.
+const MAX_LOSSES: u64 = 100_000;
+/// Length to which each field of a dead letter is cut: enough to see what is wrong with it.
+const MAX_FIELD_BYTES: usize = 4 * 1024;
+/// Fields kept of a dead letter: our own entries have fewer.
+const MAX_FIELDS: usize = 64;
 
-/// Who commits, and how far the commits are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Fence {
-    /// Counts the owners.
-    pub(super) epoch: u64,
-    /// Number of the last commit.
-    pub(super) commit: u64,
-}
-
-/// What the script answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// Done, now or by an earlier try whose answer was lost.
-    Done,
-    /// Another owner has the stream.
-    Taken,
-    /// Redis went back behind this commit.
-    Gone,
-    /// An older entry is pending.
-    Behind,
-}
-
-impl Answer {
-    pub(super) fn of(word: &str) -> Self {
-        match word {
-            "ok" | "again" => Self::Done,
-            "taken" => Self::Taken,
-            "behind" => Self::Behind,
-            _ => Self::Gone,
-        }
-    }
-}
-
-/// The script; Redis is sent its text once and its hash from then on.
-pub(super) fn script() -> Script {
-    Script::new(include_str!("commit.lua"))
-}
-
-/// `script` with the arguments for `commit`, which would be the one after `fence`.
+/// Prepares a call of `script` that writes `commit` as the step after `fence`.
 pub(super) fn invocation<'a>(
     script: &'a Script,
     keys: &PartitionKeys,
@@ -75,7 +38,7 @@ pub(super) fn invocation<'a>(
     call.arg(DETECTOR_GROUP)
         .arg(fence.epoch)
         .arg(fence.commit + 1);
-    call.arg(MOST_ALERTS).arg(MOST_DEAD).arg(MOST_LOSSES);
+    call.arg(MAX_ALERTS).arg(MAX_DEAD_LETTERS).arg(MAX_LOSSES);
     call.arg(commit.done.len());
     for id in &commit.done {
         call.arg(id.to_string());
@@ -110,17 +73,17 @@ fn entry(call: &mut ScriptInvocation<'_>, fields: Vec<(&'static str, String)>) {
     }
 }
 
-/// `reason` and `entry` first, then the original fields, cut to what is kept.
+/// Adds `reason` and `entry`, then the original fields, cut to the limits.
 fn dead_letter(call: &mut ScriptInvocation<'_>, letter: &DeadLetter) {
-    let kept = letter.fields.len().min(FIELDS_KEPT);
+    let kept = letter.fields.len().min(MAX_FIELDS);
     call.arg((kept + 2) * 2);
     call.arg("reason")
         .arg(&letter.reason)
         .arg("entry")
         .arg(letter.id.to_string());
     for (name, value) in &letter.fields[..kept] {
-        call.arg(&name[..name.len().min(FIELD_KEPT)]);
-        call.arg(&value[..value.len().min(FIELD_KEPT)]);
+        call.arg(&name[..name.len().min(MAX_FIELD_BYTES)]);
+        call.arg(&value[..value.len().min(MAX_FIELD_BYTES)]);
     }
 }
 

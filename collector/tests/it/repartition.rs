@@ -1,4 +1,4 @@
-//! The layout changed under way: agents and collectors go on, and nothing is lost or said twice.
+//! Repartitioning under load: agents and collectors go on, and nothing is lost or reported twice.
 
 use std::collections::BTreeSet;
 
@@ -68,7 +68,7 @@ fn migrate(url: &str, partitions: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_layout_changes_while_all_goes_on() {
+async fn the_number_of_partitions_changes_under_load() {
     let server = RedisServer::start().unwrap();
     let url = server.url();
     let redis = &mut connect(&url);
@@ -76,14 +76,14 @@ async fn the_layout_changes_while_all_goes_on() {
     let mut watching = running(&url);
     let agent = agent(&url, &stop);
     wait_for_more(redis, 400).await;
-    let layouts = [
+    let changes = [
         ("4", "4 partitions now"),
         ("2", "2 partitions now"),
         ("0", "no partitions now"),
     ];
-    for (partitions, now) in layouts {
-        let said = migrate(&url, partitions);
-        assert!(said.starts_with(now), "{said}");
+    for (partitions, now) in changes {
+        let reported = migrate(&url, partitions);
+        assert!(reported.starts_with(now), "{reported}");
         wait_for_more(redis, 400).await;
     }
     stop.cancel();
@@ -132,7 +132,7 @@ fn without_collectors_nothing_is_changed_while_entries_wait() {
     assert_eq!(refused.wait_exit(DEADLINE).unwrap().code(), Some(1));
     let error = refused.stderr();
     assert!(
-        error.contains("have not finished") && error.contains("as it was"),
+        error.contains("have not finished") && error.contains("unchanged"),
         "{error}"
     );
     let state: String = redis.hget("rackwatch:layout", "state").unwrap();
@@ -152,9 +152,9 @@ fn an_open_episode_and_its_alerts_move_with_their_device() {
     migrate(&url, "4");
     let mut show = collector(&["layout", "show", "--zone", "default", "--redis", &url]);
     show.wait_exit(DEADLINE).unwrap();
-    let said = show.stdout();
-    let partition = said.split("zone default goes to partition ").nth(1);
-    let partition = partition.unwrap_or_else(|| panic!("{said}")).trim();
+    let reported = show.stdout();
+    let partition = reported.split("zone default goes to partition ").nth(1);
+    let partition = partition.unwrap_or_else(|| panic!("{reported}")).trim();
     let stream = format!("raw_sensor_data:{{{partition}}}");
     let alerts = format!("anomaly_alerts:{{{partition}}}");
     let at = (start + 1000).to_string();
@@ -213,7 +213,7 @@ fn an_agents_own_episode_goes_where_the_agent_goes() {
         ];
         let _id: String = redis.xadd(stream, "*", &fields).unwrap();
     };
-    let said = |redis: &mut Connection, stream: &str, state: &str| {
+    let wait_for = |redis: &mut Connection, stream: &str, state: &str| {
         wait_until_sync(DEADLINE, state, || {
             let records: redis::streams::StreamRangeReply = redis.xrange_all(stream).ok()?;
             let last = records.ids.last()?;
@@ -223,13 +223,13 @@ fn an_agents_own_episode_goes_where_the_agent_goes() {
         .unwrap();
     };
     send(redis, "raw_sensor_data", 1, "60000");
-    said(redis, "anomaly_alerts", "firing");
+    wait_for(redis, "anomaly_alerts", "firing");
     migrate(&server.url(), "4");
     let keys = PartitionKeys::of(Partitions::new(4).unwrap().of_zone("hall-2"));
     let elsewhere = Partitions::new(4).unwrap().of_zone("default");
     assert_ne!(PartitionKeys::of(elsewhere), keys, "or it shows nothing");
-    said(redis, &keys.alerts, "firing");
+    wait_for(redis, &keys.alerts, "firing");
     send(redis, &keys.raw, 2, "0");
-    said(redis, &keys.alerts, "resolved");
+    wait_for(redis, &keys.alerts, "resolved");
     assert_eq!(collector.stderr().matches("ERROR").count(), 0);
 }

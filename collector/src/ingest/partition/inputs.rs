@@ -1,0 +1,60 @@
+//! The inputs that the engine receives from a batch.
+
+use rackwatch_core::engine::Input;
+use rackwatch_core::ledger::ReportedSequence;
+use rackwatch_core::time::Timestamp;
+
+use super::super::raw_stream::{Batch, DeadLetter, Entry};
+
+/// Returns the descriptions of a batch, then the time waited, then its entries.
+pub(super) fn inputs(batch: Batch) -> impl Iterator<Item = Input> {
+    let described = batch.descriptions.into_iter();
+    let described = described.map(|(id, known)| Input::Describe(id, known));
+    let waited = (!batch.waited.is_zero()).then_some(Input::Waited(batch.waited));
+    let entries = batch.entries.into_iter().flat_map(of_entry);
+    described.chain(waited).chain(entries)
+}
+
+/// Returns the sequence number of an entry, then its readings.
+fn of_entry(entry: Entry) -> impl Iterator<Item = Input> {
+    let reported = sequence(&entry).map(|reported| Input::Sequence(Box::new(reported)));
+    let (id, by_agent) = (entry.id, entry.decoded.agent.is_some());
+    let readings = entry.decoded.readings.into_iter();
+    let readings = readings.map(move |reading| Input::Reading {
+        entry: id,
+        by_agent,
+        reading,
+    });
+    reported.into_iter().chain(readings)
+}
+
+/// Returns where an entry stands in its agent's sequence; none for a plain client, which does not
+/// number its readings.
+fn sequence(entry: &Entry) -> Option<ReportedSequence> {
+    let decoded = &entry.decoded;
+    let refused = decoded.reject.as_ref().map_or(0, |reject| reject.readings);
+    let arrived = Timestamp::from_millis(entry.id.ms).unwrap_or_default();
+    Some(ReportedSequence {
+        agent: decoded.agent.clone()?,
+        seq: decoded.seq.clone()?,
+        readings: (decoded.readings.len() + refused) as u64,
+        at: decoded
+            .readings
+            .first()
+            .map_or(arrived, |reading| reading.at),
+        prev: decoded.prev.clone(),
+        gap: decoded.gap,
+        skew: decoded.skew,
+        arrived,
+    })
+}
+
+/// Returns the dead letter of an entry that was rejected in whole or in part.
+pub(super) fn dead_letter(entry: &Entry) -> Option<DeadLetter> {
+    let reject = entry.decoded.reject.as_ref()?;
+    Some(DeadLetter {
+        id: entry.id,
+        reason: reject.reason.to_string(),
+        fields: entry.fields.clone(),
+    })
+}

@@ -1,0 +1,188 @@
+//! Descriptions of devices, read from `rackwatch:devices` when a batch needs them.
+//!
+//! In: the entries of a batch. Out: descriptions that are new or changed. A new device is looked up
+//! before its first reading is evaluated. Every writer of a description increments a revision; when
+//! that changes, the whole hash is scanned page by page, at most every half minute.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use rackwatch_core::device::{Description, DeviceId, Role};
+use rackwatch_core::keys;
+use rackwatch_runtime::redis::{Connection, HashPages};
+use redis::RedisResult;
+
+use super::super::{DescriptionUpdate, Entry};
+use crate::incidents::site::SiteReader;
+
+/// Devices in one HMGET, so that none stalls Redis.
+const LOOKUP_SIZE: usize = 500;
+/// Shortest time between scans: one of 100,000 devices takes 100 calls.
+const SCAN_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Devices that were looked up, and how they were described.
+#[derive(Debug, Default)]
+pub(super) struct Directory {
+    /// Placement of devices by the operator.
+    site: SiteReader,
+    /// Devices of plain clients: only the site describes them.
+    plain: HashSet<DeviceId>,
+    /// Devices that were looked up, and whether they have a description.
+    looked_up: HashMap<DeviceId, bool>,
+    /// Revision at which devices without a description were last looked up.
+    lookup_revision: u64,
+    /// Revision at which the hash was last scanned.
+    scan_revision: u64,
+    /// Time of that scan.
+    last_scan: Option<Instant>,
+}
+
+impl Directory {
+    /// Returns whether no device was looked up yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.looked_up.is_empty()
+    }
+
+    /// Returns the updates to apply before `entries` are evaluated.
+    pub(super) async fn updates(
+        &mut self,
+        connection: &mut Connection,
+        entries: &[Entry],
+    ) -> RedisResult<Vec<DescriptionUpdate>> {
+        if self.looked_up.is_empty() {
+            self.site.refresh(connection).await?;
+        }
+        let plain = entries.iter().filter(|entry| entry.decoded.agent.is_none());
+        for reading in plain.flat_map(|entry| &entry.decoded.readings) {
+            if !self.looked_up.contains_key(&reading.device) {
+                self.plain.insert(reading.device.clone());
+            }
+        }
+        let readings = entries.iter().flat_map(|entry| &entry.decoded.readings);
+        let new: HashSet<_> = readings
+            .map(|r| &r.device)
+            .filter(|d| !self.looked_up.contains_key(*d))
+            .collect();
+        let new: Vec<_> = new.into_iter().cloned().collect();
+        let mut updates = self.look_up(connection, &new).await?;
+        let revision: Option<u64> = redis::cmd("GET")
+            .arg(keys::DEVICES_REVISION)
+            .query_async(connection)
+            .await?;
+        let revision = revision.unwrap_or(0);
+        if revision != self.lookup_revision {
+            self.site.refresh(connection).await?;
+            let waiting = self.looked_up.iter().filter(|(_, described)| !**described);
+            let waiting: Vec<_> = waiting.map(|(device, _)| device.clone()).collect();
+            updates.extend(self.look_up(connection, &waiting).await?);
+            self.lookup_revision = revision;
+        }
+        let may_scan = self
+            .last_scan
+            .is_none_or(|last_scan| last_scan.elapsed() >= SCAN_INTERVAL);
+        if revision != self.scan_revision && may_scan {
+            updates.extend(self.scan(connection).await?);
+            self.last_scan = Some(Instant::now());
+            self.scan_revision = revision;
+        }
+        Ok(updates)
+    }
+
+    async fn look_up(
+        &mut self,
+        connection: &mut Connection,
+        devices: &[DeviceId],
+    ) -> RedisResult<Vec<DescriptionUpdate>> {
+        let mut updates = Vec::new();
+        for some in devices.chunks(LOOKUP_SIZE) {
+            let mut command = redis::cmd("HMGET");
+            command.arg(keys::DEVICES);
+            for device in some {
+                command.arg(device.as_str());
+            }
+            let answers: Vec<Option<Vec<u8>>> = command.query_async(connection).await?;
+            for (device, json) in some.iter().zip(answers) {
+                let described = json.and_then(|json| parse(device, &json));
+                let description = self.placed(device, described);
+                self.looked_up.insert(device.clone(), description.is_some());
+                if description.is_some() {
+                    updates.push((device.clone(), description));
+                }
+            }
+        }
+        Ok(updates)
+    }
+
+    /// Reads the descriptions of all devices that were looked up, and of those that lost theirs.
+    async fn scan(&mut self, connection: &mut Connection) -> RedisResult<Vec<DescriptionUpdate>> {
+        let mut updates = Vec::new();
+        let mut gone: HashSet<_> = self
+            .looked_up
+            .iter()
+            .filter(|(_, described)| **described)
+            .map(|(d, _)| d.clone())
+            .collect();
+        let mut pages = HashPages::new(keys::DEVICES);
+        while let Some(page) = pages.next(connection).await? {
+            for (id, json) in page {
+                let Ok(device) = DeviceId::new(&id) else {
+                    continue;
+                };
+                gone.remove(&device);
+                // Devices without readings take no memory here.
+                let Some(described) = self.looked_up.get_mut(&device) else {
+                    continue;
+                };
+                let description = parse(&device, &json);
+                *described = description.is_some();
+                updates.push((device.clone(), self.placed(&device, description)));
+            }
+        }
+        for device in gone {
+            let placed = self.placed(&device, None);
+            self.looked_up.insert(device.clone(), placed.is_some());
+            updates.push((device, placed));
+        }
+        Ok(updates)
+    }
+
+    /// Applies the site to a description. A device that its agent has not described yet stays without
+    /// one, whatever the site says; a device of a plain client has only the site to describe it.
+    fn placed(
+        &self,
+        device: &DeviceId,
+        described: Option<Box<Description>>,
+    ) -> Option<Box<Description>> {
+        match described {
+            Some(mut description) => {
+                self.site.site().place(device, &mut description);
+                Some(description)
+            }
+            None if self.plain.contains(device) => {
+                let mut description = Description {
+                    role: Role::Inlet,
+                    rack: device.rack_part().map(str::to_owned),
+                    ..Description::default()
+                };
+                let is_placed = self.site.site().place(device, &mut description);
+                is_placed.then(|| Box::new(description))
+            }
+            None => None,
+        }
+    }
+}
+
+/// Parses a description; one that cannot be read is logged and ignored.
+fn parse(device: &DeviceId, json: &[u8]) -> Option<Box<Description>> {
+    if json.len() > Description::MAX_JSON {
+        tracing::warn!(%device, bytes = json.len(), "description is too long, ignoring it");
+        return None;
+    }
+    match Description::from_json(json) {
+        Ok(description) => Some(Box::new(description)),
+        Err(error) => {
+            tracing::warn!(%device, %error, "description cannot be read, ignoring it");
+            None
+        }
+    }
+}

@@ -1,0 +1,9 @@
+-- Writes a slice of detector state if this owner's last commit is the last of all. A Redis that went
+-- back behind it must not get state of readings that it will deliver again.
+--
+-- KEYS  1 slices  2 fence
+-- ARGV  1 epoch  2 number of the last commit  3 name of the slice  4 JSON
+-- Returns 1, or 0 if the fence refuses.
+if refusal(KEYS[2], ARGV[1], ARGV[2]) ~= 'again' then return 0 end
+redis.call('HSET', KEYS[1], ARGV[3], ARGV[4])
+return 1

@@ -1,0 +1,53 @@
+//! The partitioning that an owner works by: what Redis holds, or what an empty Redis gets.
+
+use rackwatch_core::keys::{self, PartitionKeys};
+use rackwatch_core::partition::{PartitionId, Partitions};
+use rackwatch_runtime::redis::{Connection, Partitioning};
+use redis::RedisResult;
+
+use super::error::{OwnerError, PollError};
+
+/// Reads the partitioning. If Redis holds none, writes the configured one, or `default`.
+pub(super) async fn read_or_set(
+    connection: &mut Connection,
+    wanted: Option<Partitions>,
+    default: Partitions,
+) -> Result<Partitioning, PollError> {
+    let partitioning = Partitioning::read(connection).await?;
+    if partitioning != Partitioning::Unset {
+        let found = partitioning.partitions();
+        let wanted = wanted.unwrap_or(found);
+        if wanted != found {
+            return Err(OwnerError::Partitioning { wanted, found }.into());
+        }
+        return Ok(partitioning);
+    }
+    let (wanted, found) = (wanted.unwrap_or(default), Partitions::PLAIN);
+    if wanted == found && wanted != default {
+        return Err(OwnerError::NoPartitions.into());
+    }
+    if wanted != found && holds_readings(connection).await? {
+        return Err(OwnerError::Partitioning { wanted, found }.into());
+    }
+    let mut set = redis::cmd("HSETNX");
+    set.arg(keys::LAYOUT)
+        .arg("partitions")
+        .arg(u16::from(wanted));
+    set.exec_async(connection).await?;
+    Ok(Partitioning::read(connection).await?)
+}
+
+/// Returns whether a collector or a client has used the keys of an unpartitioned Redis.
+async fn holds_readings(connection: &mut Connection) -> RedisResult<bool> {
+    let plain = PartitionKeys::of(PartitionId::PLAIN);
+    for key in [&plain.fence, &plain.raw] {
+        let found: bool = redis::cmd("EXISTS")
+            .arg(key)
+            .query_async(connection)
+            .await?;
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

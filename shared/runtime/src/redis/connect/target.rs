@@ -1,0 +1,116 @@
+//! Where connections lead: one node, the master that Sentinels name, or a cluster.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::sentinel::SentinelClient;
+use redis::{Client, RedisResult};
+
+use super::cluster::{self, Nodes};
+use super::hosts::{Hosts, NotHosts};
+use super::node::open_client;
+use super::{sentinel, settings};
+use crate::config::RedisConfig;
+use crate::redis::connection::Connection;
+use crate::redis::error::ConnectError;
+
+/// Schemes of addresses with several hosts.
+const SENTINEL: &str = "sentinel";
+const CLUSTER: &str = "cluster";
+
+/// The server, or servers, that connections lead to.
+#[derive(Clone)]
+pub(super) enum Target {
+    /// One server at one address.
+    Node(Box<Client>),
+    /// The master that Sentinels name.
+    Sentinels(Arc<tokio::sync::Mutex<SentinelClient>>),
+    /// All masters of a cluster.
+    Cluster(Box<Nodes>),
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Clients know passwords.
+        f.write_str(match self {
+            Self::Node(_) => "Node",
+            Self::Sentinels(_) => "Sentinels",
+            Self::Cluster(_) => "Cluster",
+        })
+    }
+}
+
+impl Target {
+    /// Parses the address in `config`. Returns its target, and the address without user and password.
+    pub(super) fn parse(config: &RedisConfig) -> Result<(Self, String), ConnectError> {
+        let url = config.url.expose();
+        if let Some(hosts) = Hosts::parse(url, SENTINEL, sentinel::PORT) {
+            return by_sentinels(config, hosts);
+        }
+        if let Some(hosts) = Hosts::parse(url, CLUSTER, cluster::PORT) {
+            return in_cluster(config, hosts);
+        }
+        let info = settings::connection_info(config)?;
+        let endpoint = settings::endpoint(&info);
+        let client = settings::client(config, info)?;
+        Ok((Self::Node(Box::new(client)), endpoint))
+    }
+
+    /// Connects once. On a cluster the node that has the key `home` must answer.
+    pub(super) async fn open(
+        &self,
+        home: &str,
+        connect: Duration,
+        response: Duration,
+    ) -> RedisResult<Connection> {
+        let client = match self {
+            Self::Node(client) => Client::clone(client),
+            Self::Cluster(nodes) => {
+                // Boxed: it is a large future, and part of every other that connects.
+                let opened = nodes.open(home, connect, Some(response));
+                return Ok(Box::pin(opened).await?.into());
+            }
+            Self::Sentinels(sentinels) => {
+                let asked: Pin<Box<dyn Future<Output = _> + Send>> =
+                    Box::pin(async { sentinels.lock().await.async_get_client().await });
+                // Each Sentinel may take its time.
+                let answer = tokio::time::timeout(connect * 2, asked).await;
+                answer.unwrap_or_else(|_| {
+                    let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
+                    Err(late.into())
+                })?
+            }
+        };
+        Ok(open_client(&client, connect, Some(response)).await?.into())
+    }
+}
+
+/// Creates the client that asks Sentinels for their master.
+fn by_sentinels(
+    config: &RedisConfig,
+    hosts: Result<Hosts, NotHosts>,
+) -> Result<(Target, String), ConnectError> {
+    let (hosts, ca) = settings::with_login(config, hosts, sentinel::EXPECTED)?;
+    let endpoint = hosts.endpoint(SENTINEL);
+    let client = sentinel::client(config, hosts, ca, settings::tcp_settings());
+    let client = client.map_err(|source| ConnectError::Url {
+        url: config.url.clone(),
+        source,
+    })?;
+    let client = Arc::new(tokio::sync::Mutex::new(client));
+    Ok((Target::Sentinels(client), endpoint))
+}
+
+/// Creates the list of nodes from which a cluster is read.
+fn in_cluster(
+    config: &RedisConfig,
+    hosts: Result<Hosts, NotHosts>,
+) -> Result<(Target, String), ConnectError> {
+    let expected = "expected redis+cluster://host:port,host:port";
+    let not_a_path = |hosts: Hosts| hosts.path.is_empty().then_some(hosts).ok_or(NotHosts);
+    let (hosts, ca) = settings::with_login(config, hosts.and_then(not_a_path), expected)?;
+    let endpoint = hosts.endpoint(CLUSTER);
+    let nodes = Nodes::new(config, hosts, ca, settings::tcp_settings());
+    Ok((Target::Cluster(Box::new(nodes)), endpoint))
+}
