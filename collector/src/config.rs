@@ -258,11 +258,19 @@ impl CollectorConfig {
         if let Some(url) = redis {
             config.redis.url = url.clone();
         }
-        let file = from.map_or("the defaults".to_owned(), |file| file.display().to_string());
-        config
-            .rule_set()
-            .map_err(|source| BadConfig::Rule { file, source })?;
-        Ok(config)
+        match config.rule_set() {
+            Ok(_) => Ok(config),
+            Err(source) => {
+                let key = config::TableKey {
+                    tables: "rules",
+                    index: source.index,
+                    key: &source.key,
+                };
+                let place = config::place_of(from.as_deref(), &key);
+                let source = Box::new(source);
+                Err(BadConfig::Rule { place, source })
+            }
+        }
     }
 
     /// Returns the rules in force: the profile's, with the operator's over them.

@@ -21,10 +21,7 @@ pub use time::time;
 /// Returns the line for an alert, without a newline.
 pub fn line(record: &AlertRecord, style: &Style) -> String {
     let (state, severity) = match record.resolution {
-        None => (
-            record.severity.name().to_uppercase(),
-            Some(record.severity),
-        ),
+        None => (record.severity.name().to_uppercase(), Some(record.severity)),
         Some(_) => ("RESOLVED".to_owned(), None),
     };
     let at = time(record.at, &style.zone);
