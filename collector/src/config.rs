@@ -242,7 +242,7 @@ pub enum BadConfig {
         place: Place,
         /// The key, and the problem with it.
         #[source]
-        source: RuleError,
+        source: Box<RuleError>,
     },
 }
 
