@@ -146,9 +146,9 @@ function notificationTable(deliveries) {
     el(
       "tr",
       null,
-      rowHeading(delivery.channel),
+      rowHeading(delivery.notifier),
       cell(delivery.event),
-      cell(delivery.state, delivery.why && el("small", null, delivery.why)),
+      cell(delivery.state, delivery.reason && el("small", null, delivery.reason)),
       cell(ago(delivery.at_ms, Date.now())),
       numberCell(delivery.tries),
     ),

@@ -120,13 +120,13 @@ function notificationSection(deliveries, now) {
     .slice(0, MOST_NOTIFICATIONS)
     .map((delivery) =>
       row(
-        delivery.channel,
+        delivery.notifier,
         cell(link(`#/incident/${delivery.incident_id}`, delivery.title), el("small", null, delivery.event)),
         el(
           "td",
           { class: delivery.state === "failed" ? "bad" : "" },
           delivery.state,
-          delivery.why && el("small", null, delivery.why),
+          delivery.reason && el("small", null, delivery.reason),
         ),
         numberCell(delivery.tries),
         cell(ago(delivery.at_ms, now)),

@@ -1,34 +1,33 @@
-//! The collector, wired: the one file that knows every stage. It reads as the pipeline.
+//! The wiring of the collector: the only module that knows every stage.
+//!
+//! ```text
+//!  run ─┬─ dashboard ◀─ view ◀─ all streams
+//!       └─ pipeline ─┬─ owner ──▶ for each owned partition: app/partition.rs
+//!                    └─ leader ─▶ on one collector: app/leader.rs
+//! ```
+
+mod error;
+mod finish;
+mod leader;
+mod partition;
 
 use std::sync::Arc;
 
-use rackwatch_core::incident::IncidentRecord;
-use rackwatch_core::keys;
-use rackwatch_core::rules::RuleError;
-use rackwatch_core::wire::{alert, incident};
 use rackwatch_runtime::clock;
 use rackwatch_runtime::host::host_name;
-use rackwatch_runtime::redis::{ConnectError, Connector};
-use tokio::task::{JoinError, JoinSet};
+use rackwatch_runtime::redis::Connector;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::leader::LeaderStages;
+use self::partition::PartitionStages;
 use crate::config::{AlertsConfig, CollectorConfig, WebConfig};
-use crate::feed::redis::RedisFeed;
-use crate::incidents::correlate::{Correlator, open};
-use crate::indices;
-use crate::ingest::partition::{Partition, PartitionError, Parts};
-use crate::ingest::raw_stream::redis::{OwnedPartition, RedisRawStream};
-use crate::ingest::recorder::Recorder;
 use crate::notify::console::{Console, Screen};
-use crate::notify::delivery::Ledger;
-use crate::notify::file::{AlertFile, FileError, Format};
-use crate::notify::heartbeat::Heartbeat;
-use crate::notify::outbox::Outbox;
-use crate::notify::{self, NotifierError, Teller, Tellers};
-use crate::ownership::leader;
+use crate::notify::file::{AlertFile, FileError, FileFormat};
+use crate::notify::{AlertSink, AlertSinks, Heartbeat};
+use crate::ownership::leader::lead;
 use crate::ownership::lease::{CollectorName, Leases};
-use crate::ownership::owner::{Owner, OwnerError, OwnershipTerm};
-use crate::stage::StageError;
+use crate::ownership::owner::{Owner, OwnershipTerm};
 use crate::stats::Stats;
 use crate::web::access::Access;
 use crate::web::backend::redis::RedisBackend;
@@ -36,99 +35,67 @@ use crate::web::listen::Certificate;
 use crate::web::view::{View, watch};
 use crate::web::{self, Web, WebError};
 
-/// The collector cannot start, or cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// A rule that cannot be meant.
-    #[error(transparent)]
-    Rules(#[from] RuleError),
-    /// The address or the login of Redis.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// The web side.
-    #[error(transparent)]
-    Web(#[from] WebError),
-    /// A file for alerts.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// Owning partitions.
-    #[error(transparent)]
-    Owner(#[from] OwnerError),
-    /// Judging.
-    #[error(transparent)]
-    Partition(#[from] PartitionError),
-    /// Telling.
-    #[error("alerts can be told no more")]
-    Alerts(#[source] StageError),
-    /// Who is told.
-    #[error(transparent)]
-    Notifier(#[from] NotifierError),
-    /// Incidents.
-    #[error("people can be told of incidents no more")]
-    Incidents(#[source] StageError),
-    /// The demo's simulated racks.
-    #[error("the simulated racks cannot be read")]
-    Sampling(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A stage has a bug.
-    #[error("a stage of the collector panicked")]
-    Panicked(#[source] JoinError),
-}
+pub use error::RunError;
+pub use finish::finish;
 
-/// Runs the collector until `stop`, or until a stage fails: the others are stopped then.
+/// Runs the collector until `stop`, or until a stage fails, which stops the others.
+///
+/// # Errors
+///
+/// When the configuration is unusable, the address of the dashboard is taken, or a stage fails.
 pub async fn run(
     config: CollectorConfig,
     screen: &Screen,
     stats: Arc<Stats>,
     stop: CancellationToken,
 ) -> Result<(), RunError> {
-    // What is misconfigured, and a taken port, fail here, before anything runs.
+    // A wrong configuration or a taken port must fail before anything runs.
     verify(&config)?;
-    let shown = shown(&config, &stats, &stop)?;
+    let Dashboard { web, watch } = dashboard(&config, &stats, &stop)?;
     let tls = certificate(&config.web)?;
     let listener = web::bind(config.web.listen).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    tracing::info!(
-        page = format!("{scheme}://{}/", config.web.listen),
-        "the dashboard is open"
-    );
-    let served = web::serve(listener, tls, shown.web, stop.clone());
-    let pipeline = pipeline(config, screen, stats, stop.clone());
+    let page = format!("{scheme}://{}/", config.web.listen);
+    tracing::info!(page, "dashboard listening");
+    let serve = web::serve(listener, tls, web, stop.clone());
+    let pipeline = pipeline(config, screen, stats, stop.clone())?;
+
     let mut stages = JoinSet::new();
     stages.spawn(async move {
-        served.await;
+        serve.await;
         Ok(())
     });
     stages.spawn(async move {
-        shown.watch.await;
+        watch.await;
         Ok(())
     });
-    stages.spawn(pipeline?);
+    stages.spawn(pipeline);
     finish(stages, &stop).await
 }
 
-/// What of the configuration cannot be meant, besides rules and Redis: who may come in, certificates, who is told.
+/// Checks the parts of the configuration that `CollectorConfig::load` does not: access, certificates and notifiers.
 pub(crate) fn verify(config: &CollectorConfig) -> Result<(), RunError> {
     Access::new(&config.web).map_err(WebError::from)?;
     certificate(&config.web)?;
     for notifier in &config.notify {
-        notify::channel(notifier, config.web.public_url.as_deref())?;
+        notifier.build(config.web.public_url.as_deref())?;
     }
     Heartbeat::new(&config.heartbeat)?;
     Ok(())
 }
 
-/// What is shown of Redis, and what keeps it up to date.
-pub(crate) struct Shown<F> {
+/// The web side, and the future that keeps its view up to date.
+pub(crate) struct Dashboard<F> {
     pub(crate) web: Web,
     pub(crate) watch: F,
 }
 
-/// The view of everything in Redis, and the web side over it.
-pub(crate) fn shown(
+/// Builds the web side over a view of everything in Redis.
+pub(crate) fn dashboard(
     config: &CollectorConfig,
     stats: &Arc<Stats>,
     stop: &CancellationToken,
-) -> Result<Shown<impl Future<Output = ()> + Send + use<>>, RunError> {
+) -> Result<Dashboard<impl Future<Output = ()> + Send + use<>>, RunError> {
     let (rules, envelope) = (config.rule_set()?, config.alerts.profile.envelope());
     let connector = Connector::new(&config.redis)?;
     let view = Arc::new(View::new(Arc::clone(&rules), envelope));
@@ -141,205 +108,86 @@ pub(crate) fn shown(
         false,
     )?;
     let watch = watch::run(view, connector, rules, envelope, stop.clone());
-    Ok(Shown { web, watch })
+    Ok(Dashboard { web, watch })
 }
 
-/// What the web side answers with, where it has one.
+/// Reads the certificate of the web server, if it is configured.
 pub(crate) fn certificate(config: &WebConfig) -> Result<Option<Certificate>, WebError> {
     let (cert, key) = (&config.tls_cert_file, &config.tls_key_file);
     Ok(Certificate::of(cert.as_ref(), key.as_ref())?)
 }
 
-/// The pipeline without its web side. What is misconfigured fails at once, before anything runs.
+/// Builds the pipeline without its web side.
+///
+/// # Errors
+///
+/// When the configuration is unusable. The future itself fails when a stage does.
 pub fn pipeline(
     config: CollectorConfig,
     screen: &Screen,
     stats: Arc<Stats>,
     stop: CancellationToken,
 ) -> Result<impl Future<Output = Result<(), RunError>> + Send + use<>, RunError> {
-    let rules = config.rule_set()?;
+    let (rules, sinks) = (config.rule_set()?, alert_sinks(&config.alerts, screen)?);
     let connector = Connector::new(&config.redis)?;
-    let tellers = tellers(&config.alerts, screen)?;
-    tracing::info!(redis = connector.endpoint(), "collector starts");
-
-    let me = this_collector();
-    let leases = Leases::new(
-        connector.clone(),
-        me.clone(),
-        config.partition.lease,
-        stop.clone(),
-    );
-    let desk = desk(&config, connector.clone(), me, screen, stop.clone());
-    let envelope = config.alerts.profile.envelope();
-    let start = {
-        let stats = Arc::clone(&stats);
-        move |term: OwnershipTerm| {
-            let connector = connector.at(&term.keys.raw);
-            let mut feed = RedisFeed::new(
-                connector.clone(),
-                (term.keys.alerts.clone(), alert::decode),
-                keys::LOGGER_GROUP.to_owned(),
-                keys::LOGGER_CONSUMER,
-                term.stop.clone(),
-            );
-            let stop = term.stop.clone();
-            let partition = Partition::new(Parts {
-                id: term.partition,
-                recorder: Recorder::redis(connector.clone(), config.series.clone(), stop.clone()),
-                stream: RedisRawStream::new(
-                    connector,
-                    OwnedPartition {
-                        keys: term.keys,
-                        epoch: term.epoch,
-                        stop: term.stop,
-                    },
-                    &config.stream,
-                    config.partition.lease,
-                ),
-                rules: Arc::clone(&rules),
-                envelope,
-                stats: Arc::clone(&stats),
-                save_every: config.partition.save_every,
-                stop: stop.clone(),
-            });
-            let tellers = tellers.clone();
-            async move {
-                // Before the first alert is written: a group that is created later would miss it.
-                match feed.begin().await {
-                    Err(StageError::Stopped) => return Ok(()),
-                    begun => begun.map_err(RunError::Alerts)?,
-                }
-                let mut stages: JoinSet<Result<(), RunError>> = JoinSet::new();
-                stages.spawn(async move { Ok(partition.run().await?) });
-                stages.spawn(
-                    async move { notify::run(feed, tellers).await.map_err(RunError::Alerts) },
-                );
-                finish(stages, &stop).await
-            }
-        }
+    tracing::info!(redis = connector.endpoint(), "collector starting");
+    let config = Arc::new(config);
+    let name = this_collector();
+    let leases = || {
+        let lease = config.partition.lease;
+        Leases::new(connector.clone(), name.clone(), lease, stop.clone())
     };
-    let owner = Owner::new(leases, config.partition.count, stats, stop.clone(), start);
+
+    let leader = LeaderStages {
+        connector: connector.clone(),
+        config: Arc::clone(&config),
+        console: (config.alerts.console).then(|| Console::new(screen.clone())),
+    };
+    let leader = lead(leases(), stop.clone(), move |epoch, stop| {
+        leader.clone().run(epoch, stop)
+    });
+    let partitions = PartitionStages {
+        connector: connector.clone(),
+        config: Arc::clone(&config),
+        rules,
+        sinks,
+        stats: Arc::clone(&stats),
+    };
+    let start = move |term: OwnershipTerm| partitions.run(term);
+    let owner = Owner::new(leases(), config.partition.count, stats, stop.clone(), start);
     Ok(async move {
         let mut stages = JoinSet::new();
         stages.spawn(owner.run());
-        stages.spawn(desk);
+        stages.spawn(leader);
         finish(stages, &stop).await
     })
 }
 
-/// What one of all collectors does: incidents of alerts, and telling people of them.
-fn desk(
-    config: &CollectorConfig,
-    connector: Connector,
-    me: CollectorName,
-    screen: &Screen,
-    stop: CancellationToken,
-) -> impl Future<Output = Result<(), RunError>> + Send + use<> {
-    let (page, heartbeat) = (config.web.public_url.clone(), config.heartbeat.clone());
-    let leases = Leases::new(connector.clone(), me, config.partition.lease, stop.clone());
-    let console = config.alerts.console.then(|| Console::new(screen.clone()));
-    let (timing, notifiers) = (config.incidents.timing(), config.notify.clone());
-    let (series, envelope) = (config.series.clone(), config.alerts.profile.envelope());
-    leader::lead(leases, stop, move |epoch, stop| {
-        let console = console.clone();
-        let told = move |record: &IncidentRecord| {
-            if let Some(console) = &console {
-                console.incident(record);
-            }
-        };
-        let correlator = Correlator::new(&connector, epoch, timing, stop.clone(), told);
-        let (connector, notifiers) = (connector.clone(), notifiers.clone());
-        let (page, heartbeat) = (page.clone(), heartbeat.clone());
-        let indices = indices::run(
-            connector.clone(),
-            series.clone(),
-            envelope,
-            indices::INTERVAL,
-            stop.clone(),
-        );
-        async move {
-            let mut stages: JoinSet<Result<(), RunError>> = JoinSet::new();
-            for notifier in notifiers {
-                let mut feed = RedisFeed::new(
-                    connector.at(keys::INCIDENTS),
-                    (keys::INCIDENTS.to_owned(), incident::decode),
-                    keys::notifier_group(notifier.name.as_str()),
-                    keys::CORRELATOR_CONSUMER,
-                    stop.clone(),
-                );
-                // Before the first incident is written: a group that is made later would miss it.
-                match feed.begin().await {
-                    Err(StageError::Stopped) => return Ok(()),
-                    begun => begun.map_err(RunError::Incidents)?,
-                }
-                let (channel, routes) = notify::channel(&notifier, page.as_deref())?;
-                let told = match channel.repeats() {
-                    Some(_) => open::newest_notifications(&connector, &stop).await,
-                    None => Vec::new(),
-                };
-                let outbox = Outbox::new(
-                    notifier.name.as_str(),
-                    channel,
-                    routes,
-                    Ledger::new(connector.at(keys::DELIVERIES)),
-                    (notifier.storm, notifier.retry_max),
-                    stop.clone(),
-                );
-                let outbox = outbox.knowing(&told);
-                stages.spawn(async move { outbox.run(feed).await.map_err(RunError::Incidents) });
-            }
-            if let Some(heartbeat) = Heartbeat::new(&heartbeat)? {
-                let beating = heartbeat.run(connector.clone(), stop.clone());
-                stages.spawn(async move {
-                    beating.await;
-                    Ok(())
-                });
-            }
-            stages.spawn(async move { correlator.run().await.map_err(RunError::Incidents) });
-            stages.spawn(async move { indices.await.map_err(RunError::Incidents) });
-            finish(stages, &stop).await
-        }
-    })
-}
-
-/// A name that no other collector has.
+/// Returns a name that no other collector has: start time, host and process.
 fn this_collector() -> CollectorName {
     let host = host_name().unwrap_or_else(|| "localhost".to_owned());
     CollectorName::new(clock::now().millis(), &host, std::process::id())
 }
 
-/// Waits for every stage. The first to end, however it ends, stops the others; the first error is
-/// what the program reports.
-pub async fn finish(
-    mut stages: JoinSet<Result<(), RunError>>,
-    stop: &CancellationToken,
-) -> Result<(), RunError> {
-    let mut first = Ok(());
-    while let Some(ended) = stages.join_next().await {
-        let ended = ended.unwrap_or_else(|panic| Err(RunError::Panicked(panic)));
-        if first.is_ok() {
-            first = ended;
-        }
-        stop.cancel();
-    }
-    first
-}
-
-/// Everyone who tells alerts.
-pub fn tellers(config: &AlertsConfig, screen: &Screen) -> Result<Tellers, FileError> {
-    let mut tellers: Vec<Box<dyn Teller>> = Vec::new();
+/// Opens the configured alert sinks.
+///
+/// # Errors
+///
+/// When a file cannot be opened.
+pub fn alert_sinks(config: &AlertsConfig, screen: &Screen) -> Result<AlertSinks, FileError> {
+    let mut sinks: Vec<Box<dyn AlertSink>> = Vec::new();
     if config.console {
-        tellers.push(Box::new(Console::new(screen.clone())));
+        sinks.push(Box::new(Console::new(screen.clone())));
     }
     let files = [
-        (&config.file, Format::Lines),
-        (&config.json_file, Format::Json),
+        (&config.file, FileFormat::Lines),
+        (&config.json_file, FileFormat::Json),
     ];
     for (path, format) in files {
         if let Some(path) = path {
             let file = AlertFile::open(path, format, config.rotate_at.bytes(), config.rotate_keep)?;
-            tellers.push(Box::new(file));
+            sinks.push(Box::new(file));
         }
     }
-    Ok(Tellers::new(tellers))
+    Ok(AlertSinks::new(sinks))
 }

@@ -1,7 +1,5 @@
 //! The collector's configuration: every key with its default.
 
-mod notify;
-
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,53 +14,49 @@ use rackwatch_runtime::config::{
 };
 use serde::Deserialize;
 
-pub use notify::{
-    Day, Encryption, HeartbeatConfig, NotifierConfig, NotifierKind, NotifierName, RouteConfig,
-};
-
+use crate::notify::{HeartbeatConfig, NotifierConfig};
 use crate::series::SeriesConfig;
 
-/// `collector.toml`.
+/// All sections of `collector.toml`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CollectorConfig {
-    /// Where Redis is.
+    /// The connection to Redis.
     pub redis: RedisConfig,
     /// The program's own log.
     pub log: LogConfig,
-    /// How readings are spread, and who owns a part of them.
+    /// The number of partitions, and their ownership.
     pub partition: PartitionConfig,
-    /// The raw stream.
+    /// The retention of the raw stream, and what it accepts.
     pub stream: StreamConfig,
-    /// Where series are kept and for how long.
+    /// The storage of time series.
     pub series: SeriesConfig,
-    /// Where alerts are told.
+    /// The alert sinks, and settings of all rules.
     pub alerts: AlertsConfig,
-    /// When people are told of incidents.
+    /// The timing of incidents and their notifications.
     pub incidents: IncidentsConfig,
-    /// Who is told.
+    /// The notifiers of incidents, in the order of the file.
     pub notify: Vec<NotifierConfig>,
-    /// Who notices when all of this stops.
+    /// The outside monitor of Rackwatch itself.
     pub heartbeat: HeartbeatConfig,
-    /// The web side.
+    /// The dashboard and the API.
     pub web: WebConfig,
-    /// The operator's own rules, laid over the defaults.
+    /// The operator's rules, laid over the defaults.
     pub rules: Vec<RawRule>,
 }
 
-/// `[partition]`.
+/// The keys of `[partition]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PartitionConfig {
-    /// How many partitions the readings are spread over; 0: none. Left out, what this Redis holds
-    /// counts, and none on an empty one. To change it later: `layout migrate`.
+    /// The number of partitions that readings are spread over; 0 for a single raw stream. By default the number that
+    /// Redis holds, or 0 on an empty Redis. `partitions resize` changes it later.
     pub count: Option<Partitions>,
-    /// How long a collector owns a partition without saying so again: after a crash another one
-    /// takes over so much later. At least half a second, default 10 s.
+    /// The duration of a partition lease. After a crash another collector takes over once the lease has expired. At
+    /// least 500 ms, default 10 s.
     #[serde(deserialize_with = "lease")]
     pub lease: Duration,
-    /// How often detector state is saved: whoever takes over has at most so much to run through
-    /// again. Default 30 s.
+    /// The interval at which detector state is saved. A new owner replays at most this much. Default 30 s.
     #[serde(with = "config::duration")]
     pub save_every: Duration,
 }
@@ -77,26 +71,25 @@ impl Default for PartitionConfig {
     }
 }
 
-/// A shorter lease would be lost to every pause of the machine.
+/// Shortest lease: a shorter one would be lost at every pause of the machine.
 const SHORTEST_LEASE: Duration = Duration::from_millis(500);
 
 fn lease<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let lease = config::duration::deserialize(from)?;
     if lease < SHORTEST_LEASE {
-        return Err(serde::de::Error::custom("a lease lasts at least 500ms"));
+        return Err(serde::de::Error::custom("expected at least 500ms"));
     }
     Ok(lease)
 }
 
-/// `[stream]`.
+/// The keys of `[stream]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamConfig {
-    /// Entries younger than this stay in the raw stream for people to look at, although they are
-    /// done.
+    /// The age up to which processed entries stay in the raw stream, for people to look at. Default 10 min.
     #[serde(with = "config::duration")]
     pub keep: Duration,
-    /// A reading that is further ahead of the time at which its entry came goes to the dead letters.
+    /// The most that a reading may be ahead of the arrival of its entry. Readings further ahead become dead letters.
     /// Default 1 min.
     #[serde(with = "config::duration")]
     pub max_future: Duration,
@@ -111,25 +104,25 @@ impl Default for StreamConfig {
     }
 }
 
-/// `[alerts]`.
+/// The keys of `[alerts]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AlertsConfig {
-    /// Whose limits hold for the air that equipment takes in, where no rule says otherwise.
+    /// The limits for inlet air, where no rule sets others.
     pub profile: Profile,
-    /// A rule that fires on a device so soon after it was resolved there must stay clear for as long
-    /// before it is resolved again: what flaps is said twice, not every minute. Zero: off.
+    /// The window of flap damping: a rule that fires again this soon after it was resolved must stay clear for as long
+    /// before it is resolved again. Zero disables it. Default 30 min.
     #[serde(with = "config::duration")]
     pub flap: Duration,
-    /// Print alerts on stdout.
+    /// Whether alerts are printed on stdout.
     pub console: bool,
-    /// Also write the same lines to this file.
+    /// A file for the same lines.
     pub file: Option<PathBuf>,
-    /// Also write records to this file, a JSON object a line.
+    /// A file for the records, one JSON object a line.
     pub json_file: Option<PathBuf>,
-    /// A file that has grown to this size is put aside and begun again.
+    /// The size at which these files are rotated. Default 10 MiB.
     pub rotate_at: ByteSize,
-    /// So many files that were put aside are kept.
+    /// The number of rotated files that are kept. Default 5.
     pub rotate_keep: usize,
 }
 
@@ -147,7 +140,7 @@ impl Default for AlertsConfig {
     }
 }
 
-/// `[incidents]`.
+/// The keys of `[incidents]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IncidentsConfig {
@@ -202,23 +195,23 @@ impl IncidentsConfig {
     }
 }
 
-/// `[web]`.
+/// The keys of `[web]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WebConfig {
-    /// Where the page, the API, metrics and health are.
+    /// The address of the dashboard, the API, the metrics and the health checks. Default `127.0.0.1:8080`.
     pub listen: SocketAddr,
-    /// Where people find the page, for links in what they are told: `https://rackwatch.example.org`.
+    /// The public address of the dashboard, for links in notifications: `https://rackwatch.example.org`.
     pub public_url: Option<String>,
-    /// Who may look and act: a file that `access add` writes. Needed where others can reach the address.
+    /// The file with tokens and users that `access add` writes. Mandatory unless `listen` is a loopback address.
     pub access_file: Option<PathBuf>,
-    /// Everybody who can reach the address may look and act.
+    /// Whether requests need no authentication at all. Default false.
     pub allow_unauthenticated: bool,
-    /// A certificate with its chain, PEM; with it the page is https.
+    /// A PEM file with the certificate and its chain. It switches HTTPS on.
     pub tls_cert_file: Option<PathBuf>,
-    /// Its key, PEM.
+    /// A PEM file with the key of the certificate.
     pub tls_key_file: Option<PathBuf>,
-    /// So many pages are kept up to date at a time.
+    /// The number of open dashboards that receive live updates. Default 256.
     pub max_streams: usize,
 }
 
@@ -236,26 +229,30 @@ impl Default for WebConfig {
     }
 }
 
-/// The configuration cannot be used.
+/// The configuration is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum BadConfig {
-    /// A file, key or value.
+    /// A file, key or value is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// An invalid rule.
+    /// A rule is wrong.
     #[error("invalid rule in {place}")]
     Rule {
         /// The place of the key, or of its rule.
         place: Place,
-        /// The key and what is wrong with it.
+        /// The key, and the problem with it.
         #[source]
         source: Box<RuleError>,
     },
 }
 
 impl CollectorConfig {
-    /// Reads the file, or the standard one where none is named; the environment and then `redis`
-    /// override it.
+    /// Reads the file at `path`, or the standard one without a path. The environment overrides the file, and `redis`
+    /// overrides both.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or a key, value or rule is wrong.
     pub fn load(path: Option<&Path>, redis: Option<&RedisUrl>) -> Result<Self, BadConfig> {
         let Loaded { mut config, from } = config::load::<Self>("collector", path)?;
         if let Some(url) = redis {
@@ -276,7 +273,11 @@ impl CollectorConfig {
         }
     }
 
-    /// The rules that hold.
+    /// Returns the rules in force: the profile's, with the operator's over them.
+    ///
+    /// # Errors
+    ///
+    /// When a rule is wrong.
     pub fn rule_set(&self) -> Result<Arc<RuleSet>, RuleError> {
         let rules = RuleSet::of_profile(self.alerts.profile, &self.rules)?;
         Ok(Arc::new(rules.damped(self.alerts.flap)))

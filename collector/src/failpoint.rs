@@ -17,7 +17,7 @@ pub const NAMES: [&str; 16] = [
     "before trim",
     "after trim",
     "before lease renewed",
-    "before told",
+    "before alerts written",
     "before acknowledged",
     "after acknowledged",
     "before incidents written",

@@ -35,7 +35,7 @@ use crate::ingest::partition::{Partition, Parts};
 use crate::ingest::raw_stream::memory::{MemoryRawStream, SamplerMessage};
 use crate::ingest::recorder::Recorder;
 use crate::notify::console::{Console, Screen};
-use crate::notify::{self, Teller};
+use crate::notify::{AlertSink, alert_sink};
 use crate::series::{InMemory, SeriesConfig};
 use crate::stats::Stats;
 use crate::web::backend::memory::MemoryBackend;
@@ -173,12 +173,12 @@ fn in_memory(
 ) -> Result<Web, Failure> {
     let sources = agent::sources(&simulated(args)).map_err(usage)?;
     let rules = Arc::new(RuleSet::with_defaults(&[])?);
-    let mut tellers = app::tellers(&AlertsConfig::default(), screen)?;
+    let mut sinks = app::alert_sinks(&AlertsConfig::default(), screen)?;
     let (forward, forwarded) = memory::forward();
-    tellers.add(Box::new(forward));
+    sinks.add(Box::new(forward));
     let view = Arc::new(View::new(Arc::clone(&rules), Profile::default().envelope()));
     view.set_ready(true);
-    tellers.add(Box::new(Shown(Arc::clone(&view))));
+    sinks.add(Box::new(Shown(Arc::clone(&view))));
     let series = InMemory::new(&SeriesConfig::default());
     let (act, acts) = mpsc::unbounded_channel();
     let backend = MemoryBackend::new(series.clone(), Arc::clone(&view), Arc::clone(stats), act);
@@ -224,10 +224,10 @@ fn in_memory(
     });
     stages.spawn(async move { Ok(partition.run().await?) });
     let feed = MemoryFeed::new(alerts);
-    stages.spawn(async move { notify::run(feed, tellers).await.map_err(RunError::Alerts) });
+    stages.spawn(async move { alert_sink::run(feed, sinks).await.map_err(RunError::Alerts) });
     stages.spawn(async move {
         let told = |record: &IncidentRecord| {
-            console.incident(record);
+            console.print_incident(record);
             view.take([Change::Incident(Box::new(record.clone()))]);
         };
         memory::run(forwarded, acts, told).await;
@@ -236,11 +236,11 @@ fn in_memory(
     Ok(web)
 }
 
-/// Tells the view of alerts.
+/// Passes alerts to the view.
 struct Shown(Arc<View>);
 
-impl Teller for Shown {
-    fn tell(&mut self, record: &AlertRecord) {
+impl AlertSink for Shown {
+    fn write(&mut self, record: &AlertRecord) {
         self.0.take([Change::Alert(Box::new(record.clone()))]);
     }
 
@@ -301,7 +301,7 @@ fn through_redis(
         web: web_config(args, address),
         ..CollectorConfig::default()
     };
-    let shown = app::shown(&config, stats, stop).map_err(usage)?;
+    let shown = app::dashboard(&config, stats, stop).map_err(usage)?;
     stages.spawn(async move {
         shown.watch.await;
         Ok(())

@@ -1,13 +1,13 @@
-//! `notify`: whether people can be reached.
+//! `notify`: tests of the paths to receivers.
 
 use clap::{Args, Subcommand};
 
 use super::{Common, Failure, Outcome, print, usage, who};
+use crate::config::CollectorConfig;
 use crate::incidents::operator_actions;
-use crate::notify::channel;
-use crate::notify::outbox::{Message, Sent};
+use crate::notify::{Message, NotifierConfig, SendOutcome};
 
-/// Try whether those who are to be told can be reached
+/// Test the configured notifiers
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-collector notify test ops")]
 pub struct NotifyArgs {
@@ -20,7 +20,7 @@ enum NotifyCommand {
     Test(TestArgs),
 }
 
-/// Send a test message, once, and say what came of it
+/// Send a test message through each notifier once, and report the outcome
 #[derive(Clone, Debug, Args)]
 #[command(
     after_help = "Examples:\n  rackwatch-collector notify test\n  rackwatch-collector notify test ops"
@@ -33,44 +33,51 @@ struct TestArgs {
     names: Vec<String>,
 }
 
-/// Sends to each.
+/// Sends the test messages.
 pub async fn run(args: NotifyArgs) -> Outcome {
     let NotifyCommand::Test(args) = args.command;
     let config = args.common.load().map_err(usage)?;
-    let known = |name: &String| config.notify.iter().any(|n| n.name.as_str() == name);
-    if let Some(unknown) = args.names.iter().find(|name| !known(name)) {
-        return Err(usage(anyhow::anyhow!(
-            "no [[notify]] is called {unknown:?}"
-        )));
-    }
-    if config.notify.is_empty() {
-        return Err(usage(anyhow::anyhow!(
-            "nobody is to be told: the configuration has no [[notify]]"
-        )));
-    }
-    let mut failed = false;
-    for notifier in &config.notify {
-        let name = notifier.name.as_str();
-        if !args.names.is_empty() && !args.names.iter().any(|wanted| wanted == name) {
-            continue;
-        }
-        let (mut channel, _) =
-            channel(notifier, config.web.public_url.as_deref()).map_err(usage)?;
-        let text = format!("Rackwatch test by {}: people can be told this way.", who());
-        let key = format!("test-{}", operator_actions::new_id());
+    let mut has_failed = false;
+    for notifier in select(&config, &args.names)? {
+        let (mut built, _) = notifier
+            .build(config.web.public_url.as_deref())
+            .map_err(usage)?;
         let message = Message::Test {
-            text: &text,
-            key: &key,
+            text: &format!("Rackwatch test by {}: this notifier works.", who()),
+            key: &format!("test-{}", operator_actions::new_id()),
         };
-        let said = match channel.send(&message).await {
-            Sent::Arrived { confirmed: true } => "arrived, and was confirmed".to_owned(),
-            Sent::Arrived { confirmed: false } => "arrived".to_owned(),
-            Sent::Later { why, .. } | Sent::Refused { why } => {
-                failed = true;
-                format!("failed: {why}")
+        let outcome = match built.send(&message).await {
+            SendOutcome::Delivered { confirmed: true } => "delivered and confirmed".to_owned(),
+            SendOutcome::Delivered { confirmed: false } => "delivered".to_owned(),
+            SendOutcome::Retry { reason, .. } | SendOutcome::Rejected { reason } => {
+                has_failed = true;
+                format!("failed: {reason}")
             }
         };
-        print(&format!("{name:<16} {said}\n"));
+        print(&format!("{:<16} {outcome}\n", notifier.name()));
     }
-    if failed { Err(Failure::Wrong) } else { Ok(()) }
+    if has_failed {
+        Err(Failure::Wrong)
+    } else {
+        Ok(())
+    }
+}
+
+/// Returns the notifiers with these names, or all if there are no names.
+fn select<'c>(
+    config: &'c CollectorConfig,
+    names: &[String],
+) -> Result<Vec<&'c NotifierConfig>, Failure> {
+    if config.notify.is_empty() {
+        return Err(usage(anyhow::anyhow!(
+            "no notifier is configured: add a [[notify]]"
+        )));
+    }
+    let is_known = |name: &&String| config.notify.iter().any(|n| n.name() == *name);
+    if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
+        return Err(usage(anyhow::anyhow!("no [[notify]] is named {unknown:?}")));
+    }
+    let selected =
+        |n: &&NotifierConfig| names.is_empty() || names.iter().any(|name| name == n.name());
+    Ok(config.notify.iter().filter(selected).collect())
 }

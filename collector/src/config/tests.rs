@@ -1,17 +1,19 @@
 //! The example file is the reference: it shows every key, and the defaults are its values.
 
+mod notify;
+
 use std::fs;
 
-use super::*;
+use rackwatch_runtime::config::tagged::keys_of;
+use toml::{Table, Value};
 
-/// Keys that the example has to show.
-const KEYS: &str = "url username password_file password ca_file tls_insecure connect_timeout \
-    response_timeout backoff_min backoff_max format filter count lease save_every keep max_future backend raw_retention \
-    rollup_retention max_batch profile flap console file json_file rotate_at rotate_keep group_wait group_window resolve_after repeat_interval_critical \
-    repeat_interval_warning url secret_file timeout retry_max url_file key_file host port encryption from to user password_file ca_file repeat storm severity \
-    racks rooms roles hours days zone every listen public_url access_file allow_unauthenticated tls_cert_file tls_key_file \
-    max_streams type name role \
-    rack device info warning critical hysteresis for keep_firing_for tighten score fast slow warm_up cool_down rate";
+use super::*;
+use crate::notify::route::RouteConfig;
+use crate::notify::{CommonConfig, NotifierKind};
+
+/// Keys of `[[rules]]` that the example has to show.
+const RULE_KEYS: &str = "type name role rack device info warning critical hysteresis for keep_firing_for tighten score fast \
+    slow warm_up cool_down rate";
 
 fn example() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/collector.example.toml")
@@ -21,7 +23,7 @@ fn load(path: &Path) -> CollectorConfig {
     config::load_from(Some(path), path, []).unwrap().config
 }
 
-/// The example with everything put in that is commented out, but for the prose.
+/// Returns the example with every key that is commented out, and without the prose.
 fn uncommented(text: &str) -> String {
     let line = |line: &str| match line.strip_prefix("# ") {
         Some(key) if key.contains(" = ") || key.starts_with("[[") => format!("{key}\n"),
@@ -30,26 +32,82 @@ fn uncommented(text: &str) -> String {
     text.lines().map(line).collect()
 }
 
+/// The keys that each section has to show.
+fn sections() -> Vec<(&'static str, Vec<&'static str>)> {
+    let kinds = NotifierKind::kinds::<CommonConfig>();
+    let of_kinds = kinds.names().flat_map(|name| kinds.keys(name).to_vec());
+    let notify = ["type"].into_iter().chain(of_kinds);
+    let notify = notify.chain(kinds.common_keys().iter().copied());
+    vec![
+        ("redis", keys_of::<RedisConfig>().to_vec()),
+        ("log", keys_of::<LogConfig>().to_vec()),
+        ("partition", keys_of::<PartitionConfig>().to_vec()),
+        ("stream", keys_of::<StreamConfig>().to_vec()),
+        ("series", keys_of::<SeriesConfig>().to_vec()),
+        ("alerts", keys_of::<AlertsConfig>().to_vec()),
+        ("incidents", keys_of::<IncidentsConfig>().to_vec()),
+        ("notify", notify.collect()),
+        ("heartbeat", keys_of::<HeartbeatConfig>().to_vec()),
+        ("web", keys_of::<WebConfig>().to_vec()),
+        ("rules", RULE_KEYS.split_whitespace().collect()),
+    ]
+}
+
+/// Returns whether a table, or one of the tables in an array, has `key`.
+fn shows(section: &Value, key: &str) -> bool {
+    match section {
+        Value::Array(all) => all.iter().any(|one| shows(one, key)),
+        other => other.get(key).is_some(),
+    }
+}
+
 #[test]
 fn the_example_is_the_defaults() {
-    let (shown, meant) = (load(&example()), CollectorConfig::default());
-    assert_eq!(format!("{shown:#?}"), format!("{meant:#?}"));
+    let (shown, defaults) = (load(&example()), CollectorConfig::default());
+    assert_eq!(format!("{shown:#?}"), format!("{defaults:#?}"));
 }
 
 #[test]
 fn the_example_shows_every_key_and_all_of_them_are_accepted() {
     let all = uncommented(&fs::read_to_string(example()).unwrap());
-    for key in KEYS.split_whitespace() {
-        let shown = all
-            .lines()
-            .any(|line| line.starts_with(&format!("{key} = ")));
-        assert!(shown, "{key} is not shown");
+    let table: Table = toml::from_str(&all).unwrap();
+    let sections = sections();
+    let known: Vec<_> = sections.iter().map(|(name, _)| *name).collect();
+    assert_eq!(known.len(), keys_of::<CollectorConfig>().len());
+    for (name, keys) in sections {
+        assert!(keys_of::<CollectorConfig>().contains(&name), "{name}");
+        assert!(!keys.is_empty(), "{name} has no keys");
+        for key in keys {
+            assert!(shows(&table[name], key), "{name}.{key} is not shown");
+        }
+    }
+    for key in keys_of::<RouteConfig>() {
+        assert!(shows(&table["notify"][0]["routes"], key), "{key}");
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("all.toml");
     fs::write(&file, all).unwrap();
     let config = load(&file);
     assert_eq!(config.rules.len(), 6);
-    assert_eq!(config.notify.len(), 1);
     config.rule_set().unwrap();
+}
+
+#[test]
+fn the_documentation_lists_every_notifier_type_with_its_keys() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/notify.md");
+    let text = fs::read_to_string(path).unwrap();
+    let rows: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    let kinds = NotifierKind::kinds::<CommonConfig>();
+    for name in kinds.names() {
+        let row = rows
+            .iter()
+            .find(|row| row.starts_with(&format!("| `{name}`")));
+        let row = row.unwrap_or_else(|| panic!("{name} is not in the table"));
+        for key in kinds.keys(name) {
+            assert!(row.contains(&format!("`{key}`")), "{name}: {key}");
+        }
+    }
 }

@@ -176,7 +176,7 @@ pub(crate) async fn gather(
         devices,
     };
     for notifier in &config.notify {
-        let name = keys::notifier_group(notifier.name.as_str());
+        let name = keys::notifier_group(notifier.name());
         let group = group(connection, keys::INCIDENTS, &name, now).await?;
         facts.groups.push(group);
     }

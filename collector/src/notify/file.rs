@@ -1,8 +1,7 @@
-//! A file: the console's lines, or a JSON object a record, put aside by size.
+//! Alert files: the console's lines, or one JSON object a line, rotated by size.
 //!
-//! `alerts.log` grows to the size given, then becomes `alerts.log.1`, the last `.1` becomes `.2`,
-//! and so on. A full disk loses lines here, says so once, and stops nothing: the records are in
-//! Redis.
+//! A full `alerts.log` becomes `alerts.log.1`, the former `.1` becomes `.2`, and so on. While the disk is full, lines
+//! are lost here, which is logged once. The records themselves are in Redis.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -10,21 +9,21 @@ use std::path::{Path, PathBuf};
 
 use rackwatch_core::alert::AlertRecord;
 
-use super::Teller;
+use super::alert_sink::AlertSink;
 use super::line::{Style, line};
 
-/// What a line of the file is.
+/// The format of a line in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// As on the console.
+pub enum FileFormat {
+    /// The line that the console prints.
     Lines,
-    /// A JSON object.
+    /// The record as a JSON object.
     Json,
 }
 
-/// The file cannot be written.
+/// An alert file cannot be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write alerts to {path}: check that the folder is there and writable")]
+#[error("cannot write alerts to {path}: check that the directory exists and is writable")]
 pub struct FileError {
     path: String,
     source: io::Error,
@@ -34,20 +33,27 @@ pub struct FileError {
 #[derive(Debug)]
 pub struct AlertFile {
     path: PathBuf,
-    format: Format,
+    format: FileFormat,
     style: Style,
+    /// Bytes at which the file is rotated.
     rotate_at: u64,
+    /// Number of rotated files that are kept.
     keep: usize,
     file: File,
     size: u64,
+    /// Whether the last write failed.
     failing: bool,
 }
 
 impl AlertFile {
-    /// Opens `path` to be written on at its end.
+    /// Opens `path` for appending. The file is rotated at `rotate_at` bytes, and `keep` rotated files are kept.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened for writing.
     pub fn open(
         path: &Path,
-        format: Format,
+        format: FileFormat,
         rotate_at: u64,
         keep: usize,
     ) -> Result<Self, FileError> {
@@ -55,7 +61,7 @@ impl AlertFile {
             path: path.display().to_string(),
             source,
         };
-        let file = append(path).map_err(wrong)?;
+        let file = open_for_append(path).map_err(wrong)?;
         let size = file.metadata().map_err(wrong)?.len();
         Ok(Self {
             path: path.to_owned(),
@@ -69,7 +75,7 @@ impl AlertFile {
         })
     }
 
-    fn write(&mut self, text: &str) -> io::Result<()> {
+    fn append(&mut self, text: &str) -> io::Result<()> {
         if self.size > 0 && self.size + text.len() as u64 > self.rotate_at {
             self.rotate()?;
         }
@@ -80,35 +86,36 @@ impl AlertFile {
 
     fn rotate(&mut self) -> io::Result<()> {
         for number in (1..self.keep).rev() {
-            let (from, to) = (self.aside(number), self.aside(number + 1));
+            let (from, to) = (self.rotated(number), self.rotated(number + 1));
             if from.exists() {
                 fs::rename(from, to)?;
             }
         }
         if self.keep > 0 {
-            fs::rename(&self.path, self.aside(1))?;
+            fs::rename(&self.path, self.rotated(1))?;
         } else {
             fs::remove_file(&self.path)?;
         }
-        self.file = append(&self.path)?;
+        self.file = open_for_append(&self.path)?;
         self.size = 0;
         Ok(())
     }
 
-    fn aside(&self, number: usize) -> PathBuf {
+    /// Returns the path of a rotated file; number 1 is the newest.
+    fn rotated(&self, number: usize) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         name.push(format!(".{number}"));
         name.into()
     }
 
-    /// One line when writing begins to fail, one when it works again.
-    fn note(&mut self, written: &io::Result<()>) {
+    /// Logs once when writing starts to fail, and once when it succeeds again.
+    fn log_change(&mut self, written: &io::Result<()>) {
         match written {
             Err(error) if !self.failing => {
-                tracing::error!(path = %self.path.display(), %error, "alerts cannot be written to the file");
+                tracing::error!(path = %self.path.display(), %error, "cannot write to the alert file");
             }
             Ok(()) if self.failing => {
-                tracing::info!(path = %self.path.display(), "alerts are written to the file again");
+                tracing::info!(path = %self.path.display(), "alert file recovered");
             }
             _ => {}
         }
@@ -116,26 +123,26 @@ impl AlertFile {
     }
 }
 
-fn append(path: &Path) -> io::Result<File> {
+fn open_for_append(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-impl Teller for AlertFile {
-    fn tell(&mut self, record: &AlertRecord) {
+impl AlertSink for AlertFile {
+    fn write(&mut self, record: &AlertRecord) {
         let mut text = match self.format {
-            Format::Lines => line(record, &self.style),
-            // Strings, numbers and plain enums only: this cannot fail.
-            Format::Json => serde_json::to_string(record).unwrap_or_default(),
+            FileFormat::Lines => line(record, &self.style),
+            // Strings, numbers and plain enums always serialize.
+            FileFormat::Json => serde_json::to_string(record).unwrap_or_default(),
         };
         text.push('\n');
-        let written = self.write(&text);
-        self.note(&written);
+        let written = self.append(&text);
+        self.log_change(&written);
     }
 
     fn flush(&mut self) {
         if !self.failing {
             let synced = self.file.sync_data();
-            self.note(&synced);
+            self.log_change(&synced);
         }
     }
 }
@@ -145,12 +152,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_put_aside_by_size_and_the_oldest_goes() {
+    fn files_rotate_by_size_and_the_oldest_is_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("alerts.log");
-        let mut file = AlertFile::open(&path, Format::Lines, 10, 2).unwrap();
+        let mut file = AlertFile::open(&path, FileFormat::Lines, 10, 2).unwrap();
         for text in ["one 1\n", "two 2\n", "three\n", "four4\n"] {
-            file.write(text).unwrap();
+            file.append(text).unwrap();
         }
         let read = |name: &str| fs::read_to_string(folder.path().join(name)).ok();
         assert_eq!(read("alerts.log").as_deref(), Some("four4\n"));
@@ -158,8 +165,8 @@ mod tests {
         assert_eq!(read("alerts.log.2").as_deref(), Some("two 2\n"));
         assert_eq!(read("alerts.log.3"), None);
         drop(file);
-        let mut file = AlertFile::open(&path, Format::Lines, 20, 2).unwrap();
-        file.write("five5\n").unwrap();
+        let mut file = AlertFile::open(&path, FileFormat::Lines, 20, 2).unwrap();
+        file.append("five5\n").unwrap();
         assert_eq!(read("alerts.log").as_deref(), Some("four4\nfive5\n"));
     }
 }

@@ -1,25 +1,54 @@
-//! The heartbeat: an outside monitor is told again and again that all is well, and alarms people when that stops: the one
-//! failure that we cannot tell of ourselves.
+//! The heartbeat: requests to an outside monitor while everything works. The monitor raises the alarm when they stop,
+//! which Rackwatch cannot do for its own failure.
 //!
-//! In: an address, as such monitors give one out. Out: a GET so often, while every partition has an owner and the desk is
-//! held. It is not sent again: the next one comes.
+//! In: the address that the monitor has issued. Out: a GET at an interval, as long as every partition has an owner and
+//! this collector is the leader. A failed beat is not repeated, as the next one follows soon.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rackwatch_core::keys::PartitionKeys;
+use rackwatch_runtime::config::{self, Secret};
 use rackwatch_runtime::redis::{Connector, Partitioning, Purpose};
+use rackwatch_runtime::tls;
 use redis::RedisResult;
 use reqwest::{Client, Url};
+use serde::Deserialize;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{NotifierError, http};
-use crate::config::HeartbeatConfig;
+use super::error::{SetupError, SetupErrorKind};
+use super::http;
 
-/// A beat may take so long.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest duration of the request, and of the questions to Redis before it.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Shortest interval: monitors count by the minute.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Where to, and how often.
+/// The keys of `[heartbeat]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HeartbeatConfig {
+    /// The address to request.
+    pub url: Option<Secret>,
+    /// A file with the address in its first line, instead of `url`.
+    pub url_file: Option<PathBuf>,
+    /// The interval. Default 1 min.
+    #[serde(with = "config::duration")]
+    pub every: Duration,
+}
+
+impl Default for HeartbeatConfig {
+    fn default() -> Self {
+        Self {
+            url: None,
+            url_file: None,
+            every: Duration::from_mins(1),
+        }
+    }
+}
+
+/// The address and interval of the requests.
 pub struct Heartbeat {
     url: Url,
     every: Duration,
@@ -36,57 +65,55 @@ impl std::fmt::Debug for Heartbeat {
 }
 
 impl Heartbeat {
-    /// As configured; none where it is not.
+    /// Sets up the heartbeat, if an address is configured.
     ///
     /// # Errors
     ///
-    /// When the address is none.
-    pub fn new(config: &HeartbeatConfig) -> Result<Option<Self>, NotifierError> {
-        let name = "heartbeat";
-        let text = match (&config.url, &config.url_file) {
-            (None, None) => return Ok(None),
-            (Some(url), _) => url.expose().to_owned(),
-            (None, Some(path)) => http::secret(name, path)?,
-        };
-        let url = Url::parse(&text).ok();
-        let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let Some(url) = url else {
-            return Err(NotifierError::Url {
-                name: name.to_owned(),
-            });
-        };
-        rackwatch_runtime::tls::choose_provider();
-        let client = Client::builder().timeout(PATIENCE).build();
-        Ok(Some(Self {
-            url,
-            every: config.every.max(Duration::from_secs(1)),
-            client: client.map_err(|source| NotifierError::client(name, source))?,
-        }))
+    /// When the file cannot be read, or the address is not `http://` or `https://`.
+    pub fn new(config: &HeartbeatConfig) -> Result<Option<Self>, SetupError> {
+        if config.url.is_none() && config.url_file.is_none() {
+            return Ok(None);
+        }
+        Self::build(config).map(Some).map_err(|kind| SetupError {
+            section: "heartbeat".to_owned(),
+            source: kind,
+        })
     }
 
-    /// Beats until told to stop.
+    fn build(config: &HeartbeatConfig) -> Result<Self, SetupErrorKind> {
+        tls::choose_provider();
+        let client = Client::builder().timeout(TIMEOUT).build();
+        Ok(Self {
+            url: http::address(config.url.as_ref(), config.url_file.as_ref())?,
+            every: config.every.max(SHORTEST_INTERVAL),
+            client: client.map_err(SetupErrorKind::client)?,
+        })
+    }
+
+    /// Sends requests until `stop`. Logs the first failure and the recovery.
     pub async fn run(self, connector: Connector, stop: CancellationToken) {
-        let mut well = true;
+        let mut is_beating = true;
         let mut ticks = tokio::time::interval(self.every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             let beating = stop.run_until_cancelled(self.beat(&connector));
             let Some(beat) = beating.await else { return };
-            match (&beat, well) {
-                (Err(why), true) => tracing::warn!(why, "no heartbeat is sent"),
-                (Ok(()), false) => tracing::info!("the heartbeat is sent again"),
+            match (&beat, is_beating) {
+                (Err(reason), true) => tracing::warn!(reason, "heartbeat stopped"),
+                (Ok(()), false) => tracing::info!("heartbeat recovered"),
                 _ => {}
             }
-            well = beat.is_ok();
+            is_beating = beat.is_ok();
         }
     }
 
+    /// Sends one request if every partition has an owner.
     async fn beat(&self, connector: &Connector) -> Result<(), String> {
-        match timeout(PATIENCE, unowned(connector)).await {
+        match timeout(TIMEOUT, count_unowned(connector)).await {
             Ok(Ok(0)) => {}
             Ok(Ok(count)) => return Err(format!("{count} partitions have no owner")),
-            Ok(Err(why)) => return Err(why),
-            Err(_) => return Err("Redis does not answer in time".to_owned()),
+            Ok(Err(reason)) => return Err(reason),
+            Err(_) => return Err("redis did not answer in time".to_owned()),
         }
         let answer = self.client.get(self.url.clone()).send().await;
         let answer = answer.and_then(reqwest::Response::error_for_status);
@@ -97,8 +124,8 @@ impl Heartbeat {
     }
 }
 
-/// How many partitions nobody judges.
-async fn unowned(connector: &Connector) -> Result<usize, String> {
+/// Returns the number of partitions without an owner.
+async fn count_unowned(connector: &Connector) -> Result<usize, String> {
     let opened = connector.open(Purpose::Commands).await;
     let mut connection = opened.map_err(|error| error.to_string())?;
     let layout = Partitioning::read(&mut connection)
@@ -108,8 +135,8 @@ async fn unowned(connector: &Connector) -> Result<usize, String> {
     for partition in layout.partitions().all() {
         let mut command = redis::cmd("EXISTS");
         command.arg(PartitionKeys::of(partition).lease);
-        let held: RedisResult<u8> = command.query_async(&mut connection).await;
-        count += usize::from(held.map_err(|error| error.to_string())? == 0);
+        let owned: RedisResult<u8> = command.query_async(&mut connection).await;
+        count += usize::from(owned.map_err(|error| error.to_string())? == 0);
     }
     Ok(count)
 }

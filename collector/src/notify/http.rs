@@ -1,113 +1,141 @@
-//! What channels over HTTP have in common: a client, and what an answer means.
+//! Common parts of notifiers over HTTP: the address, the client, and the meaning of an answer.
 //!
-//! Redirects are not followed. Of an answer no more is read than its status, `Retry-After` and the beginning of its body.
+//! Redirects are not followed. Of an answer only the status, `Retry-After` and the beginning of the body are read.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rackwatch_runtime::config::Secret;
+use rackwatch_runtime::config::tagged::EntryError;
 use rackwatch_runtime::tls;
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url, redirect};
 
-use super::NotifierError;
-use super::outbox::Sent;
-use crate::config::NotifierConfig;
+use super::error::{SetupErrorKind, read_file, read_secret};
+use super::notifier::SendOutcome;
 
-/// Of a body so much is read.
-const LONGEST_ANSWER: usize = 4096;
+/// Bytes of an answer that are read: confirmations are far shorter.
+const ANSWER_LIMIT: usize = 4096;
 
-/// A client by the settings of a notifier.
+/// Creates a client that trusts the authorities in `ca_file` instead of the system's, if it is set.
 ///
 /// # Errors
 ///
-/// When its authorities cannot be read.
-pub(super) fn client(config: &NotifierConfig) -> Result<Client, NotifierError> {
-    let name = config.name.as_str();
+/// When the authorities cannot be read.
+pub(super) fn client(timeout: Duration, ca_file: Option<&Path>) -> Result<Client, SetupErrorKind> {
     tls::choose_provider();
     let mut client = Client::builder()
         .user_agent(concat!("rackwatch/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
-        .timeout(config.timeout);
-    if let Some(path) = &config.ca_file {
-        let pem = read(name, path)?;
+        .timeout(timeout);
+    if let Some(path) = ca_file {
+        let pem = read_file(path)?;
         let authorities = Certificate::from_pem_bundle(pem.as_bytes());
-        let authorities = authorities.map_err(|source| NotifierError::client(name, source))?;
-        client = client.tls_certs_only(authorities);
+        client = client.tls_certs_only(authorities.map_err(SetupErrorKind::client)?);
     }
-    client
-        .build()
-        .map_err(|source| NotifierError::client(name, source))
+    client.build().map_err(SetupErrorKind::client)
 }
 
-/// The text of a file.
-pub(super) fn read(name: &str, path: &Path) -> Result<String, NotifierError> {
-    std::fs::read_to_string(path).map_err(|source| NotifierError::File {
-        name: name.to_owned(),
-        path: path.to_owned(),
-        source,
-    })
-}
-
-/// The first line of a file that holds a secret.
-pub(super) fn secret(name: &str, path: &Path) -> Result<String, NotifierError> {
-    let text = read(name, path)?;
-    let line = text.lines().next().unwrap_or_default().trim().to_owned();
-    if line.is_empty() {
-        return Err(NotifierError::Empty {
-            name: name.to_owned(),
-            path: path.to_owned(),
-        });
+/// Checks that one of `url` and `url_file` is set.
+///
+/// # Errors
+///
+/// When neither is.
+pub(super) fn check_address(
+    url: Option<&Secret>,
+    url_file: Option<&PathBuf>,
+) -> Result<(), EntryError> {
+    match (url, url_file) {
+        (None, None) => Err(EntryError::Missing {
+            key: "url",
+            hint: "or url_file",
+        }),
+        _ => Ok(()),
     }
-    Ok(line)
 }
 
-/// Where a notifier sends to: as its settings say, or `usual`.
-pub(super) fn address(config: &NotifierConfig, usual: Option<&str>) -> Result<Url, NotifierError> {
-    let name = config.name.as_str();
-    let text = match (&config.url, &config.url_file, usual) {
-        (Some(url), _, _) => url.expose().to_owned(),
-        (None, Some(path), _) => secret(name, path)?,
-        (None, None, Some(usual)) => usual.to_owned(),
-        (None, None, None) => return Err(NotifierError::missing(name, "url")),
+/// Returns the address to send to: `url`, else the first line of `url_file`.
+///
+/// # Errors
+///
+/// When the file cannot be read, or the address is not `http://` or `https://`.
+pub(super) fn address(
+    url: Option<&Secret>,
+    url_file: Option<&PathBuf>,
+) -> Result<Url, SetupErrorKind> {
+    let text = match (url, url_file) {
+        (Some(url), _) => url.expose().to_owned(),
+        (None, Some(path)) => read_secret(path)?,
+        (None, None) => return Err(SetupErrorKind::Url),
     };
-    let url = Url::parse(&text).ok();
-    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    url.ok_or_else(|| NotifierError::Url {
-        name: name.to_owned(),
-    })
+    parse_address(&text)
 }
 
-/// Sends a request. What comes back is arrival where its status says so; `confirms` looks whether the body says more.
-pub(super) async fn send(request: RequestBuilder, confirms: fn(&str) -> bool) -> Sent {
+/// Parses an `http://` or `https://` address with a host.
+///
+/// # Errors
+///
+/// When `text` is something else.
+pub(super) fn parse_address(text: &str) -> Result<Url, SetupErrorKind> {
+    let url = Url::parse(text).ok();
+    url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or(SetupErrorKind::Url)
+}
+
+/// Sends a request. Any success status is a delivery; `confirms` decides from the body whether the receiver
+/// confirmed it.
+pub(super) async fn send(request: RequestBuilder, confirms: fn(&str) -> bool) -> SendOutcome {
     match request.send().await {
         Ok(response) if response.status().is_success() => {
-            let body = beginning(response).await;
-            Sent::Arrived {
+            let body = read_beginning(response).await;
+            SendOutcome::Delivered {
                 confirmed: confirms(&body),
             }
         }
-        Ok(response) => refusal(&response),
+        Ok(response) => failure(&response),
         // The address may hold a token.
-        Err(error) => Sent::Later {
-            why: chain(&error.without_url()),
+        Err(error) => SendOutcome::Retry {
+            reason: chain(&error.without_url()),
             after: None,
         },
     }
 }
 
-async fn beginning(mut response: Response) -> String {
+async fn read_beginning(mut response: Response) -> String {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk);
-        if body.len() >= LONGEST_ANSWER {
+        if body.len() >= ANSWER_LIMIT {
             break;
         }
     }
-    body.truncate(LONGEST_ANSWER);
+    body.truncate(ANSWER_LIMIT);
     String::from_utf8_lossy(&body).into_owned()
 }
 
-/// An error with what is behind it: "error sending request" alone helps nobody.
+/// Returns what an answer without a success status means for the message.
+fn failure(response: &Response) -> SendOutcome {
+    let status = response.status();
+    let reason = format!("receiver answered {status}");
+    match status {
+        // The message itself is at fault, and stays the same at every attempt.
+        StatusCode::BAD_REQUEST
+        | StatusCode::PAYLOAD_TOO_LARGE
+        | StatusCode::UNSUPPORTED_MEDIA_TYPE
+        | StatusCode::UNPROCESSABLE_ENTITY => SendOutcome::Rejected { reason },
+        // An operator can correct a wrong address or token, and the waiting messages go out then.
+        _ => {
+            let after = response.headers().get(RETRY_AFTER);
+            let seconds = after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+            SendOutcome::Retry {
+                reason,
+                after: seconds.map(Duration::from_secs),
+            }
+        }
+    }
+}
+
+/// Returns the error and its causes in one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -116,25 +144,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-fn refusal(response: &Response) -> Sent {
-    let status = response.status();
-    let why = format!("the receiver answers {status}");
-    match status {
-        // What is wrong here is the message, and it will not become another.
-        StatusCode::BAD_REQUEST
-        | StatusCode::PAYLOAD_TOO_LARGE
-        | StatusCode::UNSUPPORTED_MEDIA_TYPE
-        | StatusCode::UNPROCESSABLE_ENTITY => Sent::Refused { why },
-        // A wrong address or a wrong token is put right by people: what waits is sent then.
-        _ => {
-            let after = response.headers().get(RETRY_AFTER);
-            let seconds = after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-            Sent::Later {
-                why,
-                after: seconds.map(Duration::from_secs),
-            }
-        }
-    }
 }

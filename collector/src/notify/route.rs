@@ -1,4 +1,4 @@
-//! Routes: of which incidents a channel is told, by how bad they are, where, and what time it is. Pure.
+//! Routes: which incidents a notifier is notified of, by severity, place, role and time of day. Pure.
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use jiff::civil::{Time, Weekday};
@@ -7,13 +7,102 @@ use rackwatch_core::alert::Severity;
 use rackwatch_core::device::Role;
 use rackwatch_core::incident::IncidentRecord;
 use rackwatch_core::time::Timestamp;
+use serde::Deserialize;
 
-use crate::config::{Day, RouteConfig};
+/// One `[[notify.routes]]`. An incident matches if it meets every key that is set.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RouteConfig {
+    /// The lowest severity that matches.
+    pub severity: Option<Severity>,
+    /// Patterns for the names of racks.
+    pub racks: Vec<String>,
+    /// Patterns for the names of rooms.
+    pub rooms: Vec<String>,
+    /// The roles of its sensors.
+    pub roles: Vec<Role>,
+    /// The hours of the day, such as `08:00-18:00`, or `18:00-08:00` across midnight.
+    pub hours: Option<String>,
+    /// The days of the week. Hours across midnight belong to the day on which they begin.
+    pub days: Vec<Day>,
+    /// The time zone of hours and days. Default UTC.
+    pub zone: Option<String>,
+}
 
-/// What one channel wants to hear of.
+/// A day of the week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names of the days say it all")]
+pub enum Day {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+impl From<Day> for Weekday {
+    fn from(day: Day) -> Self {
+        match day {
+            Day::Mon => Self::Monday,
+            Day::Tue => Self::Tuesday,
+            Day::Wed => Self::Wednesday,
+            Day::Thu => Self::Thursday,
+            Day::Fri => Self::Friday,
+            Day::Sat => Self::Saturday,
+            Day::Sun => Self::Sunday,
+        }
+    }
+}
+
+/// A key of a route with an unusable value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("routes[{index}].{key} = {value:?}: {problem}")]
+pub struct InvalidRoute {
+    /// The position of the route, from 0.
+    pub index: usize,
+    /// The key of the route.
+    pub key: &'static str,
+    /// The value as configured.
+    pub value: String,
+    /// The problem with the value, and the form to use.
+    pub problem: String,
+}
+
+/// The routes of one notifier.
 #[derive(Clone, Debug, Default)]
 pub struct Routes(Vec<Route>);
 
+impl Routes {
+    /// Compiles the configured routes.
+    ///
+    /// # Errors
+    ///
+    /// When a pattern, the hours or the zone cannot be parsed.
+    pub fn new(config: &[RouteConfig]) -> Result<Self, InvalidRoute> {
+        let routes = config.iter().enumerate().map(|(index, route)| {
+            Route::new(route).map_err(|problem| InvalidRoute {
+                index,
+                key: problem.key,
+                value: problem.value,
+                problem: problem.text,
+            })
+        });
+        Ok(Self(routes.collect::<Result<_, _>>()?))
+    }
+
+    /// Returns whether the notifier is notified of `record` at `now`. Without routes it is notified of everything.
+    ///
+    /// Hours and days do not apply to incidents whose alerts have ended: a person who was notified of the beginning
+    /// is notified of the end.
+    pub fn matches(&self, record: &IncidentRecord, now: Timestamp) -> bool {
+        self.0.is_empty() || self.0.iter().any(|route| route.matches(record, now))
+    }
+}
+
+/// One route with its patterns and hours compiled.
 #[derive(Clone, Debug)]
 struct Route {
     severity: Severity,
@@ -25,85 +114,44 @@ struct Route {
     zone: TimeZone,
 }
 
-/// A route that cannot be meant.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("routes[{index}].{key} = {value:?}: {why}")]
-pub struct NotARoute {
-    /// Which, from 0.
-    pub index: usize,
-    /// Its key.
-    pub key: &'static str,
-    /// What it says.
-    pub value: String,
-    /// What is wrong with that.
-    pub why: String,
+/// An [`InvalidRoute`] without its position.
+struct Problem {
+    key: &'static str,
+    value: String,
+    text: String,
 }
 
-impl Routes {
-    /// As they are configured.
-    ///
-    /// # Errors
-    ///
-    /// When a glob, hours or a zone is none.
-    pub fn new(config: &[RouteConfig]) -> Result<Self, NotARoute> {
-        let routes = config.iter().enumerate();
-        let routes = routes.map(|(index, route)| Route::new(route, index));
-        Ok(Self(routes.collect::<Result<_, _>>()?))
-    }
-
-    /// Whether `record` is for this channel at `now`. What is over is told whoever was told that it began: at any
-    /// hour.
-    pub fn want(&self, record: &IncidentRecord, now: Timestamp) -> bool {
-        self.0.is_empty() || self.0.iter().any(|route| route.wants(record, now))
+impl Problem {
+    fn new(key: &'static str, value: &str, text: &dyn ToString) -> Self {
+        Self {
+            key,
+            value: value.to_owned(),
+            text: text.to_string(),
+        }
     }
 }
 
 impl Route {
-    fn new(config: &RouteConfig, index: usize) -> Result<Self, NotARoute> {
-        let wrong = |key, value: &str, why: &str| NotARoute {
-            index,
-            key,
-            value: value.to_owned(),
-            why: why.to_owned(),
-        };
-        let globs = |key, texts: &[String]| {
-            if texts.is_empty() {
-                return Ok(None);
-            }
-            let mut set = GlobSetBuilder::new();
-            for text in texts {
-                set.add(Glob::new(text).map_err(|e| wrong(key, text, &e.to_string()))?);
-            }
-            let set = set.build();
-            set.map(Some)
-                .map_err(|error| wrong(key, &texts.join(", "), &error.to_string()))
-        };
-        let hours = config.hours.as_deref().map(|text| {
-            let (from, to) = text.split_once('-')?;
-            let time = |text: &str| text.trim().parse::<Time>().ok();
-            Some((time(from)?, time(to)?))
-        });
-        let hours = match hours {
-            Some(None) => {
-                let text = config.hours.as_deref().unwrap_or_default();
-                return Err(wrong("hours", text, "write them as 08:00-18:00"));
-            }
-            hours => hours.flatten(),
-        };
+    fn new(config: &RouteConfig) -> Result<Self, Problem> {
         let zone = config.zone.as_deref().unwrap_or("UTC");
         Ok(Self {
             severity: config.severity.unwrap_or(Severity::Info),
-            racks: globs("racks", &config.racks)?,
-            rooms: globs("rooms", &config.rooms)?,
+            racks: compile("racks", &config.racks)?,
+            rooms: compile("rooms", &config.rooms)?,
             roles: config.roles.clone(),
-            hours,
-            days: config.days.iter().copied().map(weekday).collect(),
-            zone: TimeZone::get(zone)
-                .map_err(|_| wrong("zone", zone, "no time zone such as Europe/Berlin"))?,
+            hours: config.hours.as_deref().map(parse_hours).transpose()?,
+            days: config.days.iter().copied().map(Weekday::from).collect(),
+            zone: TimeZone::get(zone).map_err(|_| {
+                Problem::new(
+                    "zone",
+                    zone,
+                    &"unknown time zone, use a name such as Europe/Berlin",
+                )
+            })?,
         })
     }
 
-    fn wants(&self, record: &IncidentRecord, now: Timestamp) -> bool {
+    fn matches(&self, record: &IncidentRecord, now: Timestamp) -> bool {
         let any = |globs: &Option<GlobSet>, names: &[String]| {
             let matches = |globs: &GlobSet| names.iter().any(|name| globs.is_match(name));
             globs.as_ref().is_none_or(matches)
@@ -113,10 +161,11 @@ impl Route {
             && any(&self.racks, &record.racks)
             && any(&self.rooms, &record.rooms)
             && (self.roles.is_empty() || record.roles.iter().any(role))
-            && (record.until.is_some() || self.is_on(now))
+            && (record.until.is_some() || self.is_active(now))
     }
 
-    fn is_on(&self, now: Timestamp) -> bool {
+    /// Returns whether `now` is within the hours and days of the route.
+    fn is_active(&self, now: Timestamp) -> bool {
         let millis = i64::try_from(now.millis()).unwrap_or(i64::MAX);
         let Ok(now) = jiff::Timestamp::from_millisecond(millis) else {
             return true;
@@ -128,7 +177,7 @@ impl Route {
             Some((from, to)) if from <= to => from <= time && time < to,
             Some((from, to)) => {
                 if time < to {
-                    // It began yesterday.
+                    // These hours began the day before.
                     day = day.previous();
                 }
                 time >= from || time < to
@@ -138,24 +187,35 @@ impl Route {
     }
 }
 
-fn weekday(day: Day) -> Weekday {
-    match day {
-        Day::Mon => Weekday::Monday,
-        Day::Tue => Weekday::Tuesday,
-        Day::Wed => Weekday::Wednesday,
-        Day::Thu => Weekday::Thursday,
-        Day::Fri => Weekday::Friday,
-        Day::Sat => Weekday::Saturday,
-        Day::Sun => Weekday::Sunday,
+/// Compiles patterns; `None` if there are none, which matches everything.
+fn compile(key: &'static str, patterns: &[String]) -> Result<Option<GlobSet>, Problem> {
+    if patterns.is_empty() {
+        return Ok(None);
     }
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(Glob::new(pattern).map_err(|error| Problem::new(key, pattern, &error))?);
+    }
+    let set = set.build();
+    set.map(Some)
+        .map_err(|error| Problem::new(key, &patterns.join(", "), &error))
+}
+
+/// Parses hours such as `08:00-18:00`.
+fn parse_hours(text: &str) -> Result<(Time, Time), Problem> {
+    let time = |text: &str| text.trim().parse::<Time>().ok();
+    let hours = text
+        .split_once('-')
+        .and_then(|(from, to)| Some((time(from)?, time(to)?)));
+    hours.ok_or_else(|| Problem::new("hours", text, &"use the form 08:00-18:00"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notify::example;
+    use crate::notify::example::incident;
 
-    fn routes(text: &str) -> Result<Routes, NotARoute> {
+    fn routes(text: &str) -> Result<Routes, InvalidRoute> {
         #[derive(serde::Deserialize)]
         struct All {
             routes: Vec<RouteConfig>,
@@ -172,14 +232,14 @@ mod tests {
     const NOON: &str = "2026-11-26T12:00:00Z";
 
     #[test]
-    fn everything_where_nothing_is_said() {
-        assert!(Routes::default().want(&example(), at(NOON)));
+    fn without_routes_everything_matches() {
+        assert!(Routes::default().matches(&incident(), at(NOON)));
     }
 
     #[test]
-    fn all_of_a_route_must_hold_and_one_route_is_enough() {
-        let record = example();
-        for (text, wanted) in [
+    fn every_key_of_a_route_must_match_and_one_route_is_enough() {
+        let record = incident();
+        for (text, expected) in [
             ("severity = 'critical'", true),
             ("racks = ['B0*']", true),
             ("racks = ['C*']", false),
@@ -188,22 +248,22 @@ mod tests {
             ("racks = ['C*']\n[[routes]]\nrooms = ['hall-?']", true),
         ] {
             let routes = routes(&format!("[[routes]]\n{text}")).unwrap();
-            assert_eq!(routes.want(&record, at(NOON)), wanted, "{text}");
+            assert_eq!(routes.matches(&record, at(NOON)), expected, "{text}");
         }
         let warning = IncidentRecord {
             severity: Severity::Warning,
             ..record
         };
         let critical = routes("[[routes]]\nseverity = 'critical'").unwrap();
-        assert!(!critical.want(&warning, at(NOON)));
+        assert!(!critical.matches(&warning, at(NOON)));
     }
 
     #[test]
-    fn hours_are_by_the_clock_of_the_zone() {
+    fn hours_and_days_follow_the_clock_of_the_zone() {
         let night = "[[routes]]\nhours = '18:00-08:00'\ndays = ['fri']\nzone = 'Europe/Berlin'";
         let night = routes(night).unwrap();
         // 27 November 2026 is a Friday; Berlin is an hour ahead.
-        for (text, wanted) in [
+        for (text, expected) in [
             ("2026-11-27T16:59:59Z", false),
             ("2026-11-27T17:00:00Z", true),
             ("2026-11-28T06:59:59Z", true),
@@ -211,17 +271,20 @@ mod tests {
             ("2026-11-28T20:00:00Z", false),
             ("2026-11-27T03:00:00Z", false),
         ] {
-            assert_eq!(night.want(&example(), at(text)), wanted, "{text}");
+            assert_eq!(night.matches(&incident(), at(text)), expected, "{text}");
         }
-        let over = IncidentRecord {
+        let resolved = IncidentRecord {
             until: Some(at(NOON)),
-            ..example()
+            ..incident()
         };
-        assert!(night.want(&over, at("2026-11-28T12:00:00Z")), "it is over");
+        assert!(
+            night.matches(&resolved, at("2026-11-28T12:00:00Z")),
+            "the end of an incident is not subject to hours"
+        );
     }
 
     #[test]
-    fn what_cannot_be_meant_says_where() {
+    fn an_invalid_value_names_its_route_and_key() {
         for (text, key) in [
             ("hours = 'always'", "hours"),
             ("racks = ['[']", "racks"),

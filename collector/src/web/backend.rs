@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::incidents::operator_actions::ActionError;
 use crate::incidents::windows::Window;
 use crate::indices::past::{Points, SeriesRange};
-use crate::notify::delivery::Delivery;
+use crate::notify::delivery_log::Delivery;
 use crate::series::history::{History, Span};
 
 /// It cannot be told, or done.

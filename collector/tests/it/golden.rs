@@ -3,7 +3,7 @@
 //! `contract_*` are what other programs rely on. `format_*` are formats of Rackwatch's own. `words_*` are
 //! texts for people.
 
-mod channels;
+mod notifiers;
 mod lines;
 mod offline;
 mod running;

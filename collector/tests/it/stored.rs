@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rackwatch_collector::incidents::windows::{Window, WindowTimes};
 use rackwatch_collector::indices::{NewestIndices, RackAggregate, RackAggregates};
-use rackwatch_collector::notify::delivery::{Delivery, State};
+use rackwatch_collector::notify::delivery_log::{Delivery, State};
 use rackwatch_core::incident::silence::Matcher;
 use rackwatch_core::indices::{Aggregate, Envelope};
 use rackwatch_core::stored::{StoredValue, decode, encode};
@@ -60,7 +60,7 @@ fn maintenance_windows_are_pinned() {
 #[test]
 fn deliveries_are_pinned() {
     let delivery = Delivery {
-        channel: "ops".to_owned(),
+        notifier: "ops".to_owned(),
         key: "2647846df3c1ceb9-1".to_owned(),
         incident_id: "2647846df3c1ceb9".to_owned(),
         event: "opened".to_owned(),
@@ -68,7 +68,7 @@ fn deliveries_are_pinned() {
         state: State::Retrying,
         tries: 2,
         at_ms: at(0).millis(),
-        why: "timeout".to_owned(),
+        reason: "timeout".to_owned(),
     };
     assert_golden(&delivery, include_str!("../golden/stored/delivery.v1.json"));
 }

@@ -10,7 +10,7 @@ use rackwatch_core::time::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::incidents::windows::Window;
-use crate::notify::Teller;
+use crate::notify::AlertSink;
 
 /// Interval between two steps, as in the correlator over Redis.
 const STEP_INTERVAL: Duration = Duration::from_millis(250);
@@ -33,8 +33,8 @@ pub enum OperatorAction {
 #[derive(Debug)]
 pub struct Forward(mpsc::UnboundedSender<AlertRecord>);
 
-impl Teller for Forward {
-    fn tell(&mut self, record: &AlertRecord) {
+impl AlertSink for Forward {
+    fn write(&mut self, record: &AlertRecord) {
         // The receiver ends with the demo.
         let _sent = self.0.send(record.clone());
     }

@@ -17,7 +17,7 @@ use crate::incidents::correlate::memory::OperatorAction;
 use crate::incidents::operator_actions::{self, ActionError};
 use crate::incidents::windows::Window;
 use crate::indices::past::{Points, SeriesRange};
-use crate::notify::delivery::Delivery;
+use crate::notify::delivery_log::Delivery;
 use crate::series::InMemory;
 use crate::series::history::{self, History, Span};
 use crate::stats::Stats;

@@ -24,7 +24,7 @@ use crate::health;
 use crate::incidents::operator_actions;
 use crate::incidents::windows::Window;
 use crate::indices::past::{self, Points, SeriesRange};
-use crate::notify::delivery::{self, Delivery};
+use crate::notify::delivery_log::{self, Delivery};
 use crate::series;
 use crate::series::history::{self, History, Span};
 
@@ -216,7 +216,7 @@ impl Backend for RedisBackend {
 
     async fn deliveries(&self, incident: Option<&str>) -> Result<Vec<Delivery>, BackendError> {
         let mut connection = self.connection().await?;
-        let read = delivery::read(&mut connection, incident).await;
+        let read = delivery_log::read(&mut connection, incident).await;
         self.answered(read).await
     }
 }

@@ -9,7 +9,7 @@ use rackwatch_core::incident::{Event, IncidentRecord};
 use rackwatch_core::wire;
 use rackwatch_testing::assert_golden;
 
-use super::channels::incident;
+use super::notifiers::incident;
 
 /// What records of a type have beside the ten fields of the contract.
 fn its_own(kind: AlertKind) -> &'static [&'static str] {

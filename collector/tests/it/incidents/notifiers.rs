@@ -1,4 +1,4 @@
-//! All kinds of notifiers at once: receivers that are down, fail, hang or ask for patience; a real Alertmanager; mail.
+//! Notifiers of all types with receivers that are down, fail, hang, or ask for a pause; a real Alertmanager; mail.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -53,7 +53,7 @@ impl Notifying {
     }
 }
 
-/// A `[[notify]]`, with keys of its own.
+/// Returns a `[[notify]]` with additional keys.
 fn notifier(kind: &str, more: &str) -> String {
     format!(
         "[[notify]]\nname = \"{kind}\"\ntype = \"{kind}\"\ntimeout = \"1s\"\nretry_max = \"1s\"\n{more}\n"
@@ -68,14 +68,14 @@ fn mail(port: u16) -> String {
     notifier("email", &more)
 }
 
-/// How far each delivery is, by its channel and key.
-fn ledger(redis: &mut Connection) -> BTreeMap<(String, String), String> {
+/// Returns the state of each delivery by notifier and key.
+fn delivery_log(redis: &mut Connection) -> BTreeMap<(String, String), String> {
     let all: redis::streams::StreamRangeReply = redis.xrange_all("rackwatch:deliveries").unwrap();
     let entry = |entry: &redis::streams::StreamId| {
         let json: String = entry.get("delivery").unwrap();
         let delivery: Value = serde_json::from_str(&json).unwrap();
         let text = |name: &str| delivery[name].as_str().unwrap().to_owned();
-        ((text("channel"), text("key")), text("state"))
+        ((text("notifier"), text("key")), text("state"))
     };
     all.ids.iter().map(entry).collect()
 }
@@ -85,7 +85,7 @@ fn wait<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
 }
 
 #[test]
-fn a_channel_that_is_in_trouble_holds_up_no_other_and_loses_nothing() {
+fn a_failing_receiver_delays_no_other_and_loses_nothing() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let kinds = ["webhook", "slack", "pagerduty", "alertmanager"];
@@ -114,30 +114,37 @@ fn a_channel_that_is_in_trouble_holds_up_no_other_and_loses_nothing() {
     send(redis, "inlet-R1-1", now(), "33.0");
     wait_notified(redis, &[("opened", "critical")]);
 
-    // One that is well is told though the others are not.
-    let well = wait("the chat is told", || slack.requests().first().cloned());
-    let said: Value = serde_json::from_str(&well.body).unwrap();
-    assert_eq!(said["text"], "CRITICAL: too hot: sensor inlet-R1-1 in R1");
-    let link = said["attachments"][0]["title_link"].as_str().unwrap();
+    // A healthy receiver gets its notification although the others fail.
+    let well = wait("the chat message", || slack.requests().first().cloned());
+    let message: Value = serde_json::from_str(&well.body).unwrap();
+    assert_eq!(
+        message["text"],
+        "CRITICAL: too hot: sensor inlet-R1-1 in R1"
+    );
+    let link = message["attachments"][0]["title_link"].as_str().unwrap();
     assert!(
         link.starts_with("https://rackwatch.example.org/#/incident/"),
         "{link}"
     );
-    let told = well.headers["idempotency-key"].clone();
+    let notification = well.headers["idempotency-key"].clone();
     for (kind, receiver) in kinds.iter().zip(&receivers) {
         let least = if *kind == "slack" { 1 } else { 3 };
         wait(kind, || (receiver.requests().len() >= least).then_some(()));
     }
-    wait("mail is tried again", || {
+    wait("more attempts to send mail", || {
         (smtp.mails().len() >= 3).then_some(())
     });
-    wait("the ledger says so", || {
-        let states = ledger(redis);
-        let of = |channel: &str| states.get(&(channel.to_owned(), told.clone())).cloned();
-        let trouble = ["webhook", "pagerduty", "alertmanager", "email"];
-        let retrying = trouble
+    wait("the delivery log", || {
+        let states = delivery_log(redis);
+        let of = |notifier: &str| {
+            states
+                .get(&(notifier.to_owned(), notification.clone()))
+                .cloned()
+        };
+        let failing = ["webhook", "pagerduty", "alertmanager", "email"];
+        let retrying = failing
             .iter()
-            .all(|channel| of(channel).as_deref() == Some("retrying"));
+            .all(|notifier| of(notifier).as_deref() == Some("retrying"));
         (retrying && of("slack").as_deref() == Some("sent")).then_some(())
     });
 
@@ -145,22 +152,18 @@ fn a_channel_that_is_in_trouble_holds_up_no_other_and_loses_nothing() {
         receiver.answer(Answer::Status(200));
     }
     smtp.answer("250 taken");
-    wait("everybody is told", || {
-        let states = ledger(redis);
-        let arrived = states
+    wait("all deliveries", || {
+        let states = delivery_log(redis);
+        let delivered = states
             .values()
             .filter(|state| ["sent", "confirmed"].contains(&state.as_str()));
-        (arrived.count() == 5).then_some(())
+        (delivered.count() == 5).then_some(())
     });
     for (kind, receiver) in kinds.iter().zip(&receivers) {
         let requests = receiver.requests();
         let mut keys: Vec<_> = requests.iter().map(key_of).collect();
         keys.dedup();
-        assert_eq!(
-            keys.len(),
-            1,
-            "{kind}: one key however often it was sent: {keys:?}"
-        );
+        assert_eq!(keys.len(), 1, "{kind}: all attempts have one key: {keys:?}");
     }
     let mut ids: Vec<_> = smtp
         .mails()
@@ -176,7 +179,7 @@ fn a_channel_that_is_in_trouble_holds_up_no_other_and_loses_nothing() {
     );
 }
 
-/// What tells a repetition from a second message.
+/// Returns the deduplication key of a request.
 fn key_of(request: &rackwatch_testing::Request) -> String {
     let body: Value = serde_json::from_str(&request.body).unwrap();
     match (&body["dedup_key"], &body[0]["labels"]["incident"]) {
@@ -194,7 +197,7 @@ fn header(mail: &str, name: &str) -> String {
 }
 
 #[test]
-fn pagerduty_and_mail_say_what_began_and_what_is_over() {
+fn pagerduty_and_mail_report_the_beginning_and_the_end() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let receiver = WebhookReceiver::start(0).unwrap();
@@ -211,17 +214,17 @@ fn pagerduty_and_mail_say_what_began_and_what_is_over() {
     let _collector = notifying.start();
     let start = now();
     send(redis, "inlet-R1-1", start, "33.0");
-    wait("it began", || {
+    wait("the first notification", || {
         (receiver.requests().len() == 1 && smtp.mails().len() == 1).then_some(())
     });
     let incident: Vec<String> = redis.hkeys("{rackwatch:incidents}:open").unwrap();
     let mut ack = notifying.run(&["ack", &incident[0], "--by", "ann"]);
     assert_eq!(ack.wait_exit(DEADLINE).unwrap().code(), Some(0));
-    wait("it is acknowledged there too", || {
+    wait("the acknowledgement", || {
         (receiver.requests().len() == 2).then_some(())
     });
     send(redis, "inlet-R1-1", start + 1000, "24.0");
-    wait("it is over", || {
+    wait("the end", || {
         (receiver.requests().len() == 3 && smtp.mails().len() == 2).then_some(())
     });
     let events: Vec<Value> = receiver
@@ -251,7 +254,7 @@ fn pagerduty_and_mail_say_what_began_and_what_is_over() {
     );
     assert_eq!(
         subjects[1],
-        "[rackwatch] over: too hot: sensor inlet-R1-1 in R1"
+        "[rackwatch] resolved: too hot: sensor inlet-R1-1 in R1"
     );
     let threads: Vec<_> = mails
         .iter()
@@ -267,7 +270,7 @@ fn pagerduty_and_mail_say_what_began_and_what_is_over() {
 }
 
 #[test]
-fn alertmanager_groups_our_incidents_and_ends_them() {
+fn alertmanager_groups_and_ends_incidents() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let alertmanager = Alertmanager::start().unwrap();
@@ -282,12 +285,12 @@ fn alertmanager_groups_our_incidents_and_ends_them() {
         let all: Vec<Value> = serde_json::from_str(&text).unwrap();
         all
     };
-    // A warning waits ten seconds for related alerts.
-    let warning = wait("it fires", || firing(&alertmanager).pop());
+    // A warning waits for related alerts.
+    let warning = wait("an active alert", || firing(&alertmanager).pop());
     assert_eq!(warning["labels"]["severity"], "warning");
     assert_eq!(warning["annotations"]["cause"], "sensor inlet-R1-1");
     send(redis, "inlet-R1-1", start + 1000, "32.5");
-    let critical = wait("only the critical one fires", || {
+    let critical = wait("only the critical alert is active", || {
         let all = firing(&alertmanager);
         let is_critical = all.len() == 1 && all[0]["labels"]["severity"] == "critical";
         is_critical.then(|| all[0].clone())
@@ -299,19 +302,21 @@ fn alertmanager_groups_our_incidents_and_ends_them() {
     let groups: Value =
         serde_json::from_str(&alertmanager.get("/api/v2/alerts/groups").unwrap()).unwrap();
     assert_eq!(groups[0]["labels"]["severity"], "critical");
-    // It grows: what is suspected is another, and the alert there the same.
+    // The incident grows: the suspected cause changes, and the alert stays the same.
     send(redis, "inlet-R1-2", start + 1500, "33.0");
-    wait("it has grown", || {
+    wait("the growth of the incident", || {
         let grown = super::records(redis).pop()?;
         grown.3.contains("2 sensors").then_some(())
     });
     send(redis, "inlet-R1-2", start + 2000, "24.0");
     send(redis, "inlet-R1-1", start + 2000, "24.0");
-    wait("it ends", || firing(&alertmanager).is_empty().then_some(()));
+    wait("the end of the alert", || {
+        firing(&alertmanager).is_empty().then_some(())
+    });
 }
 
 #[test]
-fn alertmanager_that_has_forgotten_is_told_again() {
+fn a_restarted_alertmanager_gets_open_incidents_again() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let mut alertmanager = Alertmanager::start().unwrap();
@@ -324,23 +329,26 @@ fn alertmanager_that_has_forgotten_is_told_again() {
         let all: Vec<Value> = serde_json::from_str(&text).unwrap();
         Some(all.first()?["labels"]["incident"].as_str()?.to_owned())
     };
-    let incident = wait("it fires", || fires(&alertmanager));
+    let incident = wait("an active alert", || fires(&alertmanager));
     alertmanager.restart().unwrap();
-    assert_eq!(wait("it fires again", || fires(&alertmanager)), incident);
-    // Nor does a collector that starts again forget what it was told.
+    assert_eq!(
+        wait("the alert after the restart", || fires(&alertmanager)),
+        incident
+    );
+    // A restarted collector repeats them too.
     drop(collector);
     let _collector = notifying.start();
     alertmanager.restart().unwrap();
     assert_eq!(
-        wait("it fires once more", || fires(&alertmanager)),
+        wait("the alert after both restarts", || fires(&alertmanager)),
         incident
     );
-    let told: Vec<_> = ledger(redis).into_iter().collect();
-    assert_eq!(told.len(), 1, "what is said again is no news: {told:?}");
+    let logged: Vec<_> = delivery_log(redis).into_iter().collect();
+    assert_eq!(logged.len(), 1, "a repeat is not a delivery: {logged:?}");
 }
 
 #[test]
-fn routes_say_who_is_told() {
+fn routes_select_the_notifiers() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let [all, some] = [(); 2].map(|()| WebhookReceiver::start(0).unwrap());
@@ -355,25 +363,25 @@ fn routes_say_who_is_told() {
     let notifying = Notifying::new(&server.url(), &text);
     let _collector = notifying.start();
     send(redis, "inlet-R1-1", now(), "33.0");
-    wait("everything is told", || {
+    wait("the first chat message", || {
         (all.requests().len() == 1).then_some(())
     });
-    wait("it was passed by", || {
-        let states = ledger(redis).into_iter();
-        let mut passed =
-            states.filter(|((channel, _), state)| channel == "webhook" && state == "passed");
-        passed.next().map(drop)
+    wait("the skipped delivery", || {
+        let states = delivery_log(redis).into_iter();
+        let mut skipped =
+            states.filter(|((notifier, _), state)| notifier == "webhook" && state == "skipped");
+        skipped.next().map(drop)
     });
     assert_eq!(some.requests().len(), 0);
-    // Too cold is not related to too hot.
+    // Too cold and too hot are separate incidents.
     send(redis, "inlet-R2-1", now(), "8.0");
-    wait("that is told to both", || {
+    wait("a message to both", || {
         (all.requests().len() == 2 && some.requests().len() == 1).then_some(())
     });
 }
 
 #[test]
-fn a_test_message_tells_whether_people_can_be_reached() {
+fn notify_test_reports_the_outcome_of_each_notifier() {
     let server = RedisServer::start().unwrap();
     let receiver = WebhookReceiver::start(0).unwrap();
     let smtp = SmtpReceiver::start().unwrap();
@@ -388,7 +396,7 @@ fn a_test_message_tells_whether_people_can_be_reached() {
     );
     assert_eq!(
         test.stdout(),
-        "email            arrived\nslack            arrived\n"
+        "email            delivered\nslack            delivered\n"
     );
     assert!(receiver.requests()[0].body.contains("Rackwatch test by"));
     receiver.answer(Answer::Status(403));
@@ -396,14 +404,14 @@ fn a_test_message_tells_whether_people_can_be_reached() {
     assert_eq!(test.wait_exit(DEADLINE).unwrap().code(), Some(1));
     assert_eq!(
         test.stdout(),
-        "slack            failed: the receiver answers 403 Forbidden\n"
+        "slack            failed: receiver answered 403 Forbidden\n"
     );
-    let mut test = notifying.run(&["notify", "test", "nobody"]);
+    let mut test = notifying.run(&["notify", "test", "unknown"]);
     assert_eq!(test.wait_exit(DEADLINE).unwrap().code(), Some(2));
 }
 
 #[test]
-fn a_webhook_by_https_is_told_where_its_certificate_is_trusted() {
+fn a_webhook_by_https_needs_a_trusted_certificate() {
     let server = RedisServer::start().unwrap();
     let certificates = Certificates::create().unwrap();
     let receiver = WebhookReceiver::start_tls(&certificates).unwrap();
@@ -414,9 +422,9 @@ fn a_webhook_by_https_is_told_where_its_certificate_is_trusted() {
     let site = hook("");
     let mut distrusts = site.run(&["notify", "test"]);
     assert_eq!(distrusts.wait_exit(DEADLINE).unwrap().code(), Some(1));
-    let said = distrusts.stdout();
-    assert!(said.contains("certificate"), "{said}");
-    assert!(!said.contains("hunter2"), "{said}");
+    let output = distrusts.stdout();
+    assert!(output.contains("certificate"), "{output}");
+    assert!(!output.contains("hunter2"), "{output}");
     assert_eq!(receiver.requests().len(), 0);
     let site = hook(&format!("ca_file = \"{}\"", certificates.ca().display()));
     let mut trusts = site.run(&["notify", "test"]);
@@ -424,9 +432,9 @@ fn a_webhook_by_https_is_told_where_its_certificate_is_trusted() {
     assert_eq!(receiver.requests().len(), 1);
 }
 
-/// By TLS from the first byte on, and by STARTTLS: the certificate is looked at, and only then the password is said.
+/// By TLS from the first byte, and by STARTTLS: the certificate is checked before the password is sent.
 #[test]
-fn mail_goes_by_tls_to_whom_it_trusts() {
+fn mail_by_tls_needs_a_trusted_certificate() {
     let server = RedisServer::start().unwrap();
     let certificates = Certificates::create().unwrap();
     let secret = tempfile::tempdir().unwrap();
@@ -452,25 +460,25 @@ fn mail_goes_by_tls_to_whom_it_trusts() {
         let mut distrusts = site.run(&["notify", "test"]);
         let ended = distrusts.wait_exit(DEADLINE).unwrap();
         assert_eq!(ended.code(), Some(1), "{}", distrusts.stderr());
-        let said = distrusts.stdout() + &distrusts.stderr();
-        assert!(said.contains("certificate"), "{said}");
-        assert!(!said.contains("hunter2"), "{said}");
+        let output = distrusts.stdout() + &distrusts.stderr();
+        assert!(output.contains("certificate"), "{output}");
+        assert!(!output.contains("hunter2"), "{output}");
         assert_eq!((smtp.logins(), smtp.mails()), (Vec::new(), Vec::new()));
 
         let authority = format!("ca_file = \"{}\"", certificates.ca().display());
         let site = mail(&authority);
         let mut trusts = site.run(&["notify", "test"]);
         let ended = trusts.wait_exit(DEADLINE).unwrap();
-        let said = trusts.stdout() + &trusts.stderr();
-        assert!(ended.success(), "{encryption}: {said}");
-        // RFC 4616: a zero, the user, a zero and the password, in base64.
+        let output = trusts.stdout() + &trusts.stderr();
+        assert!(ended.success(), "{encryption}: {output}");
+        // RFC 4616: NUL, the user, NUL and the password, in base64.
         assert_eq!(smtp.logins(), ["PLAIN AHJhY2sAaHVudGVyMi1tYWls"]);
         assert_eq!(smtp.mails().len(), 1);
     }
 }
 
 #[test]
-fn an_outside_monitor_hears_a_heartbeat_while_all_is_well() {
+fn an_outside_monitor_gets_heartbeats_while_everything_works() {
     let server = RedisServer::start().unwrap();
     let receiver = WebhookReceiver::start(0).unwrap();
     let notifying = Notifying::new(
@@ -481,7 +489,7 @@ fn an_outside_monitor_hears_a_heartbeat_while_all_is_well() {
         ),
     );
     let collector = notifying.start();
-    wait("it beats", || {
+    wait("three heartbeats", || {
         (receiver.requests().len() >= 3).then_some(())
     });
     assert!(
@@ -492,21 +500,27 @@ fn an_outside_monitor_hears_a_heartbeat_while_all_is_well() {
 }
 
 #[test]
-fn what_is_missing_stops_the_start() {
+fn a_wrong_notifier_fails_the_start() {
     let server = RedisServer::start().unwrap();
     for (text, why) in [
-        (notifier("slack", ""), "url is missing"),
-        (notifier("pagerduty", ""), "key_file is missing"),
+        (
+            notifier("slack", ""),
+            "missing key notify[0].url of \"slack\"",
+        ),
+        (
+            notifier("pagerduty", ""),
+            "missing key notify[0].key_file of \"pagerduty\"",
+        ),
         (
             notifier("email", "host = \"localhost\"\nfrom = \"a@example.org\""),
-            "to is missing",
+            "missing key notify[0].to of \"email\"",
         ),
         (
             notifier(
                 "email",
-                "host = \"localhost\"\nfrom = \"nobody\"\nto = [\"a@example.org\"]",
+                "host = \"localhost\"\nfrom = \"ops\"\nto = [\"a@example.org\"]",
             ),
-            "is no mail address",
+            "is not a valid email address",
         ),
         (
             notifier(

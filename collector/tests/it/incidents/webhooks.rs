@@ -1,4 +1,4 @@
-//! The webhook: receivers that are down, answer with errors, hang or ask for patience.
+//! The webhook notifier with receivers that are down, fail, hang, or ask for a pause.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::{A_SECOND, now, wait_notified};
 use crate::rig::{DEADLINE, connect, send};
 
-/// A collector that tells a webhook, and what it needs.
+/// A collector with a webhook notifier, and its configuration.
 struct Notifying {
     folder: TempDir,
     url: String,
@@ -49,8 +49,8 @@ impl Notifying {
     }
 }
 
-/// What has arrived, by its key: how often.
-fn arrived(receiver: &WebhookReceiver) -> BTreeMap<String, usize> {
+/// Returns how often each key was delivered.
+fn delivered(receiver: &WebhookReceiver) -> BTreeMap<String, usize> {
     let mut keys = BTreeMap::new();
     for request in receiver.requests() {
         if request.answer == Answer::Status(200) {
@@ -62,10 +62,10 @@ fn arrived(receiver: &WebhookReceiver) -> BTreeMap<String, usize> {
     keys
 }
 
-fn wait_arrived(receiver: &WebhookReceiver, expected: usize) -> Vec<Request> {
+fn wait_delivered(receiver: &WebhookReceiver, expected: usize) -> Vec<Request> {
     let mut seen = 0;
-    let reached = wait_until_sync(DEADLINE, "it has arrived", || {
-        seen = arrived(receiver).len();
+    let reached = wait_until_sync(DEADLINE, "the delivery", || {
+        seen = delivered(receiver).len();
         (seen == expected).then_some(())
     });
     assert!(reached.is_ok(), "{seen} instead of {expected}");
@@ -76,20 +76,20 @@ fn wait_arrived(receiver: &WebhookReceiver, expected: usize) -> Vec<Request> {
 }
 
 #[test]
-fn what_arrives_says_what_it_is_and_can_be_checked() {
+fn a_message_describes_the_incident_and_is_signed() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let receiver = WebhookReceiver::start(0).unwrap();
     let notifying = Notifying::new(&server.url(), &receiver.url());
     let collector = notifying.start("");
-    wait_until_sync(DEADLINE, "its group is there", || {
+    wait_until_sync(DEADLINE, "its consumer group", || {
         let made: redis::RedisResult<redis::streams::StreamInfoGroupsReply> =
             redis::Commands::xinfo_groups(redis, "rackwatch:incidents");
         made.ok().filter(|groups| !groups.groups.is_empty())
     })
     .unwrap();
     send(redis, "inlet-R1-1", now(), "33.0");
-    let request = wait_arrived(&receiver, 1).remove(0);
+    let request = wait_delivered(&receiver, 1).remove(0);
     let body: Value = serde_json::from_str(&request.body).unwrap();
     assert_eq!(body["incident"]["event"], "opened");
     assert_eq!(body["incident"]["severity"], "critical");
@@ -114,7 +114,7 @@ fn what_arrives_says_what_it_is_and_can_be_checked() {
 }
 
 #[test]
-fn whatever_the_receiver_does_every_incident_arrives_with_one_key() {
+fn every_incident_is_delivered_with_one_key_whatever_the_receiver_does() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     // Down at first.
@@ -125,8 +125,11 @@ fn whatever_the_receiver_does_every_incident_arrives_with_one_key() {
     let start = now();
     send(redis, "inlet-R1-1", start, "33.0");
     wait_notified(redis, &[("opened", "critical")]);
-    wait_until_sync(DEADLINE, "it is said that it is down", || {
-        collector.stderr().contains("cannot be sent").then_some(())
+    wait_until_sync(DEADLINE, "the warning", || {
+        collector
+            .stderr()
+            .contains("cannot send a notification")
+            .then_some(())
     })
     .unwrap();
     assert!(
@@ -138,7 +141,7 @@ fn whatever_the_receiver_does_every_incident_arrives_with_one_key() {
     let tried = |receiver: &WebhookReceiver, answer: Answer| {
         receiver.answer(answer);
         let before = receiver.requests().len();
-        wait_until_sync(DEADLINE, "it is tried", || {
+        wait_until_sync(DEADLINE, "an attempt", || {
             let answered = receiver.requests();
             answered[before..]
                 .iter()
@@ -151,14 +154,14 @@ fn whatever_the_receiver_does_every_incident_arrives_with_one_key() {
     tried(&receiver, Answer::Status(500));
     tried(&receiver, Answer::Hang);
     tried(&receiver, Answer::TooMany(1));
-    // A restart in the middle loses nothing.
+    // A restart between attempts loses nothing.
     collector.kill().unwrap();
     let _collector = notifying.start("");
     tried(&receiver, Answer::Status(503));
     receiver.answer(Answer::Status(200));
-    wait_arrived(&receiver, 1);
+    wait_delivered(&receiver, 1);
     send(redis, "inlet-R1-1", start + 1000, "24.0");
-    let all = wait_arrived(&receiver, 2);
+    let all = wait_delivered(&receiver, 2);
     let keys: Vec<_> = all
         .iter()
         .map(|r| r.headers["webhook-id"].as_str())
@@ -172,29 +175,28 @@ fn whatever_the_receiver_does_every_incident_arrives_with_one_key() {
         .iter()
         .filter(|r| r.headers["webhook-id"] == keys[0])
         .collect();
-    assert!(first.len() > 4, "tried again and again with one key");
+    assert!(first.len() > 4, "all attempts have one key");
 }
 
 #[test]
-fn killed_between_sending_and_noting_it_the_same_key_comes_again() {
+fn a_collector_killed_before_the_acknowledgement_sends_the_same_key_again() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let receiver = WebhookReceiver::start(0).unwrap();
     let notifying = Notifying::new(&server.url(), &receiver.url());
-    // The first entry is that it is there, or that people are told.
     let mut doomed = notifying.start(failpoint::SENT);
     send(redis, "inlet-R1-1", now(), "33.0");
     doomed.wait_exit(DEADLINE).unwrap();
     let _collector = notifying.start("");
-    wait_until_sync(DEADLINE, "it comes again", || {
-        (arrived(&receiver).values().next() == Some(&2)).then_some(())
+    wait_until_sync(DEADLINE, "the second delivery", || {
+        (delivered(&receiver).values().next() == Some(&2)).then_some(())
     })
     .unwrap();
-    assert_eq!(arrived(&receiver).len(), 1);
+    assert_eq!(delivered(&receiver).len(), 1);
 }
 
 #[test]
-fn what_is_refused_for_good_does_not_hold_up_the_rest() {
+fn a_rejected_notification_does_not_block_the_others() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let receiver = WebhookReceiver::start(0).unwrap();
@@ -203,29 +205,29 @@ fn what_is_refused_for_good_does_not_hold_up_the_rest() {
     let collector = notifying.start("");
     let start = now();
     send(redis, "inlet-R1-1", start, "33.0");
-    wait_until_sync(DEADLINE, "it is refused", || {
+    wait_until_sync(DEADLINE, "the rejection", || {
         collector
             .stderr()
-            .contains("refuses an incident")
+            .contains("rejected a notification")
             .then_some(())
     })
     .unwrap();
     receiver.answer(Answer::Status(200));
     send(redis, "inlet-R1-1", start + 1000, "24.0");
-    let all = wait_arrived(&receiver, 1);
+    let all = wait_delivered(&receiver, 1);
     let body: Value = serde_json::from_str(&all[0].body).unwrap();
     assert_eq!(body["incident"]["event"], "resolved");
 }
 
 #[test]
-fn a_wrong_notifier_stops_the_start_without_showing_its_address() {
+fn a_wrong_address_fails_the_start_and_is_not_shown() {
     let server = RedisServer::start().unwrap();
     for (url, why) in [
         (
             "ftp://user:hunter2@example.org",
-            "notify \"ops\": url is no",
+            "notify \"ops\": url is not an http",
         ),
-        ("hunter2", "notify \"ops\": url is no"),
+        ("hunter2", "notify \"ops\": url is not an http"),
     ] {
         let notifying = Notifying::new(&server.url(), url);
         let mut collector = notifying.start("");

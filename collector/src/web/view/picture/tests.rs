@@ -159,7 +159,7 @@ fn an_incident_says_the_worst_of_now() {
     let record = IncidentRecord {
         racks: vec!["B07".to_owned()],
         extreme: Some(Celsius::new(29.0).unwrap()),
-        ..crate::notify::example()
+        ..crate::notify::example::incident()
     };
     let now = |picture: &Picture| picture.extreme(&record).map(Celsius::degrees);
     assert_eq!(now(&picture), None);

@@ -1,13 +1,11 @@
-//! What each kind of notifier sends: method, path, headers and body.
+//! The messages of each notifier type: path, headers and body.
 
 use std::fmt::Write as _;
 use std::fs;
 
 use jiff::tz::TimeZone;
-use rackwatch_collector::config::NotifierConfig;
-use rackwatch_collector::notify::channel;
 use rackwatch_collector::notify::line::time;
-use rackwatch_collector::notify::outbox::{Channel, Message, Sent};
+use rackwatch_collector::notify::{Message, Notifier, NotifierConfig, SendOutcome};
 use rackwatch_core::alert::Severity;
 use rackwatch_core::device::{DeviceId, Role};
 use rackwatch_core::incident::{Cause, Event, IncidentId, IncidentRecord};
@@ -62,18 +60,18 @@ const EVENTS: [Event; 5] = [
 
 /// Sends one message of each kind; `sent` says what came of each, by its title.
 async fn send_all(
-    channel: &mut dyn Channel,
+    notifier: &mut dyn Notifier,
     adapt: fn(IncidentRecord) -> IncidentRecord,
     mut sent: impl FnMut(&str),
 ) {
     for event in EVENTS {
         let record = adapt(incident(event));
         let key = "2647846df3c1ceb9-1";
-        let message = Message::One {
+        let message = Message::Incident {
             record: &record,
             key,
         };
-        arrives(channel, &message).await;
+        deliver(notifier, &message).await;
         sent(event.name());
     }
     let records = [Event::Opened, Event::Resolved].map(|event| adapt(incident(event)));
@@ -82,26 +80,29 @@ async fn send_all(
         records: records.iter().collect(),
         key: "digest-1",
     };
-    arrives(channel, &message).await;
+    deliver(notifier, &message).await;
     sent("digest");
     let message = Message::Test {
         text: "a test",
         key: "test-1",
     };
-    arrives(channel, &message).await;
+    deliver(notifier, &message).await;
     sent("test");
 }
 
-async fn arrives(channel: &mut dyn Channel, message: &Message<'_>) {
-    let sent = channel.send(message).await;
-    assert!(matches!(sent, Sent::Arrived { .. }), "{sent:?}");
+async fn deliver(notifier: &mut dyn Notifier, message: &Message<'_>) {
+    let outcome = notifier.send(message).await;
+    assert!(
+        matches!(outcome, SendOutcome::Delivered { .. }),
+        "{outcome:?}"
+    );
 }
 
-/// The channel that this `[[notify]]` makes.
-fn channel_of(kind: &str, more: &str) -> Box<dyn Channel> {
+/// Builds the notifier of a `[[notify]]`.
+fn notifier_of(kind: &str, more: &str) -> Box<dyn Notifier> {
     let text = format!("name = \"ops\"\ntype = \"{kind}\"\n{more}");
     let config: NotifierConfig = toml::from_str(&text).unwrap();
-    channel(&config, Some(PAGE)).unwrap().0
+    config.build(Some(PAGE)).unwrap().0
 }
 
 /// A request without what changes from run to run.
@@ -138,10 +139,10 @@ fn masked(text: &str) -> String {
 async fn over_http(kind: &str, more: &str) -> String {
     let receiver = WebhookReceiver::start(0).unwrap();
     let url = receiver.url();
-    let mut channel = channel_of(kind, &format!("url = \"{url}\"\n{more}"));
+    let mut notifier = notifier_of(kind, &format!("url = \"{url}\"\n{more}"));
     let mut text = String::new();
     send_all(
-        channel.as_mut(),
+        notifier.as_mut(),
         |record| record,
         |case| {
             let request = receiver.requests().pop().unwrap();
@@ -197,14 +198,14 @@ async fn mails() {
          to = [\"ops@example.org\", \"Ann <ann@example.org>\"]\n",
         smtp.port()
     );
-    let mut channel = channel_of("email", &more);
+    let mut notifier = notifier_of("email", &more);
     let mut text = String::new();
     // Without a degree sign the text is sent as it is.
     let plain = |record| IncidentRecord {
         extreme: None,
         ..record
     };
-    send_all(channel.as_mut(), plain, |case| {
+    send_all(notifier.as_mut(), plain, |case| {
         let (mail, _) = smtp.mails().pop().unwrap();
         let lines = mail.lines().map(|line| match line.split_once(": ") {
             Some(("Date", _)) => "Date: <date>",

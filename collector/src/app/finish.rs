@@ -1,0 +1,26 @@
+//! Waiting for stages that end together.
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::error::RunError;
+
+/// Waits until every stage has ended. The first to end, with or without an error, stops the others.
+///
+/// # Errors
+///
+/// Returns the first error, or a panic.
+pub async fn finish(
+    mut stages: JoinSet<Result<(), RunError>>,
+    stop: &CancellationToken,
+) -> Result<(), RunError> {
+    let mut first = Ok(());
+    while let Some(ended) = stages.join_next().await {
+        let ended = ended.unwrap_or_else(|panic| Err(RunError::Panicked(panic)));
+        if first.is_ok() {
+            first = ended;
+        }
+        stop.cancel();
+    }
+    first
+}

@@ -1,0 +1,89 @@
+//! The stages of one owned partition: raw stream ─▶ series, engine ─▶ alerts ─▶ alert sinks.
+
+use std::sync::Arc;
+
+use rackwatch_core::keys;
+use rackwatch_core::rules::RuleSet;
+use rackwatch_core::wire::alert;
+use rackwatch_runtime::redis::Connector;
+use tokio::task::JoinSet;
+
+use super::error::RunError;
+use super::finish::finish;
+use crate::config::CollectorConfig;
+use crate::feed::redis::RedisFeed;
+use crate::ingest::partition::{Partition, Parts};
+use crate::ingest::raw_stream::redis::{OwnedPartition, RedisRawStream};
+use crate::ingest::recorder::Recorder;
+use crate::notify::{AlertSinks, alert_sink};
+use crate::ownership::owner::OwnershipTerm;
+use crate::stage::StageError;
+use crate::stats::Stats;
+
+/// The parts that the stages of all partitions share.
+pub(super) struct PartitionStages {
+    pub(super) connector: Connector,
+    pub(super) config: Arc<CollectorConfig>,
+    pub(super) rules: Arc<RuleSet>,
+    pub(super) sinks: AlertSinks,
+    pub(super) stats: Arc<Stats>,
+}
+
+impl PartitionStages {
+    /// Runs the stages of one partition until its ownership ends.
+    pub(super) fn run(
+        &self,
+        term: OwnershipTerm,
+    ) -> impl Future<Output = Result<(), RunError>> + Send + use<> {
+        let stop = term.stop.clone();
+        let mut feed = RedisFeed::new(
+            self.connector.at(&term.keys.raw),
+            (term.keys.alerts.clone(), alert::decode),
+            keys::LOGGER_GROUP.to_owned(),
+            keys::LOGGER_CONSUMER,
+            stop.clone(),
+        );
+        let partition = self.partition(term);
+        let sinks = self.sinks.clone();
+        async move {
+            // Before the first alert is written: a group that is created later would miss it.
+            match feed.begin().await {
+                Err(StageError::Stopped) => return Ok(()),
+                begun => begun.map_err(RunError::Alerts)?,
+            }
+            let mut stages: JoinSet<Result<(), RunError>> = JoinSet::new();
+            stages.spawn(async move { Ok(partition.run().await?) });
+            stages.spawn(async move {
+                let delivery = alert_sink::run(feed, sinks);
+                delivery.await.map_err(RunError::Alerts)
+            });
+            finish(stages, &stop).await
+        }
+    }
+
+    /// Builds the loop that reads, stores, evaluates and commits.
+    fn partition(&self, term: OwnershipTerm) -> Partition<RedisRawStream> {
+        let connector = self.connector.at(&term.keys.raw);
+        let stop = term.stop.clone();
+        let (config, lease) = (&self.config, self.config.partition.lease);
+        Partition::new(Parts {
+            id: term.partition,
+            recorder: Recorder::redis(connector.clone(), config.series.clone(), stop.clone()),
+            stream: RedisRawStream::new(
+                connector,
+                OwnedPartition {
+                    keys: term.keys,
+                    epoch: term.epoch,
+                    stop: term.stop,
+                },
+                &config.stream,
+                lease,
+            ),
+            rules: Arc::clone(&self.rules),
+            envelope: config.alerts.profile.envelope(),
+            stats: Arc::clone(&self.stats),
+            save_every: config.partition.save_every,
+            stop,
+        })
+    }
+}

@@ -1,0 +1,116 @@
+//! `[[notify]]`: the keys that notifiers of every type share, and reading one entry.
+
+use std::fmt;
+use std::time::Duration;
+
+use rackwatch_runtime::config;
+use serde::{Deserialize, Deserializer};
+
+use super::error::SetupError;
+use super::notifier::{Notifier, NotifierContext};
+use super::notifiers::NotifierKind;
+use super::route::{RouteConfig, Routes};
+
+/// One `[[notify]]`: the common keys, and those of its type.
+#[derive(Clone, Debug)]
+pub struct NotifierConfig {
+    /// The keys that every type has.
+    pub common: CommonConfig,
+    /// The keys of its type.
+    pub kind: NotifierKind,
+}
+
+/// The keys of `[[notify]]` that every type has.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommonConfig {
+    /// The name in logs and in the consumer group `alert_<name>_group`. A renamed notifier starts with new incidents.
+    pub name: NotifierName,
+    /// The longest duration of one attempt. Default 10 s.
+    #[serde(default = "default_timeout", with = "config::duration")]
+    pub timeout: Duration,
+    /// The longest pause between attempts. Default 5 min.
+    #[serde(default = "default_retry_max", with = "config::duration")]
+    pub retry_max: Duration,
+    /// The number of messages within a minute after which more are sent as a digest. Zero disables digests. Default
+    /// 10.
+    #[serde(default = "default_storm")]
+    pub storm: usize,
+    /// The incidents that it is notified of: those that match any of these routes, or all if there is none.
+    #[serde(default)]
+    pub routes: Vec<RouteConfig>,
+}
+
+fn default_timeout() -> Duration {
+    Duration::from_secs(10)
+}
+
+fn default_retry_max() -> Duration {
+    Duration::from_mins(5)
+}
+
+fn default_storm() -> usize {
+    10
+}
+
+impl<'de> Deserialize<'de> for NotifierConfig {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let (common, kind) = NotifierKind::kinds().deserialize(from)?;
+        Ok(Self { common, kind })
+    }
+}
+
+impl NotifierConfig {
+    /// Returns the name of the notifier.
+    pub fn name(&self) -> &str {
+        &self.common.name.0
+    }
+
+    /// Sets up the notifier and its routes. `dashboard` is the public address of the dashboard, for links.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read or a value is unusable.
+    pub fn build(
+        &self,
+        dashboard: Option<&str>,
+    ) -> Result<(Box<dyn Notifier>, Routes), SetupError> {
+        let context = NotifierContext {
+            timeout: self.common.timeout,
+            dashboard: dashboard.map(|url| url.trim_end_matches('/')),
+        };
+        let routes = Routes::new(&self.common.routes).map_err(Into::into);
+        routes
+            .and_then(|routes| Ok((self.kind.build(&context)?, routes)))
+            .map_err(|kind| SetupError {
+                section: format!("notify {:?}", self.name()),
+                source: kind,
+            })
+    }
+}
+
+/// The name of a notifier: 1 to 32 characters of `a-z`, `0-9`, `_` and `-`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct NotifierName(String);
+
+impl fmt::Display for NotifierName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl TryFrom<String> for NotifierName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
+        if (1..=32).contains(&text.len()) && text.chars().all(is_allowed) {
+            Ok(Self(text))
+        } else {
+            Err(format!(
+                "{text:?} is not a name: use 1 to 32 characters of a-z, 0-9, _ and -"
+            ))
+        }
+    }
+}

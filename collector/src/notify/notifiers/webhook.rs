@@ -1,0 +1,162 @@
+//! Webhooks: incidents as JSON by POST, signed as defined by Standard Webhooks
+//! (<https://www.standardwebhooks.com>, version 1).
+//!
+//! `webhook-id` and `Idempotency-Key` carry the deduplication key, the same at every attempt. `webhook-signature` is
+//! `v1,` and the base64 of HMAC-SHA256 over `<id>.<timestamp>.<body>`.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use rackwatch_runtime::config::Secret;
+use rackwatch_runtime::config::tagged::EntryError;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, Url};
+use ring::hmac;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::notify::error::{SetupErrorKind, read_file};
+use crate::notify::http;
+use crate::notify::line::{Style, incident_line};
+use crate::notify::notifier::{Message, Notifier, NotifierContext, NotifierType, SendOutcome};
+
+/// Bytes of the shortest secret: anything shorter can be guessed.
+const SECRET_MIN: usize = 16;
+/// The version of the document. It rises when members change, not when some are added.
+const VERSION: u32 = 1;
+
+/// The keys of `type = "webhook"`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookConfig {
+    /// The address of the receiver.
+    pub url: Option<Secret>,
+    /// A file with the address in its first line, instead of `url`.
+    pub url_file: Option<PathBuf>,
+    /// A file with the secret that signs messages. Without it they are unsigned.
+    pub secret_file: Option<PathBuf>,
+    /// A PEM file with the authorities to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl NotifierType for WebhookConfig {
+    const TYPE: &'static str = "webhook";
+
+    fn check(&self) -> Result<(), EntryError> {
+        http::check_address(self.url.as_ref(), self.url_file.as_ref())
+    }
+
+    fn build(&self, context: &NotifierContext<'_>) -> Result<Box<dyn Notifier>, SetupErrorKind> {
+        let key = match &self.secret_file {
+            None => None,
+            Some(path) => {
+                let text = read_file(path)?;
+                let secret = decode_secret(text.trim())
+                    .ok_or_else(|| SetupErrorKind::Secret { path: path.clone() })?;
+                Some(hmac::Key::new(hmac::HMAC_SHA256, &secret))
+            }
+        };
+        Ok(Box::new(Webhook {
+            url: http::address(self.url.as_ref(), self.url_file.as_ref())?,
+            key,
+            client: http::client(context.timeout, self.ca_file.as_deref())?,
+        }))
+    }
+}
+
+/// Sends incidents to one address.
+struct Webhook {
+    url: Url,
+    key: Option<hmac::Key>,
+    client: Client,
+}
+
+/// Returns the bytes of a secret: `whsec_` and base64, or any other text unchanged.
+fn decode_secret(text: &str) -> Option<Vec<u8>> {
+    let bytes = match text.strip_prefix("whsec_") {
+        Some(encoded) => BASE64.decode(encoded).ok()?,
+        None => text.as_bytes().to_vec(),
+    };
+    (bytes.len() >= SECRET_MIN).then_some(bytes)
+}
+
+/// Returns the value of the `webhook-signature` header.
+fn signature(key: &hmac::Key, id: &str, timestamp: u64, body: &[u8]) -> String {
+    let mut context = hmac::Context::with_key(key);
+    context.update(format!("{id}.{timestamp}.").as_bytes());
+    context.update(body);
+    format!("v1,{}", BASE64.encode(context.sign()))
+}
+
+/// Returns the JSON document of a message.
+fn document(message: &Message<'_>) -> Value {
+    let key = message.key();
+    match message {
+        Message::Incident { record, .. } => json!({
+            "version": VERSION,
+            "id": key,
+            "text": incident_line(record, &Style::plain()),
+            "incident": record,
+        }),
+        Message::Digest { text, records, .. } => json!({
+            "version": VERSION,
+            "id": key,
+            "text": text,
+            "incidents": records,
+        }),
+        Message::Test { text, .. } => json!({
+            "version": VERSION,
+            "id": key,
+            "text": text,
+            "test": true,
+        }),
+    }
+}
+
+#[async_trait]
+impl Notifier for Webhook {
+    async fn send(&mut self, message: &Message<'_>) -> SendOutcome {
+        let key = message.key();
+        let body = document(message).to_string().into_bytes();
+        let timestamp = SystemTime::now().duration_since(UNIX_EPOCH);
+        let timestamp = timestamp.unwrap_or_default().as_secs();
+        let mut request = self
+            .client
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header("webhook-id", key)
+            .header("webhook-timestamp", timestamp)
+            .header("Idempotency-Key", key);
+        if let Some(secret) = &self.key {
+            let signature = signature(secret, key, timestamp, &body);
+            request = request.header("webhook-signature", signature);
+        }
+        http::send(request.body(body), |_| false).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_match_the_example_of_the_specification() {
+        let secret = decode_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &secret);
+        let body = br#"{"test": 2432232314}"#;
+        assert_eq!(
+            signature(&key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body),
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+        );
+    }
+
+    #[test]
+    fn short_or_malformed_secrets_are_rejected() {
+        assert_eq!(decode_secret("short"), None);
+        assert_eq!(decode_secret("whsec_!!"), None);
+        assert_eq!(decode_secret("sixteen bytes ok").unwrap().len(), 16);
+    }
+}
