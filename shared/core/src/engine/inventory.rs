@@ -2,7 +2,7 @@
 //!
 //! A device keeps its id for as long as its agent gives it the same one; another rack, host, target or agent is
 //! worth a line. Hardware with a globally unique number (a drive by its serial number, a graphics processor by
-//! its UUID) is recognized under another id, so that its history can be found.
+//! its UUID) is recognised under another id, so that its history can be found.
 
 use std::collections::HashMap;
 

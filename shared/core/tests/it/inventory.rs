@@ -36,7 +36,7 @@ fn a_device_with_another_rack_is_a_change_and_a_new_one_is_not() {
 }
 
 #[test]
-fn a_drive_is_recognized_under_another_id_across_a_restart() {
+fn a_drive_is_recognised_under_another_id_across_a_restart() {
     let first = &mut engine();
     assert_eq!(describe(first, "disk-a-S4X9", "a", "R1"), []);
     let mut second = engine();

@@ -23,7 +23,7 @@ use crate::units::Celsius;
 pub(in crate::engine) struct SavedDevice {
     #[serde(rename = "id")]
     id: DeviceId,
-    #[serde(rename = "thru")]
+    #[serde(rename = "through")]
     through: StreamId,
     #[serde(rename = "desc", default, skip_serializing_if = "Option::is_none")]
     description: Option<Box<Description>>,
