@@ -161,7 +161,7 @@ async fn committed(url: &str, agent: &Agent) -> Option<u64> {
         .ok()?;
     let runs: Option<String> = redis.hget(&agent.keys.ledger, &agent.zone).await.ok()?;
     let runs: serde_json::Value = serde_json::from_str(&runs?).ok()?;
-    runs[0]["last"].as_u64()
+    runs["runs"][0]["last"].as_u64()
 }
 
 async fn wait_for(url: &str, agent: &Agent, more_than: u64) -> u64 {

@@ -254,7 +254,9 @@ mod tests {
             error(r#"{"rack":"B07","height":12}"#).to_string(),
             "stored place has no version, this program understands version 2"
         );
-        for json in [r#"{"v":2,"rack":"B07"}"#, r#"{"v":"2"}"#, "[]", "{"] {
+        let array = error(r#"[2,"B07",12]"#);
+        assert!(matches!(array, DecodeError::Unversioned { .. }), "{array}");
+        for json in [r#"{"v":2,"rack":"B07"}"#, r#"{"v":"2"}"#, "[", "{"] {
             let error = error(json);
             assert!(matches!(error, DecodeError::Malformed { .. }), "{json}");
         }

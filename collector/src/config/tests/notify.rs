@@ -80,9 +80,9 @@ fn a_key_of_another_type_is_an_error_that_names_its_types() {
 #[test]
 fn a_misspelt_key_is_an_error_that_lists_the_keys_of_the_type() {
     for (kind, entry) in &entries() {
-        let error = read(kind, &format!("nmae = 'x'\n{entry}")).unwrap_err();
+        let error = read(kind, &format!("unknown_key = 'x'\n{entry}")).unwrap_err();
         assert!(
-            error.contains("unknown key notify[0].nmae in FILE line 4 "),
+            error.contains("unknown key notify[0].unknown_key in FILE line 4 "),
             "{error}"
         );
         let kinds = kinds();
