@@ -94,7 +94,7 @@ pub async fn run(
         };
         connector.refused(&error);
         match recover(&error, &stop).await {
-            Ok(()) => {}
+            Ok(()) => tracing::debug!(%error, "failed to store indices, will retry"),
             Err(RequestError::Stopped) => return Ok(()),
             Err(RequestError::Refused(_)) => {
                 tracing::warn!(%error, "failed to store indices, will retry");
@@ -141,8 +141,8 @@ async fn read_aggregates(connection: &mut Connection) -> RedisResult<Vec<RackAgg
         let key = PartitionKeys::of(partition).racks;
         let mut get = redis::cmd("GET");
         get.arg(&key);
-        let json: Option<Vec<u8>> = get.query_async(connection).await?;
-        let stored = json.and_then(|json| read_one::<RackAggregates>(&key, &json));
+        let json: Option<String> = get.query_async(connection).await?;
+        let stored = json.and_then(|json| read_one::<RackAggregates>(&key, json.as_bytes()));
         racks.extend(stored.unwrap_or_default().racks);
     }
     Ok(racks)
