@@ -55,7 +55,7 @@ pub struct CollectorConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct PartitionConfig {
     /// How many partitions the readings are spread over; 0: none. Left out, what this Redis holds
-    /// counts, and none on an empty one. To change it later: `layout migrate`.
+    /// counts, and none on an empty one. To change it later: `partitions resize`.
     pub count: Option<Partitions>,
     /// How long a collector owns a partition without saying so again: after a crash another one
     /// takes over so much later. At least half a second, default 10 s.

@@ -1,16 +1,17 @@
-//! `notify`: whether people can be reached.
+//! `notify`: tests of notifiers.
 
 use clap::{Args, Subcommand};
 
-use super::{Common, Failure, Outcome, print, usage, who};
+use super::common::{Common, Failure, Outcome, operator_name, usage};
+use super::output::print;
 use crate::incidents::operator_actions;
 use crate::notify::channel;
 use crate::notify::outbox::{Message, Sent};
 
-/// Try whether those who are to be told can be reached
+/// Test the configured notifiers
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-collector notify test ops")]
-pub struct NotifyArgs {
+pub(super) struct NotifyArgs {
     #[command(subcommand)]
     command: NotifyCommand,
 }
@@ -20,7 +21,7 @@ enum NotifyCommand {
     Test(TestArgs),
 }
 
-/// Send a test message, once, and say what came of it
+/// Send a test message once through each notifier, and print the result
 #[derive(Clone, Debug, Args)]
 #[command(
     after_help = "Examples:\n  rackwatch-collector notify test\n  rackwatch-collector notify test ops"
@@ -28,24 +29,24 @@ enum NotifyCommand {
 struct TestArgs {
     #[command(flatten)]
     common: Common,
-    /// Only these notifiers [default: all that are configured]
+    /// Names of notifiers [default: all configured ones]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 }
 
-/// Sends to each.
-pub async fn run(args: NotifyArgs) -> Outcome {
+/// Sends the test messages.
+pub(super) async fn run(args: NotifyArgs) -> Outcome {
     let NotifyCommand::Test(args) = args.command;
-    let config = args.common.load().map_err(usage)?;
+    let config = args.common.load()?;
     let known = |name: &String| config.notify.iter().any(|n| n.name.as_str() == name);
     if let Some(unknown) = args.names.iter().find(|name| !known(name)) {
         return Err(usage(anyhow::anyhow!(
-            "no [[notify]] is called {unknown:?}"
+            "no [[notify]] has the name {unknown:?}"
         )));
     }
     if config.notify.is_empty() {
         return Err(usage(anyhow::anyhow!(
-            "nobody is to be told: the configuration has no [[notify]]"
+            "no notifiers: add a [[notify]] section to the configuration"
         )));
     }
     let mut failed = false;
@@ -56,21 +57,28 @@ pub async fn run(args: NotifyArgs) -> Outcome {
         }
         let (mut channel, _) =
             channel(notifier, config.web.public_url.as_deref()).map_err(usage)?;
-        let text = format!("Rackwatch test by {}: people can be told this way.", who());
+        let text = format!(
+            "Rackwatch test by {}: notifications arrive here.",
+            operator_name()
+        );
         let key = format!("test-{}", operator_actions::new_id());
         let message = Message::Test {
             text: &text,
             key: &key,
         };
-        let said = match channel.send(&message).await {
-            Sent::Arrived { confirmed: true } => "arrived, and was confirmed".to_owned(),
-            Sent::Arrived { confirmed: false } => "arrived".to_owned(),
+        let result = match channel.send(&message).await {
+            Sent::Arrived { confirmed: true } => "delivered and confirmed".to_owned(),
+            Sent::Arrived { confirmed: false } => "delivered".to_owned(),
             Sent::Later { why, .. } | Sent::Refused { why } => {
                 failed = true;
                 format!("failed: {why}")
             }
         };
-        print(&format!("{name:<16} {said}\n"));
+        print(&format!("{name:<16} {result}\n"));
     }
-    if failed { Err(Failure::Wrong) } else { Ok(()) }
+    if failed {
+        Err(Failure::Reported)
+    } else {
+        Ok(())
+    }
 }

@@ -47,7 +47,7 @@ pub enum OwnerError {
     /// Another layout than is configured.
     #[error(
         "partition.count asks for {wanted}, but this Redis holds readings with {found}: leave the key \
-         out, or change the layout with `rackwatch-collector layout migrate`"
+         out, or change the layout with `rackwatch-collector partitions resize`"
     )]
     Layout {
         /// What the configuration asks for.

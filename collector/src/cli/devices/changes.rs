@@ -1,5 +1,6 @@
-//! `devices moves`: what stands elsewhere than before.
+//! `devices changes`: hardware that moved, or that another agent reads now.
 
+use clap::Args;
 use jiff::tz::TimeZone;
 use rackwatch_core::engine::InventoryPlace;
 use rackwatch_core::keys;
@@ -8,14 +9,29 @@ use rackwatch_runtime::redis::{RawEntry, entries};
 use redis::Value;
 use serde::Serialize;
 
+use super::super::common::{Common, Outcome};
+use super::super::output::print;
+use super::super::server;
 use super::super::table::Table;
-use super::super::{Outcome, print, server, usage};
-use super::ListMovesArgs;
 use crate::notify::line;
 
-/// A move as it is listed.
+/// List inventory changes, newest first: devices with another place, host or agent than before
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  rackwatch-collector devices changes")]
+pub(super) struct ChangesArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Maximum number of changes
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    last: u16,
+    /// Print JSON, one object per line
+    #[arg(long)]
+    json: bool,
+}
+
+/// One inventory change, as printed.
 #[derive(Debug, Serialize)]
-struct Told {
+struct ChangeRow {
     at_ms: u64,
     device_id: String,
     was: String,
@@ -23,36 +39,36 @@ struct Told {
     to: InventoryPlace,
 }
 
-pub(super) async fn list(args: ListMovesArgs) -> Outcome {
-    let config = args.common.load().map_err(usage)?;
+pub(super) async fn list(args: ChangesArgs) -> Outcome {
+    let config = args.common.load()?;
     let (_, mut connection) = server::open(&config.redis).await?;
-    let found: Value = redis::cmd("XREVRANGE")
+    let reply: Value = redis::cmd("XREVRANGE")
         .arg(keys::MOVES)
         .arg(&["+", "-", "COUNT"])
         .arg(args.last)
         .query_async(&mut connection)
         .await?;
-    let told: Vec<Told> = entries(found)?.iter().filter_map(told).collect();
+    let changes: Vec<ChangeRow> = entries(reply)?.iter().filter_map(change).collect();
     if args.json {
-        for told in &told {
-            print(&format!("{}\n", serde_json::to_string(told)?));
+        for change in &changes {
+            print(&format!("{}\n", serde_json::to_string(change)?));
         }
-    } else if told.is_empty() {
-        print("nothing stands elsewhere than before\n");
+    } else if changes.is_empty() {
+        print("No inventory changes\n");
     } else {
-        print(&table(&told));
+        print(&table(&changes));
     }
     Ok(())
 }
 
-/// None for an entry that another version wrote.
-fn told(entry: &RawEntry) -> Option<Told> {
+/// Parses an entry. Returns none for an entry of another version.
+fn change(entry: &RawEntry) -> Option<ChangeRow> {
     let fields = entry.fields.as_deref()?;
     let field = |name: &str| {
         let (_, value) = fields.iter().find(|(n, _)| n == name.as_bytes())?;
         std::str::from_utf8(value).ok()
     };
-    Some(Told {
+    Some(ChangeRow {
         at_ms: entry.id.0,
         device_id: field("device_id")?.to_owned(),
         was: field("was")?.to_owned(),
@@ -61,20 +77,20 @@ fn told(entry: &RawEntry) -> Option<Told> {
     })
 }
 
-fn table(all: &[Told]) -> String {
-    let headings = ["when", "device", "from", "to"];
+fn table(changes: &[ChangeRow]) -> String {
+    let headings = ["time", "device", "from", "to"];
     let mut table = Table::new(&headings, headings.len());
-    for told in all {
-        let at = Timestamp::from_millis(told.at_ms).unwrap_or_default();
-        let was = if told.was == told.device_id {
+    for change in changes {
+        let at = Timestamp::from_millis(change.at_ms).unwrap_or_default();
+        let was = if change.was == change.device_id {
             String::new()
         } else {
-            format!("{} of ", told.was)
+            format!("{}: ", change.was)
         };
-        let (from, to) = differences(&told.from, &told.to);
+        let (from, to) = differences(&change.from, &change.to);
         table.push(vec![
             line::time(at, &TimeZone::system()),
-            told.device_id.clone(),
+            change.device_id.clone(),
             was + &from,
             to,
         ]);
@@ -82,11 +98,11 @@ fn table(all: &[Told]) -> String {
     table.text()
 }
 
-/// What differs, in words: `host node7, rack B07` and `host node8, rack B08`.
+/// Returns what differs, such as `host node7, rack B07` and `host node8, rack B08`.
 fn differences(from: &InventoryPlace, to: &InventoryPlace) -> (String, String) {
-    let u = |stand: &InventoryPlace| stand.u.map(|u| u.to_string()).unwrap_or_default();
-    let rack = |stand: &InventoryPlace| stand.rack.clone().unwrap_or_default();
-    let all = [
+    let u = |place: &InventoryPlace| place.u.map(|u| u.to_string()).unwrap_or_default();
+    let rack = |place: &InventoryPlace| place.rack.clone().unwrap_or_default();
+    let properties = [
         ("agent", from.agent.clone(), to.agent.clone()),
         ("host", from.host.clone(), to.host.clone()),
         ("target", from.target.clone(), to.target.clone()),
@@ -94,14 +110,14 @@ fn differences(from: &InventoryPlace, to: &InventoryPlace) -> (String, String) {
         ("U", u(from), u(to)),
     ];
     let (mut before, mut after) = (Vec::new(), Vec::new());
-    for (name, one, other) in all {
-        if one != other {
-            let word = |value: String| match value.as_str() {
+    for (name, old, new) in properties {
+        if old != new {
+            let text = |value: String| match value.as_str() {
                 "" => format!("no {name}"),
                 value => format!("{name} {value}"),
             };
-            before.push(word(one));
-            after.push(word(other));
+            before.push(text(old));
+            after.push(text(new));
         }
     }
     (before.join(", "), after.join(", "))

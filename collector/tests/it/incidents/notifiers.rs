@@ -388,7 +388,7 @@ fn a_test_message_tells_whether_people_can_be_reached() {
     );
     assert_eq!(
         test.stdout(),
-        "email            arrived\nslack            arrived\n"
+        "email            delivered\nslack            delivered\n"
     );
     assert!(receiver.requests()[0].body.contains("Rackwatch test by"));
     receiver.answer(Answer::Status(403));
