@@ -1,15 +1,15 @@
-//! What `ci/bench` compares the collector with: Redis under a client that does nothing but move the
-//! readings, and the engine without Redis. Not a program for users.
+//! Baselines for `ci/bench`: a client that only moves readings, and the engine without Redis. Not a program for users.
 //!
-//! `bench raw <url>`: reads the waiting raw stream through a group of its own, adds each reading to
-//! a stream of its device, acknowledges. Prints the readings and the seconds.
-//! `bench engine <devices> <ticks> [none]`: prints the nanoseconds a reading, then of the detector state the
-//! milliseconds it takes to make its slices, their bytes, and the milliseconds to restore them; then the
-//! bytes of memory a device: asked for, and resident. With `none` there is no rule: the difference is what detectors cost.
+//! `bench raw <url>` reads the waiting raw stream through its own group, adds each reading to a stream of its device, and
+//! acknowledges. Prints the number of readings and the seconds.
+//!
+//! `bench engine <devices> <ticks> [none]` prints the nanoseconds per reading. Then, for the detector state: milliseconds to
+//! save it, bytes, milliseconds to restore it, and per device the bytes requested and resident. With `none` there are no
+//! rules, so the difference is the cost of detectors.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a measurement that cannot go on must stop, and says why"
+    reason = "a benchmark must stop at an unexpected reply"
 )]
 
 use std::sync::Arc;
@@ -26,14 +26,15 @@ use rackwatch_core::units::Celsius;
 use rackwatch_runtime::redis::{RawEntry, streams};
 use redis::{Connection, Value};
 
-/// Counts what is asked for, without what the allocator adds.
+/// Counts requested bytes, without the overhead of the allocator.
 #[global_allocator]
 static MEMORY: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
 
+/// Consumer group of the benchmark.
 const GROUP: &str = "bench";
-/// As many commands before waiting for replies as the collector sends.
+/// Commands per pipeline, as in the collector.
 const PIPELINE: usize = 500;
-/// The collector's batches have about so many readings, and at most a thousand entries.
+/// Readings per batch, as in the collector, which also reads at most a thousand entries at once.
 const READINGS: usize = 5_000;
 
 fn main() {
@@ -82,7 +83,7 @@ fn raw(url: &str) {
     println!("{readings} {}", begin.elapsed().as_secs_f64());
 }
 
-/// Adds each reading to `bench:<device>`, as the plain series do; values are not even parsed.
+/// Adds each reading to `bench:<device>`, like plain series but without parsing values. Returns the number of readings.
 fn store(redis: &mut Connection, entries: &[RawEntry]) -> usize {
     let mut readings = Vec::new();
     for entry in entries {
@@ -117,14 +118,14 @@ fn store(redis: &mut Connection, entries: &[RawEntry]) -> usize {
     readings.len()
 }
 
-/// Inlets that follow a cooler by 1.8 K in ten minutes, evaluated in batches as large as the collector's.
+/// Evaluates inlets that follow a cooler by 1.8 K in ten minutes, in batches as large as the collector's.
 fn engine(devices: u32, ticks: u32, rules: RuleSet) {
     let name = |n: u32| DeviceId::new(&format!("inlet-R{}-{}", n / 8, n % 8)).unwrap();
     let ids: Vec<DeviceId> = (0..devices).map(name).collect();
     let rules = Arc::new(rules);
     let mut engine = Engine::new(Arc::clone(&rules));
     let described = (0..).zip(&ids).map(|(n, id): (u32, _)| {
-        // A rack of eight, a host each.
+        // Eight inlets and one host per rack.
         let json = format!(
             r#"{{"role":"inlet","rack":"R{0}","agent":"node{0}","interval_ms":1000}}"#,
             n / 8
@@ -181,7 +182,7 @@ fn engine(devices: u32, ticks: u32, rules: RuleSet) {
     );
 }
 
-/// In tenths, with noise of one; racks are not in step.
+/// Returns a temperature in tenths of a degree with a noise of one tenth. Racks have different phases.
 fn temperature(device: u32, second: u32) -> Celsius {
     let phase = f64::from(device / 8 % 64) / 64.0;
     let cycle = (f64::from(second) / 600.0 + phase) * std::f64::consts::TAU;
@@ -190,7 +191,7 @@ fn temperature(device: u32, second: u32) -> Celsius {
     Celsius::new(tenths / 10.0).unwrap()
 }
 
-/// The memory of this process, in bytes; nothing where the system does not tell so.
+/// Returns the resident memory of this process in bytes, or 0 on systems without `/proc`.
 fn resident() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let resident = pages

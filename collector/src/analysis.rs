@@ -1,5 +1,4 @@
-//! Analysis without Redis: rules over recorded readings (`replay`) and over simulated failures
-//! (`drill`).
+//! Offline evaluation of rules, without Redis: on recorded readings (`replay`) and on simulated failures (`drill`).
 
 pub mod replay;
 pub mod drill;

@@ -1,7 +1,7 @@
 //! Drills: simulated failures against the rules, over many seeds.
 //!
-//! `scenario` says what is played, `run` plays one seed of it through the engine, `tally` counts what
-//! came of many. No Redis, no clock: a seed always comes to the same.
+//! `scenario` describes the simulation, [`run`] passes one seed of it through the engine, `tally` sums up many seeds. No
+//! Redis and no clock, so a seed always gives the same result.
 
 pub mod scenario;
 pub mod tally;
@@ -19,94 +19,155 @@ use rackwatch_core::site::Site;
 use rackwatch_core::thermal::{Hall, ScenarioError};
 use rackwatch_core::time::{StreamId, Timestamp};
 
-use scenario::{Drill, Play};
+use scenario::{Drill, DrillPlan};
 
-/// What came of one seed.
+/// Result of one seed.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Played {
-    /// How long after the fault began it was found; none where it was not, or there was none.
-    pub found: Option<Duration>,
-    /// Warnings and worse that nothing was the reason for, by kind.
+pub struct DrillResult {
+    /// Time from the start of the fault to its detection; none if there was no fault or no detection.
+    pub delay: Option<Duration>,
+    /// Types of all warnings and worse before the fault.
     pub false_alarms: Vec<AlertKind>,
-    /// Incidents that people were told of.
+    /// Number of incidents that were opened.
     pub incidents: usize,
-    /// How often people were told that one is there, or has become worse.
-    pub calls: usize,
-    /// How long all sensors together were watched while nothing was wrong, in sensor-seconds.
-    pub quiet: f64,
+    /// Number of notifications that open an incident or make it worse.
+    pub notifications: usize,
+    /// Fault-free time of all sensors together, in sensor-seconds.
+    pub fault_free: f64,
 }
 
-/// Where the simulated time begins: any would do.
+/// Start of the simulated time. Results do not depend on it.
 const START: u64 = 1_767_225_600_000;
 
-/// Plays one seed.
+/// Runs a drill with one seed.
 ///
 /// # Errors
 ///
-/// When the drill makes no hall.
-pub fn run(drill: &Drill, rules: &Arc<RuleSet>, seed: u64) -> Result<Played, ScenarioError> {
-    let play = Play::of(drill, seed)?;
+/// If the drill does not describe a valid scenario.
+pub fn run(drill: &Drill, rules: &Arc<RuleSet>, seed: u64) -> Result<DrillResult, ScenarioError> {
+    let plan = DrillPlan::new(drill, seed)?;
     let start = Timestamp::from_millis(START).unwrap_or_default();
-    let mut hall = Hall::new(&play.scenario, start);
-    let mut engine = Engine::new(Arc::clone(rules));
-    let mut incidents = Incidents::new(IncidentTiming::default());
-    let site = Site::default();
-    let known: BTreeMap<_, _> = hall
-        .devices()
-        .into_iter()
-        .map(|(id, mut description)| {
-            // A host in each rack.
-            description.agent = description.rack.clone().unwrap_or_default();
-            description.interval = drill.interval;
-            (id, description)
-        })
-        .collect();
-    let count = known.len();
-    let described = known
-        .iter()
-        .map(|(id, description)| describe(id, description, false));
-    engine.step(described.collect::<Vec<_>>());
-    let mut leaving: BTreeSet<DeviceId> = BTreeSet::new();
-    let mut played = Played {
-        quiet: play.quiet.as_secs_f64() * count as f64,
-        ..Played::default()
-    };
+    let end = start.plus(plan.length);
+    let mut simulation = Simulation::new(drill, plan, rules, start);
     let mut at = start;
-    let end = start.plus(play.length);
-    let began = play.fault.map(|fault| start.plus(fault));
     while at < end {
-        let entry = StreamId {
-            ms: at.millis(),
-            seq: 0,
-        };
-        let readings = hall.read(at).into_iter().map(|reading| Input::Reading {
-            entry,
-            by_agent: true,
-            reading,
-        });
-        let leave: BTreeSet<_> = hall.leaving().into_iter().collect();
-        let changed = leave.symmetric_difference(&leaving);
-        let told = changed.filter_map(|id| Some(describe(id, known.get(id)?, leave.contains(id))));
-        let mut inputs: Vec<_> = told.collect();
-        inputs.extend(readings);
-        let effects = engine.step(inputs);
-        leaving = leave;
-        for record in &effects.alerts {
-            played.take(&play, record, began, at);
-            let spot = site.spot_of(record, known.get(record.subject.as_id()));
-            incidents.observe(record, spot, at);
-        }
-        for record in incidents.advance(at).records {
-            played.incidents += usize::from(record.event == Event::Opened);
-            let calls = matches!(record.event, Event::Opened | Event::Worse);
-            played.calls += usize::from(calls);
-        }
-        if played.found.is_some() && !drill.to_the_end {
+        simulation.step(at);
+        if simulation.result.delay.is_some() && !drill.to_the_end {
             break;
         }
         at = at.plus(drill.interval);
     }
-    Ok(played)
+    Ok(simulation.result)
+}
+
+/// A hall, the engine that evaluates its readings, and the result so far.
+struct Simulation {
+    plan: DrillPlan,
+    /// Time at which the fault starts, if there is one.
+    fault_at: Option<Timestamp>,
+    hall: Hall,
+    devices: BTreeMap<DeviceId, Description>,
+    /// Devices that the hall reports as being removed.
+    leaving: BTreeSet<DeviceId>,
+    engine: Engine,
+    incidents: Incidents,
+    site: Site,
+    result: DrillResult,
+}
+
+impl Simulation {
+    fn new(drill: &Drill, plan: DrillPlan, rules: &Arc<RuleSet>, start: Timestamp) -> Self {
+        let hall = Hall::new(&plan.scenario, start);
+        let devices: BTreeMap<_, _> = hall
+            .devices()
+            .into_iter()
+            .map(|(id, mut description)| {
+                // One agent for each rack.
+                description.agent = description.rack.clone().unwrap_or_default();
+                description.interval = drill.interval;
+                (id, description)
+            })
+            .collect();
+        let mut engine = Engine::new(Arc::clone(rules));
+        let described = devices
+            .iter()
+            .map(|(id, description)| describe(id, description, false));
+        engine.step(described.collect::<Vec<_>>());
+        Self {
+            fault_at: plan.fault.map(|fault| start.plus(fault)),
+            result: DrillResult {
+                fault_free: plan.fault_free.as_secs_f64() * devices.len() as f64,
+                ..DrillResult::default()
+            },
+            plan,
+            hall,
+            devices,
+            leaving: BTreeSet::new(),
+            engine,
+            incidents: Incidents::new(IncidentTiming::default()),
+            site: Site::default(),
+        }
+    }
+
+    /// Reads all sensors at `at`, and evaluates the readings.
+    fn step(&mut self, at: Timestamp) {
+        let entry = StreamId {
+            ms: at.millis(),
+            seq: 0,
+        };
+        let readings = self.hall.read(at).into_iter();
+        let readings = readings.map(|reading| Input::Reading {
+            entry,
+            by_agent: true,
+            reading,
+        });
+        let leaving: BTreeSet<_> = self.hall.leaving().into_iter().collect();
+        let changed = leaving.symmetric_difference(&self.leaving);
+        let described = changed
+            .filter_map(|id| Some(describe(id, self.devices.get(id)?, leaving.contains(id))));
+        let mut inputs: Vec<_> = described.collect();
+        inputs.extend(readings);
+        self.leaving = leaving;
+        for record in &self.engine.step(inputs).alerts {
+            self.observe(record, at);
+            let description = self.devices.get(record.subject.as_id());
+            let spot = self.site.spot_of(record, description);
+            self.incidents.observe(record, spot, at);
+        }
+        for record in self.incidents.advance(at).records {
+            self.result.incidents += usize::from(record.event == Event::Opened);
+            let notifies = matches!(record.event, Event::Opened | Event::Worse);
+            self.result.notifications += usize::from(notifies);
+        }
+    }
+
+    /// Counts a record as detection or as false alarm.
+    fn observe(&mut self, record: &AlertRecord, at: Timestamp) {
+        if record.state() != AlertState::Firing {
+            return;
+        }
+        match self.fault_at.filter(|fault_at| at >= *fault_at) {
+            Some(fault_at) => {
+                let expected = self.plan.expect.contains(&record.kind())
+                    && self.is_at_fault(record.subject.as_id());
+                if expected && self.result.delay.is_none() {
+                    self.result.delay = Some(at.since(fault_at));
+                }
+            }
+            None if record.severity > Severity::Info => {
+                self.result.false_alarms.push(record.kind());
+            }
+            None => {}
+        }
+    }
+
+    /// Returns whether the device is where the fault is.
+    fn is_at_fault(&self, device: &DeviceId) -> bool {
+        self.plan
+            .place
+            .as_deref()
+            .is_none_or(|place| device.as_str() == place || device.rack_part() == Some(place))
+    }
 }
 
 fn describe(id: &DeviceId, description: &Description, leaving: bool) -> Input {
@@ -115,29 +176,4 @@ fn describe(id: &DeviceId, description: &Description, leaving: bool) -> Input {
         ..description.clone()
     };
     Input::Describe(id.clone(), Some(Box::new(description)))
-}
-
-impl Played {
-    fn take(&mut self, play: &Play, record: &AlertRecord, began: Option<Timestamp>, at: Timestamp) {
-        if record.state() != AlertState::Firing {
-            return;
-        }
-        match began.filter(|began| at >= *began) {
-            Some(began) => {
-                let expected = play.expect.contains(&record.kind());
-                if expected && self.found.is_none() && is_meant(play, record.subject.as_id()) {
-                    self.found = Some(at.since(began));
-                }
-            }
-            None if record.severity > Severity::Info => self.false_alarms.push(record.kind()),
-            None => {}
-        }
-    }
-}
-
-/// Whether the fault is where the device is.
-fn is_meant(play: &Play, device: &DeviceId) -> bool {
-    play.at
-        .as_deref()
-        .is_none_or(|at| device.as_str() == at || device.rack_part() == Some(at))
 }

@@ -1,8 +1,7 @@
-//! Recorded readings through the engine: what would have fired, and how good that is.
+//! Replays of recorded readings: the alerts that would have fired, and their score.
 //!
-//! `recording` reads files, `run` drives the engine over them in the order of time, `labels` and `score` compare
-//! what fired with what is known to have been wrong. No Redis, and no clock: the same files and
-//! rules give the same records.
+//! `recording` reads files, [`Replay`] passes them through the engine in the order of time, `labels` and `score` compare
+//! the alerts with known anomalies. No Redis and no clock, so the same files and rules give the same records.
 
 pub mod labels;
 pub mod recording;
@@ -19,30 +18,29 @@ use rackwatch_core::units::Celsius;
 
 use recording::Recording;
 
-/// Readings that are judged at a time: between two of these others get their turn.
-const AT_ONCE: usize = 4096;
+/// Readings to evaluate in one step, after which other tasks may run.
+const READINGS_PER_STEP: usize = 4096;
 
-/// The engine over recordings.
+/// An engine with the recordings that it evaluates.
 #[derive(Debug)]
 pub struct Replay {
     engine: Engine,
-    /// Each with the number of its next reading.
+    /// Recordings, each with the index of its next reading.
     recordings: Vec<(Recording, usize)>,
-    /// What is known of devices, until it is told.
-    known: Vec<Input>,
+    /// Descriptions of devices for the first step.
+    descriptions: Vec<Input>,
 }
 
 impl Replay {
-    /// These rules over these recordings. Devices that are not described are inlets, as those of a plain
-    /// client.
+    /// Starts a replay. Devices without a description count as inlets, like those of plain clients.
     pub fn new(rules: Arc<RuleSet>, recordings: Vec<Recording>) -> Self {
-        let known = |recording: &Recording| {
+        let describe = |recording: &Recording| {
             let description = recording.description.clone()?;
             Some(Input::Describe(recording.device.clone(), Some(description)))
         };
         Self {
             engine: Engine::new(rules),
-            known: recordings.iter().filter_map(known).collect(),
+            descriptions: recordings.iter().filter_map(describe).collect(),
             recordings: recordings
                 .into_iter()
                 .map(|recording| (recording, 0))
@@ -50,10 +48,10 @@ impl Replay {
         }
     }
 
-    /// Judges some more; none where all is judged.
-    pub fn go_on(&mut self) -> Option<Vec<AlertRecord>> {
-        let mut inputs = std::mem::take(&mut self.known);
-        let most = inputs.len() + AT_ONCE;
+    /// Evaluates the next readings and returns their alert records, or none at the end.
+    pub fn step(&mut self) -> Option<Vec<AlertRecord>> {
+        let mut inputs = std::mem::take(&mut self.descriptions);
+        let most = inputs.len() + READINGS_PER_STEP;
         while inputs.len() < most {
             let Some((device, at, value, by_agent)) = self.next() else {
                 break;
@@ -74,13 +72,12 @@ impl Replay {
         (!inputs.is_empty()).then(|| self.engine.step(inputs).alerts)
     }
 
-    /// How many episodes are open.
+    /// Returns the number of open episodes.
     pub fn open(&self) -> usize {
         self.engine.open()
     }
 
-    /// The oldest of the next readings of each device. The readings of a device keep their order,
-    /// for so they came.
+    /// Takes the oldest of the next readings of all devices. Readings of one device keep the order of their recording.
     fn next(&mut self) -> Option<(DeviceId, Timestamp, Celsius, bool)> {
         let next = |(recording, next): &&mut (Recording, usize)| {
             recording.readings.get(*next).map(|(at, _)| *at)

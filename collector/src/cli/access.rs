@@ -1,4 +1,4 @@
-//! `access`: who may look at the dashboard, and who may act.
+//! `access`: users of the dashboard and their tokens.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -6,14 +6,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Common, Failure, Outcome, print, usage};
+use super::common::{Common, Failure, Outcome, usage};
+use super::output::print;
 use crate::web::names::new_user;
 
-/// Say who may look at the dashboard, and who may act there
+/// Manage who can use the dashboard and its API
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  \
-    rackwatch-collector access add ann --act --file /etc/rackwatch/access")]
-pub struct AccessArgs {
+    rackwatch-collector access add ann --operator --file /etc/rackwatch/access")]
+pub(super) struct AccessArgs {
     #[command(subcommand)]
     command: AccessCommand,
 }
@@ -23,40 +24,40 @@ enum AccessCommand {
     Add(AddArgs),
 }
 
-/// Let somebody in: prints a token, once, and adds a line with its digest to the file
+/// Add a user: print a new token once, and append its digest to the access file
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  \
     rackwatch-collector access add grafana --file /etc/rackwatch/access")]
 struct AddArgs {
     #[command(flatten)]
     common: Common,
-    /// Who, as silences and acknowledgements name them: letters, digits, `. _ @ -`
+    /// Name shown with silences and acknowledgements: letters, digits, `. _ @ -`
     name: String,
-    /// They may also acknowledge, silence and plan
+    /// Allow acknowledging, silencing and planning maintenance
     #[arg(long)]
-    act: bool,
-    /// The file [default: that of the configuration]
+    operator: bool,
+    /// Access file [default: web.access_file of the configuration]
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
 
-/// Does what was asked.
-pub fn run(args: AccessArgs) -> Outcome {
+/// Adds a user to the access file.
+pub(super) fn run(args: AccessArgs) -> Outcome {
     let AccessCommand::Add(args) = args.command;
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._@-".contains(c);
-    if args.name.is_empty() || args.name.len() > 64 || !args.name.chars().all(plain) {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._@-".contains(c);
+    if args.name.is_empty() || args.name.len() > 64 || !args.name.chars().all(allowed) {
         return Err(usage(anyhow::anyhow!(
-            "{:?} is no name of 1 to 64 letters, digits, . _ @ -",
+            "invalid name {:?}: use 1 to 64 letters, digits, `.`, `_`, `@` or `-`",
             args.name
         )));
     }
-    let configured = args.common.load().map_err(usage)?.web.access_file;
+    let configured = args.common.load()?.web.access_file;
     let Some(path) = args.file.or(configured) else {
         return Err(usage(anyhow::anyhow!(
-            "name a --file, or web.access_file in the configuration"
+            "no access file: pass --file, or set web.access_file in the configuration"
         )));
     };
-    let (token, line) = new_user(&args.name, args.act);
+    let (token, line) = new_user(&args.name, args.operator);
     let written = OpenOptions::new()
         .create(true)
         .append(true)
@@ -65,10 +66,14 @@ pub fn run(args: AccessArgs) -> Outcome {
     written.map_err(|error| {
         Failure::Failed(anyhow::anyhow!("cannot write {}: {error}", path.display()))
     })?;
-    let right = if args.act { "look and act" } else { "look" };
+    let access = if args.operator {
+        "operator"
+    } else {
+        "read-only"
+    };
     print(&format!(
-        "{token}\n\n{} may {right} with this token, which is shown this once: as the password of the browser's prompt (with \
-         any name), or as a bearer token. It holds when the collector is started again.\n",
+        "{token}\n\nAdded {} with {access} access. The token is shown only once. Use it as the password in the browser's \
+         prompt (with any user name), or as a bearer token. Running collectors accept it within seconds.\n",
         args.name
     ));
     Ok(())

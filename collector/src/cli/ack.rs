@@ -1,43 +1,45 @@
-//! `ack`: acknowledges an incident.
+//! `ack`: acknowledging an incident.
 
 use clap::Args;
 use rackwatch_core::incident::Ack;
 
-use super::{Common, Outcome, print, server, usage, who};
+use super::common::{Common, Outcome, operator_name, usage};
+use super::output::print;
+use super::server;
 use crate::incidents::operator_actions::{self, ActionError};
 
 /// Acknowledge an incident: no notifications until it gets worse
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-collector ack a1b2c3 --note 'on my way'")]
-pub struct AckArgs {
+pub(super) struct AckArgs {
     #[command(flatten)]
     common: Common,
-    /// The id of an incident, or of one of its alerts, or how it begins, as alert lines show it
+    /// Id of the incident or of one of its alerts, or the first characters of an id
     #[arg(value_name = "ID")]
     id: String,
-    /// What others should know
+    /// Note for other people
     #[arg(long, value_name = "TEXT", default_value = "")]
     note: String,
-    /// Who acknowledges it [default: the user of this computer]
+    /// Your name [default: user@host]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
 }
 
-/// Finds it and says so.
-pub async fn run(args: AckArgs) -> Outcome {
-    let config = args.common.load().map_err(usage)?;
+/// Acknowledges the incident with the given id.
+pub(super) async fn run(args: AckArgs) -> Outcome {
+    let config = args.common.load()?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let ack = Ack {
-        by: args.by.unwrap_or_else(who),
+        by: args.by.unwrap_or_else(operator_name),
         at: server::now(&mut connection).await?,
         note: args.note,
     };
     let incident = match operator_actions::acknowledge(&mut connection, &args.id, &ack).await {
         Err(short @ ActionError::ShortPrefix(_)) => return Err(usage(short)),
-        done => done?,
+        acknowledged => acknowledged?,
     };
     print(&format!(
-        "incident {incident} acknowledged by {}: no notifications until it gets worse\n",
+        "Incident {incident} acknowledged by {}: no notifications until it gets worse\n",
         ack.by
     ));
     Ok(())

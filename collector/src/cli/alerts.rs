@@ -1,7 +1,7 @@
-//! `alerts`: what was found, as people read it.
+//! `alerts`: listing and following alerts.
 //!
-//! The listing reads the streams in pages by entry id; following goes on from their ends, so that
-//! nothing is missed or shown twice. No consumer group is touched.
+//! The listing reads the streams in pages by entry id. Following continues where the listing ended, so it neither
+//! misses nor repeats an alert. Neither touches a consumer group.
 
 mod merged;
 
@@ -21,58 +21,60 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use self::merged::Merged;
-use super::{Common, Outcome, server, start_logging, stoppable, style, usage};
+use super::common::{Common, Outcome, until_stopped};
+use super::output::{remark, start_logging, style};
+use super::server;
 use crate::notify::line::{self, Style, line};
 
-/// How often to look for new alerts while following.
-const ASK_EVERY: Duration = Duration::from_millis(500);
+/// Poll interval for new alerts with `--follow`: short enough to feel live, long enough to cost Redis nothing.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Show alerts, and perhaps go on showing new ones
+/// List recent alerts, and optionally follow new ones
 #[derive(Clone, Debug, Args)]
 #[command(
     after_help = "Example:\n  rackwatch-collector alerts --since 2h --severity warning --follow"
 )]
-pub struct AlertsArgs {
+pub(super) struct AlertsArgs {
     #[command(flatten)]
     common: Common,
-    /// Go on with new alerts, until Ctrl-C
+    /// Keep printing new alerts, until Ctrl-C
     #[arg(long, short)]
     follow: bool,
-    /// How far back to look
+    /// Show alerts of this last period
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = humantime::parse_duration)]
     since: Duration,
-    /// Only devices whose id matches, such as 'inlet-B07-*'
+    /// Show only devices whose id matches, such as 'inlet-B07-*'
     #[arg(long, value_name = "GLOB", value_parser = Glob::new)]
     device: Option<Glob>,
-    /// Only alerts as bad as this, or worse
+    /// Show only alerts of this severity or worse
     #[arg(long, value_name = "SEVERITY")]
-    severity: Option<Least>,
-    /// Print JSON, one object a line
+    severity: Option<MinSeverity>,
+    /// Print JSON, one object per line
     #[arg(long)]
     json: bool,
 }
 
-/// The mildest severity that is shown.
+/// Lowest severity to show.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Least {
+enum MinSeverity {
     Info,
     Warning,
     Critical,
 }
 
-impl From<Least> for Severity {
-    fn from(least: Least) -> Self {
-        match least {
-            Least::Info => Self::Info,
-            Least::Warning => Self::Warning,
-            Least::Critical => Self::Critical,
+impl From<MinSeverity> for Severity {
+    fn from(min: MinSeverity) -> Self {
+        match min {
+            MinSeverity::Info => Self::Info,
+            MinSeverity::Warning => Self::Warning,
+            MinSeverity::Critical => Self::Critical,
         }
     }
 }
 
-/// Lists, and follows until `stop` where asked to.
-pub async fn run(args: AlertsArgs, stop: CancellationToken) -> Outcome {
-    let config = args.common.load().map_err(usage)?;
+/// Lists alerts, then follows new ones until `stop` if requested.
+pub(super) async fn run(args: AlertsArgs, stop: CancellationToken) -> Outcome {
+    let config = args.common.load()?;
     start_logging(&config.log);
     let (connector, mut connection) = server::open(&config.redis).await?;
     let layout = Partitioning::read(&mut connection).await?;
@@ -90,7 +92,7 @@ pub async fn run(args: AlertsArgs, stop: CancellationToken) -> Outcome {
     };
     let mut merged = Merged::new(streams, before);
     let mut printer = Printer::new(&args);
-    stoppable(
+    until_stopped(
         list(&mut connection, &mut merged, &mut printer),
         stop.clone(),
     )
@@ -98,11 +100,11 @@ pub async fn run(args: AlertsArgs, stop: CancellationToken) -> Outcome {
     if args.follow {
         return follow(&connector, &mut merged, &mut printer, &stop).await;
     }
-    printer.say_if_none(args.since);
+    printer.remark_if_none(args.since);
     Ok(())
 }
 
-/// Shows all that is there.
+/// Prints everything up to the current ends of the streams.
 async fn list(connection: &mut Connection, merged: &mut Merged, printer: &mut Printer) -> Outcome {
     loop {
         let entries = merged.next(connection).await?;
@@ -112,7 +114,7 @@ async fn list(connection: &mut Connection, merged: &mut Merged, printer: &mut Pr
     }
 }
 
-/// Shows what comes until `stop`, however often Redis goes away meanwhile.
+/// Prints new alerts until `stop`, and reconnects whenever Redis goes away.
 async fn follow(
     connector: &Connector,
     merged: &mut Merged,
@@ -128,7 +130,7 @@ async fn follow(
         match listed.await {
             None => return Ok(()),
             Some(Ok(())) => {
-                let rest = tokio::time::sleep(ASK_EVERY);
+                let rest = tokio::time::sleep(POLL_INTERVAL);
                 if stop.run_until_cancelled(rest).await.is_none() {
                     return Ok(());
                 }
@@ -148,11 +150,11 @@ async fn follow(
     Ok(())
 }
 
-/// Writes records to stdout, until that is closed.
+/// Writer of matching records to stdout.
 #[derive(Debug)]
 struct Printer {
     device: Option<GlobMatcher>,
-    least: Severity,
+    min_severity: Severity,
     json: bool,
     style: Style,
     shown: usize,
@@ -163,7 +165,7 @@ impl Printer {
     fn new(args: &AlertsArgs) -> Self {
         Self {
             device: args.device.as_ref().map(Glob::compile_matcher),
-            least: args.severity.map_or(Severity::Info, Severity::from),
+            min_severity: args.severity.map_or(Severity::Info, Severity::from),
             json: args.json,
             style: style(),
             shown: 0,
@@ -171,7 +173,7 @@ impl Printer {
         }
     }
 
-    /// Shows those of the entries that are asked for; false once nobody reads.
+    /// Prints the matching entries. Returns false once stdout is closed.
     fn show(&mut self, entries: Vec<RawEntry>) -> bool {
         let mut text = String::new();
         for RawEntry {
@@ -180,14 +182,14 @@ impl Printer {
         } in entries
         {
             match alert::decode(&fields.unwrap_or_default()) {
-                Ok(record) if self.wants(&record) => {
+                Ok(record) if self.matches(&record) => {
                     self.shown += 1;
-                    text.push_str(&self.written(&record));
+                    text.push_str(&self.format(&record));
                     text.push('\n');
                 }
                 Ok(_) => {}
                 Err(reason) => {
-                    warn!(entry = format!("{ms}-{seq}"), %reason, "an entry is not an alert");
+                    warn!(entry = format!("{ms}-{seq}"), %reason, "skipping entry that is not an alert");
                 }
             }
         }
@@ -199,12 +201,12 @@ impl Printer {
         !self.closed
     }
 
-    fn wants(&self, record: &AlertRecord) -> bool {
+    fn matches(&self, record: &AlertRecord) -> bool {
         let device = |glob: &GlobMatcher| glob.is_match(record.subject.as_str());
-        record.severity >= self.least && self.device.as_ref().is_none_or(device)
+        record.severity >= self.min_severity && self.device.as_ref().is_none_or(device)
     }
 
-    fn written(&self, record: &AlertRecord) -> String {
+    fn format(&self, record: &AlertRecord) -> String {
         if self.json {
             // Strings, numbers and plain enums only: this cannot fail.
             serde_json::to_string(record).unwrap_or_default()
@@ -213,11 +215,11 @@ impl Printer {
         }
     }
 
-    /// For people a word instead of nothing; not on stdout, where lines are counted.
-    fn say_if_none(&self, since: Duration) {
+    /// Remarks on an empty listing, on stderr because scripts count the lines of stdout.
+    fn remark_if_none(&self, since: Duration) {
         if self.shown == 0 && !self.json {
             let since = line::length(since);
-            let _told = writeln!(io::stderr(), "no such alerts in the last {since}");
+            remark(&format!("No matching alerts in the last {since}"));
         }
     }
 }

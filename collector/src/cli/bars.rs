@@ -1,11 +1,11 @@
-//! Bars in a line of text.
+//! Bars that make up sparklines.
 
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// The bar that is as high as `share`, from 0 to 1.
-pub(super) fn bar(share: f64) -> char {
+/// Returns the bar whose height is `height`, from 0 to 1.
+pub(super) fn bar(height: f64) -> char {
     let above = (1..BARS.len())
-        .filter(|n| share >= *n as f64 / BARS.len() as f64)
+        .filter(|n| height >= *n as f64 / BARS.len() as f64)
         .count();
     BARS.get(above).copied().unwrap_or('█')
 }

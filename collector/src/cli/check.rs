@@ -1,4 +1,4 @@
-//! `check`: whether the collector could do its work with this configuration and this Redis.
+//! `check`: tests the configuration and all that the collector needs from Redis.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,43 +12,44 @@ use rackwatch_runtime::redis::{ConnectError, Connection, Connector, Purpose};
 use redis::{Cmd, RedisError, RedisResult, Value};
 use serde::Serialize;
 
+use super::common::{Common, Failure, Outcome, usage};
+use super::output::print;
 use super::server::{ServerInfo, size};
-use super::{Common, Failure, Outcome, print, usage};
 use crate::app;
 use crate::config::CollectorConfig;
 use crate::health::MUCH;
 use crate::series::{self, SeriesConfig, SeriesError};
 
-/// How long throwaway keys live when they cannot be removed, in seconds.
+/// Lifetime of test keys that cannot be deleted, in seconds.
 const EXPIRY: &str = "60";
-/// A tiny script.
+/// Smallest script that writes, as the commit scripts do.
 const SCRIPT: &str = "return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])";
-/// Projections are made for a site of this size.
+/// Site size for the memory estimate.
 const DEVICES: u64 = 1000;
 
-/// Check the configuration, then Redis: everything that is needed, on throwaway keys
+/// Check the configuration and Redis: try every command the collector needs, on temporary keys
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-collector check --redis redis://10.0.0.5:6379")]
-pub struct CheckArgs {
+pub(super) struct CheckArgs {
     #[command(flatten)]
     common: Common,
-    /// Print JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// What came of it.
+/// Result of all checks.
 #[derive(Debug, Serialize)]
 struct Report {
-    /// The file that was used, or `the defaults`.
+    /// Path of the configuration file, or `built-in defaults`.
     config: String,
-    /// Where Redis is.
+    /// Endpoint of Redis, without a password.
     redis: String,
     steps: Vec<Step>,
     memory: Option<Projection>,
 }
 
-/// The memory that series will need.
+/// Estimated memory of the series.
 #[derive(Debug, Serialize)]
 struct Projection {
     backend: &'static str,
@@ -61,9 +62,9 @@ struct Projection {
     limit: String,
 }
 
-/// Checks everything, as far as one can get.
-pub async fn run(args: CheckArgs) -> Outcome {
-    let config = args.common.load().map_err(usage)?;
+/// Runs all checks and prints the report.
+pub(super) async fn run(args: CheckArgs) -> Outcome {
+    let config = args.common.load()?;
     app::verify(&config).map_err(usage)?;
     let from = source(args.common.config.as_deref());
     let connector = Connector::new(&config.redis).map_err(usage)?;
@@ -74,18 +75,20 @@ pub async fn run(args: CheckArgs) -> Outcome {
         report.text()
     });
     if report.failed() {
-        Err(Failure::Wrong)
+        Err(Failure::Reported)
     } else {
         Ok(())
     }
 }
 
-/// The file that the configuration comes from.
+/// Returns the path of the configuration file, or `built-in defaults`.
 fn source(path: Option<&Path>) -> String {
     let from = config::load::<CollectorConfig>("collector", path)
         .ok()
         .and_then(|all| all.from);
-    from.map_or("the defaults".to_owned(), |file| file.display().to_string())
+    from.map_or("built-in defaults".to_owned(), |file| {
+        file.display().to_string()
+    })
 }
 
 async fn check(config: String, settings: &CollectorConfig, connector: &Connector) -> Report {
@@ -118,18 +121,18 @@ async fn check(config: String, settings: &CollectorConfig, connector: &Connector
 }
 
 fn refused(error: &ConnectError) -> StepResult {
-    // The error's own text says what to do; what is behind it says why.
+    // The outer text says what to do, its cause says why.
     let cause = std::error::Error::source(error);
     StepResult::Failed {
         detail: cause.map_or_else(|| error.to_string(), |cause| format!("{error} ({cause})")),
-        advice: "then run this check again",
+        advice: "fix this, then run this check again",
     }
 }
 
 fn no_series(error: &SeriesError) -> Step {
     let result = StepResult::Failed {
         detail: error.to_string(),
-        advice: "set series.backend to \"auto\", or look at what failed above",
+        advice: "set series.backend to \"auto\", or fix the failed steps above",
     };
     Step {
         name: "series",
@@ -138,7 +141,7 @@ fn no_series(error: &SeriesError) -> Step {
     }
 }
 
-/// What only the collector needs: acknowledging, and scripts.
+/// Tries the commands that only the collector needs: acknowledging entries, and scripts.
 async fn commits(connection: &mut Connection) -> Vec<Step> {
     let prefix = format!("{CHECK_PREFIX}{{{:016x}}}", random());
     let (stream, value) = (format!("{prefix}:ack"), format!("{prefix}:script"));
@@ -168,7 +171,7 @@ async fn commits(connection: &mut Connection) -> Vec<Step> {
         &[command(&["DEL", &stream, &value])],
     )
     .await;
-    // The probe has said so of its own keys: one line is enough where all is well.
+    // The probe has its own clean-up step, so this one is only worth a line if it failed.
     steps.extend(clean_up.failed().then_some(clean_up));
     steps
 }
@@ -205,9 +208,9 @@ async fn all(connection: &mut Connection, commands: &[Cmd]) -> RedisResult<()> {
 fn advice(error: &RedisError) -> &'static str {
     match error.code() {
         Some("NOPERM") => "allow the user XACK, EVAL and EVALSHA (ACL SETUSER)",
-        Some("ERR") => "this Redis is too old, or the command is renamed or off: it is needed",
-        Some(_) => "see what Redis says",
-        None => "the connection broke: check the network, and that Redis still runs",
+        Some("ERR") => "upgrade Redis, or enable the command if it is renamed or disabled",
+        Some(_) => "look up this error in the Redis documentation",
+        None => "connection lost: check the network, and that Redis is running",
     }
 }
 
@@ -221,11 +224,11 @@ async fn project(
     let health = ServerInfo::read(connection)
         .await
         .map_err(|source| SeriesError::Redis {
-            what: "ask Redis for its memory",
+            what: "read the memory of Redis",
             source,
         })?;
     let much = health.fraction(bytes).is_some_and(|share| share > MUCH);
-    let warning = "over 70 % of maxmemory: raise it, or shorten series.raw_retention";
+    let warning = "over 70 % of maxmemory: raise maxmemory, or shorten series.raw_retention";
     Ok(Projection {
         backend: series.name(),
         devices: DEVICES,
@@ -244,7 +247,7 @@ impl Projection {
             None => ("ok", String::new()),
         };
         format!(
-            "{:<10} {word:<10} {} devices read every second grow to {} ({} series, {})\n\
+            "{:<10} {word:<10} {} devices at one reading per second need {} ({} series, {})\n\
              {advice}",
             "memory",
             self.devices,
@@ -267,9 +270,9 @@ impl Report {
         }
         text.extend(self.memory.as_ref().map(Projection::text));
         let verdict = if self.failed() {
-            "something failed, see above"
+            "some checks failed, see above"
         } else {
-            "all is well"
+            "all checks passed"
         };
         text + verdict + "\n"
     }

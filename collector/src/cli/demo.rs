@@ -1,86 +1,38 @@
 //! `demo`: simulated racks through the whole pipeline, in one process.
 //!
-//! Without `--redis` the agent's sampler and the collector's stages are joined through memory; with
-//! it they are the two programs' own wirings, joined by Redis. Alerts are printed as they come,
-//! below them a live line on a terminal, and a summary at the end.
+//! Without `--redis`, queues connect the agent's sampler to the collector's stages. With it, both programs run as in
+//! production, connected by Redis. Prints alerts as they occur, a live status line on a terminal, and a summary at the
+//! end.
 
+mod args;
+mod in_memory;
 mod screen;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use clap::Args;
 use rackwatch_agent::app as agent;
-use rackwatch_agent::config::{AgentConfig, SourcesConfig};
+use rackwatch_agent::config::AgentConfig;
 use rackwatch_agent::publisher::Departure;
-use rackwatch_agent::sampler::{CHANNEL_DEPTH, Sampler, SamplerEvent};
-use rackwatch_agent::source::simulated::SimulatedConfig;
-use rackwatch_core::alert::AlertRecord;
-use rackwatch_core::incident::IncidentRecord;
-use rackwatch_core::partition::PartitionId;
-use rackwatch_core::rules::{Profile, RuleSet};
 use rackwatch_runtime::config::{LogConfig, RedisConfig, RedisUrl};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Outcome, start_logging, usage};
+pub(super) use self::args::DemoArgs;
+use super::common::{Failure, Outcome, usage};
+use super::output::start_logging;
 use crate::app::{self, RunError};
-use crate::config::{AlertsConfig, CollectorConfig, PartitionConfig, WebConfig};
-use crate::feed::memory::MemoryFeed;
-use crate::incidents::correlate::memory;
-use crate::ingest::partition::{Partition, Parts};
-use crate::ingest::raw_stream::memory::{MemoryRawStream, SamplerMessage};
-use crate::ingest::recorder::Recorder;
-use crate::notify::console::{Console, Screen};
-use crate::notify::{AlertSink, alert_sink};
-use crate::series::{InMemory, SeriesConfig};
+use crate::config::CollectorConfig;
+use crate::notify::console::Screen;
 use crate::stats::Stats;
-use crate::web::backend::memory::MemoryBackend;
-use crate::web::view::View;
-use crate::web::view::picture::Change;
 use crate::web::{self, Web, WebError};
 
-/// Watch simulated racks, with nothing else installed
-#[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:\n  rackwatch-collector demo --for 60s\n  \
-    rackwatch-collector demo --redis redis://127.0.0.1:6379")]
-pub struct DemoArgs {
-    /// Go through this Redis instead of memory
-    #[arg(long, value_name = "URL")]
-    redis: Option<RedisUrl>,
-    /// Stop after this long, as 40s or 5m [default: at Ctrl-C]
-    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
-    length: Option<Duration>,
-    /// Where the dashboard is; a taken port gives way to the next free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
-    /// Let everybody who can reach that address look and act, where others can
-    #[arg(long)]
-    allow_unauthenticated: bool,
-    /// Number of racks
-    #[arg(long, default_value_t = 2)]
-    racks: usize,
-    /// Number of sensors in all racks together
-    #[arg(long, default_value_t = 8)]
-    sensors: usize,
-    /// Decides all that is random
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// What goes wrong: demo, quiet, or a list such as cooler-trip:R1@30s/5m
-    #[arg(long, value_name = "SPEC", default_value = "demo")]
-    scenario: String,
-}
-
-/// Ports tried after the one that is taken.
+/// Number of ports to try from the requested one on.
 const PORTS_TRIED: u16 = 20;
-/// Alerts that may wait to be printed. When there are more the partition waits: nothing is lost.
-const ALERTS_WAITING: usize = 256;
-
-/// Runs until `stop`, or for as long as it was asked to.
-pub async fn run(args: DemoArgs, stop: CancellationToken) -> Outcome {
+/// Runs until `stop`, or for the requested duration.
+pub(super) async fn run(args: DemoArgs, stop: CancellationToken) -> Outcome {
     start_logging(&LogConfig {
         filter: "warn".to_owned(),
         ..LogConfig::default()
@@ -92,7 +44,7 @@ pub async fn run(args: DemoArgs, stop: CancellationToken) -> Outcome {
 
     let mut stages: JoinSet<Result<(), RunError>> = JoinSet::new();
     let web = match &args.redis {
-        None => in_memory(&args, address, &screen, &stats, &stop, &mut stages)?,
+        None => in_memory::start(&args, address, &screen, &stats, &stop, &mut stages)?,
         Some(url) => through_redis(&args, url, address, &screen, &stats, &stop, &mut stages)?,
     };
     screen::banner(&screen, &args, address);
@@ -117,13 +69,14 @@ pub async fn run(args: DemoArgs, stop: CancellationToken) -> Outcome {
             Ok(())
         });
     }
-    let began = Instant::now();
-    let ended = app::finish(stages, &stop).await;
+    let started = Instant::now();
+    let finished = app::finish(stages, &stop).await;
     screen.live(None);
-    screen::summary(&screen, &args, &stats, began.elapsed());
-    ended.map_err(|error| Failure::Failed(error.into()))
+    screen::summary(&screen, &args, &stats, started.elapsed());
+    finished.map_err(|error| Failure::Failed(error.into()))
 }
 
+/// Binds the requested port, or the next free one.
 async fn listen(wanted: SocketAddr) -> Result<TcpListener, WebError> {
     let mut address = wanted;
     for _ in 0..PORTS_TRIED {
@@ -135,149 +88,7 @@ async fn listen(wanted: SocketAddr) -> Result<TcpListener, WebError> {
     web::bind(wanted).await
 }
 
-fn simulated(args: &DemoArgs) -> AgentConfig {
-    let simulated = SimulatedConfig {
-        enabled: true,
-        racks: args.racks,
-        sensors: args.sensors,
-        seed: args.seed,
-        scenario: args.scenario.clone(),
-        ..SimulatedConfig::default()
-    };
-    AgentConfig {
-        sources: SourcesConfig {
-            simulated,
-            ..SourcesConfig::none()
-        },
-        ..AgentConfig::default()
-    }
-}
-
-/// The web side of the demo: everybody on this machine, and nobody else unless that was said.
-fn web_config(args: &DemoArgs, address: SocketAddr) -> WebConfig {
-    WebConfig {
-        listen: address,
-        allow_unauthenticated: args.allow_unauthenticated,
-        ..WebConfig::default()
-    }
-}
-
-/// sampler → partition → console and page, by channels.
-fn in_memory(
-    args: &DemoArgs,
-    address: SocketAddr,
-    screen: &Screen,
-    stats: &Arc<Stats>,
-    stop: &CancellationToken,
-    stages: &mut JoinSet<Result<(), RunError>>,
-) -> Result<Web, Failure> {
-    let sources = agent::sources(&simulated(args)).map_err(usage)?;
-    let rules = Arc::new(RuleSet::with_defaults(&[])?);
-    let mut sinks = app::alert_sinks(&AlertsConfig::default(), screen)?;
-    let (forward, forwarded) = memory::forward();
-    sinks.add(Box::new(forward));
-    let view = Arc::new(View::new(Arc::clone(&rules), Profile::default().envelope()));
-    view.set_ready(true);
-    sinks.add(Box::new(Shown(Arc::clone(&view))));
-    let series = InMemory::new(&SeriesConfig::default());
-    let (act, acts) = mpsc::unbounded_channel();
-    let backend = MemoryBackend::new(series.clone(), Arc::clone(&view), Arc::clone(stats), act);
-    let web = Web::new(
-        &web_config(args, address),
-        Arc::clone(stats),
-        Arc::clone(&view),
-        Box::new(backend),
-        true,
-    )
-    .map_err(usage)?;
-    let console = Console::new(screen.clone());
-    let (observe, mut observed) = mpsc::channel(CHANNEL_DEPTH);
-    let (send, sent) = mpsc::channel(CHANNEL_DEPTH);
-    let (alert, alerts) = mpsc::channel(ALERTS_WAITING);
-
-    let sampling = Sampler::new(sources).run(stop.clone(), observe);
-    stages.spawn(async move {
-        sampling
-            .await
-            .map_err(|error| RunError::Sampling(Box::new(error)))
-    });
-    let shown = Arc::clone(&view);
-    stages.spawn(async move {
-        while let Some(observed) = observed.recv().await {
-            shown.take(changes(&observed));
-            // The partition is gone when it is told to stop; so is this.
-            if send.send(as_sent(observed)).await.is_err() {
-                break;
-            }
-        }
-        Ok(())
-    });
-    let partition = Partition::new(Parts {
-        id: PartitionId::PLAIN,
-        stream: MemoryRawStream::new(sent, alert, stop.clone()),
-        recorder: Recorder::memory(series),
-        rules,
-        envelope: Profile::default().envelope(),
-        stats: Arc::clone(stats),
-        save_every: PartitionConfig::default().save_every,
-        stop: stop.clone(),
-    });
-    stages.spawn(async move { Ok(partition.run().await?) });
-    let feed = MemoryFeed::new(alerts);
-    stages.spawn(async move { alert_sink::run(feed, sinks).await.map_err(RunError::Alerts) });
-    stages.spawn(async move {
-        let told = |record: &IncidentRecord| {
-            console.print_incident(record);
-            view.take([Change::Incident(Box::new(record.clone()))]);
-        };
-        memory::run(forwarded, acts, told).await;
-        Ok(())
-    });
-    Ok(web)
-}
-
-/// Passes alerts to the view.
-struct Shown(Arc<View>);
-
-impl AlertSink for Shown {
-    fn write(&mut self, record: &AlertRecord) {
-        self.0.take([Change::Alert(Box::new(record.clone()))]);
-    }
-
-    fn flush(&mut self) {}
-}
-
-/// What the view learns of what a sampler says.
-fn changes(observed: &SamplerEvent) -> Vec<Change> {
-    match observed {
-        SamplerEvent::Discovered(found) => {
-            let found = found.iter().cloned();
-            let described = found
-                .map(|found| Change::Described(found.device, Some(Box::new(found.description))));
-            described.collect()
-        }
-        SamplerEvent::Sample(sample) => sample
-            .readings
-            .iter()
-            .cloned()
-            .map(Change::Reading)
-            .collect(),
-    }
-}
-
-fn as_sent(observed: SamplerEvent) -> SamplerMessage {
-    match observed {
-        SamplerEvent::Discovered(found) => SamplerMessage::Devices(
-            found
-                .into_iter()
-                .map(|f| (f.device, f.description))
-                .collect(),
-        ),
-        SamplerEvent::Sample(sample) => SamplerMessage::Sample(sample),
-    }
-}
-
-/// Both programs' own wirings, by Redis.
+/// Starts both programs as in production, connected by Redis.
 fn through_redis(
     args: &DemoArgs,
     url: &RedisUrl,
@@ -293,17 +104,17 @@ fn through_redis(
     };
     let agent_config = AgentConfig {
         redis: redis.clone(),
-        ..simulated(args)
+        ..args.agent_config()
     };
     let sources = agent::sources(&agent_config).map_err(usage)?;
     let config = CollectorConfig {
         redis,
-        web: web_config(args, address),
+        web: args.web_config(address),
         ..CollectorConfig::default()
     };
-    let shown = app::dashboard(&config, stats, stop).map_err(usage)?;
+    let view = app::dashboard(&config, stats, stop).map_err(usage)?;
     stages.spawn(async move {
-        shown.watch.await;
+        view.watch.await;
         Ok(())
     });
     let agent_stop = stop.clone();
@@ -315,5 +126,5 @@ fn through_redis(
     });
     let pipeline = app::pipeline(config, screen, Arc::clone(stats), stop.clone());
     stages.spawn(pipeline.map_err(usage)?);
-    Ok(shown.web)
+    Ok(view.web)
 }

@@ -1,6 +1,6 @@
-//! `devices`: what agents have said of their devices, and how to forget one.
+//! `devices`: devices as described by agents.
 
-mod moves;
+mod changes;
 
 use clap::{Args, Subcommand};
 use rackwatch_core::alert::Severity;
@@ -9,16 +9,18 @@ use rackwatch_core::keys;
 use rackwatch_runtime::redis::scan_hash;
 use serde::Serialize;
 
+use super::common::{Common, Failure, Outcome};
+use super::output::print;
+use super::server;
 use super::table::Table;
-use super::{Common, Failure, Outcome, print, server, usage};
 use crate::incidents::episodes;
 use crate::incidents::site::SiteReader;
 use crate::notify::line::length;
 
-/// List the devices that are known, or forget some
+/// List known devices and inventory changes, or forget devices
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-collector devices list")]
-pub struct DevicesArgs {
+pub(super) struct DevicesArgs {
     #[command(subcommand)]
     command: DevicesCommand,
 }
@@ -26,81 +28,67 @@ pub struct DevicesArgs {
 #[derive(Clone, Debug, Subcommand)]
 enum DevicesCommand {
     List(ListArgs),
-    Moves(ListMovesArgs),
+    Changes(changes::ChangesArgs),
     Forget(ForgetArgs),
 }
 
-/// List the devices that are known
+/// List known devices with their place, limits and state
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-collector devices list --json")]
 struct ListArgs {
     #[command(flatten)]
     common: Common,
-    /// Print JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// List what stands, or is read, elsewhere than before, the newest first
-#[derive(Clone, Debug, Args)]
-#[command(after_help = "Example:\n  rackwatch-collector devices moves")]
-struct ListMovesArgs {
-    #[command(flatten)]
-    common: Common,
-    /// At most so many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    last: u16,
-    /// Print JSON, an object a line
-    #[arg(long)]
-    json: bool,
-}
-
-/// Forget devices that are gone; one that is still read comes back by itself
+/// Forget removed devices; a device that is still read reappears
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-collector devices forget inlet-B07-1 inlet-B07-2")]
 struct ForgetArgs {
     #[command(flatten)]
     common: Common,
-    /// Which devices
+    /// Ids of the devices
     #[arg(value_name = "DEVICE", required = true, value_parser = DeviceId::new)]
     devices: Vec<DeviceId>,
 }
 
-/// A device as it is listed.
+/// One known device, as printed.
 #[derive(Debug, Serialize)]
-struct Known {
+struct DeviceRow {
     device_id: String,
-    /// The worst that is open for it.
+    /// Worst severity of its open alerts.
     open: Option<Severity>,
     #[serde(flatten)]
     description: Option<Description>,
 }
 
-/// Does what was asked.
-pub async fn run(args: DevicesArgs) -> Outcome {
+/// Runs the chosen subcommand.
+pub(super) async fn run(args: DevicesArgs) -> Outcome {
     match args.command {
         DevicesCommand::List(args) => list(args).await,
-        DevicesCommand::Moves(args) => moves::list(args).await,
+        DevicesCommand::Changes(args) => changes::list(args).await,
         DevicesCommand::Forget(args) => forget(args).await,
     }
 }
 
 async fn list(args: ListArgs) -> Outcome {
-    let config = args.common.load().map_err(usage)?;
+    let config = args.common.load()?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let mut site = SiteReader::default();
     site.refresh(&mut connection).await?;
     let known = scan_hash(&mut connection, keys::DEVICES).await?.into_iter();
     let open = episodes::all(&mut connection).await?;
     let worst = episodes::worst(&open);
-    let known: Vec<Known> = known
+    let known: Vec<DeviceRow> = known
         .map(|(device_id, json)| {
             let mut description = Description::from_json(&json).ok();
             let device = DeviceId::new(&device_id).ok();
             if let (Some(description), Some(device)) = (&mut description, &device) {
                 site.site().place(device, description);
             }
-            Known {
+            DeviceRow {
                 open: device.and_then(|device| worst.get(&device).copied()),
                 device_id,
                 description,
@@ -110,19 +98,19 @@ async fn list(args: ListArgs) -> Outcome {
     if args.json {
         print(&format!("{}\n", serde_json::to_string_pretty(&known)?));
     } else if known.is_empty() {
-        print("no devices are known: no agent has described any yet\n");
+        print("No known devices: start an agent, or send readings with a plain client\n");
     } else {
         print(&table(&known));
     }
     Ok(())
 }
 
-fn table(known: &[Known]) -> String {
+fn table(known: &[DeviceRow]) -> String {
     let headings = [
         "device", "role", "rack", "u", "source", "agent", "every", "limits", "state",
     ];
     let mut table = Table::new(&headings, headings.len());
-    for Known {
+    for DeviceRow {
         device_id,
         open,
         description,
@@ -130,10 +118,7 @@ fn table(known: &[Known]) -> String {
     {
         table.push(match description {
             Some(described) => row(device_id, *open, described),
-            None => vec![
-                device_id.clone(),
-                "what is stored of it cannot be read".to_owned(),
-            ],
+            None => vec![device_id.clone(), "unreadable description".to_owned()],
         });
     }
     table.text()
@@ -162,7 +147,7 @@ fn row(device_id: &str, open: Option<Severity>, described: &Description) -> Vec<
     ]
 }
 
-/// Such as `critical, but its board says ok`.
+/// Returns the state, such as `critical, but its board says ok`.
 fn state(open: Option<Severity>, described: &Description) -> String {
     if described.leaving {
         return "leaving".to_owned();
@@ -174,7 +159,7 @@ fn state(open: Option<Severity>, described: &Description) -> String {
     }
 }
 
-/// What the hardware reports, such as `low 5, high 38, critical 42`.
+/// Returns the limits of the hardware, such as `low 5, high 38, critical 42`.
 fn limits(limits: &HardwareLimits) -> String {
     let named = [
         ("low", limits.low_critical),
@@ -188,7 +173,7 @@ fn limits(limits: &HardwareLimits) -> String {
 }
 
 async fn forget(args: ForgetArgs) -> Outcome {
-    let config = args.common.load().map_err(usage)?;
+    let config = args.common.load()?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let mut all = redis::pipe();
     for device in &args.devices {
@@ -203,8 +188,7 @@ async fn forget(args: ForgetArgs) -> Outcome {
             unknown.push(device.as_str());
         } else {
             print(&format!(
-                "forgot {device}: its readings stay as long as they are kept, and an agent that \
-                 still reads it will describe it again\n"
+                "Forgot {device}: its readings expire as usual, and it reappears if an agent still reads it\n"
             ));
         }
     }
@@ -213,6 +197,6 @@ async fn forget(args: ForgetArgs) -> Outcome {
     }
     let unknown = unknown.join(", ");
     Err(Failure::Failed(anyhow::anyhow!(
-        "not known: {unknown}; `rackwatch-collector devices list` shows what is"
+        "no such device: {unknown}; list devices with `rackwatch-collector devices list`"
     )))
 }

@@ -1,4 +1,4 @@
-//! `drill`: simulated failures against the rules.
+//! `drill`: tests of the rules with simulated failures.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -12,42 +12,43 @@ use rackwatch_core::rules::RuleSet;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Outcome, print, remark, rules_file, usage};
+use super::common::{Failure, Outcome, usage};
+use super::output::{print, remark};
+use super::rules_file;
 use crate::analysis::drill::scenario::{Drill, Drills, SHIPPED};
 use crate::analysis::drill::tally::Tally;
-use crate::analysis::drill::{self, Played};
+use crate::analysis::drill::{self, DrillResult};
 use crate::notify::line::length;
 
-/// Play simulated failures against the rules: how many are found, how soon, and what is said for
-/// nothing
+/// Test the rules with simulated failures: detection rate, delay and false alarms
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  rackwatch-collector drill --list\n  \
     rackwatch-collector drill 'cooler trip' --seeds 200\n  \
     rackwatch-collector drill my-drills.toml --rules collector.toml")]
-pub struct DrillArgs {
-    /// Names of shipped drills, or TOML files with [[drill]] tables; all that are shipped without one
+pub(super) struct DrillArgs {
+    /// Names of built-in drills, or TOML files with [[drill]] tables [default: all built-in drills]
     #[arg(value_name = "SCENARIO")]
     scenarios: Vec<String>,
-    /// How many seeds each is played with
+    /// Number of seeds to run each drill with
     #[arg(long, default_value_t = 20)]
     seeds: u64,
-    /// The first seed
+    /// First seed; the others follow it
     #[arg(long, default_value_t = 1)]
     first: u64,
-    /// A configuration file whose [[rules]] are laid over the defaults
+    /// Configuration file whose [[rules]] override the defaults
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
-    /// Print the names of the shipped drills
+    /// Print the names of the built-in drills
     #[arg(long)]
     list: bool,
-    /// Print JSON, an object a drill
+    /// Print JSON, one object per drill
     #[arg(long)]
     json: bool,
 }
 
-/// Plays, counts, prints.
-pub async fn run(args: DrillArgs, stop: CancellationToken) -> Outcome {
-    let shipped: Drills = toml::from_str(SHIPPED).context("read the shipped drills")?;
+/// Runs the drills and prints one row for each.
+pub(super) async fn run(args: DrillArgs, stop: CancellationToken) -> Outcome {
+    let shipped: Drills = toml::from_str(SHIPPED).context("cannot read the built-in drills")?;
     if args.list {
         let names = shipped
             .drill
@@ -56,7 +57,7 @@ pub async fn run(args: DrillArgs, stop: CancellationToken) -> Outcome {
         print(&names.collect::<String>());
         return Ok(());
     }
-    let drills = chosen(&args, shipped).map_err(usage)?;
+    let drills = select(&args, shipped).map_err(usage)?;
     let rules = rules(&args).map_err(usage)?;
     if !args.json {
         print(HEADING);
@@ -64,13 +65,14 @@ pub async fn run(args: DrillArgs, stop: CancellationToken) -> Outcome {
     for drill in drills {
         let name = drill.name.clone();
         let (rules, stop_here) = (Arc::clone(&rules), stop.clone());
-        let count = args.seeds.min(drill.most_seeds.unwrap_or(u64::MAX));
+        let count = args.seeds.min(drill.max_seeds.unwrap_or(u64::MAX));
         let seeds = args.first..args.first + count;
-        // A day's work for a thread, not for the runtime.
-        let played = tokio::task::spawn_blocking(move || play(&drill, &rules, seeds, &stop_here));
-        let tally = played.await?.map_err(usage)?;
+        // Runs for seconds to minutes, so it must not block a thread of the runtime.
+        let tally =
+            tokio::task::spawn_blocking(move || run_seeds(&drill, &rules, seeds, &stop_here));
+        let tally = tally.await?.map_err(usage)?;
         if stop.is_cancelled() {
-            return Err(Failure::Wrong);
+            return Err(Failure::Reported);
         }
         if args.json {
             print(&format!("{}\n", document(&name, &tally)));
@@ -80,34 +82,34 @@ pub async fn run(args: DrillArgs, stop: CancellationToken) -> Outcome {
     }
     if !args.json {
         remark(
-            "false alarms are warnings and worse, per sensor-week in which nothing was wrong; in brackets 95 % intervals; \
-             notified once: one incident, with one notification",
+            "False alarms: warnings and worse per sensor-week without a fault. Brackets: 95 % confidence intervals. \
+             Notified once: one incident, with one notification.",
         );
     }
     Ok(())
 }
 
-fn chosen(args: &DrillArgs, shipped: Drills) -> anyhow::Result<Vec<Drill>> {
+fn select(args: &DrillArgs, shipped: Drills) -> anyhow::Result<Vec<Drill>> {
     if args.scenarios.is_empty() {
         return Ok(shipped.drill);
     }
     let mut all = Vec::new();
     for wanted in &args.scenarios {
-        let found: Vec<_> = shipped
+        let matching: Vec<_> = shipped
             .drill
             .iter()
             .filter(|drill| drill.name == *wanted || drill.name.starts_with(&format!("{wanted},")))
             .cloned()
             .collect();
-        if !found.is_empty() {
-            all.extend(found);
+        if !matching.is_empty() {
+            all.extend(matching);
             continue;
         }
-        let what =
-            || format!("{wanted} is neither a shipped drill (see --list) nor a file of drills");
-        let text = std::fs::read_to_string(wanted).with_context(what)?;
+        let context =
+            || format!("{wanted} is neither a built-in drill (see --list) nor a readable file");
+        let text = std::fs::read_to_string(wanted).with_context(context)?;
         let drills: Drills =
-            toml::from_str(&text).with_context(|| format!("read the drills in {wanted}"))?;
+            toml::from_str(&text).with_context(|| format!("cannot read the drills in {wanted}"))?;
         all.extend(drills.drill);
     }
     Ok(all)
@@ -118,8 +120,8 @@ fn rules(args: &DrillArgs) -> anyhow::Result<Arc<RuleSet>> {
     Ok(Arc::new(RuleSet::with_defaults(&own.unwrap_or_default())?))
 }
 
-/// Every seed, on all cores.
-fn play(
+/// Runs the drill with every seed, on all cores.
+fn run_seeds(
     drill: &Drill,
     rules: &Arc<RuleSet>,
     seeds: std::ops::Range<u64>,
@@ -127,26 +129,26 @@ fn play(
 ) -> anyhow::Result<Tally> {
     let next = AtomicU64::new(seeds.start);
     let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let work = || -> anyhow::Result<Vec<Played>> {
-        let mut played = Vec::new();
+    let work = || -> anyhow::Result<Vec<DrillResult>> {
+        let mut results = Vec::new();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= seeds.end || stop.is_cancelled() {
-                return Ok(played);
+                return Ok(results);
             }
-            let what = || format!("play {:?}", drill.name);
-            played.push(drill::run(drill, rules, seed).with_context(what)?);
+            let context = || format!("cannot run the drill {:?}", drill.name);
+            results.push(drill::run(drill, rules, seed).with_context(context)?);
         }
     };
     let mut tally = Tally::default();
     thread::scope(|scope| -> anyhow::Result<()> {
         let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
         for worker in workers {
-            let played = worker
+            let results = worker
                 .join()
                 .map_err(|_| anyhow::anyhow!("a drill panicked"))??;
-            for one in played {
-                tally.add(one, drill);
+            for result in results {
+                tally.add(&result, drill);
             }
         }
         Ok(())
@@ -155,21 +157,19 @@ fn play(
     Ok(tally)
 }
 
-const HEADING: &str = "| drill | faults | found | median | p95 | notified once | false alarms a sensor-week |\n\
+/// Head of the Markdown table, as in `docs/detection.md`.
+const HEADING: &str = "| drill | faults | found | median | p95 | notified once | false alarms per sensor-week |\n\
     | --- | ---: | ---: | ---: | ---: | ---: | --- |\n";
 
 fn row(name: &str, tally: &Tally) -> String {
     let percent = |part: f64| format!("{:.1} %", part * 100.0);
     let found = tally
-        .rate()
+        .detection_rate()
         .map(|(rate, low, _)| format!("{} [≥ {}]", percent(rate), percent(low)));
-    let delay = |hundredths| {
-        tally
-            .delay(hundredths)
-            .map_or_else(|| "-".to_owned(), length)
-    };
-    let once = (tally.to_the_end > 0).then(|| percent(tally.once as f64 / tally.to_the_end as f64));
-    let mut alarms = tally.false_alarms_a_week().map_or_else(
+    let delay = |percent| tally.delay(percent).map_or_else(|| "-".to_owned(), length);
+    let once =
+        (tally.complete > 0).then(|| percent(tally.notified_once as f64 / tally.complete as f64));
+    let mut alarms = tally.false_alarm_rate().map_or_else(
         || "-".to_owned(),
         |(rate, low, high)| {
             format!(
@@ -193,7 +193,7 @@ fn row(name: &str, tally: &Tally) -> String {
 }
 
 fn document(name: &str, tally: &Tally) -> serde_json::Value {
-    let millis = |hundredths| tally.delay(hundredths).map(|d| d.as_millis());
+    let millis = |percent| tally.delay(percent).map(|d| d.as_millis());
     let interval = |of: Option<(f64, f64, f64)>| {
         of.map(|(rate, low, high)| json!({ "rate": rate, "low": low, "high": high }))
     };
@@ -201,13 +201,13 @@ fn document(name: &str, tally: &Tally) -> serde_json::Value {
         "drill": name,
         "faults": tally.faults,
         "found": tally.found,
-        "detection": interval(tally.rate()),
+        "detection": interval(tally.detection_rate()),
         "median_ms": millis(50),
         "p95_ms": millis(95),
-        "told_once": (tally.to_the_end > 0).then_some(tally.once),
+        "notified_once": (tally.complete > 0).then_some(tally.notified_once),
         "false_alarms": tally.false_alarms,
         "by_kind": tally.by_kind,
         "sensor_weeks": tally.sensor_weeks,
-        "per_sensor_week": interval(tally.false_alarms_a_week()),
+        "per_sensor_week": interval(tally.false_alarm_rate()),
     })
 }

@@ -1,4 +1,4 @@
-//! `history`: the stored temperatures of one device.
+//! `history`: stored temperatures of one device.
 
 mod show;
 mod similar;
@@ -9,54 +9,57 @@ use clap::Args;
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::keys;
 use rackwatch_core::time::Timestamp;
+use rackwatch_runtime::clock;
 use rackwatch_runtime::redis::{Connection, scan_hash};
 
-use super::when::When;
-use super::{Common, Failure, Outcome, print, server, style, usage};
+use super::common::{Common, Failure, Outcome, usage};
+use super::output::{print, style};
+use super::server;
+use super::time_arg::TimeArg;
 use crate::config::CollectorConfig;
 use crate::incidents::site::SiteReader;
 use crate::series;
 use crate::series::history::{self, Grain, Span};
 use crate::web::view::picture::{Change, Limit, Picture};
 
-/// Up to this range readings are shown as they came, unless `--every` says otherwise.
-const SHORT: Duration = Duration::from_secs(600);
-/// That many rows are enough by themselves.
-const ROWS: u64 = 60;
+/// Longest range that shows raw readings by default: 600 rows at one reading per second.
+const MAX_RAW_RANGE: Duration = Duration::from_secs(600);
+/// Default number of rows: about one screen.
+const DEFAULT_ROWS: u64 = 60;
 
 /// Show the stored temperatures of a device
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-collector history inlet-B07-1 --from -1h --every 1m")]
-pub struct HistoryArgs {
+pub(super) struct HistoryArgs {
     #[command(flatten)]
     common: Common,
-    /// Which device
+    /// Id of the device
     #[arg(value_parser = DeviceId::new)]
     device: DeviceId,
-    /// The first instant: -1h, 2026-11-23T14:00, 2026-11-23T14:00:00Z
+    /// Start of the range: -1h, 2026-11-23T14:00, 2026-11-23T14:00:00Z
     #[arg(
         long,
         value_name = "TIME",
         default_value = "-1h",
         allow_hyphen_values = true
     )]
-    from: When,
-    /// The last instant
+    from: TimeArg,
+    /// End of the range
     #[arg(
         long,
         value_name = "TIME",
         default_value = "now",
         allow_hyphen_values = true
     )]
-    to: When,
-    /// Put readings together that are so close, such as 1m, or `raw` for each by itself [default:
-    /// raw up to ten minutes, else what gives some sixty rows]
+    to: TimeArg,
+    /// Width of a row, such as 1m, or `raw` for single readings [default: raw up to ten minutes, else
+    /// about sixty rows]
     #[arg(long, value_name = "DURATION", value_parser = grain)]
     every: Option<Grain>,
-    /// Print comma-separated values, times in milliseconds since 1970 UTC
+    /// Print comma-separated values, with times in milliseconds since 1970-01-01 UTC
     #[arg(long, conflicts_with = "json")]
     csv: bool,
-    /// Print JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -67,19 +70,19 @@ fn grain(text: &str) -> Result<Grain, String> {
     }
     let width = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     if width < Duration::from_secs(1) || width.subsec_nanos() != 0 {
-        return Err("write whole seconds such as 30s or 1m, or raw".to_owned());
+        return Err("expected whole seconds such as 30s or 1m, or raw".to_owned());
     }
     Ok(Grain::Every(width))
 }
 
-/// Reads and shows.
-pub async fn run(args: HistoryArgs) -> Outcome {
-    let config = args.common.load().map_err(usage)?;
-    let now = server::local_now();
-    let (from, to) = (args.from.seen_from(now), args.to.seen_from(now));
+/// Prints the history of the device.
+pub(super) async fn run(args: HistoryArgs) -> Outcome {
+    let config = args.common.load()?;
+    let now = clock::now();
+    let (from, to) = (args.from.resolve(now), args.to.resolve(now));
     if from >= to {
         return Err(usage(anyhow::anyhow!(
-            "--from is not before --to: nothing lies between"
+            "empty time range: --from must be before --to"
         )));
     }
     let (_, mut connection) = server::open(&config.redis).await?;
@@ -87,11 +90,11 @@ pub async fn run(args: HistoryArgs) -> Outcome {
     let span = Span {
         from,
         to,
-        grain: args.every.unwrap_or_else(|| sensible(from, to)),
+        grain: args.every.unwrap_or_else(|| default_grain(from, to)),
     };
     let history = history::fetch(&mut series, &args.device, span, now).await?;
     if history.rows.is_empty() && !is_known(&mut connection, &args.device).await? {
-        return Err(unknown(&mut connection, &args.device).await?);
+        return Err(unknown_device(&mut connection, &args.device).await?);
     }
     print(&if args.json {
         show::json(&args.device, &history)?
@@ -104,7 +107,7 @@ pub async fn run(args: HistoryArgs) -> Outcome {
     Ok(())
 }
 
-/// The limits that hold for the device, as far as it is described.
+/// Returns the limits that apply to the device, or none before an agent has described it.
 async fn limits(
     connection: &mut Connection,
     config: &CollectorConfig,
@@ -124,13 +127,13 @@ async fn limits(
     Ok(picture.limits(device))
 }
 
-/// What suits the range where nothing is said.
-fn sensible(from: Timestamp, to: Timestamp) -> Grain {
+/// Returns the width of rows for a range without `--every`.
+fn default_grain(from: Timestamp, to: Timestamp) -> Grain {
     let range = to.since(from);
-    if range <= SHORT {
+    if range <= MAX_RAW_RANGE {
         return Grain::Raw;
     }
-    Grain::Every(history::width(range, ROWS))
+    Grain::Every(history::width(range, DEFAULT_ROWS))
 }
 
 async fn is_known(connection: &mut Connection, device: &DeviceId) -> redis::RedisResult<bool> {
@@ -143,16 +146,19 @@ async fn is_known(connection: &mut Connection, device: &DeviceId) -> redis::Redi
     Ok(described || raw || minutes)
 }
 
-async fn unknown(connection: &mut Connection, device: &DeviceId) -> redis::RedisResult<Failure> {
+async fn unknown_device(
+    connection: &mut Connection,
+    device: &DeviceId,
+) -> redis::RedisResult<Failure> {
     let known = scan_hash(connection, keys::DEVICES).await?;
     let similar = similar::similar(device.as_str(), known.keys().map(String::as_str));
     let hint = if similar.is_empty() {
-        "`rackwatch-collector devices list` shows what is known".to_owned()
+        "list devices with `rackwatch-collector devices list`".to_owned()
     } else {
         format!("did you mean {}?", similar.join(", "))
     };
     Ok(Failure::Failed(anyhow::anyhow!(
-        "no device {device} is known; {hint}"
+        "no such device: {device}; {hint}"
     )))
 }
 
@@ -161,9 +167,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_grain_suits_the_range() {
+    fn the_default_grain_fits_the_range() {
         let from = Timestamp::default();
-        let of = |seconds| sensible(from, from.plus(Duration::from_secs(seconds)));
+        let of = |seconds| default_grain(from, from.plus(Duration::from_secs(seconds)));
         assert_eq!(of(600), Grain::Raw);
         assert_eq!(of(3600), Grain::Every(Duration::from_secs(60)));
         assert_eq!(of(86_400), Grain::Every(Duration::from_secs(1800)));

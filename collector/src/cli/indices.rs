@@ -1,55 +1,59 @@
-//! `indices`: how well racks, rows and rooms are cooled right now, or how well one of them was.
+//! `indices`: cooling indices of racks, rows and rooms.
 
-mod past;
+mod range;
 
 use clap::{Args, ValueEnum};
 use rackwatch_core::keys;
+use rackwatch_runtime::redis::Connection;
 use serde_json::Value;
 
+use super::common::{Common, Failure, Outcome, usage};
+use super::output::print;
+use super::server;
 use super::table::Table;
-use super::when::When;
-use super::{Common, Outcome, print, server, usage};
+use super::time_arg::TimeArg;
+use crate::config::CollectorConfig;
 use crate::indices::past::SeriesRange;
 use crate::indices::{self, NewestIndices};
 use crate::stored::read_hash;
 
-/// Show how well racks, rows and rooms are cooled: RCI, the difference of exhaust and inlet, and more
+/// Show cooling indices of racks, rows and rooms: RCI, ΔT, vertical gradient
 #[derive(Clone, Debug, Args)]
 #[command(
     after_help = "Examples:\n  rackwatch-collector indices\n  rackwatch-collector indices room hall-1 --from -7d\n\n\
-    RCI is 100 % where no inlet is beyond the limits that ASHRAE recommends, and 0 % where all of them are at\n\
-    the allowable ones. Outside is the part of the inlets that are beyond the recommended limits right now."
+    RCI is 100 % if all inlets are within the limits that ASHRAE recommends, and 0 % if all are at the allowable\n\
+    limits. Outside is the share of inlets that are beyond the recommended limits now."
 )]
-pub struct IndicesArgs {
+pub(super) struct IndicesArgs {
     #[command(flatten)]
     common: Common,
-    /// Over time, of one: a rack, a row or a room
+    /// Show one rack, row or room over time
     #[arg(requires = "name")]
     scope: Option<Scope>,
-    /// Its name
+    /// Name of the rack, row or room
     name: Option<String>,
-    /// The first instant: -7d, 2026-11-23T14:00, 2026-11-23T14:00:00Z
+    /// Start of the range: -7d, 2026-11-23T14:00, 2026-11-23T14:00:00Z
     #[arg(
         long,
         value_name = "TIME",
         default_value = "-1d",
         allow_hyphen_values = true
     )]
-    from: When,
-    /// The last instant
+    from: TimeArg,
+    /// End of the range
     #[arg(
         long,
         value_name = "TIME",
         default_value = "now",
         allow_hyphen_values = true
     )]
-    to: When,
-    /// Print JSON
+    to: TimeArg,
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// What indices are of.
+/// Area to which indices apply.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Scope {
     Rack,
@@ -57,76 +61,124 @@ enum Scope {
     Room,
 }
 
-/// The newest of each, or those of one over time.
-pub async fn run(args: IndicesArgs) -> Outcome {
-    let config = args.common.load().map_err(usage)?;
+impl Scope {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rack => "rack",
+            Self::Row => "row",
+            Self::Room => "room",
+        }
+    }
+}
+
+/// Current indices of one rack, row or room.
+struct CurrentIndices {
+    scope: String,
+    name: String,
+    values: Value,
+}
+
+/// Prints the current indices of all, or those of one over time.
+pub(super) async fn run(args: IndicesArgs) -> Outcome {
+    let config = args.common.load()?;
     let (_, mut connection) = server::open(&config.redis).await?;
-    if let (Some(scope), Some(name)) = (args.scope, &args.name) {
-        let now = server::now(&mut connection).await?;
-        let (from, to) = (args.from.seen_from(now), args.to.seen_from(now));
-        if from >= to {
-            return Err(usage(anyhow::anyhow!("--from is not before --to")));
+    match (args.scope, &args.name) {
+        (Some(scope), Some(name)) => {
+            print_range(&args, (scope, name), &config, &mut connection).await
         }
-        let width = past::width(from, to);
-        let range = SeriesRange {
-            scope: match scope {
-                Scope::Rack => "rack",
-                Scope::Row => "row",
-                Scope::Room => "room",
-            },
-            name,
-            from: from.floor(width),
-            to,
-            width,
-        };
-        let all = indices::past::read(&mut connection, &config.series, range).await?;
-        if args.json {
-            let document = past::json(range, all);
-            print(&(serde_json::to_string_pretty(&document)? + "\n"));
-        } else {
-            print(&past::table(range, &all));
-        }
-        return Ok(());
+        _ => print_current(&args, &mut connection).await,
     }
-    let mut all: Vec<(String, String, Value)> = Vec::new();
-    for (field, newest) in read_hash::<NewestIndices>(&mut connection, keys::INDICES).await? {
-        if let Some((scope, name)) = field.split_once(' ') {
-            let newest = serde_json::to_value(newest)?;
-            all.push((scope.to_owned(), name.to_owned(), newest));
-        }
+}
+
+async fn print_range(
+    args: &IndicesArgs,
+    (scope, name): (Scope, &str),
+    config: &CollectorConfig,
+    connection: &mut Connection,
+) -> Outcome {
+    let now = server::now(connection).await?;
+    let (from, to) = (args.from.resolve(now), args.to.resolve(now));
+    if from >= to {
+        return Err(usage(anyhow::anyhow!(
+            "empty time range: --from must be before --to"
+        )));
     }
-    // Rooms, then rows, then racks: the large before the small.
-    let rank = |scope: &str| ["room", "row", "rack"].iter().position(|s| *s == scope);
-    all.sort_by(|a, b| (rank(&a.0), &a.1).cmp(&(rank(&b.0), &b.1)));
+    let width = range::width(from, to);
+    let range = SeriesRange {
+        scope: scope.name(),
+        name,
+        from: from.floor(width),
+        to,
+        width,
+    };
+    let all = indices::past::read(connection, &config.series, range).await?;
     if args.json {
-        let document = all.into_iter().map(|(scope, name, mut kept)| {
-            kept["scope"] = scope.into();
-            kept["name"] = name.into();
-            kept
+        let document = range::json(range, all);
+        print(&(serde_json::to_string_pretty(&document)? + "\n"));
+    } else {
+        print(&range::table(range, &all));
+    }
+    Ok(())
+}
+
+async fn print_current(args: &IndicesArgs, connection: &mut Connection) -> Outcome {
+    let all = current(connection).await?;
+    if args.json {
+        let document = all.into_iter().map(|mut one| {
+            one.values["scope"] = one.scope.into();
+            one.values["name"] = one.name.into();
+            one.values
         });
         let document = Value::Array(document.collect());
         print(&(serde_json::to_string_pretty(&document)? + "\n"));
-        return Ok(());
+    } else if all.is_empty() {
+        print(
+            "No indices: a running collector computes them every minute, for racks with inlet sensors\n",
+        );
+    } else {
+        print(&table(&all));
     }
-    if all.is_empty() {
-        print("no indices yet: a collector makes them once a minute, of racks with inlets\n");
-        return Ok(());
+    Ok(())
+}
+
+/// Reads the current indices: rooms first, then rows, then racks, each in the order of names.
+async fn current(connection: &mut Connection) -> Result<Vec<CurrentIndices>, Failure> {
+    let mut all = Vec::new();
+    for (field, newest) in read_hash::<NewestIndices>(connection, keys::INDICES).await? {
+        if let Some((scope, name)) = field.split_once(' ') {
+            all.push(CurrentIndices {
+                scope: scope.to_owned(),
+                name: name.to_owned(),
+                values: serde_json::to_value(newest)?,
+            });
+        }
     }
+    let rank = |scope: &str| ["room", "row", "rack"].iter().position(|s| *s == scope);
+    all.sort_by(|a, b| (rank(&a.scope), &a.name).cmp(&(rank(&b.scope), &b.name)));
+    Ok(all)
+}
+
+fn table(all: &[CurrentIndices]) -> String {
     let headings = [
-        "where", "class", "inlets", "RCI high", "RCI low", "ΔT", "gradient", "outside",
+        "area", "class", "inlets", "RCI high", "RCI low", "ΔT", "gradient", "outside",
     ];
     let mut table = Table::new(&headings, 2);
-    for (scope, name, kept) in &all {
+    for CurrentIndices {
+        scope,
+        name,
+        values,
+    } in all
+    {
         let number = |key: &str, unit: &str, scale: f64, digits: usize| {
-            kept[key].as_f64().map_or_else(
+            values[key].as_f64().map_or_else(
                 || "-".to_owned(),
                 |value| format!("{:.digits$} {unit}", value * scale),
             )
         };
         table.push(vec![
             format!("{scope} {name}"),
-            kept["class"].as_str().unwrap_or("-").to_owned(),
-            kept["n"].to_string(),
+            values["class"].as_str().unwrap_or("-").to_owned(),
+            values["n"].to_string(),
             number("rci_hi", "%", 1.0, 1),
             number("rci_lo", "%", 1.0, 1),
             number("delta_t", "K", 1.0, 1),
@@ -134,6 +186,5 @@ pub async fn run(args: IndicesArgs) -> Outcome {
             number("outside", "%", 100.0, 0),
         ]);
     }
-    print(&table.text());
-    Ok(())
+    table.text()
 }

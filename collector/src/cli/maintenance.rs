@@ -1,26 +1,29 @@
-//! `maintenance`: windows in which people do not want to hear of something, once or again and again.
+//! `maintenance`: maintenance windows, once or on a schedule.
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use rackwatch_core::keys;
 use rackwatch_core::time::Timestamp;
+use rackwatch_runtime::clock;
 
-use super::silence::{Which, remove_all, words};
+use super::common::{Common, Outcome, operator_name, usage};
+use super::matcher::{MatcherArgs, describe, remove_all};
+use super::output::print;
+use super::server;
 use super::table::Table;
-use super::when::When;
-use super::{Common, Outcome, print, server, usage, who};
+use super::time_arg::TimeArg;
 use crate::incidents::operator_actions;
 use crate::incidents::windows::{Window, WindowTimes};
 use crate::notify::line::{self, length};
 
-/// Plan when people are not to be told of something: maintenance that comes once, or again and again
+/// Plan maintenance windows without notifications, once or on a schedule
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  \
     rackwatch-collector maintenance add --rack 'B*' --cron '0 22 * * SUN' --zone Europe/Berlin --for 4h\n  \
     rackwatch-collector maintenance add --room hall-1 --from 2026-12-01T22:00 --for 4h --reason 'new cooler'\n  \
     rackwatch-collector maintenance list")]
-pub struct MaintenanceArgs {
+pub(super) struct MaintenanceArgs {
     #[command(subcommand)]
     command: MaintenanceCommand,
 }
@@ -32,7 +35,7 @@ enum MaintenanceCommand {
     Remove(RemoveArgs),
 }
 
-/// Plan a window
+/// Add a maintenance window
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  \
     rackwatch-collector maintenance add --rack B07 --cron '0 3 1 * *' --for 2h")]
@@ -40,8 +43,8 @@ struct AddArgs {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
-    which: Which,
-    /// It opens again and again: minute, hour, day of the month, month, day of the week
+    matcher: MatcherArgs,
+    /// Open on this schedule: minute, hour, day of month, month, day of week
     #[arg(
         long,
         value_name = "CRON",
@@ -49,47 +52,47 @@ struct AddArgs {
         conflicts_with = "from"
     )]
     cron: Option<String>,
-    /// The time zone of that clock
+    /// Time zone of the schedule
     #[arg(long, value_name = "ZONE", default_value = "UTC", requires = "cron")]
     zone: String,
-    /// It opens once, at this time: now, 2026-12-01T22:00, 2026-12-01T22:00:00Z
+    /// Open once, at this time: now, 2026-12-01T22:00, 2026-12-01T22:00:00Z
     #[arg(long, value_name = "TIME")]
-    from: Option<When>,
-    /// How long it stays open
+    from: Option<TimeArg>,
+    /// Duration of the window, such as 4h
     #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
     length: Duration,
-    /// Why
+    /// Reason for other people
     #[arg(long, value_name = "TEXT", default_value = "maintenance")]
     reason: String,
-    /// Who says so [default: the user of this computer]
+    /// Your name [default: user@host]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
 }
 
-/// List the windows that are planned
+/// List maintenance windows and their state
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-collector maintenance list --json")]
 struct ListArgs {
     #[command(flatten)]
     common: Common,
-    /// Print JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Take windows back
+/// Remove maintenance windows by id
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-collector maintenance remove 3fa2c1")]
 struct RemoveArgs {
     #[command(flatten)]
     common: Common,
-    /// Which, as `maintenance list` shows them
+    /// Ids of windows, as printed by `maintenance list`
     #[arg(value_name = "ID", required = true)]
     ids: Vec<String>,
 }
 
-/// Does what was asked.
-pub async fn run(args: MaintenanceArgs) -> Outcome {
+/// Runs the chosen subcommand.
+pub(super) async fn run(args: MaintenanceArgs) -> Outcome {
     match args.command {
         MaintenanceCommand::Add(args) => add(args).await,
         MaintenanceCommand::List(args) => list(args).await,
@@ -98,7 +101,7 @@ pub async fn run(args: MaintenanceArgs) -> Outcome {
 }
 
 async fn add(args: AddArgs) -> Outcome {
-    let config = args.common.load().map_err(usage)?;
+    let config = args.common.load()?;
     let when = match (args.cron, args.from) {
         (Some(cron), _) => WindowTimes::Again {
             cron,
@@ -106,8 +109,8 @@ async fn add(args: AddArgs) -> Outcome {
             zone: args.zone,
         },
         (None, from) => {
-            let now = server::local_now();
-            let from = from.map_or(now, |from| from.seen_from(now));
+            let now = clock::now();
+            let from = from.map_or(now, |from| from.resolve(now));
             WindowTimes::Once {
                 from,
                 until: from.plus(args.length),
@@ -116,27 +119,27 @@ async fn add(args: AddArgs) -> Outcome {
     };
     let window = Window {
         id: operator_actions::new_id(),
-        matcher: args.which.matcher(),
+        matcher: args.matcher.into(),
         when,
         reason: operator_actions::clean_text(&args.reason).map_err(usage)?,
-        by: args.by.unwrap_or_else(who),
+        by: args.by.unwrap_or_else(operator_name),
     };
     window
         .check()
-        .map_err(|why| usage(anyhow::anyhow!("no window: {why}")))?;
+        .map_err(|error| usage(anyhow::anyhow!("invalid maintenance window: {error}")))?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let now = server::now(&mut connection).await?;
     operator_actions::add_window(&mut connection, &window, now).await?;
     print(&format!(
-        "window {} is planned for {}: {}\n",
-        window.id,
-        words(&window.matcher),
-        state(&window, now)
+        "Maintenance of {} {} ({})\n",
+        describe(&window.matcher),
+        state(&window, now),
+        window.id
     ));
     Ok(())
 }
 
-/// Such as `opens 2026-11-29 22:00:00+01:00, for 4h`.
+/// Returns the state, such as `opens 2026-11-29 22:00:00+01:00 for 4h`.
 fn state(window: &Window, now: Timestamp) -> String {
     let zone = jiff::tz::TimeZone::system();
     let time = |at| line::time(at, &zone);
@@ -148,13 +151,13 @@ fn state(window: &Window, now: Timestamp) -> String {
         WindowTimes::Once { from, until } => until.since(*from),
     };
     match window.next(now) {
-        Some(next) => format!("opens {}, for {}", time(next), length(lasts)),
+        Some(next) => format!("opens {} for {}", time(next), length(lasts)),
         None => "never opens".to_owned(),
     }
 }
 
 async fn list(args: ListArgs) -> Outcome {
-    let config = args.common.load().map_err(usage)?;
+    let config = args.common.load()?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let now = server::now(&mut connection).await?;
     let windows = operator_actions::windows(&mut connection, now).await?;
@@ -163,19 +166,19 @@ async fn list(args: ListArgs) -> Outcome {
         return Ok(());
     }
     if windows.is_empty() {
-        print("no window is planned\n");
+        print("No maintenance windows\n");
         return Ok(());
     }
-    let mut table = Table::new(&["id", "what", "when", "now", "by", "reason"], 6);
+    let mut table = Table::new(&["id", "matches", "schedule", "state", "by", "reason"], 6);
     for window in windows {
-        let when = match &window.when {
+        let schedule = match &window.when {
             WindowTimes::Again { cron, zone, .. } => format!("{cron} {zone}"),
             WindowTimes::Once { .. } => "once".to_owned(),
         };
         table.push(vec![
             window.id.clone(),
-            words(&window.matcher),
-            when,
+            describe(&window.matcher),
+            schedule,
             state(&window, now),
             window.by,
             window.reason,
@@ -186,7 +189,10 @@ async fn list(args: ListArgs) -> Outcome {
 }
 
 async fn remove(args: RemoveArgs) -> Outcome {
-    let said = |id: &str| format!("window {id} is taken back\n");
-    let list = "rackwatch-collector maintenance list";
-    remove_all(&args.common, &args.ids, keys::WINDOWS, said, list).await
+    let (key, done, list) = (
+        keys::WINDOWS,
+        "Removed maintenance window",
+        "maintenance list",
+    );
+    remove_all(&args.common, &args.ids, key, done, list).await
 }

@@ -1,8 +1,9 @@
-//! `notify`: tests of the paths to receivers.
+//! `notify`: tests of notifiers.
 
 use clap::{Args, Subcommand};
 
-use super::{Common, Failure, Outcome, print, usage, who};
+use super::common::{Common, Failure, Outcome, operator_name, usage};
+use super::output::print;
 use crate::config::CollectorConfig;
 use crate::incidents::operator_actions;
 use crate::notify::{Message, NotifierConfig, SendOutcome};
@@ -10,7 +11,7 @@ use crate::notify::{Message, NotifierConfig, SendOutcome};
 /// Test the configured notifiers
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-collector notify test ops")]
-pub struct NotifyArgs {
+pub(super) struct NotifyArgs {
     #[command(subcommand)]
     command: NotifyCommand,
 }
@@ -20,7 +21,7 @@ enum NotifyCommand {
     Test(TestArgs),
 }
 
-/// Send a test message through each notifier once, and report the outcome
+/// Send a test message once through each notifier, and print the result
 #[derive(Clone, Debug, Args)]
 #[command(
     after_help = "Examples:\n  rackwatch-collector notify test\n  rackwatch-collector notify test ops"
@@ -28,22 +29,22 @@ enum NotifyCommand {
 struct TestArgs {
     #[command(flatten)]
     common: Common,
-    /// Only these notifiers [default: all that are configured]
+    /// Names of notifiers [default: all configured ones]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 }
 
 /// Sends the test messages.
-pub async fn run(args: NotifyArgs) -> Outcome {
+pub(super) async fn run(args: NotifyArgs) -> Outcome {
     let NotifyCommand::Test(args) = args.command;
-    let config = args.common.load().map_err(usage)?;
+    let config = args.common.load()?;
     let mut has_failed = false;
     for notifier in select(&config, &args.names)? {
         let (mut built, _) = notifier
             .build(config.web.public_url.as_deref())
             .map_err(usage)?;
         let message = Message::Test {
-            text: &format!("Rackwatch test by {}: this notifier works.", who()),
+            text: &format!("Rackwatch test by {}: notifications arrive here.", operator_name()),
             key: &format!("test-{}", operator_actions::new_id()),
         };
         let outcome = match built.send(&message).await {
@@ -57,7 +58,7 @@ pub async fn run(args: NotifyArgs) -> Outcome {
         print(&format!("{:<16} {outcome}\n", notifier.name()));
     }
     if has_failed {
-        Err(Failure::Wrong)
+        Err(Failure::Reported)
     } else {
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! `replay`: recorded readings through the rules, without Redis.
+//! `replay`: evaluation of the rules over recorded readings.
 
 mod report;
 
@@ -15,73 +15,77 @@ use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::keys;
 use rackwatch_core::rules::RuleSet;
 use rackwatch_core::time::Timestamp;
+use rackwatch_runtime::clock;
 use rackwatch_runtime::redis::scan_hash;
 use tokio_util::sync::CancellationToken;
 
-use super::when::When;
-use super::{Common, Failure, Outcome, remark, rules_file, server, usage};
+use super::common::{Common, Failure, Outcome, usage};
+use super::output::remark;
+use super::time_arg::TimeArg;
+use super::{rules_file, server};
 use crate::analysis::replay::Replay;
 use crate::analysis::replay::labels::Labels;
-use crate::analysis::replay::recording::{self, Layout, Recording};
+use crate::analysis::replay::recording::{self, ColumnMap, Recording};
 use crate::config::CollectorConfig;
 use crate::series::{self, Resolution};
 use report::{Report, Summary};
 
-/// Run the rules over recorded readings, and print what would have fired
+/// Evaluate the rules over recorded readings, and print the alerts that would have fired
 ///
-/// Files are CSV with a header line: `timestamp` (ms or ISO 8601, UTC unless it says otherwise),
-/// `temperature` or `value`, perhaps `device_id`. Devices are judged as inlets.
+/// Files are CSV with a header line: `timestamp` (milliseconds, or ISO 8601, in UTC without a zone),
+/// `temperature` or `value`, and optionally `device_id`. Devices count as inlets.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  \
     rackwatch-collector replay readings.csv\n  \
     rackwatch-collector replay --history 'inlet-B0*' --from -6h --rules new-rules.toml\n  \
     rackwatch-collector replay machine.csv --only drift --labels windows.json\n  \
     rackwatch-collector replay motes.csv --only spike,drop --columns device=mote_id --interval 5s")]
-pub struct ReplayArgs {
+pub(super) struct ReplayArgs {
     #[command(flatten)]
     common: Common,
-    /// CSV files
+    /// CSV files to read
     #[arg(required_unless_present = "history", value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// What Redis has of the devices that match, such as 'inlet-B0*', instead of files
+    /// Read the stored history of matching devices, such as 'inlet-B0*', instead of files
     #[arg(long, value_name = "PATTERN", conflicts_with = "files")]
     history: Option<Glob>,
-    /// The first instant of the history
+    /// Start of the history
     #[arg(
         long,
         value_name = "TIME",
         default_value = "-1h",
         allow_hyphen_values = true
     )]
-    from: When,
-    /// The last instant of the history
+    from: TimeArg,
+    /// End of the history
     #[arg(
         long,
         value_name = "TIME",
         default_value = "now",
         allow_hyphen_values = true
     )]
-    to: When,
-    /// A configuration file whose [[rules]] are laid over the defaults; without it those of --config
+    to: TimeArg,
+    /// Configuration file whose [[rules]] override the defaults [default: that of --config]
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
-    /// Only rules of these types
+    /// Evaluate only rules of these types
     #[arg(long, value_name = "TYPE", value_delimiter = ',', value_parser = kind)]
     only: Vec<AlertKind>,
-    /// Other names of columns: device=, timestamp=, temperature=
+    /// Names of columns: device=, timestamp=, temperature=
     #[arg(long, value_name = "NAME=COLUMN", value_delimiter = ',', value_parser = column)]
     columns: Vec<(Column, String)>,
-    /// For files without times: readings of a device are so far apart, from 1970-01-01 00:00 UTC on
+    /// Interval of readings in files without times; the first is at 1970-01-01 00:00 UTC
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     interval: Option<Duration>,
-    /// JSON windows in which something was wrong: adds hits, delays, false alarms and the NAB score
+    /// JSON file of known anomalies; prints hits, delays, false alarms and the NAB score
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// Print a JSON object for each alert record, and nothing else
+    /// Print only alert records, as JSON, one object per line
     #[arg(long)]
     json: bool,
 }
 
+/// Column of a recording that `--columns` can name.
 #[derive(Clone, Copy, Debug)]
 enum Column {
     Device,
@@ -95,7 +99,7 @@ fn kind(text: &str) -> Result<AlertKind, String> {
 }
 
 fn column(text: &str) -> Result<(Column, String), String> {
-    let wrong = || "expected device=, timestamp= or temperature=, then a column".to_owned();
+    let wrong = || "expected device=COLUMN, timestamp=COLUMN or temperature=COLUMN".to_owned();
     let (name, column) = text.split_once('=').ok_or_else(wrong)?;
     let which = match name {
         "device" | "device_id" => Column::Device,
@@ -106,11 +110,12 @@ fn column(text: &str) -> Result<(Column, String), String> {
     Ok((which, column.to_owned()))
 }
 
-const HOUR: Duration = Duration::from_secs(3600);
+/// Range to read from Redis at once, so that replies stay small.
+const READ_AT_ONCE: Duration = Duration::from_hours(1);
 
-/// Reads, judges, prints.
-pub async fn run(args: ReplayArgs, stop: CancellationToken) -> Outcome {
-    let config = args.common.load().map_err(usage)?;
+/// Evaluates the recordings and prints the alert records.
+pub(super) async fn run(args: ReplayArgs, stop: CancellationToken) -> Outcome {
+    let config = args.common.load()?;
     let rules = rules(&args, &config).map_err(usage)?;
     let labels = args.labels.as_deref().map(labels).transpose();
     let labels = labels.map_err(usage)?;
@@ -122,17 +127,17 @@ pub async fn run(args: ReplayArgs, stop: CancellationToken) -> Outcome {
     let mut report = Report::new(args.json, summary);
     let times = labels.is_some().then(|| times(&recordings));
     let mut replay = Replay::new(rules, recordings);
-    let began = Instant::now();
-    while let Some(records) = replay.go_on() {
-        report.take(records);
+    let started = Instant::now();
+    while let Some(records) = replay.step() {
+        report.add(records);
         if stop.is_cancelled() {
-            return Err(Failure::Wrong);
+            return Err(Failure::Reported);
         }
         tokio::task::yield_now().await;
     }
-    report.end(replay.open(), began.elapsed());
+    report.print_totals(replay.open(), started.elapsed());
     if let (Some(labels), Some(times)) = (labels, times) {
-        report.score(&labels, &times);
+        report.print_scores(&labels, &times);
     }
     Ok(())
 }
@@ -151,35 +156,35 @@ fn rules(args: &ReplayArgs, config: &CollectorConfig) -> anyhow::Result<Arc<Rule
 }
 
 fn labels(file: &Path) -> anyhow::Result<Labels> {
-    let what = || format!("read the labels in {}", file.display());
-    let text = fs::read_to_string(file).with_context(what)?;
-    Labels::parse(&text).with_context(what)
+    let context = || format!("cannot read the labels in {}", file.display());
+    let text = fs::read_to_string(file).with_context(context)?;
+    Labels::parse(&text).with_context(context)
 }
 
 fn read(args: &ReplayArgs) -> anyhow::Result<Vec<Recording>> {
-    let mut layout = Layout {
+    let mut map = ColumnMap {
         interval: args.interval,
-        ..Layout::default()
+        ..ColumnMap::default()
     };
     for (which, name) in &args.columns {
         let column = match which {
-            Column::Device => &mut layout.device,
-            Column::Timestamp => &mut layout.timestamp,
-            Column::Temperature => &mut layout.temperature,
+            Column::Device => &mut map.device,
+            Column::Timestamp => &mut map.timestamp,
+            Column::Temperature => &mut map.temperature,
         };
         *column = Some(name.clone());
     }
     let mut all: Vec<Recording> = Vec::new();
     for file in &args.files {
-        let read = recording::read(file, &layout)?;
-        if let Some((line, why)) = read.first_bad {
+        let read = recording::read(file, &map)?;
+        if let Some((line, error)) = read.first_bad {
             let (file, bad) = (file.display(), read.bad_lines);
             remark(&format!(
-                "warning: {bad} lines of {file} are no readings, the first is line {line}: {why}"
+                "warning: skipped {bad} lines of {file} without a reading, first line {line}: {error}"
             ));
         }
         for recording in read.recordings {
-            // A device may go on in the next file.
+            // Readings of one device can be spread over several files.
             match all
                 .iter_mut()
                 .find(|known| known.device == recording.device)
@@ -192,14 +197,14 @@ fn read(args: &ReplayArgs) -> anyhow::Result<Vec<Recording>> {
     Ok(all)
 }
 
-/// What Redis has of the devices that match, with what is known of them.
+/// Reads the stored history and the descriptions of the matching devices.
 async fn history(
     args: &ReplayArgs,
     config: &CollectorConfig,
     pattern: &Glob,
 ) -> Result<Vec<Recording>, Failure> {
-    let now = server::local_now();
-    let (from, to) = (args.from.seen_from(now), args.to.seen_from(now));
+    let now = clock::now();
+    let (from, to) = (args.from.resolve(now), args.to.resolve(now));
     let (_, mut connection) = server::open(&config.redis).await?;
     let mut series = series::open(connection.clone(), &config.series).await?;
     let matches = pattern.compile_matcher();
@@ -210,12 +215,12 @@ async fn history(
         };
         let description = Description::from_json(&json).ok().map(Box::new);
         let mut readings = Vec::new();
-        let mut begins = from;
-        // An hour at a time: a reply of days would be large.
-        while begins <= to {
-            let ends = begins.plus(HOUR).minus(Duration::from_millis(1)).min(to);
-            readings.extend(series.range(&device, begins, ends, Resolution::Raw).await?);
-            begins = begins.plus(HOUR);
+        let mut start = from;
+        while start <= to {
+            let next = start.plus(READ_AT_ONCE);
+            let end = next.minus(Duration::from_millis(1)).min(to);
+            readings.extend(series.range(&device, start, end, Resolution::Raw).await?);
+            start = next;
         }
         recordings.push(Recording {
             device,
@@ -225,18 +230,17 @@ async fn history(
     }
     recordings.retain(|recording| !recording.readings.is_empty());
     if recordings.is_empty() {
-        let why = format!(
-            "Redis has no readings of devices like {} in that time",
+        return Err(Failure::Failed(anyhow::anyhow!(
+            "no readings of devices like {} in this range: check --history, --from and --to",
             pattern.glob()
-        );
-        return Err(Failure::Failed(anyhow::anyhow!(why)));
+        )));
     }
-    // A hash has no order.
+    // Redis returns a hash in no particular order.
     recordings.sort_by(|a, b| a.device.cmp(&b.device));
     Ok(recordings)
 }
 
-/// When each device was read, in order, and without what came late.
+/// Returns the times of all readings of each device, in ascending order.
 fn times(recordings: &[Recording]) -> Vec<(DeviceId, Vec<Timestamp>)> {
     let of = |recording: &Recording| {
         let mut times: Vec<_> = recording.readings.iter().map(|(at, _)| *at).collect();

@@ -1,23 +1,24 @@
-//! `rules`: the rules that apply without any configuration, and the keys of each type.
+//! `rules`: the default rules, and the keys of each type of rule.
 
 use clap::Args;
 use rackwatch_core::alert::AlertKind;
 use rackwatch_core::rules::Profile;
 
+use super::common::Outcome;
+use super::output::print;
 use super::table::Table;
-use super::{Outcome, print};
 
-/// Print the default rules as TOML, to read or to change
+/// Print the default rules as TOML
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  \
     rackwatch-collector rules\n  \
     rackwatch-collector rules --profile ashrae-a3\n  \
     rackwatch-collector rules --keys")]
-pub struct RulesArgs {
-    /// Rules with the limits of this profile
+pub(super) struct RulesArgs {
+    /// Use the limits of this profile
     #[arg(long, value_name = "PROFILE", default_value = "default", value_parser = profile)]
     profile: Profile,
-    /// Print the keys of each type of rule instead
+    /// Print the keys of each type of rule
     #[arg(long, conflicts_with = "profile")]
     keys: bool,
 }
@@ -26,11 +27,16 @@ fn profile(text: &str) -> Result<Profile, String> {
     let known = Profile::ALL
         .into_iter()
         .find(|profile| profile.name() == text);
-    known.ok_or_else(|| format!("expected {}", Profile::ALL.map(Profile::name).join(", ")))
+    known.ok_or_else(|| {
+        format!(
+            "expected one of {}",
+            Profile::ALL.map(Profile::name).join(", ")
+        )
+    })
 }
 
-/// Prints the rules, or the keys.
-pub fn run(args: &RulesArgs) -> Outcome {
+/// Prints the rules or the keys.
+pub(super) fn run(args: &RulesArgs) -> Outcome {
     if args.keys {
         print(&keys());
     } else {
@@ -51,14 +57,14 @@ fn keys() -> String {
         "for",
         day,
         "\"0s\"",
-        "How long a level must stay crossed.",
+        "Time that a level must stay crossed before the alert fires.",
     );
     row(
         "every",
         "keep_firing_for",
         day,
         "\"0s\"",
-        "How long all levels must stay clear.",
+        "Time that all levels must stay clear before the alert resolves.",
     );
     for kind in AlertKind::RULES {
         for key in kind.keys() {

@@ -6,25 +6,26 @@ use std::sync::Arc;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::{Common, Failure, Outcome, start_logging, usage};
+use super::common::{Common, Failure, Outcome, usage};
+use super::output::start_logging;
 use crate::app::{self, RunError};
 use crate::notify::console::Screen;
 use crate::stats::Stats;
 
-/// Run the collector: read, store, judge and tell, until Ctrl-C
+/// Run the collector: store readings, evaluate rules and send notifications, until Ctrl-C
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-collector run --redis redis://10.0.0.5:6379")]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     #[command(flatten)]
     common: Common,
-    /// Where /healthz and /readyz answer [default: 127.0.0.1:8080]
+    /// Address of the dashboard, /metrics, /healthz and /readyz [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
 }
 
-/// Runs until `stop`.
-pub async fn run(args: RunArgs, stop: CancellationToken) -> Outcome {
-    let mut config = args.common.load().map_err(usage)?;
+/// Runs the collector until `stop`.
+pub(super) async fn run(args: RunArgs, stop: CancellationToken) -> Outcome {
+    let mut config = args.common.load()?;
     if let Some(listen) = args.listen {
         config.web.listen = listen;
     }

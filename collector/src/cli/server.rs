@@ -1,17 +1,16 @@
-//! A connection for a command.
+//! Connections to Redis for commands.
 
 use rackwatch_runtime::config::{LogConfig, RedisConfig};
 use rackwatch_runtime::logging;
 use rackwatch_runtime::redis::{Connection, Connector, Purpose};
 
-use super::{Failure, usage};
-pub(super) use rackwatch_runtime::clock::now as local_now;
+use super::common::{Failure, usage};
 pub(super) use rackwatch_runtime::redis::{ServerInfo, format_bytes as size, server_time as now};
 
 /// Refused state is reported while a command runs; everything else a command reports itself.
 const LOG_FILTER: &str = "rackwatch_collector::stored=warn";
 
-/// Connects once.
+/// Connects once. A wrong `redis` section is an error of usage.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! `site`: where devices stand, said once for all agents.
+//! `site`: the site file, which places devices in racks, rows and rooms.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,18 +12,20 @@ use rackwatch_core::stored::encode;
 use rackwatch_runtime::redis::{Connection, scan_hash};
 use serde_json::json;
 
+use super::common::{Common, Failure, Outcome, operator_name, usage};
+use super::output::{print, remark};
+use super::server;
 use super::table::Table;
-use super::{Common, Failure, Outcome, print, remark, server, usage, who};
 use crate::incidents::site::{self, SiteInRedis};
 use crate::notify::line;
 
-/// Say where devices stand and what cools them: check a site file, apply it, show what holds
+/// Describe where devices are and what cools them: check, apply or show the site file
 #[derive(Clone, Debug, Args)]
 #[command(
     after_help = "Examples:\n  rackwatch-collector site check site.toml\n  \
     rackwatch-collector site apply site.toml\n  rackwatch-collector site show"
 )]
-pub struct SiteArgs {
+pub(super) struct SiteArgs {
     #[command(subcommand)]
     command: SiteCommand,
 }
@@ -35,53 +37,53 @@ enum SiteCommand {
     Show(ShowArgs),
 }
 
-/// Check a site file, and show where it would put the devices that are known
+/// Check a site file, and preview where it places the known devices
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-collector site check site.toml")]
 struct FileArgs {
     #[command(flatten)]
     common: Common,
-    /// The site file
+    /// Path of the site file
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Print JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Apply a site file, and show where it puts the devices that are known
+/// Apply a site file, and show where it places the known devices
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-collector site apply site.toml")]
 struct ApplyArgs {
     #[command(flatten)]
     common: Common,
-    /// The site file
+    /// Path of the site file
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Print JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
-    /// Replace a stored site that this version does not understand
+    /// Replace a stored site even if this version cannot read it
     #[arg(long)]
     replace: bool,
 }
 
-/// Show the site that holds, as a file
+/// Print the applied site as a site file
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-collector site show > site.toml")]
 struct ShowArgs {
     #[command(flatten)]
     common: Common,
-    /// Print JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// A larger file is none that people write.
-const LARGEST: u64 = 4 << 20;
+/// Size limit of a site file in bytes. Thousands of racks need less; a larger file is a mistake.
+const MAX_BYTES: u64 = 4 << 20;
 
-/// Does what was asked.
-pub async fn run(args: SiteArgs) -> Outcome {
+/// Runs the chosen subcommand.
+pub(super) async fn run(args: SiteArgs) -> Outcome {
     match args.command {
         SiteCommand::Check(args) => check(args).await,
         SiteCommand::Apply(args) => apply(args).await,
@@ -90,55 +92,55 @@ pub async fn run(args: SiteArgs) -> Outcome {
 }
 
 fn read(file: &Path) -> anyhow::Result<(RawSite, Site)> {
-    let what = || format!("read the site file {}", file.display());
-    let size = std::fs::metadata(file).with_context(what)?.len();
+    let context = || format!("cannot read the site file {}", file.display());
+    let size = std::fs::metadata(file).with_context(context)?.len();
     anyhow::ensure!(
-        size <= LARGEST,
-        "{} has {size} bytes: a site file has at most {LARGEST}",
+        size <= MAX_BYTES,
+        "site file {} is too large: {size} bytes, {MAX_BYTES} allowed",
         file.display()
     );
-    let text = std::fs::read_to_string(file).with_context(what)?;
-    let raw: RawSite = toml::from_str(&text).with_context(what)?;
-    let site = Site::new(&raw).with_context(what)?;
+    let text = std::fs::read_to_string(file).with_context(context)?;
+    let raw: RawSite = toml::from_str(&text).with_context(context)?;
+    let site = Site::new(&raw).with_context(context)?;
     Ok((raw, site))
 }
 
 async fn check(args: FileArgs) -> Outcome {
-    let config = args.common.load().map_err(usage)?;
+    let config = args.common.load()?;
     let (_, site) = read(&args.file).map_err(usage)?;
     let (_, mut connection) = match server::open(&config.redis).await {
         Ok(opened) => opened,
-        // A file can be checked anywhere.
+        // The file itself can be checked without Redis.
         Err(Failure::Failed(error)) => {
-            print(&format!("{} is right\n", args.file.display()));
+            print(&format!("{} is valid\n", args.file.display()));
             remark(&format!(
-                "which devices it places cannot be told: {error:#}"
+                "warning: cannot preview the placement of devices: {error:#}"
             ));
             return Ok(());
         }
         Err(other) => return Err(other),
     };
-    let placed = Placed::by(&site, &mut connection).await?;
+    let placement = Placement::of(&site, &mut connection).await?;
     if args.json {
-        print(&(serde_json::to_string_pretty(&placed.document())? + "\n"));
+        print(&(serde_json::to_string_pretty(&placement.document())? + "\n"));
     } else {
         print(&format!(
-            "{} is right\n\n{}",
+            "{} is valid\n\n{}",
             args.file.display(),
-            placed.text()
+            placement.text()
         ));
     }
     Ok(())
 }
 
 async fn apply(args: ApplyArgs) -> Outcome {
-    let config = args.common.load().map_err(usage)?;
+    let config = args.common.load()?;
     let (raw, site) = read(&args.file).map_err(usage)?;
     let (_, mut connection) = server::open(&config.redis).await?;
     if !args.replace && site::read(&mut connection).await? == SiteInRedis::Refused {
         return Err(Failure::Failed(anyhow::anyhow!(
-            "the stored site has a format that this version does not understand: use the version that applied it, or \
-             replace it with `site apply --replace`"
+            "cannot read the stored site: its format is of another version; use that version, or replace the site with \
+             `site apply --replace`"
         )));
     }
     let now = server::now(&mut connection).await?;
@@ -149,7 +151,7 @@ async fn apply(args: ApplyArgs) -> Outcome {
         .arg("site")
         .arg(encode(&StoredSite { site: raw }))
         .arg("by")
-        .arg(who())
+        .arg(operator_name())
         .arg("at_ms")
         .arg(now.millis())
         .ignore()
@@ -158,64 +160,68 @@ async fn apply(args: ApplyArgs) -> Outcome {
         .arg("version")
         .arg(1);
     let (version,): (u64,) = set.query_async(&mut connection).await?;
-    // Only then: whoever looks because of it finds the new site.
+    // After the site is stored, so that collectors which notice the revision find the new site.
     let mut revision = redis::cmd("INCR");
     revision.arg(keys::DEVICES_REVISION);
     revision.exec_async(&mut connection).await?;
-    let placed = Placed::by(&site, &mut connection).await?;
+    let placement = Placement::of(&site, &mut connection).await?;
     if args.json {
-        let mut document = placed.document();
+        let mut document = placement.document();
         document["version"] = json!(version);
         print(&(serde_json::to_string_pretty(&document)? + "\n"));
     } else {
         print(&format!(
-            "version {version} holds: collectors take it up within half a minute\n\n{}",
-            placed.text()
+            "Applied site version {version}: collectors use it within 30 seconds\n\n{}",
+            placement.text()
         ));
     }
     Ok(())
 }
 
 async fn show(args: ShowArgs) -> Outcome {
-    let config = args.common.load().map_err(usage)?;
+    let config = args.common.load()?;
     let (_, mut connection) = server::open(&config.redis).await?;
-    let kept = match site::read(&mut connection).await? {
+    let applied = match site::read(&mut connection).await? {
         SiteInRedis::Applied(applied) => applied,
         SiteInRedis::Refused => {
             return Err(Failure::Failed(anyhow::anyhow!(
-                "the stored site has a format that this version does not understand"
+                "cannot read the stored site: its format is of another version; use the version that applied it"
             )));
         }
         SiteInRedis::Missing => {
             print(if args.json {
                 "null\n"
             } else {
-                "# no site is applied\n"
+                "# no site applied\n"
             });
             return Ok(());
         }
     };
     if args.json {
-        print(&(serde_json::to_string_pretty(&kept)? + "\n"));
+        print(&(serde_json::to_string_pretty(&applied)? + "\n"));
         return Ok(());
     }
-    let at = rackwatch_core::time::Timestamp::from_millis(kept.at_ms).unwrap_or_default();
+    let at = rackwatch_core::time::Timestamp::from_millis(applied.at_ms).unwrap_or_default();
     let at = line::time(at, &jiff::tz::TimeZone::system());
-    let heading = format!("# version {}, by {} at {at}\n\n", kept.version, kept.by);
-    print(&(heading + &toml::to_string(&kept.site)?));
+    let heading = format!(
+        "# version {}, applied by {} at {at}\n\n",
+        applied.version, applied.by
+    );
+    print(&(heading + &toml::to_string(&applied.site)?));
     Ok(())
 }
 
-/// Where a site puts the devices that are known.
-struct Placed {
-    /// How many devices are in each (room, row, rack).
+/// Racks of the known devices.
+struct Placement {
+    /// Number of devices and names of coolers, by (room, row, rack).
     racks: BTreeMap<(String, String, String), (usize, String)>,
     unplaced: Vec<String>,
 }
 
-impl Placed {
-    async fn by(site: &Site, connection: &mut Connection) -> redis::RedisResult<Self> {
-        let mut placed = Self {
+impl Placement {
+    /// Places every known device.
+    async fn of(site: &Site, connection: &mut Connection) -> redis::RedisResult<Self> {
+        let mut placement = Self {
             racks: BTreeMap::new(),
             unplaced: Vec::new(),
         };
@@ -226,14 +232,14 @@ impl Placed {
             };
             let spot = site.spot(&device, Some(&known));
             if spot.rack.is_empty() {
-                placed.unplaced.push(id);
+                placement.unplaced.push(id);
             } else {
                 let place = (spot.room, spot.row, spot.rack);
                 let coolers = spot.coolers.join(", ");
-                placed.racks.entry(place).or_insert((0, coolers)).0 += 1;
+                placement.racks.entry(place).or_insert((0, coolers)).0 += 1;
             }
         }
-        Ok(placed)
+        Ok(placement)
     }
 
     fn text(&self) -> String {
@@ -252,8 +258,8 @@ impl Placed {
             ]);
         }
         let unplaced = match self.unplaced.as_slice() {
-            [] => "every device that is known is in a rack\n".to_owned(),
-            some => format!("in no rack: {}\n", some.join(", ")),
+            [] => "Every known device is in a rack\n".to_owned(),
+            some => format!("Without a rack: {}\n", some.join(", ")),
         };
         if self.racks.is_empty() {
             return unplaced;
@@ -265,6 +271,6 @@ impl Placed {
         let racks = self.racks.iter().map(|((room, row, rack), (count, coolers))| {
             json!({ "room": room, "row": row, "rack": rack, "coolers": coolers, "devices": count })
         });
-        json!({ "racks": racks.collect::<Vec<_>>(), "in_no_rack": self.unplaced })
+        json!({ "racks": racks.collect::<Vec<_>>(), "unplaced": self.unplaced })
     }
 }

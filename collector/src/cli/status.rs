@@ -1,26 +1,30 @@
-//! `status`: how the pipeline is doing, and what to do where it is not.
+//! `status`: the health of the whole pipeline, with advice on every problem.
 
 mod show;
 
 use clap::Args;
 
-use super::{Common, Failure, Outcome, print, server, style, usage};
+use super::common::{Common, Failure, Outcome};
+use super::output::{print, style};
+use super::server;
 use crate::health;
 
-/// Show how everything is doing; the exit code is 1 where something is wrong
+/// Show the health of Redis, collectors, streams and series
+///
+/// The exit code is 1 if something is wrong.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-collector status")]
-pub struct StatusArgs {
+pub(super) struct StatusArgs {
     #[command(flatten)]
     common: Common,
-    /// Print JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Looks, judges and shows.
-pub async fn run(args: StatusArgs) -> Outcome {
-    let config = args.common.load().map_err(usage)?;
+/// Gathers, evaluates and prints the health.
+pub(super) async fn run(args: StatusArgs) -> Outcome {
+    let config = args.common.load()?;
     let (connector, mut connection) = server::open(&config.redis).await?;
     let facts = health::gather(&mut connection, &config, connector.endpoint()).await?;
     let verdict = health::judge(&facts);
@@ -32,6 +36,6 @@ pub async fn run(args: StatusArgs) -> Outcome {
     if verdict.wrong.is_empty() {
         Ok(())
     } else {
-        Err(Failure::Wrong)
+        Err(Failure::Reported)
     }
 }

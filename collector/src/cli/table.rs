@@ -1,16 +1,16 @@
-//! Aligned columns for people.
+//! Tables of aligned columns.
 
-/// Rows below a line of headings, each column as wide as its widest cell.
+/// A heading and rows, each column as wide as its widest cell.
 #[derive(Debug)]
 pub(super) struct Table {
     headings: Vec<String>,
     rows: Vec<Vec<String>>,
-    /// Columns of numbers stand to the right.
+    /// Number of the first right-aligned column.
     right_from: usize,
 }
 
 impl Table {
-    /// A table whose columns from number `right_from` on hold numbers.
+    /// Creates an empty table whose columns from `right_from` on are right-aligned, for numbers.
     pub(super) fn new(headings: &[&str], right_from: usize) -> Self {
         let headings = headings
             .iter()
@@ -23,12 +23,12 @@ impl Table {
         }
     }
 
-    /// Adds a row.
+    /// Appends a row, which may have fewer cells than headings.
     pub(super) fn push(&mut self, row: Vec<String>) {
         self.rows.push(row);
     }
 
-    /// The text, every line with its end.
+    /// Returns the text, each line with a line break.
     pub(super) fn text(&self) -> String {
         let all = || std::iter::once(&self.headings).chain(&self.rows);
         let mut widths = vec![0; self.headings.len()];
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_and_lines_have_no_blanks_at_their_end() {
+    fn columns_are_aligned_without_trailing_spaces() {
         let mut table = Table::new(&["device", "rack", "°C"], 2);
         table.push(vec!["a".into(), "B07".into(), "21.5".into()]);
         table.push(vec!["inlet-1".into(), String::new(), "7.0".into()]);

@@ -57,7 +57,7 @@ impl Verdict {
         if facts.changing {
             self.wrong.push(
                 "the layout is being changed, and agents wait: if nobody does so any more, run \
-                 `rackwatch-collector layout migrate` again"
+                 `rackwatch-collector partitions resize` again"
                     .to_owned(),
             );
             return;

@@ -1,4 +1,4 @@
-//! The commands an operator types, run as built, against a Redis of their own.
+//! Commands of the built program, each test with its own Redis.
 
 use std::time::{Duration, SystemTime};
 
@@ -16,8 +16,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 const DEVICE: &str = "inlet-B07-1";
 
-/// How a command ended.
-struct Ended {
+/// Exit code and output of a command.
+struct CommandOutput {
     code: Option<i32>,
     out: String,
     err: String,
@@ -28,17 +28,17 @@ fn spawn(url: &str, args: &[&str]) -> Program {
     Program::spawn(env!("CARGO_BIN_EXE_rackwatch-collector"), args, &env).unwrap()
 }
 
-fn run(url: &str, args: &[&str]) -> Ended {
+fn run(url: &str, args: &[&str]) -> CommandOutput {
     let mut program = spawn(url, args);
     let code = program.wait_exit(DEADLINE).unwrap().code();
-    Ended {
+    CommandOutput {
         code,
         out: program.stdout(),
         err: program.stderr(),
     }
 }
 
-fn json(ended: &Ended) -> Value {
+fn json(ended: &CommandOutput) -> Value {
     serde_json::from_str(&ended.out).unwrap_or_else(|e| panic!("{e}: {}{}", ended.out, ended.err))
 }
 

@@ -184,7 +184,7 @@ fn another_partitioning_over_readings_is_refused() {
     let mut refused = with_partitions(&server.url(), "4");
     assert_eq!(refused.wait_exit(DEADLINE).unwrap().code(), Some(1));
     let error = refused.stderr();
-    assert!(error.contains("layout migrate"), "{error}");
+    assert!(error.contains("partitions resize"), "{error}");
     // Without the key it takes what is there.
     let _plain = running(&server.url());
     wait_all_done(redis);

@@ -1,5 +1,4 @@
-//! One trace, judged by the bare engine, through the demo's memory and through Redis: the same
-//! records, however its readings are laid out in entries.
+//! One trace through the engine alone, in memory and through Redis gives the same records, in every entry format.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +36,7 @@ use crate::rig::{DEADLINE, connect};
 
 const START: u64 = 1_795_438_931_000;
 
-/// Ten minutes of the demo's hall: spikes, limits, faults.
+/// Returns ten minutes of the demo's hall: spikes, crossed limits, sensor faults.
 fn recorded() -> (Vec<(DeviceId, Description)>, Vec<Sample>) {
     let start = Timestamp::from_millis(START).unwrap();
     let mut hall = Hall::new(&Scenario::new(2, 8, 7, "demo").unwrap(), start);
@@ -56,7 +55,7 @@ fn rules() -> Arc<RuleSet> {
     Arc::new(RuleSet::with_defaults(&[]).unwrap())
 }
 
-fn by_the_engine(devices: &[(DeviceId, Description)], samples: &[Sample]) -> Vec<AlertRecord> {
+fn by_engine(devices: &[(DeviceId, Description)], samples: &[Sample]) -> Vec<AlertRecord> {
     let mut engine = Engine::new(rules());
     let described = devices
         .iter()
@@ -93,7 +92,7 @@ async fn by_memory(
             send.send(SamplerMessage::Sample(sample)).await.unwrap();
         }
     };
-    let telling = async {
+    let receiving = async {
         let mut feed = MemoryFeed::new(alerts);
         let mut records = Vec::new();
         loop {
@@ -104,12 +103,12 @@ async fn by_memory(
             }
         }
     };
-    let ((), ran, records) = tokio::join!(sending, partition.run(), telling);
+    let ((), ran, records) = tokio::join!(sending, partition.run(), receiving);
     ran.unwrap();
     undated(records)
 }
 
-/// Whether they were news when they were written depends on the clock.
+/// Clears `historical`, which depends on the clock.
 fn undated(mut records: Vec<AlertRecord>) -> Vec<AlertRecord> {
     for record in &mut records {
         assert!(record.historical, "this trace is days old");
@@ -118,22 +117,22 @@ fn undated(mut records: Vec<AlertRecord>) -> Vec<AlertRecord> {
     records
 }
 
-/// How the readings are laid out in the stream.
+/// Entry format of the readings in the stream.
 #[derive(Clone, Copy, Debug)]
-enum Laid {
+enum EntryFormat {
     Readings,
     Frames,
     Mixed,
 }
 
-fn write(redis: &mut Connection, samples: &[Sample], laid: Laid) {
+fn write(redis: &mut Connection, samples: &[Sample], format: EntryFormat) {
     let mut pipe = redis::pipe();
     for (n, sample) in samples.iter().enumerate() {
         let from = Provenance::new("h", format!("r-{n}").parse().unwrap());
-        let frame = match laid {
-            Laid::Readings => false,
-            Laid::Frames => true,
-            Laid::Mixed => n % 3 == 0,
+        let frame = match format {
+            EntryFormat::Readings => false,
+            EntryFormat::Frames => true,
+            EntryFormat::Mixed => n % 3 == 0,
         };
         if frame {
             pipe.xadd(keys::RAW, "*", &wire::frame::encode(sample, &from))
@@ -151,7 +150,7 @@ fn write(redis: &mut Connection, samples: &[Sample], laid: Laid) {
 async fn by_redis(
     devices: &[(DeviceId, Description)],
     samples: &[Sample],
-    laid: Laid,
+    format: EntryFormat,
     expected: usize,
 ) -> Vec<AlertRecord> {
     let server = RedisServer::start().unwrap();
@@ -175,7 +174,7 @@ async fn by_redis(
         stop.clone(),
     );
     assert!(feed.next().await.unwrap().is_empty());
-    write(redis, samples, laid);
+    write(redis, samples, format);
     let _: () = redis.hset("rackwatch:fence", "epoch", 1).unwrap();
     let owned = OwnedPartition {
         keys: PartitionKeys::of(PartitionId::PLAIN),
@@ -193,7 +192,7 @@ async fn by_redis(
         save_every: DEADLINE,
         stop: stop.clone(),
     });
-    let telling = async {
+    let receiving = async {
         let mut records = Vec::new();
         let all = wait_until(DEADLINE, "all records are there", async || {
             let fed = feed.next().await.unwrap();
@@ -209,12 +208,12 @@ async fn by_redis(
         stop.cancel();
         records
     };
-    let (ran, records) = tokio::join!(partition.run(), telling);
+    let (ran, records) = tokio::join!(partition.run(), receiving);
     ran.unwrap();
     undated(records)
 }
 
-/// A record as it reads from the wire, where the words of people are rounded.
+/// Encodes and decodes records, since values on the wire are rounded.
 fn as_written(records: Vec<AlertRecord>) -> Vec<AlertRecord> {
     let written = |record: &AlertRecord| {
         let fields = alert::encode(record).into_iter();
@@ -225,19 +224,19 @@ fn as_written(records: Vec<AlertRecord>) -> Vec<AlertRecord> {
 }
 
 #[tokio::test]
-async fn one_trace_gives_the_same_records_by_every_way() {
+async fn every_path_gives_the_same_records() {
     let (devices, samples) = recorded();
-    let bare = by_the_engine(&devices, &samples);
-    assert!(
-        bare.len() > 10,
-        "the trace is too quiet to tell: {}",
-        bare.len()
-    );
+    let bare = by_engine(&devices, &samples);
+    assert!(bare.len() > 10, "too few alerts to compare: {}", bare.len());
     assert_eq!(by_memory(devices.clone(), samples.clone()).await, bare);
     let bare = as_written(bare);
-    for laid in [Laid::Readings, Laid::Frames, Laid::Mixed] {
-        let records = by_redis(&devices, &samples, laid, bare.len()).await;
-        assert_eq!(records, bare, "{laid:?}");
+    for format in [
+        EntryFormat::Readings,
+        EntryFormat::Frames,
+        EntryFormat::Mixed,
+    ] {
+        let records = by_redis(&devices, &samples, format, bare.len()).await;
+        assert_eq!(records, bare, "{format:?}");
     }
 }
 
@@ -267,10 +266,10 @@ fn samples() -> impl Strategy<Value = Vec<Sample>> {
 }
 
 proptest! {
-    /// What is in the entries decides, not how it is laid out: any mix of frames and readings
-    /// gives the readings, and so the series and alerts, of readings alone.
+    /// Any mix of frames and single readings gives the same readings, and so the same series and alerts, as single
+    /// readings alone.
     #[test]
-    fn frames_and_readings_mixed_say_what_readings_say(
+    fn mixed_entry_formats_give_the_same_records(
         samples in samples(), frames in prop::collection::vec(any::<bool>(), 60)
     ) {
         let from = Provenance::new("h", "r-0".parse().unwrap());
@@ -290,11 +289,11 @@ proptest! {
             }
         }
         prop_assert_eq!(&mixed, &alone);
-        let judge = |readings: Vec<Reading>| {
+        let evaluate = |readings: Vec<Reading>| {
             let inputs = readings.into_iter()
                 .map(|reading| Input::Reading { entry: StreamId::ZERO, by_agent: false, reading });
             Engine::new(rules()).step(inputs).alerts
         };
-        prop_assert_eq!(judge(mixed), judge(alone));
+        prop_assert_eq!(evaluate(mixed), evaluate(alone));
     }
 }

@@ -1,4 +1,4 @@
-//! Simulated racks through both programs, side by side, and the demo.
+//! Simulated racks through both programs, and the demo.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::rig::{DEADLINE, alerts, collector, connect, plain_series, running};
 
-/// The agent, as `rackwatch-agent simulate` runs it, until `enough`; says how many readings it sent.
+/// Runs the agent like `rackwatch-agent simulate` until `enough`, and returns the number of readings that it sent.
 async fn simulate(url: &str, enough: impl FnMut() -> Option<()> + Send + 'static) -> u64 {
     let simulated = SimulatedConfig {
         enabled: true,
@@ -49,7 +49,7 @@ async fn simulate(url: &str, enough: impl FnMut() -> Option<()> + Send + 'static
     summary.readings
 }
 
-/// What was sent, device by device, as the raw stream still has it.
+/// Returns the readings in the raw stream, by device.
 fn sent(redis: &mut Connection) -> BTreeMap<String, Vec<(u64, f64)>> {
     let entries: redis::streams::StreamRangeReply = redis.xrange_all(keys::RAW).unwrap();
     let mut sent: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -74,7 +74,7 @@ fn pending(redis: &mut Connection) -> Option<usize> {
     Some(pending.count())
 }
 
-/// Enough for a limit to be crossed and told.
+/// Returns some once there is a `high_temp` alert.
 fn a_high_alert(url: String) -> impl FnMut() -> Option<()> + Send + 'static {
     move || {
         let found = alerts(&mut connect(&url))
@@ -90,7 +90,7 @@ async fn on_redis_without_time_series_the_series_hold_what_was_sent() {
     let redis = &mut connect(&server.url());
     let collector = running(&server.url());
     let first = simulate(&server.url(), a_high_alert(server.url())).await;
-    // The agent is away for a while and comes back: the collector carries on.
+    // The agent stops and starts again while the collector keeps running.
     let before: u64 = redis.xlen(keys::RAW).unwrap();
     let second = simulate(&server.url(), {
         let mut redis = connect(&server.url());
@@ -109,7 +109,7 @@ async fn on_redis_without_time_series_the_series_hold_what_was_sent() {
         .unwrap();
 }
 
-/// Readings in all series.
+/// Returns the number of readings in all series.
 fn collected(redis: &mut Connection) -> u64 {
     let keys: Vec<String> = redis.keys("sensor:*:temp").unwrap();
     keys.iter()
@@ -151,24 +151,23 @@ async fn with_time_series_the_series_hold_what_was_sent() {
         .unwrap();
 }
 
-/// The demo needs nothing: it tells an alert, its end, and a summary. Runs for its real 40 s.
+/// Runs the demo for its real 40 s.
 #[test]
-fn the_demo_tells_an_alert_its_end_and_a_summary() {
+fn the_demo_prints_alerts_their_resolution_and_a_summary() {
     let mut demo = collector(&["demo", "--for", "40s"]);
     let status = demo.wait_exit(DEADLINE * 3).unwrap();
-    let said = demo.stdout();
-    assert!(status.success(), "{said}{}", demo.stderr());
+    let out = demo.stdout();
+    assert!(status.success(), "{out}{}", demo.stderr());
     assert!(
-        said.contains("high_temp") || said.contains("low_temp"),
-        "{said}"
+        out.contains("high_temp") || out.contains("low_temp"),
+        "{out}"
     );
-    assert!(said.contains("RESOLVED"), "{said}");
-    assert!(said.contains("Summary: 8 sensors in 2 racks"), "{said}");
+    assert!(out.contains("RESOLVED"), "{out}");
+    assert!(out.contains("Summary: 8 sensors in 2 racks"), "{out}");
 }
 
-/// Ctrl-C ends the demo early, and it still sums up.
 #[test]
-fn the_demo_ends_on_ctrl_c_with_its_summary() {
+fn ctrl_c_ends_the_demo_with_a_summary() {
     let mut demo = collector(&["demo"]);
     demo.wait_stdout_contains("high_temp", DEADLINE).unwrap();
     demo.interrupt().unwrap();

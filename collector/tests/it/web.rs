@@ -189,7 +189,7 @@ fn beyond_loopback_nobody_is_let_in_without_a_name() {
         "access",
         "add",
         "ann",
-        "--act",
+        "--operator",
         "--file",
         &file.display().to_string(),
     ]);

@@ -1,4 +1,4 @@
-//! What a drill plays: a TOML table, and what a seed makes of it.
+//! Drills as TOML, and the simulation that a seed makes of one.
 
 use std::time::Duration;
 
@@ -9,55 +9,54 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 
-/// The drills that come with the program.
+/// The built-in drills, as TOML.
 pub const SHIPPED: &str = include_str!("scenarios.toml");
 
 /// A file of drills.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Drills {
-    /// Each `[[drill]]`.
+    /// The `[[drill]]` tables of the file.
     pub drill: Vec<Drill>,
 }
 
-/// One drill.
+/// A simulated failure, and the alerts that must detect it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Drill {
-    /// What it is called in the table.
+    /// Name in the results.
     pub name: String,
-    /// What breaks, and where, as in `cooler-trip:R1`; without it nothing does.
+    /// Fault and its place, as in `cooler-trip:R1`; without one, all alerts are false alarms.
     pub fault: Option<String>,
-    /// Any of these within `watch` is a detection.
+    /// Types of alerts that count as detection, within `watch`.
     #[serde(default)]
-    pub expect: Vec<Kind>,
-    /// Number of racks.
+    pub expect: Vec<KindName>,
+    /// Number of racks in the hall.
     #[serde(default = "four")]
     pub racks: usize,
     /// Number of sensors in all racks together.
     #[serde(default = "sixteen")]
     pub sensors: usize,
-    /// How often sensors are read.
+    /// Interval between two readings of a sensor.
     #[serde(with = "humantime_text")]
     pub interval: Duration,
-    /// The step of the sensors, in kelvin.
+    /// Resolution of the sensors, in kelvin.
     #[serde(default = "tenth")]
     pub resolution: f64,
-    /// Kelvin per minute without cooling; without it each seed has its own.
+    /// Heating without cooling, in kelvin per minute [default: drawn by the seed].
     pub heating: Option<f64>,
-    /// How long all is well before; each seed adds up to ten minutes.
+    /// Fault-free time before the fault; each seed adds up to ten minutes.
     #[serde(with = "humantime_text")]
     pub settle: Duration,
-    /// How long the fault lasts and is watched for; without a fault how long in all.
+    /// Duration of the fault, or of the whole drill without a fault.
     #[serde(with = "humantime_text")]
     pub watch: Duration,
-    /// It is played on when the fault was found: how often people are told then counts.
+    /// Whether the drill continues after the detection, to count incidents and notifications.
     #[serde(default)]
     pub to_the_end: bool,
-    /// It is played with so many seeds at most: it takes long.
-    pub most_seeds: Option<u64>,
-    /// Things that happen on normal days, at random times and racks: so often each day, as in
-    /// `{ door = 4.0 }`.
+    /// Maximum number of seeds, for drills that take long.
+    pub max_seeds: Option<u64>,
+    /// Normal events per day, at random times and racks, as in `{ door = 4.0 }`.
     #[serde(default)]
     pub normal: std::collections::BTreeMap<String, f64>,
 }
@@ -74,18 +73,18 @@ fn tenth() -> f64 {
     0.1
 }
 
-/// A kind of alert by its word.
+/// Type of alert by name, as in `high_temp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Kind(pub AlertKind);
+pub struct KindName(pub AlertKind);
 
-impl TryFrom<String> for Kind {
+impl TryFrom<String> for KindName {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
         AlertKind::from_name(&text)
             .map(Self)
-            .ok_or_else(|| format!("{text:?} is no type of alert"))
+            .ok_or_else(|| format!("{text:?} is not a type of alert"))
     }
 }
 
@@ -100,83 +99,86 @@ mod humantime_text {
     }
 }
 
-/// What a seed makes of a drill.
+/// Simulation of a drill with one seed.
 #[derive(Clone, Debug)]
-pub struct Play {
-    /// The hall and its faults.
+pub struct DrillPlan {
+    /// Hall with its faults.
     pub scenario: Scenario,
-    /// When the fault begins; none where nothing breaks.
+    /// Start of the fault, if there is one.
     pub fault: Option<Duration>,
-    /// The rack or the sensor it is at; none where it is everywhere.
-    pub at: Option<String>,
-    /// What counts as found.
+    /// Rack or sensor of the fault, unless it affects the whole hall.
+    pub place: Option<String>,
+    /// Types of alerts that count as detection.
     pub expect: Vec<AlertKind>,
-    /// How long it is watched in all.
+    /// Duration of the simulation.
     pub length: Duration,
-    /// How long of that nothing is wrong.
-    pub quiet: Duration,
+    /// Fault-free part of the duration.
+    pub fault_free: Duration,
 }
 
-/// What happens on normal days lasts so long.
-const NORMAL: Duration = Duration::from_mins(5);
+/// Duration of a normal event: an open door, a reboot.
+const EVENT_DURATION: Duration = Duration::from_mins(5);
+/// Seconds of a day.
 const DAY: f64 = 86_400.0;
 
-impl Play {
-    /// Draws what is random of it.
+impl DrillPlan {
+    /// Draws the random parts of a drill.
     ///
     /// # Errors
     ///
-    /// When it makes no hall.
-    pub fn of(drill: &Drill, seed: u64) -> Result<Self, ScenarioError> {
-        // Another stream than those of the hall and of its plant.
+    /// If the drill does not describe a valid scenario.
+    pub fn new(drill: &Drill, seed: u64) -> Result<Self, ScenarioError> {
+        // The constant keeps this random stream apart from those of the hall and its plant.
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x6472_696c_6c00_0000);
         let mut plant = Plant::drawn(seed, Kelvin(drill.resolution));
         plant.heating = drill.heating.unwrap_or(plant.heating);
-        let begins = drill.settle + Duration::from_secs(rng.random_range(0..600));
-        let (length, quiet) = match &drill.fault {
-            Some(_) => (begins + drill.watch, begins),
+        let start = drill.settle + Duration::from_secs(rng.random_range(0..600));
+        let (length, fault_free) = match &drill.fault {
+            Some(_) => (start + drill.watch, start),
             None => (drill.watch, drill.watch),
         };
         let mut spec: Vec<String> = Vec::new();
-        for (what, a_day) in &drill.normal {
-            for _ in 0..times(a_day * quiet.as_secs_f64() / DAY, &mut rng) {
-                let span = quiet.saturating_sub(NORMAL).as_secs().max(1);
+        for (event, per_day) in &drill.normal {
+            for _ in 0..draw_count(per_day * fault_free.as_secs_f64() / DAY, &mut rng) {
+                let span = fault_free.saturating_sub(EVENT_DURATION).as_secs().max(1);
                 let (start, rack) = (rng.random_range(0..span), rng.random_range(0..drill.racks));
-                let lasts = NORMAL.as_secs();
-                spec.push(format!("{what}:R{}@{start}s/{lasts}s", rack + 1));
+                let duration = EVENT_DURATION.as_secs();
+                spec.push(format!("{event}:R{}@{start}s/{duration}s", rack + 1));
             }
         }
         if let Some(fault) = &drill.fault {
-            let (start, lasts) = (begins.as_secs(), drill.watch.as_secs());
-            spec.push(format!("{fault}@{start}s/{lasts}s"));
+            let (start, duration) = (start.as_secs(), drill.watch.as_secs());
+            spec.push(format!("{fault}@{start}s/{duration}s"));
         }
         let spec = if spec.is_empty() {
             "quiet".to_owned()
         } else {
             spec.join(",")
         };
-        let at = drill.fault.as_ref().and_then(|fault| fault.split_once(':'));
+        let place = drill.fault.as_ref().and_then(|fault| fault.split_once(':'));
         Ok(Self {
             scenario: Scenario::new(drill.racks, drill.sensors, seed, &spec)?.within(plant),
-            fault: drill.fault.as_ref().map(|_| begins),
-            at: at.map(|(_, at)| at.to_owned()).filter(|at| at != "*"),
+            fault: drill.fault.as_ref().map(|_| start),
+            place: place
+                .map(|(_, place)| place.to_owned())
+                .filter(|place| place != "*"),
             expect: drill.expect.iter().map(|kind| kind.0).collect(),
             length,
-            quiet,
+            fault_free,
         })
     }
 }
 
-/// So many on average: the rest beyond a whole number is the chance of one more.
-fn times(mean: f64, rng: &mut ChaCha8Rng) -> u64 {
-    let more = u64::from(rng.random::<f64>() < mean.fract());
+/// Draws a count with the given mean: its fraction is the probability of one more.
+fn draw_count(mean: f64, rng: &mut ChaCha8Rng) -> u64 {
+    let extra = u64::from(rng.random::<f64>() < mean.fract());
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a small count"
     )]
     let whole = mean.max(0.0) as u64;
-    whole + more
+    whole + extra
 }
 
 #[cfg(test)]
@@ -184,12 +186,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shipped_drills_can_be_played() {
+    fn the_built_in_drills_are_valid() {
         let drills: Drills = toml::from_str(SHIPPED).unwrap();
         assert!(drills.drill.len() > 10);
         for drill in &drills.drill {
-            let play = Play::of(drill, 1).unwrap();
-            assert!(play.quiet <= play.length, "{}", drill.name);
+            let plan = DrillPlan::new(drill, 1).unwrap();
+            assert!(plan.fault_free <= plan.length, "{}", drill.name);
             assert_eq!(
                 drill.fault.is_some(),
                 !drill.expect.is_empty(),

@@ -1,74 +1,75 @@
-//! What came of many seeds, with how sure that is.
+//! Statistics of a drill over many seeds, with confidence intervals.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rackwatch_core::alert::AlertKind;
 
-use super::Played;
+use super::DrillResult;
 use super::scenario::Drill;
 
-/// The 97.5 % quantile of the normal distribution, for intervals of 95 %.
+/// The 97.5 % quantile of the normal distribution, for two-sided 95 % intervals.
 const Z: f64 = 1.96;
+/// Seconds of a week.
 const WEEK: f64 = 7.0 * 86_400.0;
 
-/// What came of a drill.
+/// Totals of a drill over its seeds.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// Faults that were played.
+    /// Number of simulated faults.
     pub faults: u64,
-    /// Those that were found.
+    /// Number of detected faults.
     pub found: u64,
-    /// How long each took, in milliseconds, in order.
+    /// Detection delays in milliseconds; ascending after [`Tally::sort`].
     delays: Vec<u64>,
-    /// Seeds in which people were told of one incident, once.
-    pub once: u64,
-    /// Seeds that were played to the end, so that [`Tally::once`] can be told.
-    pub to_the_end: u64,
-    /// Warnings and worse without a reason.
+    /// Seeds with one incident and one notification.
+    pub notified_once: u64,
+    /// Seeds that ran to their end, which [`Tally::notified_once`] counts.
+    pub complete: u64,
+    /// Warnings and worse outside of faults.
     pub false_alarms: u64,
-    /// The same by kind.
+    /// False alarms by type of alert.
     pub by_kind: BTreeMap<&'static str, u64>,
-    /// How long sensors were watched while all was well, in sensor-weeks.
+    /// Fault-free time, in sensor-weeks.
     pub sensor_weeks: f64,
 }
 
 impl Tally {
-    /// Adds a seed of a drill.
-    pub fn add(&mut self, played: Played, drill: &Drill) {
+    /// Adds the result of one seed.
+    pub fn add(&mut self, result: &DrillResult, drill: &Drill) {
         self.faults += u64::from(drill.fault.is_some());
-        self.to_the_end += u64::from(drill.to_the_end);
-        let once = drill.to_the_end && (played.incidents, played.calls) == (1, 1);
-        self.once += u64::from(once);
-        if let Some(found) = played.found {
+        self.complete += u64::from(drill.to_the_end);
+        let once = drill.to_the_end && (result.incidents, result.notifications) == (1, 1);
+        self.notified_once += u64::from(once);
+        if let Some(delay) = result.delay {
             self.found += 1;
             self.delays
-                .push(u64::try_from(found.as_millis()).unwrap_or(u64::MAX));
+                .push(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
         }
-        self.false_alarms += played.false_alarms.len() as u64;
-        for kind in played.false_alarms {
-            *self.by_kind.entry(AlertKind::name(kind)).or_default() += 1;
+        self.false_alarms += result.false_alarms.len() as u64;
+        for kind in &result.false_alarms {
+            *self.by_kind.entry(AlertKind::name(*kind)).or_default() += 1;
         }
-        self.sensor_weeks += played.quiet / WEEK;
+        self.sensor_weeks += result.fault_free / WEEK;
     }
 
-    /// Puts delays in order.
+    /// Sorts the delays, once all results are added.
     pub fn sort(&mut self) {
         self.delays.sort_unstable();
     }
 
-    /// The delay that so many hundredths of those found do not exceed; after [`Tally::sort`].
-    pub fn delay(&self, hundredths: usize) -> Option<Duration> {
+    /// Returns the given percentile of the delays, after [`Tally::sort`].
+    pub fn delay(&self, percent: usize) -> Option<Duration> {
         let last = self.delays.len().checked_sub(1)?;
-        let index = (self.delays.len() * hundredths).div_ceil(100).max(1) - 1;
+        let index = (self.delays.len() * percent).div_ceil(100).max(1) - 1;
         self.delays
             .get(index.min(last))
             .copied()
             .map(Duration::from_millis)
     }
 
-    /// The part that was found, with its 95 % interval (Wilson 1927); none without faults.
-    pub fn rate(&self) -> Option<(f64, f64, f64)> {
+    /// Returns the detection rate with its 95 % interval (Wilson 1927), or none without faults.
+    pub fn detection_rate(&self) -> Option<(f64, f64, f64)> {
         if self.faults == 0 {
             return None;
         }
@@ -84,9 +85,9 @@ impl Tally {
         ))
     }
 
-    /// False alarms per sensor-week, with its 95 % interval (Byar's approximation to the exact one of
-    /// Poisson); none where nothing was watched.
-    pub fn false_alarms_a_week(&self) -> Option<(f64, f64, f64)> {
+    /// Returns the false alarms per sensor-week with their 95 % interval (Byar's approximation of the exact Poisson
+    /// interval), or none without fault-free time.
+    pub fn false_alarm_rate(&self) -> Option<(f64, f64, f64)> {
         if self.sensor_weeks <= 0.0 {
             return None;
         }
@@ -110,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn intervals_are_those_of_the_books() {
+    fn intervals_match_published_tables() {
         let mut tally = Tally {
             faults: 200,
             found: 200,
@@ -118,15 +119,15 @@ mod tests {
             sensor_weeks: 10.0,
             ..Tally::default()
         };
-        let (p, low, high) = tally.rate().unwrap();
+        let (p, low, high) = tally.detection_rate().unwrap();
         assert!(
             (p - 1.0).abs() < 1e-12 && (low - 0.9812).abs() < 1e-3 && (high - 1.0).abs() < 1e-12
         );
-        // Exact: 3.69 where nothing was seen; 10.24 for five.
-        let (_, low, high) = tally.false_alarms_a_week().unwrap();
+        // Exact upper bounds of the 95 % Poisson interval: 3.69 for no event, 11.67 for five.
+        let (_, low, high) = tally.false_alarm_rate().unwrap();
         assert!(low == 0.0 && (high - 0.369).abs() < 0.01, "{high}");
         tally.false_alarms = 5;
-        let (_, low, high) = tally.false_alarms_a_week().unwrap();
+        let (_, low, high) = tally.false_alarm_rate().unwrap();
         assert!(
             (low - 0.162).abs() < 0.01 && (high - 1.167).abs() < 0.01,
             "{low} {high}"
@@ -134,15 +135,15 @@ mod tests {
     }
 
     #[test]
-    fn delays_are_quantiles() {
+    fn delays_are_percentiles() {
         let mut tally = Tally::default();
         let drills: Drills = toml::from_str(SHIPPED).unwrap();
         for seconds in (1..=100).rev() {
-            let played = Played {
-                found: Some(Duration::from_secs(seconds)),
-                ..Played::default()
+            let result = DrillResult {
+                delay: Some(Duration::from_secs(seconds)),
+                ..DrillResult::default()
             };
-            tally.add(played, &drills.drill[0]);
+            tally.add(&result, &drills.drill[0]);
         }
         tally.sort();
         assert_eq!(tally.delay(50), Some(Duration::from_secs(50)));

@@ -1,7 +1,7 @@
-//! What is known to have been wrong: windows of time, as JSON.
+//! Labels: windows of known anomalies, as JSON.
 //!
-//! `{"windows": [["2013-12-10 06:25:00", "2013-12-12 05:35:00"], …]}` or the list alone for every
-//! device, `{"<device>": [[…], …]}` for some; times as in recordings.
+//! `{"windows": [["2013-12-10 06:25:00", "2013-12-12 05:35:00"], …]}` or the list alone applies to
+//! every device, `{"<device>": [[…], …]}` to one. Times have the format of recordings.
 
 use std::collections::HashMap;
 
@@ -11,22 +11,22 @@ use serde::Deserialize;
 
 use super::recording::time;
 
-/// From the first to the last instant, both in it.
-pub type Window = (Timestamp, Timestamp);
+/// First and last instant of an anomaly, both inclusive.
+pub type AnomalyWindow = (Timestamp, Timestamp);
 
-/// The windows of devices.
+/// Windows of known anomalies, by device.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Labels {
-    /// Of every device that has none of its own.
-    all: Vec<Window>,
-    some: HashMap<DeviceId, Vec<Window>>,
+    /// Windows of devices without their own.
+    default: Vec<AnomalyWindow>,
+    by_device: HashMap<DeviceId, Vec<AnomalyWindow>>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Raw {
-    All(Vec<[Time; 2]>),
-    Some(HashMap<String, Vec<[Time; 2]>>),
+enum RawLabels {
+    Default(Vec<[Time; 2]>),
+    ByDevice(HashMap<String, Vec<[Time; 2]>>),
 }
 
 #[derive(Deserialize)]
@@ -36,34 +36,36 @@ enum Time {
     Text(String),
 }
 
-/// The text holds no labels.
+/// A text that is not valid as labels.
 #[derive(Debug, thiserror::Error)]
-pub enum NotLabels {
-    /// Its shape is another.
+pub enum LabelsError {
+    /// JSON of another structure.
     #[error("expected {{\"windows\": [[\"<from>\", \"<to>\"], …]}}")]
     Shape(#[from] serde_json::Error),
-    /// A window that is none.
-    #[error("{0}: expected two times, as ms or ISO 8601, the earlier first")]
+    /// Something else than two times in ascending order.
+    #[error(
+        "invalid window {0}: expected two times in milliseconds or ISO 8601, the earlier one first"
+    )]
     Window(String),
 }
 
 impl Labels {
-    /// Reads them.
+    /// Parses labels.
     ///
     /// # Errors
     ///
-    /// When the text has another shape.
-    pub fn parse(text: &str) -> Result<Self, NotLabels> {
+    /// If the text has another structure, or a window is invalid.
+    pub fn parse(text: &str) -> Result<Self, LabelsError> {
         let mut labels = Self::default();
         match serde_json::from_str(text)? {
-            Raw::All(all) => labels.all = windows(all)?,
-            Raw::Some(some) => {
-                for (name, raw) in some {
+            RawLabels::Default(raw) => labels.default = windows(raw)?,
+            RawLabels::ByDevice(by_device) => {
+                for (name, raw) in by_device {
                     let windows = windows(raw)?;
                     if name == "windows" {
-                        labels.all = windows;
+                        labels.default = windows;
                     } else {
-                        labels.some.insert(DeviceId::sanitized(&name), windows);
+                        labels.by_device.insert(DeviceId::sanitized(&name), windows);
                     }
                 }
             }
@@ -71,22 +73,22 @@ impl Labels {
         Ok(labels)
     }
 
-    /// Those of a device, in order.
-    pub fn of(&self, device: &DeviceId) -> &[Window] {
-        self.some.get(device).unwrap_or(&self.all)
+    /// Returns the windows of a device in ascending order.
+    pub fn of(&self, device: &DeviceId) -> &[AnomalyWindow] {
+        self.by_device.get(device).unwrap_or(&self.default)
     }
 }
 
-fn windows(raw: Vec<[Time; 2]>) -> Result<Vec<Window>, NotLabels> {
+fn windows(raw: Vec<[Time; 2]>) -> Result<Vec<AnomalyWindow>, LabelsError> {
     let mut windows = raw.into_iter().map(window).collect::<Result<Vec<_>, _>>()?;
     windows.sort_unstable();
     Ok(windows)
 }
 
-fn window([from, to]: [Time; 2]) -> Result<Window, NotLabels> {
+fn window([from, to]: [Time; 2]) -> Result<AnomalyWindow, LabelsError> {
     let parsed = from.parse().zip(to.parse());
     let parsed = parsed.filter(|(from, to)| from <= to);
-    parsed.ok_or_else(|| NotLabels::Window(format!("[{}, {}]", from.text(), to.text())))
+    parsed.ok_or_else(|| LabelsError::Window(format!("[{}, {}]", from.text(), to.text())))
 }
 
 impl Time {
@@ -110,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_shapes_are_read() {
+    fn every_structure_is_parsed() {
         let device = |id| DeviceId::new(id).unwrap();
         let at = |ms| Timestamp::from_millis(ms).unwrap();
         let all = r#"{"windows": [[5000, 6000], ["1970-01-01 00:00:01.000000", 2000]]}"#;

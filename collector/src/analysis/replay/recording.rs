@@ -1,4 +1,4 @@
-//! Recordings: CSV files with a header line, a reading a line.
+//! Recordings: CSV files with a header line and one reading per line.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,97 +12,96 @@ use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 
-/// What was recorded of one device, in the order of the file.
+/// Readings of one device, in the order of the file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recording {
-    /// Which device.
+    /// Id of the device.
     pub device: DeviceId,
-    /// What is known of it, beside its readings.
+    /// Description of the device, if known.
     pub description: Option<Box<Description>>,
-    /// Its readings.
+    /// Readings in the order of the file, not always that of time.
     pub readings: Vec<(Timestamp, Celsius)>,
 }
 
-/// How a file is read.
+/// Mapping of the columns of a file.
 #[derive(Clone, Debug, Default)]
-pub struct Layout {
-    /// The column of the device; `device_id` without it, and the file's name where there is none.
+pub struct ColumnMap {
+    /// Column of the device id [default: `device_id`, or the name of the file if that is missing].
     pub device: Option<String>,
-    /// The column of the time; `timestamp` without it.
+    /// Column of the time [default: `timestamp`].
     pub timestamp: Option<String>,
-    /// The column of the temperature; `temperature` or `value` without it.
+    /// Column of the temperature [default: `temperature` or `value`].
     pub temperature: Option<String>,
-    /// Where there are no times: the first reading of each device is at 1970-01-01 00:00 UTC, the
-    /// others follow at this distance.
+    /// Interval of readings in files without times. The first reading of each device is at 1970-01-01 00:00 UTC.
     pub interval: Option<Duration>,
 }
 
-/// What was read of a file.
+/// Content of a file.
 #[derive(Debug, Default)]
-pub struct Read {
-    /// A recording a device.
+pub struct RecordingFile {
+    /// One recording for each device.
     pub recordings: Vec<Recording>,
-    /// Lines that are no reading.
+    /// Number of lines without a valid reading.
     pub bad_lines: u64,
-    /// The first of them, and why.
+    /// Number and error of the first such line.
     pub first_bad: Option<(u64, String)>,
 }
 
-/// A file that is no recording.
+/// A file that cannot be used as recording.
 #[derive(Debug, thiserror::Error)]
-pub enum NotARecording {
-    /// It cannot be read.
+pub enum RecordingError {
+    /// The file cannot be read.
     #[error("cannot read {}", file.display())]
     File {
-        /// Which.
+        /// Path of the file.
         file: PathBuf,
-        /// Why.
+        /// Error of the operating system or the CSV reader.
         source: csv::Error,
     },
     /// A column is missing.
     #[error(
-        "{} has no column {wanted}, it has: {}; name it with --columns{}",
+        "no column {wanted} in {}, which has {}: name the column with --columns{}",
         file.display(), found.join(", "),
-        if *wanted == "timestamp" { ", or give the --interval of its readings" } else { "" }
+        if *wanted == "timestamp" { ", or pass the --interval of readings" } else { "" }
     )]
     Column {
-        /// Which file.
+        /// Path of the file.
         file: PathBuf,
-        /// What is looked for.
+        /// Name of the missing column.
         wanted: &'static str,
-        /// What is there.
+        /// Columns of the file.
         found: Vec<String>,
     },
 }
 
-/// Columns by number.
+/// Indices of the columns.
 struct Columns {
     device: Option<usize>,
-    /// None where readings are counted.
+    /// None if the interval of readings gives their times.
     timestamp: Option<usize>,
     temperature: usize,
 }
 
-/// Reads a file.
+/// Reads a CSV file. Counts lines without a valid reading, and skips them.
 ///
 /// # Errors
 ///
-/// When it cannot be read, or lacks a column. A line that is no reading is counted.
-pub fn read(file: &Path, layout: &Layout) -> Result<Read, NotARecording> {
-    let failed = |source| NotARecording::File {
+/// If the file cannot be read or lacks a column.
+pub fn read(file: &Path, map: &ColumnMap) -> Result<RecordingFile, RecordingError> {
+    let failed = |source| RecordingError::File {
         file: file.to_owned(),
         source,
     };
     let opened = File::open(file).map_err(|error| failed(error.into()))?;
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(opened);
     let header = reader.headers().map_err(failed)?.clone();
-    let columns = columns(file, &header, layout)?;
-    let alone = file.file_stem().unwrap_or_default().to_string_lossy();
-    let mut read = Read::default();
+    let columns = columns(file, &header, map)?;
+    let file_name = file.file_stem().unwrap_or_default().to_string_lossy();
+    let mut read = RecordingFile::default();
     let mut known: HashMap<DeviceId, usize> = HashMap::new();
     let mut line = StringRecord::new();
     while reader.read_record(&mut line).map_err(failed)? {
-        let named = columns.device.map_or(Some(&*alone), |n| line.get(n));
+        let named = columns.device.map_or(Some(&*file_name), |n| line.get(n));
         let device = DeviceId::sanitized(named.unwrap_or_default().trim());
         let recording = *known.entry(device).or_insert_with_key(|device| {
             read.recordings.push(Recording {
@@ -113,12 +112,12 @@ pub fn read(file: &Path, layout: &Layout) -> Result<Read, NotARecording> {
             read.recordings.len() - 1
         });
         let readings = &mut read.recordings[recording].readings;
-        match reading(&line, &columns, layout, readings.len()) {
+        match reading(&line, &columns, map, readings.len()) {
             Ok(reading) => readings.push(reading),
-            Err(why) => {
+            Err(error) => {
                 read.bad_lines += 1;
                 let number = line.position().map_or(0, csv::Position::line);
-                read.first_bad.get_or_insert((number, why));
+                read.first_bad.get_or_insert((number, error));
             }
         }
     }
@@ -126,26 +125,26 @@ pub fn read(file: &Path, layout: &Layout) -> Result<Read, NotARecording> {
     Ok(read)
 }
 
-fn columns(file: &Path, header: &StringRecord, layout: &Layout) -> Result<Columns, NotARecording> {
+fn columns(file: &Path, header: &StringRecord, map: &ColumnMap) -> Result<Columns, RecordingError> {
     let find = |name: &str| header.iter().position(|column| column.trim() == name);
-    let any = |named: &Option<String>, usual: &[&str]| match named {
+    let column = |named: &Option<String>, defaults: &[&str]| match named {
         Some(name) => find(name),
-        None => usual.iter().find_map(|name| find(name)),
+        None => defaults.iter().find_map(|name| find(name)),
     };
-    let missing = |wanted| NotARecording::Column {
+    let missing = |wanted| RecordingError::Column {
         file: file.to_owned(),
         wanted,
         found: header.iter().map(str::to_owned).collect(),
     };
-    let device = any(&layout.device, &["device_id"]);
-    if layout.device.is_some() && device.is_none() {
+    let device = column(&map.device, &["device_id"]);
+    if map.device.is_some() && device.is_none() {
         return Err(missing("device"));
     }
-    let timestamp = any(&layout.timestamp, &["timestamp"]).filter(|_| layout.interval.is_none());
-    if timestamp.is_none() && layout.interval.is_none() {
+    let timestamp = column(&map.timestamp, &["timestamp"]).filter(|_| map.interval.is_none());
+    if timestamp.is_none() && map.interval.is_none() {
         return Err(missing("timestamp"));
     }
-    let temperature = any(&layout.temperature, &["temperature", "value"]);
+    let temperature = column(&map.temperature, &["temperature", "value"]);
     Ok(Columns {
         device,
         timestamp,
@@ -156,16 +155,18 @@ fn columns(file: &Path, header: &StringRecord, layout: &Layout) -> Result<Column
 fn reading(
     line: &StringRecord,
     columns: &Columns,
-    layout: &Layout,
+    map: &ColumnMap,
     number: usize,
 ) -> Result<(Timestamp, Celsius), String> {
     let field = |column: usize| line.get(column).unwrap_or_default().trim();
     let value = field(columns.temperature);
     let value = Celsius::parse(value).map_err(|error| error.to_string())?;
-    let at = match (columns.timestamp, layout.interval) {
+    let at = match (columns.timestamp, map.interval) {
         (Some(column), _) => {
             let text = field(column);
-            time(text).ok_or_else(|| format!("{text:?} is no time: expected ms or ISO 8601"))?
+            time(text).ok_or_else(|| {
+                format!("invalid time {text:?}: expected milliseconds or ISO 8601")
+            })?
         }
         (None, interval) => {
             let number = u32::try_from(number).map_err(|_| "too many readings".to_owned())?;
@@ -175,7 +176,7 @@ fn reading(
     Ok((at, value))
 }
 
-/// Milliseconds since 1970, or ISO 8601; UTC where no zone is given.
+/// Parses milliseconds since 1970, or ISO 8601, in UTC without a zone.
 pub(super) fn time(text: &str) -> Option<Timestamp> {
     if let Ok(millis) = text.parse::<u64>() {
         return Timestamp::from_millis(millis);
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_read() {
+    fn times_are_parsed() {
         let ms = |text| time(text).map(Timestamp::millis);
         assert_eq!(ms("1386018900000"), Some(1_386_018_900_000));
         for text in [
@@ -212,14 +213,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_a_device_at_a_time_and_bad_lines_are_counted() {
+    fn readings_are_grouped_by_device_and_bad_lines_counted() {
         let file = written("n,mote,temperature\n1,a,20.5\n2,b,21\n3,a,nonsense\n4,a,22\n5,a\n");
-        let layout = Layout {
+        let map = ColumnMap {
             device: Some("mote".into()),
             interval: Some(Duration::from_secs(5)),
-            ..Layout::default()
+            ..ColumnMap::default()
         };
-        let read = read(file.path(), &layout).unwrap();
+        let read = read(file.path(), &map).unwrap();
         let of = |n: usize| {
             let recording = &read.recordings[n];
             let all = recording.readings.iter();
@@ -233,14 +234,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn a_missing_column_is_named() {
         let file = written("when,value\n1,2\n");
-        let error = read(file.path(), &Layout::default()).unwrap_err();
-        let said = error.to_string();
+        let error = read(file.path(), &ColumnMap::default()).unwrap_err();
+        let text = error.to_string();
         assert!(
-            said.contains("no column timestamp, it has: when, value")
-                && said.contains("--interval"),
-            "{said}"
+            text.contains("no column timestamp in")
+                && text.contains("which has when, value")
+                && text.contains("--interval"),
+            "{text}"
         );
     }
 }

@@ -1,54 +1,53 @@
-//! How good alarms are, against windows in which something is known to have been wrong.
+//! Scores of alarms against windows of known anomalies.
 //!
-//! The score is that of the Numenta Anomaly Benchmark, standard profile (Lavin and Ahmad, "Evaluating
-//! Real-time Anomaly Detection Algorithms", ICMLA 2015): an alarm early in a window counts up to 1, a
-//! missed window -1, an alarm outside 0.11 at most, less shortly after a window; 100 is perfect, 0 is
-//! saying nothing. As there, the first part of a recording does not count.
+//! The score is that of the Numenta Anomaly Benchmark, standard profile (Lavin and Ahmad, "Evaluating Real-time Anomaly
+//! Detection Algorithms", ICMLA 2015). An alarm early in a window earns up to 1, a missed window costs 1. An alarm outside
+//! costs at most 0.11, and less shortly after a window. 100 is perfect, 0 is the score without alarms. As in the benchmark,
+//! the first part of a recording does not count.
 
 use std::time::Duration;
 
 use rackwatch_core::time::Timestamp;
 use serde::Serialize;
 
-use super::labels::Window;
+use super::labels::AnomalyWindow;
 
-/// What a false alarm costs.
+/// Cost of a false alarm in the standard profile.
 const FALSE_POSITIVE: f64 = 0.11;
-/// The part of a recording in which a detector may learn.
+/// Fraction of a recording in which a detector may learn.
 const PROBATION: f64 = 0.15;
-/// For the score that part has at most so many readings.
-const MOST_PROBATION: usize = 750;
+/// Maximum number of readings in that share, for the score.
+const MAX_PROBATION: usize = 750;
 
-/// How alarms meet windows.
+/// Comparison of alarms with windows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Score {
-    /// Windows there are.
+    /// Number of windows of the device.
     pub windows: usize,
-    /// Of each window how long after its start the first alarm in it came, in milliseconds; none
-    /// where it was missed.
+    /// Delay of the first alarm in each window in milliseconds; none for a missed window.
     pub delays_ms: Vec<Option<u64>>,
-    /// Alarms outside of all windows, after the first 15 % of the readings.
+    /// Number of alarms outside all windows, after the first 15 % of the readings.
     pub false_alarms: usize,
-    /// The score; none without windows.
+    /// NAB score; none without windows.
     pub nab: Option<f64>,
 }
 
 impl Score {
-    /// How many windows have an alarm.
+    /// Returns the number of windows with an alarm.
     pub fn hits(&self) -> usize {
         self.delays_ms.iter().flatten().count()
     }
 
-    /// The alarms of a device whose readings were taken at `times`, in order; windows in order.
-    pub fn of(times: &[Timestamp], windows: &[Window], alarms: &[Timestamp]) -> Self {
+    /// Scores the alarms of a device with readings at `times`. Times and windows must be in ascending order.
+    pub fn of(times: &[Timestamp], windows: &[AnomalyWindow], alarms: &[Timestamp]) -> Self {
         let within = |at: Timestamp| {
             windows
                 .iter()
                 .position(|(from, to)| (*from..=*to).contains(&at))
         };
-        let learning = part(times.len());
+        let learning = probation(times.len());
         let starts = times.get(learning).copied().unwrap_or(Timestamp::MAX);
-        let delay = |(from, to): &Window| {
+        let delay = |(from, to): &AnomalyWindow| {
             let first = alarms.iter().find(|at| (*from..=*to).contains(*at))?;
             u64::try_from(first.since(*from).as_millis()).ok()
         };
@@ -63,7 +62,7 @@ impl Score {
         }
     }
 
-    /// The middle of the delays.
+    /// Returns the median delay, or none if every window was missed.
     pub fn median_delay(&self) -> Option<Duration> {
         let mut delays: Vec<u64> = self.delays_ms.iter().flatten().copied().collect();
         delays.sort_unstable();
@@ -74,20 +73,20 @@ impl Score {
     }
 }
 
-/// The first 15 % of so many readings.
-fn part(readings: usize) -> usize {
+/// Returns 15 % of the number of readings.
+fn probation(readings: usize) -> usize {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "a part of a count is a count"
+        reason = "a fraction of a count is a count"
     )]
-    let part = (readings as f64 * PROBATION) as usize;
-    part
+    let fraction = (readings as f64 * PROBATION) as usize;
+    fraction
 }
 
-fn nab(times: &[Timestamp], windows: &[Window], alarms: &[Timestamp]) -> f64 {
+fn nab(times: &[Timestamp], windows: &[AnomalyWindow], alarms: &[Timestamp]) -> f64 {
     let index = |at: Timestamp| times.partition_point(|time| *time < at);
-    // First and last reading of each.
+    // Indices of the first and last reading in each window.
     let spans: Vec<(usize, usize)> = windows
         .iter()
         .map(|(from, to)| {
@@ -95,7 +94,7 @@ fn nab(times: &[Timestamp], windows: &[Window], alarms: &[Timestamp]) -> f64 {
             (index(*from), after.saturating_sub(1))
         })
         .collect();
-    let learning = part(times.len()).min(MOST_PROBATION);
+    let learning = probation(times.len()).min(MAX_PROBATION);
     let mut found: Vec<Option<f64>> = vec![None; windows.len()];
     let mut score = 0.0;
     for alarm in alarms
@@ -129,7 +128,7 @@ fn nab(times: &[Timestamp], windows: &[Window], alarms: &[Timestamp]) -> f64 {
     100.0 * (score + windows) / (2.0 * windows)
 }
 
-/// 1 at the start of a window, 0 at its end, -1 far behind it.
+/// Returns the value of an alarm: 1 at the start of a window, 0 at its end, -1 far behind it.
 fn sigmoid(position: f64) -> f64 {
     if position > 3.0 {
         return -1.0;
@@ -153,13 +152,13 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_the_scale() {
+    fn scores_range_from_no_alarm_to_perfect() {
         let nab = |alarms: &[u64]| of(alarms).nab.unwrap();
         assert!(nab(&[]).abs() < 1e-9);
         assert!((nab(&[400, 800]) - 100.0).abs() < 1e-9);
         let late = nab(&[499, 899]);
         assert!((50.0..60.0).contains(&late), "{late}");
-        // Repeats in a window are free, alarms outside are not, and those of the first part are.
+        // Repeated alarms in a window and alarms during probation are free; other alarms outside a window are not.
         assert!((nab(&[400, 410, 800]) - 100.0).abs() < 1e-9);
         assert!((nab(&[100, 400, 800]) - 100.0).abs() < 1e-9);
         let one_false = nab(&[300, 400, 800]);

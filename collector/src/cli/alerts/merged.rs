@@ -1,4 +1,4 @@
-//! The alert streams of all partitions, read as one in the order of their ids.
+//! The alert streams of all partitions, merged in the order of their entry ids.
 
 use std::collections::VecDeque;
 
@@ -6,28 +6,28 @@ use rackwatch_core::time::StreamId;
 use rackwatch_runtime::redis::{self as reply, Connection, RawEntry};
 use redis::Value;
 
-use super::super::Failure;
+use super::super::common::Failure;
 
-/// Records of one page of one stream.
+/// Entries to read from one stream at once.
 const PAGE: usize = 500;
 
-/// Reads on from where it is.
+/// Merged reader of several streams.
 #[derive(Debug)]
 pub(super) struct Merged(Vec<Tail>);
 
-/// What is left of one stream.
+/// Unread rest of one stream.
 #[derive(Debug)]
 struct Tail {
     stream: String,
-    /// The last entry that was read into `page`.
+    /// Id of the last entry read into `page`.
     last: StreamId,
     page: VecDeque<RawEntry>,
-    /// Nothing came after `last` when it was asked for.
+    /// Whether the last read found no entry after `last`.
     ended: bool,
 }
 
 impl Merged {
-    /// Reads `streams` from the entries after `after` on.
+    /// Starts after the entry id `after` in each of `streams`.
     pub(super) fn new(streams: impl IntoIterator<Item = String>, after: StreamId) -> Self {
         let tail = |stream| Tail {
             stream,
@@ -38,8 +38,8 @@ impl Merged {
         Self(streams.into_iter().map(tail).collect())
     }
 
-    /// The next entries in order; none when all that is there has been read. Asking again then
-    /// gives what has come since.
+    /// Returns the next entries in order, or none at the current ends of the streams. A later call returns the entries
+    /// added since.
     pub(super) async fn next(
         &mut self,
         connection: &mut Connection,
@@ -69,6 +69,7 @@ impl Merged {
 }
 
 impl Tail {
+    /// Reads the next page, if this one is used up and the stream has more.
     async fn fill(&mut self, connection: &mut Connection) -> Result<(), Failure> {
         if self.ended || !self.page.is_empty() {
             return Ok(());

@@ -1,18 +1,18 @@
-//! What the demo says besides the alerts: a banner, a live line, a summary.
+//! The banner, the live status line and the summary of the demo.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::DemoArgs;
+use super::args::DemoArgs;
 use crate::notify::console::Screen;
 use crate::notify::line::length;
 use crate::stats::{Counts, Stats};
 
-/// What this is, and what is about to be seen.
+/// Prints what the demo simulates, which alerts to expect, and the address of the dashboard.
 pub(super) fn banner(screen: &Screen, args: &DemoArgs, address: SocketAddr) {
-    let by_way_of = if args.redis.is_some() {
+    let transport = if args.redis.is_some() {
         "through Redis"
     } else {
         "in memory"
@@ -20,25 +20,25 @@ pub(super) fn banner(screen: &Screen, args: &DemoArgs, address: SocketAddr) {
     let until = args
         .length
         .map_or("until Ctrl-C".to_owned(), |d| format!("for {}", length(d)));
-    let what = if args.scenario == "demo" {
-        "Things go wrong on purpose: a sensor of rack R1 overheats within seconds."
+    let faults = if args.scenario == "demo" {
+        "It simulates faults: a sensor of rack R1 overheats within seconds.".to_owned()
     } else {
-        "What goes wrong is what --scenario says."
+        format!("It simulates the scenario {}.", args.scenario)
     };
     screen.print(&format!(
-        "Rackwatch demo: {} simulated inlet sensors in {} racks, one reading a second each,\n\
-         {by_way_of}, {until}. Normal is 20 to 25 °C.\n\
-         {what}\n\n\
-         Above 28 °C is a warning, above 32 critical; below 18 a note, 15 a warning, 10 critical.\n\
-         A change of 2 °C within 5 minutes is a spike or a drop. Each episode is told when it begins,\n\
-         when it gets worse and when it is over, and not at each reading. Alerts with one cause are one\n\
-         incident: that is what people are paged for.\n\
+        "Rackwatch demo: {} simulated inlet sensors in {} racks, one reading per second each,\n\
+         {transport}, {until}. 20 to 25 °C are normal.\n\
+         {faults}\n\n\
+         Above 28 °C is a warning, above 32 °C critical. Below 18 °C is info, below 15 °C a warning,\n\
+         below 10 °C critical. A change of 2 °C within 5 minutes is a spike or a drop. An alert fires,\n\
+         gets worse and resolves; it does not repeat with every reading. Alerts with one cause become\n\
+         one incident, which is what notifiers send.\n\
          Dashboard: http://{address}/\n",
         args.sensors, args.racks
     ));
 }
 
-/// Keeps the live line up to date until `stop`.
+/// Updates the live line every second until `stop`.
 pub(super) async fn live(screen: &Screen, stats: &Stats, stop: &CancellationToken) {
     if !screen.is_terminal() {
         stop.cancelled().await;
@@ -59,7 +59,7 @@ pub(super) async fn live(screen: &Screen, stats: &Stats, stop: &CancellationToke
 
 fn live_line(before: Counts, now: Counts) -> String {
     format!(
-        "{} devices · {} readings/s, {} in all · alerts: {} told, {} resolved, {} open",
+        "{} devices · {} readings/s, {} total · alerts: {} fired, {} resolved, {} open",
         now.devices,
         now.readings - before.readings,
         now.readings,
@@ -69,19 +69,19 @@ fn live_line(before: Counts, now: Counts) -> String {
     )
 }
 
-/// What happened, and what to do next.
-pub(super) fn summary(screen: &Screen, args: &DemoArgs, stats: &Stats, took: Duration) {
+/// Prints totals, and the command to try next.
+pub(super) fn summary(screen: &Screen, args: &DemoArgs, stats: &Stats, elapsed: Duration) {
     let counts = stats.counts();
     let faults = match counts.faults {
         0 => String::new(),
-        n => format!(", {n} of them faults"),
+        n => format!(", {n} of them sensor faults"),
     };
     screen.print(&format!(
-        "\nSummary: {} sensors in {} racks watched for {}: {} readings{faults}.\n\
-         Alert records: {} firing ({} critical), {} resolved; {} episodes still open.",
+        "\nSummary: {} sensors in {} racks for {}: {} readings{faults}.\n\
+         Alert records: {} firing ({} critical), {} resolved; {} alerts still open.",
         counts.devices,
         args.racks,
-        length(took),
+        length(elapsed),
         counts.readings,
         counts.firing,
         counts.critical,
@@ -89,10 +89,8 @@ pub(super) fn summary(screen: &Screen, args: &DemoArgs, stats: &Stats, took: Dur
         counts.open,
     ));
     let next = match &args.redis {
-        None => {
-            "Next: run it with your Redis: rackwatch-collector demo --redis redis://127.0.0.1:6379"
-        }
-        Some(_) => "Next: look again with rackwatch-collector alerts --since 1h --redis ...",
+        None => "Next: use your Redis: rackwatch-collector demo --redis redis://127.0.0.1:6379",
+        Some(_) => "Next: list the alerts: rackwatch-collector alerts --since 1h --redis ...",
     };
     screen.print(next);
 }

@@ -1,4 +1,4 @@
-//! A history as text, comma-separated values or JSON.
+//! Histories as text, comma-separated values or JSON.
 
 use jiff::tz::TimeZone;
 use rackwatch_core::alert::Severity;
@@ -11,10 +11,10 @@ use crate::notify::line::{Style, length, time};
 use crate::series::history::{Grain, History, Row};
 use crate::web::view::picture::Limit;
 
-/// Columns of a sparkline at most.
-const WIDTH: usize = 60;
+/// Maximum width of a sparkline in characters: fits into 80 columns with both ends labelled.
+const SPARKLINE_WIDTH: usize = 60;
 
-/// The table with a sparkline above, times by the clock on this wall; what is beyond a limit in its colour.
+/// Returns a sparkline and a table in local time. Rows beyond a limit have the colour of its severity.
 pub(super) fn table(
     device: &DeviceId,
     history: &History,
@@ -28,21 +28,21 @@ pub(super) fn table(
         rollups_until,
     } = history;
     let mut text = match span.grain {
-        Grain::Raw => format!("{device}, °C, each reading\n"),
+        Grain::Raw => format!("{device}, °C, raw readings\n"),
         Grain::Every(width) => format!("{device}, °C, every {}\n", length(width)),
     };
     if let Some(until) = rollups_until {
         let until = time(*until, &zone);
-        text = text + "up to " + &until + " from one-minute roll-ups\n";
+        text = text + "from one-minute roll-ups up to " + &until + "\n";
     }
     if rows.is_empty() {
         let (from, to) = (time(span.from, &zone), time(span.to, &zone));
-        return text + &format!("no readings between {from} and {to}\n");
+        return text + &format!("No readings between {from} and {to}\n");
     }
     text.push_str(&sparkline(rows, limits, style));
     text.push('\n');
     if !limits.is_empty() {
-        text = text + "limits: " + &words(limits) + "\n";
+        text = text + "limits: " + &describe(limits) + "\n";
     }
     let raw = span.grain == Grain::Raw;
     let headings: &[&str] = if raw {
@@ -68,7 +68,7 @@ pub(super) fn table(
     text
 }
 
-/// The worst limit that some of these are beyond.
+/// Returns the severity of the worst limit that any row crosses.
 fn beyond(rows: &[Row], limits: &[Limit]) -> Option<Severity> {
     let crossed = |limit: &&Limit| {
         rows.iter().any(|row| {
@@ -83,13 +83,13 @@ fn beyond(rows: &[Row], limits: &[Limit]) -> Option<Severity> {
     crossed.map(|limit| limit.severity).max()
 }
 
-/// `warning above 28, critical above 32`.
-fn words(limits: &[Limit]) -> String {
-    let words = limits.iter().map(|limit| {
+/// Returns text such as `warning above 28, critical above 32`.
+fn describe(limits: &[Limit]) -> String {
+    let parts = limits.iter().map(|limit| {
         let way = if limit.above { "above" } else { "below" };
         format!("{} {way} {}", limit.severity, limit.at)
     });
-    words.collect::<Vec<_>>().join(", ")
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 fn values(row: &Row, raw: bool) -> impl Iterator<Item = f64> {
@@ -98,14 +98,14 @@ fn values(row: &Row, raw: bool) -> impl Iterator<Item = f64> {
         .take(if raw { 1 } else { 3 })
 }
 
-/// `21.3 ▁▂▃ 27.9`.
+/// Returns a sparkline such as `21.3 ▁▂▃ 27.9`.
 fn sparkline(rows: &[Row], limits: &[Limit], style: &Style) -> String {
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     for row in rows {
         low = low.min(row.min);
         high = high.max(row.max);
     }
-    let chunk = rows.len().div_ceil(WIDTH).max(1);
+    let chunk = rows.len().div_ceil(SPARKLINE_WIDTH).max(1);
     let bars = rows.chunks(chunk).map(|chunk| {
         let average = chunk.iter().map(|row| row.avg).sum::<f64>() / chunk.len() as f64;
         let bar = bar(if high > low {
@@ -122,7 +122,7 @@ fn sparkline(rows: &[Row], limits: &[Limit], style: &Style) -> String {
     format!("{low:.1} {bars} {high:.1}")
 }
 
-/// Comma-separated values with a header.
+/// Returns comma-separated values with a header.
 pub(super) fn csv(history: &History) -> String {
     let raw = history.span.grain == Grain::Raw;
     let mut text = String::from(if raw {
@@ -142,12 +142,12 @@ pub(super) fn csv(history: &History) -> String {
     text
 }
 
-/// Averages have more digits than they know.
+/// Rounds to thousandths, since more digits of an average are noise.
 fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
-/// One JSON document.
+/// Returns one JSON document.
 pub(super) fn json(device: &DeviceId, history: &History) -> serde_json::Result<String> {
     let raw = history.span.grain == Grain::Raw;
     let row = |row: &Row| -> Value {
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sparkline_reaches_from_the_coldest_to_the_warmest() {
+    fn sparklines_span_the_range_of_values() {
         let row = |value| Row {
             at: Timestamp::default(),
             avg: value,
@@ -192,11 +192,11 @@ mod tests {
         assert_eq!(line(&rising), "20.0 ▁▂▃▄▅▆▇█ 27.0");
         assert_eq!(line(&[row(21.0), row(21.0)]), "21.0 ▁▁ 21.0");
         let many: Vec<_> = (0..1000).map(|n| row(f64::from(n))).collect();
-        assert!(line(&many).chars().count() <= WIDTH + 12);
+        assert!(line(&many).chars().count() <= SPARKLINE_WIDTH + 12);
     }
 
     #[test]
-    fn what_is_beyond_a_limit_has_its_colour() {
+    fn values_beyond_a_limit_have_the_colour_of_its_severity() {
         let row = |value| Row {
             at: Timestamp::default(),
             avg: value,
@@ -229,7 +229,7 @@ mod tests {
         let line = sparkline(&[row(20.0), row(33.0)], &limits, &style);
         assert_eq!(line, "20.0 ▁\x1b[1;31m█\x1b[0m 33.0");
         assert_eq!(
-            words(&limits),
+            describe(&limits),
             "warning above 28, critical above 32, warning below 15"
         );
     }

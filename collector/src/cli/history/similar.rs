@@ -1,26 +1,26 @@
-//! Which known names somebody may have meant.
+//! Suggestions for mistyped names.
 
-/// So many are named at most.
-const MOST: usize = 5;
+/// Maximum number of suggestions: more would not fit into one line.
+const MAX_SUGGESTIONS: usize = 5;
 
-/// The names most like `name`, the most similar first; none that has little to do with it.
+/// Returns the names that differ from `name` in at most a third of its letters, most similar first.
 pub(super) fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let name = name.to_lowercase();
     let limit = name.chars().count().div_ceil(3);
-    let mut near: Vec<(usize, &str)> = known
-        .map(|known| (changes(&name, &known.to_lowercase()), known))
-        .filter(|(changes, _)| *changes <= limit)
+    let mut candidates: Vec<(usize, &str)> = known
+        .map(|known| (distance(&name, &known.to_lowercase()), known))
+        .filter(|(distance, _)| *distance <= limit)
         .collect();
-    near.sort_unstable();
-    near.into_iter()
-        .take(MOST)
+    candidates.sort_unstable();
+    candidates
+        .into_iter()
+        .take(MAX_SUGGESTIONS)
         .map(|(_, known)| known)
         .collect()
 }
 
-/// How many letters must be put in, taken out or replaced to make one out of the other
-/// (Levenshtein).
-fn changes(from: &str, to: &str) -> usize {
+/// Returns the Levenshtein distance: the number of letters to insert, delete or replace.
+fn distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (i, a) in from.chars().enumerate() {
@@ -40,8 +40,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn near_names_come_first() {
-        assert_eq!(changes("kitten", "sitting"), 3);
+    fn similar_names_come_first() {
+        assert_eq!(distance("kitten", "sitting"), 3);
         let known = ["inlet-B07-1", "inlet-B07-2", "inlet-C01-1", "cpu-host9-0"];
         assert_eq!(
             similar("Inlet-b07-2", known.into_iter()),

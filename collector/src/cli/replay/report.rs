@@ -1,4 +1,4 @@
-//! What a replay prints: records as they come, counts, and how good the alarms were.
+//! The output of a replay: alert records, counts by rule, and scores against labels.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -10,14 +10,14 @@ use rackwatch_core::device::DeviceId;
 use rackwatch_core::time::Timestamp;
 use serde_json::json;
 
+use super::super::output::{print, remark};
 use super::super::table::Table;
-use super::super::{print, remark};
 use crate::analysis::replay::labels::Labels;
 use crate::analysis::replay::recording::Recording;
 use crate::analysis::replay::score::Score;
 use crate::notify::line::{self, Style, length};
 
-/// What was read.
+/// Extent of the recordings.
 #[derive(Debug)]
 pub(super) struct Summary {
     readings: usize,
@@ -26,7 +26,7 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    /// That of recordings.
+    /// Sums up the recordings.
     pub(super) fn new(recordings: &[Recording]) -> Self {
         let all = || {
             recordings
@@ -45,28 +45,29 @@ impl Summary {
     }
 }
 
-/// Counts of a rule.
+/// Counts of one rule.
 #[derive(Debug, Default)]
 struct Count {
+    /// Episodes by the worst severity that each reached.
     episodes: [usize; 3],
     devices: BTreeSet<DeviceId>,
 }
 
-/// What is printed.
+/// Printer of alert records, which also counts them.
 #[derive(Debug)]
 pub(super) struct Report {
     json: bool,
     style: Style,
     summary: Summary,
     rules: BTreeMap<String, Count>,
-    /// The first record of each episode.
+    /// Time of the first record of each episode.
     alarms: BTreeMap<DeviceId, Vec<Timestamp>>,
-    /// Severities that were said of open episodes.
-    said: BTreeMap<String, Severity>,
+    /// Last severity of each open episode, by alert id.
+    open: BTreeMap<String, Severity>,
 }
 
 impl Report {
-    /// Lines and a table for people, or JSON.
+    /// Creates a report as text or JSON.
     pub(super) fn new(json: bool, summary: Summary) -> Self {
         Self {
             json,
@@ -77,12 +78,12 @@ impl Report {
             summary,
             rules: BTreeMap::new(),
             alarms: BTreeMap::new(),
-            said: BTreeMap::new(),
+            open: BTreeMap::new(),
         }
     }
 
-    /// Prints records as they come, and counts them.
-    pub(super) fn take(&mut self, records: Vec<AlertRecord>) {
+    /// Prints and counts records.
+    pub(super) fn add(&mut self, records: Vec<AlertRecord>) {
         let mut text = String::new();
         for record in records {
             if self.json {
@@ -99,12 +100,12 @@ impl Report {
     fn count(&mut self, record: &AlertRecord) {
         let id = record.id.as_str().to_owned();
         if record.state() == AlertState::Resolved {
-            self.said.remove(&id);
+            self.open.remove(&id);
             return;
         }
         let count = self.rules.entry(record.rule.clone()).or_default();
-        if let Some(before) = self.said.insert(id, record.severity) {
-            // It became worse: the episode counts as its worst.
+        if let Some(before) = self.open.insert(id, record.severity) {
+            // The episode got worse, so it moves to the worse severity.
             count.episodes[before as usize] -= 1;
         } else {
             let alarms = self
@@ -117,8 +118,8 @@ impl Report {
         count.devices.insert(record.subject.as_id().clone());
     }
 
-    /// Sums up.
-    pub(super) fn end(&self, open: usize, took: Duration) {
+    /// Prints totals and the counts of each rule.
+    pub(super) fn print_totals(&self, open: usize, elapsed: Duration) {
         if self.json {
             return;
         }
@@ -127,12 +128,12 @@ impl Report {
             devices,
             span,
         } = self.summary;
-        let faster = span.as_secs_f64() / took.as_secs_f64().max(1e-6);
+        let faster = span.as_secs_f64() / elapsed.as_secs_f64().max(1e-6);
         let mut text = format!(
-            "\n{readings} readings of {devices} devices over {} in {:.2} s, {faster:.0} times as fast as they came; \
-             {open} episodes still open\n\n",
+            "\n{readings} readings of {devices} devices over {} in {:.2} s, {faster:.0} times real time; \
+             {open} alerts still open\n\n",
             length(span),
-            took.as_secs_f64(),
+            elapsed.as_secs_f64(),
         );
         let mut table = Table::new(&["rule", "info", "warning", "critical", "devices"], 1);
         for (rule, count) in &self.rules {
@@ -142,22 +143,22 @@ impl Report {
             table.push(row);
         }
         if self.rules.is_empty() {
-            text.push_str("nothing would have fired\n");
+            text.push_str("No alerts would have fired\n");
         } else {
             text.push_str(&table.text());
         }
         print(&text);
     }
 
-    /// How good the alarms of each device were; `times` are those of its readings.
-    pub(super) fn score(&self, labels: &Labels, times: &[(DeviceId, Vec<Timestamp>)]) {
+    /// Prints the score of each device. `times` are the times of its readings.
+    pub(super) fn print_scores(&self, labels: &Labels, times: &[(DeviceId, Vec<Timestamp>)]) {
         let none = Vec::new();
         let mut text = String::new();
         for (device, times) in times {
             let alarms = self.alarms.get(device).unwrap_or(&none);
             let score = Score::of(times, labels.of(device), alarms);
             if self.json {
-                // On stderr, so that stdout has records alone.
+                // On stderr, so that stdout contains only records.
                 remark(&json!({ "device_id": device, "score": score }).to_string());
                 continue;
             }
@@ -168,7 +169,7 @@ impl Report {
             // Writing to a String cannot fail.
             let _ok = writeln!(
                 text,
-                "\n{device}: {} of {} windows hit{}, {} false alarms after the first 15 %{}",
+                "\n{device}: {} of {} anomalies detected{}, {} false alarms after the first 15 %{}",
                 score.hits(),
                 score.windows,
                 delay.unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! Facts and verdict as text or JSON.
+//! The health report as text or JSON.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -14,37 +14,37 @@ use super::super::table::Table;
 use crate::health::{Facts, Group, Incidents, Losses, Owned, Streams, Verdict};
 use crate::notify::line::{self, Style, length};
 
-/// For people.
+/// Returns the report as text.
 pub(super) fn text(facts: &Facts, verdict: &Verdict, style: &Style) -> String {
     let mut text = String::new();
-    for (name, what) in lines(facts) {
+    for (name, value) in lines(facts) {
         // Writing to a String cannot fail.
-        let _ok = writeln!(text, "{name:<12} {what}");
+        let _ok = writeln!(text, "{name:<12} {value}");
     }
     for reason in &facts.dead.reasons {
         let _ok = writeln!(text, "{:<12} {reason}", "");
     }
-    for told in &facts.losses.last {
+    for loss in &facts.losses.last {
         let LossSummary {
             agent,
             readings,
             reason,
             until,
-        } = told;
+        } = loss;
         let until = line::time(
             Timestamp::from_millis(*until).unwrap_or_default(),
             &TimeZone::system(),
         );
         let _ok = writeln!(
             text,
-            "{:<12} {readings} of {agent} before {until}: {reason}",
+            "{:<12} {readings} readings of {agent} lost before {until}: {reason}",
             ""
         );
     }
     text.push('\n');
     text.push_str(&groups(&facts.groups));
     text.push('\n');
-    // Each part of the verdict is a line, and what is wrong is red.
+    // The worst part of the verdict decides the colour.
     let worst = match (verdict.wrong.is_empty(), verdict.warnings.is_empty()) {
         (false, _) => Some(Severity::Critical),
         (true, false) => Some(Severity::Warning),
@@ -64,10 +64,10 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
         devices,
         ..
     } = facts;
-    let version = redis.version.as_deref().unwrap_or("of unknown version");
+    let version = redis.version.as_deref().unwrap_or("unknown version");
     let used = redis.used_memory.map_or("unknown".to_owned(), size);
     let devices = format!(
-        "{} described, {} in no rack, {} leaving",
+        "{} known, {} without a rack, {} leaving",
         devices.described, devices.unplaced, devices.leaving
     );
     let severities = facts.open_episodes.iter().rev();
@@ -86,7 +86,10 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
         ("incidents", incidents(&facts.incidents)),
         (
             "series",
-            format!("{}, growing to {projected}", facts.series.backend),
+            format!(
+                "{}, {projected} expected at full retention",
+                facts.series.backend
+            ),
         ),
         ("dead letters", letters),
         ("losses", losses(facts)),
@@ -109,11 +112,14 @@ fn incidents(facts: &Incidents) -> String {
         silences,
         told_by,
     } = facts;
-    let by = told_by.as_deref().unwrap_or("nobody");
-    format!("{open} open, {acked} acknowledged, {silences} silences; told by {by}")
+    let leader = match told_by {
+        Some(leader) => format!("leader {leader}"),
+        None => "no notifier running".to_owned(),
+    };
+    format!("{open} open, {acked} acknowledged, {silences} silences; {leader}")
 }
 
-/// Who runs, and what each owns.
+/// Lists the running collectors, and the partitions that each owns.
 fn collectors(facts: &Facts) -> String {
     let owns = |name: &String| {
         let owned = |p: &&Owned| p.owner.as_ref() == Some(name);
@@ -123,27 +129,27 @@ fn collectors(facts: &Facts) -> String {
             .filter(owned)
             .map(|p| p.partition.as_str());
         match owned.collect::<Vec<_>>().as_slice() {
-            [] => format!("{name} stands by"),
-            ["all"] => format!("{name} owns all"),
-            some => format!("{name} owns partition {}", some.join(", ")),
+            [] => format!("{name} on standby"),
+            ["all"] => format!("{name} owns all partitions"),
+            some => format!("{name} owns partitions {}", some.join(", ")),
         }
     };
     match facts.collectors.as_slice() {
-        [] => "none".to_owned(),
+        [] => "none running".to_owned(),
         some => some.iter().map(owns).collect::<Vec<_>>().join("; "),
     }
 }
 
 fn streams(facts: &Facts) -> String {
     let rate = match facts.entries_per_second {
-        Some(rate) => format!("{rate:.1} a second"),
+        Some(rate) => format!("{rate:.1} per second"),
         None => "rate unknown".to_owned(),
     };
     let Streams {
         raw_sensor_data,
         anomaly_alerts,
     } = facts.streams;
-    format!("{raw_sensor_data} entries of readings ({rate}), {anomaly_alerts} alerts")
+    format!("{raw_sensor_data} raw entries ({rate}), {anomaly_alerts} alerts")
 }
 
 fn groups(groups: &[Group]) -> String {
@@ -178,7 +184,7 @@ fn groups(groups: &[Group]) -> String {
     table.text()
 }
 
-/// For programs.
+/// Returns the report as JSON.
 pub(super) fn json(facts: &Facts, verdict: &Verdict) -> serde_json::Result<String> {
     let document = json!({
         "verdict": verdict.line(),

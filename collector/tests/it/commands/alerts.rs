@@ -32,7 +32,7 @@ const INLET: &str = "2026-11-23 13:02:11+00:00 CRITICAL high_temp  B07/U42 inlet
                      33.1 °C > 32.0  [a1b2c3]\n";
 
 #[test]
-fn alerts_of_the_time_asked_for_are_listed_as_lines_and_as_json() {
+fn matching_alerts_are_listed_as_text_and_json() {
     let (_server, mut redis, url) = server();
     alert(
         &mut redis,
@@ -59,11 +59,11 @@ fn alerts_of_the_time_asked_for_are_listed_as_lines_and_as_json() {
     assert_eq!(json(&worst)["device_id"], "inlet-B07-1", "{}", worst.out);
     let none = run(&url, &["alerts", "--device", "x"]);
     assert_eq!((none.code, none.out.as_str()), (Some(0), ""));
-    assert!(none.err.contains("no such alerts"), "{}", none.err);
+    assert!(none.err.contains("No matching alerts"), "{}", none.err);
 }
 
 #[test]
-fn a_long_listing_has_every_alert_once() {
+fn a_long_listing_contains_every_alert_once() {
     let (_server, mut redis, url) = server();
     for n in 0..1234 {
         alert(&mut redis, "*", &format!("inlet-B07-{n}"), "info");
@@ -74,7 +74,7 @@ fn a_long_listing_has_every_alert_once() {
 }
 
 #[test]
-fn following_goes_on_through_an_outage_and_ends_when_told() {
+fn following_survives_an_outage_and_ends_on_a_signal() {
     let (mut server, mut redis, url) = server();
     alert(&mut redis, "*", "inlet-B07-1", "critical");
     let mut program = spawn(&url, &["alerts", "--follow"]);
@@ -102,7 +102,7 @@ fn following_goes_on_through_an_outage_and_ends_when_told() {
 }
 
 #[test]
-fn a_closed_pipe_ends_a_listing_quietly() {
+fn a_closed_pipe_ends_a_listing_without_error() {
     let (_server, mut redis, url) = server();
     for n in 0..3000 {
         alert(&mut redis, "*", &format!("inlet-B07-{n}"), "info");

@@ -1,4 +1,4 @@
-//! `drill`: the short form of `ci/drill`.
+//! `drill`: a short form of `ci/drill`.
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -18,7 +18,7 @@ fn drill(args: &[&str]) -> (i32, Vec<Value>, String) {
 }
 
 #[test]
-fn failures_are_found_in_time() {
+fn failures_are_detected_in_time() {
     let shipped = [
         "cooling loss",
         "cooler trip",
@@ -37,7 +37,7 @@ fn failures_are_found_in_time() {
     assert_eq!(
         documents.len(),
         shipped.len() + 8,
-        "cooling is lost in nine ways"
+        "there are nine drills of cooling loss"
     );
     for document in documents {
         assert_eq!(document["faults"], 6, "{document}");
@@ -51,7 +51,7 @@ fn failures_are_found_in_time() {
 }
 
 #[test]
-fn a_normal_day_is_quiet() {
+fn a_normal_day_has_no_false_alarms() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("day.toml");
     let text = "[[drill]]\nname = 'a day'\nracks = 6\nsensors = 30\ninterval = '10s'\nresolution = 1.0\n\
@@ -64,11 +64,11 @@ fn a_normal_day_is_quiet() {
 }
 
 #[test]
-fn what_is_no_drill_is_said() {
+fn unknown_drills_and_faults_are_errors() {
     let (code, _, err) = drill(&["earthquake"]);
     assert_eq!(code, 2);
     assert!(
-        err.contains("earthquake is neither a shipped drill"),
+        err.contains("earthquake is neither a built-in drill"),
         "{err}"
     );
     let folder = TempDir::new().unwrap();

@@ -52,7 +52,7 @@ fn history_shows_readings_as_table_csv_and_json() {
 }
 
 #[test]
-fn history_beyond_the_readings_comes_from_the_roll_ups() {
+fn history_older_than_the_readings_comes_from_roll_ups() {
     let (_server, mut redis, url) = server();
     let minute = (now() - 24 * 3_600_000) / 300_000 * 300_000;
     for (which, value) in [("avg", "21"), ("min", "20"), ("max", "23.5")] {
@@ -72,18 +72,18 @@ fn history_beyond_the_readings_comes_from_the_roll_ups() {
 }
 
 #[test]
-fn history_of_an_unknown_device_names_similar_ones() {
+fn history_of_an_unknown_device_suggests_similar_ones() {
     let (_server, mut redis, url) = server();
     let _: () = redis.hset("rackwatch:devices", DEVICE, "{}").unwrap();
     let unknown = run(&url, &["history", "inlet-B07-9"]);
     assert_eq!(unknown.code, Some(1));
     assert_eq!(
         unknown.err,
-        "error: no device inlet-B07-9 is known; did you mean inlet-B07-1?\n"
+        "error: no such device: inlet-B07-9; did you mean inlet-B07-1?\n"
     );
     let silent = run(&url, &["history", DEVICE]);
     assert_eq!(silent.code, Some(0), "{}", silent.err);
-    assert!(silent.out.contains("no readings between"), "{}", silent.out);
+    assert!(silent.out.contains("No readings between"), "{}", silent.out);
     assert_eq!(
         run(&url, &["history", DEVICE, "--from", "now"]).code,
         Some(2)

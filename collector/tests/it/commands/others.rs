@@ -1,4 +1,4 @@
-//! `devices`, `check`, and what all commands do without Redis or with a wrong file.
+//! `devices`, `check`, `rules`, and all commands without Redis or with an invalid configuration.
 
 use rackwatch_testing::{TimeSeriesServer, free_port};
 use redis::Commands as _;
@@ -39,24 +39,24 @@ fn devices_are_listed() {
 }
 
 #[test]
-fn a_device_is_forgotten_once() {
+fn a_known_device_is_forgotten() {
     let (_server, mut redis, url) = server();
     for device in [DEVICE, "x"] {
         let _: () = redis.hset("rackwatch:devices", device, "{}").unwrap();
     }
     let forgot = run(&url, &["devices", "forget", "x"]);
     assert_eq!(forgot.code, Some(0), "{}", forgot.err);
-    assert!(forgot.out.starts_with("forgot x: "), "{}", forgot.out);
+    assert!(forgot.out.starts_with("Forgot x: "), "{}", forgot.out);
     let left: Vec<String> = redis.hkeys("rackwatch:devices").unwrap();
     let revision: u64 = redis.get("rackwatch:devices:revision").unwrap();
     assert_eq!((left, revision), (vec![DEVICE.to_owned()], 1));
     let again = run(&url, &["devices", "forget", "x"]);
     assert_eq!(again.code, Some(1));
-    assert!(again.err.contains("not known: x"), "{}", again.err);
+    assert!(again.err.contains("no such device: x"), "{}", again.err);
 }
 
 #[test]
-fn check_tries_everything_and_leaves_nothing() {
+fn check_leaves_no_keys_behind() {
     let (_server, mut redis, url) = server();
     let report = run(&url, &["check"]);
     assert_eq!(report.code, Some(0), "{}{}", report.out, report.err);
@@ -68,13 +68,17 @@ fn check_tries_everything_and_leaves_nothing() {
     ] {
         assert!(report.out.contains(line), "{line}: {}", report.out);
     }
-    assert!(report.out.ends_with("all is well\n"), "{}", report.out);
+    assert!(
+        report.out.ends_with("all checks passed\n"),
+        "{}",
+        report.out
+    );
     let left: u64 = redis::cmd("DBSIZE").query(&mut redis).unwrap();
     assert_eq!(left, 0);
 }
 
 #[test]
-fn check_says_what_is_refused_and_what_to_do() {
+fn check_reports_refused_commands_with_advice() {
     let (_server, mut redis, url) = server();
     let _: () = redis::cmd("ACL")
         .arg(&["SETUSER", "default", "-eval", "-set"])
@@ -129,7 +133,7 @@ fn all_commands_work_with_time_series_and_without_info() {
     let status = run(&url, &["status"]);
     assert_eq!(status.code, Some(1), "{}", status.err);
     assert!(
-        status.out.contains("of unknown version"),
+        status.out.contains("unknown version"),
         "{}{}",
         status.out,
         status.err
@@ -137,7 +141,7 @@ fn all_commands_work_with_time_series_and_without_info() {
 }
 
 #[test]
-fn without_redis_the_commands_say_so() {
+fn without_redis_commands_fail_with_its_address() {
     let url = format!("redis://127.0.0.1:{}", free_port().unwrap());
     for args in [
         &["alerts"][..],
@@ -169,7 +173,7 @@ fn without_redis_the_commands_say_so() {
 }
 
 #[test]
-fn a_wrong_configuration_is_named() {
+fn an_invalid_configuration_is_an_error_with_its_path() {
     let url = format!("redis://127.0.0.1:{}", free_port().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("collector.toml");
@@ -188,32 +192,32 @@ fn a_wrong_configuration_is_named() {
 }
 
 #[test]
-fn what_stands_elsewhere_than_before_is_listed() {
+fn inventory_changes_are_listed() {
     let (_server, mut redis, url) = server();
     assert_eq!(
-        run(&url, &["devices", "moves"]).out,
-        "nothing stands elsewhere than before\n"
+        run(&url, &["devices", "changes"]).out,
+        "No inventory changes\n"
     );
-    let mut stands = |rack: &str| {
+    let mut place_in = |rack: &str| {
         let described = format!(r#"{{"agent":"h1","host":"h1","role":"inlet","rack":"{rack}"}}"#);
         let _: () = redis.hset("rackwatch:devices", DEVICE, described).unwrap();
     };
-    stands("B07");
+    place_in("B07");
     let _collector = running(&url);
     let stream = &mut connect(&url);
     let start = now() - 60_000;
     send(stream, DEVICE, start, "21");
     wait_all_done(stream);
-    stands("B08");
+    place_in("B08");
     let _: () = stream.incr("rackwatch:devices:revision", 1).unwrap();
     send(stream, DEVICE, start + 1000, "21");
     wait_all_done(stream);
-    let told = json(&run(&url, &["devices", "moves", "--json"]));
+    let change = json(&run(&url, &["devices", "changes", "--json"]));
     assert_eq!(
-        (&told["device_id"], &told["was"]),
+        (&change["device_id"], &change["was"]),
         (&DEVICE.into(), &DEVICE.into())
     );
-    let listed = run(&url, &["devices", "moves"]).out;
+    let listed = run(&url, &["devices", "changes"]).out;
     assert!(
         listed.contains("inlet-B07-1  rack B07  rack B08\n"),
         "{listed}"
@@ -221,7 +225,7 @@ fn what_stands_elsewhere_than_before_is_listed() {
 }
 
 #[test]
-fn default_rules_are_printed_as_toml_and_keys_as_a_table() {
+fn rules_are_printed_as_toml_and_keys_as_a_table() {
     let default = run("", &["rules"]);
     assert_eq!(default.code, Some(0), "{}", default.err);
     rackwatch_core::rules::parse(&default.out).unwrap();

@@ -1,4 +1,4 @@
-//! `replay`: recordings through the rules, without Redis.
+//! `replay`: rules over recordings, and over the history in Redis.
 
 use std::fmt::Write;
 use std::time::SystemTime;
@@ -31,7 +31,7 @@ fn replay(args: &[&str]) -> (i32, String, String) {
     (code, program.stdout(), program.stderr())
 }
 
-/// Two devices a line a minute, the first of which is too hot from 10:05 to 10:07.
+/// Two devices, one line per minute each. The first is too hot from 10:05 to 10:07.
 fn hot() -> String {
     let mut text = "timestamp,device_id,temperature\n".to_owned();
     for minute in 0..12 {
@@ -43,7 +43,7 @@ fn hot() -> String {
 }
 
 #[test]
-fn what_would_have_fired_is_printed_and_counted() {
+fn alerts_are_printed_and_counted() {
     let files = Files::new();
     let hot = files.write("hot.csv", &hot());
     let (code, out, _) = replay(&[&hot, "--only", "high_temp"]);
@@ -70,7 +70,7 @@ fn what_would_have_fired_is_printed_and_counted() {
 }
 
 #[test]
-fn rules_of_a_file_hold_and_records_are_json() {
+fn rules_of_a_file_apply_and_records_are_json() {
     let files = Files::new();
     let hot = files.write("hot.csv", &hot());
     let rules = files.write(
@@ -83,15 +83,15 @@ fn rules_of_a_file_hold_and_records_are_json() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let said = |n: usize| {
+    let record = |n: usize| {
         (
             records[n]["device_id"].as_str(),
             records[n]["state"].as_str(),
         )
     };
     assert_eq!(records.len(), 3);
-    assert_eq!(said(0), (Some("inlet-B07-2"), Some("firing")));
-    assert_eq!(said(2), (Some("inlet-B07-1"), Some("resolved")));
+    assert_eq!(record(0), (Some("inlet-B07-2"), Some("firing")));
+    assert_eq!(record(2), (Some("inlet-B07-1"), Some("resolved")));
 }
 
 #[test]
@@ -124,13 +124,13 @@ fn labels_are_scored() {
     let last = out.lines().last().unwrap();
     assert_eq!(
         last,
-        "a: 1 of 1 windows hit, median delay 10s, 0 false alarms after the first 15 %, NAB score 99.9",
+        "a: 1 of 1 anomalies detected, median delay 10s, 0 false alarms after the first 15 %, NAB score 99.9",
         "{out}"
     );
 }
 
 #[test]
-fn what_is_no_recording_is_said() {
+fn invalid_recordings_are_errors() {
     let files = Files::new();
     let file = files.write("odd.csv", "when,value\n1,2\n");
     let (code, _, err) = replay(&[&file]);
@@ -148,7 +148,7 @@ fn what_is_no_recording_is_said() {
 }
 
 #[test]
-fn what_redis_has_is_replayed_with_what_is_known_of_devices() {
+fn history_is_replayed_with_the_descriptions_of_devices() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -175,7 +175,7 @@ fn what_redis_has_is_replayed_with_what_is_known_of_devices() {
         "--json",
     ]);
     assert_eq!(code, 0, "{err}");
-    // 29 °C is hot for an inlet, and nothing for a CPU.
+    // 29 °C is hot for an inlet, and normal for a CPU.
     let records: Vec<_> = out.lines().collect();
     assert_eq!(records.len(), 1, "{out}");
     assert!(records[0].contains("inlet-B07-1"), "{out}");

@@ -1,4 +1,4 @@
-//! `status`: all is well, or what is not.
+//! `status`: health, warnings and problems.
 
 use rackwatch_testing::RedisServer;
 use redis::Commands as _;
@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::{json, now, run, server};
 
-/// An owner, and both groups with nothing left to do.
+/// Writes an owner, a leader, and groups without pending entries.
 fn groups(redis: &mut redis::Connection) {
     let _: () = redis.set("rackwatch:lease", "1-host-2").unwrap();
-    let desk = "{rackwatch:incidents}:lease";
-    let _: () = redis.set(desk, "1-host-2").unwrap();
+    let leader = "{rackwatch:incidents}:lease";
+    let _: () = redis.set(leader, "1-host-2").unwrap();
     for (stream, group) in [
         ("raw_sensor_data", "anomaly_detector_group"),
         ("anomaly_alerts", "alert_logger_group"),
@@ -21,7 +21,7 @@ fn groups(redis: &mut redis::Connection) {
 }
 
 #[test]
-fn status_says_that_all_is_well_or_what_is_not() {
+fn status_reports_health_and_problems() {
     let (_server, mut redis, url) = server();
     let empty = run(&url, &["status"]);
     assert_eq!(empty.code, Some(1), "{}", empty.err);
@@ -49,7 +49,7 @@ fn status_says_that_all_is_well_or_what_is_not() {
     assert!(well.out.ends_with("\nall is well\n"), "{}", well.out);
     assert!(
         well.out
-            .contains("devices      2 described, 1 in no rack, 0 leaving\n"),
+            .contains("devices      2 known, 1 without a rack, 0 leaving\n"),
         "{}",
         well.out
     );
@@ -61,17 +61,17 @@ fn status_says_that_all_is_well_or_what_is_not() {
     );
     assert!(
         well.out
-            .contains("incidents    0 open, 0 acknowledged, 0 silences; told by 1-host-2\n"),
+            .contains("incidents    0 open, 0 acknowledged, 0 silences; leader 1-host-2\n"),
         "{}",
         well.out
     );
     let _: () = redis.del("{rackwatch:incidents}:lease").unwrap();
-    let untold = run(&url, &["status"]);
-    assert_eq!(untold.code, Some(1));
+    let leaderless = run(&url, &["status"]);
+    assert_eq!(leaderless.code, Some(1));
     assert!(
-        untold.out.contains("no collector makes incidents"),
+        leaderless.out.contains("no collector makes incidents"),
         "{}",
-        untold.out
+        leaderless.out
     );
 }
 
@@ -99,7 +99,7 @@ fn dead_letters_are_a_warning_with_their_reasons() {
 }
 
 #[test]
-fn status_notices_a_collector_that_is_down_or_slow() {
+fn status_detects_a_collector_that_is_down_or_slow() {
     let (_server, mut redis, url) = server();
     groups(&mut redis);
     let old = format!("{}-0", now() - 120_000);
@@ -126,7 +126,7 @@ fn status_notices_a_collector_that_is_down_or_slow() {
 }
 
 #[test]
-fn status_notices_a_collector_that_is_behind() {
+fn status_detects_a_collector_that_is_behind() {
     let (_server, mut redis, url) = server();
     groups(&mut redis);
     let mut many = redis::pipe();

@@ -23,7 +23,7 @@ fn now() -> u64 {
     u64::try_from(since.unwrap().as_millis()).unwrap()
 }
 
-/// A site at work, and what is to be masked of what it says.
+/// A running site, and the values that golden files mask.
 struct Site {
     server: RedisServer,
     redis: Connection,
@@ -63,7 +63,7 @@ impl Site {
         Program::spawn(env!("CARGO_BIN_EXE_rackwatch-collector"), args, &env).unwrap()
     }
 
-    /// What a command prints.
+    /// Returns the output of a command.
     fn command(&self, args: &[&str]) -> String {
         let mut program = self.spawn(args);
         let code = program.wait_exit(DEADLINE).unwrap().code();
@@ -91,9 +91,9 @@ impl Site {
         program
     }
 
-    /// What an operator says before anything happens.
+    /// Applies a site, silences and maintenance windows.
     fn prepare(&mut self) {
-        // Read so seldom that nothing is missed of them while the test runs.
+        // Intervals so long that no `no_data` alert fires during the test.
         let warm = r#"{"agent":"host7","zone":"hall-1","host":"host7","target":"host7","source":"hwmon","name":"Inlet",
             "role":"inlet","rack":"B07","u":42,"interval_ms":600000,"limits":{"high_critical":42.0}}"#;
         let other = r#"{"role":"inlet","interval_ms":600000}"#;
@@ -139,7 +139,7 @@ impl Site {
         ]);
     }
 
-    /// A reading of the agent; `more` are fields that it adds.
+    /// Writes a reading of the agent, with additional fields.
     fn reading(&mut self, at: u64, degrees: &str, seq: &str, more: &[(&str, &str)]) {
         let at = at.to_string();
         let fields = [
@@ -152,7 +152,7 @@ impl Site {
         xadd(&mut self.redis, &[&fields[..], more].concat());
     }
 
-    /// A warm rack, a lost reading, an entry that cannot be understood, and a plain client.
+    /// Writes readings of a warm rack with a gap, an invalid entry, and a reading of a plain client.
     fn readings(&mut self) {
         let start = self.start;
         self.reading(start - 60_000, "24", "r1-1", &[]);
@@ -172,7 +172,7 @@ impl Site {
         wait_until_sync(DEADLINE, what, || look(&mut self.redis)).unwrap()
     }
 
-    /// Waits until all stages have written what they write; returns the incident's id.
+    /// Waits until all stages have written their keys, and returns the id of the incident.
     fn settle(&mut self) -> String {
         let id = self.wait("the incident is sent", |redis| {
             let all: redis::streams::StreamRangeReply =
@@ -228,7 +228,7 @@ impl Site {
     }
 }
 
-/// Every key of Redis with its type, its groups and their consumers; then the names of fields.
+/// Returns every key with its type, groups and consumers, and the names of fields.
 fn keys(site: &mut Site) -> (String, String) {
     let all: BTreeSet<String> = site.redis.keys("*").unwrap();
     let (mut keys, mut fields) = (String::new(), String::new());
@@ -279,7 +279,7 @@ fn groups(redis: &mut Connection, key: &str, text: &mut String) {
     }
 }
 
-/// What the commands print, for people and as JSON.
+/// Compares the output of commands, as text and as JSON.
 fn commands(site: &mut Site) {
     let commands: [(&str, &[&str]); 10] = [
         ("alerts", &[]),
@@ -287,9 +287,9 @@ fn commands(site: &mut Site) {
         ("silence", &["list"]),
         ("maintenance", &["list"]),
         ("devices", &["list"]),
-        ("devices", &["moves"]),
+        ("devices", &["changes"]),
         ("site", &["show"]),
-        ("layout", &["show", "--zone", "hall-1"]),
+        ("partitions", &["show", "--zone", "hall-1"]),
         (
             "history",
             &["inlet-B07-1", "--from", "-10m", "--every", "raw"],
@@ -320,7 +320,7 @@ fn commands(site: &mut Site) {
     assert_golden!("format_commands.txt", format);
 }
 
-/// Paths and types of what each route answers.
+/// Compares the structure of the replies of each route.
 fn api(site: &Site, incident: &str) {
     let (from, to) = (site.start - 120_000, site.start + 60_000);
     let mut text = String::new();
@@ -366,7 +366,7 @@ fn api(site: &Site, incident: &str) {
     assert_golden!("format_api.txt", text);
 }
 
-/// Names, types, help and labels of all metrics.
+/// Compares names, types, help and labels of all metrics.
 fn metrics(site: &Site) {
     let (_, scraped) = http_get(site.port, "/metrics").unwrap();
     let mut text = String::new();
@@ -389,7 +389,7 @@ fn metrics(site: &Site) {
 }
 
 #[test]
-fn a_site_at_work() {
+fn a_running_site() {
     let mut site = Site::new();
     site.prepare();
     let collector = site.start();
@@ -404,7 +404,7 @@ fn a_site_at_work() {
     for kind in ["high_temp", "spike", "incident"] {
         collector.wait_stdout_contains(kind, DEADLINE).unwrap();
     }
-    // Alerts and incidents come by ways of their own.
+    // Alerts and incidents take separate paths, so their order varies.
     let console = site.masked(&collector.stdout());
     let mut console: Vec<_> = console.lines().collect();
     console.sort_unstable();

@@ -8,6 +8,12 @@ use redis::Commands;
 use super::{command, now, records, told, wait_dealt_with, wait_notified};
 use crate::rig::{DEADLINE, alerts, connect, running, send};
 
+/// Returns the id in parentheses at the end of the output of `silence add` and `maintenance add`.
+fn printed_id(out: &str) -> &str {
+    let (_, id) = out.trim_end().rsplit_once('(').unwrap();
+    id.trim_end_matches(')')
+}
+
 #[test]
 fn an_incident_is_acknowledged_by_the_id_of_one_of_its_alerts() {
     let server = RedisServer::start().unwrap();
@@ -54,8 +60,8 @@ fn a_silence_suppresses_notifications_until_it_ends() {
         ],
     );
     assert_eq!(code, Some(0), "{err}");
-    assert!(out.ends_with("lasts 2h: rack R1\n"), "{out}");
-    let id = out.split_whitespace().nth(1).unwrap();
+    assert!(out.starts_with("Silenced rack R1 until "), "{out}");
+    let id = printed_id(&out);
     let _collector = running(&url);
     let start = now();
     send(redis, "inlet-R1-1", start, "33.0");
@@ -99,13 +105,16 @@ fn a_window_suppresses_notifications_until_it_is_removed() {
     let add = ["maintenance", "add", "--rack", "R1", "--for", "2h"];
     let (code, out, err) = command(&url, &[&add[..], &["--from", "now"]].concat());
     assert_eq!(code, Some(0), "{err}");
-    assert!(out.contains("is planned for rack R1: open until "), "{out}");
-    let id = out.split_whitespace().nth(1).unwrap();
+    assert!(
+        out.starts_with("Maintenance of rack R1 open until "),
+        "{out}"
+    );
+    let id = printed_id(&out);
     // Every minute for an hour: it is always open.
     let again = [&add[..5], &["1h", "--cron", "* * * * *"]].concat();
     let (code, out, err) = command(&url, &again);
     assert_eq!(code, Some(0), "{err}");
-    let other = out.split_whitespace().nth(1).unwrap();
+    let other = printed_id(&out);
     let _collector = running(&url);
     let start = now();
     send(redis, "inlet-R1-1", start, "33.0");
@@ -186,17 +195,17 @@ fn the_site_says_where_alerts_are() {
             "room    row  rack  coolers  devices\n\
              hall 1  B    B01   crah-1         1\n\
              hall 1  B    B07   crah-1         1\n\n\
-             in no rack: lost-1\n"
+             Without a rack: lost-1\n"
         ),
         "{out}"
     );
     let (_, out, _) = command(&url, &["site", "show"]);
-    assert_eq!(out, "# no site is applied\n");
+    assert_eq!(out, "# no site applied\n");
     let (code, out, err) = command(&url, &["site", "apply", &file]);
     assert_eq!(code, Some(0), "{err}");
-    assert!(out.starts_with("version 1 holds"), "{out}");
+    assert!(out.starts_with("Applied site version 1:"), "{out}");
     let (_, out, _) = command(&url, &["site", "show"]);
-    assert!(out.starts_with("# version 1, by "), "{out}");
+    assert!(out.starts_with("# version 1, applied by "), "{out}");
     fs::write(&file, out).unwrap();
     let (code, ..) = command(&url, &["site", "check", &file]);
     assert_eq!(code, Some(0), "what is shown is a file");

@@ -1,4 +1,4 @@
-//! `layout`: how readings are spread over partitions, and how to change that.
+//! `partitions`: the partitions of the raw stream, their owners, and resizing.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -10,78 +10,81 @@ use rackwatch_runtime::redis::Partitioning;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::common::{Common, Outcome, until_stopped};
+use super::output::print;
+use super::server;
 use super::table::Table;
-use super::{Common, Outcome, print, server, stoppable, usage};
 use crate::ownership::repartition::{self, MovedCounts};
 
-/// Show how readings are spread over partitions, or change that
+/// Show the partitions of the raw stream, or change their number
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Example:\n  rackwatch-collector layout show")]
-pub struct LayoutArgs {
+#[command(after_help = "Example:\n  rackwatch-collector partitions show")]
+pub(super) struct PartitionsArgs {
     #[command(subcommand)]
-    command: LayoutCommand,
+    command: PartitionsCommand,
 }
 
 #[derive(Clone, Debug, Subcommand)]
-enum LayoutCommand {
+enum PartitionsCommand {
     Show(ShowArgs),
-    Migrate(MigrateArgs),
+    Resize(ResizeArgs),
 }
 
-/// Show the partitions, their owners, and which zones go to which
+/// Show partitions and their owners
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Example:\n  rackwatch-collector layout show --zone hall-2")]
+#[command(after_help = "Example:\n  rackwatch-collector partitions show --zone hall-2")]
 struct ShowArgs {
     #[command(flatten)]
     common: Common,
-    /// Say which partition agents of this zone publish to
+    /// Also show the partition of this zone; can be repeated
     #[arg(long, value_name = "ZONE")]
     zone: Vec<String>,
-    /// Print JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Change the number of partitions while collectors and agents run: agents keep their readings until
-/// it is done, and nothing is lost
+/// Change the number of partitions
+///
+/// Collectors and agents keep running. Agents buffer their readings meanwhile, so nothing is lost.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Example:\n  rackwatch-collector layout migrate 16")]
-struct MigrateArgs {
+#[command(after_help = "Example:\n  rackwatch-collector partitions resize 16")]
+struct ResizeArgs {
     #[command(flatten)]
     common: Common,
-    /// The number of partitions; 0 for the plain names
-    #[arg(value_name = "PARTITIONS", value_parser = partitions)]
+    /// New number of partitions; 0 for a single stream without a number
+    #[arg(value_name = "COUNT", value_parser = partitions)]
     to: Partitions,
-    /// How long collectors may take to finish what is there
+    /// Time for collectors to finish the waiting entries and release their partitions
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
-    patience: Duration,
-    /// Print JSON
+    timeout: Duration,
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
 fn partitions(text: &str) -> Result<Partitions, String> {
-    let count = text.parse().map_err(|_| "not a number".to_owned())?;
+    let count = text.parse().map_err(|_| "expected a number".to_owned())?;
     Partitions::new(count).map_err(|error| error.to_string())
 }
 
-/// Does what was asked.
-pub async fn run(args: LayoutArgs, stop: CancellationToken) -> Outcome {
+/// Runs the chosen subcommand.
+pub(super) async fn run(args: PartitionsArgs, stop: CancellationToken) -> Outcome {
     match args.command {
-        LayoutCommand::Show(args) => stoppable(show(args), stop).await,
-        LayoutCommand::Migrate(args) => migrate(args, &stop).await,
+        PartitionsCommand::Show(args) => until_stopped(show(args), stop).await,
+        PartitionsCommand::Resize(args) => resize(args, &stop).await,
     }
 }
 
 async fn show(args: ShowArgs) -> Outcome {
-    let config = args.common.load().map_err(usage)?;
+    let config = args.common.load()?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let layout = Partitioning::read(&mut connection).await?;
     let partitions = layout.partitions();
     let state = match layout {
-        Partitioning::Unset => "as nobody has set it",
+        Partitioning::Unset => "not set yet",
         Partitioning::Set(_) => "set",
-        Partitioning::Draining(_) | Partitioning::Changing(_) => "being changed",
+        Partitioning::Draining(_) | Partitioning::Changing(_) => "resizing",
     };
     let mut table = Table::new(&["partition", "stream", "owner"], 0);
     let mut owned = Vec::new();
@@ -90,7 +93,7 @@ async fn show(args: ShowArgs) -> Outcome {
         let mut ask = redis::cmd("GET");
         ask.arg(&keys.lease);
         let owner: Option<String> = ask.query_async(&mut connection).await?;
-        let shown = owner.clone().unwrap_or_else(|| "nobody".to_owned());
+        let shown = owner.clone().unwrap_or_else(|| "none".to_owned());
         table.push(vec![partition.to_string(), keys.raw.clone(), shown]);
         owned.push(json!({
             "partition": partition.number(), "stream": keys.raw, "owner": owner
@@ -113,20 +116,20 @@ async fn show(args: ShowArgs) -> Outcome {
     let mut text = format!("{partitions}, {state}\n\n{}", table.text());
     for (zone, partition) in zones {
         // Writing to a String cannot fail.
-        let _ok = writeln!(text, "zone {zone} goes to partition {partition}");
+        let _ok = writeln!(text, "Zone {zone} publishes to partition {partition}");
     }
     print(&text);
     Ok(())
 }
 
-async fn migrate(args: MigrateArgs, stop: &CancellationToken) -> Outcome {
-    let config = args.common.load().map_err(usage)?;
+async fn resize(args: ResizeArgs, stop: &CancellationToken) -> Outcome {
+    let config = args.common.load()?;
     let (_, mut connection) = server::open(&config.redis).await?;
-    let found = Partitioning::read(&mut connection).await?;
-    let moved = if found == Partitioning::Set(args.to) {
+    let current = Partitioning::read(&mut connection).await?;
+    let moved = if current == Partitioning::Set(args.to) {
         MovedCounts::default()
     } else {
-        repartition::repartition(&mut connection, args.to, args.patience, stop).await?
+        repartition::repartition(&mut connection, args.to, args.timeout, stop).await?
     };
     if args.json {
         let document = json!({ "partitions": u16::from(args.to), "moved": moved });
@@ -140,7 +143,7 @@ async fn migrate(args: MigrateArgs, stop: &CancellationToken) -> Outcome {
         alerts,
     } = moved;
     print(&format!(
-        "{} now: moved {episodes} open episodes, the numbers of {agents} agents and {alerts} records\n",
+        "Resized to {}: moved {episodes} open alerts, {agents} loss ledger entries and {alerts} records\n",
         args.to
     ));
     Ok(())

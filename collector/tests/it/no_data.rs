@@ -1,4 +1,4 @@
-//! An agent that is killed, and comes back: through both programs.
+//! `no_data` alerts of an agent that is killed and comes back, through both programs.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::rig::{DEADLINE, alerts, collector, connect};
 
-/// A quiet hall of eight inlets, ten times a second; aborted it is killed.
+/// Starts an agent that reads eight inlets ten times per second. Aborting the task kills the agent.
 fn agent(url: &str) -> JoinHandle<()> {
     let simulated = SimulatedConfig {
         enabled: true,
@@ -42,12 +42,12 @@ fn agent(url: &str) -> JoinHandle<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_agent_is_missed_once_and_over_when_it_is_back() {
+async fn a_killed_agent_raises_one_alert_that_resolves_when_it_is_back() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("collector.toml");
-    // A minute is long for a test.
+    // The default of a minute would be long for a test.
     std::fs::write(&config, "[[rules]]\ntype = 'no_data'\nfor = '3s'\n").unwrap();
     let listen = format!("127.0.0.1:{}", free_port().unwrap());
     let (config, url) = (config.display().to_string(), server.url());
@@ -55,20 +55,20 @@ async fn a_killed_agent_is_missed_once_and_over_when_it_is_back() {
         "run", "--config", &config, "--redis", &url, "--listen", &listen,
     ]);
     let first = agent(&url);
-    let come = wait_until(DEADLINE, "readings come", async || {
+    let readings = wait_until(DEADLINE, "readings arrive", async || {
         (redis.xlen::<_, u64>("raw_sensor_data").unwrap() > 20).then_some(())
     });
-    come.await.unwrap();
+    readings.await.unwrap();
     first.abort();
-    let missed = wait_until(DEADLINE, "it is missed", async || {
+    let fired = wait_until(DEADLINE, "the alert fires", async || {
         (!alerts(redis).is_empty()).then_some(())
     });
-    missed.await.unwrap();
+    fired.await.unwrap();
     let second = agent(&url);
-    let back = wait_until(DEADLINE, "it is back", async || {
+    let resolved = wait_until(DEADLINE, "the alert resolves", async || {
         (alerts(redis).len() > 1).then_some(())
     });
-    back.await.unwrap();
+    resolved.await.unwrap();
     second.abort();
     let record = |state: &str| ["no_data", "agent:node7", "warning", state, "0"].map(str::to_owned);
     assert_eq!(alerts(redis)[..2], [record("firing"), record("resolved")]);

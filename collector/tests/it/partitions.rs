@@ -1,4 +1,4 @@
-//! Repartitioning under load: agents and collectors go on, and nothing is lost or reported twice.
+//! Resizing partitions while agents and collectors run, without lost readings or repeated alerts.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::rig::{DEADLINE, collector, connect, running};
 
-/// A hall of eight inlets that fails now and then, ten times a second.
+/// An agent that reads eight inlets with occasional faults ten times per second.
 fn agent(url: &str, stop: &CancellationToken) -> JoinHandle<Summary> {
     let simulated = SimulatedConfig {
         enabled: true,
@@ -60,15 +60,15 @@ async fn wait_for_more(redis: &mut Connection, more: u64) {
     .unwrap();
 }
 
-fn migrate(url: &str, partitions: &str) -> String {
-    let mut migrate = collector(&["layout", "migrate", partitions, "--redis", url]);
-    let ended = migrate.wait_exit(DEADLINE).unwrap();
-    assert_eq!(ended.code(), Some(0), "{}", migrate.stderr());
-    migrate.stdout()
+fn resize(url: &str, partitions: &str) -> String {
+    let mut resize = collector(&["partitions", "resize", partitions, "--redis", url]);
+    let ended = resize.wait_exit(DEADLINE).unwrap();
+    assert_eq!(ended.code(), Some(0), "{}", resize.stderr());
+    resize.stdout()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_number_of_partitions_changes_under_load() {
+async fn resizing_loses_and_repeats_nothing() {
     let server = RedisServer::start().unwrap();
     let url = server.url();
     let redis = &mut connect(&url);
@@ -76,14 +76,14 @@ async fn the_number_of_partitions_changes_under_load() {
     let mut watching = running(&url);
     let agent = agent(&url, &stop);
     wait_for_more(redis, 400).await;
-    let changes = [
-        ("4", "4 partitions now"),
-        ("2", "2 partitions now"),
-        ("0", "no partitions now"),
+    let sizes = [
+        ("4", "Resized to 4 partitions:"),
+        ("2", "Resized to 2 partitions:"),
+        ("0", "Resized to no partitions:"),
     ];
-    for (partitions, now) in changes {
-        let reported = migrate(&url, partitions);
-        assert!(reported.starts_with(now), "{reported}");
+    for (partitions, expected) in sizes {
+        let out = resize(&url, partitions);
+        assert!(out.starts_with(expected), "{out}");
         wait_for_more(redis, 400).await;
     }
     stop.cancel();
@@ -101,11 +101,11 @@ async fn the_number_of_partitions_changes_under_load() {
     };
     let records: Vec<_> = entries.ids.iter().map(record).collect();
     let different: BTreeSet<_> = records.iter().collect();
-    assert_eq!(different.len(), records.len(), "none is there twice");
+    assert_eq!(different.len(), records.len(), "no record is repeated");
     assert!(!records.is_empty());
     assert!(!redis.exists::<_, bool>("rackwatch:losses").unwrap());
     let mut left: Vec<String> = redis.keys("*{*").unwrap();
-    // Those of racks expire by themselves.
+    // Rack aggregates expire.
     left.retain(|key| !key.starts_with("{rackwatch:incidents}") && !key.ends_with(":racks"));
     assert!(left.is_empty(), "{left:?}");
     let left: Vec<String> = redis.keys("*:aside").unwrap();
@@ -115,16 +115,16 @@ async fn the_number_of_partitions_changes_under_load() {
 }
 
 #[test]
-fn without_collectors_nothing_is_changed_while_entries_wait() {
+fn resizing_with_waiting_entries_and_no_collector_is_refused() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     crate::rig::send(redis, "inlet-R1-1", 1_795_438_931_000, "30.0");
     let url = server.url();
     let mut refused = collector(&[
-        "layout",
-        "migrate",
+        "partitions",
+        "resize",
         "4",
-        "--patience",
+        "--timeout",
         "1s",
         "--redis",
         &url,
@@ -141,7 +141,7 @@ fn without_collectors_nothing_is_changed_while_entries_wait() {
 }
 
 #[test]
-fn an_open_episode_and_its_alerts_move_with_their_device() {
+fn an_open_episode_moves_with_its_device() {
     let server = RedisServer::start().unwrap();
     let url = server.url();
     let redis = &mut connect(&url);
@@ -149,12 +149,12 @@ fn an_open_episode_and_its_alerts_move_with_their_device() {
     let _watching = running(&url);
     crate::rig::send(redis, "inlet-R1-1", start, "30.0");
     crate::rig::wait_all_done(redis);
-    migrate(&url, "4");
-    let mut show = collector(&["layout", "show", "--zone", "default", "--redis", &url]);
+    resize(&url, "4");
+    let mut show = collector(&["partitions", "show", "--zone", "default", "--redis", &url]);
     show.wait_exit(DEADLINE).unwrap();
-    let reported = show.stdout();
-    let partition = reported.split("zone default goes to partition ").nth(1);
-    let partition = partition.unwrap_or_else(|| panic!("{reported}")).trim();
+    let out = show.stdout();
+    let partition = out.split("Zone default publishes to partition ").nth(1);
+    let partition = partition.unwrap_or_else(|| panic!("{out}")).trim();
     let stream = format!("raw_sensor_data:{{{partition}}}");
     let alerts = format!("anomaly_alerts:{{{partition}}}");
     let at = (start + 1000).to_string();
@@ -190,7 +190,7 @@ fn an_open_episode_and_its_alerts_move_with_their_device() {
 }
 
 #[test]
-fn an_agents_own_episode_goes_where_the_agent_goes() {
+fn an_episode_of_an_agent_moves_with_the_agent() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let collector = running(&server.url());
@@ -213,7 +213,7 @@ fn an_agents_own_episode_goes_where_the_agent_goes() {
         ];
         let _id: String = redis.xadd(stream, "*", &fields).unwrap();
     };
-    let wait_for = |redis: &mut Connection, stream: &str, state: &str| {
+    let wait_record = |redis: &mut Connection, stream: &str, state: &str| {
         wait_until_sync(DEADLINE, state, || {
             let records: redis::streams::StreamRangeReply = redis.xrange_all(stream).ok()?;
             let last = records.ids.last()?;
@@ -223,13 +223,17 @@ fn an_agents_own_episode_goes_where_the_agent_goes() {
         .unwrap();
     };
     send(redis, "raw_sensor_data", 1, "60000");
-    wait_for(redis, "anomaly_alerts", "firing");
-    migrate(&server.url(), "4");
+    wait_record(redis, "anomaly_alerts", "firing");
+    resize(&server.url(), "4");
     let keys = PartitionKeys::of(Partitions::new(4).unwrap().of_zone("hall-2"));
     let elsewhere = Partitions::new(4).unwrap().of_zone("default");
-    assert_ne!(PartitionKeys::of(elsewhere), keys, "or it shows nothing");
-    wait_for(redis, &keys.alerts, "firing");
+    assert_ne!(
+        PartitionKeys::of(elsewhere),
+        keys,
+        "else the test proves nothing"
+    );
+    wait_record(redis, &keys.alerts, "firing");
     send(redis, &keys.raw, 2, "0");
-    wait_for(redis, &keys.alerts, "resolved");
+    wait_record(redis, &keys.alerts, "resolved");
     assert_eq!(collector.stderr().matches("ERROR").count(), 0);
 }

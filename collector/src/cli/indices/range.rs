@@ -1,4 +1,4 @@
-//! Indices of one rack, row or room over time.
+//! Cooling indices of one rack, row or room over time.
 
 use std::time::Duration;
 
@@ -12,116 +12,119 @@ use crate::indices::past::{Points, SeriesRange};
 use crate::notify::line::{length, time};
 use crate::series::history;
 
-/// Points in a line.
+/// Points of a sparkline: as many as fit beside the other columns.
 const POINTS: u64 = 60;
+/// Interval at which collectors compute indices.
+const MIN_WIDTH: Duration = Duration::from_mins(1);
 
-/// The width that gives a line of points; there is one a minute.
+/// Returns the width of one point, for a sparkline over the whole range.
 pub(super) fn width(from: Timestamp, to: Timestamp) -> Duration {
-    history::width(to.since(from), POINTS).max(Duration::from_secs(60))
+    history::width(to.since(from), POINTS).max(MIN_WIDTH)
 }
 
-/// A number as people read it.
-struct Shown {
+/// Presentation of one index.
+struct IndexStyle {
     index: &'static str,
     title: &'static str,
     unit: &'static str,
-    /// It is a part of a whole, where 100 is best; else the largest is the worst.
-    of_a_whole: bool,
+    /// Whether 100 is the best possible value. Bars then end at 100, else at the largest value.
+    percentage: bool,
 }
 
-const SHOWN: [Shown; 5] = [
-    Shown {
+/// Indices in the order of the table.
+const STYLES: [IndexStyle; 5] = [
+    IndexStyle {
         index: "outside",
         title: "within recommended",
         unit: "%",
-        of_a_whole: true,
+        percentage: true,
     },
-    Shown {
+    IndexStyle {
         index: "rci_hi",
         title: "RCI high",
         unit: "%",
-        of_a_whole: true,
+        percentage: true,
     },
-    Shown {
+    IndexStyle {
         index: "rci_lo",
         title: "RCI low",
         unit: "%",
-        of_a_whole: true,
+        percentage: true,
     },
-    Shown {
+    IndexStyle {
         index: "delta_t",
         title: "ΔT",
         unit: "K",
-        of_a_whole: false,
+        percentage: false,
     },
-    Shown {
+    IndexStyle {
         index: "gradient",
-        title: "top above foot",
+        title: "top-to-bottom ΔT",
         unit: "K",
-        of_a_whole: false,
+        percentage: false,
     },
 ];
 
-/// A line for each index that there is: on average, from least to most, and as bars.
-pub(super) fn table(stretch: SeriesRange<'_>, all: &[(&'static str, Points)]) -> String {
+/// Returns a row for each index with points: average, minimum, maximum and sparkline.
+pub(super) fn table(range: SeriesRange<'_>, all: &[(&'static str, Points)]) -> String {
     let zone = TimeZone::system();
     let title = format!(
         "{} {}, {} to {}, a point every {}\n",
-        stretch.scope,
-        stretch.name,
-        time(stretch.from, &zone),
-        time(stretch.to, &zone),
-        length(stretch.width)
+        range.scope,
+        range.name,
+        time(range.from, &zone),
+        time(range.to, &zone),
+        length(range.width)
     );
-    let mut table = Table::new(&["", "average", "least", "most", ""], 1);
+    let mut table = Table::new(&["index", "avg", "min", "max", ""], 1);
     let mut is_empty = true;
-    for shown in &SHOWN {
-        let points = all.iter().find(|(index, _)| *index == shown.index);
+    for style in &STYLES {
+        let points = all.iter().find(|(index, _)| *index == style.index);
         let points = points.map_or(&[][..], |(_, points)| points);
         if points.is_empty() {
             continue;
         }
         is_empty = false;
-        let value = |(_, value): &(Timestamp, f64)| match shown.index {
+        let value = |(_, value): &(Timestamp, f64)| match style.index {
             "outside" => 100.0 * (1.0 - value),
             _ => *value,
         };
         let values: Vec<f64> = points.iter().map(value).collect();
-        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let min = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mean = values.iter().sum::<f64>() / values.len() as f64;
-        let top = if shown.of_a_whole { 100.0 } else { most };
-        let share = |value: &f64| match top - least {
-            range if range > 0.0 => (value - least) / range,
+        let top = if style.percentage { 100.0 } else { max };
+        let share = |value: &f64| match top - min {
+            range if range > 0.0 => (value - min) / range,
             _ => 1.0,
         };
-        let number = |value: f64| format!("{value:.1} {}", shown.unit);
+        let number = |value: f64| format!("{value:.1} {}", style.unit);
         table.push(vec![
-            shown.title.to_owned(),
+            style.title.to_owned(),
             number(mean),
-            number(least),
-            number(most),
+            number(min),
+            number(max),
             values.iter().map(share).map(bar).collect(),
         ]);
     }
     if is_empty {
         return title
-            + "no numbers in this time: a collector makes them once a minute, of racks with inlets\n";
+            + "No data in this range: a running collector computes indices every minute, for racks with inlet sensors\n";
     }
     title + &table.text()
 }
 
-/// One JSON document.
-pub(super) fn json(stretch: SeriesRange<'_>, all: Vec<(&'static str, Points)>) -> Value {
+/// Returns one JSON document.
+pub(super) fn json(range: SeriesRange<'_>, all: Vec<(&'static str, Points)>) -> Value {
     let each = all
         .into_iter()
         .map(|(index, points)| (index.to_owned(), json!(points)));
     json!({
-        "scope": stretch.scope,
-        "name": stretch.name,
-        "from": stretch.from,
-        "to": stretch.to,
-        "every_ms": stretch.width.as_secs() * 1000,
+        "scope": range.scope,
+        "name": range.name,
+        "from": range.from,
+        "to": range.to,
+        "every_ms": range.width.as_secs() * 1000,
         "indices": each.collect::<Map<_, _>>(),
     })
 }
@@ -131,9 +134,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_how_it_was() {
+    fn each_index_with_points_has_a_row() {
         let at = |minute: u64| Timestamp::from_millis(1_795_000_000_000 + minute * 60_000).unwrap();
-        let stretch = SeriesRange {
+        let range = SeriesRange {
             scope: "room",
             name: "hall-1",
             from: at(0),
@@ -147,22 +150,22 @@ mod tests {
             ("gradient", vec![(at(0), 1.0), (at(1), 3.0)]),
             ("delta_t", Points::new()),
         ];
-        let text = table(stretch, &all);
+        let text = table(range, &all);
         let (title, lines) = text.split_once('\n').unwrap();
         assert!(title.starts_with("room hall-1, ") && title.ends_with("every 1m"));
         assert_eq!(
             lines,
-            "                    average    least     most\n\
+            "index                   avg      min      max\n\
              within recommended   75.0 %   75.0 %   75.0 %    ▁\n\
              RCI high             80.0 %   60.0 %  100.0 %  █▁▅\n\
              RCI low             100.0 %  100.0 %  100.0 %   ██\n\
-             top above foot        2.0 K    1.0 K    3.0 K   ▁█\n"
+             top-to-bottom ΔT      2.0 K    1.0 K    3.0 K   ▁█\n"
         );
-        assert!(table(stretch, &[]).contains("no numbers"));
+        assert!(table(range, &[]).contains("No data"));
     }
 
     #[test]
-    fn a_width_gives_a_line_of_points() {
+    fn the_width_fits_the_range() {
         let at = |hours: u64| Timestamp::from_millis(hours * 3_600_000).unwrap();
         for (hours, seconds) in [(1, 60), (24, 1800), (7 * 24, 10_800), (90 * 24, 86_400)] {
             assert_eq!(width(at(0), at(hours)).as_secs(), seconds, "{hours}");

@@ -1,0 +1,157 @@
+//! The pipeline in memory: sampler → partition → console and page, connected by queues.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rackwatch_agent::app as agent;
+use rackwatch_agent::sampler::{CHANNEL_DEPTH, Sampler, SamplerEvent};
+use rackwatch_core::alert::AlertRecord;
+use rackwatch_core::incident::IncidentRecord;
+use rackwatch_core::partition::PartitionId;
+use rackwatch_core::rules::{Profile, RuleSet};
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::super::common::{Failure, usage};
+use super::args::DemoArgs;
+use crate::app::{self, RunError};
+use crate::config::{AlertsConfig, PartitionConfig};
+use crate::feed::memory::MemoryFeed;
+use crate::incidents::correlate::memory;
+use crate::ingest::partition::{Partition, Parts};
+use crate::ingest::raw_stream::memory::{MemoryRawStream, SamplerMessage};
+use crate::ingest::recorder::Recorder;
+use crate::notify::console::{Console, Screen};
+use crate::notify::{AlertSink, alert_sink};
+use crate::series::{InMemory, SeriesConfig};
+use crate::stats::Stats;
+use crate::web::Web;
+use crate::web::backend::memory::MemoryBackend;
+use crate::web::view::View;
+use crate::web::view::picture::Change;
+
+/// Alerts that may wait for the console. If it is slower, the partition waits, so none is lost.
+const ALERT_QUEUE: usize = 256;
+
+/// Spawns all stages except the web server, which it returns.
+pub(super) fn start(
+    args: &DemoArgs,
+    address: SocketAddr,
+    screen: &Screen,
+    stats: &Arc<Stats>,
+    stop: &CancellationToken,
+    stages: &mut JoinSet<Result<(), RunError>>,
+) -> Result<Web, Failure> {
+    let sources = agent::sources(&args.agent_config()).map_err(usage)?;
+    let rules = Arc::new(RuleSet::with_defaults(&[])?);
+    let view = Arc::new(View::new(Arc::clone(&rules), Profile::default().envelope()));
+    view.set_ready(true);
+    let series = InMemory::new(&SeriesConfig::default());
+    let (act, acts) = mpsc::unbounded_channel();
+    let backend = MemoryBackend::new(series.clone(), Arc::clone(&view), Arc::clone(stats), act);
+    let web = Web::new(
+        &args.web_config(address),
+        Arc::clone(stats),
+        Arc::clone(&view),
+        Box::new(backend),
+        true,
+    )
+    .map_err(usage)?;
+
+    let (observe, observed) = mpsc::channel(CHANNEL_DEPTH);
+    let sampling = Sampler::new(sources).run(stop.clone(), observe);
+    stages.spawn(async move {
+        sampling
+            .await
+            .map_err(|error| RunError::Sampling(Box::new(error)))
+    });
+    let (send, sent) = mpsc::channel(CHANNEL_DEPTH);
+    stages.spawn(forward_events(observed, send, Arc::clone(&view)));
+    let (alert, alerts) = mpsc::channel(ALERT_QUEUE);
+    let partition = Partition::new(Parts {
+        id: PartitionId::PLAIN,
+        stream: MemoryRawStream::new(sent, alert, stop.clone()),
+        recorder: Recorder::memory(series),
+        rules,
+        envelope: Profile::default().envelope(),
+        stats: Arc::clone(stats),
+        save_every: PartitionConfig::default().save_every,
+        stop: stop.clone(),
+    });
+    stages.spawn(async move { Ok(partition.run().await?) });
+
+    let mut sinks = app::alert_sinks(&AlertsConfig::default(), screen)?;
+    let (forward, forwarded) = memory::forward();
+    sinks.add(Box::new(forward));
+    sinks.add(Box::new(ViewSink(Arc::clone(&view))));
+    let feed = MemoryFeed::new(alerts);
+    stages.spawn(async move { alert_sink::run(feed, sinks).await.map_err(RunError::Alerts) });
+    let console = Console::new(screen.clone());
+    stages.spawn(async move {
+        let publish = |record: &IncidentRecord| {
+            console.print_incident(record);
+            view.take([Change::Incident(Box::new(record.clone()))]);
+        };
+        memory::run(forwarded, acts, publish).await;
+        Ok(())
+    });
+    Ok(web)
+}
+
+/// Passes the sampler's events to the view and to the partition.
+async fn forward_events(
+    mut events: Receiver<SamplerEvent>,
+    partition: Sender<SamplerMessage>,
+    view: Arc<View>,
+) -> Result<(), RunError> {
+    while let Some(event) = events.recv().await {
+        view.take(changes(&event));
+        // A closed queue means that the partition has stopped, so this stage stops too.
+        if partition.send(message(event)).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Alert sink that updates the view.
+struct ViewSink(Arc<View>);
+
+impl AlertSink for ViewSink {
+    fn write(&mut self, record: &AlertRecord) {
+        self.0.take([Change::Alert(Box::new(record.clone()))]);
+    }
+
+    fn flush(&mut self) {}
+}
+
+/// Returns the changes of the view for an event.
+fn changes(event: &SamplerEvent) -> Vec<Change> {
+    match event {
+        SamplerEvent::Discovered(devices) => devices
+            .iter()
+            .cloned()
+            .map(|d| Change::Described(d.device, Some(Box::new(d.description))))
+            .collect(),
+        SamplerEvent::Sample(sample) => sample
+            .readings
+            .iter()
+            .cloned()
+            .map(Change::Reading)
+            .collect(),
+    }
+}
+
+/// Converts an event to a message for the partition.
+fn message(event: SamplerEvent) -> SamplerMessage {
+    match event {
+        SamplerEvent::Discovered(devices) => SamplerMessage::Devices(
+            devices
+                .into_iter()
+                .map(|d| (d.device, d.description))
+                .collect(),
+        ),
+        SamplerEvent::Sample(sample) => SamplerMessage::Sample(sample),
+    }
+}
