@@ -44,7 +44,10 @@ pub(super) async fn run(args: NotifyArgs) -> Outcome {
             .build(config.web.public_url.as_deref())
             .map_err(usage)?;
         let message = Message::Test {
-            text: &format!("Rackwatch test by {}: notifications arrive here.", operator_name()),
+            text: &format!(
+                "Rackwatch test by {}: notifications arrive here.",
+                operator_name()
+            ),
             key: &format!("test-{}", operator_actions::new_id()),
         };
         let outcome = match built.send(&message).await {

@@ -20,7 +20,7 @@ mod no_data;
 mod owners;
 mod partitions;
 mod pipeline;
-mod repartition;
+
 mod restarts;
 mod rig;
 mod same_records;
