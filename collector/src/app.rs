@@ -33,7 +33,7 @@ use crate::stats::Stats;
 use crate::web::access::Access;
 use crate::web::backend::redis::RedisBackend;
 use crate::web::listen::Certificate;
-use crate::web::view::{View, watch};
+use crate::web::read_model::{SharedReadModel, follow};
 use crate::web::{self, Web, WebError};
 
 /// The collector cannot start, or cannot go on.
@@ -99,7 +99,7 @@ pub async fn run(
         Ok(())
     });
     stages.spawn(async move {
-        shown.watch.await;
+        shown.follow.await;
         Ok(())
     });
     stages.spawn(pipeline?);
@@ -117,13 +117,13 @@ pub(crate) fn verify(config: &CollectorConfig) -> Result<(), RunError> {
     Ok(())
 }
 
-/// What is shown of Redis, and what keeps it up to date.
+/// The web server over a read model, and the task that feeds it.
 pub(crate) struct Shown<F> {
     pub(crate) web: Web,
-    pub(crate) watch: F,
+    pub(crate) follow: F,
 }
 
-/// The view of everything in Redis, and the web side over it.
+/// Returns the read model of Redis, and the web server over it.
 pub(crate) fn shown(
     config: &CollectorConfig,
     stats: &Arc<Stats>,
@@ -131,17 +131,17 @@ pub(crate) fn shown(
 ) -> Result<Shown<impl Future<Output = ()> + Send + use<>>, RunError> {
     let (rules, envelope) = (config.rule_set()?, config.alerts.profile.envelope());
     let connector = Connector::new(&config.redis)?;
-    let view = Arc::new(View::new(Arc::clone(&rules), envelope));
+    let model = Arc::new(SharedReadModel::new(Arc::clone(&rules), envelope));
     let backend = RedisBackend::new(connector.clone(), config.clone());
     let web = Web::new(
         &config.web,
         Arc::clone(stats),
-        Arc::clone(&view),
+        Arc::clone(&model),
         Box::new(backend),
         false,
     )?;
-    let watch = watch::run(view, connector, rules, envelope, stop.clone());
-    Ok(Shown { web, watch })
+    let follow = follow::run(model, connector, rules, envelope, stop.clone());
+    Ok(Shown { web, follow })
 }
 
 /// What the web side answers with, where it has one.

@@ -16,7 +16,7 @@ use super::server::{Health, size};
 use super::{Common, Failure, Outcome, print, usage};
 use crate::app;
 use crate::config::CollectorConfig;
-use crate::health::MUCH;
+use crate::health::SERIES_MEMORY_LIMIT;
 use crate::series::{self, SeriesConfig, SeriesError};
 
 /// How long throwaway keys live when they cannot be removed, in seconds.
@@ -224,7 +224,9 @@ async fn project(
             what: "ask Redis for its memory",
             source,
         })?;
-    let much = health.share(bytes).is_some_and(|share| share > MUCH);
+    let much = health
+        .share(bytes)
+        .is_some_and(|share| share > SERIES_MEMORY_LIMIT);
     let warning = "over 70 % of maxmemory: raise it, or shorten series.raw_retention";
     Ok(Projection {
         backend: series.name(),

@@ -39,8 +39,8 @@ use crate::notify::{self, Teller};
 use crate::series::{InMemory, SeriesConfig};
 use crate::stats::Stats;
 use crate::web::backend::memory::MemoryBackend;
-use crate::web::view::View;
-use crate::web::view::picture::Change;
+use crate::web::read_model::Change;
+use crate::web::read_model::SharedReadModel;
 use crate::web::{self, Web, WebError};
 
 /// Watch simulated racks, with nothing else installed
@@ -176,16 +176,19 @@ fn in_memory(
     let mut tellers = app::tellers(&AlertsConfig::default(), screen)?;
     let (forward, forwarded) = memory::forward();
     tellers.add(Box::new(forward));
-    let view = Arc::new(View::new(Arc::clone(&rules), Profile::default().envelope()));
-    view.set_ready(true);
-    tellers.add(Box::new(Shown(Arc::clone(&view))));
+    let model = Arc::new(SharedReadModel::new(
+        Arc::clone(&rules),
+        Profile::default().envelope(),
+    ));
+    model.set_ready(true);
+    tellers.add(Box::new(Shown(Arc::clone(&model))));
     let series = InMemory::new(&SeriesConfig::default());
     let (act, acts) = mpsc::unbounded_channel();
-    let backend = MemoryBackend::new(series.clone(), Arc::clone(&view), Arc::clone(stats), act);
+    let backend = MemoryBackend::new(series.clone(), Arc::clone(&model), Arc::clone(stats), act);
     let web = Web::new(
         &web_config(args, address),
         Arc::clone(stats),
-        Arc::clone(&view),
+        Arc::clone(&model),
         Box::new(backend),
         true,
     )
@@ -201,10 +204,10 @@ fn in_memory(
             .await
             .map_err(|error| RunError::Sampling(Box::new(error)))
     });
-    let shown = Arc::clone(&view);
+    let shown = Arc::clone(&model);
     stages.spawn(async move {
         while let Some(observed) = observed.recv().await {
-            shown.take(changes(&observed));
+            shown.apply(changes(&observed));
             // The partition is gone when it is told to stop; so is this.
             if send.send(as_sent(observed)).await.is_err() {
                 break;
@@ -229,7 +232,7 @@ fn in_memory(
     stages.spawn(async move {
         let told = |record: &IncidentRecord| {
             console.incident(record);
-            view.take([Change::Incident(Box::new(record.clone()))]);
+            model.apply([Change::Incident(Box::new(record.clone()))]);
         };
         memory::run(forwarded, acts, told).await;
         Ok(())
@@ -238,11 +241,11 @@ fn in_memory(
 }
 
 /// Tells the view of alerts.
-struct Shown(Arc<View>);
+struct Shown(Arc<SharedReadModel>);
 
 impl Teller for Shown {
     fn tell(&mut self, record: &AlertRecord) {
-        self.0.take([Change::Alert(Box::new(record.clone()))]);
+        self.0.apply([Change::Alert(Box::new(record.clone()))]);
     }
 
     fn flush(&mut self) {}
@@ -304,7 +307,7 @@ fn through_redis(
     };
     let shown = app::shown(&config, stats, stop).map_err(usage)?;
     stages.spawn(async move {
-        shown.watch.await;
+        shown.follow.await;
         Ok(())
     });
     let agent_stop = stop.clone();

@@ -18,7 +18,7 @@ use crate::incidents::site::SiteReader;
 use crate::scan::scan;
 use crate::series;
 use crate::series::history::{self, Grain, Span};
-use crate::web::view::picture::{Change, Limit, Picture};
+use crate::web::read_model::{Change, Limit, ReadModel};
 
 /// Up to this range readings are shown as they came, unless `--every` says otherwise.
 const SHORT: Duration = Duration::from_secs(600);
@@ -119,10 +119,10 @@ async fn limits(
     };
     let mut site = SiteReader::default();
     site.refresh(connection).await?;
-    let mut picture = Picture::new(config.rule_set()?, config.alerts.profile.envelope());
-    picture.take(Change::Site(site.site().clone()));
-    picture.take(Change::Described(device.clone(), Some(Box::new(known))));
-    Ok(picture.limits(device))
+    let mut model = ReadModel::new(config.rule_set()?, config.alerts.profile.envelope());
+    model.apply(Change::Site(site.site().clone()));
+    model.apply(Change::Described(device.clone(), Some(Box::new(known))));
+    Ok(model.limits(device))
 }
 
 /// What suits the range where nothing is said.

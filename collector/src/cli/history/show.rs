@@ -9,7 +9,7 @@ use super::super::bars::bar;
 use super::super::table::Table;
 use crate::notify::line::{Style, length, time};
 use crate::series::history::{Grain, History, Row};
-use crate::web::view::picture::Limit;
+use crate::web::read_model::Limit;
 
 /// Columns of a sparkline at most.
 const WIDTH: usize = 60;

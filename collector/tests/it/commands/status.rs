@@ -69,7 +69,9 @@ fn status_says_that_all_is_well_or_what_is_not() {
     let untold = run(&url, &["status"]);
     assert_eq!(untold.code, Some(1));
     assert!(
-        untold.out.contains("no collector makes incidents"),
+        untold
+            .out
+            .contains("no collector is the notification leader"),
         "{}",
         untold.out
     );

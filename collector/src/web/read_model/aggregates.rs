@@ -1,4 +1,4 @@
-//! What the sensors of racks, rows and rooms come to.
+//! Aggregates of racks, and indices of rows, rooms and the site.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,43 +6,53 @@ use rackwatch_core::device::{DeviceId, Role};
 use rackwatch_core::indices::Aggregate;
 use rackwatch_core::site::Spot;
 
-use super::{Picture, RackRow, Scope, Seen};
+use super::rows::{RackRow, Scope};
+use super::{KnownDevice, ReadModel};
 
-impl Picture {
-    /// Every rack, by room, row and name.
+impl ReadModel {
+    /// Returns all racks, sorted by room, row and name.
     pub fn racks(&self) -> Vec<RackRow> {
-        let mut racks: BTreeMap<&str, Vec<(&DeviceId, &Seen)>> = BTreeMap::new();
-        for (id, seen) in &self.devices {
-            racks.entry(&seen.spot.rack).or_default().push((id, seen));
+        let mut racks: BTreeMap<&str, Vec<(&DeviceId, &KnownDevice)>> = BTreeMap::new();
+        for (id, device) in &self.devices {
+            racks
+                .entry(&device.spot.rack)
+                .or_default()
+                .push((id, device));
         }
         racks.remove("");
         let mut rows: Vec<_> = racks
             .into_iter()
-            .map(|(rack, devices)| self.sum_up(rack, &devices))
+            .map(|(rack, devices)| self.rack_row(rack, &devices))
             .collect();
         rows.sort_by(|a, b| (&a.room, &a.row, &a.rack).cmp(&(&b.room, &b.row, &b.rack)));
         rows
     }
 
-    /// These racks, in no order.
-    pub fn some_racks(&self, wanted: &BTreeSet<String>) -> Vec<RackRow> {
-        let mut racks: BTreeMap<&str, Vec<(&DeviceId, &Seen)>> = BTreeMap::new();
-        for (id, seen) in &self.devices {
-            if wanted.contains(&seen.spot.rack) {
-                racks.entry(&seen.spot.rack).or_default().push((id, seen));
+    /// Returns the named racks, in no order.
+    pub fn some_racks(&self, names: &BTreeSet<String>) -> Vec<RackRow> {
+        let mut racks: BTreeMap<&str, Vec<(&DeviceId, &KnownDevice)>> = BTreeMap::new();
+        for (id, device) in &self.devices {
+            if names.contains(&device.spot.rack) {
+                racks
+                    .entry(&device.spot.rack)
+                    .or_default()
+                    .push((id, device));
             }
         }
         let each = racks.into_iter();
-        each.map(|(rack, devices)| self.sum_up(rack, &devices))
+        each.map(|(rack, devices)| self.rack_row(rack, &devices))
             .collect()
     }
 
-    fn sum_up(&self, rack: &str, devices: &[(&DeviceId, &Seen)]) -> RackRow {
-        let spot = devices.first().map(|(_, seen)| seen.spot.clone());
+    /// Aggregates the devices of a rack.
+    fn rack_row(&self, rack: &str, devices: &[(&DeviceId, &KnownDevice)]) -> RackRow {
+        let spot = devices.first().map(|(_, device)| device.spot.clone());
         let spot = spot.unwrap_or_default();
         let of_role = |role: Role| {
-            let each = devices.iter().filter(move |(_, seen)| seen.role() == role);
-            each.filter_map(|(_, seen)| Some(seen.good()?.degrees()))
+            let each = devices
+                .iter()
+                .filter(move |(_, device)| device.role() == role);
+            each.filter_map(|(_, device)| Some(device.good_value()?.degrees()))
         };
         let mean = |role| {
             let values: Vec<f64> = of_role(role).collect();
@@ -56,7 +66,7 @@ impl Picture {
             sensors: devices.len(),
             faults: devices
                 .iter()
-                .filter(|(_, seen)| seen.fault.is_some())
+                .filter(|(_, device)| device.fault.is_some())
                 .count(),
             inlet_min: of_role(Role::Inlet).reduce(f64::min),
             inlet_max: of_role(Role::Inlet).reduce(f64::max),
@@ -65,45 +75,47 @@ impl Picture {
                 .map(|(exhaust, inlet)| exhaust - inlet),
             severity: devices.iter().filter_map(|(id, _)| self.severity(id)).max(),
             open: open.map(BTreeMap::len).sum(),
-            at: devices.iter().filter_map(|(_, seen)| seen.at).max(),
+            at: devices.iter().filter_map(|(_, device)| device.at).max(),
         }
     }
 
-    /// Numbers of the site, and of each room and row.
+    /// Returns the indices of the site, then of each room, then of each row.
     pub fn scopes(&self) -> Vec<Scope> {
         let mut racks: BTreeMap<[&str; 3], Aggregate> = BTreeMap::new();
-        for seen in self.devices.values() {
-            let Some(value) = seen.good() else { continue };
+        for device in self.devices.values() {
+            let Some(value) = device.good_value() else {
+                continue;
+            };
             let Spot {
                 rack, row, room, ..
-            } = &seen.spot;
+            } = &device.spot;
             if rack.is_empty() {
                 continue;
             }
-            let sums = racks.entry([rack, row, room]).or_default();
-            match seen.role() {
-                Role::Inlet => sums.inlet(value.degrees(), seen.known.u, &self.envelope),
-                Role::Exhaust => sums.exhaust(value.degrees()),
+            let aggregate = racks.entry([rack, row, room]).or_default();
+            match device.role() {
+                Role::Inlet => aggregate.inlet(value.degrees(), device.known.u, &self.envelope),
+                Role::Exhaust => aggregate.exhaust(value.degrees()),
                 _ => {}
             }
         }
         let mut scopes: BTreeMap<(&'static str, String), Aggregate> = BTreeMap::new();
-        for ([_, row, room], sums) in racks {
-            let sums = sums.of_rack();
+        for ([_, row, room], rack) in racks {
+            let aggregate = rack.of_rack();
             for (scope, name) in [("site", ""), ("room", room), ("row", row)] {
                 if scope == "site" || !name.is_empty() {
                     let all = scopes.entry((scope, name.to_owned())).or_default();
-                    all.add(&sums);
+                    all.add(&aggregate);
                 }
             }
         }
         let order = |scope: &str| ["site", "room", "row"].iter().position(|s| *s == scope);
         let mut rows: Vec<_> = scopes
             .into_iter()
-            .map(|((scope, name), sums)| Scope {
+            .map(|((scope, name), aggregate)| Scope {
                 scope,
                 name,
-                indices: sums.indices(&self.envelope),
+                indices: aggregate.indices(&self.envelope),
             })
             .collect();
         rows.sort_by(|a, b| (order(a.scope), &a.name).cmp(&(order(b.scope), &b.name)));
