@@ -1,6 +1,6 @@
 //! The web server: the page, its API, metrics, and the probes `/healthz` (alive) and `/readyz` (evaluating readings).
 //!
-//! Requests are answered from the [`SharedReadModel`] and the [`Backend`]; operator actions are written through the
+//! Requests are answered from the [`read_model`] and the [`backend`]; operator actions are written through the
 //! backend. Requests never delay readings or alerts, however slow or many they are. [`access`] decides who may read
 //! and who may act.
 
@@ -13,6 +13,7 @@ mod metrics;
 pub(crate) mod names;
 mod pages;
 mod reload;
+mod state;
 pub(crate) mod read_model;
 
 use std::net::SocketAddr;
@@ -30,20 +31,15 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use self::access::{Access, AccessError};
-use self::backend::Backend;
-use self::listen::{Certificate, TlsError};
-use self::read_model::SharedReadModel;
-use crate::config::WebConfig;
-use crate::stats::Stats;
+use self::listen::Certificate;
 
-/// The description of the API.
-const OPENAPI: &str = include_str!("web/openapi.json");
+pub(crate) use state::Web;
+pub use state::WebError;
+
 /// Largest request body, in bytes.
 const MAX_BODY: usize = 16 * 1024;
 
@@ -52,67 +48,6 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Longest wait of a scrape for the read model.
 const SCRAPE_WAIT: Duration = Duration::from_secs(3);
-
-/// The web server cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum WebError {
-    /// The address is in use, or belongs to another host.
-    #[error("cannot listen on {listen}: name another address with --listen")]
-    Bind {
-        /// The address from `web.listen`.
-        listen: SocketAddr,
-        /// The error of the operating system.
-        source: std::io::Error,
-    },
-    /// The access settings are invalid.
-    #[error(transparent)]
-    Access(#[from] AccessError),
-    /// The certificate or key is unusable.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-}
-
-/// The state that all requests share.
-#[derive(Debug)]
-pub(crate) struct Web {
-    stats: Arc<Stats>,
-    model: Arc<SharedReadModel>,
-    backend: Box<dyn Backend>,
-    access: Access,
-    /// Signals a reload of the access file, after which event streams end and clients reconnect.
-    access_changed: watch::Sender<()>,
-    streams: Arc<Semaphore>,
-    max_streams: usize,
-    tls: bool,
-    demo: bool,
-}
-
-impl Web {
-    /// Returns the state for these settings.
-    ///
-    /// # Errors
-    ///
-    /// If the access file is unusable, or missing for an address that other hosts can reach.
-    pub(crate) fn new(
-        config: &WebConfig,
-        stats: Arc<Stats>,
-        model: Arc<SharedReadModel>,
-        backend: Box<dyn Backend>,
-        demo: bool,
-    ) -> Result<Self, WebError> {
-        Ok(Self {
-            stats,
-            model,
-            backend,
-            access: Access::new(config)?,
-            access_changed: watch::Sender::default(),
-            streams: Arc::new(Semaphore::new(config.max_streams)),
-            max_streams: config.max_streams,
-            tls: config.tls_cert_file.is_some(),
-            demo,
-        })
-    }
-}
 
 /// Binds the address. Requests wait until [`serve`].
 pub(crate) async fn bind(listen: SocketAddr) -> Result<TcpListener, WebError> {

@@ -30,7 +30,7 @@ pub(crate) enum BackendError {
 
 /// Queries beyond the read model, and operator actions.
 #[async_trait]
-pub(crate) trait Backend: Send + Sync + std::fmt::Debug {
+pub(crate) trait WebBackend: Send + Sync + std::fmt::Debug {
     /// Returns the current time of the clock that all records use.
     async fn now(&self) -> Timestamp;
 

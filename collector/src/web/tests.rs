@@ -15,11 +15,16 @@ use tower::ServiceExt as _;
 
 use super::backend::memory::MemoryBackend;
 use super::names::new_user;
+use super::read_model::SharedReadModel;
 use super::*;
+use crate::config::WebConfig;
 use crate::incidents::correlate::memory::OperatorAction;
 use crate::series::{InMemory, SeriesConfig};
 use crate::server;
+use crate::stats::Stats;
 use crate::web::read_model::Change;
+
+const OPENAPI: &str = include_str!("openapi.json");
 
 /// The routes of a small site, and the operator actions they cause.
 struct Site {

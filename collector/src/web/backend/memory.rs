@@ -11,7 +11,7 @@ use rackwatch_core::time::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{Backend, BackendError};
+use super::{BackendError, WebBackend};
 use crate::incidents::correlate::memory::OperatorAction;
 use crate::incidents::operator_actions::{self, ActionError};
 use crate::incidents::windows::Window;
@@ -77,7 +77,7 @@ impl MemoryBackend {
 }
 
 #[async_trait]
-impl Backend for MemoryBackend {
+impl WebBackend for MemoryBackend {
     async fn now(&self) -> Timestamp {
         server::local_now()
     }

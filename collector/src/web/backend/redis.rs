@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::{Backend, BackendError};
+use super::{BackendError, WebBackend};
 use crate::config::CollectorConfig;
 use crate::health;
 use crate::incidents::operator_actions;
@@ -95,7 +95,7 @@ impl RedisBackend {
 }
 
 #[async_trait]
-impl Backend for RedisBackend {
+impl WebBackend for RedisBackend {
     async fn now(&self) -> Timestamp {
         let Ok(mut connection) = self.connection().await else {
             return server::local_now();
