@@ -29,9 +29,9 @@ use rackwatch_core::site::{Site, Spot};
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 
-pub use change::{Change, ChangeSet};
-pub use rows::{DeviceRow, IncidentRow, Limit, Now, Open, RackRow};
-pub use shared::{NotReady, SharedReadModel, Update};
+pub(crate) use change::{Change, ChangeSet};
+pub(crate) use rows::{DeviceRow, IncidentRow, Limit, Now, Open, RackRow};
+pub(crate) use shared::{NotReady, SharedReadModel, Update};
 
 use crate::incidents::episodes;
 
@@ -53,7 +53,7 @@ struct KnownDevice {
 
 /// The current state of the site.
 #[derive(Debug)]
-pub struct ReadModel {
+pub(crate) struct ReadModel {
     rules: Arc<RuleSet>,
     envelope: Envelope,
     site: Site,
@@ -69,7 +69,7 @@ pub struct ReadModel {
 
 impl ReadModel {
     /// Returns an empty model, which takes limits from `rules` and colours from `envelope`.
-    pub fn new(rules: Arc<RuleSet>, envelope: Envelope) -> Self {
+    pub(crate) fn new(rules: Arc<RuleSet>, envelope: Envelope) -> Self {
         Self {
             rules,
             envelope,
@@ -85,32 +85,27 @@ impl ReadModel {
     }
 
     /// Returns the envelope that colours and indices use.
-    pub fn envelope(&self) -> Envelope {
+    pub(crate) fn envelope(&self) -> Envelope {
         self.envelope
     }
 
     /// Returns the number of known devices.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.devices.len()
     }
 
-    /// Returns whether no device is known.
-    pub fn is_empty(&self) -> bool {
-        self.devices.is_empty()
-    }
-
     /// Returns the current value and state of a device.
-    pub fn now(&self, id: &DeviceId) -> Option<Now> {
+    pub(crate) fn now(&self, id: &DeviceId) -> Option<Now> {
         Some(self.now_of(id, self.devices.get(id)?))
     }
 
     /// Returns the rack of a device, or an empty name if it is unknown.
-    pub fn rack_of(&self, id: &DeviceId) -> &str {
+    pub(crate) fn rack_of(&self, id: &DeviceId) -> &str {
         self.devices.get(id).map_or("", |device| &device.spot.rack)
     }
 
     /// Returns the zone of a device's agent, which decides the partition.
-    pub fn zone_of(&self, id: &DeviceId) -> String {
+    pub(crate) fn zone_of(&self, id: &DeviceId) -> String {
         let device = self.devices.get(id);
         let described = device.and_then(|device| device.described.as_deref());
         described
@@ -119,12 +114,12 @@ impl ReadModel {
     }
 
     /// Returns the row of a device.
-    pub fn device(&self, id: &DeviceId) -> Option<DeviceRow> {
+    pub(crate) fn device(&self, id: &DeviceId) -> Option<DeviceRow> {
         Some(self.row(id, self.devices.get(id)?))
     }
 
     /// Returns the rows of all devices that match, in the order of their ids.
-    pub fn devices(&self, matches: impl Fn(&DeviceId, &Spot) -> bool) -> Vec<DeviceRow> {
+    pub(crate) fn devices(&self, matches: impl Fn(&DeviceId, &Spot) -> bool) -> Vec<DeviceRow> {
         let matching = self
             .devices
             .iter()
@@ -135,7 +130,7 @@ impl ReadModel {
     }
 
     /// Returns the limits of the rules that apply to a device.
-    pub fn limits(&self, id: &DeviceId) -> Vec<Limit> {
+    pub(crate) fn limits(&self, id: &DeviceId) -> Vec<Limit> {
         let Some(device) = self.devices.get(id) else {
             return Vec::new();
         };
@@ -165,7 +160,7 @@ impl ReadModel {
     }
 
     /// Returns alert records of these devices, or of all if none is named, from `from` on, oldest first.
-    pub fn alerts(&self, devices: &[DeviceId], from: Timestamp) -> Vec<AlertRecord> {
+    pub(crate) fn alerts(&self, devices: &[DeviceId], from: Timestamp) -> Vec<AlertRecord> {
         let matches = |record: &&AlertRecord| {
             record.at >= from && (devices.is_empty() || devices.contains(record.subject.as_id()))
         };
@@ -173,7 +168,7 @@ impl ReadModel {
     }
 
     /// Returns all silences, expired ones included.
-    pub fn silences(&self) -> &[Silence] {
+    pub(crate) fn silences(&self) -> &[Silence] {
         &self.silences
     }
 

@@ -11,7 +11,7 @@ use super::{KnownDevice, ReadModel};
 
 impl ReadModel {
     /// Returns all racks, sorted by room, row and name.
-    pub fn racks(&self) -> Vec<RackRow> {
+    pub(crate) fn racks(&self) -> Vec<RackRow> {
         let mut racks: BTreeMap<&str, Vec<(&DeviceId, &KnownDevice)>> = BTreeMap::new();
         for (id, device) in &self.devices {
             racks
@@ -29,7 +29,7 @@ impl ReadModel {
     }
 
     /// Returns the named racks, in no order.
-    pub fn some_racks(&self, names: &BTreeSet<String>) -> Vec<RackRow> {
+    pub(crate) fn some_racks(&self, names: &BTreeSet<String>) -> Vec<RackRow> {
         let mut racks: BTreeMap<&str, Vec<(&DeviceId, &KnownDevice)>> = BTreeMap::new();
         for (id, device) in &self.devices {
             if names.contains(&device.spot.rack) {
@@ -80,7 +80,7 @@ impl ReadModel {
     }
 
     /// Returns the indices of the site, then of each room, then of each row.
-    pub fn scopes(&self) -> Vec<Scope> {
+    pub(crate) fn scopes(&self) -> Vec<Scope> {
         let mut racks: BTreeMap<[&str; 3], Aggregate> = BTreeMap::new();
         for device in self.devices.values() {
             let Some(value) = device.good_value() else {

@@ -20,7 +20,7 @@ const MAX_INCIDENT_RECORDS: usize = 5_000;
 
 impl ReadModel {
     /// Applies a change. A reading that is older than the known one is ignored.
-    pub fn apply(&mut self, change: Change) {
+    pub(crate) fn apply(&mut self, change: Change) {
         match change {
             Change::Site(site) => self.apply_site(site),
             Change::Described(id, Some(description)) => self.apply_description(id, description),
@@ -43,7 +43,7 @@ impl ReadModel {
     }
 
     /// Takes the changes since the last call.
-    pub fn take_changes(&mut self) -> ChangeSet {
+    pub(crate) fn take_changes(&mut self) -> ChangeSet {
         std::mem::take(&mut self.changes)
     }
 

@@ -12,7 +12,7 @@ use rackwatch_core::site::Site;
 
 /// A change of the site's state.
 #[derive(Clone, Debug)]
-pub enum Change {
+pub(crate) enum Change {
     /// A new site file.
     Site(Site),
     /// A new description of a device, or none once the device is deleted.
@@ -31,20 +31,20 @@ pub enum Change {
 
 /// The parts of the read model that changed since they were last taken.
 #[derive(Clone, Debug, Default)]
-pub struct ChangeSet {
+pub(crate) struct ChangeSet {
     /// Devices with another value, fault or severity.
-    pub devices: BTreeSet<DeviceId>,
+    pub(crate) devices: BTreeSet<DeviceId>,
     /// Incidents with a new record.
-    pub incidents: BTreeSet<IncidentId>,
+    pub(crate) incidents: BTreeSet<IncidentId>,
     /// The set of silences changed.
-    pub silences: bool,
+    pub(crate) silences: bool,
     /// The set of devices or their places changed, so clients read everything again.
-    pub reload: bool,
+    pub(crate) reload: bool,
 }
 
 impl ChangeSet {
     /// Returns whether nothing changed.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.devices.is_empty() && self.incidents.is_empty() && !self.silences && !self.reload
     }
 }

@@ -15,7 +15,7 @@ const STALE_AFTER: Duration = Duration::from_mins(1);
 
 impl ReadModel {
     /// Returns the sensors with faults, the most severe first.
-    pub fn faults(&self, now: Timestamp) -> Vec<SensorFault> {
+    pub(crate) fn faults(&self, now: Timestamp) -> Vec<SensorFault> {
         let mut faults: Vec<SensorFault> = self
             .devices
             .iter()

@@ -68,7 +68,7 @@ impl From<ReplyError> for FollowError {
 }
 
 /// Keeps `shared` up to date while there are viewers, until `stop`.
-pub async fn run(
+pub(crate) async fn run(
     shared: Arc<SharedReadModel>,
     connector: Connector,
     rules: Arc<RuleSet>,

@@ -9,7 +9,7 @@ use super::{KnownDevice, ReadModel};
 
 impl ReadModel {
     /// Returns unresolved incidents, the most severe first, then the newest.
-    pub fn incidents(&self) -> Vec<IncidentRow> {
+    pub(crate) fn incidents(&self) -> Vec<IncidentRow> {
         let open = self.incidents.values().map(|record| IncidentRow {
             now: self.peak_now(record),
             record: record.clone(),
@@ -20,14 +20,14 @@ impl ReadModel {
     }
 
     /// Returns at most `limit` resolved incidents, newest first.
-    pub fn past_incidents(&self, limit: usize) -> Vec<IncidentRecord> {
+    pub(crate) fn past_incidents(&self, limit: usize) -> Vec<IncidentRecord> {
         let resolved = self.records.iter().rev();
         let resolved = resolved.filter(|record| record.event == Event::Resolved);
         resolved.take(limit).cloned().collect()
     }
 
     /// Returns the records of an incident, oldest first. Of an old incident only the newest record may be known.
-    pub fn timeline(&self, id: &str) -> Vec<IncidentRecord> {
+    pub(crate) fn timeline(&self, id: &str) -> Vec<IncidentRecord> {
         let records = self
             .records
             .iter()
@@ -41,7 +41,7 @@ impl ReadModel {
     }
 
     /// Returns the hottest current value of the alerting sensors of an incident, or the coldest where it is too cold.
-    pub fn peak_now(&self, record: &IncidentRecord) -> Option<Celsius> {
+    pub(crate) fn peak_now(&self, record: &IncidentRecord) -> Option<Celsius> {
         // Missing data has no temperature.
         record.extreme?;
         // Records list only the first devices, but nearly always all racks and roles.

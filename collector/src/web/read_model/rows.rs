@@ -11,137 +11,137 @@ use serde::Serialize;
 
 /// One rule that fires on a device.
 #[derive(Clone, Debug, Serialize)]
-pub struct Open {
+pub(crate) struct Open {
     /// The name of the rule.
-    pub rule: String,
+    pub(crate) rule: String,
     /// The kind of anomaly.
     #[serde(rename = "type")]
-    pub kind: AlertKind,
+    pub(crate) kind: AlertKind,
     /// The severity now; it may rise.
-    pub severity: Severity,
+    pub(crate) severity: Severity,
     /// The threshold that was crossed, in the unit of the kind.
-    pub threshold: f64,
+    pub(crate) threshold: f64,
     /// The start of the episode.
-    pub since: Timestamp,
+    pub(crate) since: Timestamp,
 }
 
 /// A device with its description, current value and open alerts.
 #[derive(Clone, Debug, Serialize)]
-pub struct DeviceRow {
+pub(crate) struct DeviceRow {
     /// The id of the device.
-    pub id: DeviceId,
+    pub(crate) id: DeviceId,
     /// The display name from its description.
-    pub name: String,
+    pub(crate) name: String,
     /// The role, which decides the rules that apply.
-    pub role: Role,
+    pub(crate) role: Role,
     /// The place in the site.
     #[serde(flatten)]
-    pub spot: Spot,
+    pub(crate) spot: Spot,
     /// The height in its rack, in rack units from the floor.
-    pub u: Option<u16>,
+    pub(crate) u: Option<u16>,
     /// The kind of source, such as `redfish`.
-    pub source: String,
+    pub(crate) source: String,
     /// The target that the agent reads it from.
-    pub target: String,
+    pub(crate) target: String,
     /// The agent that reads it.
-    pub agent: String,
+    pub(crate) agent: String,
     /// The reading interval in milliseconds.
-    pub interval_ms: u64,
+    pub(crate) interval_ms: u64,
     /// The plausible limits that its hardware reports, in °C.
-    pub limits: HardwareLimits,
+    pub(crate) limits: HardwareLimits,
     /// The current value and state.
     #[serde(flatten)]
-    pub now: Now,
+    pub(crate) now: Now,
     /// The rules that fire on it.
-    pub open: Vec<Open>,
+    pub(crate) open: Vec<Open>,
     /// The severity that its own board reports, if the rules disagree.
-    pub board_severity: Option<Verdict>,
+    pub(crate) board_severity: Option<Verdict>,
     /// Its agent announced a shutdown or removed it.
-    pub leaving: bool,
+    pub(crate) leaving: bool,
 }
 
 /// The current value and state of a device. Each change of it is an update.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Now {
+pub(crate) struct Now {
     /// The last good value. It stays while a fault lasts.
-    pub value: Option<Celsius>,
+    pub(crate) value: Option<Celsius>,
     /// The reason of a current read failure.
-    pub fault: Option<String>,
+    pub(crate) fault: Option<String>,
     /// The time of the last reading or failure.
-    pub at: Option<Timestamp>,
+    pub(crate) at: Option<Timestamp>,
     /// The highest severity that fires on it.
-    pub severity: Option<Severity>,
+    pub(crate) severity: Option<Severity>,
 }
 
 /// A rack with the aggregates of its sensors.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RackRow {
+pub(crate) struct RackRow {
     /// The name of the rack.
-    pub rack: String,
+    pub(crate) rack: String,
     /// The row of the rack.
-    pub row: String,
+    pub(crate) row: String,
     /// The room of the rack.
-    pub room: String,
+    pub(crate) room: String,
     /// The number of its devices.
-    pub sensors: usize,
+    pub(crate) sensors: usize,
     /// The number of devices with a current read failure.
-    pub faults: usize,
+    pub(crate) faults: usize,
     /// The coolest inlet, in °C.
-    pub inlet_min: Option<f64>,
+    pub(crate) inlet_min: Option<f64>,
     /// The warmest inlet, in °C.
-    pub inlet_max: Option<f64>,
+    pub(crate) inlet_max: Option<f64>,
     /// The mean of exhausts less the mean of inlets, in kelvin.
-    pub delta_t: Option<f64>,
+    pub(crate) delta_t: Option<f64>,
     /// The highest severity that fires in it.
-    pub severity: Option<Severity>,
+    pub(crate) severity: Option<Severity>,
     /// The number of open episodes.
-    pub open: usize,
+    pub(crate) open: usize,
     /// The time of its newest reading.
-    pub at: Option<Timestamp>,
+    pub(crate) at: Option<Timestamp>,
 }
 
 /// An incident with the current temperature of its sensors.
 #[derive(Clone, Debug, Serialize)]
-pub struct IncidentRow {
+pub(crate) struct IncidentRow {
     /// The newest record of the incident.
     #[serde(flatten)]
-    pub record: IncidentRecord,
+    pub(crate) record: IncidentRecord,
     /// The hottest current value of its alerting sensors, or the coldest where it is too cold.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub now: Option<Celsius>,
+    pub(crate) now: Option<Celsius>,
 }
 
 /// A limit that a rule sets for a device.
 #[derive(Clone, Debug, Serialize)]
-pub struct Limit {
+pub(crate) struct Limit {
     /// The name of the rule.
-    pub rule: String,
+    pub(crate) rule: String,
     /// The severity beyond the limit.
-    pub severity: Severity,
+    pub(crate) severity: Severity,
     /// The limit, in °C.
-    pub at: f64,
+    pub(crate) at: f64,
     /// Whether values above it are bad. Otherwise values below it are.
-    pub above: bool,
+    pub(crate) above: bool,
 }
 
 /// A sensor that cannot be read, or whose readings cannot be trusted.
 #[derive(Clone, Debug, Serialize)]
-pub struct SensorFault {
+pub(crate) struct SensorFault {
     /// The fault in words.
-    pub problem: String,
+    pub(crate) problem: String,
     /// The row of the sensor.
     #[serde(flatten)]
-    pub device: DeviceRow,
+    pub(crate) device: DeviceRow,
 }
 
 /// The indices of the site, a room or a row.
 #[derive(Clone, Debug, Serialize)]
-pub struct Scope {
+pub(crate) struct Scope {
     /// One of `site`, `room` and `row`.
-    pub scope: &'static str,
+    pub(crate) scope: &'static str,
     /// The name of the room or row; empty for the site.
-    pub name: String,
+    pub(crate) name: String,
     /// The cooling indices of the scope.
     #[serde(flatten)]
-    pub indices: Indices,
+    pub(crate) indices: Indices,
 }

@@ -29,29 +29,29 @@ const LOAD_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Changes as JSON text, serialised once for all subscribers.
 #[derive(Clone, Debug, Default)]
-pub struct Update {
+pub(crate) struct Update {
     /// A JSON array of rack rows.
-    pub racks: Option<String>,
+    pub(crate) racks: Option<String>,
     /// By rack, a JSON array with an `[id, value, fault, at, severity]` for each changed device.
-    pub devices: BTreeMap<String, String>,
+    pub(crate) devices: BTreeMap<String, String>,
     /// A JSON array of incident records, resolved ones included.
-    pub incidents: Option<String>,
+    pub(crate) incidents: Option<String>,
     /// The set of silences changed.
-    pub silences: bool,
+    pub(crate) silences: bool,
     /// Clients should read everything again.
-    pub reload: bool,
+    pub(crate) reload: bool,
     /// The shown data is stale, because Redis is unreachable.
-    pub stale: bool,
+    pub(crate) stale: bool,
 }
 
 /// The read model is not loaded yet.
 #[derive(Debug, thiserror::Error)]
 #[error("site state is not loaded yet: Redis is unreachable or still being read; try again")]
-pub struct NotReady;
+pub(crate) struct NotReady;
 
 /// The read model, shared by all requests and by the task that feeds it.
 #[derive(Debug)]
-pub struct SharedReadModel {
+pub(crate) struct SharedReadModel {
     state: Mutex<State>,
     updates: broadcast::Sender<Arc<Update>>,
     ready: watch::Sender<bool>,
@@ -71,7 +71,7 @@ struct State {
 
 impl SharedReadModel {
     /// Returns an empty model, which is not ready.
-    pub fn new(rules: Arc<RuleSet>, envelope: Envelope) -> Self {
+    pub(crate) fn new(rules: Arc<RuleSet>, envelope: Envelope) -> Self {
         let now = Instant::now();
         Self {
             state: Mutex::new(State {
@@ -96,12 +96,12 @@ impl SharedReadModel {
     }
 
     /// Runs a query on the model under its lock.
-    pub fn query<T>(&self, query: impl FnOnce(&ReadModel) -> T) -> T {
+    pub(crate) fn query<T>(&self, query: impl FnOnce(&ReadModel) -> T) -> T {
         query(&self.state().model)
     }
 
     /// Notes a viewer, for whom the model is kept up to date for a while.
-    pub fn note_viewer(&self) {
+    pub(crate) fn note_viewer(&self) {
         let now = self.millis_since_created();
         self.last_request.store(now.max(1), Ordering::Relaxed);
         self.viewer_came.notify_one();
@@ -112,7 +112,7 @@ impl SharedReadModel {
     /// # Errors
     ///
     /// If that takes longer than [`LOAD_TIMEOUT`].
-    pub async fn ready(&self) -> Result<(), NotReady> {
+    pub(crate) async fn ready(&self) -> Result<(), NotReady> {
         self.note_viewer();
         let mut ready = self.ready.subscribe();
         match tokio::time::timeout(LOAD_TIMEOUT, ready.wait_for(|ready| *ready)).await {
@@ -122,14 +122,14 @@ impl SharedReadModel {
     }
 
     /// Returns whether a viewer made a request within [`VIEWER_LINGER`].
-    pub fn has_viewers(&self) -> bool {
+    pub(crate) fn has_viewers(&self) -> bool {
         let last = self.last_request.load(Ordering::Relaxed);
         let age = self.millis_since_created().saturating_sub(last);
         last > 0 && Duration::from_millis(age) < VIEWER_LINGER
     }
 
     /// Waits for a viewer. Returns false if `stop` came first.
-    pub async fn wait_for_viewer(&self, stop: &CancellationToken) -> bool {
+    pub(crate) async fn wait_for_viewer(&self, stop: &CancellationToken) -> bool {
         while !self.has_viewers() {
             if stop
                 .run_until_cancelled(self.viewer_came.notified())
@@ -143,7 +143,7 @@ impl SharedReadModel {
     }
 
     /// Sets whether the model is up to date. Subscribers learn when it becomes stale.
-    pub fn set_ready(&self, ready: bool) {
+    pub(crate) fn set_ready(&self, ready: bool) {
         let was_ready = self.ready.send_replace(ready);
         if was_ready && !ready {
             self.publish(Update {
@@ -154,7 +154,7 @@ impl SharedReadModel {
     }
 
     /// Replaces the model by a newly loaded one, and makes subscribers read everything again.
-    pub fn replace(&self, mut model: ReadModel) {
+    pub(crate) fn replace(&self, mut model: ReadModel) {
         model.take_changes();
         self.state().model = model;
         self.set_ready(true);
@@ -165,7 +165,7 @@ impl SharedReadModel {
     }
 
     /// Applies changes, and publishes what differs.
-    pub fn apply(&self, changes: impl IntoIterator<Item = Change>) {
+    pub(crate) fn apply(&self, changes: impl IntoIterator<Item = Change>) {
         let mut state = self.state();
         for change in changes {
             state.model.apply(change);
@@ -178,7 +178,7 @@ impl SharedReadModel {
     }
 
     /// Returns a receiver of all updates from now on.
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Update>> {
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<Update>> {
         self.updates.subscribe()
     }
 
