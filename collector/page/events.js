@@ -23,7 +23,7 @@ function setLive() {
 /**
  * Subscribes to changes, in place of the subscription before. `filter` names them: {racks: true} for rows of racks,
  * {rack: "B07"} for the devices of a rack. `handlers` has a function for each kind of event, and `reload`, which reads
- * everything again after missed events or a new partitioning.
+ * everything again after missed events, or after a change of the set of devices.
  */
 export function subscribe(filter, handlers) {
   unsubscribe();
@@ -45,11 +45,11 @@ export function subscribe(filter, handlers) {
     clearTimeout(timer);
     timer = setTimeout(() => source === mine && handlers.reload?.(), RELOAD_DELAY);
   };
-  mine.addEventListener("away", () => {
+  mine.addEventListener("stale", () => {
     staleSince ??= Date.now();
     setStatus(`DATA STALE since ${clock(staleSince)}: Redis unreachable`, "bad");
   });
-  mine.addEventListener("layout", () => {
+  mine.addEventListener("reload", () => {
     setLive();
     reload();
   });

@@ -19,7 +19,7 @@ function faultRow(sensor, now) {
     "tr",
     { "data-key": sensor.id, "data-severity": sensor.severity ?? "" },
     rowHeading(sensorLink(sensor.id)),
-    cell(sensor.what.replaceAll("_", " ")),
+    cell(sensor.problem.replaceAll("_", " ")),
     cell(rackLink(sensor.rack)),
     cell(sensor.target || "–"),
     numberCell(degrees(sensor.value)),
@@ -38,8 +38,8 @@ function faultTable(faults, now) {
 export async function faultsPage(place, _argument, isCurrent) {
   const body = el("div");
   const draw = async () => {
-    const { now, troubles } = await get("troubles");
-    if (isCurrent()) patch(body, faultTable(troubles, now));
+    const { now, faults } = await get("faults");
+    if (isCurrent()) patch(body, faultTable(faults, now));
   };
   show(place, el("h1", null, "Sensor faults"), muted(EXPLANATION), body);
   await draw();

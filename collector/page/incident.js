@@ -32,12 +32,12 @@ class IncidentPage {
   }
 
   async load() {
-    const { incident, story, members, deliveries } = await get(`incidents/${encodeURIComponent(this.id)}`);
+    const { incident, timeline, sensors, deliveries } = await get(`incidents/${encodeURIComponent(this.id)}`);
     if (!this.isCurrent()) return;
     patch(this.head, incidentHead(incident));
     this.actions.draw(incident);
-    patch(this.timeline, el("h2", { id: "timeline" }, "Timeline"), el("ol", { class: "timeline" }, story.map(entry)));
-    patch(this.sensors, el("h2", { id: "sensors" }, "Sensors"), sensorTable(incident, members));
+    patch(this.timeline, el("h2", { id: "timeline" }, "Timeline"), el("ol", { class: "timeline" }, timeline.map(entry)));
+    patch(this.sensors, el("h2", { id: "sensors" }, "Sensors"), sensorTable(incident, sensors));
     patch(this.notifications, el("h2", { id: "notifications" }, "Notifications"), notificationTable(deliveries));
     // The series may be gone by now; the rest of the page does not need it.
     this.drawRise(incident).catch(() => {});
@@ -107,8 +107,8 @@ function alertChange(record, before) {
   return `Alerts changed (${open})`;
 }
 
-function entry(record, index, story) {
-  const text = EVENTS[record.event]?.(record, story[index - 1]) ?? record.event;
+function entry(record, index, timeline) {
+  const text = EVENTS[record.event]?.(record, timeline[index - 1]) ?? record.event;
   return el(
     "li",
     null,
@@ -118,9 +118,9 @@ function entry(record, index, story) {
   );
 }
 
-function sensorTable(incident, members) {
-  if (members.length === 0) return muted(`Subjects: ${incident.devices.join(", ")}`);
-  const rows = members.map((sensor) =>
+function sensorTable(incident, sensors) {
+  if (sensors.length === 0) return muted(`Subjects: ${incident.devices.join(", ")}`);
+  const rows = sensors.map((sensor) =>
     el(
       "tr",
       { "data-key": sensor.id, "data-severity": sensor.severity ?? "" },
@@ -131,7 +131,7 @@ function sensorTable(incident, members) {
       cell(openAlerts(sensor.open) || "ok"),
     ),
   );
-  const more = incident.device_count - members.length;
+  const more = incident.device_count - sensors.length;
   return [
     table("Sensors of this incident", ["Sensor", "Rack", "Role", ">°C", "Alerts"], rows),
     more > 0 && muted(`and ${more} more`),

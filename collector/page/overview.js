@@ -62,14 +62,14 @@ function siteTiles(site, incidents) {
   const unacknowledged = incidents.filter((one) => !one.acked_by).length;
   const isCritical = incidents.some((one) => one.severity === "critical");
   const worst = isCritical ? "critical" : incidents.length ? "warning" : "good";
-  const faults = link("#/faults", count(site.troubles));
+  const faults = link("#/faults", count(site.faults));
   return [
     tile("Open incidents", count(incidents.length), incidents.length ? `${unacknowledged} unacknowledged` : "", worst),
     tile("Warmest inlet", celsius(inlets.length ? Math.max(...inlets) : null), `${site.racks.length} racks`),
     tile("Within recommended", percent(within), `class ${site.envelope.class}, ${count(all?.n ?? 0)} inlets`),
     tile("RCI high / low", `${percent(all?.rci_hi).replace(" %", "")} / ${percent(all?.rci_lo)}`, "100 % is best"),
     tile("Sensors", count(site.sensors), site.unplaced ? `${count(site.unplaced)} without a rack` : "all in racks"),
-    tile("Sensor faults", faults, site.troubles ? "" : "all sensors readable", site.troubles ? "warning" : ""),
+    tile("Sensor faults", faults, site.faults ? "" : "all sensors readable", site.faults ? "warning" : ""),
   ];
 }
 

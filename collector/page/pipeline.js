@@ -25,16 +25,16 @@ class Rate {
   }
 }
 
-function verdictList({ wrong, warnings }) {
-  const problems = wrong.map((text) => el("li", { class: "bad" }, `✕ ${text}`));
+function verdictList({ problems, warnings }) {
+  const items = problems.map((text) => el("li", { class: "bad" }, `✕ ${text}`));
   return [
-    problems.length
-      ? el("ul", { class: "wrong" }, problems)
+    items.length
+      ? el("ul", { class: "problems" }, items)
       : el("p", { class: "good-news" }, "✓ The pipeline is healthy."),
     warnings.length > 0 &&
       el(
         "ul",
-        { class: "wrong" },
+        { class: "problems" },
         warnings.map((text) => el("li", null, `▲ ${text}`)),
       ),
   ];
@@ -80,7 +80,7 @@ function partitionSection({ partitions, collectors, incidents }) {
   return titled(
     "Partitions",
     table("Partitions and their owners", ["Partition", "Owner"], rows),
-    muted(`Collectors: ${members}. Notification leader: ${incidents?.told_by ?? "none"}.`),
+    muted(`Collectors: ${members}. Notification leader: ${incidents?.leader ?? "none"}.`),
   );
 }
 

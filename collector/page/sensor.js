@@ -132,7 +132,7 @@ function stateLines(device) {
     device.fault && el("p", { class: "bad" }, `✕ read failure: ${device.fault.replaceAll("_", " ")}`),
     alerts,
     isGood && el("p", { class: "good-news" }, "✓ No open alerts"),
-    device.board_says && muted(`Its board reports ${device.board_says}.`),
+    device.board_severity && muted(`Its board reports ${device.board_severity}.`),
     muted(`Read ${ago(device.at, Date.now())}`),
   ];
 }

@@ -18,7 +18,7 @@ class SilencesPage {
   }
 
   async load() {
-    const { silences, windows, now } = await get("quiet");
+    const [{ silences, now }, { windows }] = await Promise.all([get("silences"), get("windows")]);
     if (!this.isCurrent()) return;
     const silenceRows = silences.map((silence) => this.#silenceRow(silence, now));
     patch(this.silences, el("h2", { id: "silences" }, "Silences"), silenceTable(silenceRows));

@@ -32,7 +32,7 @@ use crate::stats::Stats;
 use crate::web::access::Access;
 use crate::web::backend::redis::RedisBackend;
 use crate::web::listen::Certificate;
-use crate::web::view::{View, watch};
+use crate::web::read_model::{SharedReadModel, follow};
 use crate::web::{self, Web, WebError};
 
 pub use error::RunError;
@@ -51,7 +51,7 @@ pub async fn run(
 ) -> Result<(), RunError> {
     // A wrong configuration or a taken port must fail before anything runs.
     verify(&config)?;
-    let Dashboard { web, watch } = dashboard(&config, &stats, &stop)?;
+    let Dashboard { web, follow } = dashboard(&config, &stats, &stop)?;
     let tls = certificate(&config.web)?;
     let listener = web::bind(config.web.listen).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -66,7 +66,7 @@ pub async fn run(
         Ok(())
     });
     stages.spawn(async move {
-        watch.await;
+        follow.await;
         Ok(())
     });
     stages.spawn(pipeline);
@@ -84,13 +84,13 @@ pub(crate) fn verify(config: &CollectorConfig) -> Result<(), RunError> {
     Ok(())
 }
 
-/// The web side, and the future that keeps its view up to date.
+/// The web server over a read model, and the task that feeds it.
 pub(crate) struct Dashboard<F> {
     pub(crate) web: Web,
-    pub(crate) watch: F,
+    pub(crate) follow: F,
 }
 
-/// Builds the web side over a view of everything in Redis.
+/// Returns the read model of Redis, and the web server over it.
 pub(crate) fn dashboard(
     config: &CollectorConfig,
     stats: &Arc<Stats>,
@@ -98,17 +98,17 @@ pub(crate) fn dashboard(
 ) -> Result<Dashboard<impl Future<Output = ()> + Send + use<>>, RunError> {
     let (rules, envelope) = (config.rule_set()?, config.alerts.profile.envelope());
     let connector = Connector::new(&config.redis)?;
-    let view = Arc::new(View::new(Arc::clone(&rules), envelope));
+    let model = Arc::new(SharedReadModel::new(Arc::clone(&rules), envelope));
     let backend = RedisBackend::new(connector.clone(), config.clone());
     let web = Web::new(
         &config.web,
         Arc::clone(stats),
-        Arc::clone(&view),
+        Arc::clone(&model),
         Box::new(backend),
         false,
     )?;
-    let watch = watch::run(view, connector, rules, envelope, stop.clone());
-    Ok(Dashboard { web, watch })
+    let follow = follow::run(model, connector, rules, envelope, stop.clone());
+    Ok(Dashboard { web, follow })
 }
 
 /// Reads the certificate of the web server, if it is configured.

@@ -1,7 +1,10 @@
-//! How the pipeline is doing: the facts, and what is wrong with them.
+//! The health of the pipeline: facts from Redis, and their evaluation.
 
+mod evaluate;
+mod facts;
 mod gather;
-mod judge;
+mod redis_streams;
 
-pub(crate) use gather::{Facts, Group, Incidents, Losses, Owned, Streams, gather};
-pub(crate) use judge::{MUCH, Verdict, judge};
+pub(crate) use evaluate::{HealthVerdict, SERIES_MEMORY_LIMIT, evaluate};
+pub(crate) use facts::{Facts, Group, Incidents, Losses, Owned, Streams};
+pub(crate) use gather::gather;

@@ -1,8 +1,8 @@
-//! The web side: the page, the API behind it, metrics, and whether the program runs (`/healthz`) and judges readings
-//! (`/readyz`).
+//! The web server: the page, its API, metrics, and the probes `/healthz` (alive) and `/readyz` (evaluating readings).
 //!
-//! In: requests. Out: what the [`View`] and the backend know, and what people do. Promise: it reads, and writes what people
-//! do; no request, however slow or many, holds up readings or alerts. [`access`] says who may.
+//! Requests are answered from the [`read_model`] and the [`backend`]; operator actions are written through the
+//! backend. Requests never delay readings or alerts, however slow or many they are. [`access`] decides who may read
+//! and who may act.
 
 pub(crate) mod access;
 mod api;
@@ -12,8 +12,9 @@ pub(crate) mod listen;
 mod metrics;
 pub(crate) mod names;
 mod pages;
-mod renew;
-pub mod view;
+mod reload;
+mod state;
+pub(crate) mod read_model;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,98 +31,32 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use self::access::{Access, AccessError};
-use self::backend::Backend;
-use self::listen::{Certificate, TlsError};
-use crate::config::WebConfig;
-use crate::stats::Stats;
-use crate::web::view::View;
+use self::listen::Certificate;
 
-/// What the API is.
-const OPENAPI: &str = include_str!("web/openapi.json");
-/// The largest body that is read.
-const LARGEST_BODY: usize = 16 * 1024;
+pub(crate) use state::Web;
+pub use state::WebError;
 
-/// A request is answered within this, or not at all; an event stream begins within it.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Largest request body, in bytes.
+const MAX_BODY: usize = 16 * 1024;
 
-/// A scrape waits no longer for what there is to see.
-const SCRAPED_WITHIN: Duration = Duration::from_secs(3);
+/// Longest time until a response, or until an event stream begins.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The web side cannot be offered.
-#[derive(Debug, thiserror::Error)]
-pub enum WebError {
-    /// The address is taken, or not ours.
-    #[error("cannot listen on {listen}: name another address with --listen")]
-    Bind {
-        /// The address.
-        listen: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Who may look and act.
-    #[error(transparent)]
-    Access(#[from] AccessError),
-    /// TLS.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-}
+/// Longest wait of a scrape for the read model.
+const SCRAPE_WAIT: Duration = Duration::from_secs(3);
 
-/// What answers requests.
-#[derive(Debug)]
-pub(crate) struct Web {
-    stats: Arc<Stats>,
-    view: Arc<View>,
-    backend: Box<dyn Backend>,
-    access: Access,
-    /// Names were read again: whoever listens has to come again.
-    renewed: watch::Sender<()>,
-    streams: Arc<Semaphore>,
-    most_streams: usize,
-    tls: bool,
-    demo: bool,
-}
-
-impl Web {
-    /// By these settings.
-    ///
-    /// # Errors
-    ///
-    /// When others could act without a name.
-    pub(crate) fn new(
-        config: &WebConfig,
-        stats: Arc<Stats>,
-        view: Arc<View>,
-        backend: Box<dyn Backend>,
-        demo: bool,
-    ) -> Result<Self, WebError> {
-        Ok(Self {
-            stats,
-            view,
-            backend,
-            access: Access::new(config)?,
-            renewed: watch::Sender::default(),
-            streams: Arc::new(Semaphore::new(config.max_streams)),
-            most_streams: config.max_streams,
-            tls: config.tls_cert_file.is_some(),
-            demo,
-        })
-    }
-}
-
-/// Takes the address; nothing is answered yet.
+/// Binds the address. Requests wait until [`serve`].
 pub(crate) async fn bind(listen: SocketAddr) -> Result<TcpListener, WebError> {
     TcpListener::bind(listen)
         .await
         .map_err(|source| WebError::Bind { listen, source })
 }
 
-/// Answers until `stop`.
+/// Serves requests until `stop`.
 pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<Certificate>,
@@ -129,13 +64,13 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) {
     let (web, tls) = (Arc::new(web), tls.map(Arc::new));
-    let served = listen::serve(
+    let serving = listen::serve(
         listener,
         tls.clone(),
         routes(Arc::clone(&web)),
         stop.clone(),
     );
-    tokio::join!(served, renew::run(&web, tls.as_deref(), stop));
+    tokio::join!(serving, reload::run(&web, tls.as_deref(), stop));
 }
 
 fn routes(web: Arc<Web>) -> Router {
@@ -149,42 +84,43 @@ fn routes(web: Arc<Web>) -> Router {
         .route("/incidents", get(api::incidents))
         .route("/incidents/{incident}", get(api::incident))
         .route("/incidents/{incident}/ack", post(api::ack))
-        .route("/quiet", get(api::quiet))
-        .route("/silences", post(api::silence))
-        .route("/silences/{silence}", delete(api::unsilence))
-        .route("/windows", post(api::plan))
-        .route("/windows/{window}", delete(api::unplan))
-        .route("/troubles", get(api::troubles))
+        .route("/silences", get(api::silences))
+        .route("/silences", post(api::add_silence))
+        .route("/silences/{silence}", delete(api::expire_silence))
+        .route("/windows", get(api::windows))
+        .route("/windows", post(api::add_window))
+        .route("/windows/{window}", delete(api::delete_window))
+        .route("/faults", get(api::faults))
         .route("/kinds", get(api::kinds))
         .route("/status", get(api::status))
         .route("/deliveries", get(api::deliveries))
         .route("/events", get(events::events))
         .route("/openapi.json", get(api::openapi))
-        .fallback(api::nothing)
+        .fallback(api::not_found)
         .method_not_allowed_fallback(not_allowed);
     Router::new()
         .nest("/api/v1", api)
-        .route("/metrics", get(scraped))
+        .route("/metrics", get(scrape))
         .route("/", get(pages::index))
         .route("/assets/{file}", get(pages::asset))
-        .fallback(nowhere)
+        .fallback(not_found)
         .layer(middleware::from_fn_with_state(Arc::clone(&web), guard))
-        // Whether the program runs is no secret.
+        // Probes need no token.
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        // A body that comes byte by byte is not waited for.
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        // Bounds the time for a slow request body.
         .layer(TimeoutLayer::with_status_code(
             StatusCode::REQUEST_TIMEOUT,
-            PATIENCE,
+            RESPONSE_TIMEOUT,
         ))
-        // Event streams are left as they are.
+        // Event streams stay uncompressed.
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(Arc::clone(&web), headers))
         .with_state(web)
 }
 
-/// Lets in who may come in.
+/// Rejects requests without access.
 async fn guard(
     State(web): State<Arc<Web>>,
     ConnectInfo(from): ConnectInfo<SocketAddr>,
@@ -200,7 +136,7 @@ async fn guard(
             next.run(request).await
         }
         Err(denied) => {
-            let body = axum::Json(serde_json::json!({ "error": denied.why }));
+            let body = axum::Json(serde_json::json!({ "error": denied.reason }));
             let mut response = (denied.status, body).into_response();
             if denied.status == StatusCode::UNAUTHORIZED {
                 let basic =
@@ -212,7 +148,7 @@ async fn guard(
     }
 }
 
-/// What every answer says of itself.
+/// Sets the security headers of every response.
 async fn headers(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -253,29 +189,26 @@ async fn readyz(State(web): State<Arc<Web>>) -> (StatusCode, &'static str) {
     }
 }
 
-async fn scraped(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {
+async fn scrape(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let format = metrics::Format::of(accept);
-    let streams = web.most_streams - web.streams.available_permits();
-    // Without Redis the pipeline's own numbers are worth more than ever.
-    let looked = tokio::time::timeout(SCRAPED_WITHIN, web.view.looked()).await;
-    let sees = matches!(looked, Ok(Ok(())));
+    let streams = web.max_streams - web.streams.available_permits();
+    // Without Redis, the metrics of the pipeline matter most.
+    let loaded = tokio::time::timeout(SCRAPE_WAIT, web.model.ready()).await;
+    let is_loaded = matches!(loaded, Ok(Ok(())));
     let text = web
-        .view
-        .see(|picture| metrics::text(format, &web.stats, streams, sees.then_some(picture)));
-    ([(CONTENT_TYPE, format.kind())], text).into_response()
+        .model
+        .query(|model| metrics::text(format, &web.stats, streams, is_loaded.then_some(model)));
+    ([(CONTENT_TYPE, format.media_type())], text).into_response()
 }
 
 async fn not_allowed() -> Response {
-    let body = axum::Json(serde_json::json!({ "error": "this cannot be done here" }));
+    let body = axum::Json(serde_json::json!({ "error": "method not allowed" }));
     (StatusCode::METHOD_NOT_ALLOWED, body).into_response()
 }
 
-async fn nowhere() -> (StatusCode, &'static str) {
-    (
-        StatusCode::NOT_FOUND,
-        "there is nothing here: the page is at /\n",
-    )
+async fn not_found() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "not found: the dashboard is at /\n")
 }
 
 #[cfg(test)]

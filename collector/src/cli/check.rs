@@ -17,7 +17,7 @@ use super::output::print;
 use super::server::{ServerInfo, size};
 use crate::app;
 use crate::config::CollectorConfig;
-use crate::health::MUCH;
+use crate::health::SERIES_MEMORY_LIMIT;
 use crate::series::{self, SeriesConfig, SeriesError};
 
 /// Lifetime of test keys that cannot be deleted, in seconds.
@@ -227,7 +227,9 @@ async fn project(
             what: "read the memory of Redis",
             source,
         })?;
-    let much = health.fraction(bytes).is_some_and(|share| share > MUCH);
+    let much = health
+        .fraction(bytes)
+        .is_some_and(|share| share > SERIES_MEMORY_LIMIT);
     let warning = "over 70 % of maxmemory: raise maxmemory, or shorten series.raw_retention";
     Ok(Projection {
         backend: series.name(),

@@ -114,7 +114,7 @@ fn through_redis(
     };
     let view = app::dashboard(&config, stats, stop).map_err(usage)?;
     stages.spawn(async move {
-        view.watch.await;
+        view.follow.await;
         Ok(())
     });
     let agent_stop = stop.clone();

@@ -20,7 +20,7 @@ use crate::config::CollectorConfig;
 use crate::incidents::site::SiteReader;
 use crate::series;
 use crate::series::history::{self, Grain, Span};
-use crate::web::view::picture::{Change, Limit, Picture};
+use crate::web::read_model::{Change, Limit, ReadModel};
 
 /// Longest range that shows raw readings by default: 600 rows at one reading per second.
 const MAX_RAW_RANGE: Duration = Duration::from_secs(600);
@@ -121,10 +121,10 @@ async fn limits(
     };
     let mut site = SiteReader::default();
     site.refresh(connection).await?;
-    let mut picture = Picture::new(config.rule_set()?, config.alerts.profile.envelope());
-    picture.take(Change::Site(site.site().clone()));
-    picture.take(Change::Described(device.clone(), Some(Box::new(known))));
-    Ok(picture.limits(device))
+    let mut model = ReadModel::new(config.rule_set()?, config.alerts.profile.envelope());
+    model.apply(Change::Site(site.site().clone()));
+    model.apply(Change::Described(device.clone(), Some(Box::new(known))));
+    Ok(model.limits(device))
 }
 
 /// Returns the width of rows for a range without `--every`.

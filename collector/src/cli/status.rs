@@ -27,13 +27,13 @@ pub(super) async fn run(args: StatusArgs) -> Outcome {
     let config = args.common.load()?;
     let (connector, mut connection) = server::open(&config.redis).await?;
     let facts = health::gather(&mut connection, &config, connector.endpoint()).await?;
-    let verdict = health::judge(&facts);
+    let verdict = health::evaluate(&facts);
     print(&if args.json {
         show::json(&facts, &verdict)?
     } else {
         show::text(&facts, &verdict, &style())
     });
-    if verdict.wrong.is_empty() {
+    if verdict.problems.is_empty() {
         Ok(())
     } else {
         Err(Failure::Reported)

@@ -1,9 +1,8 @@
-//! Who may look, and who may act.
+//! Authentication and authorisation of requests.
 //!
-//! On loopback everybody on this machine may do both, unless a file of names says otherwise; elsewhere nobody may do
-//! anything without such a file. Whoever is in it shows a token, as a bearer token or as the password of basic authentication.
-//! A page of another site cannot act through somebody's browser: an act has to come from a page of this address, and it has
-//! to be JSON.
+//! On loopback every local user may read and act, unless there is an access file. On other addresses an access file is
+//! required. Its users send their token as a bearer token or as the password of basic authentication. Pages of other
+//! sites cannot act through a user's browser: actions must come from a page of this address, as JSON.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -14,62 +13,62 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::names::{Names, NamesError, Right};
+use super::names::{AccessLevel, Names, NamesError};
 use crate::config::WebConfig;
 
-/// The settings cannot be used.
+/// The access settings are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
-    /// Anybody could look and act.
+    /// Other hosts could read and act without a token.
     #[error(
-        "web.listen is {0}, which others can reach: name a web.access_file (`rackwatch-collector access add` makes one), or \
-         write web.allow_unauthenticated = true"
+        "web.listen is {0}, which other hosts can reach: set web.access_file (`rackwatch-collector access add` makes one), or \
+         web.allow_unauthenticated = true"
     )]
     Open(SocketAddr),
-    /// The file of names.
+    /// The access file is unusable.
     #[error(transparent)]
     Names(#[from] NamesError),
 }
 
-/// Who may do what.
+/// The access rules, with the rate limits for each address.
 #[derive(Debug)]
 pub(crate) struct Access {
-    /// None: everybody may do everything.
+    /// The users of the access file. Without one, everyone may read and act.
     names: Option<Names>,
-    /// Names that lead elsewhere are not answered: a page of another site could have them lead here.
+    /// Only local host names are answered, so a page of another site cannot rebind its name to this host.
     loopback: bool,
-    tries: Tries,
-    acts: Tries,
-    asked: Tries,
+    wrong_tokens: RateLimit,
+    actions: RateLimit,
+    requests: RateLimit,
 }
 
-/// A request that is let in.
+/// An admitted request and its user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Admitted {
-    /// Who asks, where names are asked for.
+    /// The name of the user, if there is an access file.
     pub(crate) name: Option<String>,
 }
 
-/// One that is not.
+/// A denied request: the status and the reason of its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Denied {
     pub(crate) status: StatusCode,
-    pub(crate) why: &'static str,
+    pub(crate) reason: &'static str,
 }
 
-/// Wrong tokens from one address in a minute.
-const WRONG_A_MINUTE: u32 = 10;
-/// Acts from one address in a minute.
-const ACTS_A_MINUTE: u32 = 60;
-/// Requests of any kind: a hundred pages behind one address ask for less.
-const ASKED_A_MINUTE: u32 = 6_000;
+/// Wrong tokens from one address per minute.
+const MAX_WRONG_TOKENS: u32 = 10;
+/// Operator actions from one address per minute.
+const MAX_ACTIONS: u32 = 60;
+/// Requests from one address per minute; enough for a hundred pages behind one address.
+const MAX_REQUESTS: u32 = 6_000;
 
 impl Access {
-    /// As the settings say.
+    /// Returns the access rules for these settings.
     ///
     /// # Errors
     ///
-    /// When everybody could act, or the file cannot be used.
+    /// If the access file is unusable, or missing for an address that other hosts can reach.
     pub(crate) fn new(config: &WebConfig) -> Result<Self, AccessError> {
         let loopback = config.listen.ip().is_loopback();
         let names = match &config.access_file {
@@ -80,84 +79,115 @@ impl Access {
         Ok(Self {
             names,
             loopback,
-            tries: Tries::new(WRONG_A_MINUTE),
-            acts: Tries::new(ACTS_A_MINUTE),
-            asked: Tries::new(ASKED_A_MINUTE),
+            wrong_tokens: RateLimit::new(MAX_WRONG_TOKENS),
+            actions: RateLimit::new(MAX_ACTIONS),
+            requests: RateLimit::new(MAX_REQUESTS),
         })
     }
 
-    /// Who is let in by name, if it is by name.
+    /// Returns the users, if there is an access file.
     pub(crate) fn names(&self) -> Option<&Names> {
         self.names.as_ref()
     }
 
-    /// Whether a request may be answered.
+    /// Admits or denies a request, and counts it.
     pub(crate) fn admit(
         &self,
         method: &Method,
         headers: &HeaderMap,
         from: IpAddr,
     ) -> Result<Admitted, Denied> {
-        let acts = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-        let wanted = if acts { Right::Act } else { Right::Look };
-        let denied = |status, why| Err(Denied { status, why });
-        if self.asked.are_too_many(from) {
-            return denied(
-                StatusCode::TOO_MANY_REQUESTS,
-                "too much is asked: wait a minute",
-            );
+        if self.requests.is_exceeded(from) {
+            return Err(TOO_MANY_REQUESTS);
         }
-        self.asked.count(from);
+        self.requests.count(from);
         if self.names.is_none() && self.loopback && !is_local(headers) {
-            return denied(
-                StatusCode::FORBIDDEN,
-                "ask for 127.0.0.1 or localhost: other names are not answered here",
-            );
+            return Err(FOREIGN_HOST);
         }
-        let admitted = match &self.names {
-            None => Admitted { name: None },
-            Some(names) => {
-                if self.tries.are_too_many(from) {
-                    return denied(
-                        StatusCode::TOO_MANY_REQUESTS,
-                        "too many wrong tokens: wait a minute",
-                    );
-                }
-                let Some(token) = token(headers) else {
-                    return denied(StatusCode::UNAUTHORIZED, "a token is wanted");
-                };
-                let Some(user) = names.who_has(&token) else {
-                    self.tries.count(from);
-                    return denied(StatusCode::UNAUTHORIZED, "nobody has this token");
-                };
-                if user.right < wanted {
-                    return denied(StatusCode::FORBIDDEN, "you may look, and not act");
-                }
-                Admitted {
-                    name: Some(user.name),
-                }
-            }
+        let is_action = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let needed = if is_action {
+            AccessLevel::Operator
+        } else {
+            AccessLevel::Viewer
         };
-        if acts {
-            if !is_from_here(headers) {
-                return denied(
-                    StatusCode::FORBIDDEN,
-                    "this comes from a page of another site",
-                );
-            }
-            if self.acts.are_too_many(from) {
-                return denied(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    "too much is done: wait a minute",
-                );
-            }
-            self.acts.count(from);
+        let name = match &self.names {
+            None => None,
+            Some(names) => Some(self.authenticate(names, headers, from, needed)?),
+        };
+        if is_action {
+            self.admit_action(headers, from)?;
         }
-        Ok(admitted)
+        Ok(Admitted { name })
+    }
+
+    /// Returns the name of the user whose token a request has.
+    fn authenticate(
+        &self,
+        names: &Names,
+        headers: &HeaderMap,
+        from: IpAddr,
+        needed: AccessLevel,
+    ) -> Result<String, Denied> {
+        if self.wrong_tokens.is_exceeded(from) {
+            return Err(TOO_MANY_WRONG_TOKENS);
+        }
+        let Some(token) = token(headers) else {
+            return Err(NO_TOKEN);
+        };
+        let Some(user) = names.user_of(&token) else {
+            self.wrong_tokens.count(from);
+            return Err(UNKNOWN_TOKEN);
+        };
+        if user.level < needed {
+            return Err(READ_ONLY);
+        }
+        Ok(user.name)
+    }
+
+    /// Checks that an action comes from a page of this address, within its rate limit.
+    fn admit_action(&self, headers: &HeaderMap, from: IpAddr) -> Result<(), Denied> {
+        if !is_from_here(headers) {
+            return Err(CROSS_SITE);
+        }
+        if self.actions.is_exceeded(from) {
+            return Err(TOO_MANY_ACTIONS);
+        }
+        self.actions.count(from);
+        Ok(())
     }
 }
 
-/// The token that a request brings.
+const TOO_MANY_REQUESTS: Denied = Denied::new(
+    StatusCode::TOO_MANY_REQUESTS,
+    "rate limit exceeded: wait a minute",
+);
+const TOO_MANY_WRONG_TOKENS: Denied = Denied::new(
+    StatusCode::TOO_MANY_REQUESTS,
+    "too many wrong tokens: wait a minute",
+);
+const TOO_MANY_ACTIONS: Denied = Denied::new(
+    StatusCode::TOO_MANY_REQUESTS,
+    "rate limit of operator actions exceeded: wait a minute",
+);
+const FOREIGN_HOST: Denied = Denied::new(
+    StatusCode::FORBIDDEN,
+    "unknown host name: use 127.0.0.1 or localhost",
+);
+const NO_TOKEN: Denied = Denied::new(StatusCode::UNAUTHORIZED, "authentication required");
+const UNKNOWN_TOKEN: Denied = Denied::new(StatusCode::UNAUTHORIZED, "unknown token");
+const READ_ONLY: Denied = Denied::new(StatusCode::FORBIDDEN, "read-only access");
+const CROSS_SITE: Denied = Denied::new(
+    StatusCode::FORBIDDEN,
+    "cross-site request: operator actions must be JSON from a page of this address",
+);
+
+impl Denied {
+    const fn new(status: StatusCode, reason: &'static str) -> Self {
+        Self { status, reason }
+    }
+}
+
+/// Returns the token of a request.
 fn token(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = value.split_once(' ')?;
@@ -172,11 +202,12 @@ fn token(headers: &HeaderMap) -> Option<String> {
     Some(password.to_owned())
 }
 
+/// Returns a header as text.
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The name that is asked for is one of this machine, whatever its port.
+/// Returns whether the requested host is a name of this machine, on any port.
 fn is_local(headers: &HeaderMap) -> bool {
     let Some(host) = text(headers, "host") else {
         return true;
@@ -191,8 +222,9 @@ fn is_local(headers: &HeaderMap) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-/// An act: as JSON, which a form of another site cannot send unasked, and from a page of this address where it is from
-/// one.
+/// Returns whether an action cannot come from a page of another site.
+///
+/// Browsers mark requests of other sites, and forms cannot send JSON without a preflight request.
 fn is_from_here(headers: &HeaderMap) -> bool {
     let site = text(headers, "sec-fetch-site");
     if site.is_some_and(|site| site != "same-origin" && site != "none") {
@@ -209,20 +241,20 @@ fn is_from_here(headers: &HeaderMap) -> bool {
     !has_body || kind.split(';').next().unwrap_or_default().trim() == "application/json"
 }
 
-/// How often something came from each address in this minute.
+/// A limit on events from each address in the current minute.
 #[derive(Debug)]
-struct Tries {
-    most: u32,
+struct RateLimit {
+    limit: u32,
     counts: Mutex<(Instant, HashMap<IpAddr, u32>)>,
 }
 
-/// More addresses are not remembered in a minute: then those that are new wait.
-const MOST_ADDRESSES: usize = 10_000;
+/// Addresses counted per minute at most. Beyond them, requests from new addresses are refused.
+const MAX_ADDRESSES: usize = 10_000;
 
-impl Tries {
-    fn new(most: u32) -> Self {
+impl RateLimit {
+    fn new(limit: u32) -> Self {
         Self {
-            most,
+            limit,
             counts: Mutex::new((Instant::now(), HashMap::new())),
         }
     }
@@ -235,12 +267,13 @@ impl Tries {
         ask(&mut counts.1)
     }
 
-    fn are_too_many(&self, from: IpAddr) -> bool {
+    /// Returns whether an address has used up its limit.
+    fn is_exceeded(&self, from: IpAddr) -> bool {
         self.with(|counts| {
-            let is_full = counts.len() >= MOST_ADDRESSES;
+            let is_full = counts.len() >= MAX_ADDRESSES;
             counts
                 .get(&from)
-                .map_or(is_full, |count| *count >= self.most)
+                .map_or(is_full, |count| *count >= self.limit)
         })
     }
 

@@ -1,9 +1,9 @@
-//! `/api/v1`: everything that the page shows, and does, as JSON. `openapi.json` describes it; a test holds the two together.
+//! `/api/v1`: all data and operator actions of the page, as JSON. `openapi.json` describes it, and a test compares the two.
 
 mod incidents;
 mod kinds;
 mod pipeline;
-mod quiet;
+mod silences;
 mod series;
 mod site;
 
@@ -21,46 +21,48 @@ use serde_json::{Value, json};
 pub(super) use incidents::{ack, incident, incidents};
 pub(super) use kinds::{kinds, openapi};
 pub(super) use pipeline::{deliveries, status};
-pub(super) use quiet::{plan, quiet, silence, unplan, unsilence};
 pub(super) use series::{indices, series};
-pub(super) use site::{device, devices, rack, site, troubles};
+pub(super) use silences::{
+    add_silence, add_window, delete_window, expire_silence, silences, windows,
+};
+pub(super) use site::{device, devices, faults, rack, site};
 
 use super::access::Admitted;
 use super::backend::BackendError;
 use crate::incidents::operator_actions::{self, ActionError};
-use crate::web::view::NotReady;
+use crate::web::read_model::NotReady;
 
-/// A request that cannot be answered: `{"error": …}` with a status.
+/// An error response: `{"error": …}` with a status.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
-    why: String,
+    message: String,
 }
 
 impl ApiError {
-    fn new(status: StatusCode, why: impl std::fmt::Display) -> Self {
+    fn new(status: StatusCode, message: impl std::fmt::Display) -> Self {
         Self {
             status,
-            why: why.to_string(),
+            message: message.to_string(),
         }
     }
 
-    fn bad(why: impl std::fmt::Display) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, why)
+    fn bad(message: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
     }
 
-    fn missing(why: impl std::fmt::Display) -> Self {
-        Self::new(StatusCode::NOT_FOUND, why)
+    fn missing(message: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
     }
 
-    pub(super) fn busy(why: impl std::fmt::Display) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, why)
+    pub(super) fn busy(message: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.status, Json(json!({ "error": self.why }))).into_response()
+        (self.status, Json(json!({ "error": self.message }))).into_response()
     }
 }
 
@@ -73,14 +75,14 @@ impl From<NotReady> for ApiError {
 impl From<BackendError> for ApiError {
     fn from(error: BackendError) -> Self {
         let status = match &error {
-            BackendError::Act(ActionError::NoIncident(_)) => StatusCode::NOT_FOUND,
-            BackendError::Act(ActionError::Ambiguous { .. } | ActionError::TooMany) => {
+            BackendError::Action(ActionError::NoIncident(_)) => StatusCode::NOT_FOUND,
+            BackendError::Action(ActionError::Ambiguous { .. } | ActionError::TooMany) => {
                 StatusCode::CONFLICT
             }
-            BackendError::Act(ActionError::ShortPrefix(_) | ActionError::Invalid(_)) => {
+            BackendError::Action(ActionError::ShortPrefix(_) | ActionError::Invalid(_)) => {
                 StatusCode::BAD_REQUEST
             }
-            BackendError::Act(ActionError::Redis(_)) | BackendError::Away(_) => {
+            BackendError::Action(ActionError::Redis(_)) | BackendError::Unavailable(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
         };
@@ -90,11 +92,11 @@ impl From<BackendError> for ApiError {
 
 impl From<ActionError> for ApiError {
     fn from(error: ActionError) -> Self {
-        BackendError::Act(error).into()
+        BackendError::Action(error).into()
     }
 }
 
-/// Parts of an address, or why they cannot be meant: as JSON, like every other error.
+/// Path or query parameters, or a JSON error if they are invalid.
 pub(super) struct Params<T>(Result<T, ApiError>);
 
 impl<T> Params<T> {
@@ -125,10 +127,10 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Params<
     }
 }
 
-/// What was sent, or why it cannot be read.
-pub(super) struct Sent(Result<Bytes, ApiError>);
+/// A request body of JSON, or the error of reading it.
+pub(super) struct JsonBody(Result<Bytes, ApiError>);
 
-impl<S: Send + Sync> FromRequest<S> for Sent {
+impl<S: Send + Sync> FromRequest<S> for JsonBody {
     type Rejection = std::convert::Infallible;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
@@ -139,32 +141,32 @@ impl<S: Send + Sync> FromRequest<S> for Sent {
     }
 }
 
-impl Sent {
-    /// What it says.
-    fn says<T: DeserializeOwned>(self) -> Answer<T> {
-        let why = "the body cannot be understood";
-        serde_json::from_slice(&self.0?).map_err(|error| ApiError::bad(format!("{why}: {error}")))
+impl JsonBody {
+    /// Parses the body as JSON.
+    fn parse<T: DeserializeOwned>(self) -> Answer<T> {
+        serde_json::from_slice(&self.0?)
+            .map_err(|error| ApiError::bad(format!("invalid request body: {error}")))
     }
 }
 
 type Answer<T = Json<Value>> = Result<T, ApiError>;
 
+/// Parses a device id from a path.
 fn device_id(text: &str) -> Answer<DeviceId> {
-    DeviceId::new(text)
-        .map_err(|error| ApiError::missing(format!("no device is called so: {error}")))
+    DeviceId::new(text).map_err(|error| ApiError::missing(format!("no such sensor: {error}")))
 }
 
-/// Who does it: the name of the token, else what is said, else somebody at the page.
-fn who(admitted: &Admitted, said: Option<String>) -> Answer<String> {
-    let said = said
+/// Returns the name of the token's user, else the given name, else a default.
+fn author(admitted: &Admitted, given: Option<String>) -> Answer<String> {
+    let given = given
         .map(|name| operator_actions::clean_text(&name))
         .transpose()?;
-    let said = said.filter(|name| !name.is_empty());
-    let name = admitted.name.clone().or(said);
-    Ok(name.unwrap_or_else(|| "somebody at the dashboard".to_owned()))
+    let given = given.filter(|name| !name.is_empty());
+    let name = admitted.name.clone().or(given);
+    Ok(name.unwrap_or_else(|| "dashboard".to_owned()))
 }
 
-/// Nothing is here.
-pub(super) async fn nothing() -> ApiError {
-    ApiError::missing("there is nothing of this name: see /api/v1/openapi.json")
+/// Answers requests for unknown paths.
+pub(super) async fn not_found() -> ApiError {
+    ApiError::missing("no such endpoint: see /api/v1/openapi.json")
 }

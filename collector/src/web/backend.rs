@@ -1,5 +1,4 @@
-//! What the web side asks for that the view does not know, and what it has done: in Redis ([`redis`]), or in the demo's
-//! own memory ([`memory`]).
+//! Data beyond the read model, and operator actions: in Redis ([`redis`]), or in the memory of the demo ([`memory`]).
 
 pub(crate) mod memory;
 pub(crate) mod redis;
@@ -18,33 +17,33 @@ use crate::indices::past::{Points, SeriesRange};
 use crate::notify::delivery_log::Delivery;
 use crate::series::history::{History, Span};
 
-/// It cannot be told, or done.
+/// A failed query or operator action.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BackendError {
-    /// By what was asked.
+    /// The action is invalid or conflicts with the stored state.
     #[error(transparent)]
-    Act(#[from] ActionError),
-    /// Redis does not answer.
-    #[error("Redis does not answer: {0}")]
-    Away(String),
+    Action(#[from] ActionError),
+    /// Redis is unreachable or too slow.
+    #[error("Redis is unreachable: {0}")]
+    Unavailable(String),
 }
 
-/// Where the rest is.
+/// Queries beyond the read model, and operator actions.
 #[async_trait]
-pub(crate) trait Backend: Send + Sync + std::fmt::Debug {
-    /// The clock that all times are by.
+pub(crate) trait WebBackend: Send + Sync + std::fmt::Debug {
+    /// Returns the current time of the clock that all records use.
     async fn now(&self) -> Timestamp;
 
-    /// A device's temperatures over time.
+    /// Returns a device's temperatures over time.
     async fn history(&self, device: &DeviceId, span: Span) -> Result<History, BackendError>;
 
-    /// How well something was cooled: each index by its name, over time.
+    /// Returns the cooling indices of a scope over time, by name.
     async fn indices(
         &self,
-        stretch: SeriesRange<'_>,
+        range: SeriesRange<'_>,
     ) -> Result<Vec<(&'static str, Points)>, BackendError>;
 
-    /// A device's alerts since then, the oldest first; none where the view knows them all.
+    /// Returns a device's alert records from `from` on, oldest first, or `None` if the read model has them all.
     async fn alerts(
         &self,
         device: &DeviceId,
@@ -55,24 +54,24 @@ pub(crate) trait Backend: Send + Sync + std::fmt::Debug {
     /// Acknowledges an incident. Returns its id.
     async fn ack(&self, id: &str, ack: Ack) -> Result<String, BackendError>;
 
-    /// Begins a silence.
-    async fn silence(&self, silence: Silence) -> Result<(), BackendError>;
+    /// Stores a new silence.
+    async fn add_silence(&self, silence: Silence) -> Result<(), BackendError>;
 
-    /// Ends one; whether there was one.
-    async fn unsilence(&self, id: &str) -> Result<bool, BackendError>;
+    /// Expires a silence. Returns whether it existed.
+    async fn expire_silence(&self, id: &str) -> Result<bool, BackendError>;
 
-    /// Maintenance windows, the next first.
+    /// Returns maintenance windows, the next first.
     async fn windows(&self) -> Result<Vec<Window>, BackendError>;
 
-    /// Plans one.
-    async fn plan(&self, window: Window) -> Result<(), BackendError>;
+    /// Adds a maintenance window.
+    async fn add_window(&self, window: Window) -> Result<(), BackendError>;
 
-    /// Takes one back; whether there was one.
-    async fn unplan(&self, id: &str) -> Result<bool, BackendError>;
+    /// Deletes a maintenance window. Returns whether it existed.
+    async fn delete_window(&self, id: &str) -> Result<bool, BackendError>;
 
-    /// How the pipeline is doing: facts, and what is wrong.
+    /// Returns the facts about the pipeline and their verdict.
     async fn status(&self) -> Result<Value, BackendError>;
 
-    /// What became of what people were to be told, the newest first.
+    /// Returns deliveries of notifications, of one incident or of all, newest first.
     async fn deliveries(&self, incident: Option<&str>) -> Result<Vec<Delivery>, BackendError>;
 }

@@ -1,8 +1,9 @@
-//! `/api/v1/events`: what is new, as server-sent events, for as long as somebody listens.
+//! `/api/v1/events`: changes as server-sent events.
 //!
-//! A client says what it wants: `racks=true` for rows of racks, `rack=B07` for the devices of one rack (empty for those in
-//! none). Incidents, silences, `layout` (read all again) and `away` (what is shown is old) come to everybody. Who reads too
-//! slowly is told `missed`, and reads all again. Streams are bounded in number; each keeps the view wanted.
+//! A client chooses `racks=true` for rows of racks, and `rack=B07` for the devices of one rack (empty for those without
+//! one). Every client gets `incidents`, `silences`, `reload` (read everything again) and `stale` (Redis is unreachable).
+//! A client that reads too slowly gets `missed`, and reads everything again. The number of streams is bounded. An open
+//! stream counts as a viewer of the read model.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,81 +19,81 @@ use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 
 use super::Web;
 use super::api::{ApiError, Params};
-use crate::web::view::{Update, View};
+use crate::web::read_model::{SharedReadModel, Update};
 
-/// A line that means nothing comes so often, so that both sides notice when the other is gone.
+/// Interval of keep-alive comments, by which both sides notice a lost connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// What a client wants to hear of.
+/// The changes that a client subscribes to.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct Filter {
     racks: bool,
     rack: Option<String>,
 }
 
-/// One who listens.
-struct Listener {
-    view: Arc<View>,
-    news: broadcast::Receiver<Arc<Update>>,
-    /// Who may listen is another.
-    renewed: watch::Receiver<()>,
-    wanted: Wanted,
-    /// What is to be said before there is more news.
-    waiting: Vec<Event>,
-    /// Its place among the streams.
-    _place: OwnedSemaphorePermit,
+/// The subscription of one client.
+struct Subscription {
+    model: Arc<SharedReadModel>,
+    updates: broadcast::Receiver<Arc<Update>>,
+    /// Signals a change of the access file.
+    access_changed: watch::Receiver<()>,
+    filter: Filter,
+    /// Events to send before the next update, in reverse order.
+    pending: Vec<Event>,
+    /// Its share of the limit on streams.
+    _permit: OwnedSemaphorePermit,
 }
 
-/// The stream.
+/// Opens an event stream.
 pub(super) async fn events(
     State(web): State<Arc<Web>>,
-    wanted: Params<Query<Wanted>>,
+    filter: Params<Query<Filter>>,
 ) -> Result<Response, ApiError> {
-    let Query(wanted) = wanted.into_inner()?;
-    let Ok(place) = Arc::clone(&web.streams).try_acquire_owned() else {
+    let Query(filter) = filter.into_inner()?;
+    let Ok(permit) = Arc::clone(&web.streams).try_acquire_owned() else {
         return Err(ApiError::busy(
-            "too many streams are open: close other pages",
+            "too many open event streams: close other pages, or raise web.max_streams",
         ));
     };
-    web.view.looked().await?;
-    let listener = Listener {
-        news: web.view.listen(),
-        view: Arc::clone(&web.view),
-        renewed: web.renewed.subscribe(),
-        wanted,
-        waiting: vec![Event::default().event("hello").data("{}")],
-        _place: place,
+    web.model.ready().await?;
+    let subscription = Subscription {
+        updates: web.model.subscribe(),
+        model: Arc::clone(&web.model),
+        access_changed: web.access_changed.subscribe(),
+        filter,
+        pending: vec![Event::default().event("hello").data("{}")],
+        _permit: permit,
     };
-    let stream = Sse::new(listener.stream());
+    let stream = Sse::new(subscription.stream());
     Ok(stream
         .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
         .into_response())
 }
 
-impl Listener {
+impl Subscription {
     fn stream(self) -> impl Stream<Item = Result<Event, Infallible>> + Send {
-        stream::unfold(self, |mut listener| async move {
-            let event = listener.next().await?;
-            Some((Ok(event), listener))
+        stream::unfold(self, |mut subscription| async move {
+            let event = subscription.next().await?;
+            Some((Ok(event), subscription))
         })
     }
 
     async fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some(event) = self.waiting.pop() {
+            if let Some(event) = self.pending.pop() {
                 return Some(event);
             }
-            let heard = tokio::select! {
-                heard = tokio::time::timeout(KEEP_ALIVE, self.news.recv()) => heard,
-                // Whoever still may comes again by itself.
-                _ = self.renewed.changed() => return None,
+            let received = tokio::select! {
+                received = tokio::time::timeout(KEEP_ALIVE, self.updates.recv()) => received,
+                // Browsers reconnect, if they still have access.
+                _ = self.access_changed.changed() => return None,
             };
-            self.view.look();
-            match heard {
-                // Nothing new; axum says the line that means nothing.
+            self.model.note_viewer();
+            match received {
+                // No update; axum sends the keep-alive comment.
                 Err(_) => {}
-                Ok(Ok(update)) => self.waiting = self.events(&update),
+                Ok(Ok(update)) => self.pending = self.events(&update),
                 Ok(Err(RecvError::Lagged(_))) => {
                     return Some(Event::default().event("missed").data("{}"));
                 }
@@ -101,23 +102,23 @@ impl Listener {
         }
     }
 
-    /// What of an update this one wants; the last is said first.
+    /// Returns the events of an update that the client subscribed to, the last to send first.
     fn events(&self, update: &Update) -> Vec<Event> {
         let event = |name: &str, data: &str| Event::default().event(name).data(data);
         let mut events = Vec::new();
-        if update.layout {
-            events.push(event("layout", "{}"));
+        if update.reload {
+            events.push(event("reload", "{}"));
         }
-        if update.away {
-            events.push(event("away", "{}"));
+        if update.stale {
+            events.push(event("stale", "{}"));
         }
         if update.silences {
             events.push(event("silences", "{}"));
         }
-        let rack = self.wanted.rack.as_ref();
+        let rack = self.filter.rack.as_ref();
         let devices = rack.and_then(|rack| update.devices.get(rack));
         events.extend(devices.map(|rows| event("devices", rows)));
-        let racks = update.racks.as_ref().filter(|_| self.wanted.racks);
+        let racks = update.racks.as_ref().filter(|_| self.filter.racks);
         events.extend(racks.map(|rows| event("racks", rows)));
         let incidents = update.incidents.as_ref();
         events.extend(incidents.map(|records| event("incidents", records)));

@@ -1,4 +1,4 @@
-//! Connections: so many at a time, each with a deadline for what it asks, with TLS where there is a certificate.
+//! Connections: a bounded number, with deadlines, and with TLS if there is a certificate.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,34 +19,34 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::Layer as _;
 
-/// So many connections at a time; others wait to be accepted.
-const CONNECTIONS: usize = 1024;
-/// Who connects has so long for its certificates, and for the head of each request.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// After an error of accepting, as when there are no file descriptors left.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Concurrent connections. Further ones wait to be accepted.
+const MAX_CONNECTIONS: usize = 1024;
+/// Deadline of a TLS handshake, and of the head of each request.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause after a failed accept, for example without free file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// TLS cannot be offered.
+/// TLS cannot be configured.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// One without the other.
-    #[error("web.tls_cert_file and web.tls_key_file belong together: only one is named")]
+    /// Only one of certificate and key is set.
+    #[error("web.tls_cert_file and web.tls_key_file belong together: only one is set")]
     Half,
-    /// A file cannot be read.
-    #[error("cannot use the PEM file {} of web.tls_*_file", path.display())]
+    /// A PEM file cannot be read.
+    #[error("cannot read the PEM file {} of web.tls_*_file", path.display())]
     Pem {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the parser or the operating system.
         #[source]
         source: rustls::pki_types::pem::Error,
     },
-    /// They do not fit.
-    #[error("web.tls_cert_file and web.tls_key_file cannot be used together")]
+    /// The key does not match the certificate.
+    #[error("web.tls_key_file does not match web.tls_cert_file")]
     Pair(#[source] rustls::Error),
 }
 
-/// What is shown to whoever connects, as its files were read last.
+/// The certificate and key from the last successful read of their files.
 pub(crate) struct Certificate {
     cert: PathBuf,
     key: PathBuf,
@@ -54,11 +54,11 @@ pub(crate) struct Certificate {
 }
 
 impl Certificate {
-    /// That of these files, where both are named.
+    /// Reads the certificate and key, if both are set.
     ///
     /// # Errors
     ///
-    /// When they cannot be read, or do not fit.
+    /// If only one is set, a file cannot be read, or the key does not match.
     pub(crate) fn of(
         cert: Option<&PathBuf>,
         key: Option<&PathBuf>,
@@ -76,13 +76,13 @@ impl Certificate {
         }))
     }
 
-    /// Its files.
+    /// Returns the paths of certificate and key.
     pub(crate) fn paths(&self) -> [&Path; 2] {
         [&self.cert, &self.key]
     }
 
-    /// Reads them again; what was there stays where they cannot be used.
-    pub(crate) fn renew(&self) -> Result<(), TlsError> {
+    /// Reads the files again. After an error, the certificate before stays.
+    pub(crate) fn reload(&self) -> Result<(), TlsError> {
         let fresh = acceptor(&self.cert, &self.key)?;
         *self
             .acceptor
@@ -97,6 +97,7 @@ impl Certificate {
     }
 }
 
+/// Returns an acceptor with the certificate and key of these files.
 fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
     rackwatch_runtime::tls::choose_provider();
     let pem = |path: &Path, source| TlsError::Pem {
@@ -114,28 +115,28 @@ fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Answers with `routes` until `stop`. Open connections are dropped then: nothing of an answer is worth waiting for.
+/// Serves `routes` until `stop`. Open connections are dropped then, as no response is worth the wait.
 pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Certificate>>,
     routes: Router,
     stop: CancellationToken,
 ) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let stopped = stop.clone();
     let accepting = async {
         loop {
-            // Never closed.
-            let place = Arc::clone(&places).acquire_owned().await;
+            // The semaphore is never closed.
+            let permit = Arc::clone(&permits).acquire_owned().await;
             let (stream, from) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::debug!(%error, "a connection cannot be accepted");
-                    tokio::time::sleep(PAUSE).await;
+                    tracing::debug!(%error, "failed to accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             };
-            // Numbers go out at once.
+            // Small events must not wait for more data.
             let _ok = stream.set_nodelay(true);
             let routes = routes.clone();
             let tls = tls.as_ref().map(|tls| tls.acceptor());
@@ -143,12 +144,13 @@ pub(crate) async fn serve(
                 match tls {
                     None => answer(stream, from, routes).await,
                     Some(tls) => {
-                        if let Ok(Ok(stream)) = timeout(PATIENCE, tls.accept(stream)).await {
+                        if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await
+                        {
                             answer(stream, from, routes).await;
                         }
                     }
                 }
-                drop(place);
+                drop(permit);
             };
             tokio::spawn(stopped.clone().run_until_cancelled_owned(one));
         }
@@ -156,6 +158,7 @@ pub(crate) async fn serve(
     stop.run_until_cancelled(accepting).await;
 }
 
+/// Serves the requests of one connection.
 async fn answer(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     from: SocketAddr,
@@ -164,7 +167,8 @@ async fn answer(
     let routes = axum::Extension(ConnectInfo(from)).layer(routes);
     let service = TowerToHyperService::new(routes);
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
-    // Whoever breaks a connection off knows.
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HANDSHAKE_TIMEOUT);
+    // The client knows that it closed the connection.
     let _ended = http.serve_connection(TokioIo::new(stream), service).await;
 }

@@ -1,5 +1,4 @@
-//! `/metrics`: what Prometheus scrapes, as `OpenMetrics` 1.0: the pipeline, and each sensor's temperature and state, so
-//! that who has Prometheus already has everything there too.
+//! `/metrics` for Prometheus: the pipeline, and the temperature and state of each sensor, rack and incident.
 
 use std::fmt::Write as _;
 
@@ -7,19 +6,19 @@ use rackwatch_core::alert::Severity;
 use rackwatch_core::units::Celsius;
 
 use crate::stats::{Counts, Stats};
-use crate::web::view::picture::{DeviceRow, Picture, RackRow};
+use crate::web::read_model::{DeviceRow, RackRow, ReadModel};
 
-/// The two formats: who asks for the newer one gets it.
+/// The exposition format, chosen by the `Accept` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
-    /// `OpenMetrics` 1.0.
+    /// The `OpenMetrics` text format, version 1.0.
     Open,
-    /// The text format of Prometheus, 0.0.4.
+    /// The Prometheus text format, version 0.0.4.
     Classic,
 }
 
 impl Format {
-    /// What a request accepts.
+    /// Returns the best format that a client accepts.
     pub(super) fn of(accept: Option<&str>) -> Self {
         match accept {
             Some(accept) if accept.contains("application/openmetrics-text") => Self::Open,
@@ -27,8 +26,8 @@ impl Format {
         }
     }
 
-    /// What it is called.
-    pub(super) fn kind(self) -> &'static str {
+    /// Returns its media type.
+    pub(super) fn media_type(self) -> &'static str {
         match self {
             Self::Open => "application/openmetrics-text; version=1.0.0; charset=utf-8",
             Self::Classic => "text/plain; version=0.0.4; charset=utf-8",
@@ -36,19 +35,20 @@ impl Format {
     }
 }
 
-/// A family of metrics, as it is written.
+/// A metric family that is being written.
 struct Family<'t> {
     text: &'t mut String,
     name: &'static str,
 }
 
-/// What is written, and how.
+/// The text written so far, and its format.
 struct Page {
     text: String,
     format: Format,
 }
 
 impl<'t> Family<'t> {
+    /// Writes the header of a family.
     fn begin(
         Page { text, format }: &'t mut Page,
         kind: &str,
@@ -56,7 +56,7 @@ impl<'t> Family<'t> {
         unit: Option<&str>,
         help: &str,
     ) -> Self {
-        // The older format has the whole name of a counter here.
+        // Only the older format has the suffix of counters in headers.
         let suffix = if *format == Format::Classic && kind == "counter" {
             "_total"
         } else {
@@ -71,6 +71,7 @@ impl<'t> Family<'t> {
         Self { text, name }
     }
 
+    /// Writes a sample of the family.
     fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: f64) {
         let _ok = write!(self.text, "{}{suffix}", self.name);
         let mut open = '{';
@@ -94,22 +95,24 @@ impl<'t> Family<'t> {
     }
 }
 
-/// Everything, as text.
+/// Returns all metrics as text. Without a model, only those of the pipeline.
 pub(super) fn text(
     format: Format,
     stats: &Stats,
     streams: usize,
-    picture: Option<&Picture>,
+    model: Option<&ReadModel>,
 ) -> String {
     let mut text = Page {
         text: String::new(),
         format,
     };
-    pipeline(&mut text, stats, streams);
-    if let Some(picture) = picture {
-        sensors(&mut text, &picture.devices(|_, _| true));
-        racks(&mut text, &picture.racks());
-        incidents(&mut text, picture);
+    let counts = stats.counts();
+    counters(&mut text, counts);
+    gauges(&mut text, counts, stats.is_ready(), streams);
+    if let Some(model) = model {
+        sensors(&mut text, &model.devices(|_, _| true));
+        racks(&mut text, &model.racks());
+        incidents(&mut text, model);
     }
     if format == Format::Open {
         text.text.push_str("# EOF\n");
@@ -117,25 +120,29 @@ pub(super) fn text(
     text.text
 }
 
-fn pipeline(text: &mut Page, stats: &Stats, streams: usize) {
+/// Writes the counters of the pipeline.
+fn counters(text: &mut Page, counts: Counts) {
     let Counts {
         entries,
         readings,
         faults,
         dead,
-        devices,
         firing,
         critical,
         resolved,
-        open,
-    } = stats.counts();
+        ..
+    } = counts;
     for (name, help, count) in [
         (
             "rackwatch_entries",
-            "Stream entries that this collector has judged.",
+            "Stream entries that this collector has evaluated.",
             entries,
         ),
-        ("rackwatch_readings", "Readings in them.", readings),
+        (
+            "rackwatch_readings",
+            "Readings that this collector has evaluated.",
+            readings,
+        ),
         (
             "rackwatch_reading_faults",
             "Readings without a temperature.",
@@ -143,7 +150,7 @@ fn pipeline(text: &mut Page, stats: &Stats, streams: usize) {
         ),
         (
             "rackwatch_dead_letters",
-            "Entries that could not be understood.",
+            "Entries that could not be decoded.",
             dead,
         ),
         (
@@ -153,36 +160,40 @@ fn pipeline(text: &mut Page, stats: &Stats, streams: usize) {
         ),
         (
             "rackwatch_alerts_fired_critical",
-            "Of those the critical ones.",
+            "Critical firing alert records that this collector has written.",
             critical,
         ),
         (
             "rackwatch_alerts_resolved",
-            "Resolved alert records.",
+            "Resolved alert records that this collector has written.",
             resolved,
         ),
     ] {
         Family::begin(text, "counter", name, None, help).sample("_total", &[], count as f64);
     }
+}
+
+/// Writes the gauges of the pipeline.
+fn gauges(text: &mut Page, counts: Counts, is_ready: bool, streams: usize) {
     for (name, help, count) in [
         (
             "rackwatch_devices",
             "Devices in the partitions that this collector owns.",
-            devices as f64,
+            counts.devices as f64,
         ),
         (
             "rackwatch_episodes_open",
-            "Episodes that are open in them.",
-            open as f64,
+            "Open episodes in the partitions that this collector owns.",
+            counts.open as f64,
         ),
         (
             "rackwatch_ready",
-            "1 when readings are judged.",
-            f64::from(u8::from(stats.is_ready())),
+            "1 while this collector evaluates readings.",
+            f64::from(u8::from(is_ready)),
         ),
         (
             "rackwatch_dashboard_streams",
-            "Event streams that are open.",
+            "Open event streams of the dashboard.",
             streams as f64,
         ),
     ] {
@@ -190,7 +201,7 @@ fn pipeline(text: &mut Page, stats: &Stats, streams: usize) {
     }
 }
 
-/// 0 nothing fires, 1 info, 2 warning, 3 critical.
+/// Returns 0 for none, 1 for info, 2 for warning, 3 for critical.
 fn rank(severity: Option<Severity>) -> f64 {
     match severity {
         None => 0.0,
@@ -200,6 +211,7 @@ fn rank(severity: Option<Severity>) -> f64 {
     }
 }
 
+/// Writes the metrics of sensors.
 fn sensors(text: &mut Page, rows: &[DeviceRow]) {
     let labels = |row: &DeviceRow| {
         [
@@ -224,7 +236,7 @@ fn sensors(text: &mut Page, rows: &[DeviceRow]) {
     write(
         "rackwatch_temperature_celsius",
         Some("celsius"),
-        "What a sensor says; left out while it cannot be read.",
+        "Temperature of a sensor, absent during a read failure.",
         &|row| {
             row.now
                 .value
@@ -235,7 +247,7 @@ fn sensors(text: &mut Page, rows: &[DeviceRow]) {
     write(
         "rackwatch_sensor_up",
         None,
-        "1 where a sensor can be read, 0 where it says a fault.",
+        "1 if the last read of a sensor succeeded, 0 otherwise.",
         &|row| {
             row.now
                 .at
@@ -245,17 +257,18 @@ fn sensors(text: &mut Page, rows: &[DeviceRow]) {
     write(
         "rackwatch_sensor_reading_timestamp_seconds",
         Some("seconds"),
-        "When a sensor was read last.",
+        "Time of the last reading of a sensor.",
         &|row| row.now.at.map(|at| at.millis() as f64 / 1000.0),
     );
     write(
         "rackwatch_sensor_severity",
         None,
-        "The worst that fires on a sensor: 0 nothing, 1 info, 2 warning, 3 critical.",
+        "Highest severity that fires on a sensor: 0 none, 1 info, 2 warning, 3 critical.",
         &|row| Some(rank(row.now.severity)),
     );
 }
 
+/// Writes the metrics of racks.
 fn racks(text: &mut Page, rows: &[RackRow]) {
     let mut write = |name, unit, help: &str, value: &dyn Fn(&RackRow) -> Option<f64>| {
         let mut family = Family::begin(text, "gauge", name, unit, help);
@@ -273,25 +286,26 @@ fn racks(text: &mut Page, rows: &[RackRow]) {
     write(
         "rackwatch_rack_inlet_max_celsius",
         Some("celsius"),
-        "The warmest inlet of a rack.",
+        "Warmest inlet of a rack.",
         &|row| row.inlet_max,
     );
     write(
         "rackwatch_rack_delta_celsius",
         Some("celsius"),
-        "By how much a rack's exhausts are warmer than its inlets, on average.",
+        "Mean of a rack's exhausts less the mean of its inlets.",
         &|row| row.delta_t,
     );
 }
 
-fn incidents(text: &mut Page, picture: &Picture) {
-    let open = picture.incidents();
+/// Writes the metrics of incidents and cooling indices.
+fn incidents(text: &mut Page, model: &ReadModel) {
+    let open = model.incidents();
     let mut family = Family::begin(
         text,
         "gauge",
         "rackwatch_incidents_open",
         None,
-        "Incidents that are not over.",
+        "Unresolved incidents.",
     );
     for severity in Severity::ALL {
         let count = open
@@ -307,7 +321,7 @@ fn incidents(text: &mut Page, picture: &Picture) {
         Some("percent"),
         "Rack cooling index of the site, a room or a row (Herrlin 2005).",
     );
-    for scope in picture.scopes() {
+    for scope in model.scopes() {
         for (end, value) in [
             ("high", scope.indices.rci_hi),
             ("low", scope.indices.rci_lo),

@@ -1,6 +1,6 @@
-//! The file of names: who may look, and who may act.
+//! The access file: users, their access levels and the digests of their tokens.
 //!
-//! A line of it is `name right sha256:<64 hex digits>`, with the right `look` or `act`; the digest is that of a random token.
+//! Each line is `name level sha256:<64 hex digits>`, with the level `viewer` or `operator`, and the digest of a random token.
 
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
@@ -8,49 +8,49 @@ use std::sync::{PoisonError, RwLock};
 use rackwatch_runtime::backoff;
 use ring::digest;
 
-/// What somebody may do.
+/// The access level of a user, the lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Right {
-    /// See everything.
-    Look,
-    /// And acknowledge, silence, plan.
-    Act,
+pub(crate) enum AccessLevel {
+    /// May read everything.
+    Viewer,
+    /// May also acknowledge, silence, and add maintenance windows.
+    Operator,
 }
 
-/// The file cannot be used.
+/// The access file is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum NamesError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read web.access_file {}", path.display())]
     Unreadable {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
-    /// A line of it cannot be meant.
-    #[error("{}:{line}: a line is `name look|act sha256:<64 hex digits>`", path.display())]
+    /// A line is invalid.
+    #[error("{}:{line}: invalid line: expected `name viewer|operator sha256:<64 hex digits>`", path.display())]
     Line {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Its line.
+        /// The number of the line, from 1.
         line: usize,
     },
-    /// It names nobody.
-    #[error("web.access_file {} names nobody: `rackwatch-collector access add` adds somebody", .0.display())]
-    Nobody(PathBuf),
+    /// The file has no users.
+    #[error("web.access_file {} has no users: add one with `rackwatch-collector access add`", .0.display())]
+    NoUsers(PathBuf),
 }
 
-/// Somebody of the file.
+/// A user of the access file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct User {
     pub(crate) name: String,
-    pub(crate) right: Right,
+    pub(crate) level: AccessLevel,
     digest: [u8; 32],
 }
 
-/// The file, as it was read last.
+/// The users that the access file had when it was last read.
 #[derive(Debug)]
 pub(crate) struct Names {
     path: PathBuf,
@@ -58,7 +58,7 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Reads it.
+    /// Reads the access file.
     pub(crate) fn read(path: &Path) -> Result<Self, NamesError> {
         Ok(Self {
             path: path.to_owned(),
@@ -66,27 +66,28 @@ impl Names {
         })
     }
 
-    /// Where it is.
+    /// Returns the path of the access file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Reads it again; those that were there stay where it cannot be used. Says how many are in it.
-    pub(crate) fn renew(&self) -> Result<usize, NamesError> {
+    /// Reads the file again, and returns the number of users. After an error, the users before stay.
+    pub(crate) fn reload(&self) -> Result<usize, NamesError> {
         let users = read(&self.path)?;
         let count = users.len();
         *self.users.write().unwrap_or_else(PoisonError::into_inner) = users;
         Ok(count)
     }
 
-    /// Whose token it is.
-    pub(crate) fn who_has(&self, token: &str) -> Option<User> {
+    /// Returns the user with this token.
+    pub(crate) fn user_of(&self, token: &str) -> Option<User> {
         let digest = digest_of(token);
         let users = self.users.read().unwrap_or_else(PoisonError::into_inner);
         users.iter().find(|user| user.digest == digest).cloned()
     }
 }
 
+/// Reads the users of a file.
 fn read(path: &Path) -> Result<Vec<User>, NamesError> {
     let text = std::fs::read_to_string(path).map_err(|source| NamesError::Unreadable {
         path: path.to_owned(),
@@ -105,20 +106,20 @@ fn read(path: &Path) -> Result<Vec<User>, NamesError> {
         users.push(user);
     }
     if users.is_empty() {
-        return Err(NamesError::Nobody(path.to_owned()));
+        return Err(NamesError::NoUsers(path.to_owned()));
     }
     Ok(users)
 }
 
 fn user(line: &str) -> Option<User> {
     let mut words = line.split_whitespace();
-    let (name, right, digest) = (words.next()?, words.next()?, words.next()?);
+    let (name, level, digest) = (words.next()?, words.next()?, words.next()?);
     if words.next().is_some() {
         return None;
     }
-    let right = match right {
-        "look" => Right::Look,
-        "act" => Right::Act,
+    let level = match level {
+        "viewer" => AccessLevel::Viewer,
+        "operator" => AccessLevel::Operator,
         _ => return None,
     };
     let hex = digest
@@ -130,15 +131,15 @@ fn user(line: &str) -> Option<User> {
     }
     Some(User {
         name: name.to_owned(),
-        right,
+        level,
         digest,
     })
 }
 
-/// A new token, and the line for the file of names that lets whoever has it in.
-pub(crate) fn new_user(name: &str, acts: bool) -> (String, String) {
+/// Returns a new random token, and the line of the access file that grants it access.
+pub(crate) fn new_user(name: &str, is_operator: bool) -> (String, String) {
     use std::fmt::Write as _;
-    // 256 bits, which nobody guesses: no slow hash is needed.
+    // 256 random bits cannot be guessed, so a fast hash is enough.
     let token: String = (0..4).fold(String::new(), |mut token, _| {
         let _ok = write!(token, "{:016x}", backoff::random());
         token
@@ -149,10 +150,11 @@ pub(crate) fn new_user(name: &str, acts: bool) -> (String, String) {
             let _ok = write!(hex, "{byte:02x}");
             hex
         });
-    let right = if acts { "act" } else { "look" };
-    (token, format!("{name} {right} sha256:{hex}\n"))
+    let level = if is_operator { "operator" } else { "viewer" };
+    (token, format!("{name} {level} sha256:{hex}\n"))
 }
 
+/// Returns the SHA-256 digest of a token.
 fn digest_of(token: &str) -> [u8; 32] {
     let digest = digest::digest(&digest::SHA256, token.as_bytes());
     let mut bytes = [0; 32];

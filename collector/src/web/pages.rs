@@ -1,4 +1,4 @@
-//! The page: files that are part of the program. Nothing is loaded from elsewhere.
+//! The page: files that are part of the program. It loads nothing from other hosts.
 
 use axum::extract::Path;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
@@ -6,14 +6,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use ring::digest::{SHA256, digest};
 
-/// Name, type and content of a file of `collector/page/`.
+/// Expands to name, type and content of a file in `collector/page/`.
 macro_rules! page_file {
     ($name:literal, $kind:ident) => {
         ($name, $kind, include_str!(concat!("../../page/", $name)))
     };
 }
 
-/// The files of the page.
+/// The files of the page, each with name, type and content.
 const FILES: &[(&str, &str, &str)] = &[
     page_file!("index.html", HTML),
     page_file!("style.css", CSS),
@@ -51,29 +51,29 @@ const CSS: &str = "text/css; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 const JS: &str = "text/javascript; charset=utf-8";
 
-/// Nothing but what is part of the program runs, and nobody frames it.
+/// The content security policy: only files of this program run, and no site may frame the page.
 pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// What is there before anything is clicked.
+/// Serves `index.html`, the page itself.
 pub(super) async fn index(headers: HeaderMap) -> Response {
     file("index.html", &headers)
 }
 
-/// One of the files.
+/// Serves a file of the page.
 pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
     file(&name, &headers)
 }
 
 fn file(name: &str, headers: &HeaderMap) -> Response {
     let Some((_, kind, text)) = FILES.iter().find(|(known, ..)| *known == name) else {
-        return (StatusCode::NOT_FOUND, "there is no such file\n").into_response();
+        return (StatusCode::NOT_FOUND, "no such file\n").into_response();
     };
-    // Another version of the program has other files under the same names.
+    // Another version of the program has other contents under the same names.
     let digest = digest(&SHA256, text.as_bytes());
-    let begins = digest.as_ref().first_chunk();
-    let begins = begins.map_or(0, |bytes| u64::from_be_bytes(*bytes));
-    let etag = format!("\"{begins:016x}\"");
+    let prefix = digest.as_ref().first_chunk();
+    let prefix = prefix.map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    let etag = format!("\"{prefix:016x}\"");
     let known = headers.get(IF_NONE_MATCH).and_then(|tag| tag.to_str().ok());
     let head = [
         (CONTENT_TYPE, (*kind).to_owned()),

@@ -1,4 +1,4 @@
-//! Every route, as its document says it, and who may ask for it.
+//! Tests of every route: against the API description, and of access.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -16,35 +16,44 @@ use tower::ServiceExt as _;
 
 use super::backend::memory::MemoryBackend;
 use super::names::new_user;
+use super::read_model::SharedReadModel;
 use super::*;
+use crate::config::WebConfig;
 use crate::incidents::correlate::memory::OperatorAction;
 use crate::series::{InMemory, SeriesConfig};
-use crate::web::view::picture::Change;
+use crate::stats::Stats;
+use crate::web::read_model::Change;
 
-/// The web side of a small site, and what people do there.
+const OPENAPI: &str = include_str!("openapi.json");
+
+/// The routes of a small site, and the operator actions they cause.
 struct Site {
     routes: Router,
-    view: Arc<View>,
-    acts: mpsc::UnboundedReceiver<OperatorAction>,
+    model: Arc<SharedReadModel>,
+    actions: mpsc::UnboundedReceiver<OperatorAction>,
 }
 
 fn site(config: &WebConfig) -> Site {
     let rules = Arc::new(RuleSet::with_defaults(&[]).unwrap());
-    let view = Arc::new(View::new(rules, Profile::default().envelope()));
-    view.set_ready(true);
-    view.take([Change::Reading(Reading {
+    let model = Arc::new(SharedReadModel::new(rules, Profile::default().envelope()));
+    model.set_ready(true);
+    model.apply([Change::Reading(Reading {
         device: DeviceId::new("inlet-B07-1").unwrap(),
         at: clock::now(),
         value: Ok(Celsius::new(24.5).unwrap()),
     })]);
     let stats = Arc::new(Stats::default());
     let series = InMemory::new(&SeriesConfig::default());
-    let (act, acts) = mpsc::unbounded_channel();
-    let backend = MemoryBackend::new(series, Arc::clone(&view), Arc::clone(&stats), act);
-    let web = Web::new(config, stats, Arc::clone(&view), Box::new(backend), true).unwrap();
+    let (sender, actions) = mpsc::unbounded_channel();
+    let backend = MemoryBackend::new(series, Arc::clone(&model), Arc::clone(&stats), sender);
+    let web = Web::new(config, stats, Arc::clone(&model), Box::new(backend), true).unwrap();
     let from = SocketAddr::from((Ipv4Addr::LOCALHOST, 4711));
     let routes = routes(Arc::new(web)).layer(axum::Extension(ConnectInfo(from)));
-    Site { routes, view, acts }
+    Site {
+        routes,
+        model,
+        actions,
+    }
 }
 
 impl Site {
@@ -75,7 +84,7 @@ impl Site {
     }
 }
 
-/// Every method and path of the document.
+/// Returns every method and path of the API description.
 fn documented() -> Vec<(Method, String)> {
     let document: Value = serde_json::from_str(OPENAPI).unwrap();
     let paths = document["paths"].as_object().unwrap();
@@ -101,7 +110,7 @@ fn filled(path: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_document_and_the_routes_are_the_same() {
+async fn routes_match_the_api_description() {
     let site = site(&WebConfig::default());
     for (method, path) in documented() {
         let response = site.ask(method.clone(), &filled(&path), "", None).await;
@@ -113,13 +122,10 @@ async fn the_document_and_the_routes_are_the_same() {
         if response.status() == StatusCode::NOT_FOUND {
             let bytes = to_bytes(response.into_body(), 1 << 16).await.unwrap();
             let text = String::from_utf8(bytes.to_vec()).unwrap();
-            assert!(
-                !text.contains("there is nothing of this name"),
-                "{method} {path}"
-            );
+            assert!(!text.contains("no such endpoint"), "{method} {path}");
         }
     }
-    // And every route is in the document: their names stand in this file's parent.
+    // Every route must be described too: their names are in the parent of this file.
     let routes = include_str!("../web.rs").lines().filter_map(|line| {
         let (_, rest) = line.trim().split_once(".route(\"")?;
         let (path, rest) = rest.split_once("\", ")?;
@@ -144,11 +150,11 @@ async fn the_document_and_the_routes_are_the_same() {
 }
 
 #[tokio::test]
-async fn no_route_answers_who_may_not_ask() {
+async fn every_route_checks_access() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("access");
-    let [(look, one), (act, other)] =
-        [("eve", false), ("ann", true)].map(|(name, acts)| new_user(name, acts));
+    let [(viewer, one), (operator, other)] =
+        [("eve", false), ("ann", true)].map(|(name, is_operator)| new_user(name, is_operator));
     std::fs::write(&file, one + &other).unwrap();
     let config = WebConfig {
         access_file: Some(file),
@@ -159,30 +165,30 @@ async fn no_route_answers_who_may_not_ask() {
     all.extend(["/metrics", "/", "/assets/app.js"].map(|path| (Method::GET, path.to_owned())));
     for (method, path) in all {
         let path = filled(&path);
-        let acts = method != Method::GET;
+        let is_action = method != Method::GET;
         let status = async |token| site.ask(method.clone(), &path, "", token).await.status();
         assert_eq!(
             status(None).await,
             StatusCode::UNAUTHORIZED,
             "{method} {path}"
         );
-        if acts {
+        if is_action {
             assert_eq!(
-                status(Some(&look)).await,
+                status(Some(&viewer)).await,
                 StatusCode::FORBIDDEN,
                 "{method} {path}"
             );
         } else {
-            let looked = status(Some(&look)).await;
+            let viewed = status(Some(&viewer)).await;
             assert!(
-                ![401, 403].contains(&looked.as_u16()),
-                "{method} {path}: {looked}"
+                ![401, 403].contains(&viewed.as_u16()),
+                "{method} {path}: {viewed}"
             );
         }
-        let acted = status(Some(&act)).await;
+        let operated = status(Some(&operator)).await;
         assert!(
-            ![401, 403].contains(&acted.as_u16()),
-            "{method} {path}: {acted}"
+            ![401, 403].contains(&operated.as_u16()),
+            "{method} {path}: {operated}"
         );
     }
     for path in ["/healthz", "/readyz"] {
@@ -192,7 +198,7 @@ async fn no_route_answers_who_may_not_ask() {
 }
 
 #[tokio::test]
-async fn what_is_asked_is_answered() {
+async fn queries_are_answered() {
     let site = site(&WebConfig::default());
     let (status, all) = site.json(Method::GET, "/api/v1/site", &Value::Null).await;
     assert_eq!((status, &all["racks"][0]["inlet_max"]), (200, &json!(24.5)));
@@ -208,7 +214,7 @@ async fn what_is_asked_is_answered() {
         ("/api/v1/racks/none", 404),
         ("/api/v1/devices/none", 404),
         ("/api/v1/devices/a%20b", 404),
-        ("/api/v1/devices?most=x", 400),
+        ("/api/v1/devices?limit=x", 400),
         ("/api/v1/devices?colour=red", 400),
         ("/api/v1/devices/inlet-B07-1/series?from=5&to=1", 400),
         ("/api/v1/devices/inlet-B07-1/series?from=1", 400),
@@ -223,7 +229,7 @@ async fn what_is_asked_is_answered() {
 }
 
 #[tokio::test]
-async fn what_people_say_is_done() {
+async fn operator_actions_take_effect() {
     let mut site = site(&WebConfig::default());
     let wanted =
         json!({"matcher": {"rack": "B0*"}, "minutes": 30, "reason": "updates\n", "by": "ann"});
@@ -232,15 +238,20 @@ async fn what_people_say_is_done() {
     let length = silence["until_ms"].as_u64().unwrap() - silence["from_ms"].as_u64().unwrap();
     assert_eq!(Duration::from_millis(length), Duration::from_mins(30));
     assert!(
-        matches!(site.acts.recv().await, Some(OperatorAction::SetSilences { silences, .. }) if silences.len() == 1)
+        matches!(site.actions.recv().await, Some(OperatorAction::SetSilences { silences, .. }) if silences.len() == 1)
     );
 
     let window = json!({"matcher": {"room": "hall-1"}, "cron": "0 22 * * SUN", "zone": "Europe/Berlin", "minutes": 240});
     let (status, window) = site.json(Method::POST, "/api/v1/windows", &window).await;
     assert_eq!(status, 201, "{window}");
-    let (_, quiet) = site.json(Method::GET, "/api/v1/quiet", &Value::Null).await;
-    assert_eq!(quiet["silences"][0]["id"], silence["id"]);
-    assert!(quiet["windows"][0]["next"].is_u64(), "{quiet}");
+    let (_, silences) = site
+        .json(Method::GET, "/api/v1/silences", &Value::Null)
+        .await;
+    assert_eq!(silences["silences"][0]["id"], silence["id"]);
+    let (_, windows) = site
+        .json(Method::GET, "/api/v1/windows", &Value::Null)
+        .await;
+    assert!(windows["windows"][0]["next"].is_u64(), "{windows}");
     for (kind, id) in [("silences", &silence["id"]), ("windows", &window["id"])] {
         let path = format!("/api/v1/{kind}/{}", id.as_str().unwrap());
         assert_eq!(site.json(Method::DELETE, &path, &Value::Null).await.0, 204);
@@ -249,7 +260,7 @@ async fn what_people_say_is_done() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_meant_is_refused() {
+async fn invalid_actions_are_refused() {
     let site = site(&WebConfig::default());
     for (path, body, status) in [
         ("silences", json!({"matcher": {}, "minutes": 30}), 400),
@@ -293,16 +304,16 @@ async fn what_cannot_be_meant_is_refused() {
         ("incidents/0123456789abcdef/ack", json!({"note": 3}), 400),
         ("incidents/0123456789abcdef/ack", json!({}), 404),
     ] {
-        let (answered, said) = site
+        let (answered, reply) = site
             .json(Method::POST, &format!("/api/v1/{path}"), &body)
             .await;
-        assert_eq!(answered, status, "{path} {body}: {said}");
-        assert!(said["error"].is_string(), "{path}: {said}");
+        assert_eq!(answered, status, "{path} {body}: {reply}");
+        assert!(reply["error"].is_string(), "{path}: {reply}");
     }
 }
 
 #[tokio::test]
-async fn streams_are_limited_and_say_what_is_new() {
+async fn event_streams_are_bounded_and_report_changes() {
     let config = WebConfig {
         max_streams: 1,
         ..WebConfig::default()
@@ -314,7 +325,7 @@ async fn streams_are_limited_and_say_what_is_new() {
     assert_eq!(stream.status(), StatusCode::OK);
     let second = site.ask(Method::GET, "/api/v1/events", "", None).await;
     assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
-    site.view.take([Change::Reading(Reading {
+    site.model.apply([Change::Reading(Reading {
         device: DeviceId::new("inlet-B07-1").unwrap(),
         at: clock::now().plus(Duration::from_secs(1)),
         value: Ok(Celsius::new(31.25).unwrap()),
@@ -330,11 +341,11 @@ async fn streams_are_limited_and_say_what_is_new() {
     assert!(text.starts_with("event: hello\n"), "{text}");
     drop(body);
     let third = site.ask(Method::GET, "/api/v1/events", "", None).await;
-    assert_eq!(third.status(), StatusCode::OK, "the place was given back");
+    assert_eq!(third.status(), StatusCode::OK, "the permit was returned");
 }
 
 #[tokio::test]
-async fn the_page_runs_nothing_from_elsewhere() {
+async fn the_page_loads_nothing_from_other_hosts() {
     let site = site(&WebConfig::default());
     let page = site.ask(Method::GET, "/", "", None).await;
     let policy = page.headers()[CONTENT_SECURITY_POLICY]
@@ -365,7 +376,7 @@ async fn the_page_runs_nothing_from_elsewhere() {
 }
 
 #[tokio::test]
-async fn metrics_are_in_the_format_that_is_asked_for() {
+async fn metrics_follow_the_accept_header() {
     let site = site(&WebConfig::default());
     for (accept, kind, counter, ends) in [
         (
@@ -384,11 +395,11 @@ async fn metrics_are_in_the_format_that_is_asked_for() {
         let request = Request::builder().uri("/metrics").header(ACCEPT, accept);
         let request = request.body(Body::empty()).unwrap();
         let response = site.routes.clone().oneshot(request).await.unwrap();
-        let said = response.headers()[CONTENT_TYPE]
+        let media_type = response.headers()[CONTENT_TYPE]
             .to_str()
             .unwrap()
             .to_owned();
-        assert!(said.starts_with(kind), "{said}");
+        assert!(media_type.starts_with(kind), "{media_type}");
         let bytes = to_bytes(response.into_body(), 1 << 20).await.unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let sensor = "rackwatch_temperature_celsius{device=\"inlet-B07-1\",rack=\"B07\",row=\"\",room=\"default\",role=\"inlet\"} 24.5\n";

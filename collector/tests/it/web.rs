@@ -1,5 +1,4 @@
-//! The web side of the real program, over a real Redis: what it shows, what people do there, who is let in, and that
-//! nobody who looks holds up readings.
+//! The dashboard of the real program with a real Redis: data, operator actions, access, and stalled clients.
 
 mod renewal;
 
@@ -20,7 +19,7 @@ fn now() -> u64 {
     u64::try_from(since.unwrap().as_millis()).unwrap()
 }
 
-/// A collector, and the port of its page.
+/// Starts a collector, and returns it with the port of its page.
 fn running(redis: &str) -> (Program, u16) {
     let port = free_port().unwrap();
     let listen = format!("127.0.0.1:{port}");
@@ -43,7 +42,7 @@ fn wait<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
 }
 
 #[test]
-fn what_redis_has_is_shown_and_what_people_do_is_there() {
+fn data_is_shown_and_operator_actions_take_effect() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let (_collector, port) = running(&server.url());
@@ -60,13 +59,13 @@ fn what_redis_has_is_shown_and_what_people_do_is_there() {
         (one["event"] == "opened").then_some(one)
     });
     let id = incident["incident_id"].as_str().unwrap();
-    let (status, said) = http_post(
+    let (status, reply) = http_post(
         port,
         &format!("/api/v1/incidents/{id}/ack"),
         r#"{"by": "ann"}"#,
     )
     .unwrap();
-    assert_eq!(status, 200, "{said}");
+    assert_eq!(status, 200, "{reply}");
     wait("it is acknowledged", || {
         let one = get(port, &format!("/api/v1/incidents/{id}"));
         (one["incident"]["acked_by"] == "ann").then_some(())
@@ -76,8 +75,9 @@ fn what_redis_has_is_shown_and_what_people_do_is_there() {
     let window = r#"{"matcher": {"rack": "R1"}, "minutes": 60, "cron": "0 3 * * *"}"#;
     assert_eq!(http_post(port, "/api/v1/windows", window).unwrap().0, 201);
     wait("they are shown", || {
-        let quiet = get(port, "/api/v1/quiet");
-        let both = quiet["silences"][0]["by"] == "ann" && quiet["windows"][0]["next"].is_u64();
+        let silences = get(port, "/api/v1/silences");
+        let windows = get(port, "/api/v1/windows");
+        let both = silences["silences"][0]["by"] == "ann" && windows["windows"][0]["next"].is_u64();
         both.then_some(())
     });
     let series = get(
@@ -102,7 +102,10 @@ fn what_redis_has_is_shown_and_what_people_do_is_there() {
         .map(|e| &e["rule"])
         .collect();
     assert!(fired.contains(&&json!("high_temp")), "{series}");
-    assert_eq!(get(port, "/api/v1/status")["verdict"]["wrong"], json!([]));
+    assert_eq!(
+        get(port, "/api/v1/status")["verdict"]["problems"],
+        json!([])
+    );
     assert_eq!(
         get(port, "/api/v1/racks/R1")["sensors"][0]["severity"],
         "critical"
@@ -136,7 +139,7 @@ fn any_collector_shows_all_partitions() {
 }
 
 #[test]
-fn who_never_reads_holds_up_nobody() {
+fn stalled_clients_hold_up_nobody() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let (_collector, port) = running(&server.url());
@@ -172,7 +175,7 @@ fn who_never_reads_holds_up_nobody() {
 }
 
 #[test]
-fn beyond_loopback_nobody_is_let_in_without_a_name() {
+fn addresses_beyond_loopback_need_an_access_file() {
     let server = RedisServer::start().unwrap();
     let listen = format!("0.0.0.0:{}", free_port().unwrap());
     let mut open = collector(&["run", "--redis", &server.url(), "--listen", &listen]);
@@ -234,7 +237,7 @@ fn beyond_loopback_nobody_is_let_in_without_a_name() {
 }
 
 #[tokio::test]
-async fn with_a_certificate_the_page_is_https() {
+async fn a_certificate_enables_https() {
     let server = RedisServer::start().unwrap();
     let certificates = Certificates::create().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -303,7 +306,7 @@ async fn with_a_certificate_the_page_is_https() {
 }
 
 #[test]
-fn while_redis_is_away_the_page_says_so_and_then_goes_on() {
+fn an_outage_of_redis_marks_data_as_stale() {
     let mut server = RedisServer::start().unwrap();
     let (_collector, port) = running(&server.url());
     send(&mut connect(&server.url()), "inlet-R1-1", now(), "22.0");
@@ -325,10 +328,10 @@ fn while_redis_is_away_the_page_says_so_and_then_goes_on() {
     };
     hear("event: hello");
     server.stop().unwrap();
-    hear("event: away");
+    hear("event: stale");
     assert_eq!(http_get(port, "/healthz").unwrap().0, 200);
     server.restart().unwrap();
-    hear("event: layout");
+    hear("event: reload");
     send(&mut connect(&server.url()), "inlet-R2-1", now(), "22.0");
     wait("it goes on", || {
         let (status, body) = http_get(port, "/api/v1/site").ok()?;

@@ -28,8 +28,7 @@ use crate::series::{InMemory, SeriesConfig};
 use crate::stats::Stats;
 use crate::web::Web;
 use crate::web::backend::memory::MemoryBackend;
-use crate::web::view::View;
-use crate::web::view::picture::Change;
+use crate::web::read_model::{Change, SharedReadModel};
 
 /// Alerts that may wait for the console. If it is slower, the partition waits, so none is lost.
 const ALERT_QUEUE: usize = 256;
@@ -45,7 +44,10 @@ pub(super) fn start(
 ) -> Result<Web, Failure> {
     let sources = agent::sources(&args.agent_config()).map_err(usage)?;
     let rules = Arc::new(RuleSet::with_defaults(&[])?);
-    let view = Arc::new(View::new(Arc::clone(&rules), Profile::default().envelope()));
+    let view = Arc::new(SharedReadModel::new(
+        Arc::clone(&rules),
+        Profile::default().envelope(),
+    ));
     view.set_ready(true);
     let series = InMemory::new(&SeriesConfig::default());
     let (act, acts) = mpsc::unbounded_channel();
@@ -91,7 +93,7 @@ pub(super) fn start(
     stages.spawn(async move {
         let publish = |record: &IncidentRecord| {
             console.print_incident(record);
-            view.take([Change::Incident(Box::new(record.clone()))]);
+            view.apply([Change::Incident(Box::new(record.clone()))]);
         };
         memory::run(forwarded, acts, publish).await;
         Ok(())
@@ -103,10 +105,10 @@ pub(super) fn start(
 async fn forward_events(
     mut events: Receiver<SamplerEvent>,
     partition: Sender<SamplerMessage>,
-    view: Arc<View>,
+    view: Arc<SharedReadModel>,
 ) -> Result<(), RunError> {
     while let Some(event) = events.recv().await {
-        view.take(changes(&event));
+        view.apply(changes(&event));
         // A closed queue means that the partition has stopped, so this stage stops too.
         if partition.send(message(event)).await.is_err() {
             break;
@@ -116,11 +118,11 @@ async fn forward_events(
 }
 
 /// Alert sink that updates the view.
-struct ViewSink(Arc<View>);
+struct ViewSink(Arc<SharedReadModel>);
 
 impl AlertSink for ViewSink {
     fn write(&mut self, record: &AlertRecord) {
-        self.0.take([Change::Alert(Box::new(record.clone()))]);
+        self.0.apply([Change::Alert(Box::new(record.clone()))]);
     }
 
     fn flush(&mut self) {}

@@ -9,7 +9,7 @@ use super::super::bars::bar;
 use super::super::table::Table;
 use crate::notify::line::{Style, length, time};
 use crate::series::history::{Grain, History, Row};
-use crate::web::view::picture::Limit;
+use crate::web::read_model::Limit;
 
 /// Maximum width of a sparkline in characters: fits into 80 columns with both ends labelled.
 const SPARKLINE_WIDTH: usize = 60;

@@ -11,11 +11,11 @@ use serde_json::json;
 
 use super::super::server::size;
 use super::super::table::Table;
-use crate::health::{Facts, Group, Incidents, Losses, Owned, Streams, Verdict};
+use crate::health::{Facts, Group, HealthVerdict, Incidents, Losses, Owned, Streams};
 use crate::notify::line::{self, Style, length};
 
 /// Returns the report as text.
-pub(super) fn text(facts: &Facts, verdict: &Verdict, style: &Style) -> String {
+pub(super) fn text(facts: &Facts, verdict: &HealthVerdict, style: &Style) -> String {
     let mut text = String::new();
     for (name, value) in lines(facts) {
         // Writing to a String cannot fail.
@@ -45,7 +45,7 @@ pub(super) fn text(facts: &Facts, verdict: &Verdict, style: &Style) -> String {
     text.push_str(&groups(&facts.groups));
     text.push('\n');
     // The worst part of the verdict decides the colour.
-    let worst = match (verdict.wrong.is_empty(), verdict.warnings.is_empty()) {
+    let worst = match (verdict.problems.is_empty(), verdict.warnings.is_empty()) {
         (false, _) => Some(Severity::Critical),
         (true, false) => Some(Severity::Warning),
         (true, true) => None,
@@ -110,9 +110,9 @@ fn incidents(facts: &Incidents) -> String {
         open,
         acked,
         silences,
-        told_by,
+        leader,
     } = facts;
-    let leader = match told_by {
+    let leader = match leader {
         Some(leader) => format!("leader {leader}"),
         None => "no notifier running".to_owned(),
     };
@@ -185,11 +185,11 @@ fn groups(groups: &[Group]) -> String {
 }
 
 /// Returns the report as JSON.
-pub(super) fn json(facts: &Facts, verdict: &Verdict) -> serde_json::Result<String> {
+pub(super) fn json(facts: &Facts, verdict: &HealthVerdict) -> serde_json::Result<String> {
     let document = json!({
         "verdict": verdict.line(),
-        "ok": verdict.wrong.is_empty(),
-        "wrong": verdict.wrong,
+        "ok": verdict.problems.is_empty(),
+        "problems": verdict.problems,
         "warnings": verdict.warnings,
         "facts": facts,
     });

@@ -1,4 +1,4 @@
-//! Who is let in.
+//! Tests of admission, rate limits and the access file.
 
 use std::net::Ipv4Addr;
 
@@ -21,19 +21,19 @@ fn on_loopback() -> Access {
     Access::new(&WebConfig::default()).unwrap()
 }
 
-/// One who may look and one who may act, with their tokens.
+/// Returns access rules with a reader and an operator, and their tokens.
 fn with_names() -> (Access, [String; 2], tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("access");
-    let [(look, one), (act, other)] =
-        [("eve", false), ("ann", true)].map(|(name, acts)| new_user(name, acts));
-    std::fs::write(&path, format!("# who may do what\n\n{one}{other}")).unwrap();
+    let [(viewer, one), (operator, other)] =
+        [("eve", false), ("ann", true)].map(|(name, is_operator)| new_user(name, is_operator));
+    std::fs::write(&path, format!("# users\n\n{one}{other}")).unwrap();
     let config = WebConfig {
         listen: ([0, 0, 0, 0], 8080).into(),
         access_file: Some(path),
         ..WebConfig::default()
     };
-    (Access::new(&config).unwrap(), [look, act], folder)
+    (Access::new(&config).unwrap(), [viewer, operator], folder)
 }
 
 fn status(admitted: Result<Admitted, Denied>) -> u16 {
@@ -41,7 +41,7 @@ fn status(admitted: Result<Admitted, Denied>) -> u16 {
 }
 
 #[test]
-fn beyond_loopback_names_are_wanted_or_nobody_at_all() {
+fn addresses_beyond_loopback_need_an_access_file() {
     let mut config = WebConfig {
         listen: ([0, 0, 0, 0], 8080).into(),
         ..WebConfig::default()
@@ -56,7 +56,7 @@ fn beyond_loopback_names_are_wanted_or_nobody_at_all() {
 }
 
 #[test]
-fn other_names_are_not_answered_on_loopback() {
+fn foreign_host_names_are_refused_on_loopback() {
     let access = on_loopback();
     for (host, expected) in [
         ("127.0.0.1:8080", 200),
@@ -75,18 +75,18 @@ fn other_names_are_not_answered_on_loopback() {
 }
 
 #[test]
-fn looking_and_acting_are_two_rights() {
-    let (access, [look, act], _folder) = with_names();
-    let basic = |token: &str| format!("Basic {}", BASE64.encode(format!("anybody:{token}")));
+fn reading_and_acting_are_two_rights() {
+    let (access, [viewer, operator], _folder) = with_names();
+    let basic = |token: &str| format!("Basic {}", BASE64.encode(format!("user:{token}")));
     for (method, authorization, expected) in [
         (Method::GET, String::new(), 401),
-        (Method::GET, format!("Bearer {look}"), 200),
-        (Method::GET, basic(&look), 200),
+        (Method::GET, format!("Bearer {viewer}"), 200),
+        (Method::GET, basic(&viewer), 200),
         (Method::GET, "Bearer nonsense".to_owned(), 401),
         (Method::GET, "Basic !".to_owned(), 401),
-        (Method::POST, format!("Bearer {look}"), 403),
-        (Method::DELETE, basic(&look), 403),
-        (Method::POST, format!("Bearer {act}"), 200),
+        (Method::POST, format!("Bearer {viewer}"), 403),
+        (Method::DELETE, basic(&viewer), 403),
+        (Method::POST, format!("Bearer {operator}"), 200),
     ] {
         let headers = headers(&[
             ("authorization", &authorization),
@@ -95,13 +95,13 @@ fn looking_and_acting_are_two_rights() {
         let admitted = access.admit(&method, &headers, HERE);
         assert_eq!(status(admitted), expected, "{method} {authorization}");
     }
-    let headers = headers(&[("authorization", &format!("Bearer {act}"))]);
+    let headers = headers(&[("authorization", &format!("Bearer {operator}"))]);
     let admitted = access.admit(&Method::GET, &headers, HERE).unwrap();
     assert_eq!(admitted.name.as_deref(), Some("ann"));
 }
 
 #[test]
-fn pages_of_other_sites_do_not_act() {
+fn cross_site_actions_are_refused() {
     let access = on_loopback();
     let here = ("host", "127.0.0.1:8080");
     let json = ("content-type", "application/json; charset=utf-8");
@@ -131,24 +131,24 @@ fn pages_of_other_sites_do_not_act() {
 }
 
 #[test]
-fn guesses_and_acts_are_limited() {
-    let (access, [_, act], _folder) = with_names();
-    for _ in 0..WRONG_A_MINUTE {
+fn wrong_tokens_and_actions_are_rate_limited() {
+    let (access, [_, operator], _folder) = with_names();
+    for _ in 0..MAX_WRONG_TOKENS {
         let wrong = headers(&[("authorization", "Bearer guess")]);
         assert_eq!(status(access.admit(&Method::GET, &wrong, HERE)), 401);
     }
-    let right = headers(&[("authorization", &format!("Bearer {act}"))]);
+    let right = headers(&[("authorization", &format!("Bearer {operator}"))]);
     assert_eq!(status(access.admit(&Method::GET, &right, HERE)), 429);
     let elsewhere = IpAddr::from([10, 0, 0, 1]);
     assert_eq!(status(access.admit(&Method::GET, &right, elsewhere)), 200);
-    for _ in 0..ACTS_A_MINUTE {
+    for _ in 0..MAX_ACTIONS {
         assert_eq!(status(access.admit(&Method::POST, &right, elsewhere)), 200);
     }
     assert_eq!(status(access.admit(&Method::POST, &right, elsewhere)), 429);
 }
 
 #[test]
-fn a_file_that_cannot_be_meant_says_where() {
+fn errors_of_the_access_file_name_the_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("access");
     let config = WebConfig {
@@ -161,23 +161,23 @@ fn a_file_that_cannot_be_meant_says_where() {
     ));
     for (text, at) in [
         ("", None),
-        ("ann act sha256:12\n", Some(1)),
+        ("ann operator sha256:12\n", Some(1)),
         ("\nann own x\n", Some(2)),
     ] {
         std::fs::write(&path, text).unwrap();
         let error = Access::new(&config).unwrap_err().to_string();
         match at {
-            None => assert!(error.contains("names nobody"), "{error}"),
+            None => assert!(error.contains("has no users"), "{error}"),
             Some(line) => assert!(error.contains(&format!("access:{line}: ")), "{error}"),
         }
     }
 }
 
 #[test]
-fn whoever_asks_without_end_has_to_wait() {
+fn requests_are_rate_limited() {
     let access = on_loopback();
     let headers = headers(&[("host", "localhost")]);
-    for _ in 0..ASKED_A_MINUTE {
+    for _ in 0..MAX_REQUESTS {
         assert_eq!(status(access.admit(&Method::GET, &headers, HERE)), 200);
     }
     assert_eq!(status(access.admit(&Method::GET, &headers, HERE)), 429);

@@ -9,91 +9,91 @@ use rackwatch_core::incident::Ack;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answer, ApiError, Params, Sent, who};
+use super::{Answer, ApiError, JsonBody, Params, author};
 use crate::incidents::operator_actions;
 use crate::web::Web;
 use crate::web::access::Admitted;
-use crate::web::view::picture::{DeviceRow, IncidentRow};
+use crate::web::read_model::{DeviceRow, IncidentRow};
 
-/// Which incidents.
+/// The filter of a list of incidents.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(in crate::web) struct Incidents {
-    /// Those that are over too.
+pub(in crate::web) struct IncidentFilter {
+    /// Whether resolved incidents are included.
     past: bool,
 }
 
-/// The most incidents that are over.
-const PAST: usize = 200;
+/// Resolved incidents of one response at most.
+const MAX_PAST: usize = 200;
 
-/// Incidents.
+/// Returns open incidents, and resolved ones on request.
 pub(in crate::web) async fn incidents(
     State(web): State<Arc<Web>>,
-    which: Params<Query<Incidents>>,
+    filter: Params<Query<IncidentFilter>>,
 ) -> Answer {
-    let Query(which) = which.into_inner()?;
-    web.view.looked().await?;
-    Ok(Json(web.view.see(|picture| {
-        let past = which.past.then(|| picture.past_incidents(PAST));
-        json!({ "open": picture.incidents(), "past": past.unwrap_or_default() })
+    let Query(filter) = filter.into_inner()?;
+    web.model.ready().await?;
+    Ok(Json(web.model.query(|model| {
+        let past = filter.past.then(|| model.past_incidents(MAX_PAST));
+        json!({ "open": model.incidents(), "past": past.unwrap_or_default() })
     })))
 }
 
-/// An incident: what became of it, its devices, who was told.
+/// Returns an incident with its timeline, sensors, alerts and notifications.
 pub(in crate::web) async fn incident(
     State(web): State<Arc<Web>>,
     id: Params<Path<String>>,
 ) -> Answer {
     let Path(id) = id.into_inner()?;
-    web.view.looked().await?;
-    let story = web.view.see(|picture| picture.story(&id));
-    let Some(newest) = story.last().cloned() else {
+    web.model.ready().await?;
+    let timeline = web.model.query(|model| model.timeline(&id));
+    let Some(newest) = timeline.last().cloned() else {
         return Err(ApiError::missing(
-            "no incident is called so, or it was long ago",
+            "no such incident, or its records have expired",
         ));
     };
-    let (now, members, alerts) = web.view.see(|picture| {
+    let (now, sensors, alerts) = web.model.query(|model| {
         let ids = newest.devices.iter().map(|subject| subject.as_id().clone());
         let ids: Vec<DeviceId> = ids.collect();
-        let rows = ids.iter().filter_map(|id| picture.device(id));
-        let members: Vec<DeviceRow> = rows.collect();
-        let alerts = picture.alerts(&ids, newest.since);
-        (picture.extreme(&newest), members, alerts)
+        let rows = ids.iter().filter_map(|id| model.device(id));
+        let sensors: Vec<DeviceRow> = rows.collect();
+        let alerts = model.alerts(&ids, newest.since);
+        (model.peak_now(&newest), sensors, alerts)
     });
     let deliveries = web.backend.deliveries(Some(&id)).await?;
     Ok(Json(json!({
         "incident": IncidentRow { record: newest, now },
-        "story": story,
-        "members": members,
+        "timeline": timeline,
+        "sensors": sensors,
         "alerts": alerts,
         "deliveries": deliveries,
     })))
 }
 
-/// Acknowledges an incident.
+/// The body of an acknowledgement.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct SaidAck {
+struct NewAck {
     by: Option<String>,
     note: String,
 }
 
-/// Takes an incident on.
+/// Acknowledges an incident in the name of the user.
 pub(in crate::web) async fn ack(
     State(web): State<Arc<Web>>,
     Extension(admitted): Extension<Admitted>,
     id: Params<Path<String>>,
-    body: Sent,
+    body: JsonBody,
 ) -> Answer {
     let Path(id) = id.into_inner()?;
-    let said = match body.0? {
-        bytes if bytes.is_empty() => SaidAck::default(),
-        bytes => Sent(Ok(bytes)).says()?,
+    let new = match body.0? {
+        bytes if bytes.is_empty() => NewAck::default(),
+        bytes => JsonBody(Ok(bytes)).parse()?,
     };
     let ack = Ack {
-        by: who(&admitted, said.by)?,
+        by: author(&admitted, new.by)?,
         at: web.backend.now().await,
-        note: operator_actions::clean_text(&said.note)?,
+        note: operator_actions::clean_text(&new.note)?,
     };
     let by = ack.by.clone();
     let incident = web.backend.ack(&id, ack).await?;

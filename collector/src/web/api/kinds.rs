@@ -6,7 +6,9 @@ use rackwatch_core::alert::AlertKind;
 use serde_json::{Value, json};
 
 use super::Answer;
-use crate::web::OPENAPI;
+
+/// The description of the API, without the kinds of alerts.
+const OPENAPI: &str = include_str!("../openapi.json");
 
 /// Lists the kinds of alerts with the words for each.
 pub(in crate::web) async fn kinds() -> Answer {

@@ -1,4 +1,4 @@
-//! The state of the pipeline and of deliveries.
+//! The health of the pipeline, and deliveries of notifications.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use serde_json::json;
 use super::Answer;
 use crate::web::Web;
 
-/// How the pipeline is doing.
+/// Returns the health of the pipeline, with the counts of this collector.
 pub(in crate::web) async fn status(State(web): State<Arc<Web>>) -> Answer {
-    web.view.look();
+    web.model.note_viewer();
     let mut status = web.backend.status().await?;
     status["collector"] = json!(web.stats.counts());
     status["ready"] = json!(web.stats.is_ready());
     Ok(Json(status))
 }
 
-/// What became of what people were to be told.
+/// Returns deliveries of notifications, newest first.
 pub(in crate::web) async fn deliveries(State(web): State<Arc<Web>>) -> Answer {
     let deliveries = web.backend.deliveries(None).await?;
     Ok(Json(json!({ "deliveries": deliveries })))

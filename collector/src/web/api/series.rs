@@ -14,53 +14,56 @@ use super::{Answer, ApiError, Params, device_id};
 use crate::indices::past;
 use crate::series::history::{self, Grain, Span};
 use crate::web::Web;
+use crate::web::read_model::Open;
 
-/// A stretch of time.
+/// The time range of a chart, and its resolution.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(in crate::web) struct Stretch {
-    /// From, in milliseconds since 1970.
+pub(in crate::web) struct TimeRange {
+    /// The start, in milliseconds since 1970.
     from: u64,
-    /// Until.
+    /// The end, in milliseconds since 1970.
     to: u64,
-    /// About so many points.
-    #[serde(default = "usual_points")]
+    /// The approximate number of points.
+    #[serde(default = "default_points")]
     points: u64,
 }
 
-fn usual_points() -> u64 {
+fn default_points() -> u64 {
     600
 }
 
-/// More points show no more.
-const MOST_POINTS: u64 = 2_000;
-/// Up to this range readings are shown as they came.
-const SHORT: Duration = Duration::from_mins(20);
-/// The longest range.
-const LONGEST: Duration = Duration::from_hours(400 * 24);
-/// Longer names of racks, rows and rooms there are not.
-const LONGEST_NAME: usize = 300;
+/// Points of one response at most; screens show no more.
+const MAX_POINTS: u64 = 2_000;
+/// Longest range that is shown as raw readings.
+const MAX_RAW_RANGE: Duration = Duration::from_mins(20);
+/// Longest range of a chart.
+const MAX_RANGE: Duration = Duration::from_hours(400 * 24);
+/// Length of the longest name of a rack, row or room, in bytes.
+const MAX_NAME: usize = 300;
 
-impl Stretch {
-    /// From when to when, and the least width of a point.
+impl TimeRange {
+    /// Returns start, end, and the smallest width of a point.
     fn checked(&self) -> Answer<(Timestamp, Timestamp, Duration)> {
         let time = |ms| {
             Timestamp::from_millis(ms)
-                .ok_or_else(|| ApiError::bad("a time is in milliseconds since 1970"))
+                .ok_or_else(|| ApiError::bad("times must be in milliseconds since 1970"))
         };
         let (from, to) = (time(self.from)?, time(self.to)?);
         let range = to.since(from);
-        if range.is_zero() || range > LONGEST {
-            return Err(ApiError::bad("from is before to, by at most 400 days"));
+        if range.is_zero() || range > MAX_RANGE {
+            return Err(ApiError::bad(
+                "`from` must be before `to`, by at most 400 days",
+            ));
         }
-        let points = self.points.clamp(10, MOST_POINTS);
+        let points = self.points.clamp(10, MAX_POINTS);
         Ok((from, to, history::width(range, points)))
     }
 }
 
-/// An episode, for a chart.
+/// An episode on a chart.
 #[derive(Debug, Serialize)]
-struct Stripe {
+struct ChartEpisode {
     rule: String,
     #[serde(rename = "type")]
     kind: AlertKind,
@@ -69,87 +72,73 @@ struct Stripe {
     to: Option<Timestamp>,
 }
 
-/// A device's temperatures over time, with its limits and episodes.
+/// Returns a device's temperatures over time, with its limits and episodes.
 pub(in crate::web) async fn series(
     State(web): State<Arc<Web>>,
     id: Params<Path<String>>,
-    stretch: Params<Query<Stretch>>,
+    range: Params<Query<TimeRange>>,
 ) -> Answer {
     let id = device_id(&id.into_inner()?.0)?;
-    let Query(stretch) = stretch.into_inner()?;
-    let (from, to, width) = stretch.checked()?;
-    let grain = if to.since(from) <= SHORT {
+    let Query(range) = range.into_inner()?;
+    let (from, to, width) = range.checked()?;
+    let grain = if to.since(from) <= MAX_RAW_RANGE {
         Grain::Raw
     } else {
         Grain::Every(width)
     };
     let span = Span { from, to, grain };
-    web.view.looked().await?;
+    web.model.ready().await?;
     let known = web
-        .view
-        .see(|picture| Some((picture.device(&id)?, picture.limits(&id))));
-    let (_, limits) = known.ok_or_else(|| ApiError::missing("no device is called so"))?;
+        .model
+        .query(|model| Some((model.device(&id)?, model.limits(&id))));
+    let (_, limits) = known.ok_or_else(|| ApiError::missing("no such sensor"))?;
     let history = web.backend.history(&id, span).await?;
-    let zone = web.view.see(|picture| picture.zone_of(&id));
+    let zone = web.model.query(|model| model.zone_of(&id));
     let alerts = match web.backend.alerts(&id, &zone, from).await? {
         Some(alerts) => alerts,
         None => web
-            .view
-            .see(|picture| picture.alerts(std::slice::from_ref(&id), from)),
+            .model
+            .query(|model| model.alerts(std::slice::from_ref(&id), from)),
     };
     let every = match history.span.grain {
         Grain::Raw => None,
         Grain::Every(width) => Some(width.as_secs() * 1000),
     };
-    let rows = history.rows.iter();
-    let rows: Vec<_> = rows
-        .map(|row| {
-            let [avg, min, max] = [row.avg, row.min, row.max].map(hundredths);
-            json!([row.at, avg, min, max])
-        })
-        .collect();
-    let mut stripes = stripes(&alerts);
-    // One that began before the first record that is known still.
-    if let Some(device) = web.view.see(|picture| picture.device(&id)) {
-        for open in device.open {
-            let known = stripes
-                .iter()
-                .any(|s| s.rule == open.rule && s.to.is_none());
-            if !known {
-                stripes.push(Stripe {
-                    rule: open.rule,
-                    kind: open.kind,
-                    severity: open.severity,
-                    from: open.since,
-                    to: None,
-                });
-            }
-        }
+    let points = history.rows.iter().map(|row| {
+        let [avg, min, max] = [row.avg, row.min, row.max].map(hundredths);
+        json!([row.at, avg, min, max])
+    });
+    let points: Vec<_> = points.collect();
+    let mut episodes = episodes(&alerts);
+    if let Some(device) = web.model.query(|model| model.device(&id)) {
+        add_open(&mut episodes, device.open);
     }
     Ok(Json(json!({
         "from": history.span.from,
         "to": history.span.to,
         "every_ms": every,
         "rollups_until": history.rollups_until,
-        "points": rows,
+        "points": points,
         "limits": limits,
-        "episodes": stripes,
+        "episodes": episodes,
     })))
 }
 
-/// How well a rack, a row or a room was cooled over time.
+/// Returns the cooling indices of a rack, a row or a room over time.
 pub(in crate::web) async fn indices(
     State(web): State<Arc<Web>>,
     of: Params<Path<(String, String)>>,
-    stretch: Params<Query<Stretch>>,
+    range: Params<Query<TimeRange>>,
 ) -> Answer {
     let Path((scope, name)) = of.into_inner()?;
-    if !["rack", "row", "room"].contains(&scope.as_str()) || name.len() > LONGEST_NAME {
-        return Err(ApiError::missing("indices are of a rack, a row or a room"));
+    if !["rack", "row", "room"].contains(&scope.as_str()) || name.len() > MAX_NAME {
+        return Err(ApiError::missing(
+            "no such scope: indices exist for a rack, a row or a room",
+        ));
     }
-    let Query(stretch) = stretch.into_inner()?;
-    let (from, to, width) = stretch.checked()?;
-    // There is one point a minute.
+    let Query(range) = range.into_inner()?;
+    let (from, to, width) = range.checked()?;
+    // Indices are computed once a minute.
     let width = width.max(Duration::from_secs(60));
     let from = from.floor(width);
     let of = past::SeriesRange {
@@ -177,20 +166,38 @@ fn hundredths(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 
-/// Alert records as episodes.
-fn stripes(alerts: &[AlertRecord]) -> Vec<Stripe> {
-    let mut stripes: Vec<(&str, Stripe)> = Vec::new();
+/// Adds open episodes that began before the first known record.
+fn add_open(episodes: &mut Vec<ChartEpisode>, open: Vec<Open>) {
+    for open in open {
+        let is_known = episodes
+            .iter()
+            .any(|episode| episode.rule == open.rule && episode.to.is_none());
+        if !is_known {
+            episodes.push(ChartEpisode {
+                rule: open.rule,
+                kind: open.kind,
+                severity: open.severity,
+                from: open.since,
+                to: None,
+            });
+        }
+    }
+}
+
+/// Returns the episodes that alert records describe.
+fn episodes(alerts: &[AlertRecord]) -> Vec<ChartEpisode> {
+    let mut episodes: Vec<(&str, ChartEpisode)> = Vec::new();
     for record in alerts {
         let id = record.id.as_str();
         let to = (record.state() == AlertState::Resolved).then_some(record.at);
-        match stripes.iter_mut().find(|(known, _)| *known == id) {
-            Some((_, stripe)) => {
-                stripe.severity = record.severity.max(stripe.severity);
-                stripe.to = to;
+        match episodes.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, episode)) => {
+                episode.severity = record.severity.max(episode.severity);
+                episode.to = to;
             }
-            None => stripes.push((
+            None => episodes.push((
                 id,
-                Stripe {
+                ChartEpisode {
                     rule: record.rule.clone(),
                     kind: record.kind(),
                     severity: record.severity,
@@ -200,5 +207,5 @@ fn stripes(alerts: &[AlertRecord]) -> Vec<Stripe> {
             )),
         }
     }
-    stripes.into_iter().map(|(_, stripe)| stripe).collect()
+    episodes.into_iter().map(|(_, episode)| episode).collect()
 }

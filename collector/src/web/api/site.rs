@@ -1,4 +1,4 @@
-//! The site: its racks, devices, and sensors in trouble.
+//! The site with its racks, devices and sensor faults.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use serde_json::json;
 
 use super::{Answer, ApiError, Params, device_id};
 use crate::web::Web;
-use crate::web::view::picture::DeviceRow;
+use crate::web::read_model::DeviceRow;
 
-/// The site: what colours go by, racks, numbers of rooms and rows.
+/// Returns the envelope, racks, and the indices of rooms and rows.
 pub(in crate::web) async fn site(State(web): State<Arc<Web>>) -> Answer {
-    web.view.looked().await?;
+    web.model.ready().await?;
     let now = web.backend.now().await;
-    Ok(Json(web.view.see(|picture| {
-        let envelope = picture.envelope();
-        let racks = picture.racks();
-        let loose = picture.devices(|_, spot| spot.rack.is_empty()).len();
+    Ok(Json(web.model.query(|model| {
+        let envelope = model.envelope();
+        let racks = model.racks();
+        let loose = model.devices(|_, spot| spot.rack.is_empty()).len();
         json!({
             "now": now,
             "version": env!("CARGO_PKG_VERSION"),
@@ -28,86 +28,86 @@ pub(in crate::web) async fn site(State(web): State<Arc<Web>>) -> Answer {
                 "recommended": envelope.recommended,
                 "allowable": envelope.allowable,
             },
-            "sensors": picture.len(),
+            "sensors": model.len(),
             "unplaced": loose,
             "racks": racks,
-            "scopes": picture.scopes(),
-            "incidents": picture.incidents().len(),
-            "troubles": picture.troubles(now).len(),
+            "scopes": model.scopes(),
+            "incidents": model.incidents().len(),
+            "faults": model.faults(now).len(),
         })
     })))
 }
 
-/// A rack with its sensors, the highest first.
+/// Returns a rack with its sensors, the highest first.
 pub(in crate::web) async fn rack(
     State(web): State<Arc<Web>>,
     name: Params<Path<String>>,
 ) -> Answer {
     let Path(name) = name.into_inner()?;
-    web.view.looked().await?;
-    let found = web.view.see(|picture| {
-        let mut sensors = picture.devices(|_, spot| spot.rack == name);
+    web.model.ready().await?;
+    let found = web.model.query(|model| {
+        let mut sensors = model.devices(|_, spot| spot.rack == name);
         sensors.sort_by(|a, b| (b.u, &a.id).cmp(&(a.u, &b.id)));
-        let racks = picture.some_racks(&std::iter::once(name.clone()).collect());
+        let racks = model.some_racks(&std::iter::once(name.clone()).collect());
         racks.into_iter().next().map(|rack| (rack, sensors))
     });
-    let (rack, sensors) = found.ok_or_else(|| ApiError::missing("no rack is called so"))?;
+    let (rack, sensors) = found.ok_or_else(|| ApiError::missing("no such rack"))?;
     Ok(Json(json!({ "rack": rack, "sensors": sensors })))
 }
 
-/// Which devices.
+/// The filter of a list of devices.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(in crate::web) struct Which {
-    /// Of this rack; empty for those in none.
+pub(in crate::web) struct DeviceFilter {
+    /// Devices of this rack, or without a rack if empty.
     rack: Option<String>,
-    /// With this in their id or name.
+    /// Devices with this text in their id.
     find: Option<String>,
-    /// At most so many.
-    most: Option<usize>,
+    /// At most this many.
+    limit: Option<usize>,
 }
 
-/// The most devices of one answer.
-const MOST_DEVICES: usize = 20_000;
+/// Devices of one response at most.
+const MAX_DEVICES: usize = 20_000;
 
-/// Devices.
+/// Returns devices in the order of their ids.
 pub(in crate::web) async fn devices(
     State(web): State<Arc<Web>>,
-    which: Params<Query<Which>>,
+    filter: Params<Query<DeviceFilter>>,
 ) -> Answer<Json<Vec<DeviceRow>>> {
-    let Query(which) = which.into_inner()?;
-    web.view.looked().await?;
-    let find = which.find.map(|text| text.to_lowercase());
-    let mut rows = web.view.see(|picture| {
-        picture.devices(|id, spot| {
-            which.rack.as_ref().is_none_or(|rack| spot.rack == *rack)
+    let Query(filter) = filter.into_inner()?;
+    web.model.ready().await?;
+    let find = filter.find.map(|text| text.to_lowercase());
+    let mut rows = web.model.query(|model| {
+        model.devices(|id, spot| {
+            filter.rack.as_ref().is_none_or(|rack| spot.rack == *rack)
                 && find
                     .as_ref()
                     .is_none_or(|text| id.as_str().to_lowercase().contains(text))
         })
     });
-    rows.truncate(which.most.unwrap_or(MOST_DEVICES).min(MOST_DEVICES));
+    rows.truncate(filter.limit.unwrap_or(MAX_DEVICES).min(MAX_DEVICES));
     Ok(Json(rows))
 }
 
-/// A device, with the limits that hold for it.
+/// Returns a device with the limits that apply to it.
 pub(in crate::web) async fn device(
     State(web): State<Arc<Web>>,
     id: Params<Path<String>>,
 ) -> Answer {
     let id = device_id(&id.into_inner()?.0)?;
-    web.view.looked().await?;
+    web.model.ready().await?;
     let found = web
-        .view
-        .see(|picture| Some((picture.device(&id)?, picture.limits(&id))));
-    let (device, limits) = found.ok_or_else(|| ApiError::missing("no device is called so"))?;
+        .model
+        .query(|model| Some((model.device(&id)?, model.limits(&id))));
+    let (device, limits) = found.ok_or_else(|| ApiError::missing("no such sensor"))?;
     Ok(Json(json!({ "device": device, "limits": limits })))
 }
 
-/// Sensors that say nothing, or nothing that can be meant.
-pub(in crate::web) async fn troubles(State(web): State<Arc<Web>>) -> Answer {
-    web.view.looked().await?;
+/// Returns sensors that cannot be read, or whose readings cannot be trusted.
+pub(in crate::web) async fn faults(State(web): State<Arc<Web>>) -> Answer {
+    web.model.ready().await?;
     let now = web.backend.now().await;
-    let troubles = web.view.see(|picture| picture.troubles(now));
-    Ok(Json(json!({ "now": now, "troubles": troubles })))
+    let faults = web.model.query(|model| model.faults(now));
+    Ok(Json(json!({ "now": now, "faults": faults })))
 }

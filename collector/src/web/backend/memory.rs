@@ -1,4 +1,4 @@
-//! The demo's own memory: what people do goes to its correlator, and ends with it.
+//! The backend of the demo. Operator actions go to its correlator, and are lost when it ends.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ use rackwatch_runtime::clock;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{Backend, BackendError};
+use super::{BackendError, WebBackend};
 use crate::incidents::correlate::memory::OperatorAction;
 use crate::incidents::operator_actions::{self, ActionError};
 use crate::incidents::windows::Window;
@@ -21,61 +21,63 @@ use crate::notify::delivery_log::Delivery;
 use crate::series::InMemory;
 use crate::series::history::{self, History, Span};
 use crate::stats::Stats;
-use crate::web::view::View;
-use crate::web::view::picture::{Change, Picture};
+use crate::web::read_model::SharedReadModel;
+use crate::web::read_model::{Change, ReadModel};
 
-/// What the demo knows besides its view.
+/// The data of the demo beyond its read model.
 #[derive(Debug)]
 pub(crate) struct MemoryBackend {
     series: InMemory,
-    view: Arc<View>,
+    model: Arc<SharedReadModel>,
     stats: Arc<Stats>,
-    acts: mpsc::UnboundedSender<OperatorAction>,
-    said: Mutex<Said>,
+    actions: mpsc::UnboundedSender<OperatorAction>,
+    operator_state: Mutex<OperatorState>,
 }
 
 #[derive(Debug, Default)]
-struct Said {
+struct OperatorState {
     silences: Vec<Silence>,
     windows: Vec<Window>,
 }
 
 impl MemoryBackend {
-    /// Of these stages of the demo.
+    /// Returns a backend over these stages of the demo.
     pub(crate) fn new(
         series: InMemory,
-        view: Arc<View>,
+        model: Arc<SharedReadModel>,
         stats: Arc<Stats>,
-        acts: mpsc::UnboundedSender<OperatorAction>,
+        actions: mpsc::UnboundedSender<OperatorAction>,
     ) -> Self {
         Self {
             series,
-            view,
+            model,
             stats,
-            acts,
-            said: Mutex::default(),
+            actions,
+            operator_state: Mutex::default(),
         }
     }
 
-    fn said(&self) -> MutexGuard<'_, Said> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn operator_state(&self) -> MutexGuard<'_, OperatorState> {
+        self.operator_state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the correlator and the view what is silent, and what is planned.
-    fn tell(&self) {
-        let said = self.said();
-        let (silences, windows) = (said.silences.clone(), said.windows.clone());
-        drop(said);
-        self.view.take([Change::Silences(silences.clone())]);
-        // The correlator is gone when the demo ends.
-        let _told = self
-            .acts
+    /// Sends silences and windows to the correlator, and silences to the read model.
+    fn publish(&self) {
+        let state = self.operator_state();
+        let (silences, windows) = (state.silences.clone(), state.windows.clone());
+        drop(state);
+        self.model.apply([Change::Silences(silences.clone())]);
+        // Fails only once the demo ends.
+        let _sent = self
+            .actions
             .send(OperatorAction::SetSilences { silences, windows });
     }
 }
 
 #[async_trait]
-impl Backend for MemoryBackend {
+impl WebBackend for MemoryBackend {
     async fn now(&self) -> Timestamp {
         clock::now()
     }
@@ -83,14 +85,14 @@ impl Backend for MemoryBackend {
     async fn history(&self, device: &DeviceId, span: Span) -> Result<History, BackendError> {
         let mut series = self.series.open();
         let read = history::fetch(&mut series, device, span, clock::now()).await;
-        read.map_err(|error| BackendError::Away(error.to_string()))
+        read.map_err(|error| BackendError::Unavailable(error.to_string()))
     }
 
     async fn indices(
         &self,
-        _stretch: SeriesRange<'_>,
+        _range: SeriesRange<'_>,
     ) -> Result<Vec<(&'static str, Points)>, BackendError> {
-        // They are made once a minute, by the correlator of a collector: a demo is over before there is much to see.
+        // Indices are computed once a minute. A demo is too short for a chart of them.
         Ok(Vec::new())
     }
 
@@ -105,59 +107,59 @@ impl Backend for MemoryBackend {
 
     async fn ack(&self, id: &str, ack: Ack) -> Result<String, BackendError> {
         let id = operator_actions::checked_prefix(id)?;
-        let open = self.view.see(Picture::incidents).into_iter();
+        let open = self.model.query(ReadModel::incidents).into_iter();
         let open = open.map(|one| one.record.id.as_str().to_owned());
         let id = operator_actions::only_match(
             &id,
             open.filter(|known| known.starts_with(&id)).collect(),
         )?;
-        let _told = self
-            .acts
+        let _sent = self
+            .actions
             .send(OperatorAction::Ack(IncidentId::from_wire(&id), ack));
         Ok(id)
     }
 
-    async fn silence(&self, silence: Silence) -> Result<(), BackendError> {
+    async fn add_silence(&self, silence: Silence) -> Result<(), BackendError> {
         silence.matcher.compile().map_err(ActionError::Invalid)?;
         let now = clock::now();
-        let mut said = self.said();
-        said.silences.retain(|silence| silence.until > now);
-        said.silences.push(silence);
-        drop(said);
-        self.tell();
+        let mut state = self.operator_state();
+        state.silences.retain(|silence| silence.until > now);
+        state.silences.push(silence);
+        drop(state);
+        self.publish();
         Ok(())
     }
 
-    async fn unsilence(&self, id: &str) -> Result<bool, BackendError> {
-        let mut said = self.said();
-        let before = said.silences.len();
-        said.silences.retain(|silence| silence.id != id);
-        let removed = said.silences.len() < before;
-        drop(said);
-        self.tell();
+    async fn expire_silence(&self, id: &str) -> Result<bool, BackendError> {
+        let mut state = self.operator_state();
+        let before = state.silences.len();
+        state.silences.retain(|silence| silence.id != id);
+        let removed = state.silences.len() < before;
+        drop(state);
+        self.publish();
         Ok(removed)
     }
 
     async fn windows(&self) -> Result<Vec<Window>, BackendError> {
-        Ok(self.said().windows.clone())
+        Ok(self.operator_state().windows.clone())
     }
 
-    async fn plan(&self, window: Window) -> Result<(), BackendError> {
+    async fn add_window(&self, window: Window) -> Result<(), BackendError> {
         window
             .check()
-            .map_err(|why| ActionError::Invalid(why.to_string()))?;
-        self.said().windows.push(window);
-        self.tell();
+            .map_err(|error| ActionError::Invalid(error.to_string()))?;
+        self.operator_state().windows.push(window);
+        self.publish();
         Ok(())
     }
 
-    async fn unplan(&self, id: &str) -> Result<bool, BackendError> {
-        let mut said = self.said();
-        let before = said.windows.len();
-        said.windows.retain(|window| window.id != id);
-        let removed = said.windows.len() < before;
-        drop(said);
-        self.tell();
+    async fn delete_window(&self, id: &str) -> Result<bool, BackendError> {
+        let mut state = self.operator_state();
+        let before = state.windows.len();
+        state.windows.retain(|window| window.id != id);
+        let removed = state.windows.len() < before;
+        drop(state);
+        self.publish();
         Ok(removed)
     }
 
@@ -172,7 +174,7 @@ impl Backend for MemoryBackend {
                 "faults": counts.faults,
                 "dead": { "kept": counts.dead },
             },
-            "verdict": { "wrong": [], "warnings": [] },
+            "verdict": { "problems": [], "warnings": [] },
         }))
     }
 

@@ -1,4 +1,4 @@
-//! Asks Redis, over one connection that many requests share.
+//! The backend of a collector: Redis, over one connection that all requests share.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::{Backend, BackendError};
+use super::{BackendError, WebBackend};
 use crate::config::CollectorConfig;
 use crate::health;
 use crate::incidents::operator_actions;
@@ -28,13 +28,14 @@ use crate::notify::delivery_log::{self, Delivery};
 use crate::series;
 use crate::series::history::{self, History, Span};
 
-/// A request waits no longer for Redis.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Alert records of one read, and reads for one question.
+/// Longest wait of a request for Redis.
+const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Alert records per read.
 const PAGE: usize = 1000;
-const PAGES: usize = 20;
+/// Reads per request at most.
+const MAX_PAGES: usize = 20;
 
-/// Redis, as the web side uses it.
+/// Queries and operator actions over a shared connection.
 #[derive(Debug)]
 pub(crate) struct RedisBackend {
     connector: Connector,
@@ -43,7 +44,7 @@ pub(crate) struct RedisBackend {
 }
 
 impl RedisBackend {
-    /// By these settings.
+    /// Returns a backend that connects at the first request.
     pub(crate) fn new(connector: Connector, config: CollectorConfig) -> Self {
         Self {
             connector,
@@ -57,44 +58,46 @@ impl RedisBackend {
         if let Some(connection) = &*kept {
             return Ok(connection.clone());
         }
-        let opened = timeout(PATIENCE, self.connector.open(Purpose::Commands)).await;
+        let opened = timeout(REDIS_TIMEOUT, self.connector.open(Purpose::Commands)).await;
         match opened {
             Ok(Ok(connection)) => {
                 *kept = Some(connection.clone());
                 Ok(connection)
             }
-            Ok(Err(error)) => Err(BackendError::Away(error.to_string())),
-            Err(_) => Err(BackendError::Away("no answer in time".to_owned())),
+            Ok(Err(error)) => Err(BackendError::Unavailable(error.to_string())),
+            Err(_) => Err(BackendError::Unavailable("no reply in time".to_owned())),
         }
     }
 
-    /// Another connection is opened for the next request: this one may be of no more use.
-    async fn away(&self, error: impl std::fmt::Display) -> BackendError {
+    /// Drops the connection, which may be broken. The next request opens another.
+    async fn unavailable(&self, error: impl std::fmt::Display) -> BackendError {
         *self.connection.lock().await = None;
-        BackendError::Away(error.to_string())
+        BackendError::Unavailable(error.to_string())
     }
 
-    async fn acted<T>(
+    /// Converts the result of an operator action.
+    async fn action_result<T>(
         &self,
         done: Result<T, operator_actions::ActionError>,
     ) -> Result<T, BackendError> {
         match done {
             Ok(done) => Ok(done),
-            Err(operator_actions::ActionError::Redis(error)) => Err(self.away(error).await),
+            Err(operator_actions::ActionError::Redis(error)) => Err(self.unavailable(error).await),
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn answered<T>(&self, answer: redis::RedisResult<T>) -> Result<T, BackendError> {
+    /// Converts the reply to a query.
+    async fn query_result<T>(&self, answer: redis::RedisResult<T>) -> Result<T, BackendError> {
         match answer {
             Ok(answer) => Ok(answer),
-            Err(error) => Err(self.away(error).await),
+            Err(error) => Err(self.unavailable(error).await),
         }
     }
 }
 
 #[async_trait]
-impl Backend for RedisBackend {
+impl WebBackend for RedisBackend {
     async fn now(&self) -> Timestamp {
         let Ok(mut connection) = self.connection().await else {
             return clock::now();
@@ -109,22 +112,22 @@ impl Backend for RedisBackend {
             let mut series = series::open(connection, &self.config.series).await?;
             history::fetch(&mut series, device, span, clock::now()).await
         };
-        match timeout(PATIENCE, read).await {
+        match timeout(REDIS_TIMEOUT, read).await {
             Ok(Ok(history)) => Ok(history),
-            Ok(Err(error)) => Err(self.away(error).await),
-            Err(_) => Err(self.away("no answer in time").await),
+            Ok(Err(error)) => Err(self.unavailable(error).await),
+            Err(_) => Err(self.unavailable("no reply in time").await),
         }
     }
 
     async fn indices(
         &self,
-        stretch: SeriesRange<'_>,
+        range: SeriesRange<'_>,
     ) -> Result<Vec<(&'static str, Points)>, BackendError> {
         let mut connection = self.connection().await?;
-        let read = past::read(&mut connection, &self.config.series, stretch);
-        match timeout(PATIENCE, read).await {
-            Ok(answer) => self.answered(answer).await,
-            Err(_) => Err(self.away("no answer in time").await),
+        let read = past::read(&mut connection, &self.config.series, range);
+        match timeout(REDIS_TIMEOUT, read).await {
+            Ok(answer) => self.query_result(answer).await,
+            Err(_) => Err(self.unavailable("no reply in time").await),
         }
     }
 
@@ -136,16 +139,16 @@ impl Backend for RedisBackend {
     ) -> Result<Option<Vec<AlertRecord>>, BackendError> {
         let mut connection = self.connection().await?;
         let layout = self
-            .answered(Partitioning::read(&mut connection).await)
+            .query_result(Partitioning::read(&mut connection).await)
             .await?;
         let stream = PartitionKeys::of(layout.partitions().of_zone(zone)).alerts;
         let (mut found, mut to) = (Vec::new(), "+".to_owned());
-        for _ in 0..PAGES {
+        for _ in 0..MAX_PAGES {
             let mut read = redis::cmd("XREVRANGE");
             read.arg(&stream).arg(&to).arg(from.millis());
             read.arg("COUNT").arg(PAGE);
             let page = self
-                .answered(read.query_async(&mut connection).await)
+                .query_result(read.query_async(&mut connection).await)
                 .await?;
             let Ok(page) = entries(page) else { break };
             let Some(last) = page.last() else { break };
@@ -164,59 +167,59 @@ impl Backend for RedisBackend {
     async fn ack(&self, id: &str, ack: Ack) -> Result<String, BackendError> {
         let mut connection = self.connection().await?;
         let done = operator_actions::acknowledge(&mut connection, id, &ack).await;
-        self.acted(done).await
+        self.action_result(done).await
     }
 
-    async fn silence(&self, silence: Silence) -> Result<(), BackendError> {
+    async fn add_silence(&self, silence: Silence) -> Result<(), BackendError> {
         let mut connection = self.connection().await?;
         let now = self.now().await;
         let done = operator_actions::add_silence(&mut connection, &silence, now).await;
-        self.acted(done).await
+        self.action_result(done).await
     }
 
-    async fn unsilence(&self, id: &str) -> Result<bool, BackendError> {
+    async fn expire_silence(&self, id: &str) -> Result<bool, BackendError> {
         let mut connection = self.connection().await?;
         let done = operator_actions::remove(&mut connection, keys::SILENCES, id).await;
-        self.answered(done).await
+        self.query_result(done).await
     }
 
     async fn windows(&self) -> Result<Vec<Window>, BackendError> {
         let mut connection = self.connection().await?;
         let now = self.now().await;
         let windows = operator_actions::windows(&mut connection, now).await;
-        self.answered(windows).await
+        self.query_result(windows).await
     }
 
-    async fn plan(&self, window: Window) -> Result<(), BackendError> {
+    async fn add_window(&self, window: Window) -> Result<(), BackendError> {
         let mut connection = self.connection().await?;
         let now = self.now().await;
         let done = operator_actions::add_window(&mut connection, &window, now).await;
-        self.acted(done).await
+        self.action_result(done).await
     }
 
-    async fn unplan(&self, id: &str) -> Result<bool, BackendError> {
+    async fn delete_window(&self, id: &str) -> Result<bool, BackendError> {
         let mut connection = self.connection().await?;
         let done = operator_actions::remove(&mut connection, keys::WINDOWS, id).await;
-        self.answered(done).await
+        self.query_result(done).await
     }
 
     async fn status(&self) -> Result<Value, BackendError> {
         let mut connection = self.connection().await?;
         let endpoint = self.connector.endpoint();
         let gathering = health::gather(&mut connection, &self.config, endpoint);
-        match timeout(PATIENCE, gathering).await {
+        match timeout(REDIS_TIMEOUT, gathering).await {
             Ok(Ok(facts)) => {
-                let verdict = health::judge(&facts);
+                let verdict = health::evaluate(&facts);
                 Ok(json!({ "facts": facts, "verdict": verdict }))
             }
-            Ok(Err(error)) => Err(self.away(error).await),
-            Err(_) => Err(self.away("no answer in time").await),
+            Ok(Err(error)) => Err(self.unavailable(error).await),
+            Err(_) => Err(self.unavailable("no reply in time").await),
         }
     }
 
     async fn deliveries(&self, incident: Option<&str>) -> Result<Vec<Delivery>, BackendError> {
         let mut connection = self.connection().await?;
         let read = delivery_log::read(&mut connection, incident).await;
-        self.answered(read).await
+        self.query_result(read).await
     }
 }

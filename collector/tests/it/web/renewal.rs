@@ -1,4 +1,4 @@
-//! Names and certificates that change while the collector runs.
+//! Changes of the access file and the certificate while the collector runs.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -24,7 +24,7 @@ fn with(redis: &str, settings: &str) -> (Program, u16, TempDir) {
     (program, port, folder)
 }
 
-/// The token of somebody new.
+/// Adds a user, and returns the new token.
 fn add(name: &str, file: &Path) -> String {
     let file = file.display().to_string();
     let mut add = collector(&["access", "add", name, "--file", &file]);
@@ -43,13 +43,13 @@ fn asked(port: u16, path: &str, token: &str) -> BufReader<TcpStream> {
 
 fn status(port: u16, token: &str) -> u16 {
     let mut line = String::new();
-    let mut answer = asked(port, "/api/v1/quiet", token);
+    let mut answer = asked(port, "/api/v1/silences", token);
     answer.read_line(&mut line).unwrap();
     line.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 #[test]
-fn a_token_that_is_taken_back_lets_nobody_in_and_ends_what_is_open() {
+fn a_deleted_token_ends_access_and_open_streams() {
     let server = RedisServer::start().unwrap();
     let names = tempfile::tempdir().unwrap();
     let file = names.path().join("access");
@@ -66,19 +66,19 @@ fn a_token_that_is_taken_back_lets_nobody_in_and_ends_what_is_open() {
         assert!(listening.read_line(&mut heard).unwrap() > 0, "{heard}");
     }
 
-    fs::write(&file, "ann look sha256:12\n").unwrap();
-    wait("it is said what is wrong", || {
+    fs::write(&file, "ann viewer sha256:12\n").unwrap();
+    wait("the invalid line is logged", || {
         collector.stderr().contains("access:1: ").then_some(())
     });
-    assert_eq!(status(port, &ann), 200, "what was there goes on");
+    assert_eq!(status(port, &ann), 200, "the users before stay");
 
     fs::remove_file(&file).unwrap();
     let bob = add("bob", &file);
     // Asking meanwhile would be ten wrong tokens, and a minute of patience.
-    wait("it is read again", || {
+    wait("the file is reloaded", || {
         collector
             .stderr()
-            .contains("names are read again")
+            .contains("access file reloaded")
             .then_some(())
     });
     assert_eq!((status(port, &bob), status(port, &ann)), (200, 401));
@@ -89,7 +89,7 @@ fn a_token_that_is_taken_back_lets_nobody_in_and_ends_what_is_open() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_replaced_is_shown_from_then_on() {
+async fn a_replaced_certificate_takes_effect() {
     let server = RedisServer::start().unwrap();
     let [old, new] = [(), ()].map(|()| Certificates::create().unwrap());
     let files = tempfile::tempdir().unwrap();

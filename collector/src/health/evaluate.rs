@@ -1,37 +1,37 @@
-//! What is wrong with the facts, and what to do. Pure.
+//! Evaluates the facts: problems and warnings, each with what to do. Pure.
 
 use std::time::Duration;
 
 use rackwatch_core::keys::{CORRELATOR_GROUP, DETECTOR_GROUP, LOGGER_GROUP};
+use rackwatch_runtime::redis::format_bytes;
 use serde::Serialize;
 
-use super::gather::{Facts, Group};
+use super::facts::{Facts, Group};
 use crate::notify::line::length;
-use rackwatch_runtime::redis::format_bytes;
 
-/// From this part of maxmemory on, series are too large.
-pub(crate) const MUCH: f64 = 0.7;
-/// More entries unread than this are too many.
-const MOST_LAG: u64 = 10_000;
-/// An entry that has waited longer than this has waited too long.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// Redis with less memory left than this will soon refuse to store.
-const FULL: f64 = 0.9;
+/// Share of maxmemory above which series are too large.
+pub(crate) const SERIES_MEMORY_LIMIT: f64 = 0.7;
+/// Unread entries above which a group is too far behind.
+const MAX_LAG: u64 = 10_000;
+/// Age above which an unread or unacknowledged entry is a problem.
+const MAX_AGE: Duration = Duration::from_secs(60);
+/// Share of maxmemory above which Redis soon refuses writes.
+const MEMORY_LIMIT: f64 = 0.9;
 
-/// What is to be said of the facts, each with what to do.
+/// Problems and warnings, each with what to do.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Verdict {
-    /// Makes the exit code 1.
-    pub(crate) wrong: Vec<String>,
-    /// To be looked at in time.
+pub(crate) struct HealthVerdict {
+    /// Conditions that stop readings, alerts or notifications. They make the exit code 1.
+    pub(crate) problems: Vec<String>,
+    /// Conditions to look at before they become problems.
     pub(crate) warnings: Vec<String>,
 }
 
-/// Looks at everything.
-pub(crate) fn judge(facts: &Facts) -> Verdict {
-    let mut verdict = Verdict::default();
+/// Finds all problems and warnings in the facts.
+pub(crate) fn evaluate(facts: &Facts) -> HealthVerdict {
+    let mut verdict = HealthVerdict::default();
     verdict.owners(facts);
-    verdict.desk(facts);
+    verdict.leader(facts);
     verdict.refused(facts);
     for group in &facts.groups {
         verdict.group(group);
@@ -40,55 +40,56 @@ pub(crate) fn judge(facts: &Facts) -> Verdict {
     let dead = facts.dead.last_hour;
     if dead > 0 {
         verdict.warnings.push(format!(
-            "{dead} dead letters in the last hour: look at their reasons, and at who writes them"
+            "{dead} dead letters in the last hour: see their reasons, and fix the client that wrote them"
         ));
     }
     let lost = facts.losses.readings_last_day;
     if lost > 0 {
         verdict.warnings.push(format!(
-            "{lost} readings were lost in the last 24 hours: see which, and why, above"
+            "{lost} readings were lost in the last 24 hours: see the losses and their reasons above"
         ));
     }
     verdict
 }
 
-impl Verdict {
+impl HealthVerdict {
     fn owners(&mut self, facts: &Facts) {
         if facts.changing {
-            self.wrong.push(
-                "the layout is being changed, and agents wait: if nobody does so any more, run \
+            self.problems.push(
+                "partitions are being resized, and agents wait: if the resize was interrupted, run \
                  `rackwatch-collector partitions resize` again"
                     .to_owned(),
             );
             return;
         }
-        let nobodys = facts.partitions.iter().filter(|p| p.owner.is_none());
-        let nobodys: Vec<_> = nobodys.map(|p| p.partition.as_str()).collect();
-        match (nobodys.as_slice(), facts.partitions.len()) {
+        let unowned = facts.partitions.iter().filter(|p| p.owner.is_none());
+        let unowned: Vec<_> = unowned.map(|p| p.partition.as_str()).collect();
+        match (unowned.as_slice(), facts.partitions.len()) {
             ([], _) => {}
             (some, all) if some.len() == all => self
-                .wrong
+                .problems
                 .push("no collector owns the readings: start `rackwatch-collector run`".to_owned()),
-            (some, _) => self.wrong.push(format!(
+            (some, _) => self.problems.push(format!(
                 "no collector owns partition {}: look at the collectors' logs",
                 some.join(", ")
             )),
         }
     }
 
-    fn desk(&mut self, facts: &Facts) {
-        let somebody_runs = facts.partitions.iter().any(|p| p.owner.is_some());
-        if facts.incidents.told_by.is_none() && somebody_runs && !facts.changing {
-            self.wrong.push(
-                "no collector makes incidents of alerts, so nobody is told: look at the collectors' logs"
+    fn leader(&mut self, facts: &Facts) {
+        let is_running = facts.partitions.iter().any(|p| p.owner.is_some());
+        if facts.incidents.leader.is_none() && is_running && !facts.changing {
+            self.problems.push(
+                "no collector is the notification leader, so no notification is sent: look at the \
+                 collectors' logs"
                     .to_owned(),
             );
         }
     }
 
-    /// What operators wrote must not lose its effect silently.
+    /// Reports stored values of operators that have no effect in this version.
     fn refused(&mut self, facts: &Facts) {
-        self.wrong.extend(facts.refused.iter().map(|refused| {
+        self.problems.extend(facts.refused.iter().map(|refused| {
             format!(
                 "{} of {} without effect: {}; use the version that wrote them, or add them again",
                 refused.count, refused.key, refused.reason
@@ -99,7 +100,7 @@ impl Verdict {
     fn group(&mut self, group: &Group) {
         let Group { name, stream, .. } = group;
         if !group.exists {
-            self.wrong.push(format!(
+            self.problems.push(format!(
                 "{name} does not exist on {stream}: start `rackwatch-collector run`"
             ));
             return;
@@ -110,20 +111,20 @@ impl Verdict {
             CORRELATOR_GROUP => "correlator",
             _ => "notifier",
         };
-        if let Some(lag) = group.lag.filter(|lag| *lag > MOST_LAG) {
-            self.wrong.push(format!(
+        if let Some(lag) = group.lag.filter(|lag| *lag > MAX_LAG) {
+            self.problems.push(format!(
                 "{name} is {lag} entries behind: the {log} is down or too slow, look at the \
                  collector's log"
             ));
         } else if let Some(age) = too_old(group.oldest_unread_ms) {
-            self.wrong.push(format!(
+            self.problems.push(format!(
                 "{name} has left an entry unread for {age}: the {log} is down, start \
                  `rackwatch-collector run` or look at its log"
             ));
         }
         if let Some(age) = too_old(group.oldest_pending_ms) {
-            self.wrong.push(format!(
-                "{name} has not finished an entry of {age} ago: the {log} is down or stuck, look \
+            self.problems.push(format!(
+                "{name} has not acknowledged an entry for {age}: the {log} is down or stuck, look \
                  at the collector's log"
             ));
         }
@@ -131,16 +132,19 @@ impl Verdict {
 
     fn memory(&mut self, facts: &Facts) {
         let redis = &facts.redis;
-        let full = redis.used_memory.and_then(|used| redis.fraction(used));
-        if full.is_some_and(|share| share > FULL) {
-            self.wrong.push(
+        let share = redis.used_memory.and_then(|used| redis.fraction(used));
+        if share.is_some_and(|share| share > MEMORY_LIMIT) {
+            self.problems.push(
                 "Redis uses over 90 % of its maxmemory: raise it, or shorten \
-                 series.raw_retention, before it refuses to store"
+                 series.raw_retention, before it refuses writes"
                     .to_owned(),
             );
         }
         let projected = facts.series.projected_bytes;
-        if redis.fraction(projected).is_some_and(|share| share > MUCH) {
+        if redis
+            .fraction(projected)
+            .is_some_and(|share| share > SERIES_MEMORY_LIMIT)
+        {
             self.warnings.push(format!(
                 "series will grow to {}, over 70 % of maxmemory: raise it, or shorten \
                  series.raw_retention",
@@ -149,17 +153,18 @@ impl Verdict {
         }
     }
 
-    /// One line.
+    /// Returns a one-line summary.
     pub(crate) fn line(&self) -> String {
-        match (self.wrong.as_slice(), self.warnings.as_slice()) {
+        match (self.problems.as_slice(), self.warnings.as_slice()) {
             ([], []) => "all is well".to_owned(),
             ([], warnings) => format!("all is well, but: {}", warnings.join("; ")),
-            (wrong, _) => format!("wrong: {}", wrong.join("; ")),
+            (problems, _) => format!("problems: {}", problems.join("; ")),
         }
     }
 }
 
+/// Formats an age above [`MAX_AGE`].
 fn too_old(age: Option<u64>) -> Option<String> {
     let age = Duration::from_millis(age?);
-    (age > LONGEST_WAIT).then(|| length(age))
+    (age > MAX_AGE).then(|| length(age))
 }

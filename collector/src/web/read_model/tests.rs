@@ -1,9 +1,11 @@
-//! What is seen of a small site.
+//! Tests of the read model with a small site.
 
-use rackwatch_core::alert::AlertKind;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rackwatch_core::alert::AlertId;
+use rackwatch_core::alert::{AlertId, AlertKind};
+use rackwatch_core::episode::Episode;
+use rackwatch_core::reading::Reading;
 use rackwatch_core::rules::Profile;
 use rackwatch_core::site::{RawRacks, RawSite};
 
@@ -19,9 +21,9 @@ fn id(device: &str) -> DeviceId {
     DeviceId::new(device).unwrap()
 }
 
-fn picture() -> Picture {
+fn model() -> ReadModel {
     let rules = RuleSet::with_defaults(&[]).unwrap();
-    let mut picture = Picture::new(Arc::new(rules), Profile::default().envelope());
+    let mut model = ReadModel::new(Arc::new(rules), Profile::default().envelope());
     let raw = RawSite {
         racks: vec![RawRacks {
             rack: vec!["B*".to_owned()],
@@ -31,7 +33,7 @@ fn picture() -> Picture {
         }],
         ..RawSite::default()
     };
-    picture.take(Change::Site(Site::new(&raw).unwrap()));
+    model.apply(Change::Site(Site::new(&raw).unwrap()));
     for (device, role, u) in [
         ("inlet-B07-1", Role::Inlet, 10),
         ("inlet-B07-2", Role::Inlet, 40),
@@ -44,9 +46,9 @@ fn picture() -> Picture {
             interval: Duration::from_secs(1),
             ..Description::default()
         };
-        picture.take(Change::Described(id(device), Some(Box::new(known))));
+        model.apply(Change::Described(id(device), Some(Box::new(known))));
     }
-    picture
+    model
 }
 
 fn reading(device: &str, second: u64, degrees: f64) -> Change {
@@ -66,81 +68,84 @@ fn fault(device: &str, second: u64) -> Change {
 }
 
 #[test]
-fn a_rack_is_summed_up() {
-    let mut picture = picture();
+fn racks_and_scopes_are_aggregated() {
+    let mut model = model();
     for (device, degrees) in [
         ("inlet-B07-1", 20.0),
         ("inlet-B07-2", 24.0),
         ("exhaust-B07-3", 34.0),
     ] {
-        picture.take(reading(device, 0, degrees));
+        model.apply(reading(device, 0, degrees));
     }
-    let racks = picture.racks();
+    let racks = model.racks();
     assert_eq!(racks.len(), 1);
     let rack = &racks[0];
     assert_eq!((rack.room.as_str(), rack.row.as_str()), ("hall 1", "B"));
     assert_eq!((rack.inlet_min, rack.inlet_max), (Some(20.0), Some(24.0)));
     assert_eq!((rack.delta_t, rack.faults), (Some(12.0), 0));
-    picture.take(fault("inlet-B07-2", 1));
-    let rack = &picture.racks()[0];
+    model.apply(fault("inlet-B07-2", 1));
+    let rack = &model.racks()[0];
     assert_eq!((rack.inlet_max, rack.faults), (Some(20.0), 1));
-    let scopes = picture.scopes();
+    let scopes = model.scopes();
     let names: Vec<_> = scopes.iter().map(|s| (s.scope, s.name.as_str())).collect();
     assert_eq!(names, [("site", ""), ("room", "hall 1"), ("row", "B")]);
     assert_eq!(scopes[0].indices.n, 1);
 }
 
 #[test]
-fn news_are_what_has_changed() {
-    let mut picture = picture();
-    picture.news();
-    picture.take(reading("inlet-B07-1", 1, 20.0));
-    assert_eq!(picture.news().devices, BTreeSet::from([id("inlet-B07-1")]));
-    picture.take(reading("inlet-B07-1", 0, 21.0));
-    assert!(picture.news().is_empty(), "older than what is known");
-    picture.take(reading("inlet-C01-1", 1, 20.0));
-    assert!(picture.news().layout, "a device that nobody knew");
-    assert_eq!(picture.rack_of(&id("inlet-C01-1")), "C01");
+fn changes_are_reported_once() {
+    let mut model = model();
+    model.take_changes();
+    model.apply(reading("inlet-B07-1", 1, 20.0));
+    assert_eq!(
+        model.take_changes().devices,
+        BTreeSet::from([id("inlet-B07-1")])
+    );
+    model.apply(reading("inlet-B07-1", 0, 21.0));
+    assert!(model.take_changes().is_empty(), "an older reading");
+    model.apply(reading("inlet-C01-1", 1, 20.0));
+    assert!(model.take_changes().reload, "a new device");
+    assert_eq!(model.rack_of(&id("inlet-C01-1")), "C01");
 }
 
 #[test]
-fn sensors_in_trouble_are_listed() {
-    let mut picture = picture();
-    picture.take(reading("inlet-B07-1", 0, 20.0));
-    picture.take(fault("inlet-B07-1", 1));
-    picture.take(fault("inlet-B07-2", 1));
-    picture.take(reading("exhaust-B07-3", 1, 30.0));
-    let what = |picture: &Picture, second| -> Vec<(String, String)> {
-        let troubles = picture.troubles(at(second)).into_iter();
-        troubles
-            .map(|t| (t.device.id.to_string(), t.what))
+fn sensor_faults_are_listed() {
+    let mut model = model();
+    model.apply(reading("inlet-B07-1", 0, 20.0));
+    model.apply(fault("inlet-B07-1", 1));
+    model.apply(fault("inlet-B07-2", 1));
+    model.apply(reading("exhaust-B07-3", 1, 30.0));
+    let what = |model: &ReadModel, second| -> Vec<(String, String)> {
+        let faults = model.faults(at(second)).into_iter();
+        faults
+            .map(|t| (t.device.id.to_string(), t.problem))
             .collect()
     };
     let two = [
-        ("inlet-B07-1", "cannot be read: timeout"),
+        ("inlet-B07-1", "read failure: timeout"),
         ("inlet-B07-2", "absent: timeout"),
     ]
     .map(|(id, what)| (id.to_owned(), what.to_owned()));
-    assert_eq!(what(&picture, 2), two);
-    assert_eq!(what(&picture, 100).len(), 3, "one is old");
+    assert_eq!(what(&model, 2), two);
+    assert_eq!(what(&model, 100).len(), 3, "one is stale");
     for device in ["inlet-B07-1", "inlet-B07-2"] {
-        picture.take(reading(device, 100, 20.0));
+        model.apply(reading(device, 100, 20.0));
     }
-    picture.take(reading("exhaust-B07-3", 100, 30.0));
-    assert_eq!(what(&picture, 101), []);
+    model.apply(reading("exhaust-B07-3", 100, 30.0));
+    assert_eq!(what(&model, 101), []);
 }
 
 #[test]
 fn limits_are_those_of_the_rules() {
-    let picture = picture();
-    let limits = picture.limits(&id("inlet-B07-1"));
+    let model = model();
+    let limits = model.limits(&id("inlet-B07-1"));
     let above: Vec<_> = limits.iter().filter(|l| l.above).map(|l| l.at).collect();
     assert_eq!(above, [28.0, 32.0]);
 }
 
 #[test]
-fn an_incident_says_the_worst_of_now() {
-    let mut picture = picture();
+fn incidents_have_a_current_peak() {
+    let mut model = model();
     let devices = ["inlet-B07-1", "inlet-B07-2"];
     let open = |device: &str, kind| Episode {
         id: AlertId::of(&id(device).into(), "rule", at(0)),
@@ -161,25 +166,21 @@ fn an_incident_says_the_worst_of_now() {
         extreme: Some(Celsius::new(29.0).unwrap()),
         ..crate::notify::example::incident()
     };
-    let now = |picture: &Picture| picture.extreme(&record).map(Celsius::degrees);
-    assert_eq!(now(&picture), None);
+    let now = |model: &ReadModel| model.peak_now(&record).map(Celsius::degrees);
+    assert_eq!(now(&model), None);
     for (device, degrees) in devices.iter().zip([31.5, 33.5]) {
-        picture.take(reading(device, 1, degrees));
+        model.apply(reading(device, 1, degrees));
     }
-    assert_eq!(now(&picture), None, "nothing fires");
-    picture.take(reading("exhaust-B07-3", 1, 55.0));
-    picture.take(Change::Open(vec![
+    assert_eq!(now(&model), None, "nothing fires");
+    model.apply(reading("exhaust-B07-3", 1, 55.0));
+    model.apply(Change::Open(vec![
         open(devices[0], AlertKind::HighTemp),
         open("exhaust-B07-3", AlertKind::HighTemp),
     ]));
-    assert_eq!(
-        now(&picture),
-        Some(31.5),
-        "one does not fire, and one is no inlet"
-    );
+    assert_eq!(now(&model), Some(31.5), "only firing inlets count");
     let all = devices.map(|device| open(device, AlertKind::LowTemp));
-    picture.take(Change::Open(all.to_vec()));
-    assert_eq!(now(&picture), Some(31.5), "the coldest");
-    picture.take(Change::Open(vec![open(devices[0], AlertKind::StuckSensor)]));
-    assert_eq!(now(&picture), None);
+    model.apply(Change::Open(all.to_vec()));
+    assert_eq!(now(&model), Some(31.5), "the coldest");
+    model.apply(Change::Open(vec![open(devices[0], AlertKind::StuckSensor)]));
+    assert_eq!(now(&model), None);
 }

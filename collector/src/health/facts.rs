@@ -1,0 +1,137 @@
+//! The facts about the pipeline, as `status` and the API show them.
+
+use std::collections::BTreeMap;
+
+use rackwatch_core::alert::Severity;
+use rackwatch_core::wire::loss::LossSummary;
+use serde::Serialize;
+
+use crate::stored::RefusedState;
+use rackwatch_runtime::redis::ServerInfo;
+
+/// Dead letters and losses listed at most.
+pub(crate) const MAX_LISTED: usize = 3;
+
+/// All facts about the pipeline.
+#[derive(Debug, Serialize)]
+pub(crate) struct Facts {
+    pub(crate) endpoint: String,
+    pub(crate) redis: ServerInfo,
+    pub(crate) streams: Streams,
+    /// The number of partitions is being changed.
+    pub(crate) changing: bool,
+    pub(crate) partitions: Vec<Owned>,
+    /// Running collectors, sorted by name.
+    pub(crate) collectors: Vec<String>,
+    pub(crate) groups: Vec<Group>,
+    /// Entries added per second, or `None` before Redis 7.0.
+    pub(crate) entries_per_second: Option<f64>,
+    pub(crate) dead: Dead,
+    pub(crate) losses: Losses,
+    pub(crate) devices: Devices,
+    pub(crate) open_episodes: BTreeMap<Severity, usize>,
+    pub(crate) incidents: Incidents,
+    pub(crate) refused: Vec<RefusedState>,
+    pub(crate) series: Projection,
+}
+
+/// A partition and its owner.
+#[derive(Debug, Serialize)]
+pub(crate) struct Owned {
+    /// Its number, or `all`.
+    pub(crate) partition: String,
+    pub(crate) owner: Option<String>,
+}
+
+/// Counts of incidents and silences, and the notification leader.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Incidents {
+    pub(crate) open: u64,
+    /// The number of acknowledged incidents.
+    pub(crate) acked: u64,
+    pub(crate) silences: u64,
+    /// The collector that correlates alerts and sends notifications.
+    pub(crate) leader: Option<String>,
+}
+
+/// Lengths of the streams, summed over all partitions.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Streams {
+    pub(crate) raw_sensor_data: u64,
+    pub(crate) anomaly_alerts: u64,
+}
+
+/// A consumer group of one stream.
+#[derive(Debug, Serialize)]
+pub(crate) struct Group {
+    pub(crate) name: String,
+    pub(crate) stream: String,
+    pub(crate) exists: bool,
+    pub(crate) consumers: u64,
+    pub(crate) pending: u64,
+    /// The number of unread entries, or `None` if Redis does not report it.
+    pub(crate) lag: Option<u64>,
+    pub(crate) oldest_pending_ms: Option<u64>,
+    /// The age of the oldest unread entry.
+    pub(crate) oldest_unread_ms: Option<u64>,
+}
+
+/// Dead letters: entries that could not be decoded.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Dead {
+    pub(crate) kept: u64,
+    /// Those of the last hour, at most 1000 for each partition.
+    pub(crate) last_hour: usize,
+    /// Reasons of the last [`MAX_LISTED`], newest first.
+    pub(crate) reasons: Vec<String>,
+}
+
+/// Lost readings, from the loss ledger.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Losses {
+    /// The number of records in the loss ledger.
+    pub(crate) kept: u64,
+    /// Readings lost in the last day, from at most 1000 records for each partition.
+    pub(crate) readings_last_day: u64,
+    /// The last [`MAX_LISTED`] losses, newest first.
+    pub(crate) last: Vec<LossSummary>,
+}
+
+/// Counts of described devices.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Devices {
+    pub(crate) described: usize,
+    pub(crate) unplaced: usize,
+    pub(crate) leaving: usize,
+    /// The number of devices by reading interval in milliseconds.
+    #[serde(skip)]
+    pub(crate) intervals: BTreeMap<u64, u64>,
+}
+
+/// The memory that series need at full retention.
+#[derive(Debug, Serialize)]
+pub(crate) struct Projection {
+    pub(crate) backend: &'static str,
+    pub(crate) projected_bytes: u64,
+}
+
+impl Dead {
+    /// Adds the dead letters of another partition.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.kept += other.kept;
+        self.last_hour += other.last_hour;
+        self.reasons.extend(other.reasons);
+        self.reasons.truncate(MAX_LISTED);
+    }
+}
+
+impl Losses {
+    /// Adds the losses of another partition.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.kept += other.kept;
+        self.readings_last_day += other.readings_last_day;
+        self.last.extend(other.last);
+        self.last.sort_by_key(|loss| std::cmp::Reverse(loss.until));
+        self.last.truncate(MAX_LISTED);
+    }
+}

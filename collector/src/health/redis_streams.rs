@@ -1,0 +1,193 @@
+//! Reads lengths, rates, groups, dead letters and losses of streams.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rackwatch_core::keys::PartitionKeys;
+use rackwatch_core::time::{StreamId, Timestamp};
+use rackwatch_core::wire::loss;
+use rackwatch_runtime::redis::{Connection, entries, reply_field, unless_refused};
+use redis::{RedisResult, Value};
+
+use super::facts::{Dead, Group, Losses, MAX_LISTED};
+
+/// Time over which the rate of entries is measured.
+const RATE_OVER: Duration = Duration::from_secs(1);
+/// Dead letters and loss records counted at most, for each partition.
+const MAX_COUNTED: usize = 1000;
+
+/// Returns the length of a stream.
+pub(super) async fn length(connection: &mut Connection, key: &str) -> RedisResult<u64> {
+    redis::cmd("XLEN").arg(key).query_async(connection).await
+}
+
+/// Returns the number of entries ever added to the raw streams, if Redis reports it (from 7.0 on).
+pub(super) async fn added(
+    connection: &mut Connection,
+    keys: &[PartitionKeys],
+) -> RedisResult<Option<u64>> {
+    let mut sum = None;
+    for keys in keys {
+        let mut ask = redis::cmd("XINFO");
+        ask.arg("STREAM").arg(&keys.raw);
+        let answer: Option<BTreeMap<String, Value>> =
+            unless_refused(ask.query_async(connection).await)?;
+        let added: Option<u64> = answer.and_then(|info| reply_field(&info, "entries-added"));
+        sum = added.map(|added| added + sum.unwrap_or(0)).or(sum);
+    }
+    Ok(sum)
+}
+
+/// Measures the entries added per second since `added` returned `first` at `started`.
+pub(super) async fn rate(
+    connection: &mut Connection,
+    keys: &[PartitionKeys],
+    (started, first): (Instant, Option<u64>),
+) -> RedisResult<Option<f64>> {
+    let Some(first) = first else { return Ok(None) };
+    tokio::time::sleep(RATE_OVER.saturating_sub(started.elapsed())).await;
+    let last = added(connection, keys).await?;
+    let elapsed = started.elapsed().as_secs_f64();
+    Ok(last.map(|last| last.saturating_sub(first) as f64 / elapsed))
+}
+
+/// Reads the state of a consumer group.
+pub(super) async fn group(
+    connection: &mut Connection,
+    stream: &str,
+    name: &str,
+    now: Timestamp,
+) -> anyhow::Result<Group> {
+    let all = groups_of(connection, stream).await?;
+    let matches = |group: &BTreeMap<String, Value>| {
+        reply_field::<String>(group, "name").is_some_and(|found| found == name)
+    };
+    let found = all.into_iter().find(matches);
+    let mut group = Group {
+        name: name.to_owned(),
+        stream: stream.to_owned(),
+        exists: found.is_some(),
+        consumers: 0,
+        pending: 0,
+        lag: None,
+        oldest_pending_ms: None,
+        oldest_unread_ms: None,
+    };
+    let Some(found) = found else { return Ok(group) };
+    let number = |name| reply_field::<Option<u64>>(&found, name).flatten();
+    group.consumers = number("consumers").unwrap_or(0);
+    group.pending = number("pending").unwrap_or(0);
+    group.lag = number("lag");
+    let age = |id: StreamId| now.millis().saturating_sub(id.ms);
+    group.oldest_pending_ms = oldest_pending(connection, stream, name).await?.map(age);
+    let read = reply_field::<String>(&found, "last-delivered-id").and_then(|id| id.parse().ok());
+    if let Some(read) = read {
+        group.oldest_unread_ms = first_after(connection, stream, read).await?.map(age);
+    }
+    Ok(group)
+}
+
+/// Returns the groups of a stream, or none if the stream does not exist.
+async fn groups_of(
+    connection: &mut Connection,
+    stream: &str,
+) -> RedisResult<Vec<BTreeMap<String, Value>>> {
+    let mut ask = redis::cmd("XINFO");
+    ask.arg("GROUPS").arg(stream);
+    match ask.query_async(connection).await {
+        // `ERR no such key`; a refusal by an ACL has another code.
+        Err(error) if error.code() == Some("ERR") => Ok(Vec::new()),
+        answer => answer,
+    }
+}
+
+async fn oldest_pending(
+    connection: &mut Connection,
+    stream: &str,
+    group: &str,
+) -> RedisResult<Option<StreamId>> {
+    let mut ask = redis::cmd("XPENDING");
+    ask.arg(stream).arg(group).arg("-").arg("+").arg(1);
+    let pending: Vec<(String, String, u64, u64)> = ask.query_async(connection).await?;
+    Ok(pending.first().and_then(|(id, ..)| id.parse().ok()))
+}
+
+async fn first_after(
+    connection: &mut Connection,
+    stream: &str,
+    id: StreamId,
+) -> anyhow::Result<Option<StreamId>> {
+    let mut ask = redis::cmd("XRANGE");
+    ask.arg(stream)
+        .arg(id.next().to_string())
+        .arg("+")
+        .arg("COUNT")
+        .arg(1);
+    let found = entries(ask.query_async(connection).await?)?;
+    Ok(found.first().map(|entry| StreamId {
+        ms: entry.id.0,
+        seq: entry.id.1,
+    }))
+}
+
+/// Reads the dead letters of a partition.
+pub(super) async fn dead(
+    connection: &mut Connection,
+    stream: &str,
+    now: Timestamp,
+) -> anyhow::Result<Dead> {
+    let kept = length(connection, stream).await?;
+    let hour_ago = now.minus(Duration::from_secs(3600)).millis();
+    let mut recent = redis::cmd("XRANGE");
+    recent
+        .arg(stream)
+        .arg(hour_ago)
+        .arg("+")
+        .arg("COUNT")
+        .arg(MAX_COUNTED);
+    let last_hour = entries(recent.query_async(connection).await?)?.len();
+    let mut last = redis::cmd("XREVRANGE");
+    last.arg(stream)
+        .arg("+")
+        .arg("-")
+        .arg("COUNT")
+        .arg(MAX_LISTED);
+    let last = entries(last.query_async(connection).await?)?;
+    let reasons = last.into_iter().map(|entry| {
+        let fields = entry.fields.unwrap_or_default();
+        let text = |field: &[u8]| {
+            let found = fields.iter().find(|(name, _)| name == field);
+            found.map_or("unknown".into(), |(_, value)| {
+                String::from_utf8_lossy(value).into_owned()
+            })
+        };
+        format!("{} (entry {})", text(b"reason"), text(b"entry"))
+    });
+    Ok(Dead {
+        kept,
+        last_hour,
+        reasons: reasons.collect(),
+    })
+}
+
+/// Reads the loss ledger of a partition.
+pub(super) async fn losses(
+    connection: &mut Connection,
+    stream: &str,
+    now: Timestamp,
+) -> anyhow::Result<Losses> {
+    let day_ago = now.minus(Duration::from_hours(24)).millis();
+    let mut recent = redis::cmd("XREVRANGE");
+    recent.arg(stream).arg("+").arg(day_ago);
+    recent.arg("COUNT").arg(MAX_COUNTED);
+    let recent = entries(recent.query_async(connection).await?)?;
+    let losses = recent
+        .into_iter()
+        .filter_map(|entry| loss::decode(&entry.fields?).ok());
+    let losses: Vec<_> = losses.collect();
+    Ok(Losses {
+        kept: length(connection, stream).await?,
+        readings_last_day: losses.iter().map(|loss| loss.readings).sum(),
+        last: losses.into_iter().take(MAX_LISTED).collect(),
+    })
+}
