@@ -36,7 +36,11 @@ class IncidentPage {
     if (!this.isCurrent()) return;
     patch(this.head, incidentHead(incident));
     this.actions.draw(incident);
-    patch(this.timeline, el("h2", { id: "timeline" }, "Timeline"), el("ol", { class: "timeline" }, timeline.map(entry)));
+    patch(
+      this.timeline,
+      el("h2", { id: "timeline" }, "Timeline"),
+      el("ol", { class: "timeline" }, timeline.map(entry)),
+    );
     patch(this.sensors, el("h2", { id: "sensors" }, "Sensors"), sensorTable(incident, sensors));
     patch(this.notifications, el("h2", { id: "notifications" }, "Notifications"), notificationTable(deliveries));
     // The series may be gone by now; the rest of the page does not need it.
