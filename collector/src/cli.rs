@@ -110,7 +110,10 @@ impl Cli {
                 Command::Devices(args) => until_stopped(devices::run(args), stop).await,
                 Command::Site(args) => until_stopped(site::run(args), stop).await,
                 Command::Partitions(args) => partitions::run(args, stop).await,
-                Command::Rules(args) => rules::run(&args),
+                Command::Rules(args) => {
+                    rules::run(&args);
+                    Ok(())
+                }
                 Command::Replay(args) => replay::run(args, stop).await,
                 Command::Drill(args) => drill::run(args, stop).await,
             }

@@ -36,7 +36,7 @@ struct AddArgs {
     /// Allow acknowledging, silencing and planning maintenance
     #[arg(long)]
     operator: bool,
-    /// Access file [default: web.access_file of the configuration]
+    /// Access file [default: `web.access_file` of the configuration]
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }

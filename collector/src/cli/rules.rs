@@ -4,7 +4,6 @@ use clap::Args;
 use rackwatch_core::alert::AlertKind;
 use rackwatch_core::rules::Profile;
 
-use super::common::Outcome;
 use super::output::print;
 use super::table::Table;
 
@@ -36,13 +35,12 @@ fn profile(text: &str) -> Result<Profile, String> {
 }
 
 /// Prints the rules or the keys.
-pub(super) fn run(args: &RulesArgs) -> Outcome {
+pub(super) fn run(args: &RulesArgs) {
     if args.keys {
         print(&keys());
     } else {
         print(&args.profile.rules_toml());
     }
-    Ok(())
 }
 
 fn keys() -> String {

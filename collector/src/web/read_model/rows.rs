@@ -136,6 +136,10 @@ pub(crate) struct SensorFault {
 
 /// The indices of the site, a room or a row.
 #[derive(Clone, Debug, Serialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the field of the API has this name"
+)]
 pub(crate) struct Scope {
     /// One of `site`, `room` and `row`.
     pub(crate) scope: &'static str,
