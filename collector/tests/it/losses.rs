@@ -67,7 +67,7 @@ fn gaps_are_recorded_once_over_a_crash_with_their_reason() {
         "{reported}"
     );
     assert!(
-        reported.contains("3 of node7 before 2026-11-23"),
+        reported.contains("3 readings of node7 lost before 2026-11-23"),
         "{reported}"
     );
 }

@@ -167,7 +167,7 @@ fn status_names_owners_and_partitions_without_one() {
         assert_eq!(ended.code(), Some(code), "{}", status.stdout());
         status.stdout()
     };
-    assert!(status(0).contains("owns partition 0, 1, 2, 3"));
+    assert!(status(0).contains("owns partitions 0, 1, 2, 3"));
     owner.kill().unwrap();
     wait_until_sync(DEADLINE, "the leases run out", || {
         owners(redis, 4).is_empty().then_some(())

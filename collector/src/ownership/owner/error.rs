@@ -10,7 +10,7 @@ pub enum OwnerError {
     /// Redis holds readings with another partitioning than is configured.
     #[error(
         "partition.count asks for {wanted}, but this Redis holds readings with {found}: leave the key \
-         out, or change the partitioning with `rackwatch-collector layout migrate`"
+         out, or change the partitioning with `rackwatch-collector partitions resize`"
     )]
     Partitioning {
         /// Partitions that the configuration asks for.

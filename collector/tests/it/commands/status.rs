@@ -69,7 +69,9 @@ fn status_reports_health_and_problems() {
     let leaderless = run(&url, &["status"]);
     assert_eq!(leaderless.code, Some(1));
     assert!(
-        leaderless.out.contains("no collector makes incidents"),
+        leaderless
+            .out
+            .contains("no collector is the notification leader"),
         "{}",
         leaderless.out
     );
@@ -119,7 +121,7 @@ fn status_detects_a_collector_that_is_down_or_slow() {
     let stuck = run(&url, &["status"]);
     assert_eq!(stuck.code, Some(1));
     assert!(
-        stuck.out.contains("has not finished an entry of 2m"),
+        stuck.out.contains("has not acknowledged an entry for 2m"),
         "{}",
         stuck.out
     );

@@ -216,7 +216,8 @@ impl Site {
         (status, serde_json::from_str(&body).unwrap())
     }
 
-    /// Replaces ids, times, and the names of this computer and its user.
+    /// Replaces ids, times, and the names of this computer and its user. The column `owner` is as wide as the name of
+    /// the collector, whose length changes with the process id.
     fn masked(&mut self, text: &str) -> String {
         let by: String = self.redis.hget("rackwatch:site", "by").unwrap();
         let owner: String = self.redis.get("rackwatch:lease").unwrap();
@@ -224,7 +225,13 @@ impl Site {
             .replace(&format!("by {by} at"), "by <user> at")
             .replace(&owner, "<collector>")
             .replace(&self.server.url(), "<redis>");
-        shape::of_text(&text)
+        let lines = text
+            .split('\n')
+            .map(|line| match line.strip_suffix("owner") {
+                Some(columns) if columns.ends_with(' ') => format!("{}  owner", columns.trim_end()),
+                _ => line.to_owned(),
+            });
+        shape::of_text(&lines.collect::<Vec<_>>().join("\n"))
     }
 }
 
