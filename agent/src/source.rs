@@ -4,7 +4,7 @@
 //! temperature or a fault. Nothing is lost here: a failed read is a fault, never a gap and never
 //! 0 °C.
 //!
-//! Sources over the network are [targets](targets): they share keys, [health](target_health) and
+//! Sources over the network are [`targets`]: they share keys, `target_health` and
 //! the placeholder for a target that has never answered.
 
 mod component;

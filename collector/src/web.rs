@@ -1,7 +1,7 @@
 //! The web server: the page, its API, metrics, and the probes `/healthz` (alive) and `/readyz` (evaluating readings).
 //!
-//! Requests are answered from the [`read_model`] and the [`backend`]; operator actions are written through the
-//! backend. Requests never delay readings or alerts, however slow or many they are. [`access`] decides who may read
+//! Requests are answered from the `read_model` and the `backend`; operator actions are written through the
+//! backend. Requests never delay readings or alerts, however slow or many they are. `access` decides who may read
 //! and who may act.
 
 pub(crate) mod access;

@@ -2,7 +2,7 @@
 //!
 //! Promise: each at least once, in order, and with the same key at every attempt. An unsent notification stays pending
 //! in the notifier's consumer group, so a restarted or another collector continues with it. A notification that the
-//! receiver rejects is logged and dropped, so that it does not block the others. In a [storm], notifications are
+//! receiver rejects is logged and dropped, so that it does not block the others. In a `storm`, notifications are
 //! collected for a moment and sent as one digest. The [delivery log](super::delivery_log) records the state of each.
 
 mod sender;

@@ -1,6 +1,6 @@
 //! What a detector is: the traits that each one implements, and what passes between it and the engine.
 //!
-//! [`AnomalyKind`](super::kind::AnomalyKind) has the words, [`Detector`] turns the keys of a rule into a [`Spec`],
+//! [`AnomalyKind`] has the words, [`Detector`] turns the keys of a rule into a [`Spec`],
 //! and the [`Spec`] looks at readings with the state of one device.
 
 use std::fmt::Debug;

@@ -1,6 +1,6 @@
 //! The configuration keys of a detector: their names, checks and defaults.
 //!
-//! [`keys!`] declares them as a struct of its own for each detector; a key of another detector has no
+//! `keys!` declares them as a struct of its own for each detector; a key of another detector has no
 //! place in it.
 
 use std::collections::BTreeMap;

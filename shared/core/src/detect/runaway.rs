@@ -8,7 +8,7 @@
 //! at least two of them rise; and it is so fast that waiting would be worse. The faster it is, the
 //! shorter the window that suffices.
 //!
-//! Each device keeps its last minutes in `buckets` of five seconds; [`rise`] adds them up.
+//! Each device keeps its last minutes in `buckets` of five seconds; `rise` adds them up.
 
 mod buckets;
 
