@@ -86,7 +86,7 @@ function incidentFacts(incident) {
     fact("Since", clock(incident.since)),
     fact("Racks", racks),
     fact("Alerts", `${incident.alerts}, ${incident.open} open`),
-    fact("Peak when notified", peak(incident.extreme)),
+    fact("Peak when notified", peak(incident.peak)),
     fact("Peak now", peak(incident.now)),
     fact("ID", el("code", null, incident.incident_id)),
   ];
@@ -154,7 +154,7 @@ function notificationTable(deliveries) {
       cell(delivery.event),
       cell(delivery.state, delivery.reason && el("small", null, delivery.reason)),
       cell(ago(delivery.at_ms, Date.now())),
-      numberCell(delivery.tries),
+      numberCell(delivery.attempts),
     ),
   );
   return table("Notifications", ["Notifier", "Event", "State", "Sent", ">Attempts"], rows);

@@ -52,9 +52,9 @@ const openFacts = (incident) => [
 ];
 
 /** Returns the worst temperature that its sensors have now, or had at the last notification. */
-function peakText({ now, extreme }) {
+function peakText({ now, peak }) {
   if (now !== undefined) return `${celsius(now)} now`;
-  return extreme !== undefined && `${celsius(extreme)} when notified`;
+  return peak !== undefined && `${celsius(peak)} when notified`;
 }
 
 /** Draws open and past incidents, and keeps them up to date. */

@@ -128,7 +128,7 @@ function notificationSection(deliveries, now) {
           delivery.state,
           delivery.reason && el("small", null, delivery.reason),
         ),
-        numberCell(delivery.tries),
+        numberCell(delivery.attempts),
         cell(ago(delivery.at_ms, now)),
       ),
     );

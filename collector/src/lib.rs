@@ -1,4 +1,4 @@
-//! The collector: reads what agents publish, keeps it as series, finds what is wrong, and tells
+//! The collector: reads what agents publish, keeps it as series, detects anomalies, and notifies
 //! people.
 //!
 //! The modules stand in the order in which a reading passes them.

@@ -46,7 +46,7 @@ fn sensors_of_a_host() {
     assert_golden!("format_sensors.txt", text);
 }
 
-/// What `check` prints about a Redis without `TimeSeries`.
+/// Returns the output of `check` for a Redis without `TimeSeries`.
 fn check(more: &[&str]) -> String {
     let server = RedisServer::start().unwrap();
     let output = Command::new(AGENT)

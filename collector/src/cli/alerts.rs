@@ -77,8 +77,8 @@ pub(super) async fn run(args: AlertsArgs, stop: CancellationToken) -> Outcome {
     let config = args.common.load()?;
     start_logging(&config.log);
     let (connector, mut connection) = server::open(&config.redis).await?;
-    let layout = Partitioning::read(&mut connection).await?;
-    let streams = layout
+    let partitioning = Partitioning::read(&mut connection).await?;
+    let streams = partitioning
         .partitions()
         .all()
         .map(|p| PartitionKeys::of(p).alerts);

@@ -103,7 +103,7 @@ pub(super) async fn run(args: MaintenanceArgs) -> Outcome {
 async fn add(args: AddArgs) -> Outcome {
     let config = args.common.load()?;
     let when = match (args.cron, args.from) {
-        (Some(cron), _) => WindowTimes::Again {
+        (Some(cron), _) => WindowTimes::Scheduled {
             cron,
             length: args.length,
             zone: args.zone,
@@ -147,7 +147,7 @@ fn state(window: &Window, now: Timestamp) -> String {
         return format!("open until {}", time(until));
     }
     let lasts = match &window.when {
-        WindowTimes::Again { length, .. } => *length,
+        WindowTimes::Scheduled { length, .. } => *length,
         WindowTimes::Once { from, until } => until.since(*from),
     };
     match window.next(now) {
@@ -172,7 +172,7 @@ async fn list(args: ListArgs) -> Outcome {
     let mut table = Table::new(&["id", "matches", "schedule", "state", "by", "reason"], 6);
     for window in windows {
         let schedule = match &window.when {
-            WindowTimes::Again { cron, zone, .. } => format!("{cron} {zone}"),
+            WindowTimes::Scheduled { cron, zone, .. } => format!("{cron} {zone}"),
             WindowTimes::Once { .. } => "once".to_owned(),
         };
         table.push(vec![

@@ -79,9 +79,9 @@ pub(super) async fn run(args: PartitionsArgs, stop: CancellationToken) -> Outcom
 async fn show(args: ShowArgs) -> Outcome {
     let config = args.common.load()?;
     let (_, mut connection) = server::open(&config.redis).await?;
-    let layout = Partitioning::read(&mut connection).await?;
-    let partitions = layout.partitions();
-    let state = match layout {
+    let partitioning = Partitioning::read(&mut connection).await?;
+    let partitions = partitioning.partitions();
+    let state = match partitioning {
         Partitioning::Unset => "not set yet",
         Partitioning::Set(_) => "set",
         Partitioning::Draining(_) | Partitioning::Changing(_) => "resizing",

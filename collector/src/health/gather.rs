@@ -34,8 +34,8 @@ pub(crate) async fn gather(
     config: &CollectorConfig,
     endpoint: String,
 ) -> anyhow::Result<Facts> {
-    let layout = Partitioning::read(connection).await?;
-    let all: Vec<_> = layout.partitions().all().collect();
+    let partitioning = Partitioning::read(connection).await?;
+    let all: Vec<_> = partitioning.partitions().all().collect();
     let keys: Vec<_> = all.iter().map(|p| PartitionKeys::of(*p)).collect();
     let before = (Instant::now(), added(connection, &keys).await?);
     let now = server_time(connection).await?;
@@ -46,7 +46,7 @@ pub(crate) async fn gather(
         redis: ServerInfo::read(connection).await?,
         streams: Streams::default(),
         changing: matches!(
-            layout,
+            partitioning,
             Partitioning::Draining(_) | Partitioning::Changing(_)
         ),
         partitions: Vec::new(),

@@ -125,11 +125,11 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
             return Ok(());
         };
         let (store, incidents) = Store::load(&mut connection, self.epoch, self.timing).await?;
-        let layout = Partitioning::read(&mut connection).await?;
+        let partitioning = Partitioning::read(&mut connection).await?;
         let mut session = Session {
             store,
             incidents,
-            streams: AlertStreams::new(layout.partitions()),
+            streams: AlertStreams::new(partitioning.partitions()),
             places: Places::default(),
             operator_input: OperatorInput::new(),
         };
@@ -163,7 +163,7 @@ impl Session {
         &mut self,
         connection: &mut Connection,
     ) -> Result<(Vec<IncidentRecord>, bool), StepError> {
-        let (layout, silences, windows, acks): (_, Hash, Hash, Hash) = redis::pipe()
+        let (partitioning, silences, windows, acks): (_, Hash, Hash, Hash) = redis::pipe()
             .add_command(Partitioning::read_command())
             .cmd("HGETALL")
             .arg(keys::SILENCES)
@@ -173,7 +173,7 @@ impl Session {
             .arg(incidents::ACKS)
             .query_async(connection)
             .await?;
-        let partitions = Partitioning::from_reply(layout)?.partitions();
+        let partitions = Partitioning::from_reply(partitioning)?.partitions();
         if partitions != self.streams.partitions() {
             self.streams = AlertStreams::new(partitions);
         }

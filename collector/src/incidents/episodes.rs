@@ -29,9 +29,9 @@ pub async fn of_partition(
 ///
 /// Fails if Redis does not answer.
 pub async fn all(connection: &mut Connection) -> RedisResult<Vec<Episode>> {
-    let layout = Partitioning::read(connection).await?;
+    let partitioning = Partitioning::read(connection).await?;
     let mut all = Vec::new();
-    for partition in layout.partitions().all() {
+    for partition in partitioning.partitions().all() {
         all.extend(of_partition(connection, &PartitionKeys::of(partition)).await?);
     }
     Ok(all)

@@ -44,8 +44,8 @@ impl StoredValue for Window {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum WindowTimes {
-    /// Again and again, on a schedule.
-    Again {
+    /// Repeated on a schedule.
+    Scheduled {
         /// The opening times in cron's five fields: minute, hour, day of the month, month, day of the week.
         cron: String,
         /// The time for which it stays open.
@@ -93,7 +93,7 @@ impl Window {
         match &self.when {
             WindowTimes::Once { from, until } if until <= from => Err(WindowError::Empty),
             WindowTimes::Once { .. } => Ok(()),
-            WindowTimes::Again { cron, length, zone } => {
+            WindowTimes::Scheduled { cron, length, zone } => {
                 Schedule::parse(cron, zone)?;
                 if *length < MIN_LENGTH || *length > MAX_LENGTH {
                     return Err(WindowError::Length);
@@ -112,7 +112,7 @@ impl Window {
     pub fn open(&self, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
         let (from, until) = match &self.when {
             WindowTimes::Once { from, until } => (*from, *until),
-            WindowTimes::Again { cron, length, zone } => {
+            WindowTimes::Scheduled { cron, length, zone } => {
                 let from = Schedule::parse(cron, zone).ok()?.previous(now)?;
                 (from, from.plus(*length))
             }
@@ -124,7 +124,9 @@ impl Window {
     pub fn next(&self, now: Timestamp) -> Option<Timestamp> {
         match &self.when {
             WindowTimes::Once { from, .. } => (*from > now).then_some(*from),
-            WindowTimes::Again { cron, zone, .. } => Schedule::parse(cron, zone).ok()?.next(now),
+            WindowTimes::Scheduled { cron, zone, .. } => {
+                Schedule::parse(cron, zone).ok()?.next(now)
+            }
         }
     }
 
@@ -160,7 +162,7 @@ mod tests {
                 rack: Some("B*".to_owned()),
                 ..Matcher::default()
             },
-            when: WindowTimes::Again {
+            when: WindowTimes::Scheduled {
                 cron: "0 22 * * SUN".to_owned(),
                 length: Duration::from_hours(4),
                 zone: "Europe/Berlin".to_owned(),
@@ -213,7 +215,7 @@ mod tests {
     #[test]
     fn an_invalid_window_is_refused() {
         let with = |cron: &str, zone: &str, length| {
-            let when = WindowTimes::Again {
+            let when = WindowTimes::Scheduled {
                 cron: cron.to_owned(),
                 length: Duration::from_secs(length),
                 zone: zone.to_owned(),

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::engine::{Effects, InventoryChange, Slice};
 use rackwatch_core::episode::Episode;
-use rackwatch_core::ledger::Runs;
+use rackwatch_core::loss_ledger::Runs;
 use rackwatch_core::time::StreamId;
 use rackwatch_core::wire::{Decoded, Fields};
 

@@ -56,7 +56,7 @@ pub struct Delivery {
     /// The state after the change.
     pub state: State,
     /// The number of attempts so far.
-    pub tries: u32,
+    pub attempts: u32,
     /// The time of the change, in milliseconds since 1970.
     pub at_ms: u64,
     /// The reason for the state; empty if there is nothing to explain.

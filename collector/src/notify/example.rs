@@ -28,7 +28,7 @@ pub(crate) fn incident() -> IncidentRecord {
         device_count: 1,
         alerts: 1,
         open: 1,
-        extreme: None,
+        peak: None,
         left_ms: None,
         acked_by: None,
     }

@@ -128,11 +128,11 @@ impl Heartbeat {
 async fn count_unowned(connector: &Connector) -> Result<usize, String> {
     let opened = connector.open(Purpose::Commands).await;
     let mut connection = opened.map_err(|error| error.to_string())?;
-    let layout = Partitioning::read(&mut connection)
+    let partitioning = Partitioning::read(&mut connection)
         .await
         .map_err(|error| error.to_string())?;
     let mut count = 0;
-    for partition in layout.partitions().all() {
+    for partition in partitioning.partitions().all() {
         let mut command = redis::cmd("EXISTS");
         command.arg(PartitionKeys::of(partition).lease);
         let owned: RedisResult<u8> = command.query_async(&mut connection).await;

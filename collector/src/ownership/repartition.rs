@@ -112,7 +112,7 @@ impl Repartition {
     /// Writes the partitioning with its state.
     async fn set(&mut self, partitions: Partitions, state: &str) -> RedisResult<()> {
         let mut set = redis::cmd("HSET");
-        set.arg(keys::LAYOUT)
+        set.arg(keys::PARTITIONING)
             .arg("partitions")
             .arg(u16::from(partitions));
         set.arg("state").arg(state);
@@ -122,7 +122,7 @@ impl Repartition {
     /// Returns whether an earlier try has renamed the old keys.
     async fn is_set_aside(&mut self) -> RedisResult<bool> {
         let mut ask = redis::cmd("HEXISTS");
-        ask.arg(keys::LAYOUT).arg("aside");
+        ask.arg(keys::PARTITIONING).arg("aside");
         ask.query_async(&mut self.connection).await
     }
 
@@ -222,7 +222,9 @@ impl Repartition {
             self.delete(&keys.raw).await?;
         }
         let mut mark = redis::cmd("HSET");
-        mark.arg(keys::LAYOUT).arg("aside").arg(u16::from(from));
+        mark.arg(keys::PARTITIONING)
+            .arg("aside")
+            .arg(u16::from(from));
         mark.exec_async(&mut self.connection).await
     }
 
@@ -234,7 +236,7 @@ impl Repartition {
             }
         }
         let mut unmark = redis::cmd("HDEL");
-        unmark.arg(keys::LAYOUT).arg("aside");
+        unmark.arg(keys::PARTITIONING).arg("aside");
         unmark.exec_async(&mut self.connection).await
     }
 
@@ -268,7 +270,7 @@ fn redistributed(keys: &PartitionKeys) -> [&String; 7] {
         &keys.fence,
         &keys.snapshot,
         &keys.episodes,
-        &keys.ledger,
+        &keys.loss_ledger,
         &keys.alerts,
         &keys.losses,
         &keys.dead,

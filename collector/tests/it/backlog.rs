@@ -1,5 +1,5 @@
 //! Ten minutes of an outage, from the agent's disk through the collector: each reading once, and
-//! what the disk had no room for is in the ledger.
+//! what the disk had no room for is in the loss ledger.
 
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ fn stored(redis: &mut Connection) -> u64 {
     (0..SENSORS).map(of).sum()
 }
 
-/// Readings of the outage that are in the ledger.
+/// Readings of the outage that are in the loss ledger.
 fn lost(redis: &mut Connection) -> u64 {
     let entries: redis::streams::StreamRangeReply = redis.xrange_all("rackwatch:losses").unwrap();
     let readings = |entry: &redis::streams::StreamId| {
@@ -137,13 +137,13 @@ async fn catch_up(server: &RedisServer, folder: &TempDir, readings: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_minutes_on_disk_are_stored_once_and_judged_in_their_own_time() {
+async fn ten_minutes_on_disk_are_stored_once_and_evaluated_in_their_own_time() {
     let folder = TempDir::new().unwrap();
     let server = RedisServer::start().unwrap();
     assert_eq!(outage(&folder, 64 << 20), 0);
     catch_up(&server, &folder, SENSORS * SECONDS).await;
     let redis = &mut connect(&server.url());
-    assert_eq!(lost(redis), 0, "the ledger is empty");
+    assert_eq!(lost(redis), 0, "the loss ledger is empty");
     let entries: redis::streams::StreamRangeReply = redis.xrange_all("anomaly_alerts").unwrap();
     let of_the_outage = entries.ids.iter().filter(|entry| {
         entry.get::<String>("device_id").unwrap() == "inlet-Z9-0"
@@ -164,7 +164,7 @@ async fn ten_minutes_on_disk_are_stored_once_and_judged_in_their_own_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_small_spool_dropped_is_in_the_ledger() {
+async fn what_a_small_spool_dropped_is_in_the_loss_ledger() {
     let folder = TempDir::new().unwrap();
     let server = RedisServer::start().unwrap();
     let dropped = outage(&folder, 1 << 20);

@@ -159,7 +159,10 @@ async fn committed(url: &str, agent: &Agent) -> Option<u64> {
         .open(Purpose::Commands)
         .await
         .ok()?;
-    let runs: Option<String> = redis.hget(&agent.keys.ledger, &agent.zone).await.ok()?;
+    let runs: Option<String> = redis
+        .hget(&agent.keys.loss_ledger, &agent.zone)
+        .await
+        .ok()?;
     let runs: serde_json::Value = serde_json::from_str(&runs?).ok()?;
     runs["runs"][0]["last"].as_u64()
 }

@@ -1,4 +1,4 @@
-//! Incidents through Redis: what is written, who is told, and that nothing is lost or said twice.
+//! Incidents through Redis: what is written, which notifications are sent, and that nothing is lost or sent twice.
 
 mod notifiers;
 mod operators;
@@ -17,21 +17,24 @@ pub fn now() -> u64 {
     u64::try_from(since.as_millis()).unwrap()
 }
 
-/// (event, severity, whether people are told, title) of each record.
+/// (event, severity, whether a notification is sent, title) of each record.
 fn records(redis: &mut Connection) -> Vec<(String, String, bool, String)> {
     let all: redis::streams::StreamRangeReply = redis.xrange_all("rackwatch:incidents").unwrap();
     let record = |entry: &redis::streams::StreamId| {
         let field = |name: &str| entry.get::<String>(name).unwrap_or_default();
-        let told = entry.get::<String>("notification_id").is_some();
-        (field("event"), field("severity"), told, field("title"))
+        let notified = entry.get::<String>("notification_id").is_some();
+        (field("event"), field("severity"), notified, field("title"))
     };
     all.ids.iter().map(record).collect()
 }
 
-/// Those that people are told of: (event, severity).
-fn told(redis: &mut Connection) -> Vec<(String, String)> {
-    let told = records(redis).into_iter().filter(|(_, _, told, _)| *told);
-    told.map(|(event, severity, ..)| (event, severity))
+/// The records with a notification: (event, severity).
+fn notified(redis: &mut Connection) -> Vec<(String, String)> {
+    let notified = records(redis)
+        .into_iter()
+        .filter(|(_, _, notified, _)| *notified);
+    notified
+        .map(|(event, severity, ..)| (event, severity))
         .collect()
 }
 
@@ -41,8 +44,8 @@ pub fn wait_notified(redis: &mut Connection, expected: &[(&str, &str)]) {
         .map(|(event, severity)| ((*event).to_owned(), (*severity).to_owned()))
         .collect();
     let mut seen = Vec::new();
-    let reached = wait_until_sync(DEADLINE, "people are told", || {
-        seen = told(redis);
+    let reached = wait_until_sync(DEADLINE, "notifications are sent", || {
+        seen = notified(redis);
         (seen == expected).then_some(())
     });
     assert!(
@@ -130,7 +133,7 @@ fn a_collector_killed_around_the_write_notifies_once() {
         send(redis, "inlet-R1-1", start + 1000, "24.0");
         wait_notified(redis, &[("opened", "critical"), ("resolved", "critical")]);
         wait_dealt_with(redis);
-        assert_eq!(told(redis).len(), 2);
+        assert_eq!(notified(redis).len(), 2);
     }
 }
 
@@ -185,12 +188,12 @@ fn an_alert_that_is_old_when_read_notifies_only_if_it_lasts() {
     })
     .unwrap();
     wait_dealt_with(redis);
-    wait_until_sync(DEADLINE, "it is over", || {
+    wait_until_sync(DEADLINE, "resolved", || {
         let open: u64 = redis.hlen("{rackwatch:incidents}:open").ok()?;
         (open == 0).then_some(())
     })
     .unwrap();
-    assert!(told(redis).is_empty(), "{:?}", records(redis));
+    assert!(notified(redis).is_empty(), "{:?}", records(redis));
 }
 
 /// `rackwatch-collector` with these arguments, to its end: its code, stdout and stderr.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::rig::{DEADLINE, collector, connect, running, send, wait_all_done};
 
-/// What two partitions' owners would say of three racks.
+/// Writes the aggregates of three racks as the owners of two partitions would.
 fn prepare(redis: &mut redis::Connection) {
     let racks = r#"{"v":1,"racks":[
         {"zone":"hall-2","rack":"B01","inlets":2,"inlet_sum":50.0,"above":2.0,"outside":1,
@@ -76,7 +76,7 @@ async fn check(url: &str, points: impl Fn(&mut redis::Connection, &str) -> Vec<f
     past_is_averaged(&config, url, redis).await;
 }
 
-/// A row's minutes, two of them a point, and those of a row that nobody knows.
+/// A row's minutes, two of them a point, and those of an unknown row.
 async fn past_is_averaged(config: &RedisConfig, url: &str, redis: &mut redis::Connection) {
     let minute = |n: u64| 1_795_438_800_000 + n * 60_000;
     let has_time_series = redis::cmd("TS.INFO").arg("none").query::<()>(redis);
@@ -123,8 +123,8 @@ async fn past_is_averaged(config: &RedisConfig, url: &str, redis: &mut redis::Co
     let asked = ["indices", "row", "P", "--redis", url];
     let mut program = collector(&[&asked[..], &hour].concat());
     assert!(program.wait_exit(DEADLINE).unwrap().success());
-    let said = program.stdout();
-    let line = said.lines().find(|line| line.starts_with("RCI high"));
+    let report = program.stdout();
+    let line = report.lines().find(|line| line.starts_with("RCI high"));
     let words: Vec<_> = line.unwrap().split_whitespace().collect();
     assert_eq!(words[2..], ["82.5", "%", "60.0", "%", "100.0", "%", "█▇▅▁"]);
 }
@@ -170,10 +170,10 @@ fn an_owner_writes_the_aggregates_of_its_racks() {
     send(redis, "inlet-B01-1", start, "29.0");
     send(redis, "inlet-B01-2", start, "24.0");
     wait_all_done(redis);
-    rackwatch_testing::wait_until_sync(DEADLINE, "it is said", || {
+    rackwatch_testing::wait_until_sync(DEADLINE, "the report has a rack", || {
         let json: Option<String> = client.get("rackwatch:racks").ok()?;
-        let said: Value = serde_json::from_str(&json?).ok()?;
-        let rack = said["racks"].get(0)?;
+        let report: Value = serde_json::from_str(&json?).ok()?;
+        let rack = report["racks"].get(0)?;
         (rack["rack"] == "B01" && rack["inlets"] == 2 && rack["above"] == 2.0).then_some(())
     })
     .unwrap();

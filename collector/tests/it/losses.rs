@@ -73,7 +73,7 @@ fn gaps_are_recorded_once_over_a_crash_with_their_reason() {
 }
 
 #[test]
-fn what_is_trimmed_unread_is_in_the_ledger_and_what_is_dead_is_not() {
+fn what_is_trimmed_unread_is_in_the_loss_ledger_and_what_is_dead_is_not() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let mut first = running(&server.url());

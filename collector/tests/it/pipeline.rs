@@ -228,7 +228,7 @@ fn what_cannot_be_understood_is_in_the_dead_letters_and_harms_nothing() {
 }
 
 #[test]
-fn the_role_decides_and_an_undescribed_device_of_an_agent_is_stored_but_not_judged() {
+fn the_role_decides_and_an_undescribed_device_of_an_agent_is_stored_but_not_evaluated() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let _: () = redis

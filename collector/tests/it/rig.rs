@@ -1,4 +1,4 @@
-//! What the tests share: a collector over a private server, and a client in another's shoes.
+//! The fixture that tests share: a collector over a private server, and a client in another's shoes.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub fn connect(url: &str) -> Connection {
     redis::Client::open(url).unwrap().get_connection().unwrap()
 }
 
-/// What a client in another language does.
+/// Appends a reading as a client in another language would.
 pub fn xadd(redis: &mut Connection, fields: &[(&str, &str)]) {
     let _id: String = redis.xadd("raw_sensor_data", "*", fields).unwrap();
 }

@@ -46,14 +46,14 @@ fn maintenance_windows_are_pinned() {
         until: at(3600),
     });
     assert_golden(&once, include_str!("../golden/stored/window_once.v1.json"));
-    let again = window(WindowTimes::Again {
+    let again = window(WindowTimes::Scheduled {
         cron: "0 22 * * SUN".to_owned(),
         length: Duration::from_hours(4),
         zone: "Europe/Berlin".to_owned(),
     });
     assert_golden(
         &again,
-        include_str!("../golden/stored/window_again.v1.json"),
+        include_str!("../golden/stored/window_scheduled.v1.json"),
     );
 }
 
@@ -66,7 +66,7 @@ fn deliveries_are_pinned() {
         event: "opened".to_owned(),
         title: "too hot: rack A1, 2 sensors".to_owned(),
         state: State::Retrying,
-        tries: 2,
+        attempts: 2,
         at_ms: at(0).millis(),
         reason: "timeout".to_owned(),
     };

@@ -1,4 +1,4 @@
-//! Redis in trouble: whatever it is, nothing is lost, nothing is said twice, and the log is short.
+//! Redis in trouble: whatever it is, nothing is lost, nothing is recorded twice, and the log is short.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -49,7 +49,7 @@ impl Swinging {
         }
     }
 
-    /// Everything is stored once, and each episode was said once.
+    /// Everything is stored once, and each episode was recorded once.
     fn assert_whole(&self, redis: &mut Connection) {
         assert_eq!(plain_series(redis, "inlet-R1-1").len() as u64, self.seconds);
         let states = alerts_of(redis, "high_temp")
@@ -87,7 +87,7 @@ fn connections_that_break_hang_or_lose_answers_do_no_harm() {
 }
 
 #[test]
-fn a_redis_that_refuses_is_waited_for_and_that_is_said_once() {
+fn a_redis_that_refuses_is_waited_for_and_reported_once() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let collector = running(&server.url());
@@ -107,7 +107,7 @@ fn a_redis_that_refuses_is_waited_for_and_that_is_said_once() {
             "read only",
         ),
     ];
-    for (over, (begin, end, word)) in (1..).zip(troubles) {
+    for (count, (begin, end, word)) in (1..).zip(troubles) {
         device.send(redis, 4);
         wait_all_done(redis);
         set(redis, begin);
@@ -116,8 +116,8 @@ fn a_redis_that_refuses_is_waited_for_and_that_is_said_once() {
         device.send(redis, 4);
         wait_all_done(redis);
         wait_until_sync(DEADLINE, "it says that all is well", || {
-            let said = collector.stderr().matches("accepting writes again").count();
-            (said == over).then_some(())
+            let lines = collector.stderr().matches("accepting writes again").count();
+            (lines == count).then_some(())
         })
         .unwrap();
         let log = collector.stderr();
@@ -289,7 +289,7 @@ async fn what_a_failover_lost_is_sent_again() {
     };
     wait_for(site.first(), 100).await;
     wait_for(site.second(), 100).await;
-    // The replica follows nobody from here on.
+    // The replica has no master from here on.
     let second = site.second().client();
     redis::cmd("REPLICAOF")
         .arg(&["127.0.0.1", "1"])
@@ -305,12 +305,12 @@ async fn what_a_failover_lost_is_sent_again() {
     assert_eq!((sent.dropped, sent.unsent), (0, 0));
 
     let redis = &mut connect(&site.second().url());
-    let ledger = |redis: &mut Connection| redis.xlen::<_, u64>("rackwatch:losses").unwrap();
+    let loss_ledger = |redis: &mut Connection| redis.xlen::<_, u64>("rackwatch:losses").unwrap();
     wait_until_sync(DEADLINE, "every entry is acknowledged", || {
         crate::rig::all_done(redis)
     })
     .unwrap();
-    assert_eq!(ledger(redis), 0, "{}", collector.stderr());
+    assert_eq!(loss_ledger(redis), 0, "{}", collector.stderr());
     // The agent's numbers count its readings: each is stored, whatever was sent twice.
     let runs: Vec<String> = redis.hvals("rackwatch:ledger").unwrap();
     let run: serde_json::Value = serde_json::from_str(&runs[0]).unwrap();

@@ -116,8 +116,10 @@ fn data_is_shown_and_operator_actions_take_effect() {
 fn any_collector_shows_all_partitions() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
-    let layout = [("partitions", "4"), ("state", "steady")];
-    let _: () = redis.hset_multiple("rackwatch:layout", &layout).unwrap();
+    let partitioning = [("partitions", "4"), ("state", "steady")];
+    let _: () = redis
+        .hset_multiple("rackwatch:layout", &partitioning)
+        .unwrap();
     let two = [(); 2].map(|()| running(&server.url()));
     for number in 0..4 {
         let stream = format!("raw_sensor_data:{{{number}}}");

@@ -64,7 +64,7 @@ use crate::detect::Needs;
 use crate::device::{Description, DeviceId};
 use crate::episode::Episode;
 use crate::indices::{Aggregate, Envelope};
-use crate::ledger::{Ledger, Runs};
+use crate::loss_ledger::{LossLedger, Runs};
 use crate::reading::Reading;
 use crate::rules::{Plan, RuleSet};
 use crate::subject::Subject;
@@ -79,7 +79,7 @@ pub struct Engine {
     hardware: Hardware,
     commissioning: Commissioning,
     /// The sequence numbers of agents.
-    ledger: Ledger,
+    loss_ledger: LossLedger,
     agent_clocks: AgentClocks,
     absence: Absence,
     outages: Outages,
@@ -107,7 +107,7 @@ impl Engine {
             racks: Racks::default(),
             hardware: Hardware::default(),
             commissioning: Commissioning::default(),
-            ledger: Ledger::default(),
+            loss_ledger: LossLedger::default(),
             agent_clocks: AgentClocks::default(),
             absence: Absence::default(),
             outages: Outages::default(),
@@ -124,7 +124,7 @@ impl Engine {
         for input in inputs {
             self.take(input, &mut effects);
         }
-        effects.agents = self.ledger.take_progress();
+        effects.agents = self.loss_ledger.take_progress();
         for change in &effects.episodes {
             match change {
                 EpisodeChange::Open(episode) => {
@@ -150,7 +150,7 @@ impl Engine {
             discarded.inventory.clear();
             discarded.episodes.clear();
         }
-        self.ledger.take_progress();
+        self.loss_ledger.take_progress();
     }
 
     /// Returns the number of known devices.
@@ -212,7 +212,7 @@ impl Engine {
     /// Takes over the stored episodes and the progress of agents. The first step ends the episodes of rules
     /// that are gone.
     pub fn resume(&mut self, episodes: Vec<Episode>, agents: Vec<(String, Runs)>) {
-        self.ledger.resume(agents);
+        self.loss_ledger.resume(agents);
         for episode in &episodes {
             let is_of_part =
                 AgentClocks::owns(episode) || Absence::owns(episode) || Outages::owns(episode);
@@ -259,7 +259,7 @@ impl Engine {
                 self.read(entry, by_agent, &reading, effects);
             }
             Input::Sequence(reported) => {
-                effects.losses.extend(self.ledger.observe(&reported));
+                effects.losses.extend(self.loss_ledger.observe(&reported));
                 effects.report_all(self.agent_clocks.observe(&reported));
             }
             Input::Waited(wait) => {

@@ -70,7 +70,7 @@ pub struct Episode {
     /// Height in the rack, in rack units.
     #[serde(rename = "u", default)]
     pub u: Option<u16>,
-    /// What the sensor measures.
+    /// The role of the sensor.
     #[serde(rename = "role")]
     pub role: Role,
 }

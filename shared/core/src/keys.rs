@@ -23,13 +23,13 @@ pub const DEVICES: &str = "rackwatch:devices";
 /// A counter that changes with [`DEVICES`], so that readers know when to look.
 pub const DEVICES_REVISION: &str = "rackwatch:devices:revision";
 /// The partitioning, a hash; collectors write it, agents read it.
-pub const LAYOUT: &str = "rackwatch:layout";
+pub const PARTITIONING: &str = "rackwatch:layout";
 /// The running collectors, a sorted set by the end of their term in milliseconds since 1970.
 pub const COLLECTORS: &str = "rackwatch:collectors";
 /// The site: a hash of `version` (its revision), `site` (versioned JSON), `by` and `at_ms`.
 pub const SITE: &str = "rackwatch:site";
 /// Inventory changes, a stream.
-pub const MOVES: &str = "rackwatch:moves";
+pub const INVENTORY_CHANGES: &str = "rackwatch:moves";
 /// Silences, a hash from ids to versioned JSON.
 pub const SILENCES: &str = "rackwatch:silences";
 /// Maintenance windows, a hash from ids to versioned JSON.
@@ -85,7 +85,7 @@ pub struct PartitionKeys {
     /// Open episodes, a hash from `<device> <rule>` to JSON.
     pub episodes: String,
     /// The progress of each agent's sequence numbers, a hash from its name to JSON.
-    pub ledger: String,
+    pub loss_ledger: String,
     /// Rack aggregates, a string of versioned JSON that expires.
     pub racks: String,
     /// Slices of detector state, a hash from `<number>/<count>` to JSON.
@@ -107,7 +107,7 @@ impl PartitionKeys {
             fence: format!("{ours}:fence"),
             lease: format!("{ours}:lease"),
             episodes: format!("{ours}:episodes"),
-            ledger: format!("{ours}:ledger"),
+            loss_ledger: format!("{ours}:ledger"),
             racks: format!("{ours}:racks"),
             snapshot: format!("{ours}:snapshot"),
         }

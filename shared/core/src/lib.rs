@@ -24,7 +24,7 @@ pub mod wire;
 pub mod indices;
 pub mod episode;
 pub mod rules;
-pub mod ledger;
+pub mod loss_ledger;
 pub mod engine;
 pub mod incident;
 

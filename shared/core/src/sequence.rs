@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The sequence number of an entry: `<run>-<n>`. It tells a gap from absence.
+/// The sequence number of an entry: `<run>-<n>`. It distinguishes a gap from absence.
 ///
 /// It counts readings, not entries: an entry with k readings stands for the numbers `n-k+1` to `n` of its run,
 /// so that a gap shows how many readings are missing.

@@ -63,9 +63,9 @@ fn limits(limits: HardwareLimits) -> String {
         .iter()
         .filter_map(|(name, limit)| limit.map(|limit| format!("{name} {limit}")))
         .collect();
-    let duration = match limits.dwell {
+    let duration = match limits.lasting {
         Duration::ZERO => String::new(),
-        dwell => format!(" for {}", humantime::format_duration(dwell)),
+        lasting => format!(" for {}", humantime::format_duration(lasting)),
     };
     if known.is_empty() {
         "-".to_owned()

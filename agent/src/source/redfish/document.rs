@@ -192,7 +192,7 @@ pub fn sensor(document: &Value) -> Option<Sensor> {
 
 /// Returns the thresholds of a `Sensor` that are active in their direction.
 fn thresholds(document: &Value) -> HardwareLimits {
-    let mut dwell = Duration::ZERO;
+    let mut lasting = Duration::ZERO;
     let mut limit = |names: &[&str], direction: &str| {
         let each = names
             .iter()
@@ -206,7 +206,7 @@ fn thresholds(document: &Value) -> HardwareLimits {
             Some((reading, threshold))
         })?;
         let lasts = text(threshold, "DwellTime").and_then(|text| duration(&text));
-        dwell = dwell.max(lasts.unwrap_or_default());
+        lasting = lasting.max(lasts.unwrap_or_default());
         Some(reading)
     };
     let low_critical = limit(
@@ -222,7 +222,7 @@ fn thresholds(document: &Value) -> HardwareLimits {
         low_critical,
         high_warning,
         high_critical,
-        dwell,
+        lasting,
     }
 }
 

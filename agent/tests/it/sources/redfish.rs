@@ -180,7 +180,7 @@ async fn sensors_are_read_one_by_one_together_or_by_metrics() {
         assert_eq!(degrees(known.limits.high_warning), Some(42.0));
         assert_eq!(degrees(known.limits.high_critical), Some(47.0));
         assert_eq!(degrees(known.limits.low_critical), None, "it is disabled");
-        assert_eq!(known.limits.dwell, Duration::from_mins(5));
+        assert_eq!(known.limits.lasting, Duration::from_mins(5));
         assert_eq!(known.range.map(|range| range.most.degrees()), Some(110.0));
         assert_eq!(
             (&*known.source, known.rack.as_deref()),
@@ -310,7 +310,7 @@ fn only_thresholds_active_in_their_direction_count() {
             limits.high_warning,
             limits.high_critical,
         ];
-        (each.map(|l| l.map(Celsius::degrees)), limits.dwell)
+        (each.map(|l| l.map(Celsius::degrees)), limits.lasting)
     };
     let on = json!({
         "LowerCritical": {"Reading": 3, "Activation": "Decreasing", "DwellTime": "PT90S"},

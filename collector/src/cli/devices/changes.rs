@@ -43,7 +43,7 @@ pub(super) async fn list(args: ChangesArgs) -> Outcome {
     let config = args.common.load()?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let reply: Value = redis::cmd("XREVRANGE")
-        .arg(keys::MOVES)
+        .arg(keys::INVENTORY_CHANGES)
         .arg(&["+", "-", "COUNT"])
         .arg(args.last)
         .query_async(&mut connection)

@@ -1,7 +1,7 @@
 //! The inputs that the engine receives from a batch.
 
 use rackwatch_core::engine::Input;
-use rackwatch_core::ledger::ReportedSequence;
+use rackwatch_core::loss_ledger::ReportedSequence;
 use rackwatch_core::time::Timestamp;
 
 use super::super::raw_stream::{Batch, DeadLetter, Entry};

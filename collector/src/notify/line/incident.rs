@@ -41,8 +41,8 @@ pub fn incident_line(record: &IncidentRecord, style: &Style) -> String {
 /// Appends what is known of an open incident: temperature, time to critical, first sensor, age.
 fn details(record: &IncidentRecord, line: &mut String) {
     // Writing to a String cannot fail.
-    if let Some(extreme) = record.extreme {
-        let _ok = write!(line, ", {:.1} °C", extreme.degrees());
+    if let Some(peak) = record.peak {
+        let _ok = write!(line, ", {:.1} °C", peak.degrees());
     }
     if let Some((least, most)) = record.left_ms {
         let duration = |ms| length(Duration::from_millis(ms));

@@ -112,30 +112,37 @@ impl Sender {
         message: &Message<'_>,
         all: &[&Notification],
     ) -> Result<(), StageError> {
-        let mut tries = 0;
+        let mut attempts = 0;
         loop {
-            tries += 1;
+            attempts += 1;
             let sending = self.notifier.send(message);
             let outcome = self.stop.run_until_cancelled(sending).await;
             match outcome.ok_or(StageError::Stopped)? {
                 SendOutcome::Delivered { confirmed } => {
-                    self.delivered(message.key(), all, tries, confirmed).await;
+                    self.delivered(message.key(), all, attempts, confirmed)
+                        .await;
                     return Ok(());
                 }
                 SendOutcome::Rejected { reason } => {
-                    self.rejected(message.key(), all, tries, &reason).await;
+                    self.rejected(message.key(), all, attempts, &reason).await;
                     return Ok(());
                 }
                 SendOutcome::Retry { reason, after } => {
-                    self.log(all, State::Retrying, tries, &reason).await;
-                    self.pause(message.key(), tries, &reason, after).await?;
+                    self.log(all, State::Retrying, attempts, &reason).await;
+                    self.pause(message.key(), attempts, &reason, after).await?;
                 }
             }
         }
     }
 
-    async fn delivered(&mut self, key: &str, all: &[&Notification], tries: u32, confirmed: bool) {
-        if tries > 1 {
+    async fn delivered(
+        &mut self,
+        key: &str,
+        all: &[&Notification],
+        attempts: u32,
+        confirmed: bool,
+    ) {
+        if attempts > 1 {
             tracing::info!(notifier = self.name, key, "notifier recovered");
         }
         self.storm.count();
@@ -145,10 +152,10 @@ impl Sender {
         } else {
             State::Sent
         };
-        self.log(all, state, tries, "").await;
+        self.log(all, state, attempts, "").await;
     }
 
-    async fn rejected(&mut self, key: &str, all: &[&Notification], tries: u32, reason: &str) {
+    async fn rejected(&mut self, key: &str, all: &[&Notification], attempts: u32, reason: &str) {
         tracing::error!(
             notifier = self.name,
             key,
@@ -156,19 +163,19 @@ impl Sender {
             "receiver rejected a notification, dropping it"
         );
         self.backoff.reset();
-        self.log(all, State::Failed, tries, reason).await;
+        self.log(all, State::Failed, attempts, reason).await;
     }
 
     /// Waits before the next attempt. Logs a warning after the first.
     async fn pause(
         &mut self,
         key: &str,
-        tries: u32,
+        attempts: u32,
         reason: &str,
         after: Option<Duration>,
     ) -> Result<(), StageError> {
         let name = &self.name;
-        if tries == 1 {
+        if attempts == 1 {
             tracing::warn!(
                 notifier = name,
                 key,
@@ -190,7 +197,13 @@ impl Sender {
     }
 
     /// Writes a change of `all` to the delivery log.
-    pub(super) async fn log(&self, all: &[&Notification], state: State, tries: u32, reason: &str) {
+    pub(super) async fn log(
+        &self,
+        all: &[&Notification],
+        state: State,
+        attempts: u32,
+        reason: &str,
+    ) {
         let at = clock::now();
         for one in all {
             let delivery = Delivery {
@@ -200,7 +213,7 @@ impl Sender {
                 event: one.record.event.to_string(),
                 title: one.record.title.clone(),
                 state,
-                tries,
+                attempts,
                 at_ms: at.millis(),
                 reason: reason.to_owned(),
             };

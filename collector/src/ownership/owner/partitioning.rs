@@ -30,7 +30,7 @@ pub(super) async fn read_or_set(
         return Err(OwnerError::Partitioning { wanted, found }.into());
     }
     let mut set = redis::cmd("HSETNX");
-    set.arg(keys::LAYOUT)
+    set.arg(keys::PARTITIONING)
         .arg("partitions")
         .arg(u16::from(wanted));
     set.exec_async(connection).await?;

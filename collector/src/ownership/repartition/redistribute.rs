@@ -105,13 +105,13 @@ impl Repartition {
 
     async fn move_loss_ledger(&mut self, old: &PartitionKeys) -> RedisResult<()> {
         let all: HashMap<String, Vec<u8>> = redis::cmd("HGETALL")
-            .arg(aside(&old.ledger))
+            .arg(aside(&old.loss_ledger))
             .query_async(&mut self.connection)
             .await?;
         for (agent, json) in all {
             let partition = self.zones.of_agent(self.to, &agent);
             let mut set = redis::cmd("HSET");
-            set.arg(PartitionKeys::of(partition).ledger)
+            set.arg(PartitionKeys::of(partition).loss_ledger)
                 .arg(agent)
                 .arg(json);
             set.exec_async(&mut self.connection).await?;

@@ -138,7 +138,7 @@ impl NewWindow {
     fn times(&self) -> Answer<WindowTimes> {
         let length = Duration::from_mins(self.minutes.into());
         match (&self.cron, self.from) {
-            (Some(cron), None) => Ok(WindowTimes::Again {
+            (Some(cron), None) => Ok(WindowTimes::Scheduled {
                 cron: cron.clone(),
                 length,
                 zone: self.zone.clone().unwrap_or_else(|| "UTC".to_owned()),

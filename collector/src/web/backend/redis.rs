@@ -138,10 +138,10 @@ impl WebBackend for RedisBackend {
         from: Timestamp,
     ) -> Result<Option<Vec<AlertRecord>>, BackendError> {
         let mut connection = self.connection().await?;
-        let layout = self
+        let partitioning = self
             .query_result(Partitioning::read(&mut connection).await)
             .await?;
-        let stream = PartitionKeys::of(layout.partitions().of_zone(zone)).alerts;
+        let stream = PartitionKeys::of(partitioning.partitions().of_zone(zone)).alerts;
         let (mut found, mut to) = (Vec::new(), "+".to_owned());
         for _ in 0..MAX_PAGES {
             let mut read = redis::cmd("XREVRANGE");

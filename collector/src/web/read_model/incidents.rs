@@ -43,7 +43,7 @@ impl ReadModel {
     /// Returns the hottest current value of the alerting sensors of an incident, or the coldest where it is too cold.
     pub(crate) fn peak_now(&self, record: &IncidentRecord) -> Option<Celsius> {
         // Missing data has no temperature.
-        record.extreme?;
+        record.peak?;
         // Records list only the first devices, but nearly always all racks and roles.
         let belongs = |id: &DeviceId, device: &KnownDevice| {
             let is_near = record.racks.contains(&device.spot.rack);

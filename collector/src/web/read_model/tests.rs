@@ -163,7 +163,7 @@ fn incidents_have_a_current_peak() {
     };
     let record = IncidentRecord {
         racks: vec!["B07".to_owned()],
-        extreme: Some(Celsius::new(29.0).unwrap()),
+        peak: Some(Celsius::new(29.0).unwrap()),
         ..crate::notify::example::incident()
     };
     let now = |model: &ReadModel| model.peak_now(&record).map(Celsius::degrees);

@@ -11,7 +11,7 @@ use rackwatch_testing::assert_golden;
 
 use super::notifiers::incident;
 
-/// What records of a type have beside the ten fields of the contract.
+/// Returns the fields that records of a type have beside the ten fields of the contract.
 fn its_own(kind: AlertKind) -> &'static [&'static str] {
     match kind {
         AlertKind::HighTemp => &["u=42 rate=1.80", "u=42 rate=1.80 historical=1"],
@@ -75,7 +75,7 @@ fn lines_of_incidents() {
         let record = incident(event);
         writeln!(text, "{event}: {}", incident_line(&record, &style(false))).unwrap();
         let least = IncidentRecord {
-            extreme: None,
+            peak: None,
             left_ms: None,
             device_count: 1,
             ..record

@@ -44,7 +44,7 @@ pub fn incident(event: Event) -> IncidentRecord {
         device_count: 2,
         alerts: 3,
         open: if is_resolved { 0 } else { 2 },
-        extreme: Some(Celsius::new(33.1).unwrap()),
+        peak: Some(Celsius::new(33.1).unwrap()),
         left_ms: Some((180_000, 240_000)),
         acked_by: (event == Event::Acked).then(|| "ann".to_owned()),
     }
@@ -202,7 +202,7 @@ async fn mails() {
     let mut text = String::new();
     // Without a degree sign the text is sent as it is.
     let plain = |record| IncidentRecord {
-        extreme: None,
+        peak: None,
         ..record
     };
     send_all(notifier.as_mut(), plain, |case| {

@@ -1,4 +1,4 @@
-//! What commands without Redis print: `replay` of a recording and `drill`.
+//! The output of commands without Redis: `replay` of a recording and `drill`.
 
 use std::fmt::Write as _;
 use std::fs;

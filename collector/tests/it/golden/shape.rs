@@ -1,4 +1,4 @@
-//! What stays of a text or a document when all that changes from run to run is taken out.
+//! Removes from a text or a document all that changes from run to run.
 
 use std::fmt::Write as _;
 

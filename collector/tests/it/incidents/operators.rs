@@ -5,7 +5,7 @@ use std::fs;
 use rackwatch_testing::{RedisServer, wait_until_sync};
 use redis::Commands;
 
-use super::{command, now, records, told, wait_dealt_with, wait_notified};
+use super::{command, notified, now, records, wait_dealt_with, wait_notified};
 use crate::rig::{DEADLINE, alerts, connect, running, send};
 
 /// Returns the id in parentheses at the end of the output of `silence add` and `maintenance add`.
@@ -70,7 +70,7 @@ fn a_silence_suppresses_notifications_until_it_ends() {
     })
     .unwrap();
     wait_dealt_with(redis);
-    assert!(told(redis).is_empty());
+    assert!(notified(redis).is_empty());
     // Another rack is heard of.
     send(redis, "inlet-R2-1", start, "33.0");
     wait_notified(redis, &[("opened", "critical")]);
@@ -80,7 +80,7 @@ fn a_silence_suppresses_notifications_until_it_ends() {
         send(redis, device, start + later, "24.0");
     }
     wait_notified(redis, &[("opened", "critical"), ("resolved", "critical")]);
-    // What fires when a silence ends is told.
+    // An alert that fires when a silence ends is notified.
     send(redis, "inlet-R1-1", start + 2000, "33.0");
     wait_until_sync(DEADLINE, "it is recorded", || {
         (records(redis).last()?.0 == "pending").then_some(())
@@ -123,7 +123,7 @@ fn a_window_suppresses_notifications_until_it_is_removed() {
     })
     .unwrap();
     wait_dealt_with(redis);
-    assert!(told(redis).is_empty());
+    assert!(notified(redis).is_empty());
     let (_, list, _) = command(&url, &["maintenance", "list"]);
     assert!(
         list.contains(id) && list.contains("* * * * * UTC"),
@@ -132,7 +132,7 @@ fn a_window_suppresses_notifications_until_it_is_removed() {
     let (code, _, err) = command(&url, &["maintenance", "remove", id]);
     assert_eq!(code, Some(0), "{err}");
     wait_dealt_with(redis);
-    assert!(told(redis).is_empty(), "the other is open");
+    assert!(notified(redis).is_empty(), "the other is open");
     let (code, _, err) = command(&url, &["maintenance", "remove", other]);
     assert_eq!(code, Some(0), "{err}");
     wait_notified(redis, &[("opened", "critical")]);

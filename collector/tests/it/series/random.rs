@@ -9,7 +9,7 @@ use redis::cmd;
 
 use super::place::{Place, Server, all, at, minutes, point};
 
-/// What happens to the series of two devices.
+/// An operation on the series of two devices.
 #[derive(Clone, Debug)]
 enum Step {
     /// A batch of (device, second, tenths of a degree).

@@ -1,4 +1,4 @@
-//! What holds wherever series live.
+//! Properties of every series backend.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What holds for one of the places, and failures of Redis as a whole.
+//! Properties of a single backend, and failures of Redis as a whole.
 
 use rackwatch_collector::series::{Point, SeriesBackend, SeriesConfig, SeriesError, open};
 use rackwatch_core::device::{Description, Role};

@@ -1,4 +1,4 @@
-//! Alert ids.
+//! Ids of alerts: the same episode has the same id.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Alert records.
+//! Alert records, as the engine writes them.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub struct AlertRecord {
     pub rack: String,
     /// Height in the rack, in rack units.
     pub u: Option<u16>,
-    /// What the sensor measures.
+    /// The role of the sensor.
     pub role: Role,
     /// The beginning of the episode: the first reading beyond.
     pub started: Timestamp,
@@ -52,7 +52,7 @@ pub struct AlertRecord {
     pub historical: bool,
 }
 
-/// What a record adds when its episode ends.
+/// The part of a record that only the end of an episode has.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Resolution {
     /// The length of the episode.

@@ -35,7 +35,7 @@ impl AnomalyKind for ClockSkew {
     }
 }
 
-/// A wrong clock.
+/// The error of a wrong clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SkewPayload {
     /// Milliseconds that the clock is ahead of Redis' clock, or of its own former time; negative where it

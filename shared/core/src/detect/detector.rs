@@ -1,4 +1,4 @@
-//! What a detector is: the traits that each one implements, and what passes between it and the engine.
+//! The interface of detectors: the traits that each one implements, and what passes between it and the engine.
 //!
 //! [`AnomalyKind`] has the words, [`Detector`] turns the keys of a rule into a [`Spec`],
 //! and the [`Spec`] looks at readings with the state of one device.
@@ -18,7 +18,7 @@ use crate::severity::Severity;
 use crate::time::Timestamp;
 use crate::units::{Celsius, Kelvin};
 
-/// What a detector sees in a reading.
+/// The result of a detector that found an anomaly in a reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Finding {
     /// The worst level that is crossed.
@@ -34,7 +34,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// A finding of which only the severity is known.
+    /// Returns a finding with a severity and nothing else.
     pub fn of(severity: Severity) -> Self {
         Self {
             severity,
@@ -62,13 +62,13 @@ pub struct Observation {
     pub at: Timestamp,
     /// Time since the last observation, to the second.
     pub gap: Duration,
-    /// The temperature.
+    /// The temperature of the reading.
     pub value: Celsius,
     /// The rule has an open episode on this device.
     pub is_open: bool,
 }
 
-/// What a detector makes of an observation.
+/// The result of a detector for one observation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Decision {
     /// There is a finding, or there is none.
@@ -79,10 +79,10 @@ pub enum Decision {
     Undecided,
 }
 
-/// What a detector has to see beside its own device.
+/// The inputs that a detector needs beside its own device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
-    /// Nothing.
+    /// No input beside the device itself.
     Nothing,
     /// The newest temperatures of the other devices in the rack: [`Neighbours`].
     Neighbours,
@@ -91,16 +91,16 @@ pub enum Needs {
     Peers,
 }
 
-/// What is known of a device when rules are matched and planned.
+/// The properties of a device when rules are matched and planned.
 #[derive(Clone, Debug)]
 pub struct DeviceTraits<'a> {
-    /// The device.
+    /// The id of the device.
     pub device: &'a DeviceId,
-    /// What it measures.
+    /// The role of its sensor.
     pub role: Role,
     /// The rack that it stands in.
     pub rack: Option<&'a str>,
-    /// What its hardware calls too hot or too cold, as read.
+    /// The hardware's own limits, as read.
     pub limits: HardwareLimits,
     /// The smallest step of its readings.
     pub resolution: Option<Kelvin>,
@@ -166,7 +166,7 @@ pub trait Spec: Clone + Debug + PartialEq {
     type State: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned;
     /// Counts up when the JSON of a state changes its meaning: states of another version start cold.
     const STATE_VERSION: u32 = 1;
-    /// What it has to see beside its own device.
+    /// The inputs that it needs beside its own device.
     const NEEDS: Needs = Needs::Nothing;
     /// Its state knows how fast the temperature changes, so that the device needs no trend of its own.
     const KNOWS_RATE: bool = false;

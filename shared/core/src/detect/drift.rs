@@ -286,7 +286,7 @@ impl Averages {
         if !self.is_crossed {
             return None;
         }
-        // Once begun it goes on as its mildest until it is over.
+        // An open episode goes on with the mildest severity until it is resolved.
         let mildest = || {
             let levels = spec.levels.iter().zip(Severity::ALL);
             levels

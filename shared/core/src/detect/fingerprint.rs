@@ -35,7 +35,7 @@ impl SpecFingerprint {
         begun
     }
 
-    /// Adds a text.
+    /// Adds a text, preceded by its length.
     pub fn text(&mut self, text: &str) {
         self.number(text.len() as f64);
         self.bytes.extend_from_slice(text.as_bytes());

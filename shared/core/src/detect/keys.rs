@@ -92,7 +92,7 @@ impl Check for NumberRange {
     }
 }
 
-/// `true` or `false`.
+/// A key that is `true` or `false`.
 #[derive(Clone, Copy, Debug)]
 pub struct Flag;
 
@@ -158,7 +158,7 @@ impl Check for DurationRange {
 
 /// The threshold of one severity, as a rule sets it.
 pub trait Level: Copy + fmt::Debug + PartialEq {
-    /// What is expected beside `"off"`.
+    /// The values expected beside `"off"`.
     const EXPECTED: &'static str;
 
     /// Returns the checked level, or what is wrong with it; `None` where it is of another form altogether.
@@ -173,7 +173,7 @@ pub trait Level: Copy + fmt::Debug + PartialEq {
 /// A level that is set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Switch<L> {
-    /// Switched off.
+    /// Switched off by `"off"`.
     Off,
     /// Switched on at this threshold.
     At(L),
@@ -268,7 +268,7 @@ impl Levels<On> {
 
 /// The keys of one detector, each set or not.
 pub trait Keys: Clone + fmt::Debug + Default + PartialEq {
-    /// Their names.
+    /// The names of all its keys.
     const NAMES: &'static [&'static str];
 
     /// Checks and sets a key; `None` where there is no such key, else what is wrong with the value.
@@ -280,16 +280,16 @@ pub trait Keys: Clone + fmt::Debug + Default + PartialEq {
     /// Returns the numbers by which levels are ordered, from info to critical.
     fn ranks(&self) -> [Option<f64>; 3];
 
-    /// Describes every key.
+    /// Describes every key for the reference.
     fn describe() -> Vec<KeyInfo>;
 }
 
 /// A key, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyInfo {
-    /// Its name.
+    /// The name, as in a rule.
     pub name: &'static str,
-    /// What it sets.
+    /// A sentence on its effect.
     pub summary: &'static str,
     /// The values that it takes.
     pub expected: String,
@@ -310,7 +310,7 @@ macro_rules! keys {
         $(#[$meta])*
         #[derive(Clone, Debug, Default, PartialEq)]
         pub struct $name {
-            /// The levels.
+            /// The threshold of each severity.
             pub levels: $crate::detect::keys::Levels<$level>,
             $(#[doc = $summary] $key: Option<$value>,)*
         }

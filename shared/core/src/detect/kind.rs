@@ -206,7 +206,7 @@ pub struct AlertFacts {
     pub temperature: Option<Celsius>,
     /// The threshold that was crossed, in the unit of the kind.
     pub threshold: f64,
-    /// Kelvin per minute.
+    /// Rate of change, in kelvin per minute.
     pub rate: Option<f64>,
 }
 
@@ -230,10 +230,10 @@ impl From<String> for Phrase {
 
 /// A kind of anomaly. Every registered kind has one, also those that no rule can configure.
 pub trait AnomalyKind {
-    /// Its words.
+    /// Its name, title, and other words.
     const INFO: KindInfo;
 
-    /// What its records add to the common fields. A firing record of ours has it, a resolved one does not.
+    /// The fields that its records add to the common ones. A firing record of ours has it, a resolved one does not.
     type Payload: Payload;
 
     /// Returns the words that follow the temperature of a firing alert, such as ` > 32.0`.

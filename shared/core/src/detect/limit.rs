@@ -133,7 +133,7 @@ impl LimitKeys {
         let active = self.levels.active();
         let mut levels = active.iter().flatten();
         if levels.all(|level| *level == LimitLevel::Hardware) {
-            lasting.max(device.limits.plausible().dwell)
+            lasting.max(device.limits.plausible().lasting)
         } else {
             lasting
         }
@@ -147,7 +147,7 @@ pub struct LimitSpec {
     pub side: Side,
     /// The limit of each severity, from info to critical; `None` where it is off.
     pub levels: [Option<Celsius>; 3],
-    /// How far inside a crossed limit a reading must be to clear it.
+    /// Distance inside a crossed limit at which a reading clears it.
     pub hysteresis: Kelvin,
 }
 

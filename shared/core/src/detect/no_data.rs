@@ -1,4 +1,4 @@
-//! Missing data: a device of which no readings arrive any more.
+//! Missing data: a device whose readings no longer arrive.
 //!
 //! A device without readings has nothing to observe, so the engine itself measures the absence. This is
 //! the part that rules configure.

@@ -188,7 +188,7 @@ const MARGIN: f64 = 1.35;
 const BEYOND_CYCLES: f64 = 4.0;
 /// Noise of a sensor (standard deviation), in kelvin: the upper end of what small probes have.
 const NOISE: f64 = 0.1;
-/// How many standard errors are allowed for.
+/// Allowance for noise, in standard errors.
 const ERRORS: f64 = 2.25;
 /// One device counts for at most so much more than the second of its rack: a hot spot at one sensor
 /// is not a rack.

@@ -1,4 +1,4 @@
-//! Stuck sensors: the same value again and again while the sensors around it move.
+//! Stuck sensors: an unchanged value while the sensors around it move.
 //!
 //! An unchanged value alone means little: a sensor of whole degrees in a steady room shows the same for
 //! hours. It should have changed if its neighbours in the rack moved by several of its steps.

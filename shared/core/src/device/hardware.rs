@@ -26,12 +26,12 @@ pub struct HardwareLimits {
         with = "crate::time::millis",
         skip_serializing_if = "Duration::is_zero"
     )]
-    pub dwell: Duration,
+    pub lasting: Duration,
 }
 
 impl HardwareLimits {
-    /// Longest dwell time that is plausible: a longer one would delay an alert until the damage is done.
-    const MAX_DWELL: Duration = Duration::from_mins(10);
+    /// Longest such time that is plausible: a longer one would delay an alert until the damage is done.
+    const MAX_LASTING: Duration = Duration::from_mins(10);
 
     /// Returns whether no limit is known.
     pub fn is_empty(&self) -> bool {
@@ -60,8 +60,8 @@ impl HardwareLimits {
             low_critical,
             high_warning,
             high_critical,
-            dwell: Some(self.dwell)
-                .filter(|dwell| *dwell <= Self::MAX_DWELL)
+            lasting: Some(self.lasting)
+                .filter(|lasting| *lasting <= Self::MAX_LASTING)
                 .unwrap_or_default(),
         }
     }
@@ -122,13 +122,13 @@ mod tests {
             low_critical: Some(celsius(-40.0)),
             high_warning: Some(celsius(90.0)),
             high_critical: Some(celsius(85.0)),
-            dwell: Duration::from_hours(1),
+            lasting: Duration::from_hours(1),
         };
         let plausible = limits.plausible();
         assert_eq!(plausible.low_critical, None);
         assert_eq!(plausible.high_warning, None, "inverted");
         assert_eq!(plausible.high_critical, Some(celsius(85.0)));
-        assert_eq!(plausible.dwell, Duration::ZERO, "too long");
+        assert_eq!(plausible.lasting, Duration::ZERO, "too long");
         let unset = HardwareLimits {
             high_critical: Some(celsius(255.0)),
             ..HardwareLimits::default()

@@ -11,7 +11,7 @@ use super::records::{CLOCK_SKEW, Evidence};
 use super::subjects::{OpenAlert, SubjectAlerts, SubjectRule};
 use crate::alert::{AlertKind, Extras, Severity};
 use crate::episode::Episode;
-use crate::ledger::ReportedSequence;
+use crate::loss_ledger::ReportedSequence;
 use crate::subject::Subject;
 use crate::time::Timestamp;
 

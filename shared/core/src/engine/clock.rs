@@ -1,8 +1,8 @@
 //! Clocks that were set back: a device whose readings stay older than its newest one.
 //!
 //! Such readings are usually late or repeated, and are not evaluated. After a clock was set back they are the
-//! only ones, and waiting for the clock to catch up would leave the device unwatched. The pace tells the two
-//! apart. Late readings of a backlog arrive much faster than they were taken; those of a clock that was set
+//! only ones, and waiting for the clock to catch up would leave the device unwatched. The pace distinguishes
+//! them. Late readings of a backlog arrive much faster than they were taken; those of a clock that was set
 //! back arrive as fast as they are taken, for as long as one looks.
 
 use std::time::Duration;
@@ -158,7 +158,7 @@ mod tests {
         fn repeated_readings_are_not_a_clock_set_back(times in prop::collection::vec(0u64..60_000, 3..50)) {
             let mut clock = Clock::default();
             for (n, time) in (0..).zip(times) {
-                // The same minute again and again, faster than it was recorded.
+                // The same minute repeated, faster than it was recorded.
                 prop_assert!(!clock.behind(entry(NOW + n * 10), at(NOW - 60_000 + time)));
             }
         }

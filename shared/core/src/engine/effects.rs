@@ -1,4 +1,4 @@
-//! What goes into the engine, and what comes out of it.
+//! The inputs of the engine, and its outputs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use super::inventory::InventoryChange;
 use crate::alert::AlertRecord;
 use crate::device::{Description, DeviceId};
 use crate::episode::Episode;
-use crate::ledger::{Loss, ReportedSequence, Runs};
+use crate::loss_ledger::{Loss, ReportedSequence, Runs};
 use crate::reading::Reading;
 use crate::rules::RuleSet;
 use crate::subject::Subject;
@@ -73,7 +73,7 @@ pub enum EpisodeChange {
 /// Counts of readings, by what the engine did with them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Readings evaluated by the device's rules, of which there may be none.
+    /// Readings evaluated by the device's rules, even where it has none.
     pub evaluated: u64,
     /// Readings of agents' devices without a description.
     pub undescribed: u64,

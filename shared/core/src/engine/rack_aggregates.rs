@@ -29,14 +29,14 @@ pub(super) fn of(devices: &Devices, envelope: &Envelope) -> BTreeMap<(String, St
         let Some(rack) = device.zone_and_rack(id) else {
             continue;
         };
-        let sums = racks.entry(rack).or_default();
+        let aggregates = racks.entry(rack).or_default();
         match role {
-            Role::Exhaust => sums.exhaust(value),
-            _ => sums.inlet(value, u, envelope),
+            Role::Exhaust => aggregates.exhaust(value),
+            _ => aggregates.inlet(value, u, envelope),
         }
     }
     racks
         .into_iter()
-        .map(|(rack, sums)| (rack, sums.of_rack()))
+        .map(|(rack, aggregates)| (rack, aggregates.of_rack()))
         .collect()
 }

@@ -295,7 +295,7 @@ impl Incident {
             device_count: self.reach.devices.len(),
             alerts: self.members.len(),
             open: open().count(),
-            extreme: self.extreme(),
+            peak: self.peak(),
             left_ms: open().filter_map(|member| member.left_ms).min(),
             acked_by: self.ack.as_ref().map(|active| active.ack.by.clone()),
         }
@@ -311,7 +311,7 @@ impl Incident {
     }
 
     /// Returns the worst open temperature: the hottest, or the coldest where it is too cold.
-    fn extreme(&self) -> Option<Celsius> {
+    fn peak(&self) -> Option<Celsius> {
         let open = self.members.values().filter(|member| member.open);
         let temperatures = open.filter_map(|member| member.temperature);
         let degrees = |a: &Celsius, b: &Celsius| a.degrees().total_cmp(&b.degrees());

@@ -116,7 +116,7 @@ pub struct IncidentRecord {
     pub open: usize,
     /// The hottest reading of the open alerts, or the coldest where it is too cold.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub extreme: Option<Celsius>,
+    pub peak: Option<Celsius>,
     /// The shortest and longest time until the critical limit is reached, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_ms: Option<(u64, u64)>,

@@ -14,7 +14,7 @@ use crate::severity::Severity;
 pub struct Plan {
     /// The rules for the device, each name once.
     pub rules: Vec<PlannedRule>,
-    /// The index of the rule for missing data, which is checked for every device again and again.
+    /// The index of the rule for missing data, which the engine checks for every device on each tick.
     absence: Option<usize>,
     keys: Vec<RuleKey>,
 }

@@ -33,7 +33,7 @@ pub enum Profile {
 const RECOMMENDED: (f64, f64) = (18.0, 27.0);
 
 impl Profile {
-    /// Every profile.
+    /// Every profile, the default first.
     pub const ALL: [Self; 6] = [
         Self::Default,
         Self::AshraeA1,

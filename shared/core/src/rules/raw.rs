@@ -47,17 +47,17 @@ pub const COMMON_KEYS: [&str; 7] = [
     "keep_firing_for",
 ];
 
-/// An invalid rule.
+/// An error in one key of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("rules[{index}].{key} = {value}: {why}")]
 pub struct RuleError {
     /// The rule, from 0.
     pub index: usize,
-    /// Its key.
+    /// The key that is wrong.
     pub key: String,
     /// The value of the key.
     pub value: String,
-    /// What is wrong with it, and what is expected.
+    /// The fault of the value, and the values expected.
     pub why: String,
 }
 
@@ -136,10 +136,10 @@ fn duration(value: &RawValue, to: &mut Option<Duration>) -> Result<(), String> {
 
 /// Returns what is wrong with a key that rules of `kind` do not have.
 fn misplaced(key: &str, kind: AlertKind) -> String {
-    let owners = AlertKind::RULES.into_iter();
-    let owners = owners.filter(|owner| owner.key_names().contains(&key));
-    let owners: Vec<_> = owners.map(AlertKind::name).collect();
-    if owners.is_empty() {
+    let having = AlertKind::RULES.into_iter();
+    let having = having.filter(|other| other.key_names().contains(&key));
+    let having: Vec<_> = having.map(AlertKind::name).collect();
+    if having.is_empty() {
         let known: Vec<_> = COMMON_KEYS
             .iter()
             .chain(kind.key_names())
@@ -147,7 +147,7 @@ fn misplaced(key: &str, kind: AlertKind) -> String {
             .collect();
         return format!("unknown key, {kind} rules have only {}", known.join(", "));
     }
-    format!("a key of {} rules, not of {kind}", owners.join(" and "))
+    format!("a key of {} rules, not of {kind}", having.join(" and "))
 }
 
 fn globs(index: usize, key: &str, texts: &[String]) -> Result<Vec<GlobMatcher>, RuleError> {

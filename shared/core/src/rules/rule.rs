@@ -1,4 +1,4 @@
-//! Checked rules.
+//! Rules whose keys were checked.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use globset::GlobMatcher;
 use crate::detect::{AlertKind, DeviceTraits, RuleSettings};
 use crate::device::Role;
 
-/// One checked rule.
+/// A rule whose keys were checked.
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
     pub(super) name: String,

@@ -1,4 +1,4 @@
-//! Decoded entries.
+//! Decoded entries of the raw stream.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ impl Decoded {
 pub struct Reject {
     /// The reason for the rejection.
     pub reason: Reason,
-    /// The number of readings in it, as far as it can be told; at least one.
+    /// The number of readings in it; one where it cannot be counted.
     pub readings: usize,
 }
 

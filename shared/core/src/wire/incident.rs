@@ -39,7 +39,7 @@ pub fn encode(record: &IncidentRecord) -> Vec<(&'static str, String)> {
         ("rooms", some(record.rooms.join(","))),
         ("roles", some(roles.join(","))),
         ("until", record.until.map(|at| at.to_string())),
-        ("extreme", record.extreme.map(|t| t.to_string())),
+        ("peak", record.peak.map(|t| t.to_string())),
         (
             "left_min_ms",
             record.left_ms.map(|(min, _)| min.to_string()),
@@ -103,7 +103,7 @@ pub fn decode(fields: &Fields) -> Result<IncidentRecord, Reason> {
         device_count: count("device_count")?,
         alerts: count("alerts")?,
         open: count("open")?,
-        extreme: optional("extreme")?.map(alert::celsius).transpose()?,
+        peak: optional("peak")?.map(alert::celsius).transpose()?,
         left_ms: left("left_min_ms")?.zip(left("left_max_ms")?),
         acked_by: optional("acked_by")?.map(str::to_owned),
     })

@@ -6,7 +6,7 @@
 
 use super::fields::{Fields, Lookup};
 use super::reason::Reason;
-use crate::ledger::Loss;
+use crate::loss_ledger::Loss;
 
 /// Returns the fields of the entry for `loss`.
 pub fn encode(loss: &Loss) -> Vec<(&'static str, String)> {

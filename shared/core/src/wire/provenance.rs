@@ -10,7 +10,7 @@ pub struct Provenance {
     pub agent: String,
     /// The sequence number of the entry.
     pub seq: Seq,
-    /// The last number of the run before, in the first entry of a run where it is known.
+    /// The last number of the previous run, in the first entry of a run where it is known.
     pub prev: Option<Seq>,
     /// The reason for missing numbers before this one.
     pub gap: Option<Gap>,

@@ -1,4 +1,4 @@
-//! Absence is reported once, and only where somebody listened.
+//! Absence is reported once, and only of devices that were heard before.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
 use rackwatch_core::device::{Description, DeviceId, Role};
 use rackwatch_core::engine::{Engine, Input, Slice};
-use rackwatch_core::ledger::ReportedSequence;
+use rackwatch_core::loss_ledger::ReportedSequence;
 use rackwatch_core::reading::Reading;
 use rackwatch_core::rules::RuleSet;
 use rackwatch_core::stored;
@@ -105,10 +105,10 @@ fn an_absent_agent_is_one_alert_and_one_resolution() {
     assert_eq!(names(&reported), [("agent:alpha", Firing, Warning)]);
     let after = reported[0].at.since(reported[0].started);
     assert!((60..=65).contains(&after.as_secs()), "{after:?}");
-    let over = site.hear(&["a-1", "a-2", "b-1"], 90);
-    assert_eq!(names(&over), [("agent:alpha", Resolved, Warning)]);
-    assert_eq!(over[0].id, reported[0].id);
-    assert!(over[0].resolution.unwrap().duration >= Duration::from_secs(90));
+    let resolved = site.hear(&["a-1", "a-2", "b-1"], 90);
+    assert_eq!(names(&resolved), [("agent:alpha", Resolved, Warning)]);
+    assert_eq!(resolved[0].id, reported[0].id);
+    assert!(resolved[0].resolution.unwrap().duration >= Duration::from_secs(90));
 }
 
 #[test]
@@ -144,9 +144,9 @@ fn a_wrong_clock_ends_with_the_last_device_of_the_agent() {
     }));
     let reported = site.engine.step([wrong]).alerts;
     assert_eq!(reported[0].kind(), AlertKind::ClockSkew);
-    let over = site.engine.step([Input::Describe(id("b-1"), None)]).alerts;
-    assert_eq!((over.len(), over[0].state()), (1, Resolved));
-    assert_eq!(over[0].id, reported[0].id);
+    let resolved = site.engine.step([Input::Describe(id("b-1"), None)]).alerts;
+    assert_eq!((resolved.len(), resolved[0].state()), (1, Resolved));
+    assert_eq!(resolved[0].id, reported[0].id);
 }
 
 #[test]
@@ -186,8 +186,8 @@ fn a_single_absent_device_has_its_own_alert() {
     site.hear(&["a-1", "a-2"], 30);
     let reported = site.hear(&["a-1"], 90);
     assert_eq!(names(&reported), [("a-2", Firing, Warning)]);
-    let over = site.hear(&["a-1", "a-2"], 5);
-    assert_eq!(names(&over), [("a-2", Resolved, Warning)]);
+    let resolved = site.hear(&["a-1", "a-2"], 5);
+    assert_eq!(names(&resolved), [("a-2", Resolved, Warning)]);
 }
 
 #[test]
@@ -285,8 +285,8 @@ fn a_restart_neither_repeats_nor_forgets_an_absence() {
     }
     again.engine.resume(episodes, Vec::new());
     assert_eq!(again.hear(&["b-1"], 60), [], "already reported");
-    let over = again.hear(&["a-1", "a-2", "b-1"], 10);
-    assert_eq!(names(&over), [("agent:alpha", Resolved, Warning)]);
+    let resolved = again.hear(&["a-1", "a-2", "b-1"], 10);
+    assert_eq!(names(&resolved), [("agent:alpha", Resolved, Warning)]);
 }
 
 #[test]
@@ -308,9 +308,9 @@ fn an_absent_target_of_a_present_agent_is_one_alert() {
     // Then the agent is absent too; the alert of the target stays open.
     let reported = site.wait(90);
     assert_eq!(names(&reported), [("agent:gamma", Firing, Warning)]);
-    let over = site.hear(&all, 90);
+    let resolved = site.hear(&all, 90);
     assert_eq!(
-        names(&over),
+        names(&resolved),
         [
             ("agent:gamma", Resolved, Warning),
             ("target:bmc", Resolved, Warning)

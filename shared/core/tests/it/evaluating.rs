@@ -6,7 +6,7 @@ use std::time::Duration;
 use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Role};
 use rackwatch_core::engine::{EpisodeChange, Input};
-use rackwatch_core::ledger::ReportedSequence;
+use rackwatch_core::loss_ledger::ReportedSequence;
 use rackwatch_core::rules::{RuleSet, parse};
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::units::Celsius;
@@ -42,14 +42,14 @@ fn a_limit_alerts_once_again_when_worse_and_once_when_resolved() {
             (Resolved, Critical, 28.0)
         ]
     );
-    let over = records
+    let resolved = records
         .iter()
         .rfind(|r| r.kind() == AlertKind::HighTemp)
         .unwrap();
-    let resolution = over.resolution.unwrap();
+    let resolution = resolved.resolution.unwrap();
     assert_eq!(resolution.peak, Some(Celsius::new(33.0).unwrap()));
     assert_eq!(resolution.duration, Duration::from_secs(20));
-    assert_eq!(over.rack, "ABC");
+    assert_eq!(resolved.rack, "ABC");
     let ids: Vec<_> = records
         .iter()
         .filter(|r| r.kind() == AlertKind::HighTemp)
@@ -92,10 +92,10 @@ fn a_spike_is_held_open_for_a_quarter_of_an_hour() {
     readings.extend((2..60).map(|m| (m * 60, 26.5)));
     let records = evaluate(&readings);
     assert_eq!(records.len(), 2, "{records:#?}");
-    let over = &records[1];
-    assert_eq!(over.state(), AlertState::Resolved);
+    let resolved = &records[1];
+    assert_eq!(resolved.state(), AlertState::Resolved);
     // The window forgets the lower level after 13.5 to 15 minutes, then it is held for 15 more.
-    let took = over.at.since(records[0].at).as_secs() / 60;
+    let took = resolved.at.since(records[0].at).as_secs() / 60;
     assert!((28..=29).contains(&took), "{took} minutes");
 }
 
@@ -164,13 +164,13 @@ fn hardware_limits_tighten_ours_and_never_loosen_them() {
 
 #[test]
 fn a_components_own_limit_lasts_as_long_as_its_hardware_reports() {
-    let after = |role, dwell| {
+    let after = |role, lasting| {
         let mut engine = engine();
         let described = Description {
             role,
             limits: HardwareLimits {
                 high_critical: Some(Celsius::new(30.0).unwrap()),
-                dwell,
+                lasting,
                 ..HardwareLimits::default()
             },
             ..Description::default()
@@ -189,7 +189,7 @@ fn a_components_own_limit_lasts_as_long_as_its_hardware_reports() {
     assert_eq!(
         after(Role::Disk, of(601)),
         Some(60),
-        "an implausible dwell is ignored"
+        "an implausible time is ignored"
     );
     assert_eq!(
         after(Role::Inlet, of(300)),

@@ -117,10 +117,10 @@ fn a_board_that_does_not_answer_is_one_alert_and_one_resolution() {
     assert_eq!(reported[0].rack, "B07");
     let after = reported[0].at.since(reported[0].started);
     assert_eq!(after, Duration::from_mins(1));
-    let over = room.ticks(12, &[], &Fault::TIMEOUT);
-    assert_eq!(names(&over), [("target:a", Resolved)]);
-    assert_eq!(over[0].id, reported[0].id);
-    let resolution = over[0].resolution.unwrap();
+    let resolved = room.ticks(12, &[], &Fault::TIMEOUT);
+    assert_eq!(names(&resolved), [("target:a", Resolved)]);
+    assert_eq!(resolved[0].id, reported[0].id);
+    let resolution = resolved[0].resolution.unwrap();
     assert_eq!(resolution.duration, Duration::from_mins(2));
 }
 
@@ -131,9 +131,9 @@ fn a_device_that_fails_alone_has_its_own_alert() {
     let reported = room.ticks(12, &["cpu-a-2", "cpu-b-1"], &Fault::TIMEOUT);
     let alone = [("cpu-a-2", Firing), ("cpu-b-1", Firing)];
     assert_eq!(names(&reported), alone, "b has one sensor only");
-    let over = room.ticks(40, &[], &Fault::TIMEOUT);
+    let resolved = room.ticks(40, &[], &Fault::TIMEOUT);
     let alone = [("cpu-a-2", Resolved), ("cpu-b-1", Resolved)];
-    assert_eq!(names(&over), alone);
+    assert_eq!(names(&resolved), alone);
 }
 
 #[test]
@@ -186,8 +186,8 @@ fn an_outage_goes_on_across_a_restart() {
     };
     room.restart(&[episode]);
     assert_eq!(room.ticks(8, &ALL, &Fault::TIMEOUT), []);
-    let over = room.ticks(2, &[], &Fault::TIMEOUT);
-    assert_eq!(names(&over), [("target:a", Resolved)]);
+    let resolved = room.ticks(2, &[], &Fault::TIMEOUT);
+    assert_eq!(names(&resolved), [("target:a", Resolved)]);
 }
 
 #[test]

@@ -174,12 +174,12 @@ fn a_key_of_another_type_is_an_error_that_names_its_types() {
             assert!(error.starts_with(&begin), "{error}");
             let is_foreign = error.contains(&format!(" rules, not of {kind}"));
             assert_eq!(is_foreign, !is_own, "{error}");
-            for owner in kinds.clone().filter(|_| is_foreign) {
-                let owns = owner.key_names().contains(key);
+            for other in kinds.clone().filter(|_| is_foreign) {
+                let has_key = other.key_names().contains(key);
                 let mut named = error[begin.len()..].split([' ', ',']);
                 assert_eq!(
-                    named.any(|word| word == owner.name()),
-                    owns || owner == kind,
+                    named.any(|word| word == other.name()),
+                    has_key || other == kind,
                     "{error}"
                 );
             }

@@ -73,7 +73,7 @@ fn hour() -> impl Iterator<Item = (u64, f64)> {
     })
 }
 
-/// What is saved must be readable by every later version that has the same state version.
+/// Saved state must be readable by every later version that has the same state version.
 #[test]
 fn the_json_of_each_state_stays() {
     let mut text = String::new();

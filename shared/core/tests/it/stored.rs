@@ -7,7 +7,7 @@ use rackwatch_core::alert::{AlertState, Severity};
 use rackwatch_core::device::{Description, DeviceId, Role};
 use rackwatch_core::engine::{ColdStart, Effects, Engine, EpisodeChange, Input, Slice};
 use rackwatch_core::episode::Episode;
-use rackwatch_core::ledger::{Ledger, ReportedSequence, Runs};
+use rackwatch_core::loss_ledger::{LossLedger, ReportedSequence, Runs};
 use rackwatch_core::reading::Reading;
 use rackwatch_core::rules::{RuleSet, parse};
 use rackwatch_core::stored::{self, DecodeError, StoredValue};
@@ -93,8 +93,8 @@ fn episodes(effects: &Effects) -> Vec<Episode> {
 }
 
 fn runs() -> Runs {
-    let mut ledger = Ledger::default();
-    ledger.observe(&ReportedSequence {
+    let mut loss_ledger = LossLedger::default();
+    loss_ledger.observe(&ReportedSequence {
         agent: "node7".to_owned(),
         seq: "a1b2-12".parse().unwrap(),
         readings: 12,
@@ -104,7 +104,7 @@ fn runs() -> Runs {
         skew: None,
         arrived: at(0),
     });
-    ledger.take_progress().remove(0).1
+    loss_ledger.take_progress().remove(0).1
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn stored_forms_are_pinned() {
     assert_golden("slice.v1.json", &stored::encode(&slices[0]));
     let episodes = episodes(&effects);
     assert_golden("episode.v1.json", &stored::encode(&episodes[0]));
-    assert_golden("ledger-entry.v1.json", &stored::encode(&runs()));
+    assert_golden("loss_ledger_entry.v1.json", &stored::encode(&runs()));
 }
 
 /// The golden files name every field, whatever Rust calls it: from them alone the state comes back.
@@ -123,7 +123,7 @@ fn state_survives_in_the_golden_files() {
     let (before, effects) = hot();
     let slice: Slice = stored::decode(&golden("slice.v1.json")).unwrap();
     let episode: Episode = stored::decode(&golden("episode.v1.json")).unwrap();
-    let runs_before: Runs = stored::decode(&golden("ledger-entry.v1.json")).unwrap();
+    let runs_before: Runs = stored::decode(&golden("loss_ledger_entry.v1.json")).unwrap();
     let again = before.snapshot(through()).next().unwrap();
     assert_eq!(stored::encode(&slice), stored::encode(&again));
     let mut all = episodes(&effects);
@@ -160,7 +160,7 @@ fn other_versions_are_refused() {
     let all = [
         refused::<Slice>("slice.v1.json"),
         refused::<Episode>("episode.v1.json"),
-        refused::<Runs>("ledger-entry.v1.json"),
+        refused::<Runs>("loss_ledger_entry.v1.json"),
     ];
     for [former, newer] in all {
         assert!(
@@ -184,7 +184,7 @@ fn other_versions_are_refused() {
     assert!(stored::decode::<Runs>(former).is_err());
 }
 
-/// What Redis had is refused, and the stream still has the beginning of the episode.
+/// The saved state is refused, and the stream still has the beginning of the episode.
 #[test]
 fn after_a_cold_start_an_open_alert_repeats_under_the_same_id() {
     let readings: Vec<_> = (0..6)

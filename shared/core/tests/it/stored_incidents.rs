@@ -211,7 +211,7 @@ fn limits() -> HardwareLimits {
         low_critical: Some(celsius(5.0)),
         high_warning: Some(celsius(38.0)),
         high_critical: Some(celsius(42.0)),
-        dwell: Duration::from_secs(10),
+        lasting: Duration::from_secs(10),
     }
 }
 

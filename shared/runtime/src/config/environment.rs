@@ -20,7 +20,7 @@ const REDIS_URL: &str = "RACKWATCH_REDIS_URL";
 /// One variable that sets one key.
 #[derive(Debug)]
 pub(super) struct Override {
-    /// The variable's name.
+    /// The name of the environment variable.
     pub(super) variable: String,
     /// The key it sets.
     pub(super) key: Vec<String>,

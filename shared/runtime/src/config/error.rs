@@ -28,7 +28,7 @@ pub enum ConfigError {
     /// A key that does not exist.
     #[error("unknown key {key} in {place}, {expected}")]
     UnknownKey {
-        /// The whole key.
+        /// The key with its sections.
         key: String,
         /// Place of the key.
         place: Place,
@@ -38,7 +38,7 @@ pub enum ConfigError {
     /// A key of an entry of another kind.
     #[error("wrong key {key} in {place}: {reason}")]
     OtherKind {
-        /// The whole key.
+        /// The key with its sections.
         key: String,
         /// Place of the key.
         place: Place,
@@ -58,7 +58,7 @@ pub enum ConfigError {
     /// A key with a value of the wrong type or form.
     #[error("wrong value of {key} in {place}: {message} (seen: {seen})")]
     WrongValue {
-        /// The whole key.
+        /// The key with its sections.
         key: String,
         /// Place of the key.
         place: Place,
@@ -70,7 +70,7 @@ pub enum ConfigError {
     /// A variable whose value is not UTF-8.
     #[error("the environment variable {variable} is not valid UTF-8: set it again")]
     NotText {
-        /// The variable.
+        /// The name of the variable.
         variable: String,
     },
     /// A variable for a key below something that has no keys.
@@ -79,7 +79,7 @@ pub enum ConfigError {
          configuration file: unset one of them"
     )]
     NotATable {
-        /// The variable.
+        /// The name of the variable.
         variable: String,
         /// Key that is not a table.
         key: String,
@@ -108,7 +108,7 @@ impl ConfigError {
 pub enum Place {
     /// A place in a file. Lines and columns count from 1.
     File {
-        /// The file.
+        /// The path of the file.
         file: PathBuf,
         /// The line, and the column in characters.
         at: Option<(usize, usize)>,

@@ -43,7 +43,7 @@ impl<'t> Source<'t> {
         })
     }
 
-    /// The file's settings.
+    /// Returns the settings of the file.
     pub(super) fn table(&self) -> &Table {
         &self.table
     }

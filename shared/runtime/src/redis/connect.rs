@@ -15,7 +15,7 @@ mod target;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rackwatch_core::keys::LAYOUT;
+use rackwatch_core::keys::PARTITIONING;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
@@ -61,7 +61,7 @@ impl Connector {
         let (target, endpoint) = Target::parse(config)?;
         Ok(Self {
             target,
-            home: LAYOUT.into(),
+            home: PARTITIONING.into(),
             endpoint,
             connect_timeout: config.connect_timeout,
             response_timeout: config.response_timeout,

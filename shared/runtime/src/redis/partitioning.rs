@@ -33,7 +33,7 @@ impl Partitioning {
     /// Returns the command that reads it, for a pipeline.
     pub fn read_command() -> redis::Cmd {
         let mut read = cmd("HMGET");
-        read.arg(keys::LAYOUT).arg("partitions").arg("state");
+        read.arg(keys::PARTITIONING).arg("partitions").arg("state");
         read
     }
 
@@ -47,7 +47,7 @@ impl Partitioning {
             return Ok(Self::Unset);
         };
         let partitions = Partitions::new(partitions).map_err(|error| {
-            let what = format!("{} holds {error}", keys::LAYOUT);
+            let what = format!("{} holds {error}", keys::PARTITIONING);
             let kind = redis::ErrorKind::UnexpectedReturnType;
             RedisError::from((kind, "invalid partitioning", what))
         })?;

@@ -47,7 +47,7 @@ async fn the_password_comes_from_a_file() {
 }
 
 #[tokio::test]
-async fn a_missing_and_a_wrong_password_are_told_apart() {
+async fn a_missing_and_a_wrong_password_are_distinguished() {
     let server = RedisServer::start_with(&["--requirepass", "4711"]).unwrap();
     let mut config = with_url(&server.url());
     let error = ping(&config).await.unwrap_err();

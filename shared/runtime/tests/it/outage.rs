@@ -100,7 +100,7 @@ async fn a_refused_password_is_logged_once_and_tried_until_stopped() {
     assert!(!lines[0].contains("4712"), "{lines:?}");
 }
 
-/// How many logins the server refused.
+/// Returns the number of logins that the server refused.
 async fn refused(server: &RedisServer) -> u64 {
     let client = redis::Client::open(format!("redis://:4711@127.0.0.1:{}", server.port())).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();

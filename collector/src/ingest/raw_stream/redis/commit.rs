@@ -34,7 +34,7 @@ pub(super) fn invocation<'a>(
         .key(&keys.episodes)
         .key(&keys.fence)
         .key(&keys.losses)
-        .key(&keys.ledger);
+        .key(&keys.loss_ledger);
     call.arg(DETECTOR_GROUP)
         .arg(fence.epoch)
         .arg(fence.commit + 1);

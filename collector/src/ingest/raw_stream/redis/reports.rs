@@ -30,7 +30,7 @@ pub(super) fn inventory_changes(changes: &[InventoryChange]) -> Pipeline {
     let mut all = redis::pipe();
     for change in changes {
         all.cmd("XADD")
-            .arg(keys::MOVES)
+            .arg(keys::INVENTORY_CHANGES)
             .arg("MAXLEN")
             .arg("~")
             .arg(MAX_INVENTORY_CHANGES)

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use rackwatch_core::engine::Slice;
 use rackwatch_core::episode::Episode;
 use rackwatch_core::keys::PartitionKeys;
-use rackwatch_core::ledger::Runs;
+use rackwatch_core::loss_ledger::Runs;
 use rackwatch_core::stored::{DecodeError, Refusal, StoredValues, decode, encode};
 use rackwatch_core::time::StreamId;
 use rackwatch_runtime::redis::{Connection, RequestError, Session};
@@ -40,13 +40,13 @@ pub(super) async fn load(
         .query_async(connection)
         .await?;
     let agents: HashMap<String, Vec<u8>> = redis::cmd("HGETALL")
-        .arg(&keys.ledger)
+        .arg(&keys.loss_ledger)
         .query_async(connection)
         .await?;
     let episodes = StoredValues::<Episode>::from_hash(episodes);
     log_refusals::<Episode>(&keys.episodes, &episodes.refusals);
     let agents = StoredValues::<Runs>::from_hash(agents);
-    log_refusals::<Runs>(&keys.ledger, &agents.refusals);
+    log_refusals::<Runs>(&keys.loss_ledger, &agents.refusals);
     let resume = Resume {
         saved,
         agents: agents.values,

@@ -12,7 +12,7 @@ pub(super) const BUCKET: u64 = 5_000;
 /// Buckets that are kept: three and a half minutes, and what a slow sensor needs before them.
 const LENGTH: u32 = 50;
 const KEPT: usize = LENGTH as usize;
-/// How far back the rate in the words of an alert goes, in buckets: from half a minute to two and a half.
+/// Span of the rate that an alert reports, in buckets: from half a minute to two and a half.
 const SHORTEST_TREND: u32 = 6;
 const LONGEST_TREND: u32 = 30;
 /// A sensor that is read every half minute has the value of a moment this long after it, in buckets.
@@ -26,7 +26,7 @@ pub(super) const PART: f64 = 0.5;
 pub struct RunawayState {
     /// The bucket of the newest reading, counted from 1970.
     newest: u32,
-    /// Readings in it.
+    /// Readings in the newest bucket.
     count: u8,
     /// Temperatures in hundredths, each bucket at its number modulo their count; [`EMPTY`] where nothing was
     /// read.

@@ -16,7 +16,7 @@ use crate::reading::{Fault, Reading};
 use crate::time::{StreamId, Timestamp};
 use crate::units::Celsius;
 
-/// What the engine has to do after a device took in a reading: the part that needs other devices.
+/// The work left for the engine after a device took in a reading, because it needs other devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum FollowUp {
     /// Nothing remains to be done.

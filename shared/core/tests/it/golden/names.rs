@@ -6,7 +6,7 @@ use rackwatch_core::alert::{AlertId, AlertKind, AlertState, Severity};
 use rackwatch_core::device::Role;
 use rackwatch_core::incident::{Cause, IncidentId};
 use rackwatch_core::keys::{self, PartitionKeys, SeriesKeys};
-use rackwatch_core::ledger::Loss;
+use rackwatch_core::loss_ledger::Loss;
 use rackwatch_core::partition::{PartitionId, Partitions};
 use rackwatch_core::reading::Fault;
 use rackwatch_core::time::Timestamp;
@@ -30,10 +30,10 @@ fn keys_groups_and_consumers() {
         ("alerts", keys::ALERTS),
         ("devices", keys::DEVICES),
         ("devices revision", keys::DEVICES_REVISION),
-        ("partitioning", keys::LAYOUT),
+        ("partitioning", keys::PARTITIONING),
         ("collectors", keys::COLLECTORS),
         ("site", keys::SITE),
-        ("moves", keys::MOVES),
+        ("inventory changes", keys::INVENTORY_CHANGES),
         ("silences", keys::SILENCES),
         ("windows", keys::WINDOWS),
         ("deliveries", keys::DELIVERIES),
@@ -61,7 +61,7 @@ fn keys_groups_and_consumers() {
             ("fence", keys.fence),
             ("lease", keys.lease),
             ("episodes", keys.episodes),
-            ("ledger", keys.ledger),
+            ("loss ledger", keys.loss_ledger),
             ("racks", keys.racks),
             ("snapshot", keys.snapshot),
         ] {

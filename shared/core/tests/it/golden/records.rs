@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rackwatch_core::device::{Description, HardwareLimits, Range, Role, Verdict};
 use rackwatch_core::incident::{Cause, Event, IncidentId, IncidentRecord};
-use rackwatch_core::ledger::{Ledger, Loss, ReportedSequence};
+use rackwatch_core::loss_ledger::{Loss, LossLedger, ReportedSequence};
 use rackwatch_core::reading::{Fault, Reading, Sample};
 use rackwatch_core::stored;
 use rackwatch_core::units::Kelvin;
@@ -109,7 +109,7 @@ fn incident(event: Event) -> IncidentRecord {
         device_count: 2,
         alerts: 3,
         open: if is_resolved { 0 } else { 2 },
-        extreme: Some(celsius(33.1)),
+        peak: Some(celsius(33.1)),
         left_ms: Some((180_000, 240_000)),
         acked_by: Some("ann".to_owned()),
     }
@@ -132,7 +132,7 @@ fn incident_records() {
         racks: Vec::new(),
         rooms: Vec::new(),
         roles: Vec::new(),
-        extreme: None,
+        peak: None,
         left_ms: None,
         acked_by: None,
         ..incident(Event::Pending)
@@ -168,7 +168,7 @@ fn losses() {
 
 #[test]
 fn progress_of_an_agent() {
-    let mut ledger = Ledger::default();
+    let mut loss_ledger = LossLedger::default();
     for (run, n, second) in [("r1", 5, 0), ("r1", 12, 1), ("r2", 3, 2)] {
         let reported = ReportedSequence {
             agent: "node7".to_owned(),
@@ -180,14 +180,14 @@ fn progress_of_an_agent() {
             skew: None,
             arrived: Timestamp::default(),
         };
-        ledger.observe(&reported);
+        loss_ledger.observe(&reported);
     }
     let mut text = String::new();
-    for (agent, runs) in ledger.take_progress() {
+    for (agent, runs) in loss_ledger.take_progress() {
         let json = stored::encode(&runs);
         writeln!(text, "{agent} {json}").unwrap();
     }
-    assert_golden!("format_ledger.txt", text);
+    assert_golden!("format_loss_ledger.txt", text);
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn descriptions() {
             low_critical: Some(celsius(3.0)),
             high_warning: Some(celsius(38.0)),
             high_critical: Some(celsius(42.0)),
-            dwell: Duration::from_secs(30),
+            lasting: Duration::from_secs(30),
         },
         verdict: Some(Verdict::Warning),
         range: Some(Range {

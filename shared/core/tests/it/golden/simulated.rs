@@ -7,7 +7,7 @@ use std::time::Duration;
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::engine::{Effects, Input};
 use rackwatch_core::incident::{IncidentTiming, Incidents};
-use rackwatch_core::ledger::ReportedSequence;
+use rackwatch_core::loss_ledger::ReportedSequence;
 use rackwatch_core::reading::{Fault, Reading};
 use rackwatch_core::site::Site;
 use rackwatch_core::thermal::{Hall, Scenario};
@@ -23,12 +23,12 @@ use crate::trace::engine;
 const SPEC: &str = "step:inlet-R1-1@15m/5m,stuck:inlet-R1-2@20m/4h,dropout:inlet-R2-1@25m/5m,\
     hot-spot:inlet-R2-2@40m/10m,cold-spot:inlet-R3-1@60m/10m,hang:R3@80m/10m,\
     cooler-trip:R2@120m/10m,cooling-loss@180m/10m,no-data@230m/10m,clock-jump:R1@260m/20m";
-/// How long the hall is watched.
+/// Duration of the simulation.
 const LENGTH: Duration = Duration::from_secs(300 * 60);
 /// Time between two readings of a sensor.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// What the run comes to, as lines.
+/// The results of a run, as lines.
 #[derive(Default)]
 struct Run {
     text: String,
@@ -86,7 +86,7 @@ fn describe(id: &DeviceId, description: &Description, leaving: bool) -> Input {
     Input::Describe(id.clone(), Some(Box::new(description)))
 }
 
-/// What an agent's entry with these readings says of itself; every hundredth tick ten readings are lost.
+/// Returns the sequence that an agent's entry with these readings reports; every hundredth tick ten readings are lost.
 fn reported(tick: u64, readings: u64, now: Timestamp) -> Input {
     Input::Sequence(Box::new(ReportedSequence {
         agent: "host7".to_owned(),

@@ -68,7 +68,7 @@ pub struct ReportedSequence {
     pub readings: u64,
     /// The time of the readings.
     pub at: Timestamp,
-    /// The last number of the run before.
+    /// The last number of the previous run.
     pub prev: Option<Seq>,
     /// The reason for missing numbers before this entry.
     pub gap: Option<Gap>,
@@ -80,9 +80,9 @@ pub struct ReportedSequence {
 
 /// The progress of all agents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ledger {
+pub struct LossLedger {
     agents: BTreeMap<String, Runs>,
-    /// Agents with progress since [`Ledger::take_progress`].
+    /// Agents with progress since [`LossLedger::take_progress`].
     advanced: BTreeSet<String>,
 }
 
@@ -97,7 +97,7 @@ pub struct Runs {
 }
 
 impl StoredValue for Runs {
-    const NAME: &'static str = "ledger entry";
+    const NAME: &'static str = "loss ledger entry";
     const VERSION: u32 = 1;
 }
 
@@ -111,7 +111,7 @@ struct Run {
     at: Timestamp,
 }
 
-impl Ledger {
+impl LossLedger {
     /// Takes in the next entry. Returns the losses before it.
     pub fn observe(&mut self, entry: &ReportedSequence) -> Vec<Loss> {
         let first = (entry.seq.n + 1).saturating_sub(entry.readings).max(1);
@@ -207,56 +207,63 @@ mod tests {
 
     #[test]
     fn a_gap_is_one_loss() {
-        let mut ledger = Ledger::default();
-        assert_eq!(ledger.observe(&entry("a", 5, 5)), []);
+        let mut loss_ledger = LossLedger::default();
+        assert_eq!(loss_ledger.observe(&entry("a", 5, 5)), []);
         let late = ReportedSequence {
             gap: Some(Gap::SpoolFull),
             ..entry("a", 12, 2)
         };
-        let losses = ledger.observe(&late);
+        let losses = loss_ledger.observe(&late);
         assert_eq!(ranges(&losses), [("a", 6, 10)]);
         assert_eq!(
             (losses[0].readings(), losses[0].reason()),
             (5, "spool_full")
         );
-        assert_eq!(ledger.observe(&late), [], "seen again");
-        assert_eq!(ledger.observe(&entry("a", 3, 1)), [], "an old one again");
-        assert_eq!(ledger.observe(&entry("a", 13, 1)), []);
+        assert_eq!(loss_ledger.observe(&late), [], "seen again");
+        assert_eq!(
+            loss_ledger.observe(&entry("a", 3, 1)),
+            [],
+            "an old one again"
+        );
+        assert_eq!(loss_ledger.observe(&entry("a", 13, 1)), []);
     }
 
     #[test]
     fn the_next_run_reports_the_end_of_the_last() {
-        let mut ledger = Ledger::default();
-        ledger.observe(&entry("a", 5, 5));
+        let mut loss_ledger = LossLedger::default();
+        loss_ledger.observe(&entry("a", 5, 5));
         let next = ReportedSequence {
             prev: Some(entry("a", 9, 1).seq),
             ..entry("b", 4, 1)
         };
-        assert_eq!(ranges(&ledger.observe(&next)), [("a", 6, 9), ("b", 1, 3)]);
-        assert_eq!(ledger.observe(&entry("a", 9, 1)), []);
-        assert_eq!(ledger.observe(&entry("b", 5, 1)), []);
+        assert_eq!(
+            ranges(&loss_ledger.observe(&next)),
+            [("a", 6, 9), ("b", 1, 3)]
+        );
+        assert_eq!(loss_ledger.observe(&entry("a", 9, 1)), []);
+        assert_eq!(loss_ledger.observe(&entry("b", 5, 1)), []);
     }
 
     #[test]
     fn readings_before_the_first_entry_are_unknown() {
-        let mut ledger = Ledger::default();
-        assert_eq!(ledger.observe(&entry("a", 100, 1)), []);
+        let mut loss_ledger = LossLedger::default();
+        assert_eq!(loss_ledger.observe(&entry("a", 100, 1)), []);
         let reported = ReportedSequence {
             agent: "other".to_owned(),
             gap: Some(Gap::QueueFull),
             ..entry("a", 100, 1)
         };
-        assert_eq!(ranges(&ledger.observe(&reported)), [("a", 1, 99)]);
+        assert_eq!(ranges(&loss_ledger.observe(&reported)), [("a", 1, 99)]);
     }
 
     #[test]
-    fn a_resumed_ledger_goes_on_where_it_was() {
-        let mut ledger = Ledger::default();
-        ledger.observe(&entry("a", 5, 5));
-        let progress = ledger.take_progress();
-        assert_eq!(ledger.take_progress(), []);
+    fn a_resumed_loss_ledger_goes_on_where_it_was() {
+        let mut loss_ledger = LossLedger::default();
+        loss_ledger.observe(&entry("a", 5, 5));
+        let progress = loss_ledger.take_progress();
+        assert_eq!(loss_ledger.take_progress(), []);
         let json = stored::encode(&progress[0].1);
-        let mut next = Ledger::default();
+        let mut next = LossLedger::default();
         next.resume([("h".to_owned(), stored::decode(json.as_bytes()).unwrap())]);
         assert_eq!(ranges(&next.observe(&entry("a", 8, 1))), [("a", 6, 7)]);
     }
@@ -266,7 +273,7 @@ mod tests {
         /// twice.
         #[test]
         fn received_and_lost_add_up_to_produced(entries in prop::collection::vec((1u64..9, any::<bool>(), any::<bool>()), 1..80)) {
-            let mut ledger = Ledger::default();
+            let mut loss_ledger = LossLedger::default();
             let (mut produced, mut received, mut lost) = (0, 0, 0);
             for (number, (readings, arrives, twice)) in entries.iter().copied().enumerate() {
                 produced += readings;
@@ -276,9 +283,9 @@ mod tests {
                     continue;
                 }
                 received += readings;
-                lost += ledger.observe(&entry).iter().map(Loss::readings).sum::<u64>();
+                lost += loss_ledger.observe(&entry).iter().map(Loss::readings).sum::<u64>();
                 if twice {
-                    prop_assert_eq!(ledger.observe(&entry), []);
+                    prop_assert_eq!(loss_ledger.observe(&entry), []);
                 }
             }
             prop_assert_eq!(received + lost, produced);
