@@ -42,13 +42,13 @@ impl AlertSink for Forward {
     fn flush(&mut self) {}
 }
 
-/// Returns the two ends of a channel. It is unbounded, since a demo has few alerts.
+/// Returns the two ends of a queue of alerts. It is unbounded, since a demo has few alerts.
 pub fn forward() -> (Forward, mpsc::UnboundedReceiver<AlertRecord>) {
     let (send, receive) = mpsc::unbounded_channel();
     (Forward(send), receive)
 }
 
-/// Groups `alerts` into incidents until the channel closes.
+/// Groups `alerts` into incidents until their queue closes.
 pub async fn run(
     mut alerts: mpsc::UnboundedReceiver<AlertRecord>,
     mut actions: mpsc::UnboundedReceiver<OperatorAction>,
