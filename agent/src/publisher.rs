@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::backlog::Backlog;
-use batch::{Batch, Outcome};
+use batch::{Batch, BatchOutcome};
 use route::{Route, RouteReply};
 use skew::ClockSkew;
 
@@ -227,7 +227,7 @@ impl Publisher {
         }
     }
 
-    async fn apply(&mut self, batch: Batch, outcome: Outcome) {
+    async fn apply(&mut self, batch: Batch, outcome: BatchOutcome) {
         let sent = batch.totals(&outcome);
         self.summary.entries += sent.entries as u64;
         self.summary.readings += sent.readings;

@@ -1,8 +1,7 @@
 //! Versioned values in Redis: what this program understands is read, the rest is logged and left alone.
 
-use std::error::Error as _;
-
 use rackwatch_core::stored::{DecodeError, Refusal, StoredValue, StoredValues, decode};
+use rackwatch_runtime::error::chain;
 use rackwatch_runtime::redis::{Connection, scan_hash};
 use redis::{AsyncCommands as _, RedisResult};
 use serde::Serialize;
@@ -72,8 +71,7 @@ fn log_refusal<T: StoredValue>(key: &str, first: &str, count: usize, error: &Dec
         value = T::NAME,
         found = error.found(),
         understood = T::VERSION,
-        %error,
-        cause = error.source().map(tracing::field::display),
+        error = chain(error),
         "stored state refused"
     );
 }

@@ -196,10 +196,13 @@ async fn scrape(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {
     // Without Redis, the metrics of the pipeline matter most.
     let loaded = tokio::time::timeout(SCRAPE_WAIT, web.model.ready()).await;
     let is_loaded = matches!(loaded, Ok(Ok(())));
-    let text = web
+    let scrape = web
         .model
-        .query(|model| metrics::text(format, &web.stats, streams, is_loaded.then_some(model)));
-    ([(CONTENT_TYPE, format.media_type())], text).into_response()
+        .query(|model| metrics::Scrape::new(&web.stats, streams, is_loaded.then_some(model)));
+    match scrape.text(format) {
+        Ok(text) => ([(CONTENT_TYPE, format.media_type())], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 async fn not_allowed() -> Response {

@@ -14,7 +14,7 @@ use rackwatch_core::quality;
 use rackwatch_core::reading::Fault;
 use rackwatch_runtime::shutdown;
 
-use self::row::Row;
+use self::row::SensorRow;
 use super::settings::Settings;
 use crate::app;
 use crate::inventory::Inventory;
@@ -74,14 +74,14 @@ impl SensorsArgs {
 }
 
 /// Reads all sources concurrently: one that hangs delays the list by its deadline at most.
-async fn read_all(sources: &mut [Box<dyn Source>], inventory: &Inventory) -> Vec<Row> {
+async fn read_all(sources: &mut [Box<dyn Source>], inventory: &Inventory) -> Vec<SensorRow> {
     let each = sources
         .iter_mut()
         .map(|source| read_one(source.as_mut(), inventory));
     join_all(each).await.into_iter().flatten().collect()
 }
 
-async fn read_one(source: &mut dyn Source, inventory: &Inventory) -> Vec<Row> {
+async fn read_one(source: &mut dyn Source, inventory: &Inventory) -> Vec<SensorRow> {
     let devices = source.discover().await;
     let started = Instant::now();
     let read = tokio::time::timeout(source.deadline(), source.read(clock::now())).await;
@@ -99,7 +99,7 @@ async fn read_one(source: &mut dyn Source, inventory: &Inventory) -> Vec<Row> {
         };
         let value =
             value.and_then(|value| quality::check(description.role, description.range, value));
-        Row {
+        SensorRow {
             description: inventory.complete(&device, description),
             off: !inventory.is_on(&device),
             device,
@@ -110,9 +110,9 @@ async fn read_one(source: &mut dyn Source, inventory: &Inventory) -> Vec<Row> {
     devices.into_iter().map(row).collect()
 }
 
-fn print(out: &mut impl Write, rows: &[Row], json: bool) -> Result<()> {
+fn print(out: &mut impl Write, rows: &[SensorRow], json: bool) -> Result<()> {
     if json {
-        let rows: Vec<_> = rows.iter().map(Row::json).collect();
+        let rows: Vec<_> = rows.iter().map(SensorRow::json).collect();
         writeln!(out, "{}", serde_json::to_string(&rows)?)?;
     } else if rows.is_empty() {
         writeln!(out, "no sensors found")?;
@@ -132,8 +132,8 @@ const HEAD: [&str; 7] = [
     "READ TIME",
 ];
 
-fn table(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
-    let cells: Vec<[String; 7]> = rows.iter().map(Row::cells).collect();
+fn table(out: &mut impl Write, rows: &[SensorRow]) -> io::Result<()> {
+    let cells: Vec<[String; 7]> = rows.iter().map(SensorRow::cells).collect();
     let mut widths = HEAD.map(str::len);
     for row in &cells {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let row = |name: &str, value| Row {
+        let row = |name: &str, value| SensorRow {
             device: DeviceId::new(name).unwrap(),
             description: Description::default(),
             off: false,

@@ -36,7 +36,7 @@ pub(super) struct Batch {
 
 /// The meaning of the replies.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
+pub(super) struct BatchOutcome {
     /// Whether all descriptions are written.
     pub(super) descriptions_written: bool,
     /// Number of entries in the stream, counted from the first.
@@ -105,7 +105,7 @@ impl Batch {
     }
 
     /// Sends the commands. After an error any of them may have been executed.
-    pub(super) async fn send(&self, connection: &mut Connection) -> RedisResult<Outcome> {
+    pub(super) async fn send(&self, connection: &mut Connection) -> RedisResult<BatchOutcome> {
         if self.pipeline.is_empty() {
             return Ok(self.outcome(Vec::new()));
         }
@@ -118,10 +118,10 @@ impl Batch {
 
     /// Interprets the replies. Entries after the first refused one count as refused, which keeps
     /// their order when they are sent again.
-    fn outcome(&self, replies: Vec<Value>) -> Outcome {
-        let mut outcome = Outcome {
+    fn outcome(&self, replies: Vec<Value>) -> BatchOutcome {
+        let mut outcome = BatchOutcome {
             descriptions_written: true,
-            ..Outcome::default()
+            ..BatchOutcome::default()
         };
         let mut replies = replies.into_iter();
         for reply in replies.by_ref().take(self.description_commands) {
@@ -157,7 +157,7 @@ impl Batch {
     }
 
     /// Counts the entries that Redis has.
-    pub(super) fn totals(&self, outcome: &Outcome) -> BatchTotals {
+    pub(super) fn totals(&self, outcome: &BatchOutcome) -> BatchTotals {
         let sent = &self.work.entries[..outcome.entries.min(self.work.entries.len())];
         BatchTotals {
             entries: sent.len(),

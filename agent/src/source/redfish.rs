@@ -25,7 +25,7 @@ pub use client::ClientError;
 pub use document::{Sensor, environment, members, metrics, sensor, sensors, thermal};
 pub use settings::{Login, RedfishTarget};
 
-use self::client::{Client, RequestError};
+use self::client::{Client, RedfishError};
 use self::discovery::Document;
 use super::component::{device_id, unique};
 use super::lanes::Lanes;
@@ -77,7 +77,7 @@ impl Redfish {
         })
     }
 
-    async fn discover_all(&mut self) -> Result<(), RequestError> {
+    async fn discover_all(&mut self) -> Result<(), RedfishError> {
         let found = discovery::discover(&mut self.client).await?;
         (self.discovered, self.devices) = describe(&self.bmc, found.sensors);
         self.documents = found.documents;
@@ -85,14 +85,14 @@ impl Redfish {
         Ok(())
     }
 
-    async fn read_values(&mut self) -> Result<Vec<Outcome>, RequestError> {
+    async fn read_values(&mut self) -> Result<Vec<Outcome>, RedfishError> {
         let mut outcomes = Vec::new();
         for document in self.documents.clone() {
             let content = match (self.client.get(document.path()).await, &document) {
                 (Ok(content), _) => content,
                 // One absent sensor does not hide the others.
                 (
-                    Err(RequestError::Missing { .. } | RequestError::NotJson { .. }),
+                    Err(RedfishError::Missing { .. } | RedfishError::NotJson { .. }),
                     Document::Sensor(_),
                 ) => continue,
                 (Err(error), _) => return Err(error),
@@ -209,7 +209,7 @@ impl Source for Redfish {
         let lane = self.health.lane();
         let limit = self.read_timeout;
         let attempt = timeout(limit, lane.run(self.read_values())).await;
-        let attempt = attempt.unwrap_or(Err(RequestError::Timeout(limit)));
+        let attempt = attempt.unwrap_or(Err(RedfishError::Timeout(limit)));
         self.health.end_attempt(attempt.as_ref().err());
         match attempt {
             Ok(outcomes) => outcomes,
@@ -230,7 +230,7 @@ impl TargetSettings for RedfishTarget {
     }
 }
 
-impl AttemptError for RequestError {
+impl AttemptError for RedfishError {
     fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout(_))
     }

@@ -26,7 +26,7 @@ pub use preset::{Preset, Unit};
 pub use settings::{Authentication, Privacy, SensorConfig, SnmpTarget};
 
 use self::preset::{Scalar, Table};
-use self::session::{Credentials, RequestError, Session};
+use self::session::{Credentials, Session, SnmpError};
 use super::component::{device_id, unique};
 use super::lanes::Lanes;
 use super::target::{TargetCommon, TargetContext, TargetError, TargetSettings};
@@ -120,7 +120,7 @@ impl Snmp {
         })
     }
 
-    async fn read_values(&self) -> Result<Vec<NamedValue>, RequestError> {
+    async fn read_values(&self) -> Result<Vec<NamedValue>, SnmpError> {
         let (address, port) = (&self.common.address, self.common.port.unwrap_or(PORT));
         // One request may use half of the deadline.
         let limit = self.common.deadline / 2;
@@ -193,7 +193,7 @@ impl Snmp {
         let limit = self.common.read_timeout();
         let lane = self.health.lane();
         let attempt = timeout(limit, lane.run(self.read_values())).await;
-        let attempt = attempt.unwrap_or(Err(RequestError::Timeout(limit)));
+        let attempt = attempt.unwrap_or(Err(SnmpError::Timeout(limit)));
         self.health.end_attempt(attempt.as_ref().err());
         attempt.ok()
     }
@@ -294,7 +294,7 @@ impl TargetSettings for SnmpTarget {
     }
 }
 
-impl AttemptError for RequestError {
+impl AttemptError for SnmpError {
     fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout(_))
     }

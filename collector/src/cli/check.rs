@@ -7,6 +7,7 @@ use clap::Args;
 use rackwatch_core::keys::CHECK_PREFIX;
 use rackwatch_runtime::backoff::random;
 use rackwatch_runtime::config;
+use rackwatch_runtime::error::chain;
 use rackwatch_runtime::redis::probe::{Step, StepResult, probe};
 use rackwatch_runtime::redis::{ConnectError, Connection, Connector, Purpose};
 use redis::{Cmd, RedisError, RedisResult, Value};
@@ -121,10 +122,8 @@ async fn check(config: String, settings: &CollectorConfig, connector: &Connector
 }
 
 fn refused(error: &ConnectError) -> StepResult {
-    // The outer text says what to do, its cause says why.
-    let cause = std::error::Error::source(error);
     StepResult::Failed {
-        detail: cause.map_or_else(|| error.to_string(), |cause| format!("{error} ({cause})")),
+        detail: chain(error),
         advice: "fix this, then run this check again",
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rackwatch_runtime::config::Secret;
 use rackwatch_runtime::config::tagged::EntryError;
+use rackwatch_runtime::error::chain;
 use rackwatch_runtime::tls;
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url, redirect};
@@ -133,15 +134,4 @@ fn failure(response: &Response) -> SendOutcome {
             }
         }
     }
-}
-
-/// Returns the error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -1,12 +1,21 @@
 //! `/metrics` for Prometheus: the pipeline, and the temperature and state of each sensor, rack and incident.
+//!
+//! In: the counters and the read model at one moment. Out: text in the format that the scraper asks for.
 
-use std::fmt::Write as _;
+use std::fmt;
 
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, EncodeMetric, prometheus_text, text,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::registry::{Registry, Unit};
 use rackwatch_core::alert::Severity;
 use rackwatch_core::units::Celsius;
 
 use crate::stats::{Counts, Stats};
-use crate::web::read_model::{DeviceRow, RackRow, ReadModel};
+use crate::web::read_model::{DeviceRow, RackRow, ReadModel, Scope};
 
 /// The exposition format, chosen by the `Accept` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,98 +39,121 @@ impl Format {
     pub(super) fn media_type(self) -> &'static str {
         match self {
             Self::Open => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            Self::Classic => "text/plain; version=0.0.4; charset=utf-8",
+            Self::Classic => prometheus_text::CONTENT_TYPE,
         }
     }
 }
 
-/// A metric family that is being written.
-struct Family<'t> {
-    text: &'t mut String,
-    name: &'static str,
-}
-
-/// The text written so far, and its format.
-struct Page {
-    text: String,
-    format: Format,
-}
-
-impl<'t> Family<'t> {
-    /// Writes the header of a family.
-    fn begin(
-        Page { text, format }: &'t mut Page,
-        kind: &str,
-        name: &'static str,
-        unit: Option<&str>,
-        help: &str,
-    ) -> Self {
-        // Only the older format has the suffix of counters in headers.
-        let suffix = if *format == Format::Classic && kind == "counter" {
-            "_total"
-        } else {
-            ""
-        };
-        // Writing to a String cannot fail.
-        let _ok = writeln!(text, "# HELP {name}{suffix} {help}");
-        let _ok = writeln!(text, "# TYPE {name}{suffix} {kind}");
-        if let Some(unit) = unit.filter(|_| *format == Format::Open) {
-            let _ok = writeln!(text, "# UNIT {name} {unit}");
-        }
-        Self { text, name }
-    }
-
-    /// Writes a sample of the family.
-    fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: f64) {
-        let _ok = write!(self.text, "{}{suffix}", self.name);
-        let mut open = '{';
-        for (name, value) in labels {
-            let _ok = write!(self.text, "{open}{name}=\"");
-            for c in value.chars() {
-                match c {
-                    '\\' => self.text.push_str("\\\\"),
-                    '"' => self.text.push_str("\\\""),
-                    '\n' => self.text.push_str("\\n"),
-                    c => self.text.push(c),
-                }
-            }
-            self.text.push('"');
-            open = ',';
-        }
-        if !labels.is_empty() {
-            self.text.push('}');
-        }
-        let _ok = writeln!(self.text, " {value}");
-    }
-}
-
-/// Returns all metrics as text. Without a model, only those of the pipeline.
-pub(super) fn text(
-    format: Format,
-    stats: &Stats,
+/// The values of one scrape.
+#[derive(Debug)]
+pub(super) struct Scrape {
+    counts: Counts,
+    is_ready: bool,
+    /// Open event streams of the dashboard.
     streams: usize,
-    model: Option<&ReadModel>,
-) -> String {
-    let mut text = Page {
-        text: String::new(),
-        format,
-    };
-    let counts = stats.counts();
-    counters(&mut text, counts);
-    gauges(&mut text, counts, stats.is_ready(), streams);
-    if let Some(model) = model {
-        sensors(&mut text, &model.devices(|_, _| true));
-        racks(&mut text, &model.racks());
-        incidents(&mut text, model);
-    }
-    if format == Format::Open {
-        text.text.push_str("# EOF\n");
-    }
-    text.text
+    /// Values of the read model; `None` while it is not loaded.
+    model: Option<ModelValues>,
 }
 
-/// Writes the counters of the pipeline.
-fn counters(text: &mut Page, counts: Counts) {
+/// The values of the read model.
+#[derive(Debug)]
+struct ModelValues {
+    devices: Vec<DeviceRow>,
+    racks: Vec<RackRow>,
+    /// The number of unresolved incidents of each severity.
+    incidents: [(Severity, usize); Severity::ALL.len()],
+    scopes: Vec<Scope>,
+}
+
+impl Scrape {
+    /// Takes the values of this moment. Without a model, only those of the pipeline.
+    pub(super) fn new(stats: &Stats, streams: usize, model: Option<&ReadModel>) -> Self {
+        Self {
+            counts: stats.counts(),
+            is_ready: stats.is_ready(),
+            streams,
+            model: model.map(ModelValues::new),
+        }
+    }
+
+    /// Returns the values as text.
+    pub(super) fn text(self, format: Format) -> Result<String, fmt::Error> {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(self));
+        let mut written = String::new();
+        match format {
+            Format::Open => text::encode(&mut written, &registry)?,
+            Format::Classic => prometheus_text::encode(&mut written, &registry)?,
+        }
+        Ok(written)
+    }
+}
+
+impl ModelValues {
+    fn new(model: &ReadModel) -> Self {
+        let open = model.incidents();
+        let count = |severity| {
+            let same = open.iter().filter(|one| one.record.severity == severity);
+            (severity, same.count())
+        };
+        Self {
+            devices: model.devices(|_, _| true),
+            racks: model.racks(),
+            incidents: Severity::ALL.map(count),
+            scopes: model.scopes(),
+        }
+    }
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        counters(&mut encoder, self.counts)?;
+        gauges(&mut encoder, self.counts, self.is_ready, self.streams)?;
+        if let Some(model) = &self.model {
+            sensors(&mut encoder, &model.devices)?;
+            racks(&mut encoder, &model.racks)?;
+            incidents(&mut encoder, &model.incidents)?;
+            indices(&mut encoder, &model.scopes)?;
+        }
+        Ok(())
+    }
+}
+
+/// Name, unit and help of a gauge. The unit is the end of its whole name.
+struct Gauge {
+    name: &'static str,
+    unit: Option<Unit>,
+    help: &'static str,
+}
+
+impl Gauge {
+    /// Writes the header, and a sample for each pair of labels and value.
+    fn write<L: EncodeLabelSet, V: EncodeGaugeValue>(
+        self,
+        encoder: &mut DescriptorEncoder<'_>,
+        samples: impl IntoIterator<Item = (L, V)>,
+    ) -> fmt::Result {
+        let (unit, kind) = (self.unit.as_ref(), MetricType::Gauge);
+        let mut metric = encoder.encode_descriptor(self.name, self.help, unit, kind)?;
+        for (labels, value) in samples {
+            metric.encode_family(&labels)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the labels and the value of each row that has a value.
+fn samples<'r, R, L, V>(
+    rows: &'r [R],
+    labels: fn(&'r R) -> L,
+    value: fn(&'r R) -> Option<V>,
+) -> impl Iterator<Item = (L, V)> {
+    rows.iter()
+        .filter_map(move |row| Some((labels(row), value(row)?)))
+}
+
+/// Writes the counters of the pipeline. The encoder ends their names with `_total`.
+fn counters(encoder: &mut DescriptorEncoder<'_>, counts: Counts) -> fmt::Result {
     let Counts {
         entries,
         readings,
@@ -169,171 +201,159 @@ fn counters(text: &mut Page, counts: Counts) {
             resolved,
         ),
     ] {
-        Family::begin(text, "counter", name, None, help).sample("_total", &[], count as f64);
+        let counter = ConstCounter::new(count);
+        let metric = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
+        counter.encode(metric)?;
     }
+    Ok(())
 }
 
 /// Writes the gauges of the pipeline.
-fn gauges(text: &mut Page, counts: Counts, is_ready: bool, streams: usize) {
+fn gauges(
+    encoder: &mut DescriptorEncoder<'_>,
+    counts: Counts,
+    is_ready: bool,
+    streams: usize,
+) -> fmt::Result {
+    const NO_LABELS: [(&str, &str); 0] = [];
     for (name, help, count) in [
         (
             "rackwatch_devices",
             "Devices in the partitions that this collector owns.",
-            counts.devices as f64,
+            counts.devices,
         ),
         (
             "rackwatch_episodes_open",
             "Open episodes in the partitions that this collector owns.",
-            counts.open as f64,
+            counts.open,
         ),
         (
             "rackwatch_ready",
             "1 while this collector evaluates readings.",
-            f64::from(u8::from(is_ready)),
+            u64::from(is_ready),
         ),
         (
             "rackwatch_dashboard_streams",
             "Open event streams of the dashboard.",
-            streams as f64,
+            streams as u64,
         ),
     ] {
-        Family::begin(text, "gauge", name, None, help).sample("", &[], count);
+        let gauge = Gauge {
+            name,
+            unit: None,
+            help,
+        };
+        gauge.write(encoder, [(NO_LABELS, count)])?;
     }
+    Ok(())
 }
 
 /// Returns 0 for none, 1 for info, 2 for warning, 3 for critical.
-fn rank(severity: Option<Severity>) -> f64 {
+fn rank(severity: Option<Severity>) -> u32 {
     match severity {
-        None => 0.0,
-        Some(Severity::Info) => 1.0,
-        Some(Severity::Warning) => 2.0,
-        Some(Severity::Critical) => 3.0,
+        None => 0,
+        Some(Severity::Info) => 1,
+        Some(Severity::Warning) => 2,
+        Some(Severity::Critical) => 3,
     }
 }
 
 /// Writes the metrics of sensors.
-fn sensors(text: &mut Page, rows: &[DeviceRow]) {
-    let labels = |row: &DeviceRow| {
+fn sensors(encoder: &mut DescriptorEncoder<'_>, rows: &[DeviceRow]) -> fmt::Result {
+    fn labels(row: &DeviceRow) -> [(&str, &str); 5] {
         [
-            ("device", row.id.to_string()),
-            ("rack", row.spot.rack.clone()),
-            ("row", row.spot.row.clone()),
-            ("room", row.spot.room.clone()),
-            ("role", row.role.to_string()),
+            ("device", row.id.as_str()),
+            ("rack", &row.spot.rack),
+            ("row", &row.spot.row),
+            ("room", &row.spot.room),
+            ("role", row.role.name()),
         ]
+    }
+    let temperature = Gauge {
+        name: "rackwatch_temperature",
+        unit: Some(Unit::Celsius),
+        help: "Temperature of a sensor, absent during a read failure.",
     };
-    let mut write = |name, unit, help: &str, value: &dyn Fn(&DeviceRow) -> Option<f64>| {
-        let mut family = Family::begin(text, "gauge", name, unit, help);
-        for row in rows {
-            let Some(value) = value(row) else { continue };
-            let labels = labels(row);
-            let labels = labels
-                .each_ref()
-                .map(|(name, value)| (*name, value.as_str()));
-            family.sample("", &labels, value);
-        }
+    let degrees = samples(rows, labels, |row| {
+        let value = row.now.value.filter(|_| row.now.fault.is_none());
+        value.map(Celsius::degrees)
+    });
+    temperature.write(encoder, degrees)?;
+    let up = Gauge {
+        name: "rackwatch_sensor_up",
+        unit: None,
+        help: "1 if the last read of a sensor succeeded, 0 otherwise.",
     };
-    write(
-        "rackwatch_temperature_celsius",
-        Some("celsius"),
-        "Temperature of a sensor, absent during a read failure.",
-        &|row| {
-            row.now
-                .value
-                .filter(|_| row.now.fault.is_none())
-                .map(Celsius::degrees)
-        },
-    );
-    write(
-        "rackwatch_sensor_up",
-        None,
-        "1 if the last read of a sensor succeeded, 0 otherwise.",
-        &|row| {
-            row.now
-                .at
-                .map(|_| f64::from(u8::from(row.now.fault.is_none())))
-        },
-    );
-    write(
-        "rackwatch_sensor_reading_timestamp_seconds",
-        Some("seconds"),
-        "Time of the last reading of a sensor.",
-        &|row| row.now.at.map(|at| at.millis() as f64 / 1000.0),
-    );
-    write(
-        "rackwatch_sensor_severity",
-        None,
-        "Highest severity that fires on a sensor: 0 none, 1 info, 2 warning, 3 critical.",
-        &|row| Some(rank(row.now.severity)),
-    );
+    let succeeded = samples(rows, labels, |row| {
+        row.now.at.map(|_| u32::from(row.now.fault.is_none()))
+    });
+    up.write(encoder, succeeded)?;
+    let read_at = Gauge {
+        name: "rackwatch_sensor_reading_timestamp",
+        unit: Some(Unit::Seconds),
+        help: "Time of the last reading of a sensor.",
+    };
+    let seconds = samples(rows, labels, |row| {
+        row.now.at.map(|at| at.millis() as f64 / 1000.0)
+    });
+    read_at.write(encoder, seconds)?;
+    let severity = Gauge {
+        name: "rackwatch_sensor_severity",
+        unit: None,
+        help: "Highest severity that fires on a sensor: 0 none, 1 info, 2 warning, 3 critical.",
+    };
+    let ranks = samples(rows, labels, |row| Some(rank(row.now.severity)));
+    severity.write(encoder, ranks)
 }
 
 /// Writes the metrics of racks.
-fn racks(text: &mut Page, rows: &[RackRow]) {
-    let mut write = |name, unit, help: &str, value: &dyn Fn(&RackRow) -> Option<f64>| {
-        let mut family = Family::begin(text, "gauge", name, unit, help);
-        for row in rows {
-            let labels = [
-                ("rack", row.rack.as_str()),
-                ("row", &row.row),
-                ("room", &row.room),
-            ];
-            if let Some(value) = value(row) {
-                family.sample("", &labels, value);
-            }
-        }
+fn racks(encoder: &mut DescriptorEncoder<'_>, rows: &[RackRow]) -> fmt::Result {
+    fn labels(row: &RackRow) -> [(&str, &str); 3] {
+        [("rack", &row.rack), ("row", &row.row), ("room", &row.room)]
+    }
+    let inlet_max = Gauge {
+        name: "rackwatch_rack_inlet_max",
+        unit: Some(Unit::Celsius),
+        help: "Warmest inlet of a rack.",
     };
-    write(
-        "rackwatch_rack_inlet_max_celsius",
-        Some("celsius"),
-        "Warmest inlet of a rack.",
-        &|row| row.inlet_max,
-    );
-    write(
-        "rackwatch_rack_delta_celsius",
-        Some("celsius"),
-        "Mean of a rack's exhausts less the mean of its inlets.",
-        &|row| row.delta_t,
-    );
+    inlet_max.write(encoder, samples(rows, labels, |row| row.inlet_max))?;
+    let delta = Gauge {
+        name: "rackwatch_rack_delta",
+        unit: Some(Unit::Celsius),
+        help: "Mean of a rack's exhausts less the mean of its inlets.",
+    };
+    delta.write(encoder, samples(rows, labels, |row| row.delta_t))
 }
 
-/// Writes the metrics of incidents and cooling indices.
-fn incidents(text: &mut Page, model: &ReadModel) {
-    let open = model.incidents();
-    let mut family = Family::begin(
-        text,
-        "gauge",
-        "rackwatch_incidents_open",
-        None,
-        "Unresolved incidents.",
-    );
-    for severity in Severity::ALL {
-        let count = open
-            .iter()
-            .filter(|one| one.record.severity == severity)
-            .count();
-        family.sample("", &[("severity", severity.name())], count as f64);
-    }
-    let mut family = Family::begin(
-        text,
-        "gauge",
-        "rackwatch_index_percent",
-        Some("percent"),
-        "Rack cooling index of the site, a room or a row (Herrlin 2005).",
-    );
-    for scope in model.scopes() {
-        for (end, value) in [
+/// Writes the metrics of incidents.
+fn incidents(encoder: &mut DescriptorEncoder<'_>, counts: &[(Severity, usize)]) -> fmt::Result {
+    let open = Gauge {
+        name: "rackwatch_incidents_open",
+        unit: None,
+        help: "Unresolved incidents.",
+    };
+    let counts = counts
+        .iter()
+        .map(|(severity, count)| ([("severity", severity.name())], *count as u64));
+    open.write(encoder, counts)
+}
+
+/// Writes the cooling indices.
+fn indices(encoder: &mut DescriptorEncoder<'_>, scopes: &[Scope]) -> fmt::Result {
+    let index = Gauge {
+        name: "rackwatch_index",
+        unit: Some(Unit::Other("percent".to_owned())),
+        help: "Rack cooling index of the site, a room or a row (Herrlin 2005).",
+    };
+    let ends = scopes.iter().flat_map(|scope| {
+        let ends = [
             ("high", scope.indices.rci_hi),
             ("low", scope.indices.rci_lo),
-        ] {
-            if let Some(value) = value {
-                let labels = [
-                    ("scope", scope.scope),
-                    ("name", scope.name.as_str()),
-                    ("end", end),
-                ];
-                family.sample("", &labels, value);
-            }
-        }
-    }
+        ];
+        ends.into_iter().filter_map(|(end, value)| {
+            let labels = [("scope", scope.scope), ("name", &scope.name), ("end", end)];
+            Some((labels, value?))
+        })
+    });
+    index.write(encoder, ends)
 }

@@ -30,7 +30,7 @@ use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 
 pub(crate) use change::{Change, ChangeSet};
-pub(crate) use rows::{DeviceRow, IncidentRow, Limit, Now, Open, RackRow};
+pub(crate) use rows::{DeviceRow, IncidentRow, Limit, Now, Open, RackRow, Scope};
 pub(crate) use shared::{NotReady, SharedReadModel, Update};
 
 use crate::incidents::episodes;

@@ -3,9 +3,11 @@
 //! A deleted user loses access, and a renewed certificate takes effect, within seconds. An unusable file is logged once,
 //! and the state before stays.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use rackwatch_runtime::error::chain;
 use tokio_util::sync::CancellationToken;
 
 use super::Web;
@@ -53,10 +55,9 @@ pub(super) async fn run(web: &Web, tls: Option<&Certificate>, stop: Cancellation
     }
 }
 
-/// Logs an error with its source.
-fn warn(what: &str, error: &dyn std::error::Error) {
-    let source = error.source().map(ToString::to_string);
-    tracing::warn!(%error, source, "{what}");
+/// Logs an error with its causes.
+fn warn(what: &str, error: &(dyn Error + 'static)) {
+    tracing::warn!(error = chain(error), "{what}");
 }
 
 /// Files, and their state at the last check.

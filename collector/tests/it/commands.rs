@@ -1,6 +1,6 @@
 //! Commands of the built program, each test with its own Redis.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rackwatch_testing::{Program, RedisServer};
 use serde_json::Value;
@@ -50,6 +50,5 @@ fn server() -> (RedisServer, redis::Connection, String) {
 }
 
 fn now() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    u64::try_from(since.unwrap().as_millis()).unwrap()
+    rackwatch_runtime::clock::now().millis()
 }

@@ -4,7 +4,7 @@ mod notifiers;
 mod operators;
 mod webhooks;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rackwatch_collector::failpoint;
 use rackwatch_testing::{Program, RedisServer, free_port, wait_until_sync};
@@ -13,8 +13,7 @@ use redis::{Commands, Connection};
 use crate::rig::{DEADLINE, collector, connect, running, send};
 
 pub fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    u64::try_from(since.as_millis()).unwrap()
+    rackwatch_runtime::clock::now().millis()
 }
 
 /// (event, severity, whether a notification is sent, title) of each record.

@@ -15,8 +15,7 @@ use serde_json::{Value, json};
 use crate::rig::{DEADLINE, collector, connect, send, wait_all_done};
 
 fn now() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    u64::try_from(since.unwrap().as_millis()).unwrap()
+    rackwatch_runtime::clock::now().millis()
 }
 
 /// Starts a collector, and returns it with the port of its page.

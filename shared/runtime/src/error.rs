@@ -5,12 +5,15 @@ use std::error::Error;
 /// Returns the error and all its causes in one line, outermost first, separated by colons.
 ///
 /// For log fields and reports: an outer error such as "error sending request" rarely names the
-/// cause.
+/// cause. One whose text ends with its cause, as in some libraries, is not repeated.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let inner = error.to_string();
+        if !text.ends_with(&inner) {
+            text = format!("{text}: {inner}");
+        }
         cause = error.source();
     }
     text
@@ -26,6 +29,12 @@ mod tests {
         source: std::io::Error,
     }
 
+    #[derive(Debug, thiserror::Error)]
+    #[error("permanent error: {source}")]
+    struct Wordy {
+        source: std::io::Error,
+    }
+
     #[test]
     fn chain_lists_every_cause_once() {
         let source = std::io::Error::other("disk on fire");
@@ -33,5 +42,7 @@ mod tests {
             chain(&Outer { source }),
             "cannot read spool.path: disk on fire"
         );
+        let source = std::io::Error::other("mailbox full");
+        assert_eq!(chain(&Wordy { source }), "permanent error: mailbox full");
     }
 }

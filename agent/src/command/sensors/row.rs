@@ -8,7 +8,7 @@ use rackwatch_core::units::Celsius;
 use serde_json::json;
 
 /// One sensor of the list.
-pub(super) struct Row {
+pub(super) struct SensorRow {
     pub(super) device: DeviceId,
     pub(super) description: Description,
     /// Whether the operator has switched it off.
@@ -17,7 +17,7 @@ pub(super) struct Row {
     pub(super) took: Duration,
 }
 
-impl Row {
+impl SensorRow {
     /// Returns the cells of the table, left to right.
     pub(super) fn cells(&self) -> [String; 7] {
         let value = match &self.value {

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use super::row::Row;
+use super::row::SensorRow;
 use crate::name::Name;
 
 /// Returns TOML for `agent.toml` that states the present settings, to be changed.
-pub(super) fn snippet(agent: &Name, rows: &[Row]) -> String {
+pub(super) fn snippet(agent: &Name, rows: &[SensorRow]) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ok = writeln!(
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn the_snippet_is_a_configuration() {
-        let row = |device: &str, value| Row {
+        let row = |device: &str, value| SensorRow {
             device: DeviceId::new(device).unwrap(),
             description: Description {
                 name: "Front\n\"upper\"".into(),

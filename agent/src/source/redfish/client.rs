@@ -41,7 +41,7 @@ pub enum ClientError {
 
 /// A request that failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum RequestError {
+pub(super) enum RedfishError {
     #[error("wrong user or password (401): check user and password_file")]
     Login,
     #[error("the user may not read {path} (403): give it the role ReadOnly")]
@@ -132,10 +132,10 @@ impl Client {
     }
 
     /// Reads the document at `path`. If the session has expired, logs in again once.
-    pub(super) async fn get(&mut self, path: &str) -> Result<Value, RequestError> {
+    pub(super) async fn get(&mut self, path: &str) -> Result<Value, RedfishError> {
         let had_token = self.token.is_some();
         match self.request(path).await {
-            Err(RequestError::Login) if self.login == Login::Session && had_token => {
+            Err(RedfishError::Login) if self.login == Login::Session && had_token => {
                 self.token = None;
                 self.request(path).await
             }
@@ -143,7 +143,7 @@ impl Client {
         }
     }
 
-    async fn request(&mut self, path: &str) -> Result<Value, RequestError> {
+    async fn request(&mut self, path: &str) -> Result<Value, RedfishError> {
         if self.login == Login::Session && self.token.is_none() && self.user.is_some() {
             self.token = Some(self.open_session().await?);
         }
@@ -163,7 +163,7 @@ impl Client {
         document(path, response).await
     }
 
-    async fn open_session(&self) -> Result<Secret, RequestError> {
+    async fn open_session(&self) -> Result<Secret, RedfishError> {
         let login = json!({
             "UserName": self.user,
             "Password": self.password.as_ref().map(Secret::expose),
@@ -177,21 +177,21 @@ impl Client {
             response.status(),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
         ) {
-            return Err(RequestError::Login);
+            return Err(RedfishError::Login);
         }
         let token = |headers: &HeaderMap| {
             let token = headers.get("X-Auth-Token")?.to_str().ok()?;
             Some(Secret::from(token.to_owned()))
         };
-        token(response.headers()).ok_or(RequestError::Status {
+        token(response.headers()).ok_or(RedfishError::Status {
             path: SESSIONS.to_owned(),
             status: response.status(),
         })
     }
 
     /// Returns the URL of `path`; a path that leads to another host counts as missing.
-    fn url(&self, path: &str) -> Result<Url, RequestError> {
-        let missing = || RequestError::Missing {
+    fn url(&self, path: &str) -> Result<Url, RedfishError> {
+        let missing = || RedfishError::Missing {
             path: path.to_owned(),
         };
         let url = self.base.join(path).map_err(|_| missing())?;
@@ -217,14 +217,14 @@ fn base(address: &str, port: Option<u16>) -> Option<Url> {
     (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
 }
 
-async fn document(path: &str, mut response: Response) -> Result<Value, RequestError> {
+async fn document(path: &str, mut response: Response) -> Result<Value, RedfishError> {
     let path = path.to_owned();
     match response.status() {
         status if status.is_success() => {}
-        StatusCode::UNAUTHORIZED => return Err(RequestError::Login),
-        StatusCode::FORBIDDEN => return Err(RequestError::Forbidden { path }),
-        StatusCode::NOT_FOUND => return Err(RequestError::Missing { path }),
-        status => return Err(RequestError::Status { path, status }),
+        StatusCode::UNAUTHORIZED => return Err(RedfishError::Login),
+        StatusCode::FORBIDDEN => return Err(RedfishError::Forbidden { path }),
+        StatusCode::NOT_FOUND => return Err(RedfishError::Missing { path }),
+        status => return Err(RedfishError::Status { path, status }),
     }
     let mut body = Vec::new();
     while let Some(part) = response
@@ -233,23 +233,23 @@ async fn document(path: &str, mut response: Response) -> Result<Value, RequestEr
         .map_err(|error| request_error(&error))?
     {
         if body.len() + part.len() > MOST_BYTES {
-            return Err(RequestError::TooLarge { path });
+            return Err(RedfishError::TooLarge { path });
         }
         body.extend_from_slice(&part);
     }
-    serde_json::from_slice(&body).map_err(|_| RequestError::NotJson { path })
+    serde_json::from_slice(&body).map_err(|_| RedfishError::NotJson { path })
 }
 
 /// Returns the innermost cause of an error: outer ones quote the address, which may hold a password.
-fn request_error(error: &reqwest::Error) -> RequestError {
+fn request_error(error: &reqwest::Error) -> RedfishError {
     let mut text = String::new();
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
         text = error.to_string();
         if text.contains("certificate") {
-            return RequestError::Certificate;
+            return RedfishError::Certificate;
         }
         cause = error.source();
     }
-    RequestError::Unreachable(text)
+    RedfishError::Unreachable(text)
 }

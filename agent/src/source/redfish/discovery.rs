@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::client::{Client, RequestError};
+use super::client::{Client, RedfishError};
 use super::document::{
     self, Sensor, environment, expands, members, metrics, sensor, sensors, thermal,
 };
@@ -60,12 +60,12 @@ impl Document {
 
 /// Documents to read, and the sensors in them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Inventory {
+pub(super) struct SensorDocuments {
     pub(super) documents: Vec<Document>,
     pub(super) sensors: Vec<Sensor>,
 }
 
-impl Inventory {
+impl SensorDocuments {
     fn single(document: Document, sensors: Vec<Sensor>) -> Self {
         Self {
             documents: vec![document],
@@ -75,7 +75,7 @@ impl Inventory {
 }
 
 /// Discovers the documents and sensors of all chassis.
-pub(super) async fn discover(client: &mut Client) -> Result<Inventory, RequestError> {
+pub(super) async fn discover(client: &mut Client) -> Result<SensorDocuments, RedfishError> {
     let root = client.get(ROOT).await?;
     let can_expand = expands(&root);
     let mut chassis = Vec::new();
@@ -83,7 +83,7 @@ pub(super) async fn discover(client: &mut Client) -> Result<Inventory, RequestEr
         chassis = all_members(client, &collection).await?;
     }
     chassis.truncate(MOST_CHASSIS);
-    let mut all = Inventory::default();
+    let mut all = SensorDocuments::default();
     for path in chassis {
         let chassis = client.get(&path).await?;
         let of_chassis = discover_chassis(client, &chassis, can_expand).await?;
@@ -97,7 +97,7 @@ async fn discover_chassis(
     client: &mut Client,
     chassis: &Value,
     can_expand: bool,
-) -> Result<Inventory, RequestError> {
+) -> Result<SensorDocuments, RedfishError> {
     let (metrics_path, values) = thermal_metrics(client, chassis).await?;
     if let Some(collection) = document::linked(chassis, "Sensors") {
         let found = discover_sensors(client, &collection, can_expand).await?;
@@ -108,7 +108,7 @@ async fn discover_chassis(
             && !found.sensors.is_empty()
             && found.sensors.iter().all(has_value)
         {
-            return Ok(Inventory::single(
+            return Ok(SensorDocuments::single(
                 Document::Metrics(path.clone()),
                 found.sensors,
             ));
@@ -120,7 +120,7 @@ async fn discover_chassis(
     if let Some(path) = metrics_path
         && !values.is_empty()
     {
-        return Ok(Inventory::single(Document::Metrics(path), values));
+        return Ok(SensorDocuments::single(Document::Metrics(path), values));
     }
     for (name, of) in [
         ("Thermal", Document::Thermal as fn(String) -> Document),
@@ -133,18 +133,18 @@ async fn discover_chassis(
             let document = of(path);
             let found = document.sensors(&content);
             if !found.is_empty() {
-                return Ok(Inventory::single(document, found));
+                return Ok(SensorDocuments::single(document, found));
             }
         }
     }
-    Ok(Inventory::default())
+    Ok(SensorDocuments::default())
 }
 
 /// Returns the path of a chassis' `ThermalMetrics` and the values in it.
 async fn thermal_metrics(
     client: &mut Client,
     chassis: &Value,
-) -> Result<(Option<String>, Vec<Sensor>), RequestError> {
+) -> Result<(Option<String>, Vec<Sensor>), RedfishError> {
     let Some(subsystem) = document::linked(chassis, "ThermalSubsystem") else {
         return Ok((None, Vec::new()));
     };
@@ -164,7 +164,7 @@ async fn discover_sensors(
     client: &mut Client,
     collection: &str,
     can_expand: bool,
-) -> Result<Inventory, RequestError> {
+) -> Result<SensorDocuments, RedfishError> {
     if can_expand {
         let whole = Document::Sensors(format!("{collection}?$expand=."));
         // Some services announce this and lack it.
@@ -172,11 +172,11 @@ async fn discover_sensors(
             let found = whole.sensors(&content);
             let is_complete = members(&content).1.is_none();
             if !found.is_empty() && is_complete {
-                return Ok(Inventory::single(whole, found));
+                return Ok(SensorDocuments::single(whole, found));
             }
         }
     }
-    let mut all = Inventory::default();
+    let mut all = SensorDocuments::default();
     for path in all_members(client, collection).await? {
         if all.documents.len() >= MOST_SENSORS {
             break;
@@ -193,7 +193,7 @@ async fn discover_sensors(
 }
 
 /// Returns the members of a collection on all its pages.
-async fn all_members(client: &mut Client, collection: &str) -> Result<Vec<String>, RequestError> {
+async fn all_members(client: &mut Client, collection: &str) -> Result<Vec<String>, RedfishError> {
     let (mut all, mut next) = (Vec::new(), Some(collection.to_owned()));
     for _ in 0..MOST_PAGES {
         let Some(path) = next else { break };
@@ -205,14 +205,14 @@ async fn all_members(client: &mut Client, collection: &str) -> Result<Vec<String
 }
 
 /// Reads a document that may be absent, or forbidden for this user.
-async fn optional(client: &mut Client, path: &str) -> Result<Option<Value>, RequestError> {
+async fn optional(client: &mut Client, path: &str) -> Result<Option<Value>, RedfishError> {
     match client.get(path).await {
         Ok(content) => Ok(Some(content)),
         Err(
-            RequestError::Missing { .. }
-            | RequestError::Forbidden { .. }
-            | RequestError::Status { .. }
-            | RequestError::NotJson { .. },
+            RedfishError::Missing { .. }
+            | RedfishError::Forbidden { .. }
+            | RedfishError::Status { .. }
+            | RedfishError::NotJson { .. },
         ) => Ok(None),
         Err(error) => Err(error),
     }

@@ -37,7 +37,7 @@ pub(super) enum Credentials {
 
 /// A request that failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum RequestError {
+pub(super) enum SnmpError {
     #[error("cannot send to {address}")]
     Address {
         address: String,
@@ -72,9 +72,9 @@ impl Session {
         port: u16,
         credentials: &Credentials,
         limit: Duration,
-    ) -> Result<Self, RequestError> {
+    ) -> Result<Self, SnmpError> {
         let to = (address, port);
-        let failed = |source| RequestError::Address {
+        let failed = |source| SnmpError::Address {
             address: address.to_owned(),
             source,
         };
@@ -92,17 +92,14 @@ impl Session {
         };
         if new.session.version() == Version::V3 {
             let init = timeout(new.attempt_timeout, new.session.init()).await;
-            init.map_err(|_| RequestError::Timeout(new.attempt_timeout))?
+            init.map_err(|_| SnmpError::Timeout(new.attempt_timeout))?
                 .map_err(request_error)?;
         }
         Ok(new)
     }
 
     /// Returns the numbers of these objects. Objects that are absent or not numbers are omitted.
-    pub(super) async fn get(
-        &mut self,
-        objects: &[Oid],
-    ) -> Result<BTreeMap<Oid, i64>, RequestError> {
+    pub(super) async fn get(&mut self, objects: &[Oid]) -> Result<BTreeMap<Oid, i64>, SnmpError> {
         let mut all = BTreeMap::new();
         for some in objects.chunks(OBJECTS_PER_GET) {
             let oids: Vec<snmp2::Oid<'static>> = some.iter().filter_map(to_wire).collect();
@@ -118,7 +115,7 @@ impl Session {
     }
 
     /// Returns the numbers of all objects below `column`.
-    pub(super) async fn walk(&mut self, column: &Oid) -> Result<BTreeMap<Oid, i64>, RequestError> {
+    pub(super) async fn walk(&mut self, column: &Oid) -> Result<BTreeMap<Oid, i64>, SnmpError> {
         let (mut all, mut last) = (BTreeMap::new(), column.clone());
         while all.len() < MOST_ROWS {
             let Some(from) = to_wire(&last) else { break };
@@ -147,8 +144,8 @@ impl Session {
         &mut self,
         oids: &[&snmp2::Oid<'_>],
         bulk: Option<u32>,
-    ) -> Result<Vec<(Oid, Option<i64>)>, RequestError> {
-        let mut error = RequestError::Timeout(self.attempt_timeout * ATTEMPTS);
+    ) -> Result<Vec<(Oid, Option<i64>)>, SnmpError> {
+        let mut error = SnmpError::Timeout(self.attempt_timeout * ATTEMPTS);
         for _ in 0..ATTEMPTS {
             let request = async {
                 match bulk {
@@ -158,7 +155,7 @@ impl Session {
             };
             match timeout(self.attempt_timeout, request).await {
                 Ok(Ok(response)) if response.error_status != 0 => {
-                    return Err(RequestError::Status(response.error_status));
+                    return Err(SnmpError::Status(response.error_status));
                 }
                 Ok(Ok(response)) => {
                     let each = response.varbinds.clone();
@@ -240,9 +237,9 @@ fn security(credentials: &Credentials) -> Security {
     }
 }
 
-fn request_error(error: Error) -> RequestError {
+fn request_error(error: Error) -> SnmpError {
     match error {
-        Error::AuthFailure(kind) => RequestError::Login(kind),
-        source => RequestError::Garbled { source },
+        Error::AuthFailure(kind) => SnmpError::Login(kind),
+        source => SnmpError::Garbled { source },
     }
 }

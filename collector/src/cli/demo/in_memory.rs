@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rackwatch_agent::app as agent;
-use rackwatch_agent::sampler::{CHANNEL_DEPTH, Sampler, SamplerEvent};
+use rackwatch_agent::sampler::{EVENT_QUEUE, Sampler, SamplerEvent};
+use rackwatch_agent::source::Source;
 use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::incident::IncidentRecord;
 use rackwatch_core::partition::PartitionId;
 use rackwatch_core::rules::{Profile, RuleSet};
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedReceiver};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +19,7 @@ use super::args::DemoArgs;
 use crate::app::{self, RunError};
 use crate::config::{AlertsConfig, PartitionConfig};
 use crate::feed::memory::MemoryFeed;
-use crate::incidents::correlate::memory;
+use crate::incidents::correlate::memory::{self, OperatorAction};
 use crate::ingest::partition::{Partition, Parts};
 use crate::ingest::raw_stream::memory::{MemoryRawStream, SamplerMessage};
 use crate::ingest::recorder::Recorder;
@@ -44,14 +45,17 @@ pub(super) fn start(
 ) -> Result<Web, Failure> {
     let sources = agent::sources(&args.agent_config()).map_err(usage)?;
     let rules = Arc::new(RuleSet::with_defaults(&[])?);
-    let view = Arc::new(SharedReadModel::new(
-        Arc::clone(&rules),
-        Profile::default().envelope(),
-    ));
+    let envelope = Profile::default().envelope();
+    let view = Arc::new(SharedReadModel::new(Arc::clone(&rules), envelope));
     view.set_ready(true);
     let series = InMemory::new(&SeriesConfig::default());
-    let (act, acts) = mpsc::unbounded_channel();
-    let backend = MemoryBackend::new(series.clone(), Arc::clone(&view), Arc::clone(stats), act);
+    let (operate, actions) = mpsc::unbounded_channel();
+    let backend = MemoryBackend::new(
+        series.clone(),
+        Arc::clone(&view),
+        Arc::clone(stats),
+        operate,
+    );
     let web = Web::new(
         &args.web_config(address),
         Arc::clone(stats),
@@ -61,28 +65,50 @@ pub(super) fn start(
     )
     .map_err(usage)?;
 
-    let (observe, observed) = mpsc::channel(CHANNEL_DEPTH);
+    let sampled = spawn_sampler(sources, &view, stop, stages);
+    let (alert, alerts) = mpsc::channel(ALERT_QUEUE);
+    let partition = Partition::new(Parts {
+        id: PartitionId::PLAIN,
+        stream: MemoryRawStream::new(sampled, alert, stop.clone()),
+        recorder: Recorder::memory(series),
+        rules,
+        envelope,
+        stats: Arc::clone(stats),
+        save_every: PartitionConfig::default().save_every,
+        stop: stop.clone(),
+    });
+    stages.spawn(async move { Ok(partition.run().await?) });
+    spawn_alerts(alerts, actions, view, screen, stages)?;
+    Ok(web)
+}
+
+/// Spawns the sampler, whose events go to the view and, as messages, to the partition.
+fn spawn_sampler(
+    sources: Vec<Box<dyn Source>>,
+    view: &Arc<SharedReadModel>,
+    stop: &CancellationToken,
+    stages: &mut JoinSet<Result<(), RunError>>,
+) -> Receiver<SamplerMessage> {
+    let (observe, observed) = mpsc::channel(EVENT_QUEUE);
     let sampling = Sampler::new(sources).run(stop.clone(), observe);
     stages.spawn(async move {
         sampling
             .await
             .map_err(|error| RunError::Sampling(Box::new(error)))
     });
-    let (send, sent) = mpsc::channel(CHANNEL_DEPTH);
-    stages.spawn(forward_events(observed, send, Arc::clone(&view)));
-    let (alert, alerts) = mpsc::channel(ALERT_QUEUE);
-    let partition = Partition::new(Parts {
-        id: PartitionId::PLAIN,
-        stream: MemoryRawStream::new(sent, alert, stop.clone()),
-        recorder: Recorder::memory(series),
-        rules,
-        envelope: Profile::default().envelope(),
-        stats: Arc::clone(stats),
-        save_every: PartitionConfig::default().save_every,
-        stop: stop.clone(),
-    });
-    stages.spawn(async move { Ok(partition.run().await?) });
+    let (send, sent) = mpsc::channel(EVENT_QUEUE);
+    stages.spawn(forward_events(observed, send, Arc::clone(view)));
+    sent
+}
 
+/// Spawns the alert sinks and the correlator, which print to the screen and update the view.
+fn spawn_alerts(
+    alerts: Receiver<AlertRecord>,
+    actions: UnboundedReceiver<OperatorAction>,
+    view: Arc<SharedReadModel>,
+    screen: &Screen,
+    stages: &mut JoinSet<Result<(), RunError>>,
+) -> Result<(), Failure> {
     let mut sinks = app::alert_sinks(&AlertsConfig::default(), screen)?;
     let (forward, forwarded) = memory::forward();
     sinks.add(Box::new(forward));
@@ -95,10 +121,10 @@ pub(super) fn start(
             console.print_incident(record);
             view.apply([Change::Incident(Box::new(record.clone()))]);
         };
-        memory::run(forwarded, acts, publish).await;
+        memory::run(forwarded, actions, publish).await;
         Ok(())
     });
-    Ok(web)
+    Ok(())
 }
 
 /// Passes the sampler's events to the view and to the partition.

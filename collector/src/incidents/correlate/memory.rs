@@ -1,12 +1,12 @@
 //! The correlator of the demo: takes alerts from the partition, and passes incidents to the screen.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::incident::silence::Silence;
 use rackwatch_core::incident::{Ack, IncidentId, IncidentRecord, IncidentTiming, Incidents};
 use rackwatch_core::site::Site;
-use rackwatch_core::time::Timestamp;
+use rackwatch_runtime::clock;
 use tokio::sync::mpsc;
 
 use crate::incidents::windows::Window;
@@ -42,13 +42,13 @@ impl AlertSink for Forward {
     fn flush(&mut self) {}
 }
 
-/// Returns the two ends of a channel. It is unbounded, since a demo has few alerts.
+/// Returns the two ends of a queue of alerts. It is unbounded, since a demo has few alerts.
 pub fn forward() -> (Forward, mpsc::UnboundedReceiver<AlertRecord>) {
     let (send, receive) = mpsc::unbounded_channel();
     (Forward(send), receive)
 }
 
-/// Groups `alerts` into incidents until the channel closes.
+/// Groups `alerts` into incidents until their queue closes.
 pub async fn run(
     mut alerts: mpsc::UnboundedReceiver<AlertRecord>,
     mut actions: mpsc::UnboundedReceiver<OperatorAction>,
@@ -63,7 +63,7 @@ pub async fn run(
             record = alerts.recv() => match record {
                 Some(record) => {
                     let spot = site.spot_of(&record, None);
-                    incidents.observe(&record, spot, now());
+                    incidents.observe(&record, spot, clock::now());
                 }
                 None => return,
             },
@@ -76,16 +76,12 @@ pub async fn run(
                 }
             },
             _ = ticks.tick() => {
-                let open = windows.iter().filter_map(|window: &Window| window.silence(now()));
+                let now = clock::now();
+                let open = windows.iter().filter_map(|window: &Window| window.silence(now));
                 let in_force = silences.iter().cloned().chain(open);
                 incidents.set_silences(in_force.collect());
-                incidents.advance(now()).records.iter().for_each(&on_record);
+                incidents.advance(now).records.iter().for_each(&on_record);
             }
         }
     }
-}
-
-fn now() -> Timestamp {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-    Timestamp::default().plus(since_1970.unwrap_or_default())
 }

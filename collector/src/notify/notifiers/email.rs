@@ -15,6 +15,7 @@ use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use rackwatch_core::incident::{Event, IncidentRecord};
 use rackwatch_runtime::config::tagged::EntryError;
+use rackwatch_runtime::error::chain;
 use serde::Deserialize;
 
 use super::login;
@@ -209,10 +210,7 @@ fn failure(error: &smtp::Error) -> SendOutcome {
     let is_login = error
         .status()
         .is_some_and(|code| LOGIN_REPLIES.contains(&u16::from(code)));
-    let mut reason = error.to_string();
-    if let Some(source) = std::error::Error::source(error) {
-        reason = format!("{reason}: {source}");
-    }
+    let reason = chain(error);
     if error.is_permanent() && !is_login {
         SendOutcome::Rejected { reason }
     } else {
@@ -246,7 +244,7 @@ impl Notifier for Email {
             Ok(mail) => mail,
             Err(error) => {
                 return SendOutcome::Rejected {
-                    reason: error.to_string(),
+                    reason: chain(&error),
                 };
             }
         };

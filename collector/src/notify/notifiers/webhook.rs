@@ -5,11 +5,11 @@
 //! `v1,` and the base64 of HMAC-SHA256 over `<id>.<timestamp>.<body>`.
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use rackwatch_runtime::clock;
 use rackwatch_runtime::config::Secret;
 use rackwatch_runtime::config::tagged::EntryError;
 use reqwest::header::CONTENT_TYPE;
@@ -121,8 +121,7 @@ impl Notifier for Webhook {
     async fn send(&mut self, message: &Message<'_>) -> SendOutcome {
         let key = message.key();
         let body = document(message).to_string().into_bytes();
-        let timestamp = SystemTime::now().duration_since(UNIX_EPOCH);
-        let timestamp = timestamp.unwrap_or_default().as_secs();
+        let timestamp = clock::now().millis() / 1000;
         let mut request = self
             .client
             .post(self.url.clone())

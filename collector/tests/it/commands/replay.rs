@@ -1,7 +1,6 @@
 //! `replay`: rules over recordings, and over the history in Redis.
 
 use std::fmt::Write;
-use std::time::SystemTime;
 
 use rackwatch_testing::RedisServer;
 use redis::Commands;
@@ -151,8 +150,7 @@ fn invalid_recordings_are_errors() {
 fn history_is_replayed_with_the_descriptions_of_devices() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now = u64::try_from(now.unwrap().as_millis()).unwrap();
+    let now = rackwatch_runtime::clock::now().millis();
     for (device, role) in [("inlet-B07-1", "inlet"), ("cpu-B07-1", "cpu")] {
         let described = format!(r#"{{"role":"{role}","agent":"node7"}}"#);
         let _: () = redis.hset("rackwatch:devices", device, described).unwrap();

@@ -19,8 +19,7 @@ use crate::rig::{DEADLINE, connect, xadd};
 const INCIDENTS: &str = "rackwatch:incidents";
 
 fn now() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    u64::try_from(since.unwrap().as_millis()).unwrap()
+    rackwatch_runtime::clock::now().millis()
 }
 
 /// A running site, and the values that golden files mask.
