@@ -170,7 +170,7 @@ impl<S: RawStream> Partition<S> {
         for (rule, reason, devices) in cold.iter() {
             tracing::warn!(
                 partition = %self.parts.id, rule, %reason, devices,
-                "saved detector state not taken over, the rule starts cold"
+                "saved detector state not taken over"
             );
         }
         engine.resume(resume.episodes, resume.agents);
