@@ -35,7 +35,7 @@ pub use tick::SHORTEST_INTERVAL;
 pub const EVENT_QUEUE: usize = 64;
 
 /// Time between two searches for devices: a replaced drive appears within this time.
-pub const REDISCOVER_EVERY: Duration = Duration::from_mins(1);
+const REDISCOVER_EVERY: Duration = Duration::from_mins(1);
 
 /// Wait at the stop for a source that does not react to it.
 const STOP_GRACE: Duration = Duration::from_millis(300);
@@ -66,7 +66,6 @@ pub enum SamplerError {
 /// A reader of sources.
 pub struct Sampler {
     sources: Vec<Box<dyn Source>>,
-    rediscover_every: Duration,
 }
 
 impl std::fmt::Debug for Sampler {
@@ -79,16 +78,7 @@ impl std::fmt::Debug for Sampler {
 impl Sampler {
     /// Returns a sampler of `sources`.
     pub fn new(sources: Vec<Box<dyn Source>>) -> Self {
-        Self {
-            sources,
-            rediscover_every: REDISCOVER_EVERY,
-        }
-    }
-
-    /// Sets the time between two searches for devices, by default [`REDISCOVER_EVERY`].
-    pub fn rediscover_every(mut self, period: Duration) -> Self {
-        self.rediscover_every = period;
-        self
+        Self { sources }
     }
 
     /// Samples until `stop` is cancelled or the channel is closed.
@@ -108,7 +98,6 @@ impl Sampler {
         for source in self.sources {
             let task = SourceTask {
                 devices: KnownDevices::default(),
-                rediscover_every: self.rediscover_every,
                 out: out.clone(),
                 is_late: false,
                 source,
@@ -140,7 +129,6 @@ impl Sampler {
 struct SourceTask {
     source: Box<dyn Source>,
     devices: KnownDevices,
-    rediscover_every: Duration,
     out: mpsc::Sender<SamplerEvent>,
     /// Whether the last read missed its deadline.
     is_late: bool,
@@ -152,7 +140,7 @@ impl SourceTask {
         let mut last = None;
         loop {
             if Instant::now() >= discover_at {
-                discover_at = Instant::now() + self.rediscover_every;
+                discover_at = Instant::now() + REDISCOVER_EVERY;
                 if self.discover(last.is_none()).await.is_err() {
                     return;
                 }

@@ -35,15 +35,15 @@ use crate::web::listen::Certificate;
 use crate::web::read_model::{SharedReadModel, follow};
 use crate::web::{self, Web, WebError};
 
-pub use error::RunError;
-pub use finish::finish;
+pub(crate) use error::RunError;
+pub(crate) use finish::finish;
 
 /// Runs the collector until `stop`, or until a stage fails, which stops the others.
 ///
 /// # Errors
 ///
 /// When the configuration is unusable, the address of the dashboard is taken, or a stage fails.
-pub async fn run(
+pub(crate) async fn run(
     config: CollectorConfig,
     screen: &Screen,
     stats: Arc<Stats>,
@@ -122,7 +122,7 @@ pub(crate) fn certificate(config: &WebConfig) -> Result<Option<Certificate>, Web
 /// # Errors
 ///
 /// When the configuration is unusable. The future itself fails when a stage does.
-pub fn pipeline(
+pub(crate) fn pipeline(
     config: CollectorConfig,
     screen: &Screen,
     stats: Arc<Stats>,
@@ -174,7 +174,7 @@ fn this_collector() -> CollectorName {
 /// # Errors
 ///
 /// When a file cannot be opened.
-pub fn alert_sinks(config: &AlertsConfig, screen: &Screen) -> Result<AlertSinks, FileError> {
+pub(crate) fn alert_sinks(config: &AlertsConfig, screen: &Screen) -> Result<AlertSinks, FileError> {
     let mut sinks: Vec<Box<dyn AlertSink>> = Vec::new();
     if config.console {
         sinks.push(Box::new(Console::new(screen.clone())));

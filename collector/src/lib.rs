@@ -10,7 +10,7 @@ pub mod stats;
 pub mod stage;
 pub(crate) mod fencing;
 
-pub mod ownership;
+pub(crate) mod ownership;
 pub mod series;
 pub mod ingest;
 
@@ -20,10 +20,10 @@ pub mod indices;
 pub mod notify;
 
 pub(crate) mod health;
-pub mod web;
+pub(crate) mod web;
 
-pub mod analysis;
+pub(crate) mod analysis;
 
 pub mod cli;
 
-pub mod app;
+pub(crate) mod app;

@@ -4,8 +4,8 @@
 //! expire, `owner` takes, keeps and hands over partitions, `leader` holds the lease for incidents
 //! and notifications, and `repartition` changes the number of partitions.
 
-pub mod assignment;
-pub mod lease;
-pub mod owner;
-pub mod leader;
-pub mod repartition;
+pub(crate) mod assignment;
+pub(crate) mod lease;
+pub(crate) mod owner;
+pub(crate) mod leader;
+pub(crate) mod repartition;

@@ -38,7 +38,7 @@ use tower_http::timeout::TimeoutLayer;
 use self::listen::Certificate;
 
 pub(crate) use state::Web;
-pub use state::WebError;
+pub(crate) use state::WebError;
 
 /// Largest request body, in bytes.
 const MAX_BODY: usize = 16 * 1024;

@@ -3,8 +3,8 @@
 //! `scenario` describes the simulation, [`run`] passes one seed of it through the engine, `tally` sums up many seeds. No
 //! Redis and no clock, so a seed always gives the same result.
 
-pub mod scenario;
-pub mod tally;
+pub(crate) mod scenario;
+pub(crate) mod tally;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use scenario::{Drill, DrillPlan};
 
 /// Result of one seed.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct DrillResult {
+pub(crate) struct DrillResult {
     /// Time from the start of the fault to its detection; none if there was no fault or no detection.
     pub delay: Option<Duration>,
     /// Types of all warnings and worse before the fault.
@@ -44,7 +44,11 @@ const START: u64 = 1_767_225_600_000;
 /// # Errors
 ///
 /// If the drill does not describe a valid scenario.
-pub fn run(drill: &Drill, rules: &Arc<RuleSet>, seed: u64) -> Result<DrillResult, ScenarioError> {
+pub(crate) fn run(
+    drill: &Drill,
+    rules: &Arc<RuleSet>,
+    seed: u64,
+) -> Result<DrillResult, ScenarioError> {
     let plan = DrillPlan::new(drill, seed)?;
     let start = Timestamp::from_millis(START).unwrap_or_default();
     let end = start.plus(plan.length);

@@ -3,9 +3,9 @@
 //! `recording` reads files, [`Replay`] passes them through the engine in the order of time, `labels` and `score` compare
 //! the alerts with known anomalies. No Redis and no clock, so the same files and rules give the same records.
 
-pub mod labels;
-pub mod recording;
-pub mod score;
+pub(crate) mod labels;
+pub(crate) mod recording;
+pub(crate) mod score;
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ const READINGS_PER_STEP: usize = 4096;
 
 /// An engine with the recordings that it evaluates.
 #[derive(Debug)]
-pub struct Replay {
+pub(crate) struct Replay {
     engine: Engine,
     /// Recordings, each with the index of its next reading.
     recordings: Vec<(Recording, usize)>,
@@ -33,7 +33,7 @@ pub struct Replay {
 
 impl Replay {
     /// Starts a replay. Devices without a description count as inlets, like those of plain clients.
-    pub fn new(rules: Arc<RuleSet>, recordings: Vec<Recording>) -> Self {
+    pub(crate) fn new(rules: Arc<RuleSet>, recordings: Vec<Recording>) -> Self {
         let describe = |recording: &Recording| {
             let description = recording.description.clone()?;
             Some(Input::Describe(recording.device.clone(), Some(description)))
@@ -49,7 +49,7 @@ impl Replay {
     }
 
     /// Evaluates the next readings and returns their alert records, or none at the end.
-    pub fn step(&mut self) -> Option<Vec<AlertRecord>> {
+    pub(crate) fn step(&mut self) -> Option<Vec<AlertRecord>> {
         let mut inputs = std::mem::take(&mut self.descriptions);
         let most = inputs.len() + READINGS_PER_STEP;
         while inputs.len() < most {
@@ -73,7 +73,7 @@ impl Replay {
     }
 
     /// Returns the number of open episodes.
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.engine.open()
     }
 

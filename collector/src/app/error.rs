@@ -13,7 +13,7 @@ use crate::web::WebError;
 
 /// The collector cannot start, or cannot continue.
 #[derive(Debug, thiserror::Error)]
-pub enum RunError {
+pub(crate) enum RunError {
     /// A rule is wrong.
     #[error(transparent)]
     Rules(#[from] RuleError),

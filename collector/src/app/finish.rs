@@ -10,7 +10,7 @@ use super::error::RunError;
 /// # Errors
 ///
 /// Returns the first error, or a panic.
-pub async fn finish(
+pub(crate) async fn finish(
     mut stages: JoinSet<Result<(), RunError>>,
     stop: &CancellationToken,
 ) -> Result<(), RunError> {

@@ -3,10 +3,10 @@
 use clap::Args;
 use rackwatch_core::incident::Ack;
 
-use super::common::{Common, Outcome, operator_name, usage};
+use super::common::{AuthorArgs, Common, Outcome, usage};
 use super::output::print;
 use super::server;
-use crate::incidents::operator_actions::{self, ActionError};
+use crate::incidents::operator_actions::{self, ActionError, clean_text};
 
 /// Acknowledge an incident: no notifications until it gets worse
 #[derive(Clone, Debug, Args)]
@@ -18,11 +18,10 @@ pub(super) struct AckArgs {
     #[arg(value_name = "ID")]
     id: String,
     /// Note for other people
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", value_parser = clean_text)]
     note: String,
-    /// Your name [default: user@host]
-    #[arg(long, value_name = "NAME")]
-    by: Option<String>,
+    #[command(flatten)]
+    author: AuthorArgs,
 }
 
 /// Acknowledges the incident with the given id.
@@ -30,7 +29,7 @@ pub(super) async fn run(args: AckArgs) -> Outcome {
     let config = args.common.load()?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let ack = Ack {
-        by: args.by.unwrap_or_else(operator_name),
+        by: args.author.name(),
         at: server::now(&mut connection).await?,
         note: args.note,
     };

@@ -14,7 +14,7 @@ use redis::{Cmd, RedisError, RedisResult, Value};
 use serde::Serialize;
 
 use super::common::{Common, Failure, Outcome, usage};
-use super::output::print;
+use super::output::{json_text, print};
 use super::server::{ServerInfo, size};
 use crate::app;
 use crate::config::CollectorConfig;
@@ -71,7 +71,7 @@ pub(super) async fn run(args: CheckArgs) -> Outcome {
     let connector = Connector::new(&config.redis).map_err(usage)?;
     let report = check(from, &config, &connector).await;
     print(&if args.json {
-        format!("{}\n", serde_json::to_string_pretty(&report)?)
+        json_text(&report)?
     } else {
         report.text()
     });

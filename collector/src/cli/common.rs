@@ -7,6 +7,7 @@ use rackwatch_runtime::config::RedisUrl;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::CollectorConfig;
+use crate::incidents::operator_actions::clean_text;
 
 const REDIS_HELP: &str = "Redis address: redis://host:6379, rediss://host or redis+unix:///path \
     [default: $RACKWATCH_REDIS_URL, else redis.url of the configuration, else redis://127.0.0.1:6379]. \
@@ -27,6 +28,22 @@ impl Common {
     /// Loads the configuration, with the flags and the environment applied to it.
     pub(super) fn load(&self) -> Result<CollectorConfig, Failure> {
         CollectorConfig::load(self.config.as_deref(), self.redis.as_ref()).map_err(usage)
+    }
+}
+
+/// Flag for the author of a silence, a maintenance window or an acknowledgement.
+#[derive(Clone, Debug, Args)]
+pub(super) struct AuthorArgs {
+    /// Your name [default: user@host]
+    #[arg(long, value_name = "NAME", value_parser = clean_text)]
+    by: Option<String>,
+}
+
+impl AuthorArgs {
+    /// Returns the given name, else `user@host`.
+    pub(super) fn name(self) -> String {
+        let given = self.by.filter(|name| !name.is_empty());
+        given.unwrap_or_else(operator_name)
     }
 }
 

@@ -10,7 +10,7 @@ use rackwatch_runtime::redis::scan_hash;
 use serde::Serialize;
 
 use super::common::{Common, Failure, Outcome};
-use super::output::print;
+use super::output::{json_text, print};
 use super::server;
 use super::table::Table;
 use crate::incidents::episodes;
@@ -96,7 +96,7 @@ async fn list(args: ListArgs) -> Outcome {
         })
         .collect();
     if args.json {
-        print(&format!("{}\n", serde_json::to_string_pretty(&known)?));
+        print(&json_text(&known)?);
     } else if known.is_empty() {
         print("No known devices: start an agent, or send readings with a plain client\n");
     } else {

@@ -12,10 +12,10 @@ use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::clock;
 use rackwatch_runtime::redis::{Connection, scan_hash};
 
-use super::common::{Common, Failure, Outcome, usage};
+use super::common::{Common, Failure, Outcome};
 use super::output::{print, style};
 use super::server;
-use super::time_arg::TimeArg;
+use super::time_arg::RangeArgs;
 use crate::config::CollectorConfig;
 use crate::incidents::site::SiteReader;
 use crate::series;
@@ -36,22 +36,8 @@ pub(super) struct HistoryArgs {
     /// Id of the device
     #[arg(value_parser = DeviceId::new)]
     device: DeviceId,
-    /// Start of the range: -1h, 2026-11-23T14:00, 2026-11-23T14:00:00Z
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "-1h",
-        allow_hyphen_values = true
-    )]
-    from: TimeArg,
-    /// End of the range
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "now",
-        allow_hyphen_values = true
-    )]
-    to: TimeArg,
+    #[command(flatten)]
+    range: RangeArgs,
     /// Width of a row, such as 1m, or `raw` for single readings [default: raw up to ten minutes, else
     /// about sixty rows]
     #[arg(long, value_name = "DURATION", value_parser = grain)]
@@ -79,12 +65,7 @@ fn grain(text: &str) -> Result<Grain, String> {
 pub(super) async fn run(args: HistoryArgs) -> Outcome {
     let config = args.common.load()?;
     let now = clock::now();
-    let (from, to) = (args.from.resolve(now), args.to.resolve(now));
-    if from >= to {
-        return Err(usage(anyhow::anyhow!(
-            "empty time range: --from must be before --to"
-        )));
-    }
+    let (from, to) = args.range.resolve(now)?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let mut series = series::open(connection.clone(), &config.series).await?;
     let span = Span {

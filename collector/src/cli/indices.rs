@@ -7,11 +7,11 @@ use rackwatch_core::keys;
 use rackwatch_runtime::redis::Connection;
 use serde_json::Value;
 
-use super::common::{Common, Failure, Outcome, usage};
-use super::output::print;
+use super::common::{Common, Failure, Outcome};
+use super::output::{json_text, print};
 use super::server;
 use super::table::Table;
-use super::time_arg::TimeArg;
+use super::time_arg::RangeArgs;
 use crate::config::CollectorConfig;
 use crate::indices::past::SeriesRange;
 use crate::indices::{self, NewestIndices};
@@ -22,7 +22,8 @@ use crate::stored::read_hash;
 #[command(
     after_help = "Examples:\n  rackwatch-collector indices\n  rackwatch-collector indices room hall-1 --from -7d\n\n\
     RCI is 100 % if all inlets are within the limits that ASHRAE recommends, and 0 % if all are at the allowable\n\
-    limits. Outside is the share of inlets that are beyond the recommended limits now."
+    limits. Outside is the share of inlets that are beyond the recommended limits now.",
+    mut_arg("from", |from| from.default_value("-1d"))
 )]
 pub(super) struct IndicesArgs {
     #[command(flatten)]
@@ -32,22 +33,8 @@ pub(super) struct IndicesArgs {
     scope: Option<Scope>,
     /// Name of the rack, row or room
     name: Option<String>,
-    /// Start of the range: -7d, 2026-11-23T14:00, 2026-11-23T14:00:00Z
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "-1d",
-        allow_hyphen_values = true
-    )]
-    from: TimeArg,
-    /// End of the range
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "now",
-        allow_hyphen_values = true
-    )]
-    to: TimeArg,
+    #[command(flatten)]
+    range: RangeArgs,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -97,12 +84,7 @@ async fn print_range(
     connection: &mut Connection,
 ) -> Outcome {
     let now = server::now(connection).await?;
-    let (from, to) = (args.from.resolve(now), args.to.resolve(now));
-    if from >= to {
-        return Err(usage(anyhow::anyhow!(
-            "empty time range: --from must be before --to"
-        )));
-    }
+    let (from, to) = args.range.resolve(now)?;
     let width = range::width(from, to);
     let range = SeriesRange {
         scope: scope.name(),
@@ -114,7 +96,7 @@ async fn print_range(
     let all = indices::past::read(connection, &config.series, range).await?;
     if args.json {
         let document = range::json(range, all);
-        print(&(serde_json::to_string_pretty(&document)? + "\n"));
+        print(&json_text(&document)?);
     } else {
         print(&range::table(range, &all));
     }
@@ -130,7 +112,7 @@ async fn print_current(args: &IndicesArgs, connection: &mut Connection) -> Outco
             one.values
         });
         let document = Value::Array(document.collect());
-        print(&(serde_json::to_string_pretty(&document)? + "\n"));
+        print(&json_text(&document)?);
     } else if all.is_empty() {
         print(
             "No indices: a running collector computes them every minute, for racks with inlet sensors\n",

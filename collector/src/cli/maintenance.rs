@@ -7,13 +7,13 @@ use rackwatch_core::keys;
 use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::clock;
 
-use super::common::{Common, Outcome, operator_name, usage};
+use super::common::{AuthorArgs, Common, Outcome, usage};
 use super::matcher::{MatcherArgs, describe, remove_all};
-use super::output::print;
+use super::output::{json_text, print};
 use super::server;
 use super::table::Table;
 use super::time_arg::TimeArg;
-use crate::incidents::operator_actions;
+use crate::incidents::operator_actions::{self, clean_text};
 use crate::incidents::windows::{Window, WindowTimes};
 use crate::notify::line::{self, length};
 
@@ -62,11 +62,10 @@ struct AddArgs {
     #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
     length: Duration,
     /// Reason for other people
-    #[arg(long, value_name = "TEXT", default_value = "maintenance")]
+    #[arg(long, value_name = "TEXT", default_value = "maintenance", value_parser = clean_text)]
     reason: String,
-    /// Your name [default: user@host]
-    #[arg(long, value_name = "NAME")]
-    by: Option<String>,
+    #[command(flatten)]
+    author: AuthorArgs,
 }
 
 /// List maintenance windows and their state
@@ -121,8 +120,8 @@ async fn add(args: AddArgs) -> Outcome {
         id: operator_actions::new_id(),
         matcher: args.matcher.into(),
         when,
-        reason: operator_actions::clean_text(&args.reason).map_err(usage)?,
-        by: args.by.unwrap_or_else(operator_name),
+        reason: args.reason,
+        by: args.author.name(),
     };
     window
         .check()
@@ -162,7 +161,7 @@ async fn list(args: ListArgs) -> Outcome {
     let now = server::now(&mut connection).await?;
     let windows = operator_actions::windows(&mut connection, now).await?;
     if args.json {
-        print(&(serde_json::to_string_pretty(&windows)? + "\n"));
+        print(&json_text(&windows)?);
         return Ok(());
     }
     if windows.is_empty() {

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write};
 
 use rackwatch_runtime::config::LogConfig;
 use rackwatch_runtime::logging;
+use serde::Serialize;
 
 use crate::notify::line::Style;
 
@@ -20,6 +21,11 @@ pub(super) fn style() -> Style {
 pub(super) fn print(text: &str) {
     let mut out = io::stdout().lock();
     let _written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Returns a value as indented JSON with a line break: what `--json` prints.
+pub(super) fn json_text(value: &impl Serialize) -> serde_json::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
 }
 
 /// Writes a line that is not part of the result to stderr, even if stderr is closed.

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::common::{Common, Outcome, until_stopped};
-use super::output::print;
+use super::output::{json_text, print};
 use super::server;
 use super::table::Table;
 use crate::ownership::repartition::{self, MovedCounts};
@@ -110,7 +110,7 @@ async fn show(args: ShowArgs) -> Outcome {
         let document = json!({
             "partitions": u16::from(partitions), "state": state, "all": owned, "zones": zones
         });
-        print(&(serde_json::to_string_pretty(&document)? + "\n"));
+        print(&json_text(&document)?);
         return Ok(());
     }
     let mut text = format!("{partitions}, {state}\n\n{}", table.text());
@@ -133,7 +133,7 @@ async fn resize(args: ResizeArgs, stop: &CancellationToken) -> Outcome {
     };
     if args.json {
         let document = json!({ "partitions": u16::from(args.to), "moved": moved });
-        print(&(serde_json::to_string_pretty(&document)? + "\n"));
+        print(&json_text(&document)?);
         return Ok(());
     }
     let MovedCounts {

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::common::{Common, Failure, Outcome, usage};
 use super::output::remark;
-use super::time_arg::TimeArg;
+use super::time_arg::RangeArgs;
 use super::{rules_file, server};
 use crate::analysis::replay::Replay;
 use crate::analysis::replay::labels::Labels;
@@ -49,22 +49,8 @@ pub(super) struct ReplayArgs {
     /// Read the stored history of matching devices, such as 'inlet-B0*', instead of files
     #[arg(long, value_name = "PATTERN", conflicts_with = "files")]
     history: Option<Glob>,
-    /// Start of the history
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "-1h",
-        allow_hyphen_values = true
-    )]
-    from: TimeArg,
-    /// End of the history
-    #[arg(
-        long,
-        value_name = "TIME",
-        default_value = "now",
-        allow_hyphen_values = true
-    )]
-    to: TimeArg,
+    #[command(flatten)]
+    range: RangeArgs,
     /// Configuration file whose [[rules]] override the defaults [default: that of --config]
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
@@ -204,7 +190,7 @@ async fn history(
     pattern: &Glob,
 ) -> Result<Vec<Recording>, Failure> {
     let now = clock::now();
-    let (from, to) = (args.from.resolve(now), args.to.resolve(now));
+    let (from, to) = args.range.resolve(now)?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let mut series = series::open(connection.clone(), &config.series).await?;
     let matches = pattern.compile_matcher();

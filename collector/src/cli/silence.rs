@@ -8,13 +8,13 @@ use rackwatch_core::alert::AlertKind;
 use rackwatch_core::incident::silence::{Matcher, Silence};
 use rackwatch_core::keys;
 
-use super::common::{Common, Outcome, operator_name, usage};
+use super::common::{AuthorArgs, Common, Outcome, usage};
 use super::matcher::{MatcherArgs, describe, remove_all};
-use super::output::print;
+use super::output::{json_text, print};
 use super::server;
 use super::table::Table;
 use super::time_arg::clock_time;
-use crate::incidents::operator_actions;
+use crate::incidents::operator_actions::{self, clean_text};
 use crate::notify::line::length;
 
 /// Mute notifications for a while; alerts and incidents are still recorded
@@ -56,11 +56,10 @@ struct AddArgs {
     #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
     length: Duration,
     /// Reason for other people
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(long, value_name = "TEXT", default_value = "", value_parser = clean_text)]
     reason: String,
-    /// Your name [default: user@host]
-    #[arg(long, value_name = "NAME")]
-    by: Option<String>,
+    #[command(flatten)]
+    author: AuthorArgs,
 }
 
 /// List the active silences
@@ -127,7 +126,7 @@ async fn add(args: AddArgs) -> Outcome {
         from: now,
         until: now.plus(args.length),
         reason,
-        by: args.by.unwrap_or_else(operator_name),
+        by: args.author.name(),
     };
     operator_actions::add_silence(&mut connection, &silence, now).await?;
     print(&format!(
@@ -145,7 +144,7 @@ async fn list(args: ListArgs) -> Outcome {
     let now = server::now(&mut connection).await?;
     let silences = operator_actions::silences(&mut connection, now).await?;
     if args.json {
-        print(&(serde_json::to_string_pretty(&silences)? + "\n"));
+        print(&json_text(&silences)?);
         return Ok(());
     }
     if silences.is_empty() {
@@ -169,4 +168,32 @@ async fn list(args: ListArgs) -> Outcome {
 async fn remove(args: RemoveArgs) -> Outcome {
     let (key, done, list) = (keys::SILENCES, "Removed silence", "silence list");
     remove_all(&args.common, &args.ids, key, done, list).await
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Program {
+        #[command(flatten)]
+        args: SilenceArgs,
+    }
+
+    #[test]
+    fn reasons_are_cleaned_and_bounded() {
+        let parse = |reason: &str| {
+            let words = [
+                "", "add", "--rack", "B07", "--for", "2h", "--reason", reason,
+            ];
+            Program::try_parse_from(words).map(|program| program.args.command)
+        };
+        let SilenceCommand::Add(args) = parse("new\u{1b}fan").unwrap() else {
+            panic!("not parsed as add");
+        };
+        assert_eq!(args.reason, "new fan");
+        parse(&"a".repeat(10_000)).unwrap_err();
+    }
 }

@@ -13,7 +13,7 @@ use rackwatch_runtime::redis::{Connection, scan_hash};
 use serde_json::json;
 
 use super::common::{Common, Failure, Outcome, operator_name, usage};
-use super::output::{print, remark};
+use super::output::{json_text, print, remark};
 use super::server;
 use super::table::Table;
 use crate::incidents::site::{self, SiteInRedis};
@@ -122,7 +122,7 @@ async fn check(args: FileArgs) -> Outcome {
     };
     let placement = Placement::of(&site, &mut connection).await?;
     if args.json {
-        print(&(serde_json::to_string_pretty(&placement.document())? + "\n"));
+        print(&json_text(&placement.document())?);
     } else {
         print(&format!(
             "{} is valid\n\n{}",
@@ -168,7 +168,7 @@ async fn apply(args: ApplyArgs) -> Outcome {
     if args.json {
         let mut document = placement.document();
         document["version"] = json!(version);
-        print(&(serde_json::to_string_pretty(&document)? + "\n"));
+        print(&json_text(&document)?);
     } else {
         print(&format!(
             "Applied site version {version}: collectors use it within 30 seconds\n\n{}",
@@ -198,7 +198,7 @@ async fn show(args: ShowArgs) -> Outcome {
         }
     };
     if args.json {
-        print(&(serde_json::to_string_pretty(&applied)? + "\n"));
+        print(&json_text(&applied)?);
         return Ok(());
     }
     let at = rackwatch_core::time::Timestamp::from_millis(applied.at_ms).unwrap_or_default();

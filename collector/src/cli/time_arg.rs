@@ -3,9 +3,12 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::Args;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use rackwatch_core::time::Timestamp;
+
+use super::common::{Failure, usage};
 
 /// A time, absolute or relative to now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +26,44 @@ impl TimeArg {
             Self::Ago(ago) => now.minus(ago),
             Self::At(at) => at,
         }
+    }
+}
+
+/// Flags for a range of time. A command with another default start changes it with `mut_arg`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct RangeArgs {
+    /// Start of the range: -1h, 2026-11-23T14:00, 2026-11-23T14:00:00Z
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "-1h",
+        allow_hyphen_values = true
+    )]
+    from: TimeArg,
+    /// End of the range
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "now",
+        allow_hyphen_values = true
+    )]
+    to: TimeArg,
+}
+
+impl RangeArgs {
+    /// Returns start and end, given the current time.
+    ///
+    /// # Errors
+    ///
+    /// When the range is empty.
+    pub(super) fn resolve(&self, now: Timestamp) -> Result<(Timestamp, Timestamp), Failure> {
+        let (from, to) = (self.from.resolve(now), self.to.resolve(now));
+        if from >= to {
+            return Err(usage(anyhow::anyhow!(
+                "empty time range: --from must be before --to"
+            )));
+        }
+        Ok((from, to))
     }
 }
 

@@ -15,7 +15,7 @@ use schedule::Schedule;
 pub use schedule::ScheduleError;
 
 /// Longest open time of a scheduled window. A longer one would overlap its own next week.
-pub const MAX_LENGTH: Duration = Duration::from_hours(7 * 24);
+const MAX_LENGTH: Duration = Duration::from_hours(7 * 24);
 /// Shortest open time of a scheduled window: cron knows no shorter unit.
 const MIN_LENGTH: Duration = Duration::from_mins(1);
 

@@ -86,7 +86,8 @@ impl DeliveryLog {
     }
 
     /// Creates a log that drops everything.
-    pub fn none() -> Self {
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
         Self {
             connector: None,
             connection: Mutex::new(None),

@@ -7,7 +7,7 @@
 /// Returns how many of `partitions` the collector `me` should own; 0 if `me` is not in
 /// `collectors`. The list is sorted by age, the oldest first. The oldest get what does not divide
 /// evenly, so that a new collector moves as few partitions as possible.
-pub fn assigned(me: &str, collectors: &[String], partitions: usize) -> usize {
+pub(crate) fn assigned(me: &str, collectors: &[String], partitions: usize) -> usize {
     let Some(rank) = collectors.iter().position(|name| name == me) else {
         return 0;
     };

@@ -20,7 +20,7 @@ const KEYS: LeaseKeys<'static> = LeaseKeys {
 
 /// Leads whenever the lease is free, until `stop` is cancelled or a term fails. `start` makes the
 /// future that runs a term, from its epoch and a token that ends it.
-pub async fn lead<F, E>(
+pub(crate) async fn lead<F, E>(
     mut leases: Leases,
     stop: CancellationToken,
     start: impl Fn(u64, CancellationToken) -> F,

@@ -24,24 +24,24 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The name of a collector, unique among all.
 #[derive(Clone, Debug)]
-pub struct CollectorName(String);
+pub(crate) struct CollectorName(String);
 
 impl CollectorName {
     /// Builds `<start>-<host>-<process>`. Names sort by the time of start, in milliseconds since
     /// 1970.
-    pub fn new(started_ms: u64, host: &str, process: u32) -> Self {
+    pub(crate) fn new(started_ms: u64, host: &str, process: u32) -> Self {
         Self(format!("{started_ms:014}-{host}-{process}"))
     }
 
     /// Returns the name as text.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 /// The keys of a lease.
 #[derive(Clone, Copy, Debug)]
-pub struct LeaseKeys<'k> {
+pub(crate) struct LeaseKeys<'k> {
     /// Key that holds the owner and expires.
     pub lease: &'k str,
     /// Hash that holds the newest epoch.
@@ -59,7 +59,7 @@ impl<'k> From<&'k PartitionKeys> for LeaseKeys<'k> {
 
 /// Takes and renews leases for one collector.
 #[derive(Debug)]
-pub struct Leases {
+pub(crate) struct Leases {
     connector: Connector,
     session: Session,
     me: CollectorName,
@@ -72,7 +72,7 @@ pub struct Leases {
 
 impl Leases {
     /// Creates leases of this duration for `me`; requests end when `stop` is cancelled.
-    pub fn new(
+    pub(crate) fn new(
         connector: Connector,
         me: CollectorName,
         duration: Duration,
@@ -92,7 +92,7 @@ impl Leases {
 
     /// Returns the number of partitions that an empty Redis gets unless configured. A commit touches
     /// several keys, which have to be in one slot of a cluster: a cluster always has partitions.
-    pub fn default_partitions(&self) -> Partitions {
+    pub(crate) fn default_partitions(&self) -> Partitions {
         if self.connector.is_cluster() {
             Partitions::CLUSTER
         } else {
@@ -101,33 +101,33 @@ impl Leases {
     }
 
     /// Returns the name of this collector.
-    pub fn me(&self) -> &str {
+    pub(crate) fn me(&self) -> &str {
         self.me.as_str()
     }
 
     /// Returns the interval between polls.
-    pub fn poll_interval(&self) -> Duration {
+    pub(crate) fn poll_interval(&self) -> Duration {
         (self.duration / POLLS_PER_LEASE).clamp(MIN_POLL_INTERVAL, MAX_POLL_INTERVAL)
     }
 
     /// Returns the connection, opened first if there is none.
-    pub async fn connection(&mut self) -> Result<Connection, RequestError> {
+    pub(crate) async fn connection(&mut self) -> Result<Connection, RequestError> {
         self.session.connection().await
     }
 
     /// Records that Redis accepted a poll.
-    pub fn accepted(&self) {
+    pub(crate) fn accepted(&self) {
         self.connector.accepted();
     }
 
     /// Logs a failed poll, waits as `error` asks, and connects again.
-    pub async fn recover(&mut self, error: &RedisError) -> Result<(), RequestError> {
+    pub(crate) async fn recover(&mut self, error: &RedisError) -> Result<(), RequestError> {
         self.connector.refused(error);
         self.session.recover(error).await
     }
 
     /// Registers this collector as running. Returns all running collectors, the oldest first.
-    pub async fn register(&self, connection: &mut Connection) -> RedisResult<Vec<String>> {
+    pub(crate) async fn register(&self, connection: &mut Connection) -> RedisResult<Vec<String>> {
         let mut call = self.register.key(keys::COLLECTORS);
         call.arg(self.me.as_str()).arg(self.duration_ms());
         let mut all: Vec<String> = call.invoke_async(connection).await?;
@@ -136,7 +136,7 @@ impl Leases {
     }
 
     /// Takes a lease that no collector holds. Returns the epoch of the ownership term, or none.
-    pub async fn take(
+    pub(crate) async fn take(
         &self,
         connection: &mut Connection,
         of: impl Into<LeaseKeys<'_>>,
@@ -151,7 +151,7 @@ impl Leases {
     }
 
     /// Renews a lease; false if the ownership term is over.
-    pub async fn renew(
+    pub(crate) async fn renew(
         &self,
         connection: &mut Connection,
         of: impl Into<LeaseKeys<'_>>,
@@ -168,7 +168,7 @@ impl Leases {
 
     /// Releases a lease, so that another collector can take it at once. If Redis does not answer in
     /// time, the lease expires by itself.
-    pub async fn release(&self, of: impl Into<LeaseKeys<'_>>) {
+    pub(crate) async fn release(&self, of: impl Into<LeaseKeys<'_>>) {
         let Some(mut connection) = self.session.open_connection() else {
             return;
         };
@@ -181,7 +181,7 @@ impl Leases {
 
     /// Removes this collector from those that run. If Redis does not answer in time, its entry
     /// expires by itself.
-    pub async fn unregister(&self) {
+    pub(crate) async fn unregister(&self) {
         let Some(mut connection) = self.session.open_connection() else {
             return;
         };

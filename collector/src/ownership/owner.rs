@@ -21,7 +21,7 @@ use redis::{RedisError, RedisResult};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use error::OwnerError;
+pub(crate) use error::OwnerError;
 
 use self::error::PollError;
 use super::assignment::assigned;
@@ -31,7 +31,7 @@ use crate::stats::Stats;
 
 /// The time for which this collector owns a partition.
 #[derive(Clone, Debug)]
-pub struct OwnershipTerm {
+pub(crate) struct OwnershipTerm {
     /// Number of the partition.
     pub partition: PartitionId,
     /// Its names in Redis.
@@ -43,7 +43,7 @@ pub struct OwnershipTerm {
 }
 
 /// Owns partitions; `start` makes the future that runs a term.
-pub struct Owner<S, E> {
+pub(crate) struct Owner<S, E> {
     leases: Leases,
     wanted: Option<Partitions>,
     stop: CancellationToken,
@@ -69,7 +69,7 @@ where
     E: From<OwnerError> + Send + 'static,
 {
     /// Creates an owner of no partitions; `wanted` is their total number if that is configured.
-    pub fn new(
+    pub(crate) fn new(
         leases: Leases,
         wanted: Option<Partitions>,
         stats: Arc<Stats>,
@@ -88,7 +88,7 @@ where
     }
 
     /// Runs until the program stops or a term fails.
-    pub async fn run(mut self) -> Result<(), E> {
+    pub(crate) async fn run(mut self) -> Result<(), E> {
         let ended = self.own().await;
         for term in self.terms.values() {
             term.stop.cancel();

@@ -26,7 +26,7 @@ const DRAINED_FOR: Duration = Duration::from_secs(2);
 
 /// The reason why the partitioning was not changed.
 #[derive(Debug, thiserror::Error)]
-pub enum RepartitionError {
+pub(crate) enum RepartitionError {
     /// The program was stopped before anything was moved.
     #[error("interrupted: the partitioning is unchanged")]
     Interrupted,
@@ -51,7 +51,7 @@ pub enum RepartitionError {
 
 /// Counts of what was moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct MovedCounts {
+pub(crate) struct MovedCounts {
     /// Slices of detector state.
     pub slices: usize,
     /// Open episodes of all devices.
@@ -65,7 +65,7 @@ pub struct MovedCounts {
 /// Changes the number of partitions to `to`. Agents and collectors have `patience` to finish and to
 /// release their partitions. After that `stop` no longer counts: the rest takes seconds, and half of
 /// it would keep agents waiting.
-pub async fn repartition(
+pub(crate) async fn repartition(
     connection: &mut Connection,
     to: Partitions,
     patience: Duration,

@@ -18,7 +18,7 @@ use crate::config::WebConfig;
 
 /// The access settings are invalid.
 #[derive(Debug, thiserror::Error)]
-pub enum AccessError {
+pub(crate) enum AccessError {
     /// Other hosts could read and act without a token.
     #[error(
         "web.listen is {0}, which other hosts can reach: set web.access_file (`rackwatch-collector access add` makes one), or \

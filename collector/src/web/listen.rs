@@ -28,7 +28,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// TLS cannot be configured.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsError {
+pub(crate) enum TlsError {
     /// Only one of certificate and key is set.
     #[error("web.tls_cert_file and web.tls_key_file belong together: only one is set")]
     Half,

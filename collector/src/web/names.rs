@@ -19,7 +19,7 @@ pub(crate) enum AccessLevel {
 
 /// The access file is unusable.
 #[derive(Debug, thiserror::Error)]
-pub enum NamesError {
+pub(crate) enum NamesError {
     /// The file cannot be read.
     #[error("cannot read web.access_file {}", path.display())]
     Unreadable {

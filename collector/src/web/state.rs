@@ -14,7 +14,7 @@ use crate::stats::Stats;
 
 /// The web server cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum WebError {
+pub(crate) enum WebError {
     /// The address is in use, or belongs to another host.
     #[error("cannot listen on {listen}: name another address with --listen")]
     Bind {

@@ -267,16 +267,6 @@ impl Engine {
                     effects.report_all(self.absence.check(&mut self.devices));
                 }
             }
-            Input::Rules(rules) => {
-                self.rules = rules;
-                self.plans.clear();
-                // The map's order must not show in the records.
-                let mut ids: Vec<_> = self.devices.keys().cloned().collect();
-                ids.sort();
-                for id in ids {
-                    self.replan(&id, effects);
-                }
-            }
         }
     }
 

@@ -18,6 +18,11 @@ pub(crate) fn id<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     hex(mix(fnv1a(parts)))
 }
 
+/// Returns the first six digits of an id: the form that people read and type.
+pub(crate) fn short(id: &str) -> &str {
+    id.get(..6).unwrap_or(id)
+}
+
 /// Returns the id of the parts without the final mix: the form of loss ids, which must not change.
 pub(crate) fn unmixed_id<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     hex(fnv1a(parts))

@@ -11,8 +11,8 @@ pub mod device;
 pub mod reading;
 pub mod quality;
 pub mod subject;
-pub mod sequence;
-pub mod severity;
+mod sequence;
+mod severity;
 
 pub mod detect;
 pub mod alert;

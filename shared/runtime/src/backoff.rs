@@ -26,13 +26,13 @@ impl Backoff {
     }
 
     /// Returns the delay before the next try, twice the one before.
-    pub fn next_delay(&mut self) -> Duration {
+    fn next_delay(&mut self) -> Duration {
         let delay = self.next;
         self.next = delay.saturating_mul(2).min(self.max);
         delay
     }
 
-    /// Returns [`Backoff::next_delay`], shortened by up to a half in proportion to `random`.
+    /// Returns the next delay, shortened by up to a half in proportion to `random`.
     ///
     /// See [`random`] for a value.
     pub fn next_jittered(&mut self, random: u64) -> Duration {

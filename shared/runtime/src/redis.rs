@@ -23,7 +23,7 @@ pub use error::ConnectError;
 pub use partitioning::Partitioning;
 pub use remedy::{Remedy, is_group_there, is_no_group, may_be_another, remedy};
 pub use replication::replication_id;
-pub use reply::{Fields, RawEntry, ReplyError, entries, per_item, request_per_item, streams};
+pub use reply::{Fields, RawEntry, ReplyError, entries, streams};
 pub use scan::{HashPages, scan_hash};
 pub use server::{ServerInfo, format_bytes, reply_field, server_time, unless_refused};
 pub use session::{RequestError, Session, recover};

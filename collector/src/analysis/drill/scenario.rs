@@ -10,12 +10,12 @@ use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 
 /// The built-in drills, as TOML.
-pub const SHIPPED: &str = include_str!("scenarios.toml");
+pub(crate) const SHIPPED: &str = include_str!("scenarios.toml");
 
 /// A file of drills.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Drills {
+pub(crate) struct Drills {
     /// The `[[drill]]` tables of the file.
     pub drill: Vec<Drill>,
 }
@@ -23,7 +23,7 @@ pub struct Drills {
 /// A simulated failure, and the alerts that must detect it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Drill {
+pub(crate) struct Drill {
     /// Name in the results.
     pub name: String,
     /// Fault and its place, as in `cooler-trip:R1`; without one, all alerts are false alarms.
@@ -76,7 +76,7 @@ fn tenth() -> f64 {
 /// Type of alert by name, as in `high_temp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct KindName(pub AlertKind);
+pub(crate) struct KindName(pub AlertKind);
 
 impl TryFrom<String> for KindName {
     type Error = String;
@@ -101,7 +101,7 @@ mod humantime_text {
 
 /// Simulation of a drill with one seed.
 #[derive(Clone, Debug)]
-pub struct DrillPlan {
+pub(crate) struct DrillPlan {
     /// Hall with its faults.
     pub scenario: Scenario,
     /// Start of the fault, if there is one.
@@ -127,7 +127,7 @@ impl DrillPlan {
     /// # Errors
     ///
     /// If the drill does not describe a valid scenario.
-    pub fn new(drill: &Drill, seed: u64) -> Result<Self, ScenarioError> {
+    pub(crate) fn new(drill: &Drill, seed: u64) -> Result<Self, ScenarioError> {
         // The constant keeps this random stream apart from those of the hall and its plant.
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x6472_696c_6c00_0000);
         let mut plant = Plant::drawn(seed, Kelvin(drill.resolution));

@@ -15,7 +15,7 @@ const WEEK: f64 = 7.0 * 86_400.0;
 
 /// Totals of a drill over its seeds.
 #[derive(Clone, Debug, Default)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Number of simulated faults.
     pub faults: u64,
     /// Number of detected faults.
@@ -36,7 +36,7 @@ pub struct Tally {
 
 impl Tally {
     /// Adds the result of one seed.
-    pub fn add(&mut self, result: &DrillResult, drill: &Drill) {
+    pub(crate) fn add(&mut self, result: &DrillResult, drill: &Drill) {
         self.faults += u64::from(drill.fault.is_some());
         self.complete += u64::from(drill.to_the_end);
         let once = drill.to_the_end && (result.incidents, result.notifications) == (1, 1);
@@ -54,12 +54,12 @@ impl Tally {
     }
 
     /// Sorts the delays, once all results are added.
-    pub fn sort(&mut self) {
+    pub(crate) fn sort(&mut self) {
         self.delays.sort_unstable();
     }
 
     /// Returns the given percentile of the delays, after [`Tally::sort`].
-    pub fn delay(&self, percent: usize) -> Option<Duration> {
+    pub(crate) fn delay(&self, percent: usize) -> Option<Duration> {
         let last = self.delays.len().checked_sub(1)?;
         let index = (self.delays.len() * percent).div_ceil(100).max(1) - 1;
         self.delays
@@ -69,7 +69,7 @@ impl Tally {
     }
 
     /// Returns the detection rate with its 95 % interval (Wilson 1927), or none without faults.
-    pub fn detection_rate(&self) -> Option<(f64, f64, f64)> {
+    pub(crate) fn detection_rate(&self) -> Option<(f64, f64, f64)> {
         if self.faults == 0 {
             return None;
         }
@@ -87,7 +87,7 @@ impl Tally {
 
     /// Returns the false alarms per sensor-week with their 95 % interval (Byar's approximation of the exact Poisson
     /// interval), or none without fault-free time.
-    pub fn false_alarm_rate(&self) -> Option<(f64, f64, f64)> {
+    pub(crate) fn false_alarm_rate(&self) -> Option<(f64, f64, f64)> {
         if self.sensor_weeks <= 0.0 {
             return None;
         }

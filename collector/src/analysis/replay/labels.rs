@@ -12,11 +12,11 @@ use serde::Deserialize;
 use super::recording::time;
 
 /// First and last instant of an anomaly, both inclusive.
-pub type AnomalyWindow = (Timestamp, Timestamp);
+pub(crate) type AnomalyWindow = (Timestamp, Timestamp);
 
 /// Windows of known anomalies, by device.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Labels {
+pub(crate) struct Labels {
     /// Windows of devices without their own.
     default: Vec<AnomalyWindow>,
     by_device: HashMap<DeviceId, Vec<AnomalyWindow>>,
@@ -38,7 +38,7 @@ enum Time {
 
 /// A text that is not valid as labels.
 #[derive(Debug, thiserror::Error)]
-pub enum LabelsError {
+pub(crate) enum LabelsError {
     /// JSON of another structure.
     #[error("expected {{\"windows\": [[\"<from>\", \"<to>\"], …]}}")]
     Shape(#[from] serde_json::Error),
@@ -55,7 +55,7 @@ impl Labels {
     /// # Errors
     ///
     /// If the text has another structure, or a window is invalid.
-    pub fn parse(text: &str) -> Result<Self, LabelsError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, LabelsError> {
         let mut labels = Self::default();
         match serde_json::from_str(text)? {
             RawLabels::Default(raw) => labels.default = windows(raw)?,
@@ -74,7 +74,7 @@ impl Labels {
     }
 
     /// Returns the windows of a device in ascending order.
-    pub fn of(&self, device: &DeviceId) -> &[AnomalyWindow] {
+    pub(crate) fn of(&self, device: &DeviceId) -> &[AnomalyWindow] {
         self.by_device.get(device).unwrap_or(&self.default)
     }
 }

@@ -14,7 +14,7 @@ use rackwatch_core::units::Celsius;
 
 /// Readings of one device, in the order of the file.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Recording {
+pub(crate) struct Recording {
     /// Id of the device.
     pub device: DeviceId,
     /// Description of the device, if known.
@@ -25,7 +25,7 @@ pub struct Recording {
 
 /// Mapping of the columns of a file.
 #[derive(Clone, Debug, Default)]
-pub struct ColumnMap {
+pub(crate) struct ColumnMap {
     /// Column of the device id [default: `device_id`, or the name of the file if that is missing].
     pub device: Option<String>,
     /// Column of the time [default: `timestamp`].
@@ -38,7 +38,7 @@ pub struct ColumnMap {
 
 /// Content of a file.
 #[derive(Debug, Default)]
-pub struct RecordingFile {
+pub(crate) struct RecordingFile {
     /// One recording for each device.
     pub recordings: Vec<Recording>,
     /// Number of lines without a valid reading.
@@ -49,7 +49,7 @@ pub struct RecordingFile {
 
 /// A file that cannot be used as recording.
 #[derive(Debug, thiserror::Error)]
-pub enum RecordingError {
+pub(crate) enum RecordingError {
     /// The file cannot be read.
     #[error("cannot read {}", file.display())]
     File {
@@ -87,7 +87,7 @@ struct Columns {
 /// # Errors
 ///
 /// If the file cannot be read or lacks a column.
-pub fn read(file: &Path, map: &ColumnMap) -> Result<RecordingFile, RecordingError> {
+pub(crate) fn read(file: &Path, map: &ColumnMap) -> Result<RecordingFile, RecordingError> {
     let failed = |source| RecordingError::File {
         file: file.to_owned(),
         source,

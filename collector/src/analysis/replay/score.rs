@@ -21,7 +21,7 @@ const MAX_PROBATION: usize = 750;
 
 /// Comparison of alarms with windows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Score {
+pub(crate) struct Score {
     /// Number of windows of the device.
     pub windows: usize,
     /// Delay of the first alarm in each window in milliseconds; none for a missed window.
@@ -34,12 +34,12 @@ pub struct Score {
 
 impl Score {
     /// Returns the number of windows with an alarm.
-    pub fn hits(&self) -> usize {
+    pub(crate) fn hits(&self) -> usize {
         self.delays_ms.iter().flatten().count()
     }
 
     /// Scores the alarms of a device with readings at `times`. Times and windows must be in ascending order.
-    pub fn of(times: &[Timestamp], windows: &[AnomalyWindow], alarms: &[Timestamp]) -> Self {
+    pub(crate) fn of(times: &[Timestamp], windows: &[AnomalyWindow], alarms: &[Timestamp]) -> Self {
         let within = |at: Timestamp| {
             windows
                 .iter()
@@ -63,7 +63,7 @@ impl Score {
     }
 
     /// Returns the median delay, or none if every window was missed.
-    pub fn median_delay(&self) -> Option<Duration> {
+    pub(crate) fn median_delay(&self) -> Option<Duration> {
         let mut delays: Vec<u64> = self.delays_ms.iter().flatten().copied().collect();
         delays.sort_unstable();
         delays

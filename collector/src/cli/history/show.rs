@@ -6,6 +6,7 @@ use rackwatch_core::device::DeviceId;
 use serde_json::{Value, json};
 
 use super::super::bars::bar;
+use super::super::output::json_text;
 use super::super::table::Table;
 use crate::notify::line::{Style, length, time};
 use crate::series::history::{Grain, History, Row};
@@ -170,7 +171,7 @@ pub(super) fn json(device: &DeviceId, history: &History) -> serde_json::Result<S
         "rollups_until": history.rollups_until,
         "rows": history.rows.iter().map(row).collect::<Vec<_>>(),
     });
-    Ok(serde_json::to_string_pretty(&document)? + "\n")
+    json_text(&document)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use rackwatch_core::time::Timestamp;
 use rackwatch_core::wire::loss::LossSummary;
 use serde_json::json;
 
+use super::super::output::json_text;
 use super::super::server::size;
 use super::super::table::Table;
 use crate::health::{Facts, Group, HealthVerdict, Incidents, Losses, Owned, Streams};
@@ -193,5 +194,5 @@ pub(super) fn json(facts: &Facts, verdict: &HealthVerdict) -> serde_json::Result
         "warnings": verdict.warnings,
         "facts": facts,
     });
-    Ok(serde_json::to_string_pretty(&document)? + "\n")
+    json_text(&document)
 }

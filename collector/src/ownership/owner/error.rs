@@ -6,7 +6,7 @@ use tokio::task::JoinError;
 
 /// The reason why partitions can no longer be owned.
 #[derive(Debug, thiserror::Error)]
-pub enum OwnerError {
+pub(crate) enum OwnerError {
     /// Redis holds readings with another partitioning than is configured.
     #[error(
         "partition.count asks for {wanted}, but this Redis holds readings with {found}: leave the key \

@@ -40,7 +40,7 @@ impl AlertId {
 
     /// Returns the first six digits: the form that people read and type.
     pub fn short(&self) -> &str {
-        self.0.get(..6).unwrap_or(&self.0)
+        hash::short(&self.0)
     }
 }
 

@@ -1,6 +1,5 @@
 //! The inputs of the engine, and its outputs.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::commissioning::Notice;
@@ -10,7 +9,6 @@ use crate::device::{Description, DeviceId};
 use crate::episode::Episode;
 use crate::loss_ledger::{Loss, ReportedSequence, Runs};
 use crate::reading::Reading;
-use crate::rules::RuleSet;
 use crate::subject::Subject;
 use crate::time::StreamId;
 
@@ -33,8 +31,6 @@ pub enum Input {
     Sequence(Box<ReportedSequence>),
     /// A time in which the collector listened and nothing arrived.
     Waited(Duration),
-    /// New rules for all inputs that follow.
-    Rules(Arc<RuleSet>),
 }
 
 /// The output of the engine.

@@ -37,7 +37,7 @@ pub struct RawRule {
 }
 
 /// The keys that rules of every type have.
-pub const COMMON_KEYS: [&str; 7] = [
+const COMMON_KEYS: [&str; 7] = [
     "name",
     "type",
     "role",

@@ -77,11 +77,6 @@ impl Site {
         })
     }
 
-    /// Returns whether the site has no tables.
-    pub fn is_empty(&self) -> bool {
-        self.racks.is_empty() && self.devices.is_empty()
-    }
-
     /// Overrides the description of a device. Returns whether the site has a table for it.
     pub fn place(&self, id: &DeviceId, known: &mut Description) -> bool {
         let mut is_placed = false;

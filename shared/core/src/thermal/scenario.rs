@@ -102,11 +102,6 @@ impl Scenario {
         self.racks
     }
 
-    /// Returns the number of sensors in all racks together.
-    pub fn sensors(&self) -> usize {
-        self.sensors
-    }
-
     /// Returns the seed of all random numbers.
     pub fn seed(&self) -> u64 {
         self.seed

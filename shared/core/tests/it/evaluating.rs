@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Role};
-use rackwatch_core::engine::{EpisodeChange, Input};
+use rackwatch_core::engine::{Engine, EpisodeChange, Input};
 use rackwatch_core::loss_ledger::ReportedSequence;
 use rackwatch_core::rules::{RuleSet, parse};
 use rackwatch_core::time::{StreamId, Timestamp};
@@ -227,11 +227,8 @@ fn a_components_own_limit_alerts_after_a_minute() {
 fn own_rules_override_the_defaults_key_by_key() {
     let own = parse("[[rules]]\ntype = 'high_temp'\nrack = ['AB*']\nwarning = 25.0").unwrap();
     let rules = Arc::new(RuleSet::with_defaults(&own).unwrap());
-    let mut engine = engine();
-    let first = engine.step([
-        Input::Rules(rules),
-        input(0, &reading("inrow-ABC-1", 0, 26.0)),
-    ]);
+    let mut engine = Engine::new(rules);
+    let first = engine.step([input(0, &reading("inrow-ABC-1", 0, 26.0))]);
     assert_eq!(
         of(AlertKind::HighTemp, &first.alerts),
         [(AlertState::Firing, Severity::Warning, 25.0)]
@@ -246,11 +243,19 @@ fn own_rules_override_the_defaults_key_by_key() {
 }
 
 #[test]
-fn removing_a_rule_ends_its_episodes() {
-    let mut engine = engine();
-    engine.step([input(0, &reading("inrow-ABC-1", 0, 30.0))]);
-    let off = RuleSet::only(&[]).unwrap();
-    let effects = engine.step([Input::Rules(Arc::new(off))]);
+fn a_start_without_a_rule_ends_its_episodes() {
+    let mut before = engine();
+    let opened = before.step([input(0, &reading("inrow-ABC-1", 0, 30.0))]);
+    let open = opened.episodes.into_iter().map(|change| match change {
+        EpisodeChange::Open(episode) => *episode,
+        EpisodeChange::Close { subject, rule } => panic!("{rule} ended on {subject}"),
+    });
+    let mut after = Engine::new(Arc::new(RuleSet::only(&[]).unwrap()));
+    for slice in before.snapshot(entry(1)) {
+        after.restore(slice);
+    }
+    after.resume(open.collect(), Vec::new());
+    let effects = after.step([]);
     assert_eq!(
         of(AlertKind::HighTemp, &effects.alerts),
         [(AlertState::Resolved, Severity::Warning, 28.0)]

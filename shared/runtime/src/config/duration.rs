@@ -1,11 +1,11 @@
 //! Durations as people write them: `#[serde(with = "rackwatch_runtime::config::duration")]`.
 //!
-//! In and out: text such as `"10s"`, `"5m"` or `"2h 30m"`. A number without a unit is refused: it
+//! In: text such as `"10s"`, `"5m"` or `"2h 30m"`. A number without a unit is refused: it
 //! could be seconds or milliseconds.
 
 use std::time::Duration;
 
-use serde::{Deserializer, Serializer};
+use serde::Deserializer;
 
 /// Reads a duration.
 ///
@@ -14,15 +14,6 @@ use serde::{Deserializer, Serializer};
 /// When it is not text with a number and a unit.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     deserializer.deserialize_str(Visitor)
-}
-
-/// Writes a duration so that it can be read again.
-///
-/// # Errors
-///
-/// When the serializer refuses.
-pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&humantime::format_duration(*duration))
 }
 
 struct Visitor;

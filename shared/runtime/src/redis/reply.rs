@@ -1,11 +1,10 @@
 //! Parses replies by moving their parts, which the types of the client library would copy.
 //!
 //! In: a [`Value`] as the server sent it, RESP2 or RESP3. Out: entries with their fields in order,
-//! duplicate names included, and items that may each be an error. On stream replies the library's
+//! duplicate names included. On stream replies the library's
 //! `StreamReadReply` measures several times as slow, and drops duplicate names.
 
-use redis::aio::ConnectionLike;
-use redis::{Cmd, RedisResult, Value};
+use redis::Value;
 use thiserror::Error;
 
 /// Names and values of an entry, in order, duplicates included.
@@ -156,44 +155,6 @@ fn bytes(value: Value, expected: &'static str) -> Result<Vec<u8>, ReplyError> {
         Value::SimpleString(text) => Ok(text.into_bytes()),
         Value::Okay => Ok(b"OK".to_vec()),
         other => Err(ReplyError::new(expected, &other)),
-    }
-}
-
-/// Returns the items of a reply, each with its own error; a reply that is no list is one item.
-pub fn per_item(reply: Value) -> Vec<Result<Value, String>> {
-    let items = match reply {
-        Value::Array(items) | Value::Set(items) => items,
-        other => vec![other],
-    };
-    items
-        .into_iter()
-        .map(|item| match item {
-            Value::ServerError(error) => {
-                Err(
-                    format!("{} {}", error.code(), error.details().unwrap_or_default())
-                        .trim_end()
-                        .to_owned(),
-                )
-            }
-            other => Ok(other),
-        })
-        .collect()
-}
-
-/// Sends a command whose reply has an outcome for each item, such as TS.MADD.
-///
-/// `query_async` would turn one failed item into an error for all of them.
-///
-/// # Errors
-///
-/// When the connection fails, or the server refuses the command as a whole.
-pub async fn request_per_item(
-    connection: &mut impl ConnectionLike,
-    command: &Cmd,
-) -> RedisResult<Vec<Result<Value, String>>> {
-    match connection.req_packed_command(command).await? {
-        Value::ServerError(error) => Err(error.into()),
-        reply => Ok(per_item(reply)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Replies of a real Redis taken apart.
 
 use rackwatch_runtime::redis::{
-    Connection, Connector, Purpose, RawEntry, entries, is_no_group, request_per_item, streams,
+    Connection, Connector, Purpose, RawEntry, entries, is_no_group, streams,
 };
 use rackwatch_testing::RedisServer;
 use redis::{RedisResult, Value};
@@ -63,25 +63,4 @@ async fn entries_keep_order_and_double_names_and_survive_trimming() {
         );
         send(connection, "DEL s").await.unwrap();
     }
-}
-
-#[tokio::test]
-async fn one_failed_item_does_not_hide_the_others() {
-    let server = RedisServer::start().unwrap();
-    let connector = Connector::new(&with_url(&server.url())).unwrap();
-    let connection = &mut connector.open(Purpose::Commands).await.unwrap();
-    let mut command = redis::cmd("EVAL");
-    command
-        .arg("return {7, redis.error_reply('ERR no such key')}")
-        .arg(0);
-    let items = request_per_item(connection, &command).await.unwrap();
-    assert_eq!(
-        items,
-        [Ok(Value::Int(7)), Err("ERR no such key".to_owned())]
-    );
-
-    let error = request_per_item(connection, &redis::cmd("TS.MADD"))
-        .await
-        .unwrap_err();
-    assert_eq!(error.code(), Some("ERR"), "{error:?}");
 }

@@ -69,13 +69,3 @@ fn another_kind_of_reply_is_an_error_that_shows_no_contents() {
     }
     streams(one_entry()).unwrap_err();
 }
-
-#[test]
-fn each_item_has_its_own_outcome() {
-    let reply = redis::parse_redis_value(b"*2\r\n:7\r\n-ERR TSDB: no such key\r\n").unwrap();
-    assert_eq!(
-        per_item(reply),
-        [Ok(Value::Int(7)), Err("ERR TSDB: no such key".to_owned())]
-    );
-    assert_eq!(per_item(Value::Int(1)), [Ok(Value::Int(1))]);
-}
