@@ -156,7 +156,7 @@ pub async fn pipeline(
     let stop = stop.child_token();
 
     let mut stages = JoinSet::new();
-    let (events, incoming) = mpsc::channel(sampler::CHANNEL_DEPTH);
+    let (events, incoming) = mpsc::channel(sampler::QUEUE_DEPTH);
 
     let sampling = Sampler::new(sources).run(stop.clone(), events);
     stages.spawn(async { StageEnd::Sampler(sampling.await) });

@@ -32,7 +32,7 @@ pub use tick::SHORTEST_INTERVAL;
 
 /// Capacity of the channel that [`Sampler::run`] fills: a few ticks of every source. When it is full
 /// the sources wait, and skip ticks.
-pub const CHANNEL_DEPTH: usize = 64;
+pub const QUEUE_DEPTH: usize = 64;
 
 /// Time between two searches for devices: a replaced drive appears within this time.
 pub const REDISCOVER_EVERY: Duration = Duration::from_mins(1);

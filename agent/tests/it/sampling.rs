@@ -14,7 +14,7 @@ use crate::site::{Agent, SOON, config};
 /// Runs the sampler until it has `enough` readings of `device`, and returns all readings.
 async fn sampled(sources: Vec<Box<dyn Source>>, device: &str, enough: usize) -> Vec<Reading> {
     let stop = CancellationToken::new();
-    let (out, mut observed) = mpsc::channel(sampler::CHANNEL_DEPTH);
+    let (out, mut observed) = mpsc::channel(sampler::QUEUE_DEPTH);
     let running = tokio::spawn(Sampler::new(sources).run(stop.clone(), out));
     let collect = async {
         let mut readings: Vec<Reading> = Vec::new();
@@ -76,7 +76,7 @@ async fn a_source_whose_threads_block_delays_no_other_and_no_stop() {
 #[tokio::test]
 async fn devices_are_reported_before_their_readings() {
     let stop = CancellationToken::new();
-    let (out, mut observed) = mpsc::channel(sampler::CHANNEL_DEPTH);
+    let (out, mut observed) = mpsc::channel(sampler::QUEUE_DEPTH);
     let sources = vec![Fake::boxed("inlet", Behaviour::Answers)];
     let running = tokio::spawn(Sampler::new(sources).run(stop.clone(), out));
     let first = observed.recv().await.unwrap();

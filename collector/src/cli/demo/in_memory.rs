@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rackwatch_agent::app as agent;
-use rackwatch_agent::sampler::{CHANNEL_DEPTH, Sampler, SamplerEvent};
+use rackwatch_agent::sampler::{QUEUE_DEPTH, Sampler, SamplerEvent};
 use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::incident::IncidentRecord;
 use rackwatch_core::partition::PartitionId;
@@ -50,8 +50,13 @@ pub(super) fn start(
     ));
     view.set_ready(true);
     let series = InMemory::new(&SeriesConfig::default());
-    let (act, acts) = mpsc::unbounded_channel();
-    let backend = MemoryBackend::new(series.clone(), Arc::clone(&view), Arc::clone(stats), act);
+    let (send_action, actions) = mpsc::unbounded_channel();
+    let backend = MemoryBackend::new(
+        series.clone(),
+        Arc::clone(&view),
+        Arc::clone(stats),
+        send_action,
+    );
     let web = Web::new(
         &args.web_config(address),
         Arc::clone(stats),
@@ -61,14 +66,14 @@ pub(super) fn start(
     )
     .map_err(usage)?;
 
-    let (observe, observed) = mpsc::channel(CHANNEL_DEPTH);
+    let (observe, observed) = mpsc::channel(QUEUE_DEPTH);
     let sampling = Sampler::new(sources).run(stop.clone(), observe);
     stages.spawn(async move {
         sampling
             .await
             .map_err(|error| RunError::Sampling(Box::new(error)))
     });
-    let (send, sent) = mpsc::channel(CHANNEL_DEPTH);
+    let (send, sent) = mpsc::channel(QUEUE_DEPTH);
     stages.spawn(forward_events(observed, send, Arc::clone(&view)));
     let (alert, alerts) = mpsc::channel(ALERT_QUEUE);
     let partition = Partition::new(Parts {
@@ -95,7 +100,7 @@ pub(super) fn start(
             console.print_incident(record);
             view.apply([Change::Incident(Box::new(record.clone()))]);
         };
-        memory::run(forwarded, acts, publish).await;
+        memory::run(forwarded, actions, publish).await;
         Ok(())
     });
     Ok(web)
