@@ -41,7 +41,7 @@ pub struct CollectorConfig {
     pub heartbeat: HeartbeatConfig,
     /// The dashboard and the API.
     pub web: WebConfig,
-    /// The operator's rules, laid over the defaults.
+    /// The operator's rules, which override the defaults.
     pub rules: Vec<RawRule>,
 }
 

@@ -22,7 +22,7 @@ pub(crate) enum Answer {
     /// A newer owner exists.
     TakenOver,
     /// Redis does not hold what the step builds on.
-    Gone,
+    StateLost,
 }
 
 impl Answer {
@@ -31,7 +31,7 @@ impl Answer {
         match word {
             "ok" | "again" => Self::Done,
             "taken" => Self::TakenOver,
-            _ => Self::Gone,
+            _ => Self::StateLost,
         }
     }
 }

@@ -9,7 +9,7 @@ const HEADER: usize = 8;
 
 /// Longest payload of a frame in bytes: a longer one was not written by any agent.
 ///
-/// A record of [`MOST_READINGS`](super::record::MOST_READINGS) with the longest device ids and
+/// A record of [`MAX_READINGS`](super::record::MAX_READINGS) with the longest device ids and
 /// fault words takes less than two thirds of it.
 const LONGEST: usize = 1 << 20;
 
@@ -175,8 +175,8 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// CRC-32 over length and payload: finds every flipped bit, and all but one in four billion of
-/// other damage.
+/// Returns the CRC-32 of length and payload. It finds every flipped bit, and all but one in four
+/// billion of other damage.
 fn checksum(length: [u8; 4], payload: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&length);

@@ -25,7 +25,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// Commands that may wait for the disk. A disk that hangs fills the channel, and further commands
 /// fail at once: their readings stay in the queue, which is bounded.
-const CHANNEL_DEPTH: usize = 4;
+const QUEUE_DEPTH: usize = 4;
 
 /// The spool of this agent.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Spool {
         bounds: Bounds,
         sync: SyncPolicy,
     ) -> Result<(Self, Option<Seq>), SpoolError> {
-        let (commands, receiver) = mpsc::sync_channel(CHANNEL_DEPTH);
+        let (commands, receiver) = mpsc::sync_channel(QUEUE_DEPTH);
         let (opened, opening) = oneshot::channel();
         let work = move || match files().and_then(|files| SegmentLog::open(files, bounds)) {
             Err(error) => {

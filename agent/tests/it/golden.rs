@@ -13,7 +13,7 @@ fn help_of_every_command() {
     assert_golden!("words_help.txt", text);
 }
 
-/// Simulated sensors alone, in the order of their ids.
+/// Lists only the simulated sensors, sorted by id.
 fn sensors(json: bool) -> String {
     let mut command = Command::new(AGENT);
     command.arg("sensors");
@@ -72,7 +72,7 @@ fn results_of_check() {
     assert_golden!("format_check.txt", text);
 }
 
-/// The line without how long each step took.
+/// Removes the durations of the steps from a line.
 fn without_times(line: &str) -> String {
     let words: Vec<_> = line.split(' ').collect();
     let mut kept = Vec::new();

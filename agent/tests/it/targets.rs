@@ -1,4 +1,4 @@
-//! The program with targets over the network: what it logs about those that refuse access, and what it never logs.
+//! The agent's log when network targets refuse access: a remedy for each, and no secret.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -7,8 +7,8 @@ use rackwatch_testing::{IpmiBmc, Program, RedfishServer, RedisServer, SnmpAgent}
 
 use crate::site::SOON;
 
-/// A wrong secret, which must appear on no command line and in no log.
-const WRONG: &str = "sesame-open-0815";
+/// A wrong secret, which must not appear on a command line or in the log.
+const WRONG_SECRET: &str = "sesame-open-0815";
 
 #[test]
 fn refused_access_is_logged_with_a_remedy_and_without_secrets() {
@@ -18,7 +18,7 @@ fn refused_access_is_logged_with_a_remedy_and_without_secrets() {
     let snmp = SnmpAgent::start(&[]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");
-    fs::write(&secret, format!("{WRONG}\n")).unwrap();
+    fs::write(&secret, format!("{WRONG_SECRET}\n")).unwrap();
     let (secret, ca) = (secret.display(), redfish.ca());
     let ca = ca.display();
     let target = |name: &str, kind: &str, port: u16, more: &str| {
@@ -32,15 +32,15 @@ fn refused_access_is_logged_with_a_remedy_and_without_secrets() {
             "[redis]\nurl = \"{}\"\n[sources.hwmon]\nenabled = false\n",
             redis.url()
         ),
-        target("stranger", "redfish", redfish.port(), ""),
+        target("untrusted", "redfish", redfish.port(), ""),
         target(
-            "locked",
+            "trusted",
             "redfish",
             redfish.port(),
             &format!("ca_file = '{ca}'"),
         ),
-        target("modern", "ipmi", bmc.port(), ""),
-        target("old", "ipmi", bmc.port(), "cipher_suite = 3"),
+        target("suite-17", "ipmi", bmc.port(), ""),
+        target("suite-3", "ipmi", bmc.port(), "cipher_suite = 3"),
         target("cooler", "snmp", snmp.port(), "preset = \"apc-inrow\""),
     ]
     .concat();
@@ -51,18 +51,21 @@ fn refused_access_is_logged_with_a_remedy_and_without_secrets() {
     let mut program = Program::spawn(agent, &args, &[]).unwrap();
     for (name, remedy) in [
         (
-            "stranger",
-            "certificate is not trusted: set ca_file to its authority",
+            "untrusted",
+            "certificate is not trusted: set ca_file to its CA certificate",
         ),
         (
-            "locked",
+            "trusted",
             "wrong user or password (401): check user and password_file",
         ),
         (
-            "modern",
+            "suite-17",
             "does not offer cipher suite 17: set cipher_suite = 3",
         ),
-        ("old", "wrong user or password (user, password_file)"),
+        (
+            "suite-3",
+            "cannot open a session: check address, user, password_file and privilege",
+        ),
         ("cooler", ": check user, password_file"),
     ] {
         program.wait_stderr_contains(remedy, SOON).unwrap();
@@ -70,12 +73,12 @@ fn refused_access_is_logged_with_a_remedy_and_without_secrets() {
         let line = output.lines().find(|line| line.contains(remedy)).unwrap();
         assert!(line.contains(name), "{line}");
     }
-    let lines = fs::read(format!("/proc/{}/cmdline", program.id())).unwrap();
-    assert!(!String::from_utf8_lossy(&lines).contains(WRONG));
+    let command_line = fs::read(format!("/proc/{}/cmdline", program.id())).unwrap();
+    assert!(!String::from_utf8_lossy(&command_line).contains(WRONG_SECRET));
     program.interrupt().unwrap();
     let code = program.wait_exit(SOON).unwrap().code();
     assert_eq!(code, Some(0), "{}", program.stderr());
-    assert!(!(program.stderr() + &program.stdout()).contains(WRONG));
+    assert!(!(program.stderr() + &program.stdout()).contains(WRONG_SECRET));
 }
 
 #[test]

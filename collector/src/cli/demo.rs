@@ -71,7 +71,7 @@ pub(super) async fn run(args: DemoArgs, stop: CancellationToken) -> Outcome {
     }
     let started = Instant::now();
     let finished = app::finish(stages, &stop).await;
-    screen.live(None);
+    screen.set_live_line(None);
     screen::summary(&screen, &args, &stats, started.elapsed());
     finished.map_err(|error| Failure::Failed(error.into()))
 }

@@ -217,7 +217,7 @@ async fn history(
     recordings.retain(|recording| !recording.readings.is_empty());
     if recordings.is_empty() {
         return Err(Failure::Failed(anyhow::anyhow!(
-            "no readings of devices like {} in this range: check --history, --from and --to",
+            "no readings of devices matching {} in this range: check --history, --from and --to",
             pattern.glob()
         )));
     }

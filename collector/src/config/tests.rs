@@ -32,7 +32,7 @@ fn uncommented(text: &str) -> String {
     text.lines().map(line).collect()
 }
 
-/// The keys that each section has to show.
+/// Returns the keys that each section must show.
 fn sections() -> Vec<(&'static str, Vec<&'static str>)> {
     let kinds = NotifierKind::kinds::<CommonConfig>();
     let of_kinds = kinds.names().flat_map(|name| kinds.keys(name).to_vec());

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::stored::RefusedState;
 use rackwatch_runtime::redis::ServerInfo;
 
-/// Dead letters and losses listed at most.
+/// Maximum number of dead letters, and of losses, to list.
 pub(crate) const MAX_LISTED: usize = 3;
 
 /// All facts about the pipeline.

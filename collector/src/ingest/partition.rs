@@ -105,7 +105,7 @@ impl<S: RawStream> Partition<S> {
         loop {
             match self.own().await {
                 // Begin from what Redis has now.
-                Err(PartitionError::RawStream(RawStreamError::Gone)) => tracing::warn!(
+                Err(PartitionError::RawStream(RawStreamError::OutcomeUnknown)) => tracing::warn!(
                     partition = %self.parts.id,
                     "outcome of the last commit is unknown, loading state again"
                 ),

@@ -2,7 +2,7 @@
 //!
 //! Promise: entries come at least once, in order, and come again until a commit acknowledges them.
 //! A commit is one step: alert records, episode changes, dead letters and acknowledgement, all or
-//! nothing. Two kinds: [`redis`], and [`memory`] for the demo.
+//! nothing. Two implementations: [`redis`], and [`memory`] for the demo.
 
 pub mod memory;
 pub mod redis;
@@ -19,7 +19,7 @@ use rackwatch_core::wire::{Decoded, Fields};
 
 use crate::stage::StageError;
 
-/// A device and its description; none if it has none, or has lost it.
+/// A device and its new description, or `None` if the description was deleted.
 pub type DescriptionUpdate = (DeviceId, Option<Box<Description>>);
 
 /// The input of one engine step.
@@ -27,7 +27,7 @@ pub type DescriptionUpdate = (DeviceId, Option<Box<Description>>);
 pub struct Batch {
     /// Descriptions that are new or changed, to be applied before the readings.
     pub descriptions: Vec<DescriptionUpdate>,
-    /// Time that the reader listened before the entries, and nothing came.
+    /// Time that the reader waited for these entries while nothing came.
     pub waited: Duration,
     /// Entries in the order of the stream.
     pub entries: Vec<Entry>,
@@ -38,18 +38,18 @@ pub struct Batch {
 pub struct Entry {
     /// Position in the stream.
     pub id: StreamId,
-    /// Content, and why a part of it was rejected.
+    /// Content, and the reason if a part of it was rejected.
     pub decoded: Decoded,
     /// Original fields, kept only if a part of the entry was rejected.
     pub fields: Fields,
 }
 
-/// An entry for the dead letters.
+/// A copy of an entry that could not be used, or not in full.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeadLetter {
     /// Position in the raw stream.
     pub id: StreamId,
-    /// Reason why it, or a part of it, could not be used.
+    /// Reason of the rejection.
     pub reason: String,
     /// Original fields of the entry.
     pub fields: Fields,
@@ -82,18 +82,18 @@ impl Commit {
 /// The state that the last owner left.
 #[derive(Clone, Debug, Default)]
 pub struct Resume {
-    /// Oldest position that a slice of detector state stands for; none without slices.
+    /// Oldest stream position among the saved slices of detector state; `None` without slices.
     pub saved: Option<StreamId>,
     /// Open episodes of the partition.
     pub episodes: Vec<Episode>,
-    /// Numbers of the last readings of each agent.
+    /// Sequence numbers of each agent's last readings.
     pub agents: Vec<(String, Runs)>,
     /// Last entry that was committed.
     pub done: StreamId,
 }
 
-/// The place of a slice among all slices. Devices are dealt by their count, so slices of another
-/// count stay until the new ones are complete: a crash between them loses no device.
+/// The number of a slice. The slice of a device depends on the count of slices, so slices of another
+/// count stay until a save is complete: a crash during it loses no device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SliceNumber {
     /// Index of the slice, from 0.
@@ -102,7 +102,7 @@ pub struct SliceNumber {
     pub of: usize,
 }
 
-/// The reason why a partition cannot go on as it is.
+/// An error after which a partition must stop or load its state again.
 #[derive(Debug, thiserror::Error)]
 pub enum RawStreamError {
     /// The ownership term is over: another collector owns the partition, or Redis lost the fence.
@@ -111,7 +111,7 @@ pub enum RawStreamError {
     /// Redis does not hold what was committed (FLUSHALL, restart without persistence, failover), or
     /// the reply to the last commit was lost: state must be loaded again.
     #[error("outcome of the last commit is unknown")]
-    Gone,
+    OutcomeUnknown,
     /// The program stops, or Redis refuses for good.
     #[error(transparent)]
     Stage(#[from] StageError),
@@ -124,7 +124,7 @@ pub type Restore<'a> = dyn FnMut(Slice) + Send + 'a;
 #[async_trait]
 pub trait RawStream: Send {
     /// Loads the state that the last owner left. Passes each slice to `restore` as it is read, so
-    /// that no two are in memory; after an interruption passes all of them again.
+    /// that only one is in memory. After an interruption it passes all of them again.
     async fn resume(&mut self, restore: &mut Restore<'_>) -> Result<Resume, RawStreamError>;
 
     /// Reads committed entries after `from` and up to `to`, as many as fit in a batch, with the
@@ -135,7 +135,7 @@ pub trait RawStream: Send {
         to: StreamId,
     ) -> Result<Batch, RawStreamError>;
 
-    /// Waits for the next batch; without entries if nothing came for a while.
+    /// Waits for the next batch. It has no entries if nothing came for a while.
     async fn next(&mut self) -> Result<Batch, RawStreamError>;
 
     /// Returns the last entry that was committed.
@@ -144,7 +144,7 @@ pub trait RawStream: Send {
     /// Writes the effects of a batch and acknowledges it.
     async fn commit(&mut self, commit: Commit) -> Result<(), RawStreamError>;
 
-    /// Stores one slice of detector state, which stands for the stream up to the last commit.
+    /// Stores one slice of detector state as of the last commit.
     async fn save_slice(&mut self, number: SliceNumber, slice: Slice)
     -> Result<(), RawStreamError>;
 

@@ -1,6 +1,6 @@
-//! Stores a partition's readings as series, through whatever happens to the connection.
+//! Stores a partition's readings as series, and connects again after any failure.
 //!
-//! Promise: when [`Recorder::store`] returns, every temperature of the batch is stored, or among the
+//! Promise: when [`Recorder::store`] succeeds, every temperature of the batch is stored, or returned as
 //! refused with its reason. Faults are not temperatures and are not stored here.
 
 mod masters;
@@ -17,25 +17,25 @@ use super::raw_stream::{DeadLetter, DescriptionUpdate, Entry};
 use super::timer::Timer;
 use crate::series::{self, InMemory, Point, Series, SeriesConfig, SeriesError};
 
-/// Interval at which minutes of silent devices are closed: a fraction of the idle time after which
-/// they count as finished.
+/// Interval at which open minutes of idle devices are written: well below the idle time after which a
+/// minute counts as finished.
 const CLOSE_IDLE_INTERVAL: Duration = Duration::from_secs(10);
-/// Interval at which readings older than the retention are deleted: it overshoots the retention by
-/// at most that long.
+/// Interval at which readings older than the retention are deleted. They outlive it by at most this
+/// long.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// The reason why readings cannot be stored.
 #[derive(Debug, thiserror::Error)]
 pub enum RecorderError {
-    /// The program stops before they are stored.
+    /// The program stopped before they were stored.
     #[error("stopped")]
     Stopped,
-    /// The series refuse for a reason that does not pass by itself.
+    /// The series refused them for a permanent reason.
     #[error(transparent)]
     Series(#[from] SeriesError),
 }
 
-/// The place of the series.
+/// The storage of the series.
 #[derive(Debug)]
 enum Place {
     /// Redis, with this configuration.
@@ -44,7 +44,7 @@ enum Place {
     Memory(InMemory),
 }
 
-/// Stores the series of one partition.
+/// The writer of one partition's series.
 #[derive(Debug)]
 pub struct Recorder {
     place: Place,
@@ -77,8 +77,8 @@ impl Recorder {
         }
     }
 
-    /// Opens the series for a new ownership term: minutes are only right if all readings of a device
-    /// came through the same series. Returns the name of their backend.
+    /// Opens the series for a new ownership term, since an open minute is only right if all its readings
+    /// came through the same [`Series`]. Returns the name of the backend.
     pub async fn begin(&mut self) -> Result<&'static str, RecorderError> {
         self.series = None;
         self.open().await?;
@@ -104,7 +104,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Waits and connects again, so that the caller can try again.
+    /// Waits and connects again. Returns `Ok` if the caller should try again.
     async fn recover(&mut self, error: SeriesError) -> Result<(), RecorderError> {
         let (Some(cause), Place::Redis(session, _)) = (error.redis(), &mut self.place) else {
             return Err(error.into());
@@ -122,8 +122,8 @@ impl Recorder {
         Ok(())
     }
 
-    /// Returns whether readings that were stored lately may be lost and must be stored again, once
-    /// for each change of the masters.
+    /// Returns whether recently stored readings may be lost and must be stored again. True once for
+    /// each change of the masters.
     pub fn may_have_lost(&mut self) -> bool {
         self.masters.take_changed()
     }
@@ -141,7 +141,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Stores every temperature of the entries; returns those that were refused.
+    /// Stores every temperature of the entries. Returns those that were refused.
     pub async fn store(&mut self, entries: &[Entry]) -> Result<Vec<DeadLetter>, RecorderError> {
         let mut points = Vec::new();
         let mut origins = Vec::new();
@@ -176,7 +176,7 @@ impl Recorder {
         }
     }
 
-    /// Closes minutes of silent devices and applies the retention, if either is due.
+    /// Writes open minutes of idle devices and applies the retention, if either is due.
     pub async fn tidy(&mut self) -> Result<(), RecorderError> {
         let Some(series) = &mut self.series else {
             return Ok(());
@@ -198,7 +198,7 @@ impl Recorder {
     }
 }
 
-/// Connecting is repeated until it succeeds or the program stops.
+/// Converts the error of connecting, which is retried until the program stops.
 fn stopped(_: RequestError) -> RecorderError {
     RecorderError::Stopped
 }

@@ -9,7 +9,7 @@ use rackwatch_core::incident::IncidentRecord;
 use super::alert_sink::AlertSink;
 use super::line::{Style, incident_line, line};
 
-/// The program's stdout, shared by all that print, so that no line lands in the middle of the demo's live line.
+/// The program's stdout, shared by all that print, so that no line lands inside the demo's live line.
 #[derive(Clone, Debug)]
 pub struct Screen {
     live: Arc<Mutex<Option<String>>>,
@@ -42,8 +42,8 @@ impl Screen {
         let _ignored = out.flush();
     }
 
-    /// Replaces the live line at the bottom, or removes it. Without a terminal there is none.
-    pub fn live(&self, line: Option<String>) {
+    /// Replaces or removes the live line at the bottom. Does nothing without a terminal.
+    pub fn set_live_line(&self, line: Option<String>) {
         if !self.terminal {
             return;
         }

@@ -81,7 +81,7 @@ impl Heartbeat {
     }
 
     fn build(config: &HeartbeatConfig) -> Result<Self, SetupErrorKind> {
-        tls::choose_provider();
+        tls::install_provider();
         let client = Client::builder().timeout(TIMEOUT).build();
         Ok(Self {
             url: http::address(config.url.as_ref(), config.url_file.as_ref())?,

@@ -24,7 +24,7 @@ const ANSWER_LIMIT: usize = 4096;
 ///
 /// When the authorities cannot be read.
 pub(super) fn client(timeout: Duration, ca_file: Option<&Path>) -> Result<Client, SetupErrorKind> {
-    tls::choose_provider();
+    tls::install_provider();
     let mut client = Client::builder()
         .user_agent(concat!("rackwatch/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())

@@ -80,7 +80,7 @@ impl Series {
         Ok(stored)
     }
 
-    /// Writes the minutes of silent devices; to be called every few seconds. Returns how many values
+    /// Writes open minutes of idle devices. Must be called every few seconds. Returns how many values
     /// were refused.
     pub async fn close_idle(&mut self, now: Timestamp) -> Result<usize, SeriesError> {
         self.rollups.close_before(now.minus(IDLE_MINUTE));

@@ -60,7 +60,7 @@ pub(crate) trait WebBackend: Send + Sync + std::fmt::Debug {
     /// Expires a silence. Returns whether it existed.
     async fn expire_silence(&self, id: &str) -> Result<bool, BackendError>;
 
-    /// Returns maintenance windows, the next first.
+    /// Returns maintenance windows, the earliest first.
     async fn windows(&self) -> Result<Vec<Window>, BackendError>;
 
     /// Adds a maintenance window.
@@ -69,7 +69,7 @@ pub(crate) trait WebBackend: Send + Sync + std::fmt::Debug {
     /// Deletes a maintenance window. Returns whether it existed.
     async fn delete_window(&self, id: &str) -> Result<bool, BackendError>;
 
-    /// Returns the facts about the pipeline and their verdict.
+    /// Returns the facts about the pipeline, and what is wrong with them.
     async fn status(&self) -> Result<Value, BackendError>;
 
     /// Returns deliveries of notifications, of one incident or of all, newest first.

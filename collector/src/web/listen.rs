@@ -99,7 +99,7 @@ impl Certificate {
 
 /// Returns an acceptor with the certificate and key of these files.
 fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
-    rackwatch_runtime::tls::choose_provider();
+    rackwatch_runtime::tls::install_provider();
     let pem = |path: &Path, source| TlsError::Pem {
         path: path.to_owned(),
         source,

@@ -30,7 +30,7 @@ const SECONDS: u64 = 600;
 /// The readings are of a fixed day, which goes further back every day.
 const FOR_EVER: Duration = Duration::from_hours(24 * 365 * 100);
 
-/// The entries that an agent would have put there: two hundred inlets, once a second for ten minutes; one of them
+/// Fills a spool as an agent would: two hundred inlets, once a second for ten minutes. One of them
 /// was too hot for a while. Returns how many readings were dropped.
 fn outage(folder: &TempDir, bytes: u64) -> u64 {
     let files = Folder::open(&folder.path().join("spool")).unwrap();
@@ -72,7 +72,7 @@ fn outage(folder: &TempDir, bytes: u64) -> u64 {
     log.dropped()
 }
 
-/// The readings of the outage that are stored.
+/// Returns the number of readings of the outage in the series.
 fn stored(redis: &mut Connection) -> u64 {
     let of = |n: u64| {
         redis
@@ -82,7 +82,7 @@ fn stored(redis: &mut Connection) -> u64 {
     (0..SENSORS).map(of).sum()
 }
 
-/// Readings of the outage that are in the loss ledger.
+/// Returns the number of readings of the outage in the loss ledger.
 fn lost(redis: &mut Connection) -> u64 {
     let entries: redis::streams::StreamRangeReply = redis.xrange_all("rackwatch:losses").unwrap();
     let readings = |entry: &redis::streams::StreamId| {

@@ -29,7 +29,7 @@ const TICK: Duration = Duration::from_millis(15);
 struct Random(u64);
 
 impl Random {
-    /// From 0 up to, not including, `below` (splitmix64).
+    /// Returns a number from 0 to `below - 1` (splitmix64).
     fn next(&mut self, below: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -157,7 +157,7 @@ fn devices() -> impl Iterator<Item = (u16, usize)> {
     (0..PARTITIONS).flat_map(|partition| (0..DEVICES).map(move |device| (partition, device)))
 }
 
-/// The losses of each partition, in order.
+/// Returns the losses of each partition, in order.
 fn losses(redis: &mut Connection) -> Vec<Vec<[String; 4]>> {
     let of = |keys: PartitionKeys| {
         let entries: redis::streams::StreamRangeReply = redis.xrange_all(keys.losses).unwrap();
@@ -174,7 +174,7 @@ type Fields = BTreeMap<String, String>;
 /// The records of each device, and the losses of each partition.
 type Output = (BTreeMap<String, Vec<Fields>>, Vec<Vec<[String; 4]>>);
 
-/// The records of each device, in order; whether they came late depends on the clock.
+/// Returns the records of each device, in order, without what depends on the clock.
 fn records(redis: &mut Connection) -> BTreeMap<String, Vec<Fields>> {
     let mut records: BTreeMap<String, Vec<Fields>> = BTreeMap::new();
     for keys in keys() {

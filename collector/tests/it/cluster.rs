@@ -105,7 +105,7 @@ fn redis_config(url: &str) -> RedisConfig {
     }
 }
 
-/// A collector as it comes: 64 partitions, ten seconds of lease.
+/// Starts a collector with its defaults: 64 partitions, a lease of ten seconds.
 fn running(url: &str) -> Program {
     running_on(url, free_port().unwrap())
 }
@@ -152,7 +152,7 @@ fn zones(cluster: &RedisCluster) -> [String; 3] {
     })
 }
 
-/// The number of the last reading that a partition has committed of its only agent.
+/// Returns the number of the last committed reading of an agent.
 async fn committed(url: &str, agent: &Agent) -> Option<u64> {
     let mut redis = Connector::new(&redis_config(url))
         .unwrap()

@@ -16,7 +16,7 @@ pub fn now() -> u64 {
     rackwatch_runtime::clock::now().millis()
 }
 
-/// (event, severity, whether a notification is sent, title) of each record.
+/// Returns (event, severity, whether a notification is sent, title) of each record.
 fn records(redis: &mut Connection) -> Vec<(String, String, bool, String)> {
     let all: redis::streams::StreamRangeReply = redis.xrange_all("rackwatch:incidents").unwrap();
     let record = |entry: &redis::streams::StreamId| {
@@ -27,7 +27,7 @@ fn records(redis: &mut Connection) -> Vec<(String, String, bool, String)> {
     all.ids.iter().map(record).collect()
 }
 
-/// The records with a notification: (event, severity).
+/// Returns (event, severity) of each record with a notification.
 fn notified(redis: &mut Connection) -> Vec<(String, String)> {
     let notified = records(redis)
         .into_iter()
@@ -195,7 +195,7 @@ fn an_alert_that_is_old_when_read_notifies_only_if_it_lasts() {
     assert!(notified(redis).is_empty(), "{:?}", records(redis));
 }
 
-/// `rackwatch-collector` with these arguments, to its end: its code, stdout and stderr.
+/// Runs `rackwatch-collector` with these arguments to its end. Returns its exit code, stdout and stderr.
 pub fn command(url: &str, args: &[&str]) -> (Option<i32>, String, String) {
     let mut all = args.to_vec();
     all.extend(["--redis", url]);

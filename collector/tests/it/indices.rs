@@ -76,7 +76,7 @@ async fn check(url: &str, points: impl Fn(&mut redis::Connection, &str) -> Vec<f
     past_is_averaged(&config, url, redis).await;
 }
 
-/// A row's minutes, two of them a point, and those of an unknown row.
+/// Reads a row's indices with two minutes per point, and those of an unknown row.
 async fn past_is_averaged(config: &RedisConfig, url: &str, redis: &mut redis::Connection) {
     let minute = |n: u64| 1_795_438_800_000 + n * 60_000;
     let has_time_series = redis::cmd("TS.INFO").arg("none").query::<()>(redis);

@@ -7,7 +7,7 @@ use crate::rig::{DEADLINE, collector, connect, running, wait_all_done, xadd};
 
 const START: u64 = 1_795_438_931_000;
 
-/// An agent's reading of this number, and what else its entry says.
+/// Sends an agent's reading with this sequence number, and more fields of its entry.
 fn send(redis: &mut Connection, n: u64, more: &[(&str, &str)]) {
     let (at, seq) = ((START + n * 1000).to_string(), format!("r1-{n}"));
     let mut fields = vec![
@@ -21,7 +21,7 @@ fn send(redis: &mut Connection, n: u64, more: &[(&str, &str)]) {
     xadd(redis, &fields);
 }
 
-/// (from, to, reason) of each loss.
+/// Returns (from, to, reason) of each loss.
 fn losses(redis: &mut Connection) -> Vec<(u64, u64, String)> {
     let entries: redis::streams::StreamRangeReply = redis.xrange_all("rackwatch:losses").unwrap();
     let loss = |entry: &redis::streams::StreamId| {

@@ -23,7 +23,7 @@ fn with_partitions(url: &str, partitions: &str) -> Program {
     .unwrap()
 }
 
-/// The owners of so many partitions.
+/// Returns the owners of the first `partitions` partitions.
 fn owners(redis: &mut Connection, partitions: usize) -> Vec<String> {
     let lease = |n: usize| format!("rackwatch:{{{n}}}:lease");
     (0..partitions)

@@ -11,7 +11,7 @@ use crate::rig::{
 
 const START: u64 = 1_795_438_931_000;
 
-/// One second of ten devices.
+/// Sends one second of ten devices.
 fn send_second(redis: &mut Connection, second: u64) {
     for device in 0..10 {
         let temperature = format!("{}.{device}", 20 + second % 5);

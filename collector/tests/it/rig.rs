@@ -8,16 +8,16 @@ use redis::{Commands, Connection};
 /// Long enough for a loaded machine; nothing waits for it in vain unless it fails.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// `rackwatch-collector` with these arguments.
+/// Starts `rackwatch-collector` with these arguments.
 pub fn collector(args: &[&str]) -> Program {
     Program::spawn(
         env!("CARGO_BIN_EXE_rackwatch-collector"),
         args,
-        // A short lease: after a kill the next one goes on within a second.
+        // A short lease: after a kill the next collector takes over within a second.
         &[
             ("TZ", "UTC"),
             ("RACKWATCH_PARTITION__LEASE", "1s"),
-            // Episodes within seconds are what many tests are about.
+            // Many tests need episodes within seconds.
             ("RACKWATCH_ALERTS__FLAP", "0s"),
             ("RACKWATCH_INCIDENTS__RESOLVE_AFTER", "0s"),
             ("RACKWATCH_REDIS__RESPONSE_TIMEOUT", "2s"),
@@ -26,7 +26,7 @@ pub fn collector(args: &[&str]) -> Program {
     .unwrap()
 }
 
-/// `rackwatch-collector run` against this Redis.
+/// Starts `rackwatch-collector run` against this Redis.
 pub fn running(url: &str) -> Program {
     let listen = format!("127.0.0.1:{}", free_port().unwrap());
     collector(&["run", "--redis", url, "--listen", &listen])
@@ -58,7 +58,7 @@ pub fn wait_all_done(redis: &mut Connection) {
     wait_until_sync(DEADLINE, "every entry is acknowledged", || all_done(redis)).unwrap();
 }
 
-/// Whether every entry has been.
+/// Returns `Some` if every entry has been read and acknowledged.
 pub fn all_done(redis: &mut Connection) -> Option<()> {
     let last: redis::streams::StreamRangeReply =
         redis.xrevrange_count("raw_sensor_data", "+", "-", 1).ok()?;
@@ -72,7 +72,7 @@ pub fn all_done(redis: &mut Connection) -> Option<()> {
     (group.pending == 0 && group.last_delivered_id == last).then_some(())
 }
 
-/// The alert stream: (type, device, severity, state, threshold) of each record.
+/// Returns (type, device, severity, state, threshold) of each alert record.
 pub fn alerts(redis: &mut Connection) -> Vec<[String; 5]> {
     let entries: redis::streams::StreamRangeReply = redis.xrange_all("anomaly_alerts").unwrap();
     let record = |entry: &redis::streams::StreamId| {
@@ -82,14 +82,14 @@ pub fn alerts(redis: &mut Connection) -> Vec<[String; 5]> {
     entries.ids.iter().map(record).collect()
 }
 
-/// Those of one kind: (severity, state, threshold).
+/// Returns (severity, state, threshold) of each alert record of one kind.
 pub fn alerts_of(redis: &mut Connection, kind: &str) -> Vec<(String, String, String)> {
     let all = alerts(redis).into_iter().filter(|[k, ..]| k == kind);
     all.map(|[_, _, severity, state, threshold]| (severity, state, threshold))
         .collect()
 }
 
-/// A device's series on a Redis without TimeSeries: (timestamp, value).
+/// Returns (timestamp, value) of a device's readings on a Redis without TimeSeries.
 pub fn plain_series(redis: &mut Connection, device: &str) -> Vec<(u64, f64)> {
     let key = format!("sensor:{device}:temp");
     let entries: redis::streams::StreamRangeReply = redis.xrange_all(key).unwrap();

@@ -20,13 +20,13 @@ use crate::rig::{DEADLINE, alerts_of, connect, plain_series, running, send, wait
 
 const START: u64 = 1_795_438_931_000;
 
-/// One log line a change of state, not one a try: below twenty for each outage.
+/// Asserts that each outage logged fewer than twenty lines: state changes, not retries.
 fn assert_quiet(collector: &Program, outages: usize) {
     let log = collector.stderr();
     assert!(log.lines().count() < 20 * outages, "{log}");
 }
 
-/// A device that is hot on even seconds and cool on odd ones: an episode each two seconds.
+/// A device that is hot on even seconds and cool on odd ones: one episode every two seconds.
 struct Swinging {
     seconds: u64,
 }
@@ -49,7 +49,7 @@ impl Swinging {
         }
     }
 
-    /// Everything is stored once, and each episode was recorded once.
+    /// Asserts that each reading was stored once, and each episode recorded once.
     fn assert_whole(&self, redis: &mut Connection) {
         assert_eq!(plain_series(redis, "inlet-R1-1").len() as u64, self.seconds);
         let states = alerts_of(redis, "high_temp")
@@ -240,14 +240,14 @@ fn sentinels_lead_to_the_new_master() {
     let mut site = RedisSentinel::start().unwrap();
     let collector = running(&site.url());
     let mut device = Swinging { seconds: 0 };
-    let redis = &mut connect(&site.first().url());
+    let redis = &mut connect(&site.initial_master().url());
     device.send(redis, 6);
     wait_all_done(redis);
     // All of it is on the replica before the master goes.
     let copied: u32 = redis::cmd("WAIT").arg(1).arg(0).query(redis).unwrap();
     assert_eq!(copied, 1);
-    site.first().stop().unwrap();
-    let url = site.second().url();
+    site.initial_master().stop().unwrap();
+    let url = site.initial_replica().url();
     // A promoted server drops its connections.
     wait_until_sync(DEADLINE, "the replica is the master", || {
         let redis = &mut redis::Client::open(url.as_str())
@@ -287,24 +287,28 @@ async fn what_a_failover_lost_is_sent_again() {
         });
         there.await.unwrap();
     };
-    wait_for(site.first(), 100).await;
-    wait_for(site.second(), 100).await;
+    wait_for(site.initial_master(), 100).await;
+    wait_for(site.initial_replica(), 100).await;
     // The replica has no master from here on.
-    let second = site.second().client();
+    let replica = site.initial_replica().client();
     redis::cmd("REPLICAOF")
         .arg(&["127.0.0.1", "1"])
-        .exec(&mut second.get_connection().unwrap())
+        .exec(&mut replica.get_connection().unwrap())
         .unwrap();
-    let stale = entries(site.second());
-    wait_for(site.first(), stale + 100).await;
-    site.first().stop().unwrap();
-    assert_eq!(entries(site.second()), stale, "the last hundred are lost");
-    wait_for(site.second(), stale + 200).await;
+    let stale = entries(site.initial_replica());
+    wait_for(site.initial_master(), stale + 100).await;
+    site.initial_master().stop().unwrap();
+    assert_eq!(
+        entries(site.initial_replica()),
+        stale,
+        "the last hundred are lost"
+    );
+    wait_for(site.initial_replica(), stale + 200).await;
     stop.cancel();
     let sent = agent.await.unwrap();
     assert_eq!((sent.dropped, sent.unsent), (0, 0));
 
-    let redis = &mut connect(&site.second().url());
+    let redis = &mut connect(&site.initial_replica().url());
     let loss_ledger = |redis: &mut Connection| redis.xlen::<_, u64>("rackwatch:losses").unwrap();
     wait_until_sync(DEADLINE, "every entry is acknowledged", || {
         crate::rig::all_done(redis)
@@ -331,7 +335,7 @@ async fn what_a_failover_lost_is_sent_again() {
     assert_quiet(&collector, 1);
 }
 
-/// An agent on eight simulated inlets, twenty times a second.
+/// Starts an agent that reads eight simulated inlets twenty times per second.
 fn agent(url: &str, stop: &CancellationToken) -> JoinHandle<Summary> {
     let simulated = SimulatedConfig {
         enabled: true,

@@ -260,7 +260,7 @@ async fn a_certificate_enables_https() {
         "--config",
         &config.display().to_string(),
     ]);
-    rackwatch_runtime::tls::choose_provider();
+    rackwatch_runtime::tls::install_provider();
     let authority = reqwest::Certificate::from_pem(&fs::read(certificates.ca()).unwrap()).unwrap();
     let client = reqwest::Client::builder()
         .tls_certs_only([authority])

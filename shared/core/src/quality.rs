@@ -1,4 +1,4 @@
-//! Quality: whether a number can be a temperature of such a sensor, before any rule sees it.
+//! Plausibility: whether a number can be a temperature of its sensor, before any rule sees it.
 //!
 //! Sensors and their drivers report "no reading" as numbers: 0 (IPMI), -1 (APC's MIBs), -128 and 127 (the
 //! ends of a byte), 255, millions (a register that was not ready). None of these counts as a temperature.
@@ -8,21 +8,18 @@ use crate::device::{Range, Role};
 use crate::reading::Fault;
 use crate::units::Celsius;
 
-/// The hottest reading of any sensor in a data centre, in °C: the air of a burning hall, or silicon that
-/// switches itself off at 100 to 115 °C. 127 is the end of a byte.
+/// The hottest plausible reading, in °C: silicon switches itself off at 100 to 115 °C, and 127 is a code.
 const HOTTEST: f64 = 125.0;
-/// The coldest outside air that a cooler takes in. Equipment is never below freezing.
+/// The coldest plausible air, in °C: outside air that a cooler takes in. Chips and disks stay above 0 °C.
 const COLDEST_AIR: f64 = -40.0;
-/// Codes for "no reading" within that range.
+/// Codes for "no reading" between [`COLDEST_AIR`] and [`HOTTEST`].
 const CODES: [f64; 2] = [0.0, -1.0];
 
-/// Returns the temperature if a device with this role, and with this range where its hardware has one, can
-/// have it.
+/// Returns `value` if it is plausible for the role, and within the hardware's range if there is one.
 ///
 /// # Errors
 ///
-/// [`Fault::OUT_OF_RANGE`] where no such device can be, or report, that warm or cold;
-/// [`Fault::NO_READING`] where the number is a code.
+/// [`Fault::NO_READING`] if `value` is a code, [`Fault::OUT_OF_RANGE`] if it is too hot or too cold.
 pub fn check(role: Role, range: Option<Range>, value: Celsius) -> Result<Celsius, Fault> {
     let degrees = value.degrees();
     let is_code = CODES
@@ -82,7 +79,7 @@ mod tests {
         assert!(is_ok(range(5.0, 60.0), 59.9));
         assert!(!is_ok(range(5.0, 60.0), 60.5));
         assert!(!is_ok(range(5.0, 60.0), 4.0));
-        // Implausible ranges stand for an unknown one.
+        // An implausible range counts as unknown.
         assert!(is_ok(range(0.0, 0.0), 22.0));
         assert!(is_ok(range(90.0, 10.0), 22.0));
     }

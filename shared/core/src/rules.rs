@@ -1,7 +1,7 @@
 //! Rules: which detector watches which devices, with which numbers.
 //!
 //! [`raw`] is the form in a configuration file, [`profile`] holds the default rules, and [`plan`] is the
-//! result of both for one device. Rules of one name are laid over each other in order, key by key, for
+//! result of both for one device. Later rules override earlier ones of the same name, key by key, for
 //! the devices that they match: `warning = 30` for one rack leaves its critical limit unchanged.
 
 pub mod plan;
@@ -30,16 +30,16 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
-    /// The default rules with `own` laid over them.
+    /// Creates the default rules, overridden by `own`.
     pub fn with_defaults(own: &[RawRule]) -> Result<Self, RuleError> {
         Self::of_profile(Profile::Default, own)
     }
 
-    /// The default rules with the limits of `profile`, and `own` laid over them.
+    /// Creates the default rules with the limits of `profile`, overridden by `own`.
     pub fn of_profile(profile: Profile, own: &[RawRule]) -> Result<Self, RuleError> {
         let mut rules = Self::only(&profile.rules()?)?.rules;
         for (index, rule) in Self::only(own)?.rules.into_iter().enumerate() {
-            // Rules are laid over each other by name, so one name must be of one kind.
+            // Rules override each other by name, so one name must be of one kind.
             let mut others = rules.iter().filter(|known| known.name == rule.name);
             if let Some(other) = others.find(|known| known.kind != rule.kind) {
                 let why = format!("a rule of this name is already of type {}", other.kind);
@@ -51,7 +51,7 @@ impl RuleSet {
         Ok(Self { rules, flap })
     }
 
-    /// These rules and no others.
+    /// Creates a set of these rules, without the default rules.
     pub fn only(raw: &[RawRule]) -> Result<Self, RuleError> {
         let rules = raw
             .iter()

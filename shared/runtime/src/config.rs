@@ -58,7 +58,7 @@ where
     load_from(path, &standard, std::env::vars_os())
 }
 
-/// As [`load`], with the standard file and the environment given by the caller.
+/// Loads as [`load`] does, but with the caller's standard file and environment.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! Start, configuration, Redis connections and stop, for both Rackwatch programs.
 //!
-//! In: a configuration file, the environment, signals and Redis' answers. Out: checked settings,
-//! log lines, a token that says "stop", and connections. Nothing here depends on readings or alerts.
+//! In: a configuration file, the environment, signals and Redis replies. Out: checked settings, log
+//! lines, a cancellation token, and connections. Nothing here depends on readings or alerts.
 
 pub mod backoff;
 pub mod clock;

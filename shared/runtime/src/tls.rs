@@ -8,9 +8,9 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use serde::Deserialize;
 
-/// Installs the crypto provider. To be called before the first connection of any kind, because rustls
-/// panics when it has to guess.
-pub fn choose_provider() {
+/// Installs the crypto provider. Must run before the first TLS connection, because rustls panics if it
+/// has to choose between providers.
+pub fn install_provider() {
     if CryptoProvider::get_default().is_none()
         && rustls::crypto::ring::default_provider()
             .install_default()
@@ -20,7 +20,7 @@ pub fn choose_provider() {
     }
 }
 
-/// The SHA-256 of a certificate that is trusted without regard to its signer.
+/// The SHA-256 of a certificate that is trusted without a check of its signer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Fingerprint([u8; 32]);
@@ -28,7 +28,7 @@ pub struct Fingerprint([u8; 32]);
 /// A text that is not a fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a fingerprint is the SHA-256 of a certificate, 64 hexadecimal digits with or without colons, as \
+    "expected the SHA-256 of a certificate: 64 hexadecimal digits with or without colons, as \
      `openssl x509 -noout -fingerprint -sha256` prints it"
 )]
 pub struct NotAFingerprint;
@@ -50,10 +50,10 @@ impl TryFrom<String> for Fingerprint {
     }
 }
 
-/// Returns a client that trusts only the certificate with this fingerprint, without regard to its name
-/// or dates.
+/// Returns a client configuration that trusts only the certificate with this fingerprint, whatever its
+/// name and dates.
 pub fn pinned(fingerprint: Fingerprint) -> ClientConfig {
-    choose_provider();
+    install_provider();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Pinned {
         fingerprint,
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fingerprints_are_read_as_they_are_printed() {
+    fn fingerprints_are_parsed_with_and_without_colons() {
         let plain = "ab".repeat(32);
         let colons = ["AB"; 32].join(":");
         let read = |text: &str| Fingerprint::try_from(text.to_owned());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::process::{Killed, free_port};
+use crate::process::{KillOnDrop, free_port};
 use crate::{http_get, wait_until_sync};
 
 /// Alertmanager on a port of its own, ended when dropped.
@@ -16,7 +16,7 @@ use crate::{http_get, wait_until_sync};
 pub struct Alertmanager {
     port: u16,
     folder: TempDir,
-    process: Option<Killed>,
+    process: Option<KillOnDrop>,
 }
 
 impl Alertmanager {
@@ -63,7 +63,7 @@ impl Alertmanager {
         command.arg("--cluster.listen-address=");
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(Stdio::null());
-        let process = Killed::spawn(&mut command)
+        let process = KillOnDrop::spawn(&mut command)
             .context("start Alertmanager (Debian's package prometheus-alertmanager)")?;
         self.process = Some(process);
         wait_until_sync(Duration::from_secs(20), "Alertmanager is ready", || {

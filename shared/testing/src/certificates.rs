@@ -48,17 +48,17 @@ impl Certificates {
         Ok(made)
     }
 
-    /// The authority's certificate (PEM).
+    /// Returns the path of the authority's certificate (PEM).
     pub fn ca(&self) -> PathBuf {
         self.path("ca.pem")
     }
 
-    /// The server's certificate (PEM).
+    /// Returns the path of the server's certificate (PEM).
     pub fn certificate(&self) -> PathBuf {
         self.path("server.pem")
     }
 
-    /// The server's private key (PEM).
+    /// Returns the path of the server's private key (PEM).
     pub fn key(&self) -> PathBuf {
         self.path("server.key")
     }
@@ -91,7 +91,7 @@ impl Certificates {
     }
 }
 
-/// The server's side of a conversation by TLS.
+/// Returns the server's side of a TLS connection on `stream`.
 pub(crate) fn encrypted(
     config: &Arc<ServerConfig>,
     stream: TcpStream,

@@ -50,17 +50,17 @@ impl FaultProxy {
         Ok(Self { port: own, shared })
     }
 
-    /// The address that goes through it.
+    /// Returns a Redis address that leads through the proxy.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// All connections that are open hang from now on, as after a cable was pulled. New ones pass.
+    /// Makes all open connections hang, as after a cable was pulled. New ones pass.
     pub fn freeze(&self) {
         self.mark(&self.shared.frozen);
     }
 
-    /// All connections that are open are closed.
+    /// Closes all open connections.
     pub fn cut(&self) {
         self.mark(&self.shared.cut);
     }

@@ -36,7 +36,7 @@ fn add(program: &str, path: &mut Vec<String>, text: &mut String) -> Result<()> {
     Ok(())
 }
 
-/// The first words of the lines below `Commands:`.
+/// Returns the first words of the lines below `Commands:`.
 fn subcommands(help: &str) -> Vec<&str> {
     let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let lines = lines.take_while(|line| !line.is_empty());

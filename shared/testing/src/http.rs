@@ -1,4 +1,4 @@
-//! The plainest of HTTP clients, for servers on this machine.
+//! A minimal HTTP client for servers on this machine.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// Status and body of a GET.
+/// Sends a GET. Returns the status and the body.
 ///
 /// # Errors
 ///
-/// When no server answers on that port.
+/// When no server answers on that port, or not with HTTP.
 pub fn http_get(port: u16, path: &str) -> Result<(u16, String)> {
     http(
         port,
@@ -18,11 +18,11 @@ pub fn http_get(port: u16, path: &str) -> Result<(u16, String)> {
     )
 }
 
-/// Status and body of a POST of JSON.
+/// Posts JSON. Returns the status and the body.
 ///
 /// # Errors
 ///
-/// When no server answers on that port.
+/// When no server answers on that port, or not with HTTP.
 pub fn http_post(port: u16, path: &str, body: &str) -> Result<(u16, String)> {
     let length = body.len();
     http(
@@ -38,12 +38,12 @@ fn http(port: u16, request: &str) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     stream.write_all(request.as_bytes())?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply)?;
+    let reply = String::from_utf8_lossy(&reply).into_owned();
+    let (head, body) = reply
         .split_once("\r\n\r\n")
-        .context("an answer has a head and a body")?;
+        .context("reply without an end of its headers")?;
     let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
-    Ok((status.context("an answer has a status")?, body.to_owned()))
+    Ok((status.context("reply without a status")?, body.to_owned()))
 }

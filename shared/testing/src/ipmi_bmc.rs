@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::process::Killed;
+use crate::process::KillOnDrop;
 use crate::wait::wait_until_sync;
 
 /// Name, entity, instance, value, and what is too warm, too hot, far too hot.
@@ -26,7 +26,7 @@ const SENSORS: [(&str, u8, u8, u8, [u8; 3]); 4] = [
 pub struct IpmiBmc {
     port: u16,
     folder: TempDir,
-    _process: Killed,
+    _process: KillOnDrop,
 }
 
 impl IpmiBmc {
@@ -53,8 +53,8 @@ impl IpmiBmc {
         command.arg("-n");
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(Stdio::null());
-        let process =
-            Killed::spawn(&mut command).context("start ipmi_sim (Debian's package openipmi)")?;
+        let process = KillOnDrop::spawn(&mut command)
+            .context("start ipmi_sim (Debian's package openipmi)")?;
         let bmc = Self {
             port,
             folder,
@@ -66,12 +66,12 @@ impl IpmiBmc {
         Ok(bmc)
     }
 
-    /// Its UDP port on 127.0.0.1.
+    /// Returns its UDP port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Another temperature of the sensor with this name; the BMC looks twice a second.
+    /// Sets the temperature of a sensor by its name. The BMC follows within half a second.
     ///
     /// # Errors
     ///
@@ -156,7 +156,7 @@ fn emulation(folder: &TempDir) -> Result<String> {
     Ok(text)
 }
 
-/// A full sensor record (IPMI 2.0, table 43-1) of a temperature that is read as it is: whole degrees, unsigned.
+/// Encodes a full sensor record (IPMI 2.0, table 43-1) of a temperature in unsigned whole degrees.
 fn record(
     number: usize,
     name: &str,

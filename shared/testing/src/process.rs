@@ -13,7 +13,7 @@ use crate::wait_until_sync;
 /// Time in which a server must answer its first PING, even on a busy machine.
 pub(crate) const START_DEADLINE: Duration = Duration::from_secs(15);
 
-/// A port of 127.0.0.1 that was free a moment ago.
+/// Returns a port of 127.0.0.1 that was free a moment ago.
 ///
 /// Another process can take it before the caller does, so a caller that binds it must be ready to try
 /// again with another one.
@@ -28,9 +28,9 @@ pub fn free_port() -> Result<u16> {
 
 /// A child process, killed when dropped.
 #[derive(Debug)]
-pub(crate) struct Killed(pub(crate) Child);
+pub(crate) struct KillOnDrop(pub(crate) Child);
 
-impl Killed {
+impl KillOnDrop {
     /// Starts `command` as a child process.
     pub(crate) fn spawn(command: &mut Command) -> Result<Self> {
         let child = command
@@ -48,12 +48,12 @@ impl Killed {
         Ok(())
     }
 
-    /// Has it pause, and waits until every thread of it does: on a busy machine some go on for a while after the signal.
+    /// Pauses the process, and waits until every thread has stopped, which takes a while on a busy machine.
     pub(crate) fn pause(&self) -> Result<()> {
         self.signal("STOP")?;
         let tasks = format!("/proc/{}/task", self.0.id());
         wait_until_sync(START_DEADLINE, "every thread pauses", || {
-            // Where there is no /proc the signal has to do.
+            // Without /proc the signal has to suffice.
             let Ok(tasks) = fs::read_dir(&tasks) else {
                 return Some(());
             };
@@ -74,7 +74,7 @@ impl Killed {
     }
 }
 
-impl Drop for Killed {
+impl Drop for KillOnDrop {
     fn drop(&mut self) {
         // It may be gone already, and a failing drop would hide the test's own failure.
         drop(self.kill());
@@ -82,7 +82,7 @@ impl Drop for Killed {
 }
 
 /// Waits until the server behind `child` answers a PING on `port`, in any words but LOADING.
-pub(crate) fn wait_for_ping(child: &mut Killed, what: &str, port: u16) -> Result<()> {
+pub(crate) fn wait_for_ping(child: &mut KillOnDrop, what: &str, port: u16) -> Result<()> {
     let answered = wait_until_sync(START_DEADLINE, &format!("{what} answers PING"), || {
         if let Ok(Some(status)) = child.0.try_wait() {
             return Some(Err(status));
@@ -95,7 +95,7 @@ pub(crate) fn wait_for_ping(child: &mut Killed, what: &str, port: u16) -> Result
     }
 }
 
-/// A server that asks for a password answers NOAUTH, which proves as much as PONG.
+/// Returns whether the server replies to a PING. One that wants a password replies NOAUTH, which counts too.
 fn ping(port: u16) -> bool {
     let ask = || -> std::io::Result<bool> {
         let address = SocketAddr::from(([127, 0, 0, 1], port));

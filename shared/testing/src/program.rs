@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::process::Killed;
+use crate::process::KillOnDrop;
 use crate::wait_until_sync;
 
 /// A running program, killed when dropped.
 #[derive(Debug)]
 pub struct Program {
     name: String,
-    process: Killed,
+    process: KillOnDrop,
     stdout: Output,
     stderr: Output,
 }
@@ -34,7 +34,7 @@ impl Program {
         env: &[(&str, &str)],
     ) -> Result<Self> {
         let path = path.as_ref();
-        let mut process = Killed::spawn(
+        let mut process = KillOnDrop::spawn(
             Command::new(path)
                 .args(args)
                 .envs(env.iter().copied())

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::process::Killed;
+use crate::process::KillOnDrop;
 use crate::{Certificates, free_port, wait_until_sync};
 
 const SCRIPT: &str = include_str!("redfish_server.py");
@@ -19,7 +19,7 @@ pub struct RedfishServer {
     port: u16,
     folder: TempDir,
     certificates: Certificates,
-    _process: Killed,
+    _process: KillOnDrop,
 }
 
 impl RedfishServer {
@@ -45,7 +45,7 @@ impl RedfishServer {
             .arg(certificates.key());
         command.args([Self::USER, Self::PASSWORD]);
         command.stdin(Stdio::null()).stdout(Stdio::null());
-        let process = Killed::spawn(&mut command).context("start the Redfish server")?;
+        let process = KillOnDrop::spawn(&mut command).context("start the Redfish server")?;
         let server = Self {
             port,
             folder,
@@ -65,12 +65,12 @@ impl RedfishServer {
         self.port
     }
 
-    /// The authority that signed its certificate (PEM).
+    /// Returns the path of the authority that signed its certificate (PEM).
     pub fn ca(&self) -> PathBuf {
         self.certificates.ca()
     }
 
-    /// The SHA-256 of its certificate, as `openssl` prints it.
+    /// Returns the SHA-256 of its certificate, as `openssl` prints it.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl RedfishServer {
         Ok(fingerprint.to_owned())
     }
 
-    /// Other documents from here on.
+    /// Serves other documents from now on.
     ///
     /// # Errors
     ///

@@ -48,7 +48,7 @@ impl RedisCluster {
         Ok(cluster)
     }
 
-    /// The address that names the first two nodes: the others have to be learned.
+    /// Returns the address that names the first two nodes. Clients must learn the others.
     pub fn url(&self) -> String {
         let hosts = self.servers.iter().take(2);
         let hosts: Vec<_> = hosts
@@ -57,7 +57,7 @@ impl RedisCluster {
         format!("redis+cluster://{}", hosts.join(","))
     }
 
-    /// Which of the nodes has `key` at the start, from 0 to 2; its replica's number is three higher.
+    /// Returns the number of the node that has `key` at the start, from 0 to 2. Its replica's is three higher.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl RedisCluster {
             .unwrap_or_default())
     }
 
-    /// A node by its number: masters first.
+    /// Returns a node by its number: masters first.
     pub fn node(&mut self, number: usize) -> &mut RedisServer {
         &mut self.servers[number]
     }
@@ -135,13 +135,13 @@ impl RedisCluster {
     }
 }
 
-/// The slots of a master at the start.
+/// Returns the slots of a master at the start.
 fn slots(master: usize) -> std::ops::RangeInclusive<usize> {
     let all = 16_384;
     all * master / MASTERS..=all * (master + 1) / MASTERS - 1
 }
 
-/// A node and the port of its bus.
+/// Starts a node. Returns it and the port of its bus.
 fn started() -> Result<(RedisServer, u16)> {
     let bus = free_port()?;
     let server = RedisServer::start_with(&[

@@ -7,19 +7,19 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::process::{Killed, wait_for_ping};
+use crate::process::{KillOnDrop, wait_for_ping};
 use crate::{RedisServer, free_port, wait_until_sync};
 
-/// Name of the master.
+/// Name that the Sentinels give the master.
 const MASTER: &str = "racks";
 const SOON: Duration = Duration::from_secs(30);
 
-/// Running servers; they end when dropped.
+/// Running servers, which stop when dropped.
 #[derive(Debug)]
 pub struct RedisSentinel {
-    /// The first is the master at the start.
+    /// The initial master and its replica.
     servers: [RedisServer; 2],
-    sentinels: Vec<(u16, Killed)>,
+    sentinels: Vec<(u16, KillOnDrop)>,
     _directory: TempDir,
 }
 
@@ -33,12 +33,12 @@ impl RedisSentinel {
         let master = RedisServer::start()?;
         let port = master.port().to_string();
         let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &port])?;
-        let directory = TempDir::new().context("make the Sentinels' directory")?;
+        let directory = TempDir::new().context("create the Sentinels' directory")?;
         let mut sentinels = Vec::new();
         for _ in 0..3 {
             let port = free_port()?;
             let folder = directory.path().join(port.to_string());
-            fs::create_dir(&folder).context("make a Sentinel's directory")?;
+            fs::create_dir(&folder).context("create a Sentinel's directory")?;
             let config = folder.join("sentinel.conf");
             let text = format!(
                 "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor {MASTER} 127.0.0.1 {} 2\n\
@@ -51,7 +51,7 @@ impl RedisSentinel {
             let mut command = Command::new("redis-server");
             command.arg(&config).arg("--sentinel");
             command.stdin(Stdio::null()).stdout(Stdio::null());
-            let mut process = Killed::spawn(&mut command)?;
+            let mut process = KillOnDrop::spawn(&mut command)?;
             wait_for_ping(&mut process, "a Sentinel", port)?;
             sentinels.push((port, process));
         }
@@ -73,7 +73,7 @@ impl RedisSentinel {
         Ok(all)
     }
 
-    /// The address that names the Sentinels.
+    /// Returns the address that names the Sentinels.
     pub fn url(&self) -> String {
         let hosts = self
             .sentinels
@@ -85,13 +85,13 @@ impl RedisSentinel {
         )
     }
 
-    /// The server that is the master at the start.
-    pub fn first(&mut self) -> &mut RedisServer {
+    /// Returns the server that is the master at the start.
+    pub fn initial_master(&mut self) -> &mut RedisServer {
         &mut self.servers[0]
     }
 
-    /// Returns the replica of the master.
-    pub fn second(&mut self) -> &mut RedisServer {
+    /// Returns the server that is the replica at the start.
+    pub fn initial_replica(&mut self) -> &mut RedisServer {
         &mut self.servers[1]
     }
 }

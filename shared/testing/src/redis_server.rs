@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::free_port;
-use crate::process::{Killed, wait_for_ping};
+use crate::process::{KillOnDrop, wait_for_ping};
 
 /// Tries to start with another port if another process took the free one.
 const ATTEMPTS: u32 = 5;
@@ -17,7 +17,7 @@ pub struct RedisServer {
     port: u16,
     directory: TempDir,
     args: Vec<String>,
-    process: Option<Killed>,
+    process: Option<KillOnDrop>,
 }
 
 impl RedisServer {
@@ -53,22 +53,22 @@ impl RedisServer {
         Ok(server)
     }
 
-    /// Its address by TCP, without user and password.
+    /// Returns its TCP address, without user and password.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Its address by unix socket.
+    /// Returns its unix socket address.
     pub fn unix_url(&self) -> String {
         format!("redis+unix://{}", self.socket().display())
     }
 
-    /// Its TCP port, the same after a restart.
+    /// Returns its TCP port, the same after a restart.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// A client of the redis crate for it.
+    /// Returns a client for it.
     ///
     /// # Panics
     ///
@@ -107,7 +107,7 @@ impl RedisServer {
         self.running()?.signal("CONT")
     }
 
-    fn running(&self) -> Result<&Killed> {
+    fn running(&self) -> Result<&KillOnDrop> {
         self.process.as_ref().context("the server does not run")
     }
 
@@ -118,7 +118,7 @@ impl RedisServer {
     /// When it does not answer in time, for example because another process took the port.
     pub fn restart(&mut self) -> Result<()> {
         self.stop()?;
-        let mut process = Killed::spawn(&mut self.command())?;
+        let mut process = KillOnDrop::spawn(&mut self.command())?;
         wait_for_ping(&mut process, "redis-server", self.port)?;
         self.process = Some(process);
         Ok(())

@@ -50,7 +50,7 @@ impl SmtpReceiver {
         Self::with(Privacy::None)
     }
 
-    /// One that speaks TLS from the first byte on.
+    /// Starts one that speaks TLS from the first byte on.
     ///
     /// # Errors
     ///
@@ -59,7 +59,7 @@ impl SmtpReceiver {
         Self::with(Privacy::Always(certificates.server()?))
     }
 
-    /// One that takes mail only after `STARTTLS`.
+    /// Starts one that takes mail only after `STARTTLS`.
     ///
     /// # Errors
     ///
@@ -102,7 +102,7 @@ impl SmtpReceiver {
         lock(&self.shared.logins).clone()
     }
 
-    /// Each mail, with what was answered.
+    /// Returns each mail with the server's reply.
     pub fn mails(&self) -> Vec<(String, String)> {
         lock(&self.shared.mails).clone()
     }
@@ -125,22 +125,22 @@ fn serve(stream: TcpStream, privacy: &Privacy, shared: &Shared) -> Result<()> {
         }
         Privacy::Always(config) => {
             let stream = encrypted(config, stream)?;
-            converse(stream, Some("220 test"), LOGGED_IN, shared)?;
+            converse(stream, Some("220 test"), ENCRYPTED_OFFER, shared)?;
         }
         Privacy::Asked(config) => {
             let offer = &["250-test", "250 STARTTLS"];
             if let Some(stream) = converse(stream, Some("220 test"), offer, shared)? {
-                converse(encrypted(config, stream)?, None, LOGGED_IN, shared)?;
+                converse(encrypted(config, stream)?, None, ENCRYPTED_OFFER, shared)?;
             }
         }
     }
     Ok(())
 }
 
-/// Returns the extensions that are offered on an encrypted connection.
-const LOGGED_IN: &[&str] = &["250-test", "250 AUTH PLAIN"];
+/// Extensions that are offered on an encrypted connection.
+const ENCRYPTED_OFFER: &[&str] = &["250-test", "250 AUTH PLAIN"];
 
-/// One conversation (RFC 5321), or up to `STARTTLS` (RFC 3207): then the stream goes on as another.
+/// Handles one SMTP session (RFC 5321). Returns the stream after `STARTTLS` (RFC 3207), to go on encrypted.
 fn converse<S: Read + Write>(
     stream: S,
     greeting: Option<&str>,

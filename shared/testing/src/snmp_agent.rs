@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use crate::process::Killed;
+use crate::process::KillOnDrop;
 use crate::wait_until_sync;
 
 /// A device on a UDP port of its own, ended when dropped.
@@ -18,7 +18,7 @@ use crate::wait_until_sync;
 pub struct SnmpAgent {
     port: u16,
     _folder: TempDir,
-    _process: Killed,
+    _process: KillOnDrop,
 }
 
 impl SnmpAgent {
@@ -67,7 +67,7 @@ impl SnmpAgent {
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(Stdio::null());
         let process =
-            Killed::spawn(&mut command).context("start snmpd (Debian's package snmpd)")?;
+            KillOnDrop::spawn(&mut command).context("start snmpd (Debian's package snmpd)")?;
         wait_until_sync(Duration::from_secs(20), "snmpd listens", || {
             let log = fs::read_to_string(&log).ok()?;
             log.contains("NET-SNMP version").then_some(())
@@ -79,7 +79,7 @@ impl SnmpAgent {
         })
     }
 
-    /// Its UDP port on 127.0.0.1.
+    /// Returns its UDP port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 
 use crate::free_port;
-use crate::process::{Killed, wait_for_ping};
+use crate::process::{KillOnDrop, wait_for_ping};
 
 const SCRIPT: &str = include_str!("timeseries_server.py");
 
@@ -23,7 +23,7 @@ const CI_PYTHON: &str = ".ci-cache/venv/bin/python3";
 #[derive(Debug)]
 pub struct TimeSeriesServer {
     port: u16,
-    _process: Killed,
+    _process: KillOnDrop,
 }
 
 impl TimeSeriesServer {
@@ -37,7 +37,7 @@ impl TimeSeriesServer {
     pub fn start() -> Result<Self> {
         let python = python();
         let port = free_port()?;
-        let mut process = Killed::spawn(
+        let mut process = KillOnDrop::spawn(
             Command::new(&python)
                 .args(["-c", SCRIPT, &port.to_string()])
                 .stdin(Stdio::null())

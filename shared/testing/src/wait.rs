@@ -36,7 +36,7 @@ pub async fn wait_until<T>(
     }
 }
 
-/// As [`wait_until`], for tests without a runtime.
+/// Waits as [`wait_until`] does, in tests without a runtime.
 ///
 /// # Errors
 ///

@@ -63,7 +63,7 @@ impl WebhookReceiver {
         Self::with(port, None)
     }
 
-    /// The same on any port, by HTTPS.
+    /// Starts one on any port, with HTTPS.
     ///
     /// # Errors
     ///
@@ -129,7 +129,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One request on each connection.
+/// Answers one request on a connection.
 fn serve(mut stream: impl Read + Write, shared: &Shared) {
     let Some((target, headers, body)) = read(&mut stream) else {
         return;

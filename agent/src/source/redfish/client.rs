@@ -13,7 +13,7 @@ use super::settings::{Login, RedfishTarget};
 use crate::source::target::TargetCommon;
 
 /// Largest document in bytes: `Thermal` of a big chassis has 200 kB.
-const MOST_BYTES: usize = 8 << 20;
+const MAX_BYTES: usize = 8 << 20;
 /// Collection of sessions, which a login adds to.
 const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
 
@@ -50,13 +50,13 @@ pub(super) enum RedfishError {
     Missing { path: String },
     #[error("the BMC responded to {path} with {status}")]
     Status { path: String, status: StatusCode },
-    #[error("{path} is larger than {MOST_BYTES} bytes")]
+    #[error("{path} is larger than {MAX_BYTES} bytes")]
     TooLarge { path: String },
     #[error("{path} is not JSON")]
     NotJson { path: String },
     #[error(
-        "the BMC's certificate is not trusted: set ca_file to its authority, or fingerprint to the \
-         certificate"
+        "the BMC's certificate is not trusted: set ca_file to its CA certificate, or fingerprint to \
+         its SHA-256"
     )]
     Certificate,
     /// The address is left out: it may hold a password.
@@ -87,7 +87,7 @@ impl Client {
     ) -> Result<Self, ClientError> {
         let base = base(&common.address, common.port)
             .ok_or_else(|| ClientError::Address(common.address.clone()))?;
-        tls::choose_provider();
+        tls::install_provider();
         let own = base.host_str().unwrap_or_default().to_owned();
         let redirects = redirect::Policy::custom(move |attempt| {
             // Credentials go to this BMC only.
@@ -232,7 +232,7 @@ async fn document(path: &str, mut response: Response) -> Result<Value, RedfishEr
         .await
         .map_err(|error| request_error(&error))?
     {
-        if body.len() + part.len() > MOST_BYTES {
+        if body.len() + part.len() > MAX_BYTES {
             return Err(RedfishError::TooLarge { path });
         }
         body.extend_from_slice(&part);

@@ -3,7 +3,7 @@
 //! The score is that of the Numenta Anomaly Benchmark, standard profile (Lavin and Ahmad, "Evaluating Real-time Anomaly
 //! Detection Algorithms", ICMLA 2015). An alarm early in a window earns up to 1, a missed window costs 1. An alarm outside
 //! costs at most 0.11, and less shortly after a window. 100 is perfect, 0 is the score without alarms. As in the benchmark,
-//! the first part of a recording does not count.
+//! alarms in the first part of a recording do not count.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use super::labels::AnomalyWindow;
 
 /// Cost of a false alarm in the standard profile.
 const FALSE_POSITIVE: f64 = 0.11;
-/// Fraction of a recording in which a detector may learn.
+/// Fraction of a recording at its start in which alarms do not count, because a detector may still learn.
 const PROBATION: f64 = 0.15;
-/// Maximum number of readings in that share, for the score.
+/// Limit of that fraction in readings, for the NAB score only.
 const MAX_PROBATION: usize = 750;
 
 /// Comparison of alarms with windows.
@@ -40,20 +40,17 @@ impl Score {
 
     /// Scores the alarms of a device with readings at `times`. Times and windows must be in ascending order.
     pub(crate) fn of(times: &[Timestamp], windows: &[AnomalyWindow], alarms: &[Timestamp]) -> Self {
-        let within = |at: Timestamp| {
-            windows
-                .iter()
-                .position(|(from, to)| (*from..=*to).contains(&at))
-        };
-        let learning = probation(times.len());
-        let starts = times.get(learning).copied().unwrap_or(Timestamp::MAX);
+        let in_window =
+            |at: Timestamp| windows.iter().any(|(from, to)| (*from..=*to).contains(&at));
+        let first_counted = times.get(probation(times.len())).copied();
+        let first_counted = first_counted.unwrap_or(Timestamp::MAX);
         let delay = |(from, to): &AnomalyWindow| {
             let first = alarms.iter().find(|at| (*from..=*to).contains(*at))?;
             u64::try_from(first.since(*from).as_millis()).ok()
         };
         let outside = alarms
             .iter()
-            .filter(|at| **at >= starts && within(**at).is_none());
+            .filter(|at| **at >= first_counted && !in_window(**at));
         Self {
             windows: windows.len(),
             delays_ms: windows.iter().map(delay).collect(),
@@ -73,7 +70,7 @@ impl Score {
     }
 }
 
-/// Returns 15 % of the number of readings.
+/// Returns the number of readings at the start whose alarms do not count.
 fn probation(readings: usize) -> usize {
     #[expect(
         clippy::cast_possible_truncation,
@@ -94,13 +91,14 @@ fn nab(times: &[Timestamp], windows: &[AnomalyWindow], alarms: &[Timestamp]) -> 
             (index(*from), after.saturating_sub(1))
         })
         .collect();
-    let learning = probation(times.len()).min(MAX_PROBATION);
-    let mut found: Vec<Option<f64>> = vec![None; windows.len()];
+    let first_counted = probation(times.len()).min(MAX_PROBATION);
+    // The best alarm of each window.
+    let mut best: Vec<Option<f64>> = vec![None; windows.len()];
     let mut score = 0.0;
     for alarm in alarms
         .iter()
         .map(|at| index(*at))
-        .filter(|n| *n >= learning)
+        .filter(|n| *n >= first_counted)
     {
         let inside = spans
             .iter()
@@ -109,8 +107,7 @@ fn nab(times: &[Timestamp], windows: &[AnomalyWindow], alarms: &[Timestamp]) -> 
             let (first, last) = spans[window];
             let width = (last - first + 1) as f64;
             let value = sigmoid(-((last - alarm + 1) as f64) / width) / sigmoid(-1.0);
-            let best = found[window].map_or(value, |known| known.max(value));
-            found[window] = Some(best);
+            best[window] = Some(best[window].map_or(value, |known| known.max(value)));
             continue;
         }
         let before = spans.iter().rfind(|(_, last)| *last < alarm);
@@ -120,15 +117,16 @@ fn nab(times: &[Timestamp], windows: &[AnomalyWindow], alarms: &[Timestamp]) -> 
         });
         score += FALSE_POSITIVE * value;
     }
-    score += found
+    score += best
         .into_iter()
-        .map(|found| found.unwrap_or(-1.0))
+        .map(|value| value.unwrap_or(-1.0))
         .sum::<f64>();
     let windows = windows.len() as f64;
     100.0 * (score + windows) / (2.0 * windows)
 }
 
-/// Returns the value of an alarm: 1 at the start of a window, 0 at its end, -1 far behind it.
+/// Returns the value of an alarm, from 1 to -1. `position` counts window widths from the end of the window:
+/// -1 at its start, positive after it.
 fn sigmoid(position: f64) -> f64 {
     if position > 3.0 {
         return -1.0;

@@ -52,7 +52,7 @@ pub(super) async fn live(screen: &Screen, stats: &Stats, stop: &CancellationToke
         .is_some()
     {
         let now = stats.counts();
-        screen.live(Some(live_line(before, now)));
+        screen.set_live_line(Some(live_line(before, now)));
         before = now;
     }
 }

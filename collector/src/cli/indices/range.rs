@@ -12,12 +12,12 @@ use crate::indices::past::{Points, SeriesRange};
 use crate::notify::line::{length, time};
 use crate::series::history;
 
-/// Points of a sparkline: as many as fit beside the other columns.
+/// Maximum number of points in a sparkline, to fit beside the other columns.
 const POINTS: u64 = 60;
 /// Interval at which collectors compute indices.
 const MIN_WIDTH: Duration = Duration::from_mins(1);
 
-/// Returns the width of one point, for a sparkline over the whole range.
+/// Returns the interval between points of a sparkline over the whole range.
 pub(super) fn width(from: Timestamp, to: Timestamp) -> Duration {
     history::width(to.since(from), POINTS).max(MIN_WIDTH)
 }
@@ -95,7 +95,7 @@ pub(super) fn table(range: SeriesRange<'_>, all: &[(&'static str, Points)]) -> S
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         let top = if style.percentage { 100.0 } else { max };
         let share = |value: &f64| match top - min {
-            range if range > 0.0 => (value - min) / range,
+            height if height > 0.0 => (value - min) / height,
             _ => 1.0,
         };
         let number = |value: f64| format!("{value:.1} {}", style.unit);
@@ -114,7 +114,7 @@ pub(super) fn table(range: SeriesRange<'_>, all: &[(&'static str, Points)]) -> S
     title + &table.text()
 }
 
-/// Returns one JSON document.
+/// Returns the range and its indices as JSON.
 pub(super) fn json(range: SeriesRange<'_>, all: Vec<(&'static str, Points)>) -> Value {
     let each = all
         .into_iter()

@@ -35,7 +35,7 @@ pub struct Forward(mpsc::UnboundedSender<AlertRecord>);
 
 impl AlertSink for Forward {
     fn write(&mut self, record: &AlertRecord) {
-        // The receiver ends with the demo.
+        // This fails only while the demo stops.
         let _sent = self.0.send(record.clone());
     }
 

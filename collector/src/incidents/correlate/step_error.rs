@@ -3,16 +3,16 @@
 use rackwatch_runtime::redis::ReplyError;
 use redis::RedisError;
 
-/// The reason why the correlator stops, or loads its state again.
+/// The reason why the correlator stops or loads its state again.
 #[derive(Debug)]
 pub(super) enum StepError {
-    /// Redis did not carry out a command.
+    /// A command failed.
     Redis(RedisError),
     /// A reply had an unexpected form.
     Reply(ReplyError),
     /// Another collector is the leader.
     TakenOver,
-    /// Redis lost what was written, as after a failover.
+    /// Redis lost written state, for example in a failover.
     StateLost,
 }
 

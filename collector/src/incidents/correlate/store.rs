@@ -110,7 +110,7 @@ impl Store {
                 Ok(())
             }
             Answer::TakenOver => Err(StepError::TakenOver),
-            Answer::Gone => Err(StepError::StateLost),
+            Answer::StateLost => Err(StepError::StateLost),
         }
     }
 }

@@ -6,7 +6,7 @@ use rackwatch_core::time::Timestamp;
 
 use super::super::raw_stream::{Batch, DeadLetter, Entry};
 
-/// Returns the descriptions of a batch, then the time waited, then its entries.
+/// Returns the descriptions of a batch, then the time that the reader waited for it, then its entries.
 pub(super) fn inputs(batch: Batch) -> impl Iterator<Item = Input> {
     let described = batch.descriptions.into_iter();
     let described = described.map(|(id, known)| Input::Describe(id, known));
@@ -28,8 +28,8 @@ fn of_entry(entry: Entry) -> impl Iterator<Item = Input> {
     reported.into_iter().chain(readings)
 }
 
-/// Returns where an entry stands in its agent's sequence; none for a plain client, which does not
-/// number its readings.
+/// Returns the position of an entry in its agent's sequence, or `None` for a plain client, which does
+/// not number its readings.
 fn sequence(entry: &Entry) -> Option<ReportedSequence> {
     let decoded = &entry.decoded;
     let refused = decoded.reject.as_ref().map_or(0, |reject| reject.readings);

@@ -233,14 +233,16 @@ impl RawStream for RedisRawStream {
                 Ok(word) => match Answer::parse(&word) {
                     Answer::Done => break,
                     Answer::TakenOver => return Err(RawStreamError::TakenOver),
-                    Answer::Gone => return Err(RawStreamError::Gone),
+                    Answer::StateLost => return Err(RawStreamError::OutcomeUnknown),
                 },
-                Err(error) if reply::is_no_group(&error) => return Err(RawStreamError::Gone),
+                Err(error) if reply::is_no_group(&error) => {
+                    return Err(RawStreamError::OutcomeUnknown);
+                }
                 Err(error) if reply::may_be_another(&error) => {
                     // The readings were stored on the server before. Committing on another could
                     // acknowledge readings that it lacks, so the batch has to come again.
                     self.commands.recover(&error).await.map_err(refused)?;
-                    return Err(RawStreamError::Gone);
+                    return Err(RawStreamError::OutcomeUnknown);
                 }
                 Err(error) => {
                     let waited = self.commands.recover_in_place(&error).await;
@@ -264,7 +266,7 @@ impl RawStream for RedisRawStream {
             let mut connection = self.commands.connection().await.map_err(refused)?;
             match call.invoke_async(&mut connection).await {
                 Ok(true) => return Ok(()),
-                Ok(false) => return Err(RawStreamError::Gone),
+                Ok(false) => return Err(RawStreamError::OutcomeUnknown),
                 Err(error) => self.commands.recover(&error).await.map_err(refused)?,
             }
         }

@@ -23,7 +23,7 @@ pub(in crate::web) struct IncidentFilter {
     past: bool,
 }
 
-/// Resolved incidents of one response at most.
+/// Maximum number of resolved incidents in a response.
 const MAX_PAST: usize = 200;
 
 /// Returns open incidents, and resolved ones on request.
@@ -97,6 +97,6 @@ pub(in crate::web) async fn ack(
     };
     let by = ack.by.clone();
     let incident = web.backend.ack(&id, ack).await?;
-    tracing::info!(incident, by, "incident acknowledged at the dashboard");
+    tracing::info!(incident, by, "incident acknowledged in the dashboard");
     Ok(Json(json!({ "incident_id": incident, "by": by })))
 }

@@ -82,7 +82,7 @@ pub(in crate::web) async fn add_silence(
     tracing::info!(
         silence = silence.id,
         by = silence.by,
-        "silence added at the dashboard"
+        "silence added in the dashboard"
     );
     Ok((StatusCode::CREATED, Json(silence)))
 }
@@ -178,7 +178,7 @@ pub(in crate::web) async fn add_window(
     tracing::info!(
         window = window.id,
         by = window.by,
-        "maintenance window added at the dashboard"
+        "maintenance window added in the dashboard"
     );
     Ok((StatusCode::CREATED, Json(window)))
 }

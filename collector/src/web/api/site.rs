@@ -67,7 +67,7 @@ pub(in crate::web) struct DeviceFilter {
     limit: Option<usize>,
 }
 
-/// Devices of one response at most.
+/// Maximum number of devices in a response.
 const MAX_DEVICES: usize = 20_000;
 
 /// Returns devices in the order of their ids.

@@ -32,7 +32,7 @@ use crate::series::history::{self, History, Span};
 const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
 /// Alert records per read.
 const PAGE: usize = 1000;
-/// Reads per request at most.
+/// Maximum number of reads per request.
 const MAX_PAGES: usize = 20;
 
 /// Queries and operator actions over a shared connection.

@@ -35,17 +35,17 @@ use crate::incidents::site::SiteReader;
 const READ_EVERY: Duration = Duration::from_millis(100);
 /// Pause between two reads of the site, silences and partitioning.
 const SLOW_READ_EVERY: Duration = Duration::from_secs(1);
-/// Shortest time between two reads of all descriptions.
+/// Minimum time between two reads of all descriptions.
 const DESCRIPTIONS_EVERY: Duration = Duration::from_secs(5);
 /// Pause after a permanent refusal by Redis.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
-/// Entries of one stream per read.
+/// Maximum number of entries per stream and read.
 const ENTRIES_PER_READ: usize = 500;
 /// Age of the oldest readings loaded at the start: enough for sensors that are read every five minutes.
 const LOADED_AGE: Duration = Duration::from_mins(6);
-/// Changes loaded at the start at most, as many agents may write meanwhile.
+/// Maximum number of changes loaded at the start, since agents keep writing meanwhile.
 const MAX_LOADED_CHANGES: usize = 200_000;
-/// Alert and incident records loaded at the start, per stream.
+/// Maximum number of alert or incident records loaded at the start, per stream.
 const LOADED_RECORDS: usize = 2_000;
 
 /// A failure after which the model is rebuilt.
@@ -121,14 +121,14 @@ enum StreamContent {
     Incidents,
 }
 
-/// Positions in all streams, and the last versions of what changes seldom.
+/// Positions in all streams, and the last read versions of data that changes seldom.
 struct Follower {
     partitions: Partitions,
     streams: Vec<StreamPosition>,
     site: SiteReader,
     revision: Option<u64>,
     descriptions_read: Instant,
-    /// A hash of each description. The texts would be a second copy of the model.
+    /// A hash of each description, to find those that changed.
     descriptions: BTreeMap<String, u64>,
 }
 
@@ -160,7 +160,7 @@ async fn follow(
 }
 
 impl Follower {
-    /// Loads the current state of the site into `model`.
+    /// Loads the current state into `model`.
     async fn load(connection: &mut Connection, model: &mut ReadModel) -> Result<Self, FollowError> {
         let partitions = Partitioning::read(connection).await?.partitions();
         let now = time(connection).await?;
@@ -259,7 +259,7 @@ impl Follower {
         Ok((changes, has_more))
     }
 
-    /// Reads what changes seldom. Returns `None` if the partitioning changed.
+    /// Reads data that changes seldom. Returns `None` if the partitioning changed.
     async fn read_slow(
         &mut self,
         connection: &mut Connection,

@@ -4,7 +4,7 @@ use redis::Commands as _;
 
 use super::{DEVICE, json, now, run, server};
 
-/// A reading every ten seconds on a plain Redis: 20.0 at the start of a minute to 25.0 at its end.
+/// Stores a reading every ten seconds on a plain Redis: 20.0 at the start of a minute to 25.0 at its end.
 fn readings(redis: &mut redis::Connection, from: u64, count: u64) {
     for n in 0..count {
         let id = format!("{}-0", from + n * 10_000);

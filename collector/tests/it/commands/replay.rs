@@ -1,4 +1,4 @@
-//! `replay`: rules over recordings, and over the history in Redis.
+//! `replay`: evaluates rules on recordings and on history in Redis.
 
 use std::fmt::Write;
 
@@ -94,7 +94,7 @@ fn rules_of_a_file_apply_and_records_are_json() {
 }
 
 #[test]
-fn labels_are_scored() {
+fn alarms_are_scored_against_labels() {
     let files = Files::new();
     let mut text = "n,mote,value\n".to_owned();
     for n in 0..1000 {
@@ -129,7 +129,7 @@ fn labels_are_scored() {
 }
 
 #[test]
-fn invalid_recordings_are_errors() {
+fn invalid_recordings_and_rule_types_are_errors() {
     let files = Files::new();
     let file = files.write("odd.csv", "when,value\n1,2\n");
     let (code, _, err) = replay(&[&file]);
@@ -180,7 +180,7 @@ fn history_is_replayed_with_the_descriptions_of_devices() {
     let (code, _, err) = replay(&["--history", "nothing*", "--redis", &server.url()]);
     assert_eq!(code, 1);
     assert!(
-        err.contains("no readings of devices like nothing*"),
+        err.contains("no readings of devices matching nothing*"),
         "{err}"
     );
 }

@@ -32,7 +32,7 @@ fn its_own(kind: AlertKind) -> &'static [&'static str] {
     }
 }
 
-/// A record out of fields as they stand in the stream; later ones replace earlier ones.
+/// Decodes a record from fields as in the stream. Later ones replace earlier ones.
 fn record(fields: &str) -> AlertRecord {
     let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     for field in fields.split(' ') {

@@ -21,7 +21,7 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(1_795_438_801_000 + seconds * 1000).unwrap()
 }
 
-/// An incident with all that one can have.
+/// Returns an incident with every field set.
 pub fn incident(event: Event) -> IncidentRecord {
     let is_resolved = event == Event::Resolved;
     let devices =
@@ -105,7 +105,7 @@ fn notifier_of(kind: &str, more: &str) -> Box<dyn Notifier> {
     config.build(Some(PAGE)).unwrap().0
 }
 
-/// A request without what changes from run to run.
+/// Formats a request without the parts that change from run to run.
 fn written(request: &Request) -> String {
     let mut text = format!("{}\n", request.target);
     for (name, value) in &request.headers {
@@ -153,7 +153,7 @@ async fn over_http(kind: &str, more: &str) -> String {
     text
 }
 
-/// `key = "<a file with this text>"`, and the folder that holds the file.
+/// Writes `text` to a file. Returns its folder, and `key = "<path>"`.
 fn file(key: &str, text: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::shape;
 use crate::rig::{DEADLINE, collector};
 
-/// Six hours of four sensors, read every 30 s: whole numbers alone decide, so every machine makes the same.
+/// Simulates six hours of four sensors, read every 30 s, in integers, so that every machine computes the same.
 fn recording() -> String {
     let mut text = "timestamp,device_id,temperature\n".to_owned();
     let mut random: u32 = 7;

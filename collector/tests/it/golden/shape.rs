@@ -76,7 +76,7 @@ fn word(word: &str) -> String {
     word.to_owned()
 }
 
-/// Whether a text has digits where the pattern has `d`, and is the same elsewhere.
+/// Returns whether a text has digits where the pattern has `d`, and equals it elsewhere.
 fn fits(text: &str, pattern: &str) -> bool {
     text.len() == pattern.len()
         && text.bytes().zip(pattern.bytes()).all(|(b, p)| {

@@ -57,7 +57,7 @@ impl Place {
         Some(connect(&self.url()?).await)
     }
 
-    /// The series as a collector that starts finds them.
+    /// Opens the series as a starting collector would.
     pub(super) async fn open(&self) -> Series {
         match self.connect().await {
             Some(connection) => open(connection, &self.config).await.unwrap(),
@@ -96,7 +96,7 @@ pub(super) fn point(name: &str, seconds: u64, degrees: f64) -> Point {
     }
 }
 
-/// All of a device's samples, as seconds and degrees.
+/// Returns all samples of a device, in seconds and degrees.
 pub(super) async fn all(
     series: &mut Series,
     name: &str,

@@ -86,7 +86,7 @@ async fn store(series: &mut Series, readings: &[(&'static str, u64, f64)], model
     assert_eq!(stored.minutes_refused, 0);
 }
 
-/// Average, minimum and maximum of every minute but the last.
+/// Returns average, minimum and maximum of every minute but the last.
 fn expected_minutes(readings: &[(u64, f64)]) -> [Vec<(u64, f64)>; 3] {
     let mut found = [const { Vec::new() }; 3];
     for minute in readings.chunk_by(|a, b| a.0 / 60 == b.0 / 60) {

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::wait;
 use crate::rig::{DEADLINE, collector};
 
-/// A collector with these settings.
+/// Starts a collector with these settings.
 fn with(redis: &str, settings: &str) -> (Program, u16, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("collector.toml");
@@ -105,7 +105,7 @@ async fn a_replaced_certificate_takes_effect() {
         key.display()
     );
     let (_collector, port, _folder) = with(&server.url(), &settings);
-    rackwatch_runtime::tls::choose_provider();
+    rackwatch_runtime::tls::install_provider();
     let trusts = async |certificates: &Certificates| {
         let authority = fs::read(certificates.ca()).unwrap();
         let authority = reqwest::Certificate::from_pem(&authority).unwrap();

@@ -97,7 +97,7 @@ pub struct KindInfo {
 }
 
 impl KindInfo {
-    /// A kind with these names and defaults for the rest.
+    /// Creates a kind with these names, and defaults for the rest.
     pub const fn new(name: &'static str, title: &'static str, family: Family) -> Self {
         Self {
             name,

@@ -68,7 +68,7 @@ macro_rules! registry {
         }
 
         impl Detail {
-            /// The detail of `kind` with the payload that `extras` holds for it, if it is complete.
+            /// Creates the detail of `kind` with its payload from `extras`, if that is complete.
             pub fn new(kind: AlertKind, extras: Extras) -> Self {
                 match kind {
                     $($(AlertKind::$variant => Self::$variant(Payload::from_extras(extras)),)+)+
@@ -234,7 +234,7 @@ macro_rules! registry {
         }
 
         impl DetectorState {
-            /// The state of a detector that has seen no reading.
+            /// Creates the state of a detector before its first reading.
             pub fn new(spec: &DetectorSpec) -> Self {
                 match spec {
                     $($(DetectorSpec::$variant(_) => Self::$variant(Default::default()),)+)+
@@ -307,7 +307,7 @@ macro_rules! registry {
         }
 
         impl RuleSettings {
-            /// The settings of a rule that sets nothing; `None` for kinds without rules.
+            /// Creates the settings of a rule without keys, or `None` for kinds without rules.
             pub(crate) fn new(kind: AlertKind) -> Option<Self> {
                 match kind {
                     $($(AlertKind::$variant => Some(Self::$variant(Default::default())),)+)+

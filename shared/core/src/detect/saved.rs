@@ -5,24 +5,24 @@ use serde_json::Value;
 
 use super::{DetectorSpec, DetectorState};
 
-/// A state on its way into a snapshot, or out of one.
+/// The state of one detector, before it is encoded or decoded.
 ///
-/// Its JSON does not name the kind. On the way out it is kept as JSON until the rule is known: one state
-/// that cannot be read must not spoil the others.
+/// The JSON does not name the kind of detector. It is decoded only once the rule is known, so that one
+/// invalid state does not spoil the others.
 #[derive(Clone, Debug)]
 pub enum SavedState {
-    /// A state to be saved.
+    /// A state to save.
     State(DetectorState),
-    /// A state that was saved.
+    /// A saved state, not decoded yet.
     Json(Value),
 }
 
 impl SavedState {
-    /// Returns the state of `spec`.
+    /// Returns the state for a detector of `spec`.
     ///
     /// # Errors
     ///
-    /// Fails if the JSON is not that of such a detector.
+    /// Fails if the JSON does not fit `spec`.
     pub fn load(self, spec: &DetectorSpec) -> Result<DetectorState, serde_json::Error> {
         match self {
             Self::State(state) => Ok(state),
@@ -46,7 +46,7 @@ impl<'de> Deserialize<'de> for SavedState {
     }
 }
 
-/// Two are equal if their JSON is.
+/// Compares the JSON.
 impl PartialEq for SavedState {
     fn eq(&self, other: &Self) -> bool {
         let json = |saved: &Self| serde_json::to_value(saved).ok();

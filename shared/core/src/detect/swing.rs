@@ -155,7 +155,7 @@ pub struct SwingLevel {
 }
 
 impl SwingLevel {
-    /// A change of `by` within a window.
+    /// Creates a level for a change of `by` within a window.
     pub fn new(by: Kelvin, within: Duration) -> Self {
         let millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         Self {

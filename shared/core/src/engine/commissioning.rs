@@ -1,8 +1,8 @@
 //! The commissioning check: limits that do not fit a site on its first day.
 //!
-//! A room that is warm from the first reading on is probably meant to be. Where more than three in ten sensors
-//! of a role begin beyond the same limit, one notice says so, and the warnings of those beyond it
-//! become infos. Critical limits hold, and sensors that leave their limits later alert as ever.
+//! A room that is warm from the first reading on is probably meant to be. Once more than three in ten sensors
+//! of a role began beyond their limit, one notice says so, and further sensors that begin beyond it
+//! are reported as info. Critical alerts, and sensors that cross a limit later, are not affected.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use crate::alert::{AlertKind, Severity};
 use crate::detect::Side;
 use crate::device::Role;
 
-/// The part of a role's devices that must begin beyond a limit.
-const MIN_PART: f64 = 0.3;
-/// The number of devices below which nothing is concluded.
+/// The fraction of a role's devices that must begin beyond a limit for a notice.
+const MIN_FRACTION: f64 = 0.3;
+/// The number of devices that a role must have for a notice.
 const MIN_DEVICES: u32 = 10;
-/// The length of the check from a role's first device on, in milliseconds of listening.
+/// The length of the check, in milliseconds of listening from a role's first reading on.
 const FIRST_HOUR_MS: u64 = 3_600_000;
 
 /// A limit that does not fit the room: many devices of a role begin beyond it.
@@ -45,13 +45,13 @@ struct FirstHour {
     /// Devices of the role. They are counted again when devices are restored.
     #[serde(skip)]
     known: u32,
-    /// The first evaluation, by the count of listening.
+    /// The listening time of the first reading, in milliseconds.
     #[serde(rename = "since")]
     since: Option<u64>,
     /// Devices that began above and below their limits.
     #[serde(rename = "beyond")]
     beyond: [u32; 2],
-    /// Whether a notice about the upper and the lower limit was given.
+    /// Whether there was a notice about the upper and the lower limit.
     #[serde(rename = "noticed")]
     noticed: [bool; 2],
 }
@@ -89,8 +89,8 @@ impl Commissioning {
         }
     }
 
-    /// Takes in the first reading of a device with that role, `listened` milliseconds into the time of
-    /// listening. Returns none after the role's first hour.
+    /// Begins the check of a device's first reading, after `listened` milliseconds of listening. Returns
+    /// `None` after the role's first hour.
     pub(super) fn first_reading(
         &mut self,
         role: Option<Role>,
@@ -108,7 +108,7 @@ impl Commissioning {
 }
 
 impl FirstReading<'_> {
-    /// Returns the severity to report for an alert that this reading fires.
+    /// Counts an alert that this reading fires, and returns the severity to report.
     pub(super) fn severity(
         &mut self,
         kind: AlertKind,
@@ -125,8 +125,8 @@ impl FirstReading<'_> {
         }
         self.hour.beyond[side] += 1;
         let (beyond, known) = (self.hour.beyond[side], self.hour.known);
-        let is_news = !self.hour.noticed[side];
-        if is_news && known >= MIN_DEVICES && f64::from(beyond) > MIN_PART * f64::from(known) {
+        let is_new = !self.hour.noticed[side];
+        if is_new && known >= MIN_DEVICES && f64::from(beyond) > MIN_FRACTION * f64::from(known) {
             self.hour.noticed[side] = true;
             self.notice = Some(Notice {
                 role: self.role,
@@ -143,7 +143,7 @@ impl FirstReading<'_> {
         }
     }
 
-    /// Returns the notice that this reading led to.
+    /// Returns the notice that this reading caused.
     pub(super) fn into_notice(self) -> Option<Notice> {
         self.notice
     }

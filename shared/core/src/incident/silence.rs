@@ -1,4 +1,4 @@
-//! Silences: alerts that cause no notification for a while. They are recorded all the same.
+//! Silences: they mute the notifications of matching alerts for a while. The alerts are still recorded.
 
 use globset::{Glob, GlobMatcher};
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ pub struct Matcher {
     pub kind: Option<AlertKind>,
 }
 
-/// A silence, as `rackwatch:silences` holds it.
+/// A silence, as stored in `rackwatch:silences`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silence {
     /// The id: six hexadecimal digits, also the field in Redis.
@@ -120,18 +120,18 @@ impl CompiledMatcher {
 pub(super) struct Silences(Vec<(Silence, CompiledMatcher)>);
 
 impl Silences {
-    /// Compiles `all`. Invalid silences are dropped: they were checked when they were added.
+    /// Compiles `all`. Drops invalid silences, which commands and the API refuse.
     pub(super) fn new(all: Vec<Silence>) -> Self {
-        let checked = all
+        let compiled = all
             .into_iter()
             .filter_map(|silence| Some((silence.clone(), silence.matcher.compile().ok()?)));
-        Self(checked.collect())
+        Self(compiled.collect())
     }
 
-    /// Returns whether a silence is in force for an alert.
+    /// Returns whether any silence mutes an alert now.
     pub(super) fn cover(&self, member: &Member, now: Timestamp) -> bool {
-        self.0.iter().any(|(silence, checked)| {
-            silence.from <= now && now < silence.until && checked.matches(member)
+        self.0.iter().any(|(silence, matcher)| {
+            silence.from <= now && now < silence.until && matcher.matches(member)
         })
     }
 }

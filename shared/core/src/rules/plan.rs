@@ -20,7 +20,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A plan of these rules.
+    /// Creates a plan of these rules.
     pub(super) fn new(rules: Vec<PlannedRule>) -> Self {
         let is_absence = |rule: &PlannedRule| rule.kind == AlertKind::NoData;
         Self {
@@ -55,7 +55,7 @@ pub struct PlannedRule {
 }
 
 impl PlannedRule {
-    /// The rule for `device`, or `None` where it does not apply: every level is off, or the hardware has no
+    /// Creates the rule for `device`, or `None` if it does not apply: every level is off, or the hardware has no
     /// limits.
     pub(super) fn new(
         name: &str,

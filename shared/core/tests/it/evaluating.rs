@@ -267,7 +267,7 @@ fn at(second: u64) -> Timestamp {
     Timestamp::from_millis(START + second * 1000).unwrap()
 }
 
-/// One reading a second by Redis' clock, `back` seconds behind it.
+/// Returns one reading a second by Redis' clock, `back` seconds behind it.
 fn by_clock(entries: std::ops::Range<u64>, back: u64, degrees: f64) -> Vec<Input> {
     let one = |second: u64| Input::Reading {
         entry: StreamId {

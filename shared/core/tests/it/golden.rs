@@ -46,7 +46,7 @@ fn fields<'f>(
     }
 }
 
-/// An alert record without what only some kinds have.
+/// Returns an alert record with only the fields that all kinds have.
 fn alert(kind: AlertKind, state: AlertState, severity: Severity) -> AlertRecord {
     let subject = Subject::from(device("inlet-B07-1"));
     AlertRecord {
@@ -71,7 +71,7 @@ fn alert(kind: AlertKind, state: AlertState, severity: Severity) -> AlertRecord 
     }
 }
 
-/// An alert record of each kind and state, with what its kind has.
+/// Returns an alert record of each kind and state, with the fields of its kind.
 fn alerts() -> Vec<AlertRecord> {
     let of = |kind| {
         [AlertState::Firing, AlertState::Resolved].map(|state| {

@@ -62,7 +62,7 @@ fn load(spec: &DetectorSpec, json: &str) -> Result<DetectorState, serde_json::Er
     serde_json::from_str::<SavedState>(json)?.load(spec)
 }
 
-/// An hour of a sensor whose room warms slowly, ten seconds apart.
+/// Returns an hour of readings in a slowly warming room, ten seconds apart.
 fn hour() -> impl Iterator<Item = (u64, f64)> {
     (0..360_u32).map(|n| {
         let cycle = (f64::from(n) / 40.0).sin() * 0.8;

@@ -1,4 +1,4 @@
-//! Stored state: its form is pinned, other versions are refused, and a cold start repeats alerts under the same
+//! Stored state: its format is pinned, other versions are refused, and a cold start repeats alerts under the same
 //! id.
 
 use std::time::Duration;
@@ -54,7 +54,7 @@ fn read_late(arrived: u64, second: u64, degrees: f64) -> Input {
     }
 }
 
-/// An engine with one device that is too hot, and whose last reading was late.
+/// Returns an engine with one device that is too hot, and whose last reading was late.
 fn hot() -> (Engine, Effects) {
     let mut engine = engine();
     let description = Description {
@@ -77,7 +77,7 @@ fn hot() -> (Engine, Effects) {
     (engine, effects)
 }
 
-fn through() -> StreamId {
+fn last_entry() -> StreamId {
     StreamId {
         ms: START + 21_000,
         seq: 0,
@@ -108,23 +108,23 @@ fn runs() -> Runs {
 }
 
 #[test]
-fn stored_forms_are_pinned() {
+fn stored_formats_are_pinned() {
     let (engine, effects) = hot();
-    let slices: Vec<Slice> = engine.snapshot(through()).collect();
+    let slices: Vec<Slice> = engine.snapshot(last_entry()).collect();
     assert_golden("slice.v1.json", &stored::encode(&slices[0]));
     let episodes = episodes(&effects);
     assert_golden("episode.v1.json", &stored::encode(&episodes[0]));
     assert_golden("loss_ledger_entry.v1.json", &stored::encode(&runs()));
 }
 
-/// The golden files name every field, whatever Rust calls it: from them alone the state comes back.
+/// The golden files alone restore the state, whatever the fields are called in Rust.
 #[test]
 fn state_survives_in_the_golden_files() {
     let (before, effects) = hot();
     let slice: Slice = stored::decode(&golden("slice.v1.json")).unwrap();
     let episode: Episode = stored::decode(&golden("episode.v1.json")).unwrap();
     let runs_before: Runs = stored::decode(&golden("loss_ledger_entry.v1.json")).unwrap();
-    let again = before.snapshot(through()).next().unwrap();
+    let again = before.snapshot(last_entry()).next().unwrap();
     assert_eq!(stored::encode(&slice), stored::encode(&again));
     let mut all = episodes(&effects);
     assert_eq!(episode, all[0]);
@@ -148,11 +148,11 @@ fn state_survives_in_the_golden_files() {
 /// Decodes the golden file with its version taken out or raised.
 fn refused<T: StoredValue>(name: &str) -> [DecodeError; 2] {
     let json = String::from_utf8(golden(name)).unwrap();
-    let [former, newer] = [
+    let [unversioned, newer] = [
         json.replace(r#""v":1,"#, ""),
         json.replace(r#""v":1,"#, r#""v":2,"#),
     ];
-    [former, newer].map(|json| stored::decode::<T>(json.as_bytes()).err().unwrap())
+    [unversioned, newer].map(|json| stored::decode::<T>(json.as_bytes()).err().unwrap())
 }
 
 #[test]
@@ -162,10 +162,10 @@ fn other_versions_are_refused() {
         refused::<Episode>("episode.v1.json"),
         refused::<Runs>("loss_ledger_entry.v1.json"),
     ];
-    for [former, newer] in all {
+    for [unversioned, newer] in all {
         assert!(
-            matches!(former, DecodeError::Unversioned { understood: 1, .. }),
-            "{former}"
+            matches!(unversioned, DecodeError::Unversioned { understood: 1, .. }),
+            "{unversioned}"
         );
         let is_newer = |error: &DecodeError| {
             matches!(
@@ -179,7 +179,7 @@ fn other_versions_are_refused() {
         };
         assert!(is_newer(&newer), "{newer}");
     }
-    // The form of the version before this one.
+    // The format before versions.
     let former = br#"[{"name":"a1b2","last":12,"at":1700000000000}]"#;
     assert!(stored::decode::<Runs>(former).is_err());
 }
@@ -214,12 +214,12 @@ fn rules_that_changed_or_are_gone_start_cold_and_are_counted() {
     let warmer = parse("[[rules]]\ntype = 'high_temp'\nwarning = 29.0").unwrap();
     let rules = RuleSet::with_defaults(&warmer).unwrap();
     let mut changed = Engine::new(rules.into());
-    let cold = changed.restore(before.snapshot(through()).next().unwrap());
+    let cold = changed.restore(before.snapshot(last_entry()).next().unwrap());
     let cold: Vec<_> = cold.iter().collect();
     assert_eq!(cold, [("high_temp", ColdStart::RuleChanged, 1)]);
 
     let mut removed = Engine::new(RuleSet::only(&warmer).unwrap().into());
-    let cold = removed.restore(before.snapshot(through()).next().unwrap());
+    let cold = removed.restore(before.snapshot(last_entry()).next().unwrap());
     let gone: Vec<_> = cold
         .iter()
         .filter(|(_, reason, _)| *reason == ColdStart::RuleRemoved)

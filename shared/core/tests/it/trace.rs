@@ -25,7 +25,7 @@ pub fn reading(device: &str, second: u64, degrees: f64) -> Reading {
     }
 }
 
-/// The readings as a plain client writes them, one entry each.
+/// Returns the readings as a plain client writes them, one entry each.
 pub fn inputs(readings: &[Reading]) -> Vec<Input> {
     readings
         .iter()

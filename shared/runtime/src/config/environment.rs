@@ -28,7 +28,7 @@ pub(super) struct Override {
     value: Value,
 }
 
-/// The variables that set a key, the short form first and so overridden by the long one.
+/// Returns the variables that set a key. The short form comes first, so the long one overrides it.
 pub(super) fn overrides(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Vec<Override>, ConfigError> {
@@ -66,7 +66,7 @@ fn key_of(variable: &str) -> Option<Vec<String>> {
         .then(|| path.split(SEPARATOR).map(str::to_lowercase).collect())
 }
 
-/// A secret is taken literally: a password may well look like a number or a quoted string.
+/// Parses a value. Secrets are taken literally: a password may look like a number or a quoted string.
 fn parse(key: &[String], text: &str) -> Value {
     let literal = || Value::String(text.to_owned());
     if key.iter().any(|segment| is_secret(segment)) {

@@ -156,7 +156,7 @@ enum Node<'s, 't> {
 }
 
 impl<'s, 't> Node<'s, 't> {
-    /// The offset of the key and the value one step further.
+    /// Returns the offset of the key, and the value, one step further.
     fn step(&self, step: &PathStep) -> Option<(usize, &'s Spanned<DeValue<'t>>)> {
         match (self, step) {
             (Node::Table(table), PathStep::Key(key)) => table

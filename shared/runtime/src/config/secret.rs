@@ -12,7 +12,7 @@ use serde::Deserialize;
 pub struct Secret(String);
 
 impl Secret {
-    /// The secret itself, for the one place that sends it.
+    /// Returns the secret itself, for the one place that sends it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -30,7 +30,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where Redis is; user and password in it are not shown.
+/// The address of Redis. User and password in it are not shown.
 ///
 /// Not checked here, so that a configuration with a wrong address can still be printed.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -38,7 +38,7 @@ impl fmt::Debug for Secret {
 pub struct RedisUrl(String);
 
 impl RedisUrl {
-    /// The whole address, for the one place that connects.
+    /// Returns the whole address, for the one place that connects.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -57,7 +57,7 @@ impl Connector {
     ///
     /// When the address is invalid, or a file cannot be read or used.
     pub fn new(config: &RedisConfig) -> Result<Self, ConnectError> {
-        tls::choose_provider();
+        tls::install_provider();
         let (target, endpoint) = Target::parse(config)?;
         Ok(Self {
             target,
@@ -101,7 +101,7 @@ impl Connector {
             .map_err(|source| ConnectError::sort(&self.endpoint, source))
     }
 
-    /// Connects, trying until that succeeds; `None` if `stop` was cancelled first.
+    /// Connects, retrying until it succeeds. Returns `None` if `stop` was cancelled first.
     pub async fn open_until(
         &self,
         purpose: Purpose,

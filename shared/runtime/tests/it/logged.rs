@@ -17,7 +17,7 @@ impl Logged {
         Dispatch::new(builder.with_writer(move || writer.clone()).finish())
     }
 
-    /// The lines so far.
+    /// Returns the lines so far.
     pub(crate) fn lines(&self) -> Vec<String> {
         let bytes = self.0.lock().unwrap();
         String::from_utf8_lossy(&bytes)
@@ -26,7 +26,7 @@ impl Logged {
             .collect()
     }
 
-    /// Whether a line holds `text`.
+    /// Returns whether a line contains `text`.
     pub(crate) fn has(&self, text: &str) -> bool {
         self.lines().iter().any(|line| line.contains(text))
     }

@@ -126,7 +126,7 @@ impl Reader {
             self.waited = Duration::ZERO;
             self.pending_first = true;
             if reply::is_no_group(&error) {
-                return Err(RawStreamError::Gone);
+                return Err(RawStreamError::OutcomeUnknown);
             }
             let recovered = self.session.recover(&error).await;
             recovered.map_err(|error| self.refused(error))?;

@@ -15,7 +15,7 @@ use rackwatch_testing::assert_golden;
 
 use super::{alerts, at, celsius, device, fields};
 
-/// Provenance with all that an agent can add.
+/// Returns provenance with every field that an agent can add.
 fn complete() -> Provenance {
     Provenance {
         prev: Some("r0-9".parse().unwrap()),
@@ -88,7 +88,7 @@ fn alert_records() {
     assert_golden!("format_alerts.txt", format);
 }
 
-/// An incident record with all that one can have.
+/// Returns an incident record with every field set.
 fn incident(event: Event) -> IncidentRecord {
     let is_resolved = event == Event::Resolved;
     IncidentRecord {

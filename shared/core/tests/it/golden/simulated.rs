@@ -38,7 +38,7 @@ struct Run {
 }
 
 impl Run {
-    /// The ten contract fields of each alert, the ids of incidents and the fields of losses.
+    /// Writes the ten contract fields of each alert, the ids of incidents and the fields of losses.
     fn take(&mut self, effects: &Effects, now: Timestamp) {
         for record in &effects.alerts {
             let fields = wire::alert::encode(record);

@@ -30,7 +30,7 @@ fn spot(rack: &str) -> Spot {
     }
 }
 
-/// Title and cause of what these alerts come to.
+/// Returns title and cause of the incidents that these alerts open.
 fn title(records: &[AlertRecord]) -> String {
     let mut incidents = Incidents::new(IncidentTiming::default());
     for record in records {

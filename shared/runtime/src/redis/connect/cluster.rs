@@ -1,4 +1,4 @@
-//! A cluster: any of its nodes has the map of slots, which is read each time a connection is opened.
+//! Redis Cluster: each new connection first reads the map of slots from any node.
 //!
 //! `redis+cluster://host:port,host:port` (`rediss+cluster://` for TLS), with user and password before
 //! an `@`. One host that answers is enough; the others are learned from it.
@@ -19,6 +19,8 @@ use crate::redis::cluster::{Address, Cluster, OpenNode};
 
 /// Default port of a node.
 pub(super) const PORT: u16 = 6379;
+/// Maximum number of nodes to remember: the largest cluster that Redis supports.
+const MAX_KNOWN: usize = 1_000;
 
 /// The nodes of a cluster, and the settings to connect to each.
 #[derive(Clone)]
@@ -26,7 +28,7 @@ pub(super) struct Nodes {
     login: RedisConnectionInfo,
     tcp: TcpSettings,
     tls: Option<Tls>,
-    /// Addresses, in the order in which they are asked.
+    /// Addresses in the order in which to ask them.
     known: Arc<Mutex<Vec<Address>>>,
 }
 
@@ -36,7 +38,7 @@ struct Tls {
     ca: Option<Vec<u8>>,
 }
 
-/// Connects to nodes for one connection to the cluster.
+/// Opens the node connections of one connection to the cluster.
 #[derive(Clone)]
 struct Opener {
     nodes: Nodes,
@@ -46,7 +48,7 @@ struct Opener {
 
 impl std::fmt::Debug for Opener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // It knows the password.
+        // It holds the password.
         f.write_str("Opener")
     }
 }
@@ -107,8 +109,8 @@ impl Nodes {
         }
     }
 
-    /// Reads the slots from one of the nodes and connects to the one that has the key `home`. Answers
-    /// may take `response`, connecting to each node `connect`.
+    /// Reads the slots from one of the nodes and connects to the one that has the key `home`. `connect`
+    /// and `response` are the timeouts of each connection and reply.
     pub(super) async fn open(
         &self,
         home: &str,
@@ -123,7 +125,7 @@ impl Nodes {
         let mut failure = None;
         let known = self.known().clone();
         for node in known {
-            // Each in its turn: a node that was cut off from the others may have an old map.
+            // Starts with another node next time: a node cut off from the others may have an old map.
             self.known().rotate_left(1);
             let asked = async {
                 let mut connection = opener.open(&node).await?;
@@ -149,17 +151,14 @@ impl Nodes {
                 known.push(node.clone());
             }
         }
-        // A cluster whose nodes come and go under ever new addresses must not fill the memory.
-        known.truncate(MOST_KNOWN);
+        // Bounds memory where nodes come and go under ever new addresses.
+        known.truncate(MAX_KNOWN);
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Vec<Address>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// Most nodes to remember: the largest cluster that Redis supports.
-const MOST_KNOWN: usize = 1_000;
 
 #[async_trait::async_trait]
 impl OpenNode for Opener {

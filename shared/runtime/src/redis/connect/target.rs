@@ -32,7 +32,7 @@ pub(super) enum Target {
 
 impl std::fmt::Debug for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Clients know passwords.
+        // Clients hold passwords.
         f.write_str(match self {
             Self::Node(_) => "Node",
             Self::Sentinels(_) => "Sentinels",
@@ -46,10 +46,10 @@ impl Target {
     pub(super) fn parse(config: &RedisConfig) -> Result<(Self, String), ConnectError> {
         let url = config.url.expose();
         if let Some(hosts) = Hosts::parse(url, SENTINEL, sentinel::PORT) {
-            return by_sentinels(config, hosts);
+            return sentinel_target(config, hosts);
         }
         if let Some(hosts) = Hosts::parse(url, CLUSTER, cluster::PORT) {
-            return in_cluster(config, hosts);
+            return cluster_target(config, hosts);
         }
         let info = settings::connection_info(config)?;
         let endpoint = settings::endpoint(&info);
@@ -57,7 +57,7 @@ impl Target {
         Ok((Self::Node(Box::new(client)), endpoint))
     }
 
-    /// Connects once. On a cluster the node that has the key `home` must answer.
+    /// Connects once; on a cluster, to the node that has the key `home`.
     pub(super) async fn open(
         &self,
         home: &str,
@@ -67,14 +67,14 @@ impl Target {
         let client = match self {
             Self::Node(client) => Client::clone(client),
             Self::Cluster(nodes) => {
-                // Boxed: it is a large future, and part of every other that connects.
+                // Boxed, because this large future is part of every future that connects.
                 let opened = nodes.open(home, connect, Some(response));
                 return Ok(Box::pin(opened).await?.into());
             }
             Self::Sentinels(sentinels) => {
                 let asked: Pin<Box<dyn Future<Output = _> + Send>> =
                     Box::pin(async { sentinels.lock().await.async_get_client().await });
-                // Each Sentinel may take its time.
+                // Asking Sentinels, and checking the master that they name, takes several connections.
                 let answer = tokio::time::timeout(connect * 2, asked).await;
                 answer.unwrap_or_else(|_| {
                     let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
@@ -87,7 +87,7 @@ impl Target {
 }
 
 /// Creates the client that asks Sentinels for their master.
-fn by_sentinels(
+fn sentinel_target(
     config: &RedisConfig,
     hosts: Result<Hosts, NotHosts>,
 ) -> Result<(Target, String), ConnectError> {
@@ -102,14 +102,14 @@ fn by_sentinels(
     Ok((Target::Sentinels(client), endpoint))
 }
 
-/// Creates the list of nodes from which a cluster is read.
-fn in_cluster(
+/// Creates the list of a cluster's nodes.
+fn cluster_target(
     config: &RedisConfig,
     hosts: Result<Hosts, NotHosts>,
 ) -> Result<(Target, String), ConnectError> {
     let expected = "expected redis+cluster://host:port,host:port";
-    let not_a_path = |hosts: Hosts| hosts.path.is_empty().then_some(hosts).ok_or(NotHosts);
-    let (hosts, ca) = settings::with_login(config, hosts.and_then(not_a_path), expected)?;
+    let without_path = |hosts: Hosts| hosts.path.is_empty().then_some(hosts).ok_or(NotHosts);
+    let (hosts, ca) = settings::with_login(config, hosts.and_then(without_path), expected)?;
     let endpoint = hosts.endpoint(CLUSTER);
     let nodes = Nodes::new(config, hosts, ca, settings::tcp_settings());
     Ok((Target::Cluster(Box::new(nodes)), endpoint))
