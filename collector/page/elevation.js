@@ -10,7 +10,7 @@ const LEAST_UNITS = 42;
 const TOP = 22;
 const COLUMN = 86;
 /** Sensors at one place are shifted, at most this often. */
-const MOST_SHIFTS = 3;
+const MAX_SHIFTS = 3;
 
 export class Elevation {
   #marks = new Map();
@@ -36,7 +36,7 @@ export class Elevation {
       const place = `${column}/${sensor.u}`;
       const shift = taken.get(place) ?? 0;
       taken.set(place, shift + 1);
-      const left = 36 + column * COLUMN + Math.min(shift, MOST_SHIFTS) * 8;
+      const left = 36 + column * COLUMN + Math.min(shift, MAX_SHIFTS) * 8;
       drawing.append(this.#mark(sensor, left, TOP + (units - sensor.u) * UNIT - 3));
     }
     show(this.node, drawing);

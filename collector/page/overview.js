@@ -11,7 +11,7 @@ import { mapLegend, RackMap } from "./rack-map.js";
 
 /** Figures of the whole site change without an event of any rack. */
 const RELOAD_EVERY = 5000;
-const MOST_INCIDENTS = 8;
+const MAX_INCIDENTS = 8;
 
 class OverviewPage {
   constructor(isCurrent) {
@@ -38,7 +38,7 @@ class OverviewPage {
     try {
       await this.load();
     } catch {
-      // The header shows that the connection is lost; the page keeps what it has.
+      // The header shows that the connection is lost; the page keeps the last data.
       return;
     }
     if (!this.isCurrent()) return;
@@ -74,11 +74,11 @@ function siteTiles(site, incidents) {
 }
 
 function openIncidents(incidents) {
-  const rest = incidents.length > MOST_INCIDENTS;
+  const rest = incidents.length > MAX_INCIDENTS;
   return [
     el("h2", { id: "incidents" }, "Open incidents"),
     incidents.length
-      ? incidentList(incidents.slice(0, MOST_INCIDENTS))
+      ? incidentList(incidents.slice(0, MAX_INCIDENTS))
       : el("p", { class: "good-news" }, "✓ No open incidents."),
     rest && el("p", null, link("#/incidents", `All ${incidents.length} incidents`)),
   ];

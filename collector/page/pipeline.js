@@ -7,7 +7,7 @@ import { ago, bytes, count, duration, orDash } from "./format.js";
 import { patch } from "./patch.js";
 
 const RELOAD_EVERY = 4000;
-const MOST_NOTIFICATIONS = 50;
+const MAX_NOTIFICATIONS = 50;
 
 const titled = (title, ...content) => el("section", null, el("h2", null, title), content);
 const row = (heading, ...cells) => el("tr", null, rowHeading(heading), cells);
@@ -117,7 +117,7 @@ function deadLetterSection({ dead }) {
 function notificationSection(deliveries, now) {
   if (deliveries.length === 0) return titled("Notifications", muted("No notifications yet."));
   const rows = deliveries
-    .slice(0, MOST_NOTIFICATIONS)
+    .slice(0, MAX_NOTIFICATIONS)
     .map((delivery) =>
       row(
         delivery.notifier,

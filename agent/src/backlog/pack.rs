@@ -9,7 +9,7 @@ use rackwatch_core::reading::{Reading, Sample};
 use rackwatch_core::wire::Seq;
 
 use super::queue::{Content, Entry};
-use crate::spool::record::{MOST_READINGS, Record};
+use crate::spool::record::{MAX_READINGS, Record};
 
 /// Returns the entries as records, each with the number of the last entry that it completes.
 pub(super) fn records(entries: &[Entry]) -> Vec<(Record, u64)> {
@@ -49,7 +49,7 @@ fn continues(record: &Record, entry: &Entry, readings: &[Reading]) -> bool {
         && record.seq.n + 1 == entry.n
         && entry.gap.is_none()
         && entry.prev.is_none()
-        && record.sample.readings.len() < MOST_READINGS
+        && record.sample.readings.len() < MAX_READINGS
         // A frame holds each device once.
         && !readings.iter().any(is_present)
 }
@@ -61,7 +61,7 @@ fn split<'a>(
 ) -> impl Iterator<Item = (Record, u64)> + 'a {
     let first = entry.n - readings.len() as u64;
     let mut n = first;
-    readings.chunks(MOST_READINGS).map(move |readings| {
+    readings.chunks(MAX_READINGS).map(move |readings| {
         let is_first = n == first;
         n += readings.len() as u64;
         let record = Record {
@@ -147,14 +147,14 @@ mod tests {
     fn a_large_frame_is_split_into_several_records() {
         let found = numbers(
             EntryFormat::Frame,
-            &[sample(1, 2), sample(2, MOST_READINGS + 1)],
+            &[sample(1, 2), sample(2, MAX_READINGS + 1)],
         );
-        let most = MOST_READINGS as u64;
+        let most = MAX_READINGS as u64;
         assert_eq!(
             found,
             [
                 (2, 2, 2),
-                (most + 2, MOST_READINGS, 2),
+                (most + 2, MAX_READINGS, 2),
                 (most + 3, 1, most + 3)
             ]
         );

@@ -9,7 +9,7 @@ const HEADER: usize = 8;
 
 /// Longest payload of a frame in bytes: a longer one was not written by any agent.
 ///
-/// A record of [`MOST_READINGS`](super::record::MOST_READINGS) with the longest device ids and
+/// A record of [`MAX_READINGS`](super::record::MAX_READINGS) with the longest device ids and
 /// fault words takes less than two thirds of it.
 const LONGEST: usize = 1 << 20;
 

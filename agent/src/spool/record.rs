@@ -15,7 +15,7 @@ pub const RECORD_VERSION: u8 = 1;
 
 /// Most readings of one record. A larger sample becomes several records, so that no field of a
 /// stream entry grows beyond what a collector accepts.
-pub const MOST_READINGS: usize = 4_000;
+pub const MAX_READINGS: usize = 4_000;
 
 /// Tags of a reading's value.
 const TEMPERATURE: u8 = 0;
@@ -91,7 +91,7 @@ fn version_1(mut payload: Decoder<'_>) -> Option<Record> {
     let seq = payload.seq()?;
     let prev = payload.optional_seq()?;
     let count = usize::try_from(payload.u32()?).ok()?;
-    let mut readings = Vec::with_capacity(count.min(MOST_READINGS));
+    let mut readings = Vec::with_capacity(count.min(MAX_READINGS));
     for _ in 0..count {
         let device = DeviceId::new(payload.text()?).ok()?;
         let value = match payload.u8()? {

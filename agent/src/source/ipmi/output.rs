@@ -20,7 +20,7 @@ use rackwatch_core::units::Celsius;
 use crate::source::component;
 
 /// Most sensors of one target: big chassis have some hundreds.
-const MOST_SENSORS: usize = 2_000;
+const MAX_SENSORS: usize = 2_000;
 /// Longest name in characters. A sensor data record holds 16 bytes (IPMI 2.0, table 43-1); tools
 /// may add to them.
 const LONGEST_NAME: usize = 64;
@@ -69,7 +69,7 @@ impl Row {
 pub fn parse(text: &str) -> Vec<Row> {
     let rows = text.lines().filter_map(parse_line);
     rows.filter(|row| !is_relative(row))
-        .take(MOST_SENSORS)
+        .take(MAX_SENSORS)
         .collect()
 }
 

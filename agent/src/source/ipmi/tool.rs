@@ -14,9 +14,9 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 /// Largest output of one command in bytes; the rest is discarded. A thousand sensors print 100 kB.
-const MOST_OUTPUT: u64 = 1 << 20;
+const MAX_OUTPUT: u64 = 1 << 20;
 /// Largest error output in bytes: the first lines name the cause.
-const MOST_ERRORS: u64 = 4 << 10;
+const MAX_ERRORS: u64 = 4 << 10;
 
 /// The program, and the arguments that lead to one BMC.
 #[derive(Clone, Debug)]
@@ -153,8 +153,8 @@ impl Tool {
 async fn finish(mut child: Child) -> std::io::Result<(ExitStatus, String, String)> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (output, errors, status) = tokio::join!(
-        read(stdout, MOST_OUTPUT),
-        read(stderr, MOST_ERRORS),
+        read(stdout, MAX_OUTPUT),
+        read(stderr, MAX_ERRORS),
         child.wait()
     );
     Ok((status?, output, errors))

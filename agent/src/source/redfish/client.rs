@@ -13,7 +13,7 @@ use super::settings::{Login, RedfishTarget};
 use crate::source::target::TargetCommon;
 
 /// Largest document in bytes: `Thermal` of a big chassis has 200 kB.
-const MOST_BYTES: usize = 8 << 20;
+const MAX_BYTES: usize = 8 << 20;
 /// Collection of sessions, which a login adds to.
 const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
 
@@ -50,7 +50,7 @@ pub(super) enum RequestError {
     Missing { path: String },
     #[error("the BMC responded to {path} with {status}")]
     Status { path: String, status: StatusCode },
-    #[error("{path} is larger than {MOST_BYTES} bytes")]
+    #[error("{path} is larger than {MAX_BYTES} bytes")]
     TooLarge { path: String },
     #[error("{path} is not JSON")]
     NotJson { path: String },
@@ -232,7 +232,7 @@ async fn document(path: &str, mut response: Response) -> Result<Value, RequestEr
         .await
         .map_err(|error| request_error(&error))?
     {
-        if body.len() + part.len() > MOST_BYTES {
+        if body.len() + part.len() > MAX_BYTES {
             return Err(RequestError::TooLarge { path });
         }
         body.extend_from_slice(&part);

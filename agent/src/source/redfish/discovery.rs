@@ -11,11 +11,11 @@ use super::document::{
 };
 
 /// Most chassis of one BMC: blade enclosures have some dozens.
-const MOST_CHASSIS: usize = 64;
+const MAX_CHASSIS: usize = 64;
 /// Most sensors that are read one by one: each costs a request at every tick.
-const MOST_SENSORS: usize = 300;
+const MAX_SENSORS: usize = 300;
 /// Most pages of a collection.
-const MOST_PAGES: usize = 20;
+const MAX_PAGES: usize = 20;
 /// Root of every service.
 const ROOT: &str = "/redfish/v1/";
 
@@ -82,7 +82,7 @@ pub(super) async fn discover(client: &mut Client) -> Result<Inventory, RequestEr
     if let Some(collection) = document::linked(&root, "Chassis") {
         chassis = all_members(client, &collection).await?;
     }
-    chassis.truncate(MOST_CHASSIS);
+    chassis.truncate(MAX_CHASSIS);
     let mut all = Inventory::default();
     for path in chassis {
         let chassis = client.get(&path).await?;
@@ -178,7 +178,7 @@ async fn discover_sensors(
     }
     let mut all = Inventory::default();
     for path in all_members(client, collection).await? {
-        if all.documents.len() >= MOST_SENSORS {
+        if all.documents.len() >= MAX_SENSORS {
             break;
         }
         let Some(content) = optional(client, &path).await? else {
@@ -195,7 +195,7 @@ async fn discover_sensors(
 /// Returns the members of a collection on all its pages.
 async fn all_members(client: &mut Client, collection: &str) -> Result<Vec<String>, RequestError> {
     let (mut all, mut next) = (Vec::new(), Some(collection.to_owned()));
-    for _ in 0..MOST_PAGES {
+    for _ in 0..MAX_PAGES {
         let Some(path) = next else { break };
         let (page, more) = members(&client.get(&path).await?);
         all.extend(page);

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::source::component;
 
 /// Most sensors of one document.
-const MOST_SENSORS: usize = 1_000;
+const MAX_SENSORS: usize = 1_000;
 /// Longest name in characters; longer ones are cut.
 const LONGEST_NAME: usize = 64;
 
@@ -45,7 +45,7 @@ pub fn members(collection: &Value) -> (Vec<String>, Option<String>) {
         .or_else(|| collection.get("@odata.nextLink"))
         .and_then(Value::as_str);
     (
-        each.map(str::to_owned).take(MOST_SENSORS).collect(),
+        each.map(str::to_owned).take(MAX_SENSORS).collect(),
         next.map(str::to_owned),
     )
 }
@@ -76,7 +76,7 @@ pub(super) fn expands(root: &Value) -> bool {
 /// Returns all temperatures of a chassis from the old `Thermal`.
 pub fn thermal(address: &str, document: &Value) -> Vec<Sensor> {
     let each = array(document, "Temperatures")
-        .take(MOST_SENSORS)
+        .take(MAX_SENSORS)
         .enumerate();
     let is_margin =
         |entry: &Value| text(entry, "Name").is_some_and(|name| component::is_margin(&name));
@@ -109,7 +109,7 @@ pub fn thermal(address: &str, document: &Value) -> Vec<Sensor> {
 /// Returns the values in `ThermalMetrics`, keyed by the addresses of the sensors if it has them.
 pub fn metrics(address: &str, document: &Value) -> Vec<Sensor> {
     let listed: Vec<&Value> = array(document, "TemperatureReadingsCelsius")
-        .take(MOST_SENSORS)
+        .take(MAX_SENSORS)
         .collect();
     let summary = document
         .get("TemperatureSummaryCelsius")
@@ -265,7 +265,7 @@ fn verdict(entry: &Value) -> Option<Verdict> {
 /// Returns the sensors of a collection that was read together with its members.
 pub fn sensors(collection: &Value) -> Vec<Sensor> {
     array(collection, "Members")
-        .take(MOST_SENSORS)
+        .take(MAX_SENSORS)
         .filter_map(sensor)
         .collect()
 }

@@ -15,7 +15,7 @@ use super::settings::{Authentication, Privacy};
 /// Attempts of one request: UDP loses packets.
 const ATTEMPTS: u32 = 3;
 /// Most rows of a walk: the largest tables have some hundreds.
-const MOST_ROWS: usize = 2_000;
+const MAX_ROWS: usize = 2_000;
 /// Rows of one response of a walk: they fit one packet.
 const ROWS_PER_RESPONSE: u32 = 20;
 /// Objects of one get: more may not fit one packet.
@@ -120,7 +120,7 @@ impl Session {
     /// Returns the numbers of all objects below `column`.
     pub(super) async fn walk(&mut self, column: &Oid) -> Result<BTreeMap<Oid, i64>, RequestError> {
         let (mut all, mut last) = (BTreeMap::new(), column.clone());
-        while all.len() < MOST_ROWS {
+        while all.len() < MAX_ROWS {
             let Some(from) = to_wire(&last) else { break };
             let some = self.request(&[&from], Some(ROWS_PER_RESPONSE)).await?;
             let before = all.len();

@@ -150,7 +150,7 @@ impl Nodes {
             }
         }
         // A cluster whose nodes come and go under ever new addresses must not fill the memory.
-        known.truncate(MOST_KNOWN);
+        known.truncate(MAX_KNOWN);
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Vec<Address>> {
@@ -159,7 +159,7 @@ impl Nodes {
 }
 
 /// Most nodes to remember: the largest cluster that Redis supports.
-const MOST_KNOWN: usize = 1_000;
+const MAX_KNOWN: usize = 1_000;
 
 #[async_trait::async_trait]
 impl OpenNode for Opener {
