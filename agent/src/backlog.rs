@@ -3,9 +3,9 @@
 //!
 //! In: what the sampler reports. Out: entries in order, acknowledged once Redis has them, and the
 //! descriptions that go before them. Entries that waited longer than a second go to the spool, and
-//! come back from there as frames, before anything in memory. Lost, counted and logged: the oldest
-//! readings, when the spool is full, or when there is no spool and more wait than the queue holds
-//! (`publish.queue`). Lost without a trace: what is only in memory when the process dies.
+//! come back from there as frames, before anything in memory. When the spool is full, or when there
+//! is no spool and more than `publish.queue` readings wait, the oldest are dropped, counted and
+//! logged. Readings that are only in memory when the process dies are lost without a trace.
 
 mod pack;
 mod queue;
@@ -30,14 +30,14 @@ use crate::spool::segment_log::RecordEnd;
 pub use queue::{Content, Entry, Queue};
 use recent::RecentEntries;
 
-/// Readings of one round trip from disk: half a megabyte, and some milliseconds of Redis' time.
+/// Readings from disk per round trip: half a megabyte, and some milliseconds of Redis' time.
 const READINGS_FROM_DISK: usize = 20_000;
 
 /// Pause after a failed spool read.
 const DISK_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Wait for the sampler's last readings after the stop: longer than the sampler waits for a source
-/// that hangs.
+/// Time for the sampler to report its last readings after the stop: longer than it waits for a
+/// source that hangs.
 const SAMPLER_GRACE: Duration = Duration::from_millis(500);
 
 /// The backlog; clones share one state.
@@ -126,8 +126,8 @@ pub struct BacklogStats {
 }
 
 impl Backlog {
-    /// Returns the backlog of `run`, including what `spool` holds; `prev` is the last number of the
-    /// previous run.
+    /// Returns the backlog of `run`, including the readings in `spool`; `prev` is the last number of
+    /// the previous run.
     pub fn new(
         config: &PublishConfig,
         inventory: Inventory,
@@ -150,20 +150,20 @@ impl Backlog {
         }))
     }
 
-    /// Accepts what the sampler reports until it ends, or hangs at the stop.
+    /// Accepts events until the sampler ends, or until [`SAMPLER_GRACE`] after the stop.
     pub async fn fill(self, mut events: mpsc::Receiver<SamplerEvent>, stop: CancellationToken) {
         let accept_all = async {
             while let Some(event) = events.recv().await {
                 self.accept(event);
             }
         };
-        let hangs = async {
+        let grace_over = async {
             stop.cancelled().await;
             tokio::time::sleep(SAMPLER_GRACE).await;
         };
         tokio::select! {
             () = accept_all => {}
-            () = hangs => {}
+            () = grace_over => {}
         }
         self.lock().is_closed = true;
         self.0.changed.notify_one();
@@ -185,9 +185,9 @@ impl Backlog {
         self.0.changed.notify_one();
     }
 
-    /// Waits for work; returns false once the backlog is closed and empty.
+    /// Waits for work; returns false once the backlog is closed and has no entries to send now.
     ///
-    /// For one caller at a time.
+    /// Only one caller may wait at a time.
     pub async fn wait(&self) -> bool {
         loop {
             {
@@ -202,14 +202,14 @@ impl Backlog {
                     return true;
                 }
             }
-            // A disk does not notify when it recovers.
+            // Nothing signals that a disk has recovered, so look again.
             let changed = self.0.changed.notified();
             let _elapsed = tokio::time::timeout(DISK_RETRY_AFTER, changed).await;
         }
     }
 
-    /// Returns the descriptions that are due and the first entries, at most `limit` of those in
-    /// memory. They stay in the backlog until [`Backlog::acknowledge`] and
+    /// Returns the descriptions that are due and the first entries; `limit` bounds entries from memory.
+    /// They stay in the backlog until [`Backlog::acknowledge`] and
     /// [`Backlog::descriptions_written`].
     pub async fn next(&self, limit: usize) -> Work {
         let records = self.read_disk().await;
@@ -217,7 +217,7 @@ impl Backlog {
         let (entries, origin) = if state.recent.must_resend() {
             (state.recent.to_resend(limit), Origin::Resend)
         } else if records.is_empty() {
-            // Also while a disk cannot be read: then newer readings overtake older ones.
+            // While the disk cannot be read, newer readings overtake those on it.
             state.is_sending = true;
             (state.queue.front(limit), Origin::Memory)
         } else {
@@ -233,7 +233,7 @@ impl Backlog {
         }
     }
 
-    /// Returns records to send, unless entries have to be resent first.
+    /// Returns records from disk; none while entries have to be resent first.
     async fn read_disk(&self) -> Vec<(Record, RecordEnd)> {
         let mut spool = self.0.spool.lock().await;
         let is_wanted = {

@@ -1,7 +1,7 @@
 //! Device descriptions, which Redis must have before a device's first reading.
 //!
 //! In: discovered devices, and the operator's settings, which override what a source assumes. Out:
-//! the descriptions to write now: new ones, changed ones, each again every ten minutes, and all of
+//! the descriptions to write now: new and changed ones, every one again after ten minutes, and all of
 //! them after Redis lost some. Nothing is lost: a description stays pending until it is written.
 //!
 //! Pure: the caller writes, and passes the time.
@@ -18,7 +18,7 @@ use crate::source::{DiscoveredDevice, placeholder};
 /// Time after which a description is written again, in case it was removed from Redis.
 pub const REWRITE_EVERY: Duration = Duration::from_mins(10);
 
-/// The devices of this agent, with what Redis has of them.
+/// The devices of this agent, and when each description was last written to Redis.
 #[derive(Debug)]
 pub struct Inventory {
     agent: Name,
@@ -127,8 +127,8 @@ impl Inventory {
         }
     }
 
-    /// Returns a device whose description Redis should have, another one each time. If Redis lacks
-    /// it, all descriptions may be lost.
+    /// Returns a device whose description Redis should have, a different one at each call. If Redis
+    /// lacks it, all descriptions may be lost.
     pub fn probe(&mut self) -> Option<DeviceId> {
         let is_written = |known: &InventoryDevice| known.written.is_some();
         let is_after = |device: &DeviceId| self.probed.as_ref().is_none_or(|last| device > last);
@@ -139,7 +139,7 @@ impl Inventory {
         self.probed.clone()
     }
 
-    /// Returns every device with a description that marks it as leaving: its agent stops cleanly.
+    /// Returns every device with a description that marks it as leaving, to write at a clean stop.
     pub fn leaving(&self) -> Vec<(DeviceId, String)> {
         let leaving = self.devices.iter().map(|(id, known)| {
             let description = Description {

@@ -38,7 +38,7 @@ class OverviewPage {
     try {
       await this.load();
     } catch {
-      // The header shows that the connection is lost; the page keeps what it has.
+      // The header shows that the connection is lost; the page keeps the last data.
       return;
     }
     if (!this.isCurrent()) return;

@@ -95,7 +95,7 @@ class RackPage {
     try {
       await this.load();
     } catch {
-      // The header shows that the connection is lost; the page keeps what it has.
+      // The header shows that the connection is lost; the page keeps the last data.
       return;
     }
     if (!this.isCurrent()) return;
@@ -108,12 +108,12 @@ class RackPage {
     for (const [id, value, fault, at, severity] of changes) {
       const sensor = this.sensors.find((known) => known.id === id);
       if (!sensor) continue;
-      const isOther = sensor.severity !== severity;
+      const severityChanged = sensor.severity !== severity;
       Object.assign(sensor, { value, fault, at, severity });
-      if (isOther && !severity) sensor.open = [];
+      if (severityChanged && !severity) sensor.open = [];
       this.update(sensor);
       // The change names the severity only; the alerts behind it have to be read.
-      if (isOther) this.reload();
+      if (severityChanged) this.reload();
     }
     if (this.rack) patch(this.facts, rackFacts(this.sensors));
   }

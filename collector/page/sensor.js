@@ -23,7 +23,7 @@ const RANGES = [
 /** Ranges longer than this show roll-ups, which live readings do not extend. */
 const LIVE_SECONDS = 20 * 60;
 const RELOAD_EVERY = 30_000;
-const MOST_ROWS = 200;
+const MAX_ROWS = 200;
 
 class SensorPage {
   constructor(id, isCurrent) {
@@ -40,7 +40,7 @@ class SensorPage {
     this.device = (await get(`devices/${encodeURIComponent(this.id)}`)).device;
   }
 
-  drawNow() {
+  drawCurrent() {
     const { device } = this;
     setText(this.value, device.fault ? "–" : celsius(device.value));
     this.value.dataset.severity = device.severity ?? "";
@@ -63,7 +63,7 @@ class SensorPage {
 
   drawTable() {
     if (!this.table.open) return;
-    const points = (this.chart.data?.points ?? []).slice(-MOST_ROWS).reverse();
+    const points = (this.chart.data?.points ?? []).slice(-MAX_ROWS).reverse();
     const rows = points.map(([at, ...values]) =>
       el(
         "tr",
@@ -82,23 +82,23 @@ class SensorPage {
     try {
       await this.load();
     } catch {
-      // The header shows that the connection is lost; the page keeps what it has.
+      // The header shows that the connection is lost; the page keeps the last data.
       return;
     }
     if (!this.isCurrent()) return;
-    this.drawNow();
+    this.drawCurrent();
     this.loadChart();
   }
 
-  /** Takes changed readings of its rack: arrays of id, value, fault, time and severity. */
+  /** Applies changed readings of the rack: arrays of id, value, fault, time and severity. */
   updateReadings(changes) {
     for (const [id, value, fault, at, severity] of changes) {
       if (id !== this.id) continue;
-      const isOther = severity !== this.device.severity;
+      const severityChanged = severity !== this.device.severity;
       Object.assign(this.device, { value, fault, at, severity });
       if (!fault) this.chart.push(at, value);
-      this.drawNow();
-      if (isOther) this.reload();
+      this.drawCurrent();
+      if (severityChanged) this.reload();
     }
   }
 
@@ -127,11 +127,11 @@ function stateLines(device) {
     const text = `${severityText(open.severity)}: ${kindName(open.type)} (rule ${open.rule}) since ${clock(open.since)}`;
     return el("p", { class: `state ${open.severity}` }, text);
   });
-  const isGood = !device.fault && device.open.length === 0;
+  const isHealthy = !device.fault && device.open.length === 0;
   return [
     device.fault && el("p", { class: "bad" }, `✕ read failure: ${device.fault.replaceAll("_", " ")}`),
     alerts,
-    isGood && el("p", { class: "good-news" }, "✓ No open alerts"),
+    isHealthy && el("p", { class: "good-news" }, "✓ No open alerts"),
     device.board_severity && muted(`Its board reports ${device.board_severity}.`),
     muted(`Read ${ago(device.at, Date.now())}`),
   ];
@@ -159,7 +159,7 @@ export async function sensorPage(place, id, isCurrent) {
   const page = new SensorPage(id, isCurrent);
   await page.load();
   show(place, page.nodes());
-  page.drawNow();
+  page.drawCurrent();
   page.loadChart();
   const handlers = { devices: (changes) => page.updateReadings(changes), reload: () => page.reload() };
   subscribe({ rack: page.device.rack ?? "" }, handlers);

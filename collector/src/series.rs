@@ -118,11 +118,11 @@ pub enum SeriesError {
         source: RedisError,
     },
     /// Redis sent a reply of another kind.
-    #[error("cannot {what}: unexpected reply {answer}")]
+    #[error("cannot {what}: unexpected reply: {answer}")]
     Reply {
         /// Operation that failed, such as "write series".
         what: &'static str,
-        /// Beginning of the reply.
+        /// Beginning of the reply, or the mismatch in the number of replies.
         answer: String,
     },
     /// The series of one device cannot be read.

@@ -20,7 +20,7 @@ pub enum SpoolError {
     #[error("another agent uses this folder: give each agent its own spool.path")]
     InUse,
     /// A record exceeds the size of the whole spool.
-    #[error("a record of {size} bytes does not fit in spool.max_bytes = {limit}: raise it")]
+    #[error("a record of {size} bytes exceeds spool.max_bytes = {limit}: raise the limit")]
     TooLarge {
         /// Size of the record in bytes.
         size: u64,
@@ -42,7 +42,7 @@ pub enum SpoolError {
 }
 
 impl SpoolError {
-    /// Returns a constructor for `map_err`: `operation` on `file` failed.
+    /// Returns a function for `map_err` that reports a failed `operation` on `file`.
     pub(super) fn disk(
         operation: &'static str,
         file: impl Into<String>,

@@ -26,7 +26,7 @@ pub(super) struct Position {
     pub(super) last: Option<Seq>,
     /// Reason for the gap that the next record has to report.
     pub(super) gap: Option<Gap>,
-    /// Newest segment and its length at the time of writing: records beyond are newer than `last`.
+    /// Newest segment and its length at the time of writing: records after it are newer than `last`.
     pub(super) end: (u64, u64),
 }
 
@@ -108,7 +108,7 @@ mod tests {
         ]
         .concat();
         let bytes = position.encode();
-        // The checksum, bytes 4 to 8, has a test of its own in the record's golden bytes.
+        // The golden bytes of records cover the checksum, bytes 4 to 7.
         assert_eq!((&bytes[..4], &bytes[8..]), (&expected[..4], &expected[8..]));
         let (version, payload, _) = Decoder::open(&bytes).unwrap();
         assert_eq!((version, version_1(payload)), (1, Some(position)));

@@ -9,7 +9,7 @@ use super::error::RunError;
 ///
 /// # Errors
 ///
-/// Returns the first error, or a panic.
+/// Returns the first error; a panic counts as one.
 pub(crate) async fn finish(
     mut stages: JoinSet<Result<(), RunError>>,
     stop: &CancellationToken,

@@ -218,7 +218,7 @@ impl Printer {
     /// Remarks on an empty listing, on stderr because scripts count the lines of stdout.
     fn remark_if_none(&self, since: Duration) {
         if self.shown == 0 && !self.json {
-            let since = line::length(since);
+            let since = line::format_duration(since);
             remark(&format!("No matching alerts in the last {since}"));
         }
     }

@@ -15,7 +15,7 @@ use super::server;
 use super::table::Table;
 use crate::incidents::episodes;
 use crate::incidents::site::SiteReader;
-use crate::notify::line::length;
+use crate::notify::line::format_duration;
 
 /// List known devices and inventory changes, or forget devices
 #[derive(Clone, Debug, Args)]
@@ -131,7 +131,7 @@ fn row(device_id: &str, open: Option<Severity>, described: &Description) -> Vec<
     };
     let every = described.interval;
     let every = match every.subsec_millis() {
-        0 => length(every),
+        0 => format_duration(every),
         _ => humantime::format_duration(every).to_string(),
     };
     vec![

@@ -18,7 +18,7 @@ use super::rules_file;
 use crate::analysis::drill::scenario::{Drill, Drills, SHIPPED};
 use crate::analysis::drill::tally::Tally;
 use crate::analysis::drill::{self, DrillResult};
-use crate::notify::line::length;
+use crate::notify::line::format_duration;
 
 /// Test the rules with simulated failures: detection rate, delay and false alarms
 #[derive(Clone, Debug, Args)]
@@ -166,7 +166,11 @@ fn row(name: &str, tally: &Tally) -> String {
     let found = tally
         .detection_rate()
         .map(|(rate, low, _)| format!("{} [≥ {}]", percent(rate), percent(low)));
-    let delay = |percent| tally.delay(percent).map_or_else(|| "-".to_owned(), length);
+    let delay = |percent| {
+        tally
+            .delay(percent)
+            .map_or_else(|| "-".to_owned(), format_duration)
+    };
     let once =
         (tally.complete > 0).then(|| percent(tally.notified_once as f64 / tally.complete as f64));
     let mut alarms = tally.false_alarm_rate().map_or_else(

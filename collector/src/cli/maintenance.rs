@@ -15,7 +15,7 @@ use super::table::Table;
 use super::time_arg::TimeArg;
 use crate::incidents::operator_actions::{self, clean_text};
 use crate::incidents::windows::{Window, WindowTimes};
-use crate::notify::line::{self, length};
+use crate::notify::line::{self, format_duration};
 
 /// Plan maintenance windows without notifications, once or on a schedule
 #[derive(Clone, Debug, Args)]
@@ -150,7 +150,7 @@ fn state(window: &Window, now: Timestamp) -> String {
         WindowTimes::Once { from, until } => until.since(*from),
     };
     match window.next(now) {
-        Some(next) => format!("opens {} for {}", time(next), length(lasts)),
+        Some(next) => format!("opens {} for {}", time(next), format_duration(lasts)),
         None => "never opens".to_owned(),
     }
 }

@@ -15,7 +15,7 @@ use super::server;
 use super::table::Table;
 use super::time_arg::clock_time;
 use crate::incidents::operator_actions::{self, clean_text};
-use crate::notify::line::length;
+use crate::notify::line::format_duration;
 
 /// Mute notifications for a while; alerts and incidents are still recorded
 #[derive(Clone, Debug, Args)]
@@ -156,7 +156,7 @@ async fn list(args: ListArgs) -> Outcome {
         table.push(vec![
             silence.id,
             describe(&silence.matcher),
-            length(silence.until.since(now)),
+            format_duration(silence.until.since(now)),
             silence.by,
             silence.reason,
         ]);

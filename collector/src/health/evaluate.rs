@@ -7,7 +7,7 @@ use rackwatch_runtime::redis::format_bytes;
 use serde::Serialize;
 
 use super::facts::{Facts, Group};
-use crate::notify::line::length;
+use crate::notify::line::format_duration;
 
 /// Share of maxmemory above which series are too large.
 pub(crate) const SERIES_MEMORY_LIMIT: f64 = 0.7;
@@ -166,5 +166,5 @@ impl HealthVerdict {
 /// Formats an age above [`MAX_AGE`].
 fn too_old(age: Option<u64>) -> Option<String> {
     let age = Duration::from_millis(age?);
-    (age > MAX_AGE).then(|| length(age))
+    (age > MAX_AGE).then(|| format_duration(age))
 }

@@ -24,19 +24,19 @@ pub struct NotifierConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommonConfig {
-    /// The name in logs and in the consumer group `alert_<name>_group`. A renamed notifier starts with new incidents.
+    /// The name in logs and in the consumer group `alert_<name>_group`. A renamed notifier gets only new
+    /// incidents.
     pub name: NotifierName,
-    /// The longest duration of one attempt. Default 10 s.
+    /// The timeout of one attempt. Default 10 s.
     #[serde(default = "default_timeout", with = "config::duration")]
     pub timeout: Duration,
     /// The longest pause between attempts. Default 5 min.
     #[serde(default = "default_retry_max", with = "config::duration")]
     pub retry_max: Duration,
-    /// The number of messages within a minute after which more are sent as a digest. Zero disables digests. Default
-    /// 10.
+    /// The most messages a minute; any more are sent as a digest. Zero disables digests. Default 10.
     #[serde(default = "default_storm")]
     pub storm: usize,
-    /// The incidents that it is notified of: those that match any of these routes, or all if there is none.
+    /// The routes: one must match an incident for it to be sent. Without routes, all are sent.
     #[serde(default)]
     pub routes: Vec<RouteConfig>,
 }
@@ -109,7 +109,7 @@ impl TryFrom<String> for NotifierName {
             Ok(Self(text))
         } else {
             Err(format!(
-                "{text:?} is not a name: use 1 to 32 characters of a-z, 0-9, _ and -"
+                "{text:?} is not a valid name: use 1 to 32 characters of a-z, 0-9, _ and -"
             ))
         }
     }

@@ -1,7 +1,7 @@
 //! Alert files: the console's lines, or one JSON object a line, rotated by size.
 //!
 //! A full `alerts.log` becomes `alerts.log.1`, the former `.1` becomes `.2`, and so on. While the disk is full, lines
-//! are lost here, which is logged once. The records themselves are in Redis.
+//! are missing from the file, which is logged once. The records stay in Redis.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -21,7 +21,7 @@ pub enum FileFormat {
     Json,
 }
 
-/// An alert file cannot be opened.
+/// A failure to open an alert file.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write alerts to {path}: check that the directory exists and is writable")]
 pub struct FileError {
@@ -57,12 +57,12 @@ impl AlertFile {
         rotate_at: u64,
         keep: usize,
     ) -> Result<Self, FileError> {
-        let wrong = |source| FileError {
+        let failed = |source| FileError {
             path: path.display().to_string(),
             source,
         };
-        let file = open_for_append(path).map_err(wrong)?;
-        let size = file.metadata().map_err(wrong)?.len();
+        let file = open_for_append(path).map_err(failed)?;
+        let size = file.metadata().map_err(failed)?.len();
         Ok(Self {
             path: path.to_owned(),
             format,

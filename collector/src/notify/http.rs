@@ -114,7 +114,7 @@ async fn read_beginning(mut response: Response) -> String {
     String::from_utf8_lossy(&body).into_owned()
 }
 
-/// Returns what an answer without a success status means for the message.
+/// Returns the outcome that a reply without a success status stands for.
 fn failure(response: &Response) -> SendOutcome {
     let status = response.status();
     let reason = format!("receiver answered {status}");

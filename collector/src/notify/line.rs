@@ -12,7 +12,7 @@ use std::fmt::Write;
 
 use rackwatch_core::alert::{AlertRecord, Resolution};
 use rackwatch_core::detect::Phrase;
-pub use rackwatch_core::time::length;
+pub use rackwatch_core::time::format_duration;
 
 pub use incident::incident_line;
 pub use style::Style;
@@ -52,7 +52,7 @@ fn place(record: &AlertRecord) -> String {
     }
 }
 
-/// Appends the temperature, and what the rule found.
+/// Appends the temperature and the finding of the rule.
 fn measurement(record: &AlertRecord, line: &mut String) {
     let facts = record.facts();
     match record.temperature {
@@ -65,7 +65,7 @@ fn measurement(record: &AlertRecord, line: &mut String) {
     match record.resolution {
         None => firing(record, &record.detail.phrase(&facts), line),
         Some(Resolution { duration, peak }) => {
-            let _ok = write!(line, " after {}", length(duration));
+            let _ok = write!(line, " after {}", format_duration(duration));
             if let Some(peak) = peak {
                 let _ok = write!(line, ", peak {:.1}", peak.degrees());
             }
@@ -85,7 +85,7 @@ fn firing(record: &AlertRecord, phrase: &Phrase, line: &mut String) {
     }
     let age = record.at.since(record.started);
     if !age.is_zero() {
-        let _ok = write!(line, ", for {}", length(age));
+        let _ok = write!(line, ", for {}", format_duration(age));
     }
 }
 

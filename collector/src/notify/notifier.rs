@@ -127,7 +127,7 @@ pub trait NotifierType: DeserializeOwned {
 /// The settings that notifiers of every type are set up with.
 #[derive(Clone, Copy, Debug)]
 pub struct NotifierContext<'c> {
-    /// The longest duration of one attempt.
+    /// The timeout of one attempt.
     pub timeout: Duration,
     /// The public address of the dashboard without a trailing slash, for links.
     pub dashboard: Option<&'c str>,

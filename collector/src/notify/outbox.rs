@@ -24,7 +24,7 @@ use crate::failpoint;
 use crate::feed::{Feed, FeedEntry};
 use crate::stage::StageError;
 
-/// Sends the notifications for one notifier.
+/// The stage that sends the notifications of one notifier.
 pub struct Outbox {
     routes: Routes,
     sender: Sender,

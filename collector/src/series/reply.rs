@@ -1,7 +1,7 @@
-//! Sends many commands and checks each reply on its own.
+//! Pipelines of commands, with a check of each reply.
 //!
-//! An error of one key or one value (`ERR`, `WRONGTYPE`) stays in its place, for the caller. Any other
-//! (out of memory, read-only, loading, no permission) concerns all, and fails the whole.
+//! An error about one key or value (`ERR`, `WRONGTYPE`) stays among the replies, for the caller. Any other
+//! (out of memory, read-only, loading, no permission) is about the server, and fails all commands.
 
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
@@ -11,14 +11,14 @@ use redis::{Cmd, Pipeline, ServerError, ServerErrorKind, Value};
 
 use super::{Samples, SeriesError};
 
-/// Length to which an unexpected reply is cut in an error.
-const SHOWN: usize = 200;
+/// Maximum length of an unexpected reply in an error, in characters.
+const MAX_SHOWN: usize = 200;
 
-/// Runs commands, at most `most` before waiting for replies. Returns one reply each, in order.
+/// Runs commands in pipelines of up to `max` each. Returns one reply for each command, in order.
 pub(super) async fn run(
     connection: &mut Connection,
     what: &'static str,
-    most: usize,
+    max: usize,
     commands: Vec<Cmd>,
 ) -> Result<Vec<Value>, SeriesError> {
     let mut replies = Vec::with_capacity(commands.len());
@@ -26,7 +26,7 @@ pub(super) async fn run(
     while commands.len() > 0 {
         let mut pipe = Pipeline::new();
         let mut count = 0;
-        for command in commands.by_ref().take(most) {
+        for command in commands.by_ref().take(max) {
             pipe.add_command(command);
             count += 1;
         }
@@ -35,7 +35,7 @@ pub(super) async fn run(
             .await
             .map_err(|source| SeriesError::Redis { what, source })?;
         if answers.len() != count {
-            let answer = format!("{} times to {count} commands", answers.len());
+            let answer = format!("{} replies to {count} commands", answers.len());
             return Err(SeriesError::Reply { what, answer });
         }
         check(what, &answers)?;
@@ -44,11 +44,11 @@ pub(super) async fn run(
     Ok(replies)
 }
 
-/// Fails if one of the replies is an error that concerns all.
+/// Fails if one of the replies is an error about the server.
 pub(super) fn check(what: &'static str, replies: &[Value]) -> Result<(), SeriesError> {
     for reply in replies {
         if let Value::ServerError(error) = reply
-            && !concerns_one(error)
+            && !is_about_one(error)
         {
             let source = error.clone().into();
             return Err(SeriesError::Redis { what, source });
@@ -58,17 +58,17 @@ pub(super) fn check(what: &'static str, replies: &[Value]) -> Result<(), SeriesE
 }
 
 /// Returns whether an error is about one key, value or script rather than about the server.
-fn concerns_one(error: &ServerError) -> bool {
+fn is_about_one(error: &ServerError) -> bool {
     let unknown = error
         .details()
         .is_some_and(|details| details.starts_with("unknown command"));
-    // Some of the module's errors come without a code.
+    // RedisTimeSeries begins some errors with `TSDB:` instead of a code.
     !unknown
         && (matches!(error.code(), "ERR" | "WRONGTYPE" | "TSDB:")
             || error.kind() == Some(ServerErrorKind::NoScript))
 }
 
-/// Returns the text of an error, without the code `ERR`.
+/// Returns the text of an error, with its code unless that is `ERR`.
 pub(super) fn words(error: &ServerError) -> String {
     match (error.code(), error.details()) {
         ("ERR", Some(details)) => details.to_owned(),
@@ -79,11 +79,11 @@ pub(super) fn words(error: &ServerError) -> String {
 
 /// Creates the error for a reply of an unknown shape.
 pub(super) fn unexpected(what: &'static str, reply: &Value) -> SeriesError {
-    let answer = format!("{reply:?}").chars().take(SHOWN).collect();
+    let answer = format!("{reply:?}").chars().take(MAX_SHOWN).collect();
     SeriesError::Reply { what, answer }
 }
 
-/// Returns the samples in `reply`, each parsed by `sample`. Skips entries that are no temperatures:
+/// Returns the samples in `reply`, each parsed by `sample`. Skips entries that are not temperatures:
 /// other clients may write to the same keys.
 pub(super) fn samples(
     reply: Value,
@@ -92,7 +92,7 @@ pub(super) fn samples(
     match reply {
         Value::Array(items) => Ok(items.iter().filter_map(sample).collect()),
         Value::ServerError(error) => Err(words(&error)),
-        other => Err(format!("{other:?}").chars().take(SHOWN).collect()),
+        other => Err(format!("{other:?}").chars().take(MAX_SHOWN).collect()),
     }
 }
 

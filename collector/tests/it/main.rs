@@ -1,11 +1,11 @@
-//! The collector as its users and its neighbours in Redis see it.
+//! The collector from outside: its commands, its API, and what it reads and writes in Redis.
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,
     clippy::too_many_lines,
     clippy::panic,
     clippy::needless_pass_by_value,
-    reason = "a test that cannot go on must stop, and says why"
+    reason = "a test that cannot go on panics with the reason"
 )]
 
 mod backlog;
@@ -20,7 +20,6 @@ mod no_data;
 mod owners;
 mod partitions;
 mod pipeline;
-
 mod restarts;
 mod rig;
 mod same_records;

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::rig::{DEADLINE, collector, connect, running};
 
-/// An agent that reads eight inlets with occasional faults ten times per second.
+/// Starts an agent that reads eight inlets with occasional faults ten times per second.
 fn agent(url: &str, stop: &CancellationToken) -> JoinHandle<Summary> {
     let simulated = SimulatedConfig {
         enabled: true,
@@ -73,7 +73,7 @@ async fn resizing_loses_and_repeats_nothing() {
     let url = server.url();
     let redis = &mut connect(&url);
     let stop = CancellationToken::new();
-    let mut watching = running(&url);
+    let mut running_collector = running(&url);
     let agent = agent(&url, &stop);
     wait_for_more(redis, 400).await;
     let sizes = [
@@ -87,10 +87,10 @@ async fn resizing_loses_and_repeats_nothing() {
         wait_for_more(redis, 400).await;
     }
     stop.cancel();
-    let sent = agent.await.unwrap();
-    assert_eq!((sent.dropped, sent.unsent), (0, 0));
-    wait_until(DEADLINE, "all is stored", async || {
-        (stored(redis) == sent.readings).then_some(())
+    let summary = agent.await.unwrap();
+    assert_eq!((summary.dropped, summary.unsent), (0, 0));
+    wait_until(DEADLINE, "all readings are stored", async || {
+        (stored(redis) == summary.readings).then_some(())
     })
     .await
     .unwrap();
@@ -100,8 +100,8 @@ async fn resizing_loses_and_repeats_nothing() {
         ["alert_id", "severity", "state"].map(|name| entry.get::<String>(name).unwrap())
     };
     let records: Vec<_> = entries.ids.iter().map(record).collect();
-    let different: BTreeSet<_> = records.iter().collect();
-    assert_eq!(different.len(), records.len(), "no record is repeated");
+    let distinct: BTreeSet<_> = records.iter().collect();
+    assert_eq!(distinct.len(), records.len(), "no record is repeated");
     assert!(!records.is_empty());
     assert!(!redis.exists::<_, bool>("rackwatch:losses").unwrap());
     let mut left: Vec<String> = redis.keys("*{*").unwrap();
@@ -110,8 +110,8 @@ async fn resizing_loses_and_repeats_nothing() {
     assert!(left.is_empty(), "{left:?}");
     let left: Vec<String> = redis.keys("*:aside").unwrap();
     assert!(left.is_empty(), "{left:?}");
-    watching.term().unwrap();
-    assert!(watching.wait_exit(DEADLINE).unwrap().success());
+    running_collector.term().unwrap();
+    assert!(running_collector.wait_exit(DEADLINE).unwrap().success());
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn an_open_episode_moves_with_its_device() {
     let url = server.url();
     let redis = &mut connect(&url);
     let start = 1_795_438_931_000;
-    let _watching = running(&url);
+    let _running = running(&url);
     crate::rig::send(redis, "inlet-R1-1", start, "30.0");
     crate::rig::wait_all_done(redis);
     resize(&url, "4");
@@ -164,9 +164,11 @@ fn an_open_episode_moves_with_its_device() {
         ("timestamp", &at),
     ];
     let _id: String = redis.xadd(&stream, "*", &fields).unwrap();
-    wait_until_sync(DEADLINE, "it is resolved, and the drop is seen", || {
-        (redis.xlen::<_, u64>(&alerts).unwrap() == 3).then_some(())
-    })
+    wait_until_sync(
+        DEADLINE,
+        "the alert is resolved, and the drop fires",
+        || (redis.xlen::<_, u64>(&alerts).unwrap() == 3).then_some(()),
+    )
     .unwrap();
     let entries: redis::streams::StreamRangeReply = redis.xrange_all(&alerts).unwrap();
     let states: Vec<_> = entries
@@ -194,9 +196,9 @@ fn an_episode_of_an_agent_moves_with_the_agent() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let collector = running(&server.url());
-    let described = r#"{"agent":"node9","zone":"hall-2","role":"inlet"}"#;
+    let description = r#"{"agent":"node9","zone":"hall-2","role":"inlet"}"#;
     let _: () = redis
-        .hset("rackwatch:devices", "inlet-R1-1", described)
+        .hset("rackwatch:devices", "inlet-R1-1", description)
         .unwrap();
     let send = |redis: &mut Connection, stream: &str, n: u64, skew: &str| {
         let (seq, at) = (
@@ -230,7 +232,7 @@ fn an_episode_of_an_agent_moves_with_the_agent() {
     assert_ne!(
         PartitionKeys::of(elsewhere),
         keys,
-        "else the test proves nothing"
+        "the zones must be in different partitions"
     );
     wait_record(redis, &keys.alerts, "firing");
     send(redis, &keys.raw, 2, "0");

@@ -1,6 +1,6 @@
 //! Detectors: each looks at the readings of one device and rates them, reading by reading.
 //!
-//! A detector owns all that is particular about it: its keys with their checks and defaults, its numbers,
+//! A detector owns all that is particular about it: its keys with their checks and defaults, its parameters,
 //! its state, and its words. One file below this module implements [`AnomalyKind`], [`Detector`] and [`Spec`];
 //! one line in the `registry!` below makes it known to rules, engine, commands, API and pages.
 

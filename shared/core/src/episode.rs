@@ -19,7 +19,7 @@ use crate::units::Celsius;
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Timing {
     /// The time for which a severity must stay crossed before it is reported: `for` in rules.
-    pub lasting: Duration,
+    pub pending_for: Duration,
     /// The time for which all levels must stay clear before the episode ends.
     pub keep_firing_for: Duration,
     /// The time after an episode in which another one counts as flapping. A flapping episode must stay clear
@@ -263,7 +263,7 @@ impl Crossed {
     /// Returns the worst severity that has been crossed for long enough.
     fn lasting(&self, timing: Timing, at: Timestamp) -> Option<Severity> {
         let long_enough = |since: &Option<Timestamp>| {
-            since.is_some_and(|since| at.since(since) >= timing.lasting)
+            since.is_some_and(|since| at.since(since) >= timing.pending_for)
         };
         let lasting = self
             .since
@@ -339,7 +339,7 @@ mod tests {
     fn a_burst_passes_and_a_pause_is_bridged() {
         use Severity::Warning;
         let timing = Timing {
-            lasting: Duration::from_secs(3),
+            pending_for: Duration::from_secs(3),
             keep_firing_for: Duration::from_secs(5),
             ..Timing::default()
         };

@@ -134,7 +134,7 @@ impl From<StreamId> for String {
 
 /// Returns a duration for people, in the two largest units that matter: `45s`, `2m10s`, `14m`, `3h05m`,
 /// `2d4h`.
-pub fn length(duration: Duration) -> String {
+pub fn format_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match (
         seconds / 86_400,

@@ -1,4 +1,4 @@
-//! Delays before the next try, doubling from a minimum to a maximum.
+//! Delays before the next attempt, doubling from a minimum to a maximum.
 //!
 //! Pure: the caller waits, and supplies the randomness that keeps many programs from retrying at the
 //! same moment.
@@ -7,7 +7,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::time::Duration;
 
-/// The delays between failing tries.
+/// The delays between failed attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backoff {
     min: Duration,
@@ -25,16 +25,15 @@ impl Backoff {
         }
     }
 
-    /// Returns the delay before the next try, twice the one before.
+    /// Returns the delay before the next attempt: twice the previous one, up to the maximum.
     fn next_delay(&mut self) -> Duration {
         let delay = self.next;
         self.next = delay.saturating_mul(2).min(self.max);
         delay
     }
 
-    /// Returns the next delay, shortened by up to a half in proportion to `random`.
-    ///
-    /// See [`random`] for a value.
+    /// Returns the next delay times a factor, from one half for `random` = 0 to one for
+    /// [`u64::MAX`]. Pass a number from [`random`].
     pub fn next_jittered(&mut self, random: u64) -> Duration {
         let half = self.next_delay() / 2;
         half + half.mul_f64(random as f64 / u64::MAX as f64)
@@ -48,7 +47,7 @@ impl Backoff {
 
 /// Returns a number that differs between calls and programs: good enough for jitter, not for secrets.
 pub fn random() -> u64 {
-    // The standard library seeds its hash maps at random, which spares a crate.
+    // The standard library seeds its hash maps at random, which saves a dependency.
     RandomState::new().hash_one(0)
 }
 
@@ -78,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_maximum_below_the_minimum_is_lifted() {
+    fn a_maximum_below_the_minimum_is_raised_to_it() {
         let mut backoff = Backoff::new(MAX, MIN);
         assert_eq!((backoff.next_delay(), backoff.next_delay()), (MAX, MAX));
     }

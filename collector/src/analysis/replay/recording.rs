@@ -23,10 +23,10 @@ pub(crate) struct Recording {
     pub readings: Vec<(Timestamp, Celsius)>,
 }
 
-/// Mapping of the columns of a file.
+/// Names of the columns of a file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ColumnMap {
-    /// Column of the device id [default: `device_id`, or the name of the file if that is missing].
+    /// Column of the device id [default: `device_id`; if absent, the name of the file is the device id].
     pub device: Option<String>,
     /// Column of the time [default: `timestamp`].
     pub timestamp: Option<String>,
@@ -47,7 +47,7 @@ pub(crate) struct RecordingFile {
     pub first_bad: Option<(u64, String)>,
 }
 
-/// A file that cannot be used as recording.
+/// A file that cannot be used as a recording.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RecordingError {
     /// The file cannot be read.
@@ -77,7 +77,7 @@ pub(crate) enum RecordingError {
 /// Indices of the columns.
 struct Columns {
     device: Option<usize>,
-    /// None if the interval of readings gives their times.
+    /// `None` if times follow from the interval of readings.
     timestamp: Option<usize>,
     temperature: usize,
 }
@@ -97,32 +97,34 @@ pub(crate) fn read(file: &Path, map: &ColumnMap) -> Result<RecordingFile, Record
     let header = reader.headers().map_err(failed)?.clone();
     let columns = columns(file, &header, map)?;
     let file_name = file.file_stem().unwrap_or_default().to_string_lossy();
-    let mut read = RecordingFile::default();
+    let mut content = RecordingFile::default();
     let mut known: HashMap<DeviceId, usize> = HashMap::new();
     let mut line = StringRecord::new();
     while reader.read_record(&mut line).map_err(failed)? {
-        let named = columns.device.map_or(Some(&*file_name), |n| line.get(n));
-        let device = DeviceId::sanitized(named.unwrap_or_default().trim());
+        let name = columns.device.map_or(Some(&*file_name), |n| line.get(n));
+        let device = DeviceId::sanitized(name.unwrap_or_default().trim());
         let recording = *known.entry(device).or_insert_with_key(|device| {
-            read.recordings.push(Recording {
+            content.recordings.push(Recording {
                 device: device.clone(),
                 description: None,
                 readings: Vec::new(),
             });
-            read.recordings.len() - 1
+            content.recordings.len() - 1
         });
-        let readings = &mut read.recordings[recording].readings;
+        let readings = &mut content.recordings[recording].readings;
         match reading(&line, &columns, map, readings.len()) {
             Ok(reading) => readings.push(reading),
             Err(error) => {
-                read.bad_lines += 1;
+                content.bad_lines += 1;
                 let number = line.position().map_or(0, csv::Position::line);
-                read.first_bad.get_or_insert((number, error));
+                content.first_bad.get_or_insert((number, error));
             }
         }
     }
-    read.recordings.retain(|known| !known.readings.is_empty());
-    Ok(read)
+    content
+        .recordings
+        .retain(|recording| !recording.readings.is_empty());
+    Ok(content)
 }
 
 fn columns(file: &Path, header: &StringRecord, map: &ColumnMap) -> Result<Columns, RecordingError> {
@@ -176,7 +178,7 @@ fn reading(
     Ok((at, value))
 }
 
-/// Parses milliseconds since 1970, or ISO 8601, in UTC without a zone.
+/// Parses milliseconds since 1970, or ISO 8601. A time without a zone is in UTC.
 pub(super) fn time(text: &str) -> Option<Timestamp> {
     if let Ok(millis) = text.parse::<u64>() {
         return Timestamp::from_millis(millis);
@@ -192,7 +194,7 @@ pub(super) fn time(text: &str) -> Option<Timestamp> {
 mod tests {
     use super::*;
 
-    fn written(text: &str) -> tempfile::NamedTempFile {
+    fn csv_file(text: &str) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         file
@@ -214,7 +216,7 @@ mod tests {
 
     #[test]
     fn readings_are_grouped_by_device_and_bad_lines_counted() {
-        let file = written("n,mote,temperature\n1,a,20.5\n2,b,21\n3,a,nonsense\n4,a,22\n5,a\n");
+        let file = csv_file("n,mote,temperature\n1,a,20.5\n2,b,21\n3,a,nonsense\n4,a,22\n5,a\n");
         let map = ColumnMap {
             device: Some("mote".into()),
             interval: Some(Duration::from_secs(5)),
@@ -235,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_missing_column_is_named() {
-        let file = written("when,value\n1,2\n");
+        let file = csv_file("when,value\n1,2\n");
         let error = read(file.path(), &ColumnMap::default()).unwrap_err();
         let text = error.to_string();
         assert!(

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::DemoArgs;
 use crate::notify::console::Screen;
-use crate::notify::line::length;
+use crate::notify::line::format_duration;
 use crate::stats::{Counts, Stats};
 
 /// Prints what the demo simulates, which alerts to expect, and the address of the dashboard.
@@ -17,9 +17,9 @@ pub(super) fn banner(screen: &Screen, args: &DemoArgs, address: SocketAddr) {
     } else {
         "in memory"
     };
-    let until = args
-        .length
-        .map_or("until Ctrl-C".to_owned(), |d| format!("for {}", length(d)));
+    let until = args.length.map_or("until Ctrl-C".to_owned(), |d| {
+        format!("for {}", format_duration(d))
+    });
     let faults = if args.scenario == "demo" {
         "It simulates faults: a sensor of rack R1 overheats within seconds.".to_owned()
     } else {
@@ -81,7 +81,7 @@ pub(super) fn summary(screen: &Screen, args: &DemoArgs, stats: &Stats, elapsed: 
          Alert records: {} firing ({} critical), {} resolved; {} alerts still open.",
         counts.devices,
         args.racks,
-        length(elapsed),
+        format_duration(elapsed),
         counts.readings,
         counts.firing,
         counts.critical,

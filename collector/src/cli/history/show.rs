@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::bars::bar;
 use super::super::output::json_text;
 use super::super::table::Table;
-use crate::notify::line::{Style, length, time};
+use crate::notify::line::{Style, format_duration, time};
 use crate::series::history::{Grain, History, Row};
 use crate::web::read_model::Limit;
 
@@ -30,7 +30,7 @@ pub(super) fn table(
     } = history;
     let mut text = match span.grain {
         Grain::Raw => format!("{device}, °C, raw readings\n"),
-        Grain::Every(width) => format!("{device}, °C, every {}\n", length(width)),
+        Grain::Every(width) => format!("{device}, °C, every {}\n", format_duration(width)),
     };
     if let Some(until) = rollups_until {
         let until = time(*until, &zone);

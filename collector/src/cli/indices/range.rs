@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::super::bars::bar;
 use super::super::table::Table;
 use crate::indices::past::{Points, SeriesRange};
-use crate::notify::line::{length, time};
+use crate::notify::line::{format_duration, time};
 use crate::series::history;
 
 /// Maximum number of points in a sparkline, to fit beside the other columns.
@@ -74,7 +74,7 @@ pub(super) fn table(range: SeriesRange<'_>, all: &[(&'static str, Points)]) -> S
         range.name,
         time(range.from, &zone),
         time(range.to, &zone),
-        length(range.width)
+        format_duration(range.width)
     );
     let mut table = Table::new(&["index", "avg", "min", "max", ""], 1);
     let mut is_empty = true;

@@ -15,7 +15,7 @@ use super::super::table::Table;
 use crate::analysis::replay::labels::Labels;
 use crate::analysis::replay::recording::Recording;
 use crate::analysis::replay::score::Score;
-use crate::notify::line::{self, Style, length};
+use crate::notify::line::{self, Style, format_duration};
 
 /// Extent of the recordings.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ impl Report {
         let mut text = format!(
             "\n{readings} readings of {devices} devices over {} in {:.2} s, {faster:.0} times real time; \
              {open} alerts still open\n\n",
-            length(span),
+            format_duration(span),
             elapsed.as_secs_f64(),
         );
         let mut table = Table::new(&["rule", "info", "warning", "critical", "devices"], 1);
@@ -164,7 +164,7 @@ impl Report {
             }
             let delay = score
                 .median_delay()
-                .map(|d| format!(", median delay {}", length(d)));
+                .map(|d| format!(", median delay {}", format_duration(d)));
             let nab = score.nab.map(|nab| format!(", NAB score {nab:.1}"));
             // Writing to a String cannot fail.
             let _ok = writeln!(

@@ -13,7 +13,7 @@ use super::super::output::json_text;
 use super::super::server::size;
 use super::super::table::Table;
 use crate::health::{Facts, Group, HealthVerdict, Incidents, Losses, Owned, Streams};
-use crate::notify::line::{self, Style, length};
+use crate::notify::line::{self, Style, format_duration};
 
 /// Returns the report as text.
 pub(super) fn text(facts: &Facts, verdict: &HealthVerdict, style: &Style) -> String {
@@ -164,7 +164,8 @@ fn groups(groups: &[Group]) -> String {
         "oldest unread",
     ];
     let mut table = Table::new(&headings, 2);
-    let age = |ms: Option<u64>| ms.map_or("-".into(), |ms| length(Duration::from_millis(ms)));
+    let age =
+        |ms: Option<u64>| ms.map_or("-".into(), |ms| format_duration(Duration::from_millis(ms)));
     for group in groups {
         let mut row = vec![group.name.clone(), group.stream.clone()];
         if group.exists {

@@ -147,7 +147,7 @@ fn a_wrong_value_names_the_file_the_line_and_the_key() {
             format!(
                 "encryption = 'none'\nuser = 'a'\npassword_file = '/a'\nto = ['a@example.org']\n{mail}"
             ),
-            "notify[0].encryption in FILE line 4 column 14: expected \"starttls\" or \"tls\": a password is not sent",
+            "notify[0].encryption in FILE line 4 column 14: expected \"starttls\" or \"tls\": passwords are never sent",
         ),
         (
             "slack",

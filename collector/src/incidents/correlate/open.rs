@@ -10,10 +10,10 @@ use rackwatch_runtime::redis::{Connection, Connector, Purpose, entries, scan_has
 use redis::{RedisError, RedisResult};
 use tokio_util::sync::CancellationToken;
 
-/// Records of one read: some 1 MB.
+/// Records per read, about 1 MB.
 const PAGE: usize = 1000;
 
-/// Returns the newest `wanted` record of each open incident, the oldest incident first.
+/// Returns the newest record of each open incident that `wanted` accepts, the oldest incident first.
 ///
 /// # Errors
 ///
@@ -22,7 +22,8 @@ pub(crate) async fn newest(
     connection: &mut Connection,
     wanted: impl Fn(&IncidentRecord) -> bool,
 ) -> RedisResult<Vec<IncidentRecord>> {
-    // Incidents of another version have no record that ends the search.
+    // `values` leaves out incidents of another version: none of their records decodes, so the search
+    // for them would read the whole stream.
     let open = StoredValues::<Incident>::from_hash(scan_hash(connection, incidents::OPEN).await?);
     let mut missing: BTreeSet<String> = open.values.into_iter().map(|(id, _)| id).collect();
     let mut found: BTreeMap<(u64, String), IncidentRecord> = BTreeMap::new();
@@ -60,8 +61,8 @@ pub(crate) async fn newest_notifications(
     };
     let newest = newest(&mut connection, |record| record.notification_id.is_some()).await;
     newest.unwrap_or_else(|error| {
-        // The repeat interval makes up for it.
-        tracing::debug!(%error, "open incidents not read");
+        // Notifiers then start to repeat an incident at its next notification.
+        tracing::debug!(%error, "read of open incidents failed");
         Vec::new()
     })
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use rackwatch_core::incident::{Event, IncidentRecord};
-use rackwatch_core::time::length;
+use rackwatch_core::time::format_duration;
 
 use super::style::Style;
 use super::time::time;
@@ -30,7 +30,7 @@ pub fn incident_line(record: &IncidentRecord, style: &Style) -> String {
     let mut line = format!("{at} {state} {:<9}  {prefix}{}", "incident", record.title);
     if is_resolved {
         let end = record.until.unwrap_or(record.at);
-        let _ok = write!(line, ", after {}", length(end.since(record.since)));
+        let _ok = write!(line, ", after {}", format_duration(end.since(record.since)));
     } else {
         details(record, &mut line);
     }
@@ -45,7 +45,7 @@ fn details(record: &IncidentRecord, line: &mut String) {
         let _ok = write!(line, ", {:.1} °C", peak.degrees());
     }
     if let Some((least, most)) = record.left_ms {
-        let duration = |ms| length(Duration::from_millis(ms));
+        let duration = |ms| format_duration(Duration::from_millis(ms));
         let _ok = write!(
             line,
             ", critical in {} to {}",
@@ -58,6 +58,6 @@ fn details(record: &IncidentRecord, line: &mut String) {
     }
     if record.event == Event::Repeat {
         let age = record.at.since(record.since);
-        let _ok = write!(line, ", for {}", length(age));
+        let _ok = write!(line, ", for {}", format_duration(age));
     }
 }

@@ -19,11 +19,11 @@ pub fn time(at: Timestamp, zone: &TimeZone) -> String {
 mod tests {
     use std::time::Duration;
 
-    use rackwatch_core::time::length;
+    use rackwatch_core::time::format_duration;
 
     #[test]
     fn durations_are_short() {
-        let formatted = |seconds| length(Duration::from_secs(seconds));
+        let formatted = |seconds| format_duration(Duration::from_secs(seconds));
         assert_eq!(formatted(45), "45s");
         assert_eq!(formatted(130), "2m10s");
         assert_eq!(formatted(840), "14m");

@@ -82,7 +82,7 @@ impl NotifierType for AlertmanagerConfig {
     }
 }
 
-/// Sends to one Alertmanager.
+/// A notifier for one Alertmanager.
 struct Alertmanager {
     url: Url,
     login: Option<(String, String)>,

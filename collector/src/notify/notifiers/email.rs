@@ -24,7 +24,7 @@ use crate::notify::line::{Style, incident_line};
 use crate::notify::notifier::{Message, Notifier, NotifierContext, NotifierType, SendOutcome};
 use crate::notify::text::dashboard_link;
 
-/// Replies that reject the login (RFC 4954, section 6). An operator can correct it, so the message is retried.
+/// Replies that reject the login (RFC 4954, section 6). The message is retried: an operator can correct the login.
 const LOGIN_REPLIES: [u16; 4] = [530, 534, 535, 538];
 
 /// The keys of `type = "email"`.
@@ -59,7 +59,7 @@ pub enum Encryption {
     Starttls,
     /// From the first byte, on port 465.
     Tls,
-    /// Off, on port 25, for a server on this host. A login is not allowed then.
+    /// Off, on port 25, for a server on this host. Does not allow a login.
     None,
 }
 
@@ -90,7 +90,7 @@ impl NotifierType for EmailConfig {
         }
         login::check(self.user.as_ref(), self.password_file.as_ref())?;
         if self.user.is_some() && self.encryption == Encryption::None {
-            let message = "expected \"starttls\" or \"tls\": a password is not sent unencrypted";
+            let message = "expected \"starttls\" or \"tls\": passwords are never sent unencrypted";
             return Err(wrong("encryption", message));
         }
         Ok(())
@@ -131,7 +131,7 @@ fn tls_parameters(host: &str, ca_file: Option<&Path>) -> Result<TlsParameters, S
     parameters.build().map_err(SetupErrorKind::Smtp)
 }
 
-/// Sends to the recipients of one `[[notify]]`.
+/// A notifier that mails the recipients of one `[[notify]]`.
 struct Email {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
@@ -191,7 +191,7 @@ impl Email {
         )
     }
 
-    /// Sends a mail within the timeout, which the transport itself applies to each step only.
+    /// Sends a mail within the timeout. The transport's own timeout covers only single steps.
     async fn deliver(&self, mail: lettre::Message) -> Result<(), SendOutcome> {
         let sent = tokio::time::timeout(self.timeout, self.transport.send(mail)).await;
         match sent {
@@ -205,7 +205,7 @@ impl Email {
     }
 }
 
-/// Returns what an error of the transport means for the mail.
+/// Returns the outcome that an error of the transport stands for.
 fn failure(error: &smtp::Error) -> SendOutcome {
     let is_login = error
         .status()

@@ -52,7 +52,7 @@ impl NotifierType for PagerDutyConfig {
     }
 }
 
-/// Sends events to one service.
+/// A notifier that sends events to one service.
 struct PagerDuty {
     url: Url,
     key: String,

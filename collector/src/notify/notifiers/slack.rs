@@ -45,7 +45,7 @@ impl NotifierType for SlackConfig {
     }
 }
 
-/// Sends to the chat behind one incoming webhook.
+/// A notifier for the chat behind one incoming webhook.
 struct Slack {
     url: Url,
     client: Client,

@@ -23,9 +23,9 @@ use crate::notify::http;
 use crate::notify::line::{Style, incident_line};
 use crate::notify::notifier::{Message, Notifier, NotifierContext, NotifierType, SendOutcome};
 
-/// Bytes of the shortest secret: anything shorter can be guessed.
+/// Minimum length of the secret in bytes: anything shorter can be guessed.
 const SECRET_MIN: usize = 16;
-/// The version of the document. It rises when members change, not when some are added.
+/// The version of the document. It rises when a member changes, not when one is added.
 const VERSION: u32 = 1;
 
 /// The keys of `type = "webhook"`.
@@ -50,7 +50,7 @@ impl NotifierType for WebhookConfig {
     }
 
     fn build(&self, context: &NotifierContext<'_>) -> Result<Box<dyn Notifier>, SetupErrorKind> {
-        let key = match &self.secret_file {
+        let signing_key = match &self.secret_file {
             None => None,
             Some(path) => {
                 let text = read_file(path)?;
@@ -61,16 +61,16 @@ impl NotifierType for WebhookConfig {
         };
         Ok(Box::new(Webhook {
             url: http::address(self.url.as_ref(), self.url_file.as_ref())?,
-            key,
+            signing_key,
             client: http::client(context.timeout, self.ca_file.as_deref())?,
         }))
     }
 }
 
-/// Sends incidents to one address.
+/// A notifier that posts to one address.
 struct Webhook {
     url: Url,
-    key: Option<hmac::Key>,
+    signing_key: Option<hmac::Key>,
     client: Client,
 }
 
@@ -129,8 +129,8 @@ impl Notifier for Webhook {
             .header("webhook-id", key)
             .header("webhook-timestamp", timestamp)
             .header("Idempotency-Key", key);
-        if let Some(secret) = &self.key {
-            let signature = signature(secret, key, timestamp, &body);
+        if let Some(signing_key) = &self.signing_key {
+            let signature = signature(signing_key, key, timestamp, &body);
             request = request.header("webhook-signature", signature);
         }
         http::send(request.body(body), |_| false).await

@@ -38,7 +38,7 @@ impl Notification {
     }
 }
 
-/// Sends messages through one notifier.
+/// The delivery of messages through one notifier.
 pub(super) struct Sender {
     name: String,
     pub(super) notifier: Box<dyn Notifier>,

@@ -1,4 +1,4 @@
-//! The partitioning that an owner works by: what Redis holds, or what an empty Redis gets.
+//! Reading the partitioning from Redis, or setting that of an empty Redis.
 
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::partition::{PartitionId, Partitions};
@@ -23,6 +23,7 @@ pub(super) async fn read_or_set(
         return Ok(partitioning);
     }
     let (wanted, found) = (wanted.unwrap_or(default), Partitions::PLAIN);
+    // Only a cluster has a default other than `PLAIN`, and it must have partitions.
     if wanted == found && wanted != default {
         return Err(OwnerError::NoPartitions.into());
     }

@@ -1,7 +1,7 @@
 //! Adds values to streams, and late ones to the sorted sets beside them.
 //!
-//! In: values for any series, in order. Out: the outcome of each. An error that concerns all fails
-//! the whole; then some values may be written, and the caller adds all again.
+//! In: values for any series, in order. Out: the outcome of each. An error about the server fails
+//! all; then some values may be written, and the caller adds all again.
 
 use std::time::Duration;
 

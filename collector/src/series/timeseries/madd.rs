@@ -1,7 +1,7 @@
 //! `TS.MADD`, with series created on the way and an outcome for each value.
 //!
-//! In: values for any series, in order. Out: the error of each value, or none. An error that concerns
-//! all fails the whole; then some values may be written, and the caller adds all again.
+//! In: values for any series, in order. Out: the error of each value, or none. An error about
+//! the server fails all; then some values may be written, and the caller adds all again.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The kinds of alerts, and the description of the API, which lists them.
+//! The kinds of alerts, and the `OpenAPI` document, which lists them.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::Answer;
 
-/// The description of the API, without the kinds of alerts.
+/// The `OpenAPI` document without the kinds of alerts.
 const OPENAPI: &str = include_str!("../openapi.json");
 
-/// Lists the kinds of alerts with the words for each.
+/// Lists the kinds of alerts with their titles and units.
 pub(in crate::web) async fn kinds() -> Answer {
     let of = |kind: AlertKind| {
         let info = kind.info();
@@ -25,13 +25,13 @@ pub(in crate::web) async fn kinds() -> Answer {
     Ok(Json(json!({ "kinds": kinds })))
 }
 
-/// Describes the API, with all kinds of alerts filled in.
+/// Returns the `OpenAPI` document with all kinds of alerts filled in.
 pub(in crate::web) async fn openapi() -> Response {
-    let kind = [(axum::http::header::CONTENT_TYPE, "application/json")];
-    (kind, described()).into_response()
+    let headers = [(axum::http::header::CONTENT_TYPE, "application/json")];
+    (headers, openapi_json()).into_response()
 }
 
-fn described() -> String {
+fn openapi_json() -> String {
     let Ok(mut document) = serde_json::from_str::<Value>(OPENAPI) else {
         return OPENAPI.to_owned();
     };
@@ -46,8 +46,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_description_lists_every_kind() {
-        let document: Value = serde_json::from_str(&described()).unwrap();
+    fn the_openapi_document_lists_every_kind() {
+        let document: Value = serde_json::from_str(&openapi_json()).unwrap();
         let listed = document.pointer("/components/schemas/AlertKind/enum");
         assert_eq!(listed, Some(&json!(AlertKind::ALL)));
     }

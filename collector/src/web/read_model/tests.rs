@@ -39,14 +39,14 @@ fn model() -> ReadModel {
         ("inlet-B07-2", Role::Inlet, 40),
         ("exhaust-B07-3", Role::Exhaust, 20),
     ] {
-        let known = Description {
+        let description = Description {
             role,
             u: Some(u),
             rack: Some("B07".to_owned()),
             interval: Duration::from_secs(1),
             ..Description::default()
         };
-        model.apply(Change::Described(id(device), Some(Box::new(known))));
+        model.apply(Change::Described(id(device), Some(Box::new(description))));
     }
     model
 }
@@ -115,24 +115,24 @@ fn sensor_faults_are_listed() {
     model.apply(fault("inlet-B07-1", 1));
     model.apply(fault("inlet-B07-2", 1));
     model.apply(reading("exhaust-B07-3", 1, 30.0));
-    let what = |model: &ReadModel, second| -> Vec<(String, String)> {
+    let problems = |model: &ReadModel, second| -> Vec<(String, String)> {
         let faults = model.faults(at(second)).into_iter();
         faults
-            .map(|t| (t.device.id.to_string(), t.problem))
+            .map(|fault| (fault.device.id.to_string(), fault.problem))
             .collect()
     };
-    let two = [
+    let expected = [
         ("inlet-B07-1", "read failure: timeout"),
         ("inlet-B07-2", "absent: timeout"),
     ]
-    .map(|(id, what)| (id.to_owned(), what.to_owned()));
-    assert_eq!(what(&model, 2), two);
-    assert_eq!(what(&model, 100).len(), 3, "one is stale");
+    .map(|(id, problem)| (id.to_owned(), problem.to_owned()));
+    assert_eq!(problems(&model, 2), expected);
+    assert_eq!(problems(&model, 100).len(), 3, "one is stale");
     for device in ["inlet-B07-1", "inlet-B07-2"] {
         model.apply(reading(device, 100, 20.0));
     }
     model.apply(reading("exhaust-B07-3", 100, 30.0));
-    assert_eq!(what(&model, 101), []);
+    assert_eq!(problems(&model, 101), []);
 }
 
 #[test]

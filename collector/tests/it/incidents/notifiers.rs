@@ -527,7 +527,7 @@ fn a_wrong_notifier_fails_the_start() {
                 "email",
                 "host = \"localhost\"\nencryption = \"none\"\nuser = \"a\"\npassword_file = \"/nowhere\"\nfrom = \"a@example.org\"\nto = [\"a@example.org\"]",
             ),
-            "a password is not sent",
+            "passwords are never sent",
         ),
         (
             notifier(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::kind::{AlertFacts, AnomalyKind, Extras, Family, KindInfo, Payload, Phrase};
-use crate::time::length;
+use crate::time::format_duration;
 
 /// `clock_skew`: a clock that is wrong, or was set back.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +20,7 @@ impl AnomalyKind for ClockSkew {
 
     fn phrase(payload: Option<&SkewPayload>, facts: &AlertFacts) -> Phrase {
         let skew = payload.map_or(0, |skew| skew.ms);
-        let by = length(Duration::from_millis(skew.unsigned_abs()));
+        let by = format_duration(Duration::from_millis(skew.unsigned_abs()));
         let direction = if skew < 0 { "behind" } else { "ahead" };
         let clock = if facts.temperature.is_some() {
             ", clock"

@@ -1,7 +1,8 @@
-//! The interface of detectors: the traits that each one implements, and what passes between it and the engine.
+//! The interface of detectors: the traits that each one implements, and the values that pass between it
+//! and the engine.
 //!
-//! [`AnomalyKind`] has the words, [`Detector`] turns the keys of a rule into a [`Spec`],
-//! and the [`Spec`] looks at readings with the state of one device.
+//! [`AnomalyKind`] has the words for alerts, [`Detector`] turns the keys of a rule into a [`Spec`],
+//! and the [`Spec`] evaluates readings with the state of one device.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -23,13 +24,13 @@ use crate::units::{Celsius, Kelvin};
 pub struct Finding {
     /// The worst level that is crossed.
     pub severity: Severity,
-    /// The change that was seen: of swings its size, of drifts and outliers with its sign.
+    /// The change of the temperature: its size for swings, signed for drifts and outliers.
     pub change: Option<Kelvin>,
-    /// The window in which it was seen, where the level does not say it.
+    /// The window of the change, unless the severity determines it.
     pub window: Option<Duration>,
-    /// Kelvin per minute, where the detector knows better than the trend of the device.
+    /// The rate in kelvin per minute, if the detector knows it better than the device's trend.
     pub rate: Option<f64>,
-    /// Time until the critical limit, at least and at most.
+    /// The shortest and the longest estimate of the time until the critical limit.
     pub left: Option<(Duration, Duration)>,
 }
 
@@ -45,9 +46,9 @@ impl Finding {
         }
     }
 
-    /// The same with the change that was seen, in kelvin.
+    /// Returns the finding with its change, in kelvin.
     #[must_use]
-    pub fn by(self, change: f64) -> Self {
+    pub fn with_change(self, change: f64) -> Self {
         Self {
             change: Some(Kelvin(change)),
             ..self
@@ -64,18 +65,18 @@ pub struct Observation {
     pub gap: Duration,
     /// The temperature of the reading.
     pub value: Celsius,
-    /// The rule has an open episode on this device.
+    /// Whether the rule has an open episode on this device.
     pub is_open: bool,
 }
 
 /// The result of a detector for one observation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Decision {
-    /// There is a finding, or there is none.
-    Made(Option<Finding>),
-    /// The detector decides once it has seen what it [needs](Spec::NEEDS).
-    Asks,
-    /// This reading decides nothing.
+    /// A finding, or none.
+    Decided(Option<Finding>),
+    /// No decision yet: it follows from the inputs that the detector [needs](Spec::NEEDS).
+    NeedsInput,
+    /// No decision: the episode of the rule stays as it is.
     Undecided,
 }
 
@@ -86,8 +87,8 @@ pub enum Needs {
     Nothing,
     /// The newest temperatures of the other devices in the rack: [`Neighbours`].
     Neighbours,
-    /// The states that the same detector keeps for all devices of the rack. Of several devices
-    /// only one has an episode.
+    /// The states that the same detector keeps for all devices of the rack. Only one of the devices
+    /// has an episode.
     Peers,
 }
 
@@ -109,10 +110,10 @@ pub struct DeviceTraits<'a> {
 }
 
 impl DeviceTraits<'_> {
-    /// A sensor without a described step is assumed to show tenths.
+    /// The step of a sensor whose description has none: tenths.
     const USUAL_STEP: Kelvin = Kelvin(0.1);
-    /// A sensor with such a step, in kelvin, is coarse: the difference of two of its readings can be
-    /// off by a whole step, which must not look like a change.
+    /// The step, in kelvin, from which a sensor is coarse: the difference of two readings can be off
+    /// by a whole step, which must not look like a change.
     const COARSE: f64 = 0.5;
 
     /// Returns the smallest step of the device's readings.
@@ -120,7 +121,7 @@ impl DeviceTraits<'_> {
         self.resolution.unwrap_or(Self::USUAL_STEP)
     }
 
-    /// Returns the kelvin by which quantisation alone can change a difference, for coarse sensors.
+    /// Returns the error, in kelvin, of the difference of two readings; zero unless the sensor is coarse.
     pub fn coarse_error(&self) -> f64 {
         let step = self.resolution.map_or(0.0, |step| step.0);
         if step >= Self::COARSE { step } else { 0.0 }
@@ -131,47 +132,46 @@ impl DeviceTraits<'_> {
 pub trait Detector: AnomalyKind {
     /// The configuration keys of its rules.
     type Keys: Keys;
-    /// Its numbers for one device.
+    /// Its parameters for one device.
     type Spec: Spec;
-    /// A worse level has the lower threshold.
+    /// Whether worse levels have lower thresholds.
     const WORSE_IS_LOWER: bool = false;
 
-    /// Returns the numbers for `device`, or `None` where the rule does not apply to it: every level is
-    /// off, or its hardware has no limits.
+    /// Returns the parameters for `device`, or `None` where the rule does not apply to it: every level
+    /// is off, or its hardware has no limits.
     ///
-    /// `lasting` is the rule's `for`.
+    /// `pending_for` is the rule's `for`.
     fn spec(
         keys: &Self::Keys,
-        lasting: Option<Duration>,
+        pending_for: Option<Duration>,
         device: &DeviceTraits<'_>,
     ) -> Option<Self::Spec>;
 
     /// Returns how long a finding on `device` must last before it fires.
-    fn lasting(
+    fn pending_for(
         _keys: &Self::Keys,
-        lasting: Option<Duration>,
+        pending_for: Option<Duration>,
         _device: &DeviceTraits<'_>,
     ) -> Duration {
-        lasting.unwrap_or_default()
+        pending_for.unwrap_or_default()
     }
 }
 
-/// The numbers of a detector for one device. Devices with equal numbers share them.
+/// The parameters of a detector for one device. Devices with equal parameters share them.
 ///
-/// Pure and O(1) a reading. A finding is a function of the readings alone; [`crate::episode`] decides
+/// Pure, and O(1) per reading. A finding is a function of the readings alone; [`crate::episode`] decides
 /// when it becomes an alert.
 pub trait Spec: Clone + Debug + PartialEq {
-    /// The memory of one device. Idle, it allocates nothing. Its JSON is short and independent of
-    /// field names: there is one for each rule and device in a snapshot.
+    /// The state of one device. An idle one allocates nothing. Its JSON is short and independent of
+    /// field names: a snapshot has one for each rule and device.
     type State: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned;
     /// Counts up when the JSON of a state changes its meaning: states of another version start cold.
     const STATE_VERSION: u32 = 1;
     /// The inputs that it needs beside its own device.
     const NEEDS: Needs = Needs::Nothing;
-    /// Its state knows how fast the temperature changes, so that the device needs no trend of its own.
+    /// Whether its state knows the rate of change, so that the device needs no separate trend.
     const KNOWS_RATE: bool = false;
-
-    /// It decides about readings that failed, too.
+    /// Whether it also evaluates failed readings.
     const SEES_FAULTS: bool = false;
 
     /// Writes every number to `to`, always in the same order: saved state is taken over only by a spec
@@ -179,22 +179,22 @@ pub trait Spec: Clone + Debug + PartialEq {
     fn fingerprint(&self, to: &mut SpecFingerprint);
 
     /// Returns the threshold of `severity`, in the unit of the kind; `None` where the level is off.
-    /// `lasting` is how long a finding must last before it fires.
-    fn threshold(&self, severity: Severity, lasting: Duration) -> Option<f64>;
+    /// `pending_for` is how long a finding must last before it fires.
+    fn threshold(&self, severity: Severity, pending_for: Duration) -> Option<f64>;
 
     /// Returns the window of `severity`, for detectors that look at changes.
     fn window(&self, _severity: Severity) -> Option<Duration> {
         None
     }
 
-    /// Takes in the device's own critical limit, which another rule sets.
+    /// Sets the critical limit of the device, which comes from another rule.
     fn set_critical_limit(&mut self, _limit: Option<Celsius>) {}
 
-    /// Takes in the next reading.
+    /// Evaluates the next reading.
     fn observe(&self, state: &mut Self::State, now: &Observation) -> Decision;
 
-    /// Decides with the neighbours, for detectors that need them; whether this one or another of the
-    /// device asked.
+    /// Evaluates the reading with its neighbours, for detectors that need them. If one detector of a
+    /// device returns [`Decision::NeedsInput`] for them, this is called for all that need them.
     fn observe_neighbours(
         &self,
         _state: &mut Self::State,
@@ -204,7 +204,7 @@ pub trait Spec: Clone + Debug + PartialEq {
         None
     }
 
-    /// Decides with the states of the rack's devices, its own among them, for detectors that need them.
+    /// Evaluates the states of all devices of the rack, for detectors that need them.
     fn observe_peers(
         &self,
         _now: &Observation,
@@ -213,12 +213,12 @@ pub trait Spec: Clone + Debug + PartialEq {
         None
     }
 
-    /// Decides about a reading that failed, for detectors that see faults.
+    /// Evaluates a failed reading, for detectors that see faults.
     fn observe_fault(&self, _state: &Self::State) -> Option<Finding> {
         None
     }
 
-    /// Returns kelvin per minute up to this reading, for detectors that know the rate.
+    /// Returns the rate up to this reading in kelvin per minute, for detectors that know it.
     fn rate(&self, _state: &Self::State, _at: Timestamp, _value: Celsius) -> Option<f64> {
         None
     }

@@ -116,11 +116,11 @@ impl Spec for DriftSpec {
     }
 
     fn observe(&self, state: &mut DriftState, now: &Observation) -> Decision {
-        Decision::Made(state.observe(self, now.at, now.value))
+        Decision::Decided(state.observe(self, now.at, now.value))
     }
 }
 
-/// The numbers of a drift.
+/// The parameters of a drift.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DriftSpec {
     /// Distance of the fast average from the slow one, on either side, from info to critical.
@@ -294,7 +294,7 @@ impl Averages {
                 .min()
         };
         let severity = self.level(spec).or_else(mildest)?;
-        Some(Finding::of(severity).by(self.difference()))
+        Some(Finding::of(severity).with_change(self.difference()))
     }
 
     fn level(&self, spec: &DriftSpec) -> Option<Severity> {

@@ -1,6 +1,6 @@
-//! Fingerprints: one number for all numbers of a detector, the same in every build.
+//! Fingerprints: a hash of all parameters of a detector, the same in every build.
 //!
-//! Saved state fits only the numbers under which it grew. The encoding is explicit, so that a renamed
+//! Saved state fits only the parameters under which it grew. The encoding is explicit, so that a renamed
 //! field or a new compiler changes nothing: a leading `VERSION`, then each value in the order in
 //! which the detector writes it.
 //!

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::severity::Severity;
-use crate::time::length;
+use crate::time::format_duration;
 
 /// The value of a key as a configuration file has it, before it is checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -148,11 +148,15 @@ impl Check for DurationRange {
     }
 
     fn show(&self, value: &Duration) -> String {
-        format!("\"{}\"", length(*value))
+        format!("\"{}\"", format_duration(*value))
     }
 
     fn expected(&self) -> String {
-        format!("{} to {}", length(self.least), length(self.most))
+        format!(
+            "{} to {}",
+            format_duration(self.least),
+            format_duration(self.most)
+        )
     }
 }
 

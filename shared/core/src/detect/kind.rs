@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::length;
+use crate::time::format_duration;
 use crate::units::Celsius;
 
 /// A kind of trouble: only alerts of one family can have one cause.
@@ -255,7 +255,7 @@ pub(super) fn change_phrase(
     let mut text = format!(", {change:+.1} °C{relation}");
     if let Some((word, window)) = window {
         // Writing to a String cannot fail.
-        let _ok = write!(text, " {word} {}", length(window));
+        let _ok = write!(text, " {word} {}", format_duration(window));
     }
     text
 }

@@ -97,14 +97,18 @@ impl Detector for HighTemp {
 
     fn spec(
         keys: &LimitKeys,
-        _lasting: Option<Duration>,
+        _pending_for: Option<Duration>,
         device: &DeviceTraits<'_>,
     ) -> Option<LimitSpec> {
         LimitSpec::new(Side::Above, keys, device)
     }
 
-    fn lasting(keys: &LimitKeys, lasting: Option<Duration>, device: &DeviceTraits<'_>) -> Duration {
-        keys.lasting(lasting, device)
+    fn pending_for(
+        keys: &LimitKeys,
+        pending_for: Option<Duration>,
+        device: &DeviceTraits<'_>,
+    ) -> Duration {
+        keys.pending_for(pending_for, device)
     }
 }
 
@@ -115,32 +119,36 @@ impl Detector for LowTemp {
 
     fn spec(
         keys: &LimitKeys,
-        _lasting: Option<Duration>,
+        _pending_for: Option<Duration>,
         device: &DeviceTraits<'_>,
     ) -> Option<LimitSpec> {
         LimitSpec::new(Side::Below, keys, device)
     }
 
-    fn lasting(keys: &LimitKeys, lasting: Option<Duration>, device: &DeviceTraits<'_>) -> Duration {
-        keys.lasting(lasting, device)
+    fn pending_for(
+        keys: &LimitKeys,
+        pending_for: Option<Duration>,
+        device: &DeviceTraits<'_>,
+    ) -> Duration {
+        keys.pending_for(pending_for, device)
     }
 }
 
 impl LimitKeys {
     /// Limits of the hardware fire no sooner than the hardware itself would.
-    fn lasting(&self, lasting: Option<Duration>, device: &DeviceTraits<'_>) -> Duration {
-        let lasting = lasting.unwrap_or_default();
+    fn pending_for(&self, pending_for: Option<Duration>, device: &DeviceTraits<'_>) -> Duration {
+        let pending_for = pending_for.unwrap_or_default();
         let active = self.levels.active();
         let mut levels = active.iter().flatten();
         if levels.all(|level| *level == LimitLevel::Hardware) {
-            lasting.max(device.limits.plausible().lasting)
+            pending_for.max(device.limits.plausible().lasting)
         } else {
-            lasting
+            pending_for
         }
     }
 }
 
-/// The numbers of a limit.
+/// The parameters of a limit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LimitSpec {
     /// Which side is bad.
@@ -187,12 +195,12 @@ impl Spec for LimitSpec {
         to.number(self.hysteresis.0);
     }
 
-    fn threshold(&self, severity: Severity, _lasting: Duration) -> Option<f64> {
+    fn threshold(&self, severity: Severity, _pending_for: Duration) -> Option<f64> {
         self.levels[severity as usize].map(Celsius::degrees)
     }
 
     fn observe(&self, state: &mut LimitState, now: &Observation) -> Decision {
-        Decision::Made(state.observe(self, now.value))
+        Decision::Decided(state.observe(self, now.value))
     }
 }
 

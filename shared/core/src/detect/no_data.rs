@@ -55,7 +55,7 @@ impl Detector for NoData {
 
     fn spec(
         keys: &AbsenceKeys,
-        _lasting: Option<Duration>,
+        _pending_for: Option<Duration>,
         _device: &DeviceTraits<'_>,
     ) -> Option<AbsenceSpec> {
         let severity = keys.levels.severity()?;
@@ -63,16 +63,16 @@ impl Detector for NoData {
     }
 
     /// A sensor that is read seldom must miss three readings.
-    fn lasting(
+    fn pending_for(
         _keys: &AbsenceKeys,
-        lasting: Option<Duration>,
+        pending_for: Option<Duration>,
         device: &DeviceTraits<'_>,
     ) -> Duration {
-        lasting.unwrap_or_default().max(device.interval * 3)
+        pending_for.unwrap_or_default().max(device.interval * 3)
     }
 }
 
-/// The numbers of an absence.
+/// The parameters of an absence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AbsenceSpec {
     /// The severity of its alerts.
@@ -86,12 +86,12 @@ impl Spec for AbsenceSpec {
         to.text(self.severity.name());
     }
 
-    fn threshold(&self, severity: Severity, lasting: Duration) -> Option<f64> {
-        (severity == self.severity).then_some(lasting.as_secs_f64())
+    fn threshold(&self, severity: Severity, pending_for: Duration) -> Option<f64> {
+        (severity == self.severity).then_some(pending_for.as_secs_f64())
     }
 
     fn observe(&self, _state: &mut AbsenceState, _now: &Observation) -> Decision {
-        Decision::Made(None)
+        Decision::Decided(None)
     }
 }
 

@@ -108,9 +108,9 @@ impl Spec for OutlierSpec {
 
     fn observe(&self, state: &mut OutlierState, now: &Observation) -> Decision {
         if state.is_due(now.at) {
-            Decision::Asks
+            Decision::NeedsInput
         } else {
-            Decision::Made(state.finding(self, now.at))
+            Decision::Decided(state.finding(self, now.at))
         }
     }
 
@@ -125,7 +125,7 @@ impl Spec for OutlierSpec {
     }
 }
 
-/// The numbers of an outlier.
+/// The parameters of an outlier.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutlierSpec {
     /// Deviation from the usual distance, on either side, from info to critical.
@@ -146,7 +146,7 @@ const NOW: f64 = 300.0;
 const USUAL: f64 = 86_400.0;
 /// The largest usual distance, in kelvin. ASHRAE's guidance has the air in front of a rack differ by a few
 /// kelvin from bottom to top; assumed.
-const MOST_USUAL: f64 = 4.0;
+const MAX_USUAL: f64 = 4.0;
 /// Seconds for which a device must be known before it can be an outlier.
 const WARM_UP: u32 = 3_600;
 /// The most seconds that a comparison after a gap counts for.
@@ -208,7 +208,7 @@ impl OutlierState {
         if self.began == 0 {
             self.began = at.seconds().max(1);
             self.now = single(distance);
-            self.usual = single(distance.clamp(-MOST_USUAL, MOST_USUAL));
+            self.usual = single(distance.clamp(-MAX_USUAL, MAX_USUAL));
             return;
         }
         let step = f64::from(gap.min(GAP));
@@ -225,7 +225,7 @@ impl OutlierState {
             }
             _ => distance - usual,
         };
-        let usual = (usual + weight(USUAL) * learned).clamp(-MOST_USUAL, MOST_USUAL);
+        let usual = (usual + weight(USUAL) * learned).clamp(-MAX_USUAL, MAX_USUAL);
         (self.now, self.usual) = (single(now), single(usual));
     }
 
@@ -240,7 +240,7 @@ impl OutlierState {
             levels.filter(|(level, _)| level.is_some_and(|level| change.abs() >= level.0));
         beyond
             .next()
-            .map(|(_, severity)| Finding::of(severity).by(change))
+            .map(|(_, severity)| Finding::of(severity).with_change(change))
     }
 
     fn is_old(&self, at: Timestamp) -> bool {

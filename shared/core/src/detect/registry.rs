@@ -120,7 +120,7 @@ macro_rules! registry {
             }
         }
 
-        /// A detector with its numbers for one device.
+        /// A detector with its parameters for one device.
         #[derive(Clone, Debug, PartialEq)]
         pub enum DetectorSpec {
             $($(
@@ -137,7 +137,7 @@ macro_rules! registry {
                 }
             }
 
-            /// Returns a number that changes with every number of the detector.
+            /// Returns a hash of all parameters of the detector.
             pub fn fingerprint(&self) -> u64 {
                 let mut bytes = SpecFingerprint::of_kind(self.kind().name());
                 match self {
@@ -155,14 +155,14 @@ macro_rules! registry {
                 }
             }
 
-            /// Returns what it has to see beside its own device.
+            /// Returns the inputs that it needs beside its own device.
             pub fn needs(&self) -> Needs {
                 match self {
                     $($(Self::$variant(_) => <<$module::$variant as Detector>::Spec as Spec>::NEEDS,)+)+
                 }
             }
 
-            /// Returns whether its state knows how fast the temperature changes.
+            /// Returns whether its state knows the rate of change.
             pub fn knows_rate(&self) -> bool {
                 match self {
                     $($(Self::$variant(_) => {
@@ -171,7 +171,7 @@ macro_rules! registry {
                 }
             }
 
-            /// Returns whether it decides about readings that failed.
+            /// Returns whether it also evaluates failed readings.
             pub fn sees_faults(&self) -> bool {
                 match self {
                     $($(Self::$variant(_) => {
@@ -181,10 +181,10 @@ macro_rules! registry {
             }
 
             /// Returns the threshold of `severity`, in the unit of the kind; `None` where it is off.
-            /// `lasting` is how long a finding must last before it fires.
-            pub fn threshold(&self, severity: Severity, lasting: Duration) -> Option<f64> {
+            /// `pending_for` is how long a finding must last before it fires.
+            pub fn threshold(&self, severity: Severity, pending_for: Duration) -> Option<f64> {
                 match self {
-                    $($(Self::$variant(spec) => spec.threshold(severity, lasting),)+)+
+                    $($(Self::$variant(spec) => spec.threshold(severity, pending_for),)+)+
                 }
             }
 
@@ -195,14 +195,14 @@ macro_rules! registry {
                 }
             }
 
-            /// Takes in the device's own critical limit.
+            /// Sets the critical limit of the device.
             pub(crate) fn set_critical_limit(&mut self, limit: Option<Celsius>) {
                 match self {
                     $($(Self::$variant(spec) => spec.set_critical_limit(limit),)+)+
                 }
             }
 
-            /// Decides with the states of all devices of the rack that have the same detector.
+            /// Evaluates the states of all devices of the rack that have the same detector.
             pub fn observe_peers(
                 &self,
                 now: &Observation,
@@ -222,7 +222,7 @@ macro_rules! registry {
             }
         }
 
-        /// The memory of one detector on one device. Its JSON does not name the kind: the rule
+        /// The state of one detector on one device. Its JSON does not name the kind: the rule
         /// is at hand when it is read back.
         #[derive(Clone, Debug, PartialEq, Serialize)]
         #[serde(untagged)]
@@ -250,7 +250,7 @@ macro_rules! registry {
                 }
             }
 
-            /// Takes in the next reading, which must be newer than the last.
+            /// Evaluates the next reading, which must be newer than the last.
             pub fn observe(&mut self, spec: &DetectorSpec, now: &Observation) -> Decision {
                 match (self, spec) {
                     $($((Self::$variant(state), DetectorSpec::$variant(spec)) => {
@@ -259,12 +259,12 @@ macro_rules! registry {
                     // State is made from its detector, so the two agree; if they did not, start cold.
                     (state, spec) => {
                         *state = Self::new(spec);
-                        Decision::Made(None)
+                        Decision::Decided(None)
                     }
                 }
             }
 
-            /// Decides with the neighbours.
+            /// Evaluates the reading with its neighbours.
             pub fn observe_neighbours(
                 &mut self,
                 spec: &DetectorSpec,
@@ -279,7 +279,7 @@ macro_rules! registry {
                 }
             }
 
-            /// Decides about a reading that failed, for detectors that see faults.
+            /// Evaluates a failed reading, for detectors that see faults.
             pub fn observe_fault(&self, spec: &DetectorSpec) -> Option<Finding> {
                 match (self, spec) {
                     $($((Self::$variant(state), DetectorSpec::$variant(spec)) => {
@@ -289,7 +289,7 @@ macro_rules! registry {
                 }
             }
 
-            /// Returns kelvin per minute up to this reading, for detectors that know the rate.
+            /// Returns the rate up to this reading in kelvin per minute, for detectors that know it.
             pub fn rate(&self, spec: &DetectorSpec, at: Timestamp, value: Celsius) -> Option<f64> {
                 match (self, spec) {
                     $($((Self::$variant(state), DetectorSpec::$variant(spec)) => {
@@ -342,17 +342,18 @@ macro_rules! registry {
             }
 
             /// Returns the detector for `device` and how long its findings must last, or `None` where
-            /// the rule does not apply to it. `lasting` is the rule's `for`.
+            /// the rule does not apply to it. `pending_for` is the rule's `for`.
             pub(crate) fn plan(
                 &self,
-                lasting: Option<Duration>,
+                pending_for: Option<Duration>,
                 device: &DeviceTraits<'_>,
             ) -> Option<(DetectorSpec, Duration)> {
                 match self {
                     $($(Self::$variant(keys) => {
-                        let spec = <$module::$variant as Detector>::spec(keys, lasting, device)?;
-                        let lasting = <$module::$variant as Detector>::lasting(keys, lasting, device);
-                        Some((DetectorSpec::$variant(spec), lasting))
+                        let spec = <$module::$variant as Detector>::spec(keys, pending_for, device)?;
+                        let pending_for =
+                            <$module::$variant as Detector>::pending_for(keys, pending_for, device);
+                        Some((DetectorSpec::$variant(spec), pending_for))
                     })+)+
                 }
             }

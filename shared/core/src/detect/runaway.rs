@@ -23,7 +23,7 @@ use super::fingerprint::SpecFingerprint;
 use super::keys::{KelvinLevel, NumberRange, keys};
 use super::kind::{AlertFacts, AnomalyKind, Extras, Family, KindInfo, Payload, Peak, Phrase};
 use crate::severity::Severity;
-use crate::time::{Timestamp, length};
+use crate::time::{Timestamp, format_duration};
 use crate::units::{Celsius, Kelvin};
 
 keys! {
@@ -55,10 +55,15 @@ impl AnomalyKind for Runaway {
         let mut text = format!(", its rack {rate:+.1} °C/min");
         // Writing to a String cannot fail.
         if let Some(rise) = payload {
-            let _ok = write!(text, " for {}", length(rise.window));
+            let _ok = write!(text, " for {}", format_duration(rise.window));
         }
         if let Some((least, most)) = payload.and_then(|rise| rise.left) {
-            let _ok = write!(text, ", critical in {} to {}", length(least), length(most));
+            let _ok = write!(
+                text,
+                ", critical in {} to {}",
+                format_duration(least),
+                format_duration(most)
+            );
         }
         Phrase {
             text,
@@ -117,7 +122,7 @@ impl Detector for Runaway {
     }
 }
 
-/// The numbers of a runaway.
+/// The parameters of a runaway.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunawaySpec {
     /// The least rise, after the allowance for quantisation.
@@ -152,7 +157,7 @@ impl Spec for RunawaySpec {
 
     fn observe(&self, state: &mut Box<RunawayState>, now: &Observation) -> Decision {
         if state.observe(self.rise, now.at, now.value) || now.is_open {
-            Decision::Asks
+            Decision::NeedsInput
         } else {
             Decision::Undecided
         }
@@ -168,7 +173,7 @@ impl Spec for RunawaySpec {
             window: Some(found.window),
             rate: Some(found.rate),
             left: found.left,
-            ..Finding::of(Severity::Critical).by(found.rise)
+            ..Finding::of(Severity::Critical).with_change(found.rise)
         })
     }
 

@@ -73,7 +73,7 @@ impl Detector for SensorFault {
 
     fn spec(
         keys: &FaultKeys,
-        _lasting: Option<Duration>,
+        _pending_for: Option<Duration>,
         _device: &DeviceTraits<'_>,
     ) -> Option<FaultSpec> {
         let severity = keys.levels.severity()?;
@@ -81,16 +81,16 @@ impl Detector for SensorFault {
     }
 
     /// A sensor that is read seldom must fail three times.
-    fn lasting(
+    fn pending_for(
         _keys: &FaultKeys,
-        lasting: Option<Duration>,
+        pending_for: Option<Duration>,
         device: &DeviceTraits<'_>,
     ) -> Duration {
-        lasting.unwrap_or_default().max(device.interval * 3)
+        pending_for.unwrap_or_default().max(device.interval * 3)
     }
 }
 
-/// The numbers of a lasting fault.
+/// The parameters of a lasting fault.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FaultSpec {
     /// The severity of its alerts.
@@ -105,13 +105,13 @@ impl Spec for FaultSpec {
         to.text(self.severity.name());
     }
 
-    fn threshold(&self, severity: Severity, lasting: Duration) -> Option<f64> {
-        (severity == self.severity).then_some(lasting.as_secs_f64())
+    fn threshold(&self, severity: Severity, pending_for: Duration) -> Option<f64> {
+        (severity == self.severity).then_some(pending_for.as_secs_f64())
     }
 
     fn observe(&self, state: &mut FaultState, _now: &Observation) -> Decision {
         state.has_read = true;
-        Decision::Made(None)
+        Decision::Decided(None)
     }
 
     fn observe_fault(&self, state: &FaultState) -> Option<Finding> {

@@ -72,27 +72,27 @@ impl Detector for StuckSensor {
 
     fn spec(
         keys: &StuckKeys,
-        lasting: Option<Duration>,
+        pending_for: Option<Duration>,
         device: &DeviceTraits<'_>,
     ) -> Option<StuckSpec> {
         Some(StuckSpec {
             severity: keys.levels.severity()?,
-            least: lasting.unwrap_or(STILL),
+            least: pending_for.unwrap_or(STILL),
             resolution: device.step(),
         })
     }
 
     /// The detector itself measures how long the value stays the same.
-    fn lasting(
+    fn pending_for(
         _keys: &StuckKeys,
-        _lasting: Option<Duration>,
+        _pending_for: Option<Duration>,
         _device: &DeviceTraits<'_>,
     ) -> Duration {
         Duration::ZERO
     }
 }
 
-/// The numbers of a stuck sensor.
+/// The parameters of a stuck sensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StuckSpec {
     /// The severity of its alerts.
@@ -113,15 +113,15 @@ impl Spec for StuckSpec {
         to.number(self.resolution.0);
     }
 
-    fn threshold(&self, severity: Severity, _lasting: Duration) -> Option<f64> {
+    fn threshold(&self, severity: Severity, _pending_for: Duration) -> Option<f64> {
         (severity == self.severity).then_some(self.least.as_secs_f64())
     }
 
     fn observe(&self, state: &mut StuckState, now: &Observation) -> Decision {
         if state.observe(now.at, now.value) {
-            Decision::Asks
+            Decision::NeedsInput
         } else {
-            Decision::Made(state.finding(self, now.at))
+            Decision::Decided(state.finding(self, now.at))
         }
     }
 
@@ -235,7 +235,8 @@ impl StuckState {
         let apart = (f64::from(self.high) - f64::from(self.low)) / 100.0;
         let moved = apart >= KELVIN.max(STEPS * step);
         let still = f64::from(at.seconds().saturating_sub(self.since));
-        (moved && still >= spec.least.as_secs_f64()).then(|| Finding::of(spec.severity).by(apart))
+        (moved && still >= spec.least.as_secs_f64())
+            .then(|| Finding::of(spec.severity).with_change(apart))
     }
 }
 

@@ -166,7 +166,7 @@ impl SwingLevel {
     }
 }
 
-/// The numbers of a swing.
+/// The parameters of a swing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SwingSpec {
     /// Which way is bad.
@@ -217,7 +217,7 @@ impl Spec for SwingSpec {
     }
 
     fn observe(&self, state: &mut SwingState, now: &Observation) -> Decision {
-        Decision::Made(state.observe(self, now.at, now.gap, now.value))
+        Decision::Decided(state.observe(self, now.at, now.gap, now.value))
     }
 }
 
@@ -268,7 +268,7 @@ impl SwingState {
             let furthest = self.turn(spec.direction, &mut start, newest, gap >= level.within);
             let change = f64::from((i32::from(value) - i32::from(furthest)).abs()) / 100.0;
             if change >= level.by.0 - TOLERANCE {
-                worst = Some(Finding::of(severity).by(change));
+                worst = Some(Finding::of(severity).with_change(change));
             }
         }
         worst

@@ -42,7 +42,7 @@ pub(super) enum Phase {
         /// The notifications so far.
         notifications: Notifications,
     },
-    /// A notification was sent, and no alert is open. One that fires again continues the incident.
+    /// A notification was sent, and no alert is open. An alert that fires again continues the incident.
     Resolving {
         /// The notifications so far.
         notifications: Notifications,
@@ -75,7 +75,7 @@ impl Phase {
         }
     }
 
-    /// Returns the phase after an alert was found open.
+    /// Returns the phase of an incident with an open alert.
     pub(super) fn with_open_alert(self) -> Self {
         match self {
             Self::Resolving { notifications, .. } => Self::Open { notifications },
@@ -120,6 +120,6 @@ pub(super) struct ActiveAck {
     /// The acknowledgement as stored.
     #[serde(flatten)]
     pub(super) ack: Ack,
-    /// The racks that had a critical alert at that time.
+    /// The racks that had a critical alert when it was given.
     pub(super) critical_racks: BTreeSet<String>,
 }

@@ -50,7 +50,7 @@ pub struct PlannedRule {
     pub kind: AlertKind,
     /// When a finding becomes an episode, and when that ends.
     pub timing: Timing,
-    /// The detector with its numbers.
+    /// The detector with its parameters.
     pub detector: DetectorSpec,
 }
 
@@ -64,12 +64,12 @@ impl PlannedRule {
         device: &DeviceTraits<'_>,
         flap: Duration,
     ) -> Option<Self> {
-        let (detector, lasting) = settings.plan(timing.lasting, device)?;
+        let (detector, pending_for) = settings.plan(timing.pending_for, device)?;
         Some(Self {
             name: name.to_owned(),
             kind: detector.kind(),
             timing: Timing {
-                lasting,
+                pending_for,
                 keep_firing_for: timing.keep_firing_for.unwrap_or_default(),
                 flap,
             },
@@ -79,7 +79,7 @@ impl PlannedRule {
 
     /// Returns the threshold of `severity`, in the unit of the kind; `None` where the level is off.
     pub fn threshold(&self, severity: Severity) -> Option<f64> {
-        self.detector.threshold(severity, self.timing.lasting)
+        self.detector.threshold(severity, self.timing.pending_for)
     }
 
     /// Returns the window of `severity`, for detectors that look at changes.

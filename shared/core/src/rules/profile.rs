@@ -1,7 +1,7 @@
-//! The rules that apply without any configuration. They must be right on the first day.
+//! The rules that apply without any configuration. They must suit most rooms as they are.
 //!
-//! They are TOML, as an operator would write them: `default.toml` has the rules, and `ashrae.toml` is laid
-//! over them for the classes of ASHRAE, with the limits of the class filled in.
+//! They are TOML, as an operator would write them: `default.toml` has the rules, and for ASHRAE classes
+//! `ashrae.toml` overrides them, with the limits of the class filled in.
 
 use serde::Deserialize;
 
@@ -11,11 +11,11 @@ use crate::indices::Envelope;
 const DEFAULT: &str = include_str!("default.toml");
 const ASHRAE: &str = include_str!("ashrae.toml");
 
-/// The origin of the limits for the air that equipment takes in.
+/// The standard that inlet limits follow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Profile {
-    /// Class A1 with a kelvin of grace, and no warning for a cold aisle of 16 °C: right for most rooms.
+    /// ASHRAE class A1 with one kelvin of grace, and no warning for a cold aisle of 16 °C: right for most rooms.
     #[default]
     Default,
     /// ASHRAE class A1 as written.
@@ -30,6 +30,7 @@ pub enum Profile {
     AshraeH1,
 }
 
+/// Recommended inlet temperatures of classes A1 to A4, in °C.
 const RECOMMENDED: (f64, f64) = (18.0, 27.0);
 
 impl Profile {
@@ -55,8 +56,8 @@ impl Profile {
         }
     }
 
-    /// Returns the limits of the class, or those of class A1 for the default profile: ASHRAE TC 9.9, 5th
-    /// edition (2021).
+    /// Returns the limits of the class in ASHRAE TC 9.9, 5th edition (2021); the default profile has
+    /// those of class A1.
     pub fn envelope(self) -> Envelope {
         let (class, recommended, allowable) = match self {
             Self::Default | Self::AshraeA1 => ("A1", RECOMMENDED, (15.0, 32.0)),
@@ -109,7 +110,7 @@ struct RulesFile {
     rules: Vec<RawRule>,
 }
 
-/// Reads a text that has `[[rules]]` and nothing else.
+/// Parses TOML with `[[rules]]` and nothing else.
 pub fn parse(toml: &str) -> Result<Vec<RawRule>, toml::de::Error> {
     Ok(toml::from_str::<RulesFile>(toml)?.rules)
 }

@@ -102,7 +102,7 @@ impl RawRule {
         let mut timing = RuleTiming::default();
         for (key, value) in &self.keys {
             let checked = match key.as_str() {
-                "for" => duration(value, &mut timing.lasting),
+                "for" => duration(value, &mut timing.pending_for),
                 "keep_firing_for" => duration(value, &mut timing.keep_firing_for),
                 key => match settings.set(key, value) {
                     Some(checked) => checked,

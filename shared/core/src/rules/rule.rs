@@ -23,7 +23,7 @@ pub(super) struct Rule {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct RuleTiming {
     /// `for`: how long a level must stay crossed before the rule fires.
-    pub(super) lasting: Option<Duration>,
+    pub(super) pending_for: Option<Duration>,
     /// `keep_firing_for`: how long all levels must stay clear before it resolves.
     pub(super) keep_firing_for: Option<Duration>,
 }
@@ -31,7 +31,7 @@ pub(super) struct RuleTiming {
 impl RuleTiming {
     /// Takes over every duration that `over` sets.
     pub(super) fn lay_over(&mut self, over: Self) {
-        self.lasting = over.lasting.or(self.lasting);
+        self.pending_for = over.pending_for.or(self.pending_for);
         self.keep_firing_for = over.keep_firing_for.or(self.keep_firing_for);
     }
 }

@@ -51,7 +51,7 @@ fn default_plans_and_their_fingerprints_stay() {
                     text,
                     "  {}: {thresholds:?}, for {:?}, keep_firing_for {:?}, state version {}, {:016x}",
                     rule.name,
-                    rule.timing.lasting,
+                    rule.timing.pending_for,
                     rule.timing.keep_firing_for,
                     key.version(),
                     key.fingerprint(),

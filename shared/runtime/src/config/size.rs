@@ -19,18 +19,18 @@ const UNITS: [(&str, u64); 8] = [
 
 /// A size in bytes.
 ///
-/// `kB`, `MB`, `GB` and `TB` count by 1000, `KiB` and so on by 1024; case does not matter.
+/// `KB`, `MB`, `GB` and `TB` are powers of 1000, `KiB` to `TiB` powers of 1024; case does not matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct ByteSize(pub u64);
 
 impl ByteSize {
-    /// The number of bytes.
+    /// Returns the number of bytes.
     pub fn bytes(self) -> u64 {
         self.0
     }
 }
 
-/// A text that is no size.
+/// Text that is not a size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a size in bytes: write it as 64MB, 1GiB or a whole number of bytes")]
 pub struct NotASize;

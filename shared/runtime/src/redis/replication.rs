@@ -1,10 +1,10 @@
-//! The identity of a server's data.
+//! The replication id of a server.
 
 use redis::RedisResult;
 use redis::aio::ConnectionLike;
 
-/// Returns the id of a server's data, which changes with a failover or a restart: then writes that
-/// were acknowledged last may be lost. None if the user may not read it.
+/// Returns the replication id of a server, or `None` if the server does not report it. It changes
+/// with a failover or a restart, which may have lost the newest acknowledged writes.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
--- Writes a slice of detector state if this owner's last commit is the last of all. A Redis that went
--- back behind it must not get state of readings that it will deliver again.
+-- Writes a slice of detector state if the fence still holds this owner's last commit. A Redis that
+-- lost the commit delivers its readings again, so it must not get state that includes them.
 --
 -- KEYS  1 slices  2 fence
 -- ARGV  1 epoch  2 number of the last commit  3 name of the slice  4 JSON

@@ -24,7 +24,7 @@ impl Device {
         let DetectorSpec::NoData(spec) = &rule.detector else {
             return None;
         };
-        let after = u64::try_from(rule.timing.lasting.as_millis()).unwrap_or(u64::MAX);
+        let after = u64::try_from(rule.timing.pending_for.as_millis()).unwrap_or(u64::MAX);
         // One reading is no rhythm, and a device that was never read well was never there.
         let has_rhythm = self.has_interval() || self.pause > 0;
         (self.heard > 0 && self.evaluated > 0 && has_rhythm)
@@ -72,7 +72,7 @@ impl Device {
                 flaps: false,
             });
         }
-        let threshold = rule.timing.lasting.as_secs_f64();
+        let threshold = rule.timing.pending_for.as_secs_f64();
         let header = self.header(id, rule, (started, severity, threshold));
         Some(header.fire(Evidence::at(at), peak, severity))
     }
@@ -111,7 +111,7 @@ impl Device {
                 place: Place::of(known, id),
                 started: open.started,
                 severity: open.severity,
-                threshold: rule.timing.lasting.as_secs_f64(),
+                threshold: rule.timing.pending_for.as_secs_f64(),
             };
             let at = reading.at.max(open.started);
             effects.report(header.resolve(Evidence::at(at), at, open.peak));

@@ -62,10 +62,10 @@ impl Device {
                 is_open: self.open(index).is_some(),
             };
             match self.detectors[index].observe(detector, &now) {
-                Decision::Made(finding) => {
+                Decision::Decided(finding) => {
                     self.observe(index, reading, finding, first.as_deref_mut(), effects);
                 }
-                Decision::Asks => match detector.needs() {
+                Decision::NeedsInput => match detector.needs() {
                     Needs::Neighbours => neighbours = true,
                     Needs::Peers => peers = true,
                     Needs::Nothing => {}

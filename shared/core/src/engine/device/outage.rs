@@ -22,7 +22,7 @@ impl Device {
             return false;
         }
         let since = *self.failing.get_or_insert(at);
-        at.since(since) >= self.plan.rules[index].timing.lasting
+        at.since(since) >= self.plan.rules[index].timing.pending_for
     }
 
     /// Returns the rule for faults, unless the device was never read: then it is absent.
