@@ -94,36 +94,38 @@ fn with_extras(mut record: AlertRecord) -> AlertRecord {
     let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
     let kind = record.kind();
     let mut extras = Extras::default();
-    match kind {
-        AlertKind::HighTemp => (record.u, record.rate) = (Some(42), Some(1.8)),
-        AlertKind::LowTemp => (record.rack, record.rate) = (String::new(), Some(-0.25)),
-        AlertKind::Spike | AlertKind::Drop => {
+    match kind.name() {
+        "high_temp" => (record.u, record.rate) = (Some(42), Some(1.8)),
+        "low_temp" => (record.rack, record.rate) = (String::new(), Some(-0.25)),
+        "spike" | "drop" => {
             (extras.change, extras.window) = (Some(6.25), Some(minutes(15)));
         }
-        AlertKind::Drift => {
+        "drift" => {
             (extras.change, extras.window) = (Some(-3.25), Some(minutes(14 * 24 * 60)));
         }
-        AlertKind::Runaway => {
+        "runaway" => {
             record.rate = Some(2.125);
             (extras.change, extras.window) = (Some(2.5), Some(Duration::from_secs(75)));
             extras.left = Some((minutes(3), minutes(4)));
         }
-        AlertKind::Outlier => extras.change = Some(3.5),
-        AlertKind::StuckSensor => extras.change = Some(1.4),
-        AlertKind::SensorFault => {
+        "outlier" => extras.change = Some(3.5),
+        "stuck_sensor" => extras.change = Some(1.4),
+        "sensor_fault" => {
             record.temperature = None;
             extras.reason = Some("timeout".to_owned());
         }
-        AlertKind::NoData => {
+        "no_data" => {
             record.temperature = None;
             record.subject = Subject::agent("host7");
             record.role = Role::Other;
         }
-        AlertKind::ClockSkew => {
+        "clock_skew" => {
             record.temperature = None;
             extras.skew_ms = Some(-300_000);
             record.historical = true;
         }
+        // The common fields are all that other kinds have.
+        _ => {}
     }
     record.detail = Detail::new(kind, extras);
     record

@@ -107,8 +107,7 @@ fn an_invalid_rule_names_key_and_value() {
     let rule = |lines: &str| format!("[[rules]]\ntype = 'high_temp'\n{lines}");
     assert_eq!(
         error("[[rules]]\ntype = 'hot'"),
-        "rules[0].type = hot: expected high_temp, low_temp, spike, drop, drift, runaway, outlier, \
-         stuck_sensor, sensor_fault or no_data"
+        format!("rules[0].type = hot: expected {}", AlertKind::rule_names())
     );
     assert_eq!(
         error(&rule("warning = 'of'")),
