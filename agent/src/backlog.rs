@@ -3,9 +3,9 @@
 //!
 //! In: what the sampler reports. Out: entries in order, acknowledged once Redis has them, and the
 //! descriptions that go before them. Entries that waited longer than a second go to the spool, and
-//! come back from there as frames, before anything in memory. When the spool is full, or when there
+//! are sent from there as frames, before anything in memory. When the spool is full, or when there
 //! is no spool and more than `publish.queue` readings wait, the oldest are dropped, counted and
-//! logged. Readings that are only in memory when the process dies are lost without a trace.
+//! logged. Readings that are only in memory when the process dies are lost, and not counted.
 
 mod pack;
 mod queue;
@@ -36,8 +36,8 @@ const READINGS_FROM_DISK: usize = 20_000;
 /// Pause after a failed spool read.
 const DISK_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Time for the sampler to report its last readings after the stop: longer than it waits for a
-/// source that hangs.
+/// Time for the sampler to report its last readings after the stop; exceeds the sampler's own grace
+/// for a source that hangs.
 const SAMPLER_GRACE: Duration = Duration::from_millis(500);
 
 /// The backlog; clones share one state.
@@ -71,14 +71,14 @@ struct State {
 pub struct Work {
     /// Descriptions that go before the entries.
     pub descriptions: Vec<(DeviceId, String)>,
-    /// Entries in the order of their numbers.
+    /// Entries in the order of their sequence numbers.
     pub entries: Vec<Entry>,
-    /// Device whose description Redis should have; if it does not, descriptions were lost.
+    /// Device to look up in Redis: if its description is missing, others may be lost too.
     pub probe: Option<DeviceId>,
     origin: Origin,
 }
 
-/// The place that entries come from.
+/// The source of the entries of one round trip.
 #[derive(Clone, Debug, Default, PartialEq)]
 enum Origin {
     /// Entries that were sent before, and that Redis may have lost.
@@ -126,8 +126,8 @@ pub struct BacklogStats {
 }
 
 impl Backlog {
-    /// Returns the backlog of `run`, including the readings in `spool`; `prev` is the last number of
-    /// the previous run.
+    /// Returns the backlog of `run`, including the readings in `spool`; `prev` is the last sequence
+    /// number of the previous run.
     pub fn new(
         config: &PublishConfig,
         inventory: Inventory,
@@ -254,7 +254,7 @@ impl Backlog {
         records
     }
 
-    /// Acknowledges the first `count` entries of `work`; the rest is sent again.
+    /// Acknowledges the first `count` entries of `work`; the others will be sent again.
     pub async fn acknowledge(&self, mut work: Work, count: usize) {
         work.entries.truncate(count);
         let (entries, last) = (work.entries, self.lock().queue.last());

@@ -2,7 +2,7 @@
 //!
 //! In: discovered devices, and the operator's settings, which override what a source assumes. Out:
 //! the descriptions to write now: new and changed ones, every one again after ten minutes, and all of
-//! them after Redis lost some. Nothing is lost: a description stays pending until it is written.
+//! them after Redis lost some. A description stays pending until it is written.
 //!
 //! Pure: the caller writes, and passes the time.
 
@@ -40,7 +40,7 @@ struct InventoryDevice {
 
 impl Inventory {
     /// Returns an empty inventory of the agent `identity` on `host`; `overrides` are the operator's
-    /// settings for single devices.
+    /// `[[devices]]` entries.
     pub fn new(identity: &IdentityConfig, host: &str, overrides: Vec<DeviceConfig>) -> Self {
         Self {
             agent: identity.name.clone(),
@@ -127,8 +127,8 @@ impl Inventory {
         }
     }
 
-    /// Returns a device whose description Redis should have, a different one at each call. If Redis
-    /// lacks it, all descriptions may be lost.
+    /// Returns a device whose description Redis should have, each device in turn. If Redis lacks it,
+    /// all descriptions may be lost.
     pub fn probe(&mut self) -> Option<DeviceId> {
         let is_written = |known: &InventoryDevice| known.written.is_some();
         let is_after = |device: &DeviceId| self.probed.as_ref().is_none_or(|last| device > last);

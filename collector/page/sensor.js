@@ -20,7 +20,7 @@ const RANGES = [
   ["30 d", 30 * DAY],
   ["90 d", 90 * DAY],
 ];
-/** Ranges longer than this show roll-ups, which live readings do not extend. */
+/** Charts of longer ranges show averages, and are reloaded: live readings extend only charts of raw readings. */
 const LIVE_SECONDS = 20 * 60;
 const RELOAD_EVERY = 30_000;
 const MAX_ROWS = 200;
@@ -132,7 +132,7 @@ function stateLines(device) {
     device.fault && el("p", { class: "bad" }, `✕ read failure: ${device.fault.replaceAll("_", " ")}`),
     alerts,
     isHealthy && el("p", { class: "good-news" }, "✓ No open alerts"),
-    device.board_severity && muted(`Its board reports ${device.board_severity}.`),
+    device.board_severity && muted(`The sensor's own board reports ${device.board_severity}.`),
     muted(`Read ${ago(device.at, Date.now())}`),
   ];
 }

@@ -67,8 +67,8 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Returns an empty queue of `run` for `capacity` readings; `prev` is the last number of the
-    /// previous run.
+    /// Returns an empty queue of `run` for `capacity` readings; `prev` is the last sequence number
+    /// of the previous run.
     pub fn new(format: EntryFormat, capacity: usize, run: &str, prev: Option<Seq>) -> Self {
         Self {
             run: run.into(),

@@ -30,7 +30,7 @@ pub enum SpoolError {
     /// The spool thread could not be started.
     #[error("cannot start the spool thread")]
     Start {
-        /// The operating system's error.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// The disk did not answer in time, or earlier commands still wait for it.

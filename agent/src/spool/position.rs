@@ -22,11 +22,11 @@ pub(super) struct Position {
     pub(super) segment: u64,
     /// Offset in that segment up to which records are acknowledged.
     pub(super) offset: u64,
-    /// Last number that the agent assigned.
+    /// Last sequence number that the agent assigned.
     pub(super) last: Option<Seq>,
     /// Reason for the gap that the next record has to report.
     pub(super) gap: Option<Gap>,
-    /// Newest segment and its length at the time of writing: records after it are newer than `last`.
+    /// Newest segment, and its length when this was written: later records are newer than `last`.
     pub(super) end: (u64, u64),
 }
 
@@ -108,7 +108,7 @@ mod tests {
         ]
         .concat();
         let bytes = position.encode();
-        // The golden bytes of records cover the checksum, bytes 4 to 7.
+        // Bytes 4 to 7 are the checksum, which the golden bytes of records cover.
         assert_eq!((&bytes[..4], &bytes[8..]), (&expected[..4], &expected[8..]));
         let (version, payload, _) = Decoder::open(&bytes).unwrap();
         assert_eq!((version, version_1(payload)), (1, Some(position)));

@@ -1,4 +1,4 @@
-//! Waiting for stages that end together.
+//! Waits for all stages to end.
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;

@@ -1,4 +1,4 @@
-//! `[[notify]]`: the keys that notifiers of every type share, and reading one entry.
+//! `[[notify]]`: the keys that notifiers of every type share, and the keys of each type.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::notifier::{Notifier, NotifierContext};
 use super::notifiers::NotifierKind;
 use super::route::{RouteConfig, Routes};
 
-/// One `[[notify]]`: the common keys, and those of its type.
+/// One `[[notify]]` entry.
 #[derive(Clone, Debug)]
 pub struct NotifierConfig {
     /// The keys that every type has.
@@ -82,9 +82,9 @@ impl NotifierConfig {
         let routes = Routes::new(&self.common.routes).map_err(Into::into);
         routes
             .and_then(|routes| Ok((self.kind.build(&context)?, routes)))
-            .map_err(|kind| SetupError {
+            .map_err(|source| SetupError {
                 section: format!("notify {:?}", self.name()),
-                source: kind,
+                source,
             })
     }
 }

@@ -1,7 +1,7 @@
-//! Alert files: the console's lines, or one JSON object a line, rotated by size.
+//! Alert files: the console's lines, or one JSON object per line, rotated by size.
 //!
-//! A full `alerts.log` becomes `alerts.log.1`, the former `.1` becomes `.2`, and so on. While the disk is full, lines
-//! are missing from the file, which is logged once. The records stay in Redis.
+//! A full `alerts.log` becomes `alerts.log.1`, the former `.1` becomes `.2`, and so on. While writes
+//! fail, such as on a full disk, lines are missing from the file. The failure is logged once; the records stay in Redis.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -35,7 +35,7 @@ pub struct AlertFile {
     path: PathBuf,
     format: FileFormat,
     style: Style,
-    /// Bytes at which the file is rotated.
+    /// Size in bytes at which the file is rotated.
     rotate_at: u64,
     /// Number of rotated files that are kept.
     keep: usize,
@@ -86,13 +86,13 @@ impl AlertFile {
 
     fn rotate(&mut self) -> io::Result<()> {
         for number in (1..self.keep).rev() {
-            let (from, to) = (self.rotated(number), self.rotated(number + 1));
+            let (from, to) = (self.rotated_path(number), self.rotated_path(number + 1));
             if from.exists() {
                 fs::rename(from, to)?;
             }
         }
         if self.keep > 0 {
-            fs::rename(&self.path, self.rotated(1))?;
+            fs::rename(&self.path, self.rotated_path(1))?;
         } else {
             fs::remove_file(&self.path)?;
         }
@@ -102,7 +102,7 @@ impl AlertFile {
     }
 
     /// Returns the path of a rotated file; number 1 is the newest.
-    fn rotated(&self, number: usize) -> PathBuf {
+    fn rotated_path(&self, number: usize) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         name.push(format!(".{number}"));
         name.into()

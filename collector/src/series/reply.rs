@@ -15,6 +15,7 @@ use super::{Samples, SeriesError};
 const MAX_SHOWN: usize = 200;
 
 /// Runs commands in pipelines of up to `max` each. Returns one reply for each command, in order.
+/// `what` names the operation in errors, such as "write series".
 pub(super) async fn run(
     connection: &mut Connection,
     what: &'static str,
@@ -48,7 +49,7 @@ pub(super) async fn run(
 pub(super) fn check(what: &'static str, replies: &[Value]) -> Result<(), SeriesError> {
     for reply in replies {
         if let Value::ServerError(error) = reply
-            && !is_about_one(error)
+            && !is_about_key(error)
         {
             let source = error.clone().into();
             return Err(SeriesError::Redis { what, source });
@@ -57,13 +58,13 @@ pub(super) fn check(what: &'static str, replies: &[Value]) -> Result<(), SeriesE
     Ok(())
 }
 
-/// Returns whether an error is about one key, value or script rather than about the server.
-fn is_about_one(error: &ServerError) -> bool {
-    let unknown = error
+/// Returns whether an error is about a key, value or script, and not about the server.
+fn is_about_key(error: &ServerError) -> bool {
+    let is_unknown_command = error
         .details()
         .is_some_and(|details| details.starts_with("unknown command"));
     // RedisTimeSeries begins some errors with `TSDB:` instead of a code.
-    !unknown
+    !is_unknown_command
         && (matches!(error.code(), "ERR" | "WRONGTYPE" | "TSDB:")
             || error.kind() == Some(ServerErrorKind::NoScript))
 }
@@ -83,14 +84,14 @@ pub(super) fn unexpected(what: &'static str, reply: &Value) -> SeriesError {
     SeriesError::Reply { what, answer }
 }
 
-/// Returns the samples in `reply`, each parsed by `sample`. Skips entries that are not temperatures:
+/// Returns the samples in `reply`, each parsed by `parse`. Skips entries that are not temperatures:
 /// other clients may write to the same keys.
 pub(super) fn samples(
     reply: Value,
-    sample: impl Fn(&Value) -> Option<(Timestamp, Celsius)>,
+    parse: impl Fn(&Value) -> Option<(Timestamp, Celsius)>,
 ) -> Result<Samples, String> {
     match reply {
-        Value::Array(items) => Ok(items.iter().filter_map(sample).collect()),
+        Value::Array(items) => Ok(items.iter().filter_map(parse).collect()),
         Value::ServerError(error) => Err(words(&error)),
         other => Err(format!("{other:?}").chars().take(MAX_SHOWN).collect()),
     }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::rig::{DEADLINE, collector, connect, running};
 
-/// Starts an agent that reads eight inlets with occasional faults ten times per second.
+/// Starts an agent that reads eight simulated sensors, some of them faulty, ten times per second.
 fn agent(url: &str, stop: &CancellationToken) -> JoinHandle<Summary> {
     let simulated = SimulatedConfig {
         enabled: true,
@@ -44,6 +44,7 @@ fn agent(url: &str, stop: &CancellationToken) -> JoinHandle<Summary> {
     })
 }
 
+/// Returns the number of stored readings.
 fn stored(redis: &mut Connection) -> u64 {
     let keys: Vec<String> = redis.keys("sensor:*:temp").unwrap();
     keys.iter()
@@ -105,7 +106,7 @@ async fn resizing_loses_and_repeats_nothing() {
     assert!(!records.is_empty());
     assert!(!redis.exists::<_, bool>("rackwatch:losses").unwrap());
     let mut left: Vec<String> = redis.keys("*{*").unwrap();
-    // Rack aggregates expire.
+    // Incidents have no partitions, and rack aggregates expire.
     left.retain(|key| !key.starts_with("{rackwatch:incidents}") && !key.ends_with(":racks"));
     assert!(left.is_empty(), "{left:?}");
     let left: Vec<String> = redis.keys("*:aside").unwrap();
@@ -215,7 +216,7 @@ fn an_episode_of_an_agent_moves_with_the_agent() {
         ];
         let _id: String = redis.xadd(stream, "*", &fields).unwrap();
     };
-    let wait_record = |redis: &mut Connection, stream: &str, state: &str| {
+    let wait_for_record = |redis: &mut Connection, stream: &str, state: &str| {
         wait_until_sync(DEADLINE, state, || {
             let records: redis::streams::StreamRangeReply = redis.xrange_all(stream).ok()?;
             let last = records.ids.last()?;
@@ -225,7 +226,7 @@ fn an_episode_of_an_agent_moves_with_the_agent() {
         .unwrap();
     };
     send(redis, "raw_sensor_data", 1, "60000");
-    wait_record(redis, "anomaly_alerts", "firing");
+    wait_for_record(redis, "anomaly_alerts", "firing");
     resize(&server.url(), "4");
     let keys = PartitionKeys::of(Partitions::new(4).unwrap().of_zone("hall-2"));
     let elsewhere = Partitions::new(4).unwrap().of_zone("default");
@@ -234,8 +235,8 @@ fn an_episode_of_an_agent_moves_with_the_agent() {
         keys,
         "the zones must be in different partitions"
     );
-    wait_record(redis, &keys.alerts, "firing");
+    wait_for_record(redis, &keys.alerts, "firing");
     send(redis, &keys.raw, 2, "0");
-    wait_record(redis, &keys.alerts, "resolved");
+    wait_for_record(redis, &keys.alerts, "resolved");
     assert_eq!(collector.stderr().matches("ERROR").count(), 0);
 }

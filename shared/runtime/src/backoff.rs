@@ -45,7 +45,7 @@ impl Backoff {
     }
 }
 
-/// Returns a number that differs between calls and programs: good enough for jitter, not for secrets.
+/// Returns a number that differs between calls and programs: for jitter, not for secrets.
 pub fn random() -> u64 {
     // The standard library seeds its hash maps at random, which saves a dependency.
     RandomState::new().hash_one(0)
@@ -59,7 +59,7 @@ mod tests {
     const MAX: Duration = Duration::from_millis(500);
 
     #[test]
-    fn doubles_up_to_the_maximum_and_starts_again() {
+    fn delays_double_up_to_the_maximum_until_reset() {
         let mut backoff = Backoff::new(MIN, MAX);
         let waits: Vec<_> = (0..5).map(|_| backoff.next_delay().as_millis()).collect();
         assert_eq!(waits, [100, 200, 400, 500, 500]);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_takes_at_most_a_half() {
+    fn jitter_shortens_a_delay_by_at_most_half() {
         let mut backoff = Backoff::new(MIN, MIN);
         assert_eq!(backoff.next_jittered(0), MIN / 2);
         assert_eq!(backoff.next_jittered(u64::MAX), MIN);

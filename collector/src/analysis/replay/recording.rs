@@ -23,10 +23,10 @@ pub(crate) struct Recording {
     pub readings: Vec<(Timestamp, Celsius)>,
 }
 
-/// Names of the columns of a file.
+/// Names of the columns of a file, or the interval that replaces its times.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ColumnMap {
-    /// Column of the device id [default: `device_id`; if absent, the name of the file is the device id].
+    /// Column of the device id [default: `device_id`; without one, the file name is the device id].
     pub device: Option<String>,
     /// Column of the time [default: `timestamp`].
     pub timestamp: Option<String>,
@@ -41,9 +41,9 @@ pub(crate) struct ColumnMap {
 pub(crate) struct RecordingFile {
     /// One recording for each device.
     pub recordings: Vec<Recording>,
-    /// Number of lines without a valid reading.
+    /// Count of lines without a valid reading.
     pub bad_lines: u64,
-    /// Number and error of the first such line.
+    /// Line number and error of the first of them.
     pub first_bad: Option<(u64, String)>,
 }
 
@@ -98,12 +98,12 @@ pub(crate) fn read(file: &Path, map: &ColumnMap) -> Result<RecordingFile, Record
     let columns = columns(file, &header, map)?;
     let file_name = file.file_stem().unwrap_or_default().to_string_lossy();
     let mut content = RecordingFile::default();
-    let mut known: HashMap<DeviceId, usize> = HashMap::new();
+    let mut indices: HashMap<DeviceId, usize> = HashMap::new();
     let mut line = StringRecord::new();
     while reader.read_record(&mut line).map_err(failed)? {
         let name = columns.device.map_or(Some(&*file_name), |n| line.get(n));
         let device = DeviceId::sanitized(name.unwrap_or_default().trim());
-        let recording = *known.entry(device).or_insert_with_key(|device| {
+        let index = *indices.entry(device).or_insert_with_key(|device| {
             content.recordings.push(Recording {
                 device: device.clone(),
                 description: None,
@@ -111,7 +111,7 @@ pub(crate) fn read(file: &Path, map: &ColumnMap) -> Result<RecordingFile, Record
             });
             content.recordings.len() - 1
         });
-        let readings = &mut content.recordings[recording].readings;
+        let readings = &mut content.recordings[index].readings;
         match reading(&line, &columns, map, readings.len()) {
             Ok(reading) => readings.push(reading),
             Err(error) => {
@@ -222,17 +222,17 @@ mod tests {
             interval: Some(Duration::from_secs(5)),
             ..ColumnMap::default()
         };
-        let read = read(file.path(), &map).unwrap();
-        let of = |n: usize| {
-            let recording = &read.recordings[n];
+        let content = read(file.path(), &map).unwrap();
+        let recording = |n: usize| {
+            let recording = &content.recordings[n];
             let all = recording.readings.iter();
             let all: Vec<_> = all.map(|(at, t)| (at.millis(), t.degrees())).collect();
             (recording.device.as_str().to_owned(), all)
         };
-        assert_eq!(of(0), ("a".into(), vec![(0, 20.5), (5000, 22.0)]));
-        assert_eq!(of(1), ("b".into(), vec![(0, 21.0)]));
-        assert_eq!(read.bad_lines, 2);
-        assert_eq!(read.first_bad.unwrap().0, 4);
+        assert_eq!(recording(0), ("a".into(), vec![(0, 20.5), (5000, 22.0)]));
+        assert_eq!(recording(1), ("b".into(), vec![(0, 21.0)]));
+        assert_eq!(content.bad_lines, 2);
+        assert_eq!(content.first_bad.unwrap().0, 4);
     }
 
     #[test]

@@ -22,8 +22,8 @@ pub(crate) async fn newest(
     connection: &mut Connection,
     wanted: impl Fn(&IncidentRecord) -> bool,
 ) -> RedisResult<Vec<IncidentRecord>> {
-    // `values` leaves out incidents of another version: none of their records decodes, so the search
-    // for them would read the whole stream.
+    // `values` leaves out incidents that another version stored: their records do not decode either,
+    // and the search for them would read the whole stream.
     let open = StoredValues::<Incident>::from_hash(scan_hash(connection, incidents::OPEN).await?);
     let mut missing: BTreeSet<String> = open.values.into_iter().map(|(id, _)| id).collect();
     let mut found: BTreeMap<(u64, String), IncidentRecord> = BTreeMap::new();
@@ -49,8 +49,8 @@ pub(crate) async fn newest(
     Ok(found.into_values().collect())
 }
 
-/// Returns the newest notification of each open incident, for notifiers that repeat them. Returns none if Redis
-/// does not answer.
+/// Returns the newest notification of each open incident, for notifiers that repeat them. The list is empty
+/// if the read fails, or if `stop` is cancelled before Redis answers.
 pub(crate) async fn newest_notifications(
     connector: &Connector,
     stop: &CancellationToken,

@@ -1,7 +1,6 @@
 //! Mail by SMTP: one message for each notification, with all messages of an incident in one thread.
 //!
-//! The `Message-ID` is derived from the deduplication key, so a mail client shows a message that was sent twice only
-//! once.
+//! The `Message-ID` is derived from the deduplication key: mail clients show a repeated message once.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,12 +53,12 @@ pub struct EmailConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Encryption {
-    /// After the greeting, on port 587.
+    /// TLS that begins after the greeting. Default port 587.
     #[default]
     Starttls,
-    /// From the first byte, on port 465.
+    /// TLS from the first byte. Default port 465.
     Tls,
-    /// Off, on port 25, for a server on this host. Does not allow a login.
+    /// No TLS, for a server on this host. Default port 25. A login is not allowed.
     None,
 }
 
@@ -205,7 +204,7 @@ impl Email {
     }
 }
 
-/// Returns the outcome that an error of the transport stands for.
+/// Returns the outcome for an error of the transport.
 fn failure(error: &smtp::Error) -> SendOutcome {
     let is_login = error
         .status()

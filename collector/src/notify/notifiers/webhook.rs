@@ -1,8 +1,8 @@
 //! Webhooks: incidents as JSON by POST, signed as defined by Standard Webhooks
 //! (<https://www.standardwebhooks.com>, version 1).
 //!
-//! `webhook-id` and `Idempotency-Key` carry the deduplication key, the same at every attempt. `webhook-signature` is
-//! `v1,` and the base64 of HMAC-SHA256 over `<id>.<timestamp>.<body>`.
+//! `webhook-id` and `Idempotency-Key` carry the deduplication key, the same at every attempt. With a secret,
+//! `webhook-signature` is `v1,` and the base64 of HMAC-SHA256 over `<id>.<timestamp>.<body>`.
 
 use std::path::PathBuf;
 
@@ -36,7 +36,7 @@ pub struct WebhookConfig {
     pub url: Option<Secret>,
     /// A file with the address in its first line, instead of `url`.
     pub url_file: Option<PathBuf>,
-    /// A file with the secret that signs messages. Without it they are unsigned.
+    /// A file with the secret to sign messages with. Without it, they are not signed.
     pub secret_file: Option<PathBuf>,
     /// A PEM file with the authorities to trust instead of the system's.
     pub ca_file: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! Reading the partitioning from Redis, or setting that of an empty Redis.
+//! Reads the partitioning from Redis, or sets it in an empty Redis.
 
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::partition::{PartitionId, Partitions};
@@ -7,7 +7,7 @@ use redis::RedisResult;
 
 use super::error::{OwnerError, PollError};
 
-/// Reads the partitioning. If Redis holds none, writes the configured one, or `default`.
+/// Reads the partitioning. If Redis holds none, sets `wanted`, the configured one, or else `default`.
 pub(super) async fn read_or_set(
     connection: &mut Connection,
     wanted: Option<Partitions>,
@@ -27,7 +27,7 @@ pub(super) async fn read_or_set(
     if wanted == found && wanted != default {
         return Err(OwnerError::NoPartitions.into());
     }
-    if wanted != found && holds_readings(connection).await? {
+    if wanted != found && is_used_unpartitioned(connection).await? {
         return Err(OwnerError::Partitioning { wanted, found }.into());
     }
     let mut set = redis::cmd("HSETNX");
@@ -38,15 +38,15 @@ pub(super) async fn read_or_set(
     Ok(Partitioning::read(connection).await?)
 }
 
-/// Returns whether a collector or a client has used the keys of an unpartitioned Redis.
-async fn holds_readings(connection: &mut Connection) -> RedisResult<bool> {
+/// Returns whether this Redis has been used without partitions: its fence or its raw stream exists.
+async fn is_used_unpartitioned(connection: &mut Connection) -> RedisResult<bool> {
     let plain = PartitionKeys::of(PartitionId::PLAIN);
     for key in [&plain.fence, &plain.raw] {
-        let found: bool = redis::cmd("EXISTS")
+        let exists: bool = redis::cmd("EXISTS")
             .arg(key)
             .query_async(connection)
             .await?;
-        if found {
+        if exists {
             return Ok(true);
         }
     }

@@ -12,7 +12,7 @@ const OPENAPI: &str = include_str!("../openapi.json");
 
 /// Lists the kinds of alerts with their titles and units.
 pub(in crate::web) async fn kinds() -> Answer {
-    let of = |kind: AlertKind| {
+    let entry = |kind: AlertKind| {
         let info = kind.info();
         json!({
             "type": kind,
@@ -21,7 +21,7 @@ pub(in crate::web) async fn kinds() -> Answer {
             "has_rules": AlertKind::RULES.contains(&kind),
         })
     };
-    let kinds = AlertKind::ALL.map(of);
+    let kinds = AlertKind::ALL.map(entry);
     Ok(Json(json!({ "kinds": kinds })))
 }
 

@@ -127,7 +127,7 @@ fn sensor_faults_are_listed() {
     ]
     .map(|(id, problem)| (id.to_owned(), problem.to_owned()));
     assert_eq!(problems(&model, 2), expected);
-    assert_eq!(problems(&model, 100).len(), 3, "one is stale");
+    assert_eq!(problems(&model, 100).len(), 3, "the exhaust is stale");
     for device in ["inlet-B07-1", "inlet-B07-2"] {
         model.apply(reading(device, 100, 20.0));
     }
@@ -136,7 +136,7 @@ fn sensor_faults_are_listed() {
 }
 
 #[test]
-fn limits_are_those_of_the_rules() {
+fn limits_come_from_the_rules() {
     let model = model();
     let limits = model.limits(&id("inlet-B07-1"));
     let above: Vec<_> = limits.iter().filter(|l| l.above).map(|l| l.at).collect();
@@ -166,21 +166,21 @@ fn incidents_have_a_current_peak() {
         peak: Some(Celsius::new(29.0).unwrap()),
         ..crate::notify::example::incident()
     };
-    let now = |model: &ReadModel| model.peak_now(&record).map(Celsius::degrees);
-    assert_eq!(now(&model), None);
+    let peak_now = |model: &ReadModel| model.peak_now(&record).map(Celsius::degrees);
+    assert_eq!(peak_now(&model), None);
     for (device, degrees) in devices.iter().zip([31.5, 33.5]) {
         model.apply(reading(device, 1, degrees));
     }
-    assert_eq!(now(&model), None, "nothing fires");
+    assert_eq!(peak_now(&model), None, "nothing fires");
     model.apply(reading("exhaust-B07-3", 1, 55.0));
     model.apply(Change::Open(vec![
         open(devices[0], AlertKind::HighTemp),
         open("exhaust-B07-3", AlertKind::HighTemp),
     ]));
-    assert_eq!(now(&model), Some(31.5), "only firing inlets count");
+    assert_eq!(peak_now(&model), Some(31.5), "only firing inlets count");
     let all = devices.map(|device| open(device, AlertKind::LowTemp));
     model.apply(Change::Open(all.to_vec()));
-    assert_eq!(now(&model), Some(31.5), "the coldest");
+    assert_eq!(peak_now(&model), Some(31.5), "the coldest counts");
     model.apply(Change::Open(vec![open(devices[0], AlertKind::StuckSensor)]));
-    assert_eq!(now(&model), None);
+    assert_eq!(peak_now(&model), None);
 }

@@ -1,14 +1,14 @@
-//! The state of an alert.
+//! The state that an alert record reports.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The state of an episode that a record reports.
+/// The state of an episode, as a record reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AlertState {
-    /// The episode began, or its severity rose.
+    /// The episode began, or its severity has risen.
     Firing,
     /// The episode ended.
     Resolved,

@@ -1,7 +1,7 @@
 //! The interface of detectors: the traits that each one implements, and the values that pass between it
 //! and the engine.
 //!
-//! [`AnomalyKind`] has the words for alerts, [`Detector`] turns the keys of a rule into a [`Spec`],
+//! [`AnomalyKind`] has the texts of alerts, [`Detector`] turns the keys of a rule into a [`Spec`],
 //! and the [`Spec`] evaluates readings with the state of one device.
 
 use std::fmt::Debug;
@@ -24,7 +24,7 @@ use crate::units::{Celsius, Kelvin};
 pub struct Finding {
     /// The worst level that is crossed.
     pub severity: Severity,
-    /// The change of the temperature: its size for swings, signed for drifts and outliers.
+    /// The change of the temperature: unsigned for swings, signed for drifts and outliers.
     pub change: Option<Kelvin>,
     /// The window of the change, unless the severity determines it.
     pub window: Option<Duration>,
@@ -74,25 +74,25 @@ pub struct Observation {
 pub enum Decision {
     /// A finding, or none.
     Decided(Option<Finding>),
-    /// No decision yet: it follows from the inputs that the detector [needs](Spec::NEEDS).
+    /// No decision yet: the detector still needs its [inputs](Spec::NEEDS).
     NeedsInput,
     /// No decision: the episode of the rule stays as it is.
     Undecided,
 }
 
-/// The inputs that a detector needs beside its own device.
+/// The inputs that a detector needs besides its own device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
-    /// No input beside the device itself.
+    /// No other inputs.
     Nothing,
     /// The newest temperatures of the other devices in the rack: [`Neighbours`].
     Neighbours,
-    /// The states that the same detector keeps for all devices of the rack. Only one of the devices
-    /// has an episode.
+    /// The states that the same detector keeps for all devices of the rack. At most one of the
+    /// devices has an episode.
     Peers,
 }
 
-/// The properties of a device when rules are matched and planned.
+/// The properties of a device that decide which rules apply to it, and with which parameters.
 #[derive(Clone, Debug)]
 pub struct DeviceTraits<'a> {
     /// The id of the device.
@@ -110,7 +110,7 @@ pub struct DeviceTraits<'a> {
 }
 
 impl DeviceTraits<'_> {
-    /// The step of a sensor whose description has none: tenths.
+    /// The step that is assumed for a sensor whose description has none.
     const USUAL_STEP: Kelvin = Kelvin(0.1);
     /// The step, in kelvin, from which a sensor is coarse: the difference of two readings can be off
     /// by a whole step, which must not look like a change.
@@ -165,16 +165,17 @@ pub trait Spec: Clone + Debug + PartialEq {
     /// The state of one device. An idle one allocates nothing. Its JSON is short and independent of
     /// field names: a snapshot has one for each rule and device.
     type State: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned;
-    /// Counts up when the JSON of a state changes its meaning: states of another version start cold.
+    /// The version of the JSON of a state, raised when its meaning changes. States saved by another
+    /// version start cold.
     const STATE_VERSION: u32 = 1;
-    /// The inputs that it needs beside its own device.
+    /// The inputs that it needs besides its own device.
     const NEEDS: Needs = Needs::Nothing;
     /// Whether its state knows the rate of change, so that the device needs no separate trend.
     const KNOWS_RATE: bool = false;
-    /// Whether it also evaluates failed readings.
+    /// Whether it evaluates failed readings too.
     const SEES_FAULTS: bool = false;
 
-    /// Writes every number to `to`, always in the same order: saved state is taken over only by a spec
+    /// Writes every parameter to `to`, always in the same order: saved state is taken over only by a spec
     /// with the same fingerprint.
     fn fingerprint(&self, to: &mut SpecFingerprint);
 

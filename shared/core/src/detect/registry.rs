@@ -155,7 +155,7 @@ macro_rules! registry {
                 }
             }
 
-            /// Returns the inputs that it needs beside its own device.
+            /// Returns the inputs that it needs besides its own device.
             pub fn needs(&self) -> Needs {
                 match self {
                     $($(Self::$variant(_) => <<$module::$variant as Detector>::Spec as Spec>::NEEDS,)+)+

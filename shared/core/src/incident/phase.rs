@@ -57,7 +57,7 @@ pub(super) enum Phase {
 pub(super) struct Notifications {
     /// The number sent, at least one. It is part of the next notification's id.
     pub(super) count: u32,
-    /// The highest severity among them.
+    /// The highest severity of all.
     pub(super) peak: Severity,
     /// The time of the newest.
     #[serde(rename = "at_ms")]
@@ -114,12 +114,12 @@ impl StoredValue for Ack {
     const VERSION: u32 = 1;
 }
 
-/// An acknowledgement that is in force, with what it covers.
+/// An acknowledgement in force, with the critical racks that it covers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ActiveAck {
     /// The acknowledgement as stored.
     #[serde(flatten)]
     pub(super) ack: Ack,
-    /// The racks that had a critical alert when it was given.
+    /// The racks that had a critical alert at the time of the acknowledgement.
     pub(super) critical_racks: BTreeSet<String>,
 }

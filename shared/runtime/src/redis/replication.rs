@@ -3,15 +3,15 @@
 use redis::RedisResult;
 use redis::aio::ConnectionLike;
 
-/// Returns the replication id of a server, or `None` if the server does not report it. It changes
-/// with a failover or a restart, which may have lost the newest acknowledged writes.
+/// Returns the replication id of a server, or `None` if the server does not report it. When the id
+/// changes, a failover or a restart may have lost the newest acknowledged writes.
 ///
 /// # Errors
 ///
 /// When the connection breaks.
 pub async fn replication_id(connection: &mut impl ConnectionLike) -> RedisResult<Option<String>> {
-    let mut ask = redis::cmd("INFO");
-    let info: RedisResult<String> = ask.arg("replication").query_async(connection).await;
+    let mut command = redis::cmd("INFO");
+    let info: RedisResult<String> = command.arg("replication").query_async(connection).await;
     match info {
         Ok(info) => {
             let line = info
