@@ -81,8 +81,8 @@ pub struct Work {
 /// The source of the entries of one round trip.
 #[derive(Clone, Debug, Default, PartialEq)]
 enum Origin {
-    /// Entries that were sent before, and that Redis may have lost.
-    Resend,
+    /// Published entries that Redis may have lost.
+    Recent,
     /// The spool, with the end of each record.
     Disk(Vec<RecordEnd>),
     /// The queue of unpublished entries.
@@ -117,7 +117,7 @@ impl State {
 /// Counts of readings that are not published.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BacklogStats {
-    /// Readings dropped because too many waited.
+    /// Readings dropped from memory or disk.
     pub dropped: u64,
     /// Readings that wait in memory.
     pub waiting: u64,
@@ -209,13 +209,13 @@ impl Backlog {
     }
 
     /// Returns the descriptions that are due and the first entries; `limit` bounds entries from memory.
-    /// They stay in the backlog until [`Backlog::acknowledge`] and
-    /// [`Backlog::descriptions_written`].
+    /// Entries stay in the backlog until [`Backlog::acknowledge`], descriptions until
+    /// [`Backlog::mark_descriptions_written`].
     pub async fn next(&self, limit: usize) -> Work {
         let records = self.read_disk().await;
         let mut state = self.lock();
         let (entries, origin) = if state.recent.must_resend() {
-            (state.recent.to_resend(limit), Origin::Resend)
+            (state.recent.to_resend(limit), Origin::Recent)
         } else if records.is_empty() {
             // While the disk cannot be read, newer readings overtake those on it.
             state.is_sending = true;
@@ -259,7 +259,7 @@ impl Backlog {
         work.entries.truncate(count);
         let (entries, last) = (work.entries, self.lock().queue.last());
         match work.origin {
-            Origin::Resend => self.lock().recent.resent(entries.len()),
+            Origin::Recent => self.lock().recent.resent(entries.len()),
             Origin::Memory => {
                 let mut state = self.lock();
                 state.is_sending = false;
@@ -286,7 +286,7 @@ impl Backlog {
     }
 
     /// Marks these descriptions as written.
-    pub fn descriptions_written(&self, written: &[(DeviceId, String)]) {
+    pub fn mark_descriptions_written(&self, written: &[(DeviceId, String)]) {
         let now = Instant::now();
         let mut state = self.lock();
         for (device, json) in written {
@@ -299,7 +299,7 @@ impl Backlog {
         self.lock().inventory.mark_all_unwritten();
     }
 
-    /// Returns every device with a description that marks it as leaving.
+    /// Returns the description of every device, marked as leaving.
     pub fn leaving(&self) -> Vec<(DeviceId, String)> {
         self.lock().inventory.leaving()
     }

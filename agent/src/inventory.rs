@@ -1,7 +1,7 @@
 //! Device descriptions, which Redis must have before a device's first reading.
 //!
 //! In: discovered devices, and the operator's settings, which override what a source assumes. Out:
-//! the descriptions to write now: new and changed ones, every one again after ten minutes, and all of
+//! the descriptions to write now: new and changed ones, each again after ten minutes, and all of
 //! them after Redis lost some. A description stays pending until it is written.
 //!
 //! Pure: the caller writes, and passes the time.
@@ -139,7 +139,7 @@ impl Inventory {
         self.probed.clone()
     }
 
-    /// Returns every device with a description that marks it as leaving, to write at a clean stop.
+    /// Returns the description of every device, marked as leaving, to write at a clean stop.
     pub fn leaving(&self) -> Vec<(DeviceId, String)> {
         let leaving = self.devices.iter().map(|(id, known)| {
             let description = Description {

@@ -232,7 +232,7 @@ impl Publisher {
         self.summary.entries += sent.entries as u64;
         self.summary.readings += sent.readings;
         if outcome.descriptions_written {
-            self.backlog.descriptions_written(batch.descriptions());
+            self.backlog.mark_descriptions_written(batch.descriptions());
         }
         if outcome.descriptions_lost {
             warn!("redis lost device descriptions, writing them again");

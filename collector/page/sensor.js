@@ -20,7 +20,7 @@ const RANGES = [
   ["30 d", 30 * DAY],
   ["90 d", 90 * DAY],
 ];
-/** Charts of longer ranges show averages, and are reloaded: live readings extend only charts of raw readings. */
+/** Live readings extend charts up to this range. Charts of longer ranges show averages, and are reloaded. */
 const LIVE_SECONDS = 20 * 60;
 const RELOAD_EVERY = 30_000;
 const MAX_ROWS = 200;

@@ -19,7 +19,7 @@ pub enum SpoolError {
     /// Another agent holds the lock of the folder.
     #[error("another agent uses this folder: give each agent its own spool.path")]
     InUse,
-    /// A record exceeds the size of the whole spool.
+    /// A record exceeds the size limit of the whole spool.
     #[error("a record of {size} bytes exceeds spool.max_bytes = {limit}: raise the limit")]
     TooLarge {
         /// Size of the record in bytes.

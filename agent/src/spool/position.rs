@@ -26,13 +26,13 @@ pub(super) struct Position {
     pub(super) last: Option<Seq>,
     /// Reason for the gap that the next record has to report.
     pub(super) gap: Option<Gap>,
-    /// Newest segment, and its length when this was written: later records are newer than `last`.
+    /// Newest segment, and its length when this was written: records beyond it are newer than `last`.
     pub(super) end: (u64, u64),
 }
 
 impl Position {
-    /// Reads the file. Returns `None` if it is absent or unreadable: then every record counts as
-    /// unacknowledged and is sent again.
+    /// Reads the file. Returns `None` if it is absent, unreadable or damaged: then every record
+    /// counts as unacknowledged and is sent again.
     pub(super) fn read(files: &dyn Files) -> Option<Self> {
         let bytes = files.read(FILE).ok()?;
         let position = match Decoder::open(&bytes) {
@@ -108,7 +108,7 @@ mod tests {
         ]
         .concat();
         let bytes = position.encode();
-        // Bytes 4 to 7 are the checksum, which the golden bytes of records cover.
+        // Bytes 4 to 7 are the checksum, which the test of the record format covers.
         assert_eq!((&bytes[..4], &bytes[8..]), (&expected[..4], &expected[8..]));
         let (version, payload, _) = Decoder::open(&bytes).unwrap();
         assert_eq!((version, version_1(payload)), (1, Some(position)));

@@ -126,7 +126,7 @@ impl SegmentLog {
     ///
     /// # Errors
     ///
-    /// When the disk refuses it, or it exceeds the size of the whole spool. The log stays usable,
+    /// When the disk refuses it, or it exceeds the size limit of the whole spool. The log stays usable,
     /// and holds nothing of the record.
     pub fn append(&mut self, record: &Record, now: Timestamp) -> Result<(), SpoolError> {
         let bytes = record.encode();

@@ -1,7 +1,8 @@
 //! Alert files: the console's lines, or one JSON object per line, rotated by size.
 //!
-//! A full `alerts.log` becomes `alerts.log.1`, the former `.1` becomes `.2`, and so on. While writes
-//! fail, such as on a full disk, lines are missing from the file. The failure is logged once; the records stay in Redis.
+//! A full `alerts.log` becomes `alerts.log.1`, the former `.1` becomes `.2`, and so on. Alerts that arrive
+//! while writes fail, such as on a full disk, are missing from the file. The failure is logged once; the
+//! records stay in Redis.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

@@ -35,7 +35,7 @@ pub fn line(record: &AlertRecord, style: &Style) -> String {
         record.role,
         record.subject
     );
-    measurement(record, &mut line);
+    push_measurement(record, &mut line);
     if record.historical {
         line.push_str(", historical");
     }
@@ -43,7 +43,7 @@ pub fn line(record: &AlertRecord, style: &Style) -> String {
     line
 }
 
-/// Returns the rack and the position with a trailing space, such as `B07/U42 `; empty if they are unknown.
+/// Returns the rack and the position with a trailing space, such as `B07/U42 `; empty if the rack is unknown.
 fn place(record: &AlertRecord) -> String {
     match (record.rack.as_str(), record.u) {
         ("", _) => String::new(),
@@ -52,8 +52,8 @@ fn place(record: &AlertRecord) -> String {
     }
 }
 
-/// Appends the temperature and the finding of the rule.
-fn measurement(record: &AlertRecord, line: &mut String) {
+/// Appends the temperature, and what the rule found or how the episode ended.
+fn push_measurement(record: &AlertRecord, line: &mut String) {
     let facts = record.facts();
     match record.temperature {
         Some(temperature) => {
@@ -63,7 +63,7 @@ fn measurement(record: &AlertRecord, line: &mut String) {
         None => line.push_str(&record.detail.without_temperature(&facts)),
     }
     match record.resolution {
-        None => firing(record, &record.detail.phrase(&facts), line),
+        None => push_finding(record, &record.detail.phrase(&facts), line),
         Some(Resolution { duration, peak }) => {
             let _ok = write!(line, " after {}", format_duration(duration));
             if let Some(peak) = peak {
@@ -74,7 +74,7 @@ fn measurement(record: &AlertRecord, line: &mut String) {
 }
 
 /// Appends the phrase of the rule, and the rate and age unless the phrase covers them.
-fn firing(record: &AlertRecord, phrase: &Phrase, line: &mut String) {
+fn push_finding(record: &AlertRecord, phrase: &Phrase, line: &mut String) {
     line.push_str(&phrase.text);
     if phrase.is_complete {
         return;

@@ -31,16 +31,16 @@ pub(super) async fn run(
             pipe.add_command(command);
             count += 1;
         }
-        let answers = connection
+        let received = connection
             .req_packed_commands(&pipe, 0, count)
             .await
             .map_err(|source| SeriesError::Redis { what, source })?;
-        if answers.len() != count {
-            let answer = format!("{} replies to {count} commands", answers.len());
+        if received.len() != count {
+            let answer = format!("{} replies to {count} commands", received.len());
             return Err(SeriesError::Reply { what, answer });
         }
-        check(what, &answers)?;
-        replies.extend(answers);
+        check(what, &received)?;
+        replies.extend(received);
     }
     Ok(replies)
 }
@@ -70,7 +70,7 @@ fn is_about_key(error: &ServerError) -> bool {
 }
 
 /// Returns the text of an error, with its code unless that is `ERR`.
-pub(super) fn words(error: &ServerError) -> String {
+pub(super) fn error_text(error: &ServerError) -> String {
     match (error.code(), error.details()) {
         ("ERR", Some(details)) => details.to_owned(),
         (code, Some(details)) => format!("{code} {details}"),
@@ -78,7 +78,7 @@ pub(super) fn words(error: &ServerError) -> String {
     }
 }
 
-/// Creates the error for a reply of an unknown shape.
+/// Returns the error for a reply of an unexpected type.
 pub(super) fn unexpected(what: &'static str, reply: &Value) -> SeriesError {
     let answer = format!("{reply:?}").chars().take(MAX_SHOWN).collect();
     SeriesError::Reply { what, answer }
@@ -92,7 +92,7 @@ pub(super) fn samples(
 ) -> Result<Samples, String> {
     match reply {
         Value::Array(items) => Ok(items.iter().filter_map(parse).collect()),
-        Value::ServerError(error) => Err(words(&error)),
+        Value::ServerError(error) => Err(error_text(&error)),
         other => Err(format!("{other:?}").chars().take(MAX_SHOWN).collect()),
     }
 }

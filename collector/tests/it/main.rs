@@ -5,7 +5,7 @@
     clippy::too_many_lines,
     clippy::panic,
     clippy::needless_pass_by_value,
-    reason = "a test that cannot go on panics with the reason"
+    reason = "tests may panic, and are written for brevity"
 )]
 
 mod backlog;

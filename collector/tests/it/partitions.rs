@@ -44,18 +44,19 @@ fn agent(url: &str, stop: &CancellationToken) -> JoinHandle<Summary> {
     })
 }
 
-/// Returns the number of stored readings.
-fn stored(redis: &mut Connection) -> u64 {
+/// Counts the stored readings.
+fn count_stored(redis: &mut Connection) -> u64 {
     let keys: Vec<String> = redis.keys("sensor:*:temp").unwrap();
     keys.iter()
         .map(|key| redis.xlen::<_, u64>(key).unwrap())
         .sum()
 }
 
+/// Waits until `more` further readings are stored.
 async fn wait_for_more(redis: &mut Connection, more: u64) {
-    let target = stored(redis) + more;
+    let target = count_stored(redis) + more;
     wait_until(DEADLINE, "readings are stored", async || {
-        (stored(redis) >= target).then_some(())
+        (count_stored(redis) >= target).then_some(())
     })
     .await
     .unwrap();
@@ -91,7 +92,7 @@ async fn resizing_loses_and_repeats_nothing() {
     let summary = agent.await.unwrap();
     assert_eq!((summary.dropped, summary.unsent), (0, 0));
     wait_until(DEADLINE, "all readings are stored", async || {
-        (stored(redis) == summary.readings).then_some(())
+        (count_stored(redis) == summary.readings).then_some(())
     })
     .await
     .unwrap();
@@ -172,7 +173,7 @@ fn an_open_episode_moves_with_its_device() {
     )
     .unwrap();
     let entries: redis::streams::StreamRangeReply = redis.xrange_all(&alerts).unwrap();
-    let states: Vec<_> = entries
+    let records: Vec<_> = entries
         .ids
         .iter()
         .map(|entry| {
@@ -183,12 +184,12 @@ fn an_open_episode_moves_with_its_device() {
         })
         .collect();
     assert!(
-        states.contains(&("high_temp".to_owned(), "resolved".to_owned())),
-        "{states:?}"
+        records.contains(&("high_temp".to_owned(), "resolved".to_owned())),
+        "{records:?}"
     );
     assert!(
-        states.contains(&("drop".to_owned(), "firing".to_owned())),
-        "{states:?}"
+        records.contains(&("drop".to_owned(), "firing".to_owned())),
+        "{records:?}"
     );
 }
 
@@ -196,7 +197,7 @@ fn an_open_episode_moves_with_its_device() {
 fn an_episode_of_an_agent_moves_with_the_agent() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
-    let collector = running(&server.url());
+    let running_collector = running(&server.url());
     let description = r#"{"agent":"node9","zone":"hall-2","role":"inlet"}"#;
     let _: () = redis
         .hset("rackwatch:devices", "inlet-R1-1", description)
@@ -229,14 +230,14 @@ fn an_episode_of_an_agent_moves_with_the_agent() {
     wait_for_record(redis, "anomaly_alerts", "firing");
     resize(&server.url(), "4");
     let keys = PartitionKeys::of(Partitions::new(4).unwrap().of_zone("hall-2"));
-    let elsewhere = Partitions::new(4).unwrap().of_zone("default");
+    let default_partition = Partitions::new(4).unwrap().of_zone("default");
     assert_ne!(
-        PartitionKeys::of(elsewhere),
+        PartitionKeys::of(default_partition),
         keys,
         "the zones must be in different partitions"
     );
     wait_for_record(redis, &keys.alerts, "firing");
     send(redis, &keys.raw, 2, "0");
     wait_for_record(redis, &keys.alerts, "resolved");
-    assert_eq!(collector.stderr().matches("ERROR").count(), 0);
+    assert_eq!(running_collector.stderr().matches("ERROR").count(), 0);
 }

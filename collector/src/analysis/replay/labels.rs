@@ -9,7 +9,7 @@ use rackwatch_core::device::DeviceId;
 use rackwatch_core::time::Timestamp;
 use serde::Deserialize;
 
-use super::recording::time;
+use super::recording::parse_time;
 
 /// First and last instant of an anomaly, both inclusive.
 pub(crate) type AnomalyWindow = (Timestamp, Timestamp);
@@ -95,7 +95,7 @@ impl Time {
     fn parse(&self) -> Option<Timestamp> {
         match self {
             Self::Millis(millis) => Timestamp::from_millis(*millis),
-            Self::Text(text) => time(text.trim()),
+            Self::Text(text) => parse_time(text.trim()),
         }
     }
 

@@ -26,7 +26,7 @@ pub(crate) struct Recording {
 /// Names of the columns of a file, or the interval that replaces its times.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ColumnMap {
-    /// Column of the device id [default: `device_id`; without one, the file name is the device id].
+    /// Column of the device id [default: `device_id`; without this column, the file name is the device id].
     pub device: Option<String>,
     /// Column of the time [default: `timestamp`].
     pub timestamp: Option<String>,
@@ -43,7 +43,7 @@ pub(crate) struct RecordingFile {
     pub recordings: Vec<Recording>,
     /// Count of lines without a valid reading.
     pub bad_lines: u64,
-    /// Line number and error of the first of them.
+    /// Line number and error of the first bad line.
     pub first_bad: Option<(u64, String)>,
 }
 
@@ -60,14 +60,14 @@ pub(crate) enum RecordingError {
     },
     /// A column is missing.
     #[error(
-        "no column {wanted} in {}, which has {}: name the column with --columns{}",
+        "no {wanted} column in {}, which has {}: name the column with --columns{}",
         file.display(), found.join(", "),
         if *wanted == "timestamp" { ", or pass the --interval of readings" } else { "" }
     )]
     Column {
         /// Path of the file.
         file: PathBuf,
-        /// Name of the missing column.
+        /// Content of the missing column.
         wanted: &'static str,
         /// Columns of the file.
         found: Vec<String>,
@@ -95,7 +95,7 @@ pub(crate) fn read(file: &Path, map: &ColumnMap) -> Result<RecordingFile, Record
     let opened = File::open(file).map_err(|error| failed(error.into()))?;
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(opened);
     let header = reader.headers().map_err(failed)?.clone();
-    let columns = columns(file, &header, map)?;
+    let columns = find_columns(file, &header, map)?;
     let file_name = file.file_stem().unwrap_or_default().to_string_lossy();
     let mut content = RecordingFile::default();
     let mut indices: HashMap<DeviceId, usize> = HashMap::new();
@@ -112,7 +112,7 @@ pub(crate) fn read(file: &Path, map: &ColumnMap) -> Result<RecordingFile, Record
             content.recordings.len() - 1
         });
         let readings = &mut content.recordings[index].readings;
-        match reading(&line, &columns, map, readings.len()) {
+        match parse_reading(&line, &columns, map, readings.len()) {
             Ok(reading) => readings.push(reading),
             Err(error) => {
                 content.bad_lines += 1;
@@ -127,7 +127,11 @@ pub(crate) fn read(file: &Path, map: &ColumnMap) -> Result<RecordingFile, Record
     Ok(content)
 }
 
-fn columns(file: &Path, header: &StringRecord, map: &ColumnMap) -> Result<Columns, RecordingError> {
+fn find_columns(
+    file: &Path,
+    header: &StringRecord,
+    map: &ColumnMap,
+) -> Result<Columns, RecordingError> {
     let find = |name: &str| header.iter().position(|column| column.trim() == name);
     let column = |named: &Option<String>, defaults: &[&str]| match named {
         Some(name) => find(name),
@@ -154,11 +158,12 @@ fn columns(file: &Path, header: &StringRecord, map: &ColumnMap) -> Result<Column
     })
 }
 
-fn reading(
+/// Parses a line. `earlier` is the number of readings that its device has so far.
+fn parse_reading(
     line: &StringRecord,
     columns: &Columns,
     map: &ColumnMap,
-    number: usize,
+    earlier: usize,
 ) -> Result<(Timestamp, Celsius), String> {
     let field = |column: usize| line.get(column).unwrap_or_default().trim();
     let value = field(columns.temperature);
@@ -166,20 +171,20 @@ fn reading(
     let at = match (columns.timestamp, map.interval) {
         (Some(column), _) => {
             let text = field(column);
-            time(text).ok_or_else(|| {
+            parse_time(text).ok_or_else(|| {
                 format!("invalid time {text:?}: expected milliseconds or ISO 8601")
             })?
         }
         (None, interval) => {
-            let number = u32::try_from(number).map_err(|_| "too many readings".to_owned())?;
-            Timestamp::default().plus(interval.unwrap_or_default() * number)
+            let earlier = u32::try_from(earlier).map_err(|_| "too many readings".to_owned())?;
+            Timestamp::default().plus(interval.unwrap_or_default() * earlier)
         }
     };
     Ok((at, value))
 }
 
 /// Parses milliseconds since 1970, or ISO 8601. A time without a zone is in UTC.
-pub(super) fn time(text: &str) -> Option<Timestamp> {
+pub(super) fn parse_time(text: &str) -> Option<Timestamp> {
     if let Ok(millis) = text.parse::<u64>() {
         return Timestamp::from_millis(millis);
     }
@@ -202,7 +207,7 @@ mod tests {
 
     #[test]
     fn times_are_parsed() {
-        let ms = |text| time(text).map(Timestamp::millis);
+        let ms = |text| parse_time(text).map(Timestamp::millis);
         assert_eq!(ms("1386018900000"), Some(1_386_018_900_000));
         for text in [
             "2013-12-02 21:15:00",
@@ -241,7 +246,7 @@ mod tests {
         let error = read(file.path(), &ColumnMap::default()).unwrap_err();
         let text = error.to_string();
         assert!(
-            text.contains("no column timestamp in")
+            text.contains("no timestamp column in")
                 && text.contains("which has when, value")
                 && text.contains("--interval"),
             "{text}"

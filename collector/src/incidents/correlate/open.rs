@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 /// Records per read, about 1 MB.
 const PAGE: usize = 1000;
 
-/// Returns the newest record of each open incident that `wanted` accepts, the oldest incident first.
+/// Returns, for each open incident, its newest record that `wanted` accepts, the oldest incident first.
 ///
 /// # Errors
 ///
@@ -22,8 +22,8 @@ pub(crate) async fn newest(
     connection: &mut Connection,
     wanted: impl Fn(&IncidentRecord) -> bool,
 ) -> RedisResult<Vec<IncidentRecord>> {
-    // `values` leaves out incidents that another version stored: their records do not decode either,
-    // and the search for them would read the whole stream.
+    // `from_hash` leaves out incidents of another version. Their records would not decode, and the search for
+    // them would read the whole stream.
     let open = StoredValues::<Incident>::from_hash(scan_hash(connection, incidents::OPEN).await?);
     let mut missing: BTreeSet<String> = open.values.into_iter().map(|(id, _)| id).collect();
     let mut found: BTreeMap<(u64, String), IncidentRecord> = BTreeMap::new();
@@ -61,7 +61,7 @@ pub(crate) async fn newest_notifications(
     };
     let newest = newest(&mut connection, |record| record.notification_id.is_some()).await;
     newest.unwrap_or_else(|error| {
-        // Notifiers then start to repeat an incident at its next notification.
+        // Notifiers then repeat an incident only after its next notification.
         tracing::debug!(%error, "read of open incidents failed");
         Vec::new()
     })

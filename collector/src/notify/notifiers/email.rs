@@ -97,13 +97,13 @@ impl NotifierType for EmailConfig {
 
     fn build(&self, context: &NotifierContext<'_>) -> Result<Box<dyn Notifier>, SetupErrorKind> {
         let tls = || tls_parameters(&self.host, self.ca_file.as_deref());
-        let (port, tls) = match self.encryption {
+        let (default_port, tls) = match self.encryption {
             Encryption::None => (25, Tls::None),
             Encryption::Starttls => (587, Tls::Required(tls()?)),
             Encryption::Tls => (465, Tls::Wrapper(tls()?)),
         };
         let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&self.host)
-            .port(self.port.unwrap_or(port))
+            .port(self.port.unwrap_or(default_port))
             .tls(tls)
             .timeout(Some(context.timeout));
         let login = login::read(self.user.as_ref(), self.password_file.as_ref())?;
@@ -168,7 +168,7 @@ impl Email {
             .body(text + "\n")
     }
 
-    /// Returns the text about one incident.
+    /// Returns the body of a mail about one incident.
     fn text(&self, record: &IncidentRecord) -> String {
         let line = incident_line(record, &Style::plain());
         let devices: Vec<_> = record.devices.iter().map(ToString::to_string).collect();
@@ -206,11 +206,11 @@ impl Email {
 
 /// Returns the outcome for an error of the transport.
 fn failure(error: &smtp::Error) -> SendOutcome {
-    let is_login = error
+    let is_login_failure = error
         .status()
         .is_some_and(|code| LOGIN_REPLIES.contains(&u16::from(code)));
     let reason = chain(error);
-    if error.is_permanent() && !is_login {
+    if error.is_permanent() && !is_login_failure {
         SendOutcome::Rejected { reason }
     } else {
         SendOutcome::Retry {

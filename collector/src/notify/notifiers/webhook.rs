@@ -74,7 +74,8 @@ struct Webhook {
     client: Client,
 }
 
-/// Returns the bytes of a secret: `whsec_` and base64, or any other text unchanged.
+/// Returns the bytes of a secret: `whsec_` and base64, or any other text unchanged. `None` if it is
+/// malformed or too short.
 fn decode_secret(text: &str) -> Option<Vec<u8>> {
     let bytes = match text.strip_prefix("whsec_") {
         Some(encoded) => BASE64.decode(encoded).ok()?,

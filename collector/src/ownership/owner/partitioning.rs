@@ -7,7 +7,8 @@ use redis::RedisResult;
 
 use super::error::{OwnerError, PollError};
 
-/// Reads the partitioning. If Redis holds none, sets `wanted`, the configured one, or else `default`.
+/// Reads the partitioning. If Redis holds none, sets `wanted` from the configuration, or else `default`.
+/// Fails if Redis has another partitioning than `wanted`.
 pub(super) async fn read_or_set(
     connection: &mut Connection,
     wanted: Option<Partitions>,
@@ -22,12 +23,13 @@ pub(super) async fn read_or_set(
         }
         return Ok(partitioning);
     }
-    let (wanted, found) = (wanted.unwrap_or(default), Partitions::PLAIN);
-    // Only a cluster has a default other than `PLAIN`, and it must have partitions.
-    if wanted == found && wanted != default {
+    let wanted = wanted.unwrap_or(default);
+    // On a cluster, which must have partitions, the default is not `PLAIN`.
+    if wanted == Partitions::PLAIN && default != Partitions::PLAIN {
         return Err(OwnerError::NoPartitions.into());
     }
-    if wanted != found && is_used_unpartitioned(connection).await? {
+    if wanted != Partitions::PLAIN && is_used_unpartitioned(connection).await? {
+        let found = Partitions::PLAIN;
         return Err(OwnerError::Partitioning { wanted, found }.into());
     }
     let mut set = redis::cmd("HSETNX");

@@ -108,7 +108,7 @@ pub(super) async fn add(
                 late.push(index);
                 PointOutcome::Written
             }
-            Value::ServerError(error) => PointOutcome::Refused(reply::words(&error)),
+            Value::ServerError(error) => PointOutcome::Refused(reply::error_text(&error)),
             _ => PointOutcome::Written,
         });
     }
@@ -150,7 +150,7 @@ fn late_outcome(answer: Value) -> Result<PointOutcome, SeriesError> {
         Value::Int(1) => Ok(PointOutcome::Written),
         Value::Int(0) => Ok(PointOutcome::Duplicate),
         Value::Int(-1) => Ok(PointOutcome::Refused("older than the retention".to_owned())),
-        Value::ServerError(error) => Ok(PointOutcome::Refused(reply::words(&error))),
+        Value::ServerError(error) => Ok(PointOutcome::Refused(reply::error_text(&error))),
         other => Err(reply::unexpected(WRITE, &other)),
     }
 }

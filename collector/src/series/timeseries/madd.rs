@@ -151,6 +151,6 @@ pub(super) fn outcome(error: Option<ServerError>) -> PointOutcome {
     match error {
         None => PointOutcome::Written,
         Some(error) if is_duplicate(&error) => PointOutcome::Duplicate,
-        Some(error) => PointOutcome::Refused(reply::words(&error)),
+        Some(error) => PointOutcome::Refused(reply::error_text(&error)),
     }
 }

@@ -21,6 +21,7 @@ fn id(device: &str) -> DeviceId {
     DeviceId::new(device).unwrap()
 }
 
+/// Returns a model of rack B07 with two inlets and an exhaust, without readings.
 fn model() -> ReadModel {
     let rules = RuleSet::with_defaults(&[]).unwrap();
     let mut model = ReadModel::new(Arc::new(rules), Profile::default().envelope());
@@ -147,7 +148,7 @@ fn limits_come_from_the_rules() {
 fn incidents_have_a_current_peak() {
     let mut model = model();
     let devices = ["inlet-B07-1", "inlet-B07-2"];
-    let open = |device: &str, kind| Episode {
+    let episode = |device: &str, kind| Episode {
         id: AlertId::of(&id(device).into(), "rule", at(0)),
         subject: id(device).into(),
         rule: "rule".to_owned(),
@@ -174,13 +175,16 @@ fn incidents_have_a_current_peak() {
     assert_eq!(peak_now(&model), None, "nothing fires");
     model.apply(reading("exhaust-B07-3", 1, 55.0));
     model.apply(Change::Open(vec![
-        open(devices[0], AlertKind::HighTemp),
-        open("exhaust-B07-3", AlertKind::HighTemp),
+        episode(devices[0], AlertKind::HighTemp),
+        episode("exhaust-B07-3", AlertKind::HighTemp),
     ]));
     assert_eq!(peak_now(&model), Some(31.5), "only firing inlets count");
-    let all = devices.map(|device| open(device, AlertKind::LowTemp));
+    let all = devices.map(|device| episode(device, AlertKind::LowTemp));
     model.apply(Change::Open(all.to_vec()));
     assert_eq!(peak_now(&model), Some(31.5), "the coldest counts");
-    model.apply(Change::Open(vec![open(devices[0], AlertKind::StuckSensor)]));
+    model.apply(Change::Open(vec![episode(
+        devices[0],
+        AlertKind::StuckSensor,
+    )]));
     assert_eq!(peak_now(&model), None);
 }

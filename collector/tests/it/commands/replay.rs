@@ -135,7 +135,7 @@ fn invalid_recordings_and_rule_types_are_errors() {
     let (code, _, err) = replay(&[&file]);
     assert_eq!(code, 2);
     assert!(
-        err.contains("no column timestamp") && err.contains("when, value"),
+        err.contains("no timestamp column") && err.contains("when, value"),
         "{err}"
     );
     let (code, _, err) = replay(&[&file, "--only", "noise"]);

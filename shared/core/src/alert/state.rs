@@ -4,11 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The state of an episode, as a record reports it.
+/// The state of an episode in an alert record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AlertState {
-    /// The episode began, or its severity has risen.
+    /// The episode began, or its severity rose.
     Firing,
     /// The episode ended.
     Resolved,

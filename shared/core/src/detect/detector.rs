@@ -80,7 +80,7 @@ pub enum Decision {
     Undecided,
 }
 
-/// The inputs that a detector needs besides its own device.
+/// The inputs that a detector needs besides the readings of its own device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
     /// No other inputs.
@@ -168,7 +168,7 @@ pub trait Spec: Clone + Debug + PartialEq {
     /// The version of the JSON of a state, raised when its meaning changes. States saved by another
     /// version start cold.
     const STATE_VERSION: u32 = 1;
-    /// The inputs that it needs besides its own device.
+    /// The inputs that it needs besides the readings of its own device.
     const NEEDS: Needs = Needs::Nothing;
     /// Whether its state knows the rate of change, so that the device needs no separate trend.
     const KNOWS_RATE: bool = false;

@@ -15,7 +15,8 @@ const ASHRAE: &str = include_str!("ashrae.toml");
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Profile {
-    /// ASHRAE class A1, with warnings from 28 instead of 27 °C and below 15 instead of 18 °C: right for most rooms.
+    /// ASHRAE class A1, but with warnings above 28 instead of 27 °C, and below 15 instead of 18 °C.
+    /// Right for most rooms.
     #[default]
     Default,
     /// ASHRAE class A1 as written.

@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     clippy::needless_pass_by_value,
     clippy::items_after_statements,
-    reason = "a test that cannot go on panics with the reason"
+    reason = "tests may panic, and are written for brevity"
 )]
 
 mod absence;

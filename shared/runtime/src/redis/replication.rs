@@ -19,6 +19,7 @@ pub async fn replication_id(connection: &mut impl ConnectionLike) -> RedisResult
                 .find_map(|line| line.strip_prefix("master_replid:"));
             Ok(line.map(|id| id.trim().to_owned()))
         }
+        // The server refuses INFO.
         Err(error) if error.code().is_some() => Ok(None),
         Err(error) => Err(error),
     }
