@@ -69,6 +69,9 @@
 //!
 //! - A damaged record ends its segment: the rest is dropped and reported as the gap
 //!   `spool_corrupt`.
+//! - A segment that does not begin with `rackwatch spool` is renamed to `….segment.unreadable`, logged as an error, and
+//!   reported as the gap `spool_corrupt`. The newest eight stay for a person.
+//! - An empty or missing segment that the position knows of is logged, and reported as the gap `spool_corrupt`.
 //! - A segment that cannot be read, of another format, or with a record of a newer version is
 //!   skipped from there on. The log names the reason once, the next record reports the gap
 //!   `spool_corrupt`, and the file stays on disk for a person, a repaired disk or a newer agent.

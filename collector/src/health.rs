@@ -3,6 +3,7 @@
 mod evaluate;
 mod facts;
 mod gather;
+mod refused;
 mod redis_streams;
 
 pub(crate) use evaluate::{HealthVerdict, SERIES_MEMORY_LIMIT, evaluate};

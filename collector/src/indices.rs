@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rackwatch_core::indices::{Aggregate, Envelope, Indices};
 use rackwatch_core::keys::{self, PartitionKeys};
-use rackwatch_core::stored::{StoredValue, encode};
+use rackwatch_core::stored::{IfRefused, StoredValue, encode};
 use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::redis::{
     Connection, Connector, Partitioning, Purpose, RequestError, recover,
@@ -53,6 +53,7 @@ pub struct RackAggregates {
 impl StoredValue for RackAggregates {
     const NAME: &'static str = "rack aggregates";
     const VERSION: u32 = 1;
+    const IF_REFUSED: IfRefused = IfRefused::StartsCold("racks have no indices");
 }
 
 /// The newest indices of a rack, a row or a room, as `rackwatch:indices` holds them.
@@ -70,6 +71,7 @@ pub struct NewestIndices {
 impl StoredValue for NewestIndices {
     const NAME: &'static str = "indices";
     const VERSION: u32 = 1;
+    const IF_REFUSED: IfRefused = IfRefused::StartsCold("indices are not listed");
 }
 
 /// The kind (`rack`, `row`, `room`) and the name of a place.

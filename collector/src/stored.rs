@@ -1,13 +1,11 @@
-//! Versioned values in Redis: what this program understands is read, the rest is logged and left alone.
+//! Versioned values in Redis: what this program understands is read, the rest is logged.
 
-use rackwatch_core::stored::{DecodeError, Refusal, StoredValue, StoredValues, decode};
-use rackwatch_runtime::error::chain;
+use rackwatch_core::stored::{
+    DecodeError, IfRefused, Refusal, StoredValue, StoredValues, counted, decode,
+};
 use rackwatch_runtime::redis::{Connection, scan_hash};
-use redis::{AsyncCommands as _, RedisResult};
+use redis::RedisResult;
 use serde::Serialize;
-
-/// Fields in one HDEL, so that Redis is busy for less than a millisecond.
-const DELETED_AT_ONCE: usize = 500;
 
 /// Reads a hash from ids to versioned JSON. Values of another version are logged, and stay in Redis.
 ///
@@ -18,30 +16,21 @@ pub async fn read_hash<T: StoredValue>(
     connection: &mut Connection,
     key: &str,
 ) -> RedisResult<Vec<(String, T)>> {
-    let decoded = StoredValues::from_hash(scan_hash(connection, key).await?);
-    log_refusals::<T>(key, &decoded.refusals);
-    Ok(decoded.values)
+    Ok(read_values(connection, key).await?.values)
 }
 
-/// Reads a hash of state that Rackwatch itself derives. Values of older versions are logged and deleted, since they would
-/// stay for ever. Values of newer versions are logged, and stay in Redis.
+/// Reads a hash from ids to versioned JSON, with the values of another version, which are logged.
 ///
 /// # Errors
 ///
 /// Fails if Redis does not answer.
-pub async fn take_over_hash<T: StoredValue>(
+pub async fn read_values<T: StoredValue>(
     connection: &mut Connection,
     key: &str,
-) -> RedisResult<Vec<(String, T)>> {
+) -> RedisResult<StoredValues<T>> {
     let decoded = StoredValues::from_hash(scan_hash(connection, key).await?);
     log_refusals::<T>(key, &decoded.refusals);
-    let outdated = decoded.refusals.iter();
-    for refusal in outdated.filter(|refusal| refusal.error.is_outdated()) {
-        for ids in refusal.ids.chunks(DELETED_AT_ONCE) {
-            let _deleted: u64 = connection.hdel(key, ids).await?;
-        }
-    }
-    Ok(decoded.values)
+    Ok(decoded)
 }
 
 /// Reads the only value of a key. A value of another version is logged, and stays in Redis.
@@ -49,7 +38,7 @@ pub fn read_one<T: StoredValue>(key: &str, json: &[u8]) -> Option<T> {
     match decode(json) {
         Ok(value) => Some(value),
         Err(error) => {
-            log_refusal::<T>(key, "", 1, &error);
+            log_refusal::<T>(key, None, 1, &error);
             None
         }
     }
@@ -58,47 +47,82 @@ pub fn read_one<T: StoredValue>(key: &str, json: &[u8]) -> Option<T> {
 /// Logs one line for each reason why values of `key` were refused.
 pub fn log_refusals<T: StoredValue>(key: &str, refusals: &[Refusal]) {
     for refusal in refusals {
-        let first = refusal.ids.first().map_or("", String::as_str);
+        let first = refusal.ids.first().map(String::as_str);
         log_refusal::<T>(key, first, refusal.ids.len(), &refusal.error);
     }
 }
 
-fn log_refusal<T: StoredValue>(key: &str, first: &str, count: usize, error: &DecodeError) {
+/// Logs that `count` values of `key` were refused for one reason. `first` is the id of one of them.
+pub fn log_refusal<T: StoredValue>(
+    key: &str,
+    first: Option<&str>,
+    count: usize,
+    error: &DecodeError,
+) {
     tracing::warn!(
         key,
+        values = counted(count, T::NAME),
         first,
-        count,
-        value = T::NAME,
-        found = error.found(),
-        understood = T::VERSION,
-        error = chain(error),
-        "stored state refused"
+        found = error.finding(),
+        understood = format!("version {}", T::VERSION),
+        "stored state refused: {}",
+        T::IF_REFUSED.consequence()
     );
 }
 
-/// Values of operators that this program does not understand. They have no effect, and stay in Redis.
+/// Stored values that this program does not understand, for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RefusedState {
     /// The key in Redis.
-    pub key: &'static str,
+    pub key: String,
+    /// The noun for one value.
+    pub kind: &'static str,
     /// The number of values.
     pub count: usize,
     /// The reason, which names the versions.
     pub reason: String,
+    #[serde(skip)]
+    consequence: IfRefused,
 }
 
 impl RefusedState {
-    /// Finds the refused values of a key, without logging them.
-    pub fn find<T: StoredValue>(
-        key: &'static str,
-        values: impl IntoIterator<Item = (impl AsRef<str>, Vec<u8>)>,
-    ) -> Vec<Self> {
-        let decoded = StoredValues::<T>::from_hash(values);
-        let refused = decoded.refusals.into_iter().map(|refusal| Self {
-            key,
+    /// Returns the values of `key` that were refused for each reason.
+    pub fn of<T: StoredValue>(key: &str, refusals: &[Refusal]) -> Vec<Self> {
+        let of = |refusal: &Refusal| Self {
+            key: key.to_owned(),
+            kind: T::NAME,
             count: refusal.ids.len(),
-            reason: refusal.error.to_string(),
-        });
-        refused.collect()
+            reason: format!(
+                "{} found, version {} understood",
+                refusal.error.finding(),
+                T::VERSION
+            ),
+            consequence: T::IF_REFUSED,
+        };
+        refusals.iter().map(of).collect()
+    }
+
+    /// Returns whether an operator must act: Rackwatch goes on without its own state.
+    pub fn is_problem(&self) -> bool {
+        matches!(self.consequence, IfRefused::HasNoEffect(_))
+    }
+
+    /// Returns a line that says what was refused, why, and what to do or what follows.
+    pub fn line(&self) -> String {
+        let Self { key, reason, .. } = self;
+        let values = counted(self.count, self.kind);
+        let (have, are, them) = match self.count {
+            1 => ("has", "is", "it"),
+            _ => ("have", "are", "them"),
+        };
+        match self.consequence {
+            IfRefused::HasNoEffect(remedy) => {
+                let remedy = remedy.replace("{them}", them);
+                format!("{values} in {key} {have} no effect ({reason}): {remedy}")
+            }
+            IfRefused::StartsCold(consequence) => {
+                format!("{values} in {key} {are} not taken over ({reason}): {consequence}")
+            }
+        }
     }
 }

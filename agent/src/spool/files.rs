@@ -27,6 +27,14 @@ pub trait Files: Send + Debug {
     /// Replaces a file, whole or not at all.
     fn replace(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
 
+    /// Gives a file another name.
+    fn rename(&mut self, name: &str, new: &str) -> io::Result<()>;
+
+    /// Returns the file as a person finds it.
+    fn path_of(&self, name: &str) -> String {
+        name.to_owned()
+    }
+
     /// Removes a file for good.
     fn remove(&mut self, name: &str) -> io::Result<()>;
 }
@@ -119,6 +127,16 @@ impl Files for Folder {
         file.sync_data()?;
         fs::rename(new, path)?;
         self.sync_folder()
+    }
+
+    fn rename(&mut self, name: &str, new: &str) -> io::Result<()> {
+        self.open.remove(name);
+        fs::rename(self.path.join(name), self.path.join(new))?;
+        self.sync_folder()
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        self.path.join(name).display().to_string()
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {

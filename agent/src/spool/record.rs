@@ -41,7 +41,7 @@ pub enum RecordError {
     #[error("the record is damaged")]
     Damaged,
     /// The record is intact, but this agent has no reader for its version.
-    #[error("the record has version {0}, this agent reads versions up to {RECORD_VERSION}")]
+    #[error("a record has format {0}, this agent reads record format {RECORD_VERSION}")]
     UnknownVersion(u8),
 }
 

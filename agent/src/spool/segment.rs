@@ -6,7 +6,7 @@ use rackwatch_runtime::error::chain;
 use tracing::warn;
 
 use super::error::SpoolError;
-use super::record::{RECORD_VERSION, Record, RecordError};
+use super::record::{Record, RecordError};
 
 /// First bytes of a segment.
 pub(super) const MAGIC: &[u8] = b"rackwatch spool 2\n";
@@ -32,6 +32,8 @@ pub(super) struct Segment {
     pub(super) is_lossy: bool,
     /// Whether the file stays on disk for a person, a repaired disk or a newer agent.
     pub(super) is_kept: bool,
+    /// Whether nothing of the file can be read, so that it gets another name.
+    pub(super) is_foreign: bool,
 }
 
 impl Segment {
@@ -45,6 +47,7 @@ impl Segment {
             newest: Timestamp::default(),
             is_lossy: false,
             is_kept: false,
+            is_foreign: false,
         }
     }
 
@@ -81,17 +84,25 @@ impl Segment {
         if bytes.starts_with(FAMILY) && !bytes.starts_with(MAGIC) && bytes.len() >= MAGIC.len() {
             segment.set_aside(
                 is_new_loss,
-                "it was written by another version of the agent",
+                &format!(
+                    "it begins with {:?}, this agent reads {:?}",
+                    first_line(&bytes),
+                    first_line(MAGIC)
+                ),
             );
             return segment;
         }
-        let readable: &[u8] = if bytes.starts_with(MAGIC) {
-            &bytes
-        } else {
-            &[]
-        };
+        if bytes.is_empty() || MAGIC.starts_with(&bytes) {
+            // A crash right after the segment began leaves a part of the first line, and no reading.
+            return segment;
+        }
+        if !bytes.starts_with(MAGIC) {
+            segment.is_lossy = is_new_loss;
+            segment.is_foreign = is_new_loss;
+            return segment;
+        }
         loop {
-            match record_at(readable, segment.length) {
+            match record_at(&bytes, segment.length) {
                 Ok((record, size)) => segment.note(record, size, acknowledged, &mut visit),
                 Err(RecordError::Damaged) => break,
                 Err(error @ RecordError::UnknownVersion(_)) => {
@@ -138,11 +149,16 @@ impl Segment {
                 segment = self.number,
                 file = self.name(),
                 reason,
-                newest_version = RECORD_VERSION,
-                "cannot read spool segment, skipping its readings and keeping the file"
+                "cannot read spool segment, skipping its readings and keeping the file: see \"Kept spool segments\" in \
+                 docs/operations.md"
             );
         }
     }
+}
+
+fn first_line(bytes: &[u8]) -> String {
+    let line = bytes.split(|byte| *byte == b'\n').next();
+    String::from_utf8_lossy(line.unwrap_or_default()).into_owned()
 }
 
 /// Reads the record at `offset` of a segment's content.

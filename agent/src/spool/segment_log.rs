@@ -4,6 +4,7 @@
 //! acknowledged. Recovery and losses are documented in [the spool](super).
 
 mod retention;
+mod unreadable;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -90,6 +91,9 @@ impl SegmentLog {
             is_dirty: false,
             is_sync_failing: false,
         };
+        if let Some(position) = &position {
+            log.report_missing(position, &names);
+        }
         for number in numbers {
             log.scan(number, position.as_ref());
         }
@@ -109,6 +113,7 @@ impl SegmentLog {
         let known = position.map(|position| position.end);
         let last = &mut self.last;
         let content = read(self.files.as_ref(), &Segment::new(number));
+        let size = content.as_ref().ok().map(Vec::len);
         let segment = Segment::scan(number, content, acknowledged, |seq, end| {
             let is_newer = match &*last {
                 Some(last) if last.run == seq.run => last.n < seq.n,
@@ -119,6 +124,10 @@ impl SegmentLog {
                 *last = Some(seq);
             }
         });
+        self.report_empty(&segment, size, position);
+        if segment.is_foreign {
+            self.put_aside(&segment);
+        }
         self.segments.push_back(segment);
     }
 
@@ -162,7 +171,10 @@ impl SegmentLog {
         let name = segment.name();
         if let Err(error) = self.files.append(&name, MAGIC) {
             // A torn file would only be in the way; the next segment has another number.
-            let _removed = self.files.remove(&name);
+            if self.files.remove(&name).is_ok() {
+                // A number that is never used would look like a missing segment.
+                self.next -= 1;
+            }
             return Err(SpoolError::disk("create", name)(error));
         }
         self.segments.push_back(segment);

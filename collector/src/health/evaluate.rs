@@ -87,14 +87,15 @@ impl HealthVerdict {
         }
     }
 
-    /// Reports stored values of operators that have no effect in this version.
+    /// Reports stored values that this version does not understand. Rackwatch does without its own state.
     fn refused(&mut self, facts: &Facts) {
-        self.problems.extend(facts.refused.iter().map(|refused| {
-            format!(
-                "{} of {} without effect: {}; use the version that wrote them, or add them again",
-                refused.count, refused.key, refused.reason
-            )
-        }));
+        for refused in &facts.refused {
+            if refused.is_problem() {
+                self.problems.push(refused.line());
+            } else {
+                self.warnings.push(refused.line());
+            }
+        }
     }
 
     fn group(&mut self, group: &Group) {
@@ -158,7 +159,12 @@ impl HealthVerdict {
         match (self.problems.as_slice(), self.warnings.as_slice()) {
             ([], []) => "all is well".to_owned(),
             ([], warnings) => format!("all is well, but: {}", warnings.join("; ")),
-            (problems, _) => format!("problems: {}", problems.join("; ")),
+            (problems, []) => format!("problems: {}", problems.join("; ")),
+            (problems, warnings) => format!(
+                "problems: {}\nwarnings: {}",
+                problems.join("; "),
+                warnings.join("; ")
+            ),
         }
     }
 }

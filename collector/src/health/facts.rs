@@ -31,6 +31,7 @@ pub(crate) struct Facts {
     pub(crate) devices: Devices,
     pub(crate) open_episodes: BTreeMap<Severity, usize>,
     pub(crate) incidents: Incidents,
+    /// Stored values that this version does not understand.
     pub(crate) refused: Vec<RefusedState>,
     pub(crate) series: Projection,
 }
@@ -46,10 +47,10 @@ pub(crate) struct Owned {
 /// Counts of incidents and silences, and the notification leader.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Incidents {
-    pub(crate) open: u64,
+    pub(crate) open: usize,
     /// The number of acknowledged incidents.
-    pub(crate) acked: u64,
-    pub(crate) silences: u64,
+    pub(crate) acked: usize,
+    pub(crate) silences: usize,
     /// The collector that correlates alerts and sends notifications.
     pub(crate) leader: Option<String>,
 }

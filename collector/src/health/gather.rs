@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use rackwatch_core::alert::Severity;
 use rackwatch_core::device::{Description, DeviceId};
-use rackwatch_core::incident::silence::Silence;
+use rackwatch_core::episode::Episode;
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::partition::PartitionId;
-use rackwatch_core::site::StoredSite;
+use rackwatch_core::stored::StoredValues;
 use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::redis::{Connection, Partitioning, ServerInfo, scan_hash, server_time};
 use redis::RedisResult;
@@ -15,9 +15,7 @@ use redis::RedisResult;
 use super::facts::{Dead, Devices, Facts, Incidents, Losses, Owned, Projection, Streams};
 use super::redis_streams::{added, dead, group, length, losses, rate};
 use crate::config::CollectorConfig;
-use crate::incidents::episodes;
 use crate::incidents::site::SiteReader;
-use crate::incidents::windows::Window;
 use crate::series;
 use crate::stored::RefusedState;
 
@@ -39,7 +37,7 @@ pub(crate) async fn gather(
     let keys: Vec<_> = all.iter().map(|p| PartitionKeys::of(*p)).collect();
     let before = (Instant::now(), added(connection, &keys).await?);
     let now = server_time(connection).await?;
-    let devices = devices(connection).await?;
+    let (devices, refused) = devices(connection).await?;
     let series = projection(connection, config, &devices).await?;
     let mut facts = Facts {
         endpoint,
@@ -55,12 +53,13 @@ pub(crate) async fn gather(
         entries_per_second: None,
         dead: Dead::default(),
         losses: Losses::default(),
-        incidents: incidents(connection).await?,
-        refused: refused(connection).await?,
+        incidents: Incidents::default(),
+        refused,
         open_episodes: Severity::ALL.into_iter().map(|s| (s, 0)).collect(),
         series,
         devices,
     };
+    facts.incidents(connection).await?;
     for notifier in &config.notify {
         let name = keys::notifier_group(notifier.name());
         let group = group(connection, keys::INCIDENTS, &name, now).await?;
@@ -116,7 +115,8 @@ impl Facts {
         self.dead.add(dead(connection, &keys.dead, now).await?);
         self.losses
             .add(losses(connection, &keys.losses, now).await?);
-        for episode in episodes::of_partition(connection, keys).await? {
+        self.saved_state(connection, keys).await?;
+        for (_, episode) in self.read::<Episode>(connection, &keys.episodes).await? {
             *self.open_episodes.entry(episode.severity).or_default() += 1;
         }
         Ok(())
@@ -133,44 +133,22 @@ async fn collectors(connection: &mut Connection) -> RedisResult<Vec<String>> {
     Ok(all)
 }
 
-/// Counts incidents and silences, and reads the leader.
-async fn incidents(connection: &mut Connection) -> RedisResult<Incidents> {
-    let mut ask = redis::pipe();
-    ask.hlen(keys::incidents::OPEN)
-        .hlen(keys::incidents::ACKS)
-        .hlen(keys::SILENCES)
-        .get(keys::incidents::LEASE);
-    let (open, acked, silences, leader) = ask.query_async(connection).await?;
-    Ok(Incidents {
-        open,
-        acked,
-        silences,
-        leader,
-    })
-}
-
-/// Finds values of operators in a format that this version cannot decode.
-async fn refused(connection: &mut Connection) -> RedisResult<Vec<RefusedState>> {
-    let silences = scan_hash(connection, keys::SILENCES).await?;
-    let windows = scan_hash(connection, keys::WINDOWS).await?;
-    let site: Option<Vec<u8>> = redis::cmd("HGET")
-        .arg(keys::SITE)
-        .arg("site")
-        .query_async(connection)
-        .await?;
-    let mut refused = RefusedState::find::<StoredSite>(keys::SITE, site.map(|json| ("site", json)));
-    refused.extend(RefusedState::find::<Silence>(keys::SILENCES, silences));
-    refused.extend(RefusedState::find::<Window>(keys::WINDOWS, windows));
-    Ok(refused)
-}
-
-/// Counts devices by place and reading interval.
-async fn devices(connection: &mut Connection) -> RedisResult<Devices> {
+/// Counts devices by place and reading interval. Also returns the descriptions that this version refuses.
+async fn devices(connection: &mut Connection) -> RedisResult<(Devices, Vec<RefusedState>)> {
     let mut devices = Devices::default();
+    let mut refused = StoredValues::<Description>::default();
     let mut site = SiteReader::default();
     site.refresh(connection).await?;
     for (id, json) in scan_hash(connection, keys::DEVICES).await? {
-        let mut described = Description::from_json(&json).unwrap_or_default();
+        let mut described = match Description::from_json(&json) {
+            Ok(described) => described,
+            Err(error) => {
+                // Its readings are stored all the same.
+                *devices.intervals.entry(DEFAULT_INTERVAL_MS).or_default() += 1;
+                refused.refuse(&id, error);
+                continue;
+            }
+        };
         if let Ok(device) = DeviceId::new(&id) {
             site.site().place(&device, &mut described);
         }
@@ -183,5 +161,6 @@ async fn devices(connection: &mut Connection) -> RedisResult<Devices> {
         };
         *devices.intervals.entry(interval_ms).or_default() += 1;
     }
-    Ok(devices)
+    let refused = RefusedState::of::<Description>(keys::DEVICES, &refused.refusals);
+    Ok((devices, refused))
 }

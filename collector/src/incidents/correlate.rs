@@ -13,6 +13,7 @@ pub mod memory;
 pub(crate) mod open;
 mod operator_input;
 mod places;
+mod regroup;
 mod step_error;
 mod store;
 
@@ -31,8 +32,9 @@ use tokio_util::sync::CancellationToken;
 use self::alerts::AlertStreams;
 use self::operator_input::{Hash, OperatorInput};
 use self::places::Places;
+use self::regroup::Ungrouped;
 use self::step_error::StepError;
-use self::store::Store;
+use self::store::{Loaded, Store};
 use crate::failpoint;
 use crate::stage::StageError;
 
@@ -124,11 +126,17 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
         let Some(mut connection) = opened.await else {
             return Ok(());
         };
-        let (store, incidents) = Store::load(&mut connection, self.epoch, self.timing).await?;
+        let Loaded {
+            store,
+            incidents,
+            lost,
+        } = Store::load(&mut connection, self.epoch, self.timing).await?;
+        let ungrouped = Ungrouped::read(&mut connection, &incidents, lost).await?;
         let partitioning = Partitioning::read(&mut connection).await?;
         let mut session = Session {
             store,
             incidents,
+            ungrouped,
             streams: AlertStreams::new(partitioning.partitions()),
             places: Places::default(),
             operator_input: OperatorInput::new(),
@@ -152,6 +160,7 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
 struct Session {
     store: Store,
     incidents: Incidents,
+    ungrouped: Ungrouped,
     streams: AlertStreams,
     places: Places,
     operator_input: OperatorInput,
@@ -193,6 +202,14 @@ impl Session {
             self.incidents
                 .observe(&marked_if_old(record, now), spot, now);
         }
+        self.ungrouped
+            .regroup(
+                connection,
+                (&batch.records, batch.more),
+                &mut self.places,
+                (&mut self.incidents, now),
+            )
+            .await?;
         for (id, ack) in self.operator_input.acks() {
             self.incidents.acknowledge(&id, ack);
         }

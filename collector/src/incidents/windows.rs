@@ -7,7 +7,7 @@ mod schedule;
 use std::time::Duration;
 
 use rackwatch_core::incident::silence::{Matcher, Silence};
-use rackwatch_core::stored::StoredValue;
+use rackwatch_core::stored::{IfRefused, StoredValue};
 use rackwatch_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,7 @@ pub struct Window {
 impl StoredValue for Window {
     const NAME: &'static str = "maintenance window";
     const VERSION: u32 = 1;
+    const IF_REFUSED: IfRefused = IfRefused::ADD_AGAIN;
 }
 
 /// The times at which a window is open.

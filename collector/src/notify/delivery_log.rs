@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use rackwatch_core::keys;
-use rackwatch_core::stored::{StoredValue, decode, encode};
+use rackwatch_core::stored::{IfRefused, StoredValue, decode, encode};
 use rackwatch_runtime::redis::{Connection, Connector, Purpose, entries};
 use redis::RedisResult;
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,7 @@ pub struct Delivery {
 impl StoredValue for Delivery {
     const NAME: &'static str = "delivery";
     const VERSION: u32 = 1;
+    const IF_REFUSED: IfRefused = IfRefused::StartsCold("deliveries are not listed");
 }
 
 /// Writes the delivery log.

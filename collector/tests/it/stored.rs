@@ -8,13 +8,15 @@ use rackwatch_collector::indices::{NewestIndices, RackAggregate, RackAggregates}
 use rackwatch_collector::notify::delivery_log::{Delivery, State};
 use rackwatch_core::incident::silence::Matcher;
 use rackwatch_core::indices::{Aggregate, Envelope};
+use rackwatch_core::keys::PartitionKeys;
+use rackwatch_core::partition::PartitionId;
 use rackwatch_core::stored::{StoredValue, decode, encode};
 use rackwatch_core::time::Timestamp;
-use rackwatch_testing::RedisServer;
+use rackwatch_testing::{RedisServer, wait_until_sync};
 use redis::Commands as _;
 
 use crate::incidents::{command, now, wait_notified};
-use crate::rig::{connect, running, send};
+use crate::rig::{DEADLINE, connect, running, send};
 
 fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(1_800_000_000_000 + seconds * 1000).unwrap()
@@ -131,9 +133,12 @@ fn values_of_other_versions_are_reported_and_never_changed() {
     let (code, out, _) = command(&url, &["status"]);
     assert_eq!(code, Some(1));
     for reason in [
-        "1 of rackwatch:silences without effect: stored silence has no version, this program understands version 1",
-        "1 of rackwatch:windows without effect: stored maintenance window has version 99",
-        "1 of rackwatch:site without effect: stored site has version 99",
+        "1 silence in rackwatch:silences has no effect (no version found, version 1 understood): use the version \
+         of Rackwatch that wrote it, or add it again",
+        "1 maintenance window in rackwatch:windows has no effect (version 99 found, version 1 understood)",
+        "1 site in rackwatch:site has no effect (version 99 found, version 1 understood)",
+        "rackwatch-collector site apply --replace",
+        "0 open, 0 acknowledged, 0 silences",
     ] {
         assert!(out.contains(reason), "{reason}: {out}");
     }
@@ -158,23 +163,186 @@ fn values_of_other_versions_are_reported_and_never_changed() {
     assert!(out.contains("row = \"A\""), "{out}");
 }
 
+const OPEN: &str = "{rackwatch:incidents}:open";
+const MEMBERS: &str = "{rackwatch:incidents}:members";
+
+/// Replaces the version of all values of a hash by 2.
+fn refuse_all(redis: &mut redis::Connection, key: &str) {
+    let all: Vec<(String, String)> = redis.hgetall(key).unwrap();
+    assert!(!all.is_empty(), "{key}");
+    for (field, json) in all {
+        let json = json.replacen(r#""v":1"#, r#""v":2"#, 1);
+        let _: () = redis.hset(key, field, json).unwrap();
+    }
+}
+
+fn stop(collector: &mut rackwatch_testing::Program) {
+    collector.term().unwrap();
+    collector.wait_exit(DEADLINE).unwrap();
+}
+
+/// Returns how many lines contain all `parts`.
+fn lines_with(text: &str, parts: &[&str]) -> usize {
+    let has_all = |line: &&str| parts.iter().all(|part| line.contains(part));
+    text.lines().filter(has_all).count()
+}
+
 #[test]
-fn incidents_of_another_version_start_cold() {
+fn open_alerts_of_refused_incidents_are_grouped_and_notified_again() {
     let server = RedisServer::start().unwrap();
     let (redis, url) = (&mut connect(&server.url()), server.url());
-    let open = "{rackwatch:incidents}:open";
-    let newer = r#"{"v":99,"id":"2647846df3c1ceb9"}"#;
-    let _: () = redis.hset(open, "2647846df3c1ceb9", newer).unwrap();
-    let _: () = redis.hset(open, "0000000000000000", "{}").unwrap();
-    let _collector = running(&url);
-    send(redis, "inlet-R1-1", now(), "33.0");
+    let mut first = running(&url);
+    let start = now();
+    send(redis, "inlet-R1-1", start, "33.0");
+    send(redis, "inlet-R1-2", start, "33.0");
     wait_notified(redis, &[("opened", "critical")]);
-    assert_eq!(
-        redis
-            .hget::<_, _, String>(open, "2647846df3c1ceb9")
-            .unwrap(),
-        newer
+    stop(&mut first);
+    refuse_all(redis, OPEN);
+    refuse_all(redis, MEMBERS);
+    let (_, out, _) = command(&url, &["status"]);
+    assert!(out.contains("0 open, 0 acknowledged"), "{out}");
+    assert!(
+        out.contains("1 incident in {rackwatch:incidents}:open is not taken over (version 2 found, version 1 understood)"),
+        "{out}"
     );
-    let outdated: Option<String> = redis.hget(open, "0000000000000000").unwrap();
-    assert_eq!(outdated, None);
+
+    let mut second = running(&url);
+    wait_notified(redis, &[("opened", "critical"), ("repeat", "critical")]);
+    let log = second.stderr();
+    for key in [OPEN, MEMBERS] {
+        let refused = ["stored state refused", key, "version 2", "version 1"];
+        assert_eq!(lines_with(&log, &refused), 1, "{log}");
+    }
+    let (_, out, _) = command(&url, &["incidents"]);
+    assert!(out.contains("2 sensors"), "{out}");
+    let (_, out, _) = command(&url, &["status"]);
+    assert!(out.contains("1 open, 0 acknowledged"), "{out}");
+    assert!(!out.contains("not taken over"), "{out}");
+    // The next start finds nothing to refuse, and nothing to group.
+    stop(&mut second);
+    let third = running(&url);
+    send(redis, "inlet-R1-1", start + 1000, "24.0");
+    send(redis, "inlet-R1-2", start + 1000, "24.0");
+    wait_notified(
+        redis,
+        &[
+            ("opened", "critical"),
+            ("repeat", "critical"),
+            ("resolved", "critical"),
+        ],
+    );
+    assert!(!third.stderr().contains("refused"), "{}", third.stderr());
+    assert!(!third.stderr().contains("grouped"), "{}", third.stderr());
+    let ids: redis::streams::StreamRangeReply = redis.xrange_all("rackwatch:incidents").unwrap();
+    let ids = ids
+        .ids
+        .iter()
+        .filter_map(|entry| entry.get::<String>("notification_id"));
+    let ids: std::collections::BTreeSet<String> = ids.collect();
+    assert_eq!(ids.len(), 3, "each notification has its own id: {ids:?}");
+}
+
+#[test]
+fn a_refused_incident_whose_alerts_have_ended_is_resolved() {
+    let server = RedisServer::start().unwrap();
+    let (redis, url) = (&mut connect(&server.url()), server.url());
+    let mut first = running(&url);
+    let start = now();
+    send(redis, "inlet-R1-1", start, "33.0");
+    wait_notified(redis, &[("opened", "critical")]);
+    stop(&mut first);
+    refuse_all(redis, OPEN);
+    refuse_all(redis, MEMBERS);
+    let _: () = redis.del("rackwatch:episodes").unwrap();
+    let _: () = redis.hset(OPEN, "0000000000000000", "{}").unwrap();
+    let _second = running(&url);
+    wait_notified(redis, &[("opened", "critical"), ("resolved", "critical")]);
+    for key in [OPEN, MEMBERS] {
+        assert_eq!(redis.hlen::<_, u64>(key).unwrap(), 0, "{key}");
+    }
+}
+
+#[test]
+fn refused_members_return_to_their_incident() {
+    let server = RedisServer::start().unwrap();
+    let (redis, url) = (&mut connect(&server.url()), server.url());
+    let mut first = running(&url);
+    let start = now();
+    send(redis, "inlet-R1-1", start, "33.0");
+    wait_notified(redis, &[("opened", "critical")]);
+    send(redis, "inlet-R1-2", start + 1000, "33.0");
+    wait_until_sync(DEADLINE, "both are members", || {
+        (redis.hlen::<_, u64>(MEMBERS).ok()? == 2).then_some(())
+    })
+    .unwrap();
+    stop(&mut first);
+    let all: Vec<(String, String)> = redis.hgetall(MEMBERS).unwrap();
+    let _: () = redis.hset(MEMBERS, &all[0].0, r#"{"v":2}"#).unwrap();
+    let _second = running(&url);
+    wait_until_sync(DEADLINE, "the member is stored again", || {
+        let json: String = redis.hget(MEMBERS, &all[0].0).ok()?;
+        json.starts_with(r#"{"v":1,"#).then_some(())
+    })
+    .unwrap();
+    assert_eq!(redis.hlen::<_, u64>(OPEN).unwrap(), 1);
+    send(redis, "inlet-R1-1", start + 2000, "24.0");
+    send(redis, "inlet-R1-2", start + 2000, "24.0");
+    // It was notified before, so that nothing but its end is news.
+    wait_notified(redis, &[("opened", "critical"), ("resolved", "critical")]);
+}
+
+#[test]
+fn refused_descriptions_are_one_line_and_a_problem() {
+    let server = RedisServer::start().unwrap();
+    let (redis, url) = (&mut connect(&server.url()), server.url());
+    for n in 0..300 {
+        let device = format!("inlet-R1-{n}");
+        let _: () = redis
+            .hset("rackwatch:devices", &device, r#"{"v":2}"#)
+            .unwrap();
+    }
+    let _: () = redis.set("rackwatch:devices:revision", 1).unwrap();
+    let collector = running(&url);
+    for n in 0..300 {
+        send(redis, &format!("inlet-R1-{n}"), now(), "22.0");
+    }
+    let refused = ["stored state refused", "rackwatch:devices"];
+    wait_until_sync(DEADLINE, "the descriptions are logged", || {
+        (lines_with(&collector.stderr(), &refused) > 0).then_some(())
+    })
+    .unwrap();
+    let log = collector.stderr();
+    assert_eq!(lines_with(&log, &refused), 1, "{log}");
+    assert!(log.contains("300 device descriptions"), "{log}");
+    let (code, out, _) = command(&url, &["status"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        out.contains(
+            "300 device descriptions in rackwatch:devices have no effect (version 2 found"
+        ),
+        "{out}"
+    );
+    assert!(out.contains("0 known, 0 without a rack"), "{out}");
+}
+
+#[test]
+fn status_reports_refused_state_of_partitions() {
+    let keys = PartitionKeys::of(PartitionId::PLAIN);
+    let server = RedisServer::start().unwrap();
+    let (redis, url) = (&mut connect(&server.url()), server.url());
+    for key in [keys.episodes, keys.loss_ledger, keys.snapshot] {
+        for field in ["a", "b"] {
+            let _: () = redis.hset(&key, field, r#"{"v":2}"#).unwrap();
+        }
+    }
+    let (_, out, _) = command(&url, &["status", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let warnings = report["warnings"].to_string();
+    for line in [
+        "2 episodes in rackwatch:episodes are not taken over (version 2 found, version 1 understood)",
+        "2 loss ledger entries in rackwatch:ledger are not taken over",
+        "2 detector state slices in rackwatch:snapshot are not taken over",
+    ] {
+        assert!(warnings.contains(line), "{line}: {warnings}");
+    }
 }

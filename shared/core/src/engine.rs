@@ -203,7 +203,8 @@ impl Engine {
             self.replan(&id, &mut Effects::default());
             if let Some(device) = self.devices.get_mut(&id) {
                 let names = slice.plans.get(rules.plan as usize);
-                device.resume(names.map_or(&[], Vec::as_slice), rules, &mut cold);
+                let names = names.map_or(&[][..], Vec::as_slice);
+                device.resume(names, rules, &self.rules, &mut cold);
             }
         }
         cold

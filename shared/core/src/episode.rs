@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{AlertId, AlertKind, Severity};
-use crate::detect::Finding;
+use crate::alert::{AlertId, AlertKind, AlertRecord, Detail, Extras, Severity};
+use crate::detect::{Family, Finding};
 use crate::device::Role;
-use crate::stored::StoredValue;
+use crate::stored::{IfRefused, StoredValue};
 use crate::subject::Subject;
 use crate::time::Timestamp;
 use crate::units::Celsius;
@@ -75,9 +75,34 @@ pub struct Episode {
     pub role: Role,
 }
 
+impl Episode {
+    /// Returns the last record of the episode, without the details that only the record itself had.
+    pub fn record(&self) -> AlertRecord {
+        let has_temperature = matches!(self.kind.info().family, Family::Heat | Family::Cold);
+        AlertRecord {
+            subject: self.subject.clone(),
+            temperature: has_temperature.then_some(self.temperature),
+            at: self.at,
+            threshold: self.threshold,
+            severity: self.severity,
+            id: self.id.clone(),
+            rule: self.rule.clone(),
+            rack: self.rack.clone(),
+            u: self.u,
+            role: self.role,
+            started: self.started,
+            rate: None,
+            detail: Detail::new(self.kind, Extras::default()),
+            resolution: None,
+            historical: false,
+        }
+    }
+}
+
 impl StoredValue for Episode {
     const NAME: &'static str = "episode";
     const VERSION: u32 = 1;
+    const IF_REFUSED: IfRefused = IfRefused::StartsCold("alerts that still hold fire again");
 }
 
 /// The position of one rule on one device: idle, nearly always, which takes no memory.

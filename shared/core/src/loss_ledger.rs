@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hash;
 use crate::sequence::{Gap, Seq};
-use crate::stored::StoredValue;
+use crate::stored::{IfRefused, StoredValue};
 use crate::time::Timestamp;
 
 /// The number of runs remembered for an agent. After a failover, readings of an earlier run may come again.
@@ -99,6 +99,8 @@ pub struct Runs {
 impl StoredValue for Runs {
     const NAME: &'static str = "loss ledger entry";
     const VERSION: u32 = 1;
+    const IF_REFUSED: IfRefused =
+        IfRefused::StartsCold("readings lost across this start are not found");
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

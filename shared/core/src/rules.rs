@@ -79,6 +79,11 @@ impl RuleSet {
         self
     }
 
+    /// Returns whether a rule has this name, whichever devices it matches.
+    pub fn has(&self, name: &str) -> bool {
+        self.rules.iter().any(|rule| rule.name == name)
+    }
+
     /// Returns the result of all rules for one device.
     pub fn plan(&self, device: &DeviceTraits<'_>) -> Plan {
         let mut layers: Vec<(&str, RuleTiming, RuleSettings)> = Vec::new();

@@ -20,6 +20,41 @@ pub trait StoredValue: Serialize + DeserializeOwned {
     const NAME: &'static str;
     /// The version of the JSON form. It counts up whenever an older program would misread a value.
     const VERSION: u32;
+    /// The consequence of a refused value.
+    const IF_REFUSED: IfRefused;
+}
+
+/// The consequence of refused values, as logs and `status` name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfRefused {
+    /// Rackwatch made the state itself and goes on without it. The text names what that means.
+    StartsCold(&'static str),
+    /// People or other programs wrote the values, and they stay in Redis without effect. The text is the remedy,
+    /// with `{them}` for the values.
+    HasNoEffect(&'static str),
+}
+
+impl IfRefused {
+    /// The remedy for values that an operator can add again.
+    pub const ADD_AGAIN: Self =
+        Self::HasNoEffect("use the version of Rackwatch that wrote {them}, or add {them} again");
+
+    /// Returns the consequence as a clause for a log line.
+    pub fn consequence(self) -> &'static str {
+        match self {
+            Self::StartsCold(consequence) => consequence,
+            Self::HasNoEffect(_) => "no effect, and kept as it is",
+        }
+    }
+}
+
+/// Returns a count with its noun, such as `2 loss ledger entries`.
+pub fn counted(count: usize, noun: &str) -> String {
+    match (count, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
+        (_, None) => format!("{count} {noun}s"),
+    }
 }
 
 /// The reason why a stored value is not taken over.
@@ -50,6 +85,16 @@ pub enum DecodeError {
         name: &'static str,
         /// The first fault in the JSON.
         source: serde_json::Error,
+    },
+    /// A value that is longer than any real one.
+    #[error("stored {name} has {bytes} bytes, more than {limit}")]
+    TooLong {
+        /// The [`StoredValue::NAME`] of the expected type.
+        name: &'static str,
+        /// The length of the value in bytes.
+        bytes: usize,
+        /// The longest accepted length in bytes.
+        limit: usize,
     },
 }
 
@@ -111,6 +156,19 @@ pub fn decode_or_first<T: StoredValue>(json: &[u8]) -> Result<T, DecodeError> {
     }
 }
 
+/// The part that errors of one kind share, whatever the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ErrorClass {
+    /// A value without a version.
+    Unversioned,
+    /// A value of this version.
+    OtherVersion(u32),
+    /// A value that contradicts its version.
+    Malformed,
+    /// A value that is too long.
+    TooLong,
+}
+
 /// The values of one key in Redis, split into those that this program understands and those that it refuses.
 #[derive(Debug)]
 pub struct StoredValues<T> {
@@ -136,10 +194,7 @@ impl<T: StoredValue> StoredValues<T> {
         I: AsRef<str>,
         J: AsRef<[u8]>,
     {
-        let mut decoded = Self {
-            values: Vec::new(),
-            refusals: Vec::new(),
-        };
+        let mut decoded = Self::default();
         for (id, json) in hash {
             match decode(json.as_ref()) {
                 Ok(value) => decoded.values.push((id.as_ref().to_owned(), value)),
@@ -149,12 +204,19 @@ impl<T: StoredValue> StoredValues<T> {
         decoded
     }
 
+    /// Returns the ids of all refused values.
+    pub fn refused_ids(&self) -> impl Iterator<Item = &str> {
+        let ids = self.refusals.iter().flat_map(|refusal| &refusal.ids);
+        ids.map(String::as_str)
+    }
+
     /// Returns the values alone.
     pub fn into_values(self) -> impl Iterator<Item = T> {
         self.values.into_iter().map(|(_, value)| value)
     }
 
-    fn refuse(&mut self, id: &str, error: DecodeError) {
+    /// Adds a refused value to those that were refused for the same reason.
+    pub fn refuse(&mut self, id: &str, error: DecodeError) {
         let same = |refusal: &&mut Refusal| refusal.error.class() == error.class();
         match self.refusals.iter_mut().find(same) {
             Some(refusal) => refusal.ids.push(id.to_owned()),
@@ -166,32 +228,33 @@ impl<T: StoredValue> StoredValues<T> {
     }
 }
 
+impl<T> Default for StoredValues<T> {
+    fn default() -> Self {
+        Self {
+            values: Vec::new(),
+            refusals: Vec::new(),
+        }
+    }
+}
+
 impl DecodeError {
-    /// Returns the version of the refused value, where it names one.
-    pub fn found(&self) -> Option<u32> {
+    /// Returns what was found instead of a value of this version, such as `version 2`.
+    pub fn finding(&self) -> String {
         match self {
-            Self::OtherVersion { found, .. } => Some(*found),
-            Self::Unversioned { .. } | Self::Malformed { .. } => None,
+            Self::OtherVersion { found, .. } => format!("version {found}"),
+            Self::Unversioned { .. } => "no version".to_owned(),
+            Self::Malformed { source, .. } => format!("malformed JSON ({source})"),
+            Self::TooLong { bytes, limit, .. } => format!("{bytes} bytes, more than {limit}"),
         }
     }
 
-    /// Returns whether the value predates this program, so that no newer program has a use for it either.
-    pub fn is_outdated(&self) -> bool {
+    /// Returns the class, by which refused values are counted.
+    pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Unversioned { .. } => true,
-            Self::OtherVersion {
-                found, understood, ..
-            } => found < understood,
-            Self::Malformed { .. } => false,
-        }
-    }
-
-    /// Returns what errors of one kind share, whatever the value.
-    fn class(&self) -> (u8, Option<u32>) {
-        match self {
-            Self::Unversioned { .. } => (0, None),
-            Self::OtherVersion { found, .. } => (1, Some(*found)),
-            Self::Malformed { .. } => (2, None),
+            Self::Unversioned { .. } => ErrorClass::Unversioned,
+            Self::OtherVersion { found, .. } => ErrorClass::OtherVersion(*found),
+            Self::Malformed { .. } => ErrorClass::Malformed,
+            Self::TooLong { .. } => ErrorClass::TooLong,
         }
     }
 }
@@ -209,6 +272,7 @@ mod tests {
     impl StoredValue for Before {
         const NAME: &'static str = "place";
         const VERSION: u32 = 2;
+        const IF_REFUSED: IfRefused = IfRefused::StartsCold("places are unknown");
     }
 
     /// `Before` after a developer renamed a field.
@@ -222,6 +286,7 @@ mod tests {
     impl StoredValue for After {
         const NAME: &'static str = Before::NAME;
         const VERSION: u32 = Before::VERSION;
+        const IF_REFUSED: IfRefused = Before::IF_REFUSED;
     }
 
     const JSON: &str = r#"{"v":2,"rack":"B07","height":12}"#;
@@ -275,20 +340,19 @@ mod tests {
         let refusals: Vec<_> = decoded
             .refusals
             .iter()
-            .map(|refusal| {
-                (
-                    refusal.ids.join(" "),
-                    refusal.error.found(),
-                    refusal.error.is_outdated(),
-                )
-            })
+            .map(|refusal| (refusal.ids.join(" "), refusal.error.finding()))
             .collect();
+        let expected = [("b d", "no version"), ("c", "version 3")];
         assert_eq!(
             refusals,
-            [
-                ("b d".to_owned(), None, true),
-                ("c".to_owned(), Some(3), false)
-            ]
+            expected.map(|(ids, found)| (ids.to_owned(), found.to_owned()))
         );
+    }
+
+    #[test]
+    fn counts_have_the_right_number() {
+        assert_eq!(counted(1, "silence"), "1 silence");
+        assert_eq!(counted(2, "silence"), "2 silences");
+        assert_eq!(counted(3, "loss ledger entry"), "3 loss ledger entries");
     }
 }

@@ -88,7 +88,7 @@ impl SegmentLog {
             return;
         };
         self.loaded = None;
-        if segment.is_kept {
+        if segment.is_kept || segment.is_foreign {
             return;
         }
         let name = segment.name();

@@ -169,6 +169,13 @@ impl Files for Disk {
         Ok(())
     }
 
+    fn rename(&mut self, name: &str, new: &str) -> io::Result<()> {
+        let mut state = self.state();
+        let file = state.files.remove(name).ok_or(io::ErrorKind::NotFound)?;
+        state.files.insert(new.to_owned(), file);
+        Ok(())
+    }
+
     fn remove(&mut self, name: &str) -> io::Result<()> {
         self.state().files.remove(name);
         Ok(())

@@ -1,5 +1,6 @@
 //! Spool files of this and other versions of the agent.
 
+use rackwatch_agent::spool::files::Files;
 use rackwatch_agent::spool::record::Record;
 use rackwatch_agent::spool::segment_log::SegmentLog;
 use rackwatch_core::wire::Gap;
@@ -104,4 +105,62 @@ fn a_segment_of_another_format_stays_on_disk() {
     assert_eq!(records.len(), 3);
     assert_eq!(records[0].gap, Some(Gap::SpoolCorrupt));
     assert_eq!(disk.content(FIRST), other);
+}
+
+const ASIDE: &str = "000000000001.segment.unreadable";
+
+#[test]
+fn a_segment_that_does_not_begin_as_one_is_put_aside() {
+    let mut flipped = GOLDEN.to_vec();
+    flipped[3] ^= 1;
+    for damaged in [flipped, vec![0xa5; 300]] {
+        let disk = Disk::default();
+        disk.put(FIRST, &damaged);
+        disk.put(SECOND, GOLDEN);
+        let records = drain(&disk);
+        assert_eq!(records.len(), 3);
+        assert_eq!(records[0].gap, Some(Gap::SpoolCorrupt));
+        assert_eq!(disk.content(ASIDE), damaged);
+        assert_eq!(disk.segments(), []);
+        assert_eq!(drain(&disk), [], "it is not read again");
+    }
+}
+
+#[test]
+fn the_oldest_segments_put_aside_are_removed() {
+    let disk = Disk::default();
+    for number in 1..=20 {
+        disk.put(&format!("{number:012}.segment"), b"damaged");
+    }
+    drain(&disk);
+    let files = disk.list().unwrap();
+    let aside: Vec<_> = files
+        .iter()
+        .filter(|name| name.ends_with(".unreadable"))
+        .collect();
+    assert_eq!(aside.len(), 8);
+    assert_eq!(aside[0], "000000000013.segment.unreadable");
+}
+
+#[test]
+fn an_empty_or_missing_segment_is_a_gap() {
+    let disk = Disk::default();
+    for second in 0..3 {
+        let (mut log, _) = SegmentLog::open(Box::new(disk.clone()), LARGE).unwrap();
+        log.append(&record(second), at(second)).unwrap();
+        log.save_position(None).unwrap();
+    }
+    let empty = disk.with(SECOND, Vec::clear);
+    let records = drain(&empty);
+    assert_eq!(records.len(), 2);
+    assert!(
+        records
+            .iter()
+            .any(|record| record.gap == Some(Gap::SpoolCorrupt))
+    );
+    let mut missing = disk.with(SECOND, Vec::clear);
+    missing.remove(SECOND).unwrap();
+    let records = drain(&missing);
+    assert_eq!(records.len(), 2);
+    assert_eq!(records[0].gap, Some(Gap::SpoolCorrupt));
 }

@@ -1,7 +1,9 @@
 //! The stored state of the correlator, and the one step that writes it.
 
 use rackwatch_core::alert::AlertId;
-use rackwatch_core::incident::{Changes, Incident, IncidentTiming, Incidents, StoredMember};
+use rackwatch_core::incident::{
+    Changes, Incident, IncidentId, IncidentTiming, Incidents, LostIncidents, StoredMember,
+};
 use rackwatch_core::keys::{self, incidents};
 use rackwatch_core::stored;
 use rackwatch_core::time::Timestamp;
@@ -11,7 +13,7 @@ use redis::Script;
 
 use super::step_error::StepError;
 use crate::fencing::{self, Answer};
-use crate::stored::take_over_hash;
+use crate::stored::read_values;
 
 /// Approximate number of records kept in the stream: months of incidents, in some 50 MB.
 const MAX_RECORDS: u64 = 100_000;
@@ -26,14 +28,24 @@ pub(super) struct Store {
     pub(super) through: Option<Timestamp>,
 }
 
+/// The state of incidents as a new leader finds it.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) store: Store,
+    /// The incidents that this version understands.
+    pub(super) incidents: Incidents,
+    /// The others, which are still in Redis.
+    pub(super) lost: LostIncidents,
+}
+
 impl Store {
-    /// Reads the state that the previous leader left. State of another version is logged, and incidents start
-    /// cold.
+    /// Reads the state that the previous leader left. State of another version is logged, and counts as lost: the
+    /// first step deletes or overwrites it.
     pub(super) async fn load(
         connection: &mut Connection,
         epoch: u64,
         timing: IncidentTiming,
-    ) -> Result<(Self, Incidents), StepError> {
+    ) -> Result<Loaded, StepError> {
         let (newest, commit, through): (Option<u64>, Option<u64>, Option<u64>) =
             redis::cmd("HMGET")
                 .arg(incidents::FENCE)
@@ -43,22 +55,31 @@ impl Store {
         if newest != Some(epoch) {
             return Err(StepError::TakenOver);
         }
-        let open = take_over_hash::<Incident>(connection, incidents::OPEN).await?;
-        let members = take_over_hash::<StoredMember>(connection, incidents::MEMBERS).await?;
+        let open = read_values::<Incident>(connection, incidents::OPEN).await?;
+        let members = read_values::<StoredMember>(connection, incidents::MEMBERS).await?;
+        let refused = open.refused_ids().map(IncidentId::from_wire);
+        let mut lost_incidents: Vec<_> = refused.collect();
+        let refused = members.refused_ids().map(AlertId::from_wire);
+        let lost_members = refused.collect();
         let mut all = Incidents::new(timing);
-        all.restore(
-            open.into_iter().map(|(_, incident)| incident),
-            members
-                .into_iter()
-                .map(|(alert, member)| (AlertId::from_wire(&alert), member)),
-        );
+        let members = members.values.into_iter();
+        let members = members.map(|(alert, member)| (AlertId::from_wire(&alert), member));
+        lost_incidents.extend(all.restore(open.into_values(), members));
+        let lost = LostIncidents {
+            incidents: lost_incidents.into_iter().map(|id| (id, None)).collect(),
+            members: lost_members,
+        };
         let store = Self {
             script: fencing::script(include_str!("incidents.lua")),
             epoch,
             commit: commit.unwrap_or(0),
             through: through.and_then(Timestamp::from_millis),
         };
-        Ok((store, all))
+        Ok(Loaded {
+            store,
+            incidents: all,
+            lost,
+        })
     }
 
     /// Writes the changes of one step. All alerts before `through` are processed then.

@@ -11,6 +11,7 @@
 mod commit;
 mod directory;
 mod reader;
+mod refused_descriptions;
 mod reports;
 mod saved_state;
 
@@ -187,7 +188,7 @@ impl RawStream for RedisRawStream {
         let resume = self.load(restore).await?;
         self.committed = resume.done;
         self.reader.read_pending_first();
-        self.directory = Directory::default();
+        self.directory.reset();
         self.create_group().await?;
         Ok(resume)
     }
@@ -214,7 +215,7 @@ impl RawStream for RedisRawStream {
 
     async fn next(&mut self) -> Result<Batch, RawStreamError> {
         if std::mem::take(&mut self.catching_up) {
-            self.directory = Directory::default();
+            self.directory.reset();
         }
         let entries = self.reader.next().await?;
         self.with_descriptions(entries).await

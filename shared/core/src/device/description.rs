@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hardware::{HardwareLimits, Range, Verdict};
 use super::role::Role;
-use crate::stored::{self, DecodeError, StoredValue};
+use crate::stored::{self, DecodeError, IfRefused, StoredValue};
 use crate::units::Kelvin;
 
 /// The description of a device: its JSON in `rackwatch:devices`.
@@ -83,8 +83,15 @@ impl Description {
     ///
     /// # Errors
     ///
-    /// Fails on another version than ours, and on malformed JSON.
+    /// Fails on another version than ours, on malformed JSON, and beyond [`Description::MAX_JSON`].
     pub fn from_json(json: &[u8]) -> Result<Self, DecodeError> {
+        if json.len() > Self::MAX_JSON {
+            return Err(DecodeError::TooLong {
+                name: Self::NAME,
+                bytes: json.len(),
+                limit: Self::MAX_JSON,
+            });
+        }
         stored::decode_or_first(json)
     }
 }
@@ -92,6 +99,9 @@ impl Description {
 impl StoredValue for Description {
     const NAME: &'static str = "device description";
     const VERSION: u32 = 1;
+    const IF_REFUSED: IfRefused = IfRefused::HasNoEffect(
+        "devices without a description are not evaluated: run agents and collectors of one version",
+    );
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ pub enum ColdStart {
     OtherVersion,
     /// The state contradicts its version.
     Malformed,
-    /// No rule of that name applies to the device any more.
+    /// A rule of that name exists, and no longer applies to the device.
+    RuleNotApplicable,
+    /// No rule has that name any more.
     RuleRemoved,
 }
 
@@ -22,6 +24,7 @@ impl fmt::Display for ColdStart {
             Self::RuleChanged => "rule changed",
             Self::OtherVersion => "state has another version",
             Self::Malformed => "state is malformed",
+            Self::RuleNotApplicable => "rule no longer applies to the device",
             Self::RuleRemoved => "rule removed",
         })
     }

@@ -14,7 +14,7 @@ use super::listening::Listening;
 use crate::hash::fnv1a;
 use crate::partition::{PartitionId, Partitions};
 use crate::rules::{Plan, RuleKey};
-use crate::stored::StoredValue;
+use crate::stored::{IfRefused, StoredValue};
 use crate::time::StreamId;
 
 /// The approximate number of devices in a slice: making, storing and reading one takes little time and memory,
@@ -43,8 +43,9 @@ pub struct Slice {
 }
 
 impl StoredValue for Slice {
-    const NAME: &'static str = "slice of detector state";
+    const NAME: &'static str = "detector state slice";
     const VERSION: u32 = 1;
+    const IF_REFUSED: IfRefused = IfRefused::StartsCold("detectors of its devices start cold");
 }
 
 /// Returns all slices, each made when it is asked for. A device stays in the slice of the same number as long

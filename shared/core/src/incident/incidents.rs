@@ -7,7 +7,7 @@ use super::id::IncidentId;
 use super::lifecycle::Incident;
 use super::member::{Member, StoredMember};
 use super::phase::Ack;
-use super::record::{Changes, Event};
+use super::record::{Changes, Event, IncidentRecord};
 use super::silence::{Silence, Silences};
 use super::timing::IncidentTiming;
 use crate::alert::{AlertId, AlertRecord, Severity};
@@ -27,8 +27,8 @@ const MAX_MEMBERS: usize = 20_000;
 #[derive(Clone, Debug, Default)]
 pub struct Incidents {
     timing: IncidentTiming,
-    open: BTreeMap<IncidentId, Incident>,
-    incident_of: HashMap<AlertId, IncidentId>,
+    pub(super) open: BTreeMap<IncidentId, Incident>,
+    pub(super) incident_of: HashMap<AlertId, IncidentId>,
     /// Info alerts that belong to no incident.
     info_alerts: BTreeMap<AlertId, (Family, Member)>,
     silences: Silences,
@@ -36,7 +36,9 @@ pub struct Incidents {
     recovering: BTreeMap<(Family, String), Timestamp>,
     /// Members that changed since the last [`Incidents::advance`].
     changed_members: BTreeSet<AlertId>,
-    removed_members: Vec<AlertId>,
+    pub(super) removed_members: Vec<AlertId>,
+    /// Lost incidents that no alert continues, with the newest record of each.
+    pub(super) ended: Vec<(IncidentId, Option<IncidentRecord>)>,
 }
 
 impl Incidents {
@@ -48,12 +50,13 @@ impl Incidents {
         }
     }
 
-    /// Restores stored incidents. Members of an incident that is not among them are dropped.
+    /// Restores stored incidents. Members of an incident that is not among them are dropped. Returns the incidents
+    /// that none of the members belongs to, which are dropped too.
     pub fn restore(
         &mut self,
         incidents: impl IntoIterator<Item = Incident>,
         members: impl IntoIterator<Item = (AlertId, StoredMember)>,
-    ) {
+    ) -> Vec<IncidentId> {
         for incident in incidents {
             self.open.insert(incident.id.clone(), incident);
         }
@@ -63,6 +66,10 @@ impl Incidents {
                 self.incident_of.insert(alert, stored.incident);
             }
         }
+        let empty = self
+            .open
+            .extract_if(.., |_, incident| incident.members.is_empty());
+        empty.map(|(id, _)| id).collect()
     }
 
     /// Returns the number of incidents.
@@ -121,6 +128,7 @@ impl Incidents {
             removed_members: std::mem::take(&mut self.removed_members),
             ..Changes::default()
         };
+        self.collect_ended(now, &mut changes);
         let mut resolved = Vec::new();
         for incident in self.open.values_mut() {
             let notification = incident.advance(&self.silences, &self.timing, now);
@@ -217,7 +225,7 @@ impl Incidents {
         }
     }
 
-    fn join(&mut self, id: &IncidentId, alert: AlertId, member: Member) {
+    pub(super) fn join(&mut self, id: &IncidentId, alert: AlertId, member: Member) {
         let Some(incident) = self.open.get_mut(id) else {
             return;
         };

@@ -17,7 +17,7 @@ use super::title;
 use crate::alert::{AlertId, AlertKind, Severity};
 use crate::detect::Family;
 use crate::device::DeviceId;
-use crate::stored::StoredValue;
+use crate::stored::{IfRefused, StoredValue};
 use crate::subject::Subject;
 use crate::time::Timestamp;
 use crate::units::Celsius;
@@ -38,7 +38,7 @@ pub struct Incident {
     grown: Timestamp,
     /// The peak severity of its alerts.
     severity: Severity,
-    phase: Phase,
+    pub(super) phase: Phase,
     #[serde(rename = "acknowledgement")]
     ack: Option<ActiveAck>,
     #[serde(skip)]
@@ -53,6 +53,8 @@ pub struct Incident {
 impl StoredValue for Incident {
     const NAME: &'static str = "incident";
     const VERSION: u32 = 1;
+    const IF_REFUSED: IfRefused =
+        IfRefused::StartsCold("open alerts are grouped into incidents again");
 }
 
 impl Incident {

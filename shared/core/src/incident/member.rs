@@ -8,7 +8,7 @@ use super::id::IncidentId;
 use crate::alert::{AlertKind, AlertRecord, AlertState, Severity};
 use crate::device::Role;
 use crate::site::Spot;
-use crate::stored::StoredValue;
+use crate::stored::{IfRefused, StoredValue};
 use crate::subject::Subject;
 use crate::time::Timestamp;
 use crate::units::Celsius;
@@ -113,4 +113,6 @@ pub struct StoredMember {
 impl StoredValue for StoredMember {
     const NAME: &'static str = "incident member";
     const VERSION: u32 = 1;
+    const IF_REFUSED: IfRefused =
+        IfRefused::StartsCold("open alerts are grouped into incidents again");
 }

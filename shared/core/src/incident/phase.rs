@@ -28,7 +28,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::Severity;
-use crate::stored::StoredValue;
+use crate::stored::{IfRefused, StoredValue};
 use crate::time::Timestamp;
 
 /// The phase of an incident that is not resolved.
@@ -112,6 +112,7 @@ pub struct Ack {
 impl StoredValue for Ack {
     const NAME: &'static str = "acknowledgement";
     const VERSION: u32 = 1;
+    const IF_REFUSED: IfRefused = IfRefused::HasNoEffect("acknowledge the incidents again");
 }
 
 /// An acknowledgement in force, with the critical racks that it covers.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::member::Member;
 use crate::alert::AlertKind;
-use crate::stored::StoredValue;
+use crate::stored::{IfRefused, StoredValue};
 use crate::time::Timestamp;
 
 /// The alerts that a silence covers. Every given field must match. An empty matcher is invalid.
@@ -54,6 +54,7 @@ pub struct Silence {
 impl StoredValue for Silence {
     const NAME: &'static str = "silence";
     const VERSION: u32 = 1;
+    const IF_REFUSED: IfRefused = IfRefused::ADD_AGAIN;
 }
 
 impl Matcher {

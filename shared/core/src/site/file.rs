@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::device::{HardwareLimits, Role};
-use crate::stored::StoredValue;
+use crate::stored::{IfRefused, StoredValue};
 
 /// The content of a site file, unchecked.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -86,4 +86,8 @@ pub struct StoredSite {
 impl StoredValue for StoredSite {
     const NAME: &'static str = "site";
     const VERSION: u32 = 1;
+    const IF_REFUSED: IfRefused = IfRefused::HasNoEffect(
+        "use the version of Rackwatch that wrote it, or apply the site file with `rackwatch-collector site apply \
+         --replace`",
+    );
 }

@@ -23,7 +23,7 @@ use rackwatch_core::wire;
 
 const START: u64 = 1_800_000_000_000;
 
-fn at(seconds: u64) -> Timestamp {
+pub(crate) fn at(seconds: u64) -> Timestamp {
     Timestamp::from_millis(START + seconds * 1000).unwrap()
 }
 
@@ -48,11 +48,11 @@ fn alert(device: &str, kind: AlertKind, severity: Severity, seconds: u64) -> Ale
     }
 }
 
-fn hot(device: &str, severity: Severity, seconds: u64) -> AlertRecord {
+pub(crate) fn hot(device: &str, severity: Severity, seconds: u64) -> AlertRecord {
     alert(device, AlertKind::HighTemp, severity, seconds)
 }
 
-fn resolved(record: &AlertRecord, seconds: u64) -> AlertRecord {
+pub(crate) fn resolved(record: &AlertRecord, seconds: u64) -> AlertRecord {
     AlertRecord {
         resolution: Some(Resolution {
             duration: at(seconds).since(record.started),
@@ -65,7 +65,7 @@ fn resolved(record: &AlertRecord, seconds: u64) -> AlertRecord {
 
 /// Racks A1, A2 are in row A behind cooler 1, B1 and B2 in row B behind coolers 1 and 2; C1 is in
 /// another room.
-fn spot(device: &DeviceId) -> Spot {
+pub(crate) fn spot(device: &DeviceId) -> Spot {
     let rack = device.rack_part().unwrap_or_default();
     let (row, room, coolers) = match &rack[..rack.len().min(1)] {
         "A" => ("A", "hall", vec!["crah-1"]),
@@ -81,13 +81,13 @@ fn spot(device: &DeviceId) -> Spot {
 }
 
 /// Drives incidents, and stores what they want stored.
-struct Correlator {
-    incidents: Incidents,
+pub(crate) struct Correlator {
+    pub(crate) incidents: Incidents,
     stored: BTreeMap<IncidentId, String>,
     members: BTreeMap<AlertId, StoredMember>,
 }
 
-const TIMING: IncidentTiming = IncidentTiming {
+pub(crate) const TIMING: IncidentTiming = IncidentTiming {
     group_wait: Duration::from_secs(10),
     group_window: Duration::from_mins(5),
     resolve_after: Duration::ZERO,
@@ -106,12 +106,12 @@ impl Default for Correlator {
 }
 
 impl Correlator {
-    fn observe(&mut self, record: &AlertRecord, seconds: u64) {
+    pub(crate) fn observe(&mut self, record: &AlertRecord, seconds: u64) {
         self.incidents
             .observe(record, spot(record.subject.as_id()), at(seconds));
     }
 
-    fn advance(&mut self, seconds: u64) -> Vec<IncidentRecord> {
+    pub(crate) fn advance(&mut self, seconds: u64) -> Vec<IncidentRecord> {
         let Changes {
             records,
             incidents,
@@ -135,7 +135,7 @@ impl Correlator {
             .collect()
     }
 
-    fn step(&mut self, records: &[AlertRecord], seconds: u64) -> Vec<Event> {
+    pub(crate) fn step(&mut self, records: &[AlertRecord], seconds: u64) -> Vec<Event> {
         for record in records {
             self.observe(record, seconds);
         }

@@ -16,6 +16,7 @@ mod inventory;
 mod outage;
 mod properties;
 mod quality;
+mod regroup;
 mod resuming;
 mod rules;
 mod runaway;

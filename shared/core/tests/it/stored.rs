@@ -227,3 +227,19 @@ fn rules_that_changed_or_are_gone_start_cold_and_are_counted() {
         .collect();
     assert!(gone.contains(&"low_temp".to_owned()), "{gone:?}");
 }
+
+#[test]
+fn a_rule_that_no_longer_matches_the_device_is_not_called_removed() {
+    let (before, _) = hot();
+    let elsewhere = parse("[[rules]]\ntype = 'high_temp'\nwarning = 29.0\nrack = ['R9']").unwrap();
+    let mut after = Engine::new(RuleSet::only(&elsewhere).unwrap().into());
+    let cold = after.restore(before.snapshot(last_entry()).next().unwrap());
+    let of = |name| {
+        let reasons = cold.iter().filter(|(rule, ..)| *rule == name);
+        reasons
+            .map(|(_, reason, devices)| (reason, devices))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("high_temp"), [(ColdStart::RuleNotApplicable, 1)]);
+    assert_eq!(of("low_temp"), [(ColdStart::RuleRemoved, 1)]);
+}

@@ -13,6 +13,7 @@ use rackwatch_runtime::redis::{Connection, HashPages};
 use redis::RedisResult;
 
 use super::super::{DescriptionUpdate, Entry};
+use super::refused_descriptions::RefusedDescriptions;
 use crate::incidents::site::SiteReader;
 
 /// Devices in one HMGET, so that none stalls Redis.
@@ -35,12 +36,22 @@ pub(super) struct Directory {
     scan_revision: u64,
     /// Time of that scan.
     last_scan: Option<Instant>,
+    /// Descriptions that this version does not understand.
+    refused: RefusedDescriptions,
 }
 
 impl Directory {
     /// Returns whether no device was looked up yet.
     pub(super) fn is_empty(&self) -> bool {
         self.looked_up.is_empty()
+    }
+
+    /// Forgets all devices. What was logged stays known.
+    pub(super) fn reset(&mut self) {
+        *self = Self {
+            refused: std::mem::take(&mut self.refused),
+            ..Self::default()
+        };
     }
 
     /// Returns the updates to apply before `entries` are evaluated.
@@ -85,6 +96,7 @@ impl Directory {
             self.last_scan = Some(Instant::now());
             self.scan_revision = revision;
         }
+        self.refused.log_if_due(Instant::now());
         Ok(updates)
     }
 
@@ -102,7 +114,7 @@ impl Directory {
             }
             let answers: Vec<Option<Vec<u8>>> = command.query_async(connection).await?;
             for (device, json) in some.iter().zip(answers) {
-                let described = json.and_then(|json| parse(device, &json));
+                let described = json.and_then(|json| self.refused.parse(device, &json));
                 let description = self.placed(device, described);
                 self.looked_up.insert(device.clone(), description.is_some());
                 if description.is_some() {
@@ -133,7 +145,7 @@ impl Directory {
                 let Some(described) = self.looked_up.get_mut(&device) else {
                     continue;
                 };
-                let description = parse(&device, &json);
+                let description = self.refused.parse(&device, &json);
                 *described = description.is_some();
                 updates.push((device.clone(), self.placed(&device, description)));
             }
@@ -168,21 +180,6 @@ impl Directory {
                 is_placed.then(|| Box::new(description))
             }
             None => None,
-        }
-    }
-}
-
-/// Parses a description; one that cannot be read is logged and ignored.
-fn parse(device: &DeviceId, json: &[u8]) -> Option<Box<Description>> {
-    if json.len() > Description::MAX_JSON {
-        tracing::warn!(%device, bytes = json.len(), "description is too long, ignoring it");
-        return None;
-    }
-    match Description::from_json(json) {
-        Ok(description) => Some(Box::new(description)),
-        Err(error) => {
-            tracing::warn!(%device, %error, "description cannot be read, ignoring it");
-            None
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::detect::SavedState;
 use crate::detect::trend::Trend;
 use crate::device::{Description, DeviceId};
 use crate::episode::Tracker;
-use crate::rules::{PlannedRule, RuleKey};
+use crate::rules::{PlannedRule, RuleKey, RuleSet};
 use crate::time::{StreamId, Timestamp};
 use crate::units::Celsius;
 
@@ -90,11 +90,13 @@ impl Device {
         }
     }
 
-    /// Takes over saved state of rules that are still the same; `keys` are those of the saved plan.
+    /// Takes over saved state of rules that are still the same; `keys` are those of the saved plan, and `rules` are
+    /// all rules of now.
     pub(in crate::engine) fn resume(
         &mut self,
         keys: &[RuleKey],
         saved: SavedRules,
+        rules: &RuleSet,
         cold: &mut ColdStarts,
     ) {
         let plan = Arc::clone(&self.plan);
@@ -102,7 +104,12 @@ impl Device {
         for (number, (key, state)) in keys.iter().zip(saved.detectors).enumerate() {
             let mut names = plan.keys().iter();
             let Some(index) = names.position(|now| now.name() == key.name()) else {
-                cold.add(key.name(), ColdStart::RuleRemoved);
+                let reason = if rules.has(key.name()) {
+                    ColdStart::RuleNotApplicable
+                } else {
+                    ColdStart::RuleRemoved
+                };
+                cold.add(key.name(), reason);
                 continue;
             };
             let (rule, now) = (&plan.rules[index], &plan.keys()[index]);
