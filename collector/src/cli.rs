@@ -9,7 +9,6 @@ mod time_arg;
 mod table;
 mod bars;
 mod matcher;
-mod rules_file;
 
 mod access;
 mod ack;

@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::common::{Failure, Outcome, usage};
 use super::output::{print, remark};
-use super::rules_file;
 use crate::analysis::drill::scenario::{Drill, Drills, SHIPPED};
 use crate::analysis::drill::tally::Tally;
 use crate::analysis::drill::{self, DrillResult};
+use crate::config::load_rules;
 use crate::notify::line::format_duration;
 
 /// Test the rules with simulated failures: detection rate, delay and false alarms
@@ -116,7 +116,7 @@ fn select(args: &DrillArgs, shipped: Drills) -> anyhow::Result<Vec<Drill>> {
 }
 
 fn rules(args: &DrillArgs) -> anyhow::Result<Arc<RuleSet>> {
-    let own = args.rules.as_deref().map(rules_file::read).transpose()?;
+    let own = args.rules.as_deref().map(load_rules).transpose()?;
     Ok(Arc::new(RuleSet::with_defaults(&own.unwrap_or_default())?))
 }
 

@@ -21,12 +21,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::common::{Common, Failure, Outcome, usage};
 use super::output::remark;
+use super::server;
 use super::time_arg::RangeArgs;
-use super::{rules_file, server};
 use crate::analysis::replay::Replay;
 use crate::analysis::replay::labels::Labels;
 use crate::analysis::replay::recording::{self, ColumnMap, Recording};
-use crate::config::CollectorConfig;
+use crate::config::{CollectorConfig, load_rules};
 use crate::series::{self, Resolution};
 use report::{Report, Summary};
 
@@ -131,7 +131,7 @@ pub(super) async fn run(args: ReplayArgs, stop: CancellationToken) -> Outcome {
 fn rules(args: &ReplayArgs, config: &CollectorConfig) -> anyhow::Result<Arc<RuleSet>> {
     let own = match &args.rules {
         None => config.rules.clone(),
-        Some(file) => rules_file::read(file)?,
+        Some(file) => load_rules(file)?,
     };
     let rules = RuleSet::of_profile(config.alerts.profile, &own)?.damped(config.alerts.flap);
     Ok(Arc::new(if args.only.is_empty() {

@@ -17,6 +17,11 @@ pub(super) const DIGEST_LIMIT: usize = 50;
 /// Number of incidents that the text of a digest names: as many as fit in a line.
 const NAMED: usize = 3;
 
+/// Returns the default of `storm`: a person can read a message every six seconds, but no more.
+pub(in crate::notify) fn default_threshold() -> usize {
+    10
+}
+
 /// Counts the messages of the last minute.
 #[derive(Debug)]
 pub(super) struct StormDetector {
