@@ -34,6 +34,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use rackwatch_runtime::error::chain;
 use rackwatch_runtime::shutdown;
 
 use common::{Failure, Outcome, until_stopped};
@@ -82,7 +83,7 @@ impl Cli {
             Err(Failure::Failed(error)) => (error, 1),
             Err(Failure::Usage(error)) => (error, 2),
         };
-        remark(&format!("error: {error:#}"));
+        remark(&format!("error: {}", chain(error.as_ref())));
         ExitCode::from(code)
     }
 

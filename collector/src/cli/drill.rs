@@ -30,7 +30,7 @@ pub(super) struct DrillArgs {
     #[arg(value_name = "SCENARIO")]
     scenarios: Vec<String>,
     /// Number of seeds to run each drill with
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// First seed; the others follow it
     #[arg(long, default_value_t = 1)]

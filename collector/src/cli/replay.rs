@@ -15,6 +15,7 @@ use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::keys;
 use rackwatch_core::rules::RuleSet;
 use rackwatch_core::time::Timestamp;
+use rackwatch_core::words::count;
 use rackwatch_runtime::clock;
 use rackwatch_runtime::redis::scan_hash;
 use tokio_util::sync::CancellationToken;
@@ -61,7 +62,7 @@ pub(super) struct ReplayArgs {
     #[arg(long, value_name = "NAME=COLUMN", value_delimiter = ',', value_parser = column)]
     columns: Vec<(Column, String)>,
     /// Interval of readings in files without times; the first is at 1970-01-01 00:00 UTC
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = interval)]
     interval: Option<Duration>,
     /// JSON file of known anomalies; prints hits, delays, false alarms and the NAB score
     #[arg(long, value_name = "FILE")]
@@ -82,6 +83,14 @@ enum Column {
 fn kind(text: &str) -> Result<AlertKind, String> {
     let kind = AlertKind::from_name(text).filter(|kind| AlertKind::RULES.contains(kind));
     kind.ok_or_else(|| format!("expected {}", AlertKind::rule_names()))
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("expected more than 0s".to_owned()),
+        Ok(interval) => Ok(interval),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn column(text: &str) -> Result<(Column, String), String> {
@@ -166,7 +175,8 @@ fn read(args: &ReplayArgs) -> anyhow::Result<Vec<Recording>> {
         if let Some((line, error)) = read.first_bad {
             let (file, bad) = (file.display(), read.bad_lines);
             remark(&format!(
-                "warning: skipped {bad} lines of {file} without a reading, first line {line}: {error}"
+                "warning: skipped {} of {file} without a reading, first line {line}: {error}",
+                count(bad, "line")
             ));
         }
         for recording in read.recordings {
