@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rackwatch_core::keys::PartitionKeys;
+use rackwatch_core::words;
 use rackwatch_runtime::config::checked::one_of;
 use rackwatch_runtime::config::{self, KeyError, Secret};
 use rackwatch_runtime::redis::{Connector, Partitioning, Purpose};
@@ -124,7 +125,12 @@ impl Heartbeat {
     async fn beat(&self, connector: &Connector) -> Result<(), String> {
         match timeout(TIMEOUT, count_unowned(connector)).await {
             Ok(Ok(0)) => {}
-            Ok(Ok(count)) => return Err(format!("{count} partitions have no owner")),
+            Ok(Ok(count)) => {
+                return Err(format!(
+                    "{} without an owner",
+                    words::count(count, "partition")
+                ));
+            }
             Ok(Err(reason)) => return Err(reason),
             Err(_) => return Err("redis did not answer in time".to_owned()),
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rackwatch_core::alert::Severity;
 use rackwatch_core::incident::IncidentRecord;
+use rackwatch_core::words::count;
 use tokio::time::Instant;
 
 /// Window in which messages are counted: a person can read a few messages a minute.
@@ -68,8 +69,8 @@ pub(super) fn digest_text(records: &[&IncidentRecord]) -> String {
         .collect();
     let more = if records.len() > NAMED { "; …" } else { "" };
     format!(
-        "{} notifications, {critical} critical: {}{more}",
-        records.len(),
+        "{}, {critical} critical: {}{more}",
+        count(records.len(), "notification"),
         named.join("; ")
     )
 }
