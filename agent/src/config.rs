@@ -14,7 +14,10 @@ use std::path::Path;
 
 use rackwatch_core::device::Description;
 use rackwatch_core::wire::EntryFormat;
-use rackwatch_runtime::config::{self, ConfigError, Loaded, LogConfig, RedisConfig};
+use rackwatch_runtime::config::checked::unique_names;
+use rackwatch_runtime::config::{
+    self, ConfigError, KeyError, Loaded, LogConfig, RedisConfig, Settings,
+};
 use serde::Deserialize;
 
 pub use devices::{DeviceConfig, DeviceGlob, InvalidGlob};
@@ -62,6 +65,18 @@ pub struct AgentConfig {
     /// Settings of single devices, which override their source. If several entries match, the last
     /// one that sets a key decides.
     pub devices: Vec<DeviceConfig>,
+}
+
+impl Settings for AgentConfig {
+    fn check(&self) -> Result<(), KeyError> {
+        self.redis.check()?;
+        // Targets with one name would have devices with the same ids.
+        let names = self
+            .targets
+            .iter()
+            .map(|target| target.common.name.as_str());
+        unique_names("targets", names)
+    }
 }
 
 /// The identity and place of an agent.

@@ -9,7 +9,6 @@ mod time_arg;
 mod table;
 mod bars;
 mod matcher;
-mod rules_file;
 
 mod access;
 mod ack;
@@ -35,6 +34,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use rackwatch_runtime::error::chain;
 use rackwatch_runtime::shutdown;
 
 use common::{Failure, Outcome, until_stopped};
@@ -83,7 +83,7 @@ impl Cli {
             Err(Failure::Failed(error)) => (error, 1),
             Err(Failure::Usage(error)) => (error, 2),
         };
-        remark(&format!("error: {error:#}"));
+        remark(&format!("error: {}", chain(error.as_ref())));
         ExitCode::from(code)
     }
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use rackwatch_core::incident::IncidentTiming;
 use rackwatch_core::partition::Partitions;
-use rackwatch_core::rules::{Profile, RawRule, RuleError, RuleSet};
+use rackwatch_core::rules::{Profile, RawRule, RuleError, RuleFault, RuleSet};
 use rackwatch_core::wire::Decoded;
+use rackwatch_runtime::config::checked::unique_names;
 use rackwatch_runtime::config::{
-    self, ByteSize, ConfigError, Loaded, LogConfig, Place, RedisConfig, RedisUrl,
+    self, ByteSize, ConfigError, KeyError, KeyFault, LogConfig, RedisConfig, RedisUrl, Settings,
 };
 use serde::Deserialize;
 
@@ -229,21 +230,30 @@ impl Default for WebConfig {
     }
 }
 
-/// The configuration is unusable.
-#[derive(Debug, thiserror::Error)]
-pub enum BadConfig {
-    /// A file, key or value is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// A rule is wrong.
-    #[error("invalid rule in {place}")]
-    Rule {
-        /// The place of the key, or of its rule.
-        place: Place,
-        /// The key, and the problem with it.
-        #[source]
-        source: Box<RuleError>,
-    },
+impl Settings for CollectorConfig {
+    fn check(&self) -> Result<(), KeyError> {
+        self.redis.check()?;
+        self.heartbeat.check()?;
+        // Notifiers with one name would share a consumer group.
+        unique_names("notify", self.notify.iter().map(NotifierConfig::name))?;
+        for (index, notifier) in self.notify.iter().enumerate() {
+            notifier.check(index)?;
+        }
+        self.rule_set().map(drop).map_err(rule_error)
+    }
+}
+
+/// Returns the error of a rule with the path of its key.
+fn rule_error(error: RuleError) -> KeyError {
+    let fault = match error.fault {
+        RuleFault::Missing => KeyFault::Missing(error.why),
+        RuleFault::Key => KeyFault::Key(error.why),
+        RuleFault::Value => KeyFault::Value(error.why),
+    };
+    KeyError {
+        path: format!("rules[{}].{}", error.index, error.key),
+        fault,
+    }
 }
 
 impl CollectorConfig {
@@ -253,24 +263,12 @@ impl CollectorConfig {
     /// # Errors
     ///
     /// When the file cannot be read, or a key, value or rule is wrong.
-    pub fn load(path: Option<&Path>, redis: Option<&RedisUrl>) -> Result<Self, BadConfig> {
-        let Loaded { mut config, from } = config::load::<Self>("collector", path)?;
+    pub fn load(path: Option<&Path>, redis: Option<&RedisUrl>) -> Result<Self, ConfigError> {
+        let mut config = config::load::<Self>("collector", path)?.config;
         if let Some(url) = redis {
             config.redis.url = url.clone();
         }
-        match config.rule_set() {
-            Ok(_) => Ok(config),
-            Err(source) => {
-                let key = config::TableKey {
-                    tables: "rules",
-                    index: source.index,
-                    key: &source.key,
-                };
-                let place = config::place_of(from.as_deref(), &key);
-                let source = Box::new(source);
-                Err(BadConfig::Rule { place, source })
-            }
-        }
+        Ok(config)
     }
 
     /// Returns the rules in force: the profile's, with the operator's over them.
@@ -282,6 +280,37 @@ impl CollectorConfig {
         let rules = RuleSet::of_profile(self.alerts.profile, &self.rules)?;
         Ok(Arc::new(rules.damped(self.alerts.flap)))
     }
+}
+
+/// The `[[rules]]` of a configuration file whose other sections are ignored.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct RulesFile {
+    rules: Vec<RawRule>,
+}
+
+impl Settings for RulesFile {
+    fn check(&self) -> Result<(), KeyError> {
+        if self.rules.is_empty() {
+            return Err(KeyError {
+                path: "rules".to_owned(),
+                fault: KeyFault::Missing("add at least one [[rules]] table".to_owned()),
+            });
+        }
+        RuleSet::with_defaults(&self.rules)
+            .map(drop)
+            .map_err(rule_error)
+    }
+}
+
+/// Reads and checks the `[[rules]]` of a configuration file.
+///
+/// # Errors
+///
+/// When the file cannot be read, has no rule, or a rule is wrong.
+pub fn load_rules(file: &Path) -> Result<Vec<RawRule>, ConfigError> {
+    let loaded = config::load_from::<RulesFile>(Some(file), file, [])?;
+    Ok(loaded.config.rules)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use rackwatch_core::wire::EntryFormat;
+use rackwatch_core::words::count;
 use rackwatch_runtime::shutdown;
 use tokio_util::sync::CancellationToken;
 
@@ -83,12 +84,17 @@ impl SimulateArgs {
                 unsent,
                 spooled: _,
             } = sent;
-            writeln!(out, "sent {entries} entries with {readings} readings")?;
+            writeln!(
+                out,
+                "sent {} with {}",
+                count(entries, "entry"),
+                count(readings, "reading")
+            )?;
             if dropped + unsent > 0 {
                 writeln!(
                     out,
-                    "lost {} readings that Redis did not accept",
-                    dropped + unsent
+                    "lost {} that Redis did not accept",
+                    count(dropped + unsent, "reading")
                 )?;
             }
         }

@@ -262,6 +262,21 @@ impl TargetSettings for SnmpTarget {
                 hint: "for SNMP v2c, or user and password_file for v3",
             });
         }
+        let user = ["user", "password_file"];
+        let is_set = [common.user.is_some(), common.password_file.is_some()];
+        let user = user.into_iter().zip(is_set).find(|(_, is_set)| *is_set);
+        if let (Some(_), Some((other, _))) = (&self.community_file, user) {
+            return Err(EntryError::Conflict {
+                key: "community_file",
+                other,
+            });
+        }
+        if self.privacy_file.is_some() && !has_user {
+            return Err(EntryError::Missing {
+                key: "user",
+                hint: "needed for privacy_file",
+            });
+        }
         if self.preset == Preset::Custom && self.sensors.is_empty() {
             return Err(EntryError::Missing {
                 key: "preset",
@@ -273,6 +288,13 @@ impl TargetSettings for SnmpTarget {
                 return Err(EntryError::Wrong {
                     key: format!("sensors[{index}].oid"),
                     message: "expected an object identifier such as 1.3.6.1.4.1.318.1".to_owned(),
+                });
+            }
+            let before = &self.sensors[..index];
+            if let Some(first) = before.iter().position(|other| other.name == sensor.name) {
+                return Err(EntryError::Wrong {
+                    key: format!("sensors[{index}].name"),
+                    message: format!("sensors[{first}].name is the same: give each its own"),
                 });
             }
         }

@@ -173,7 +173,4 @@ pub enum TargetError {
         /// Setting that the source refuses.
         source: Box<dyn Error + Send + Sync>,
     },
-    /// Another target has the same name, so that their devices would have the same ids.
-    #[error("two targets are named {0:?}: give each its own name")]
-    DuplicateName(String),
 }

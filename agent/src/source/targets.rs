@@ -3,8 +3,6 @@
 //! In: one entry for each target. Out: a source for each. Secrets stay in their files until the
 //! source is opened. A kind of target is a line in `target_kinds!` below.
 
-use std::collections::HashSet;
-
 use rackwatch_runtime::config::tagged::Kinds;
 use serde::{Deserialize, Deserializer};
 
@@ -99,19 +97,13 @@ impl<'de> Deserialize<'de> for TargetConfig {
 ///
 /// # Errors
 ///
-/// When two targets have the same name, or one of them is unusable.
+/// When one of them is unusable.
 pub fn open(
     targets: &[TargetConfig],
     context: &TargetContext,
 ) -> Result<Vec<Box<dyn Source>>, TargetError> {
-    let mut names = HashSet::new();
-    let mut sources = Vec::new();
-    for target in targets {
-        let name = target.common.name.as_str();
-        if !names.insert(name) {
-            return Err(TargetError::DuplicateName(name.to_owned()));
-        }
-        sources.push(target.kind.settings().open(&target.common, context)?);
-    }
-    Ok(sources)
+    let sources = targets
+        .iter()
+        .map(|target| target.kind.settings().open(&target.common, context));
+    sources.collect()
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rackwatch_agent::config::{self, AgentConfig};
 use rackwatch_agent::source::targets::TargetKind;
+use rackwatch_core::words::list;
 
 /// A valid value for each key of any kind.
 const VALUES: &[(&str, &str)] = &[
@@ -33,6 +34,9 @@ const VALUES: &[(&str, &str)] = &[
     ("privacy_file", "\"/y\""),
     ("privacy", "\"des\""),
 ];
+
+/// The keys that an SNMP target has only with a user of v3.
+const V3_KEYS: [&str; 3] = ["user", "password_file", "privacy_file"];
 
 fn load(text: &str) -> Result<AgentConfig, String> {
     let folder = tempfile::tempdir().unwrap();
@@ -84,6 +88,11 @@ fn every_key_is_accepted_by_its_kinds_and_refused_by_the_others() {
         for name in &names {
             let mut entry = entry(name);
             entry.insert(key, (*value).to_owned());
+            if name == &"snmp" && V3_KEYS.contains(key) {
+                entry.remove("community_file");
+                entry.insert("user", "\"monitor\"".to_owned());
+                entry.insert("password_file", "\"/p\"".to_owned());
+            }
             let line = 2 + entry.keys().position(|other| other == key).unwrap();
             let text = text(&entry);
             if kinds.common_keys().contains(key) || kinds.keys(name).contains(key) {
@@ -93,14 +102,14 @@ fn every_key_is_accepted_by_its_kinds_and_refused_by_the_others() {
             let owners: Vec<_> = names
                 .iter()
                 .filter(|name| kinds.keys(name).contains(key))
-                .map(|name| format!("type = {name:?}"))
+                .map(|name| format!("{name:?}"))
                 .collect();
-            let owners = owners.join(" and ");
+            let owners = list(&owners, "or");
             assert_eq!(
                 error_of(&text),
                 format!(
                     "wrong key targets[0].{key} in FILE line {line} column 1: `{key}` is a key of \
-                     {owners}, this entry has type = {name:?}"
+                     type = {owners}, this entry has type = {name:?}"
                 )
             );
         }
@@ -151,6 +160,44 @@ fn a_missing_key_is_named_with_its_target_and_line() {
             "{key}: {error}"
         );
     }
+}
+
+#[test]
+fn keys_that_exclude_each_other_are_refused() {
+    let community = "community_file = '/c'\n";
+    let user = "user = 'monitor'\npassword_file = '/p'\n";
+    for (keys, expected) in [
+        (
+            format!("{user}{community}"),
+            "wrong key targets[0].community_file in FILE line 8 column 1: `user` is set too: remove one of them",
+        ),
+        (
+            format!("{community}password_file = '/p'\n"),
+            "wrong key targets[0].community_file in FILE line 6 column 1: `password_file` is set too: remove one of them",
+        ),
+        (
+            format!("{community}privacy_file = '/y'\n"),
+            "missing key targets[0].user of \"pdu\" in FILE line 1 column 1, needed for privacy_file",
+        ),
+    ] {
+        let entry = "name = 'pdu'\naddress = '10.0.0.1'\ntype = 'snmp'\npreset = 'apc-uio'\n";
+        assert_eq!(error_of(&format!("[[targets]]\n{entry}{keys}")), expected);
+    }
+}
+
+#[test]
+fn names_are_unique() {
+    let two = text(&entry("redfish")).repeat(2);
+    assert_eq!(
+        error_of(&two),
+        "wrong value of targets[1].name in FILE line 7 column 8: targets[0].name in FILE line 3 column 8 has the \
+         same value: give each its own (seen: \"bmc7\")"
+    );
+    let mut entry = entry("snmp");
+    let sensor = "{ oid = \"1.3.6\", name = \"x\" }";
+    entry.insert("sensors", format!("[{sensor}, {sensor}]"));
+    let expected = "wrong value of targets[0].sensors[1].name in FILE line 6 column ";
+    assert!(error_of(&text(&entry)).starts_with(expected));
 }
 
 #[test]

@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::common::{Failure, Outcome, usage};
 use super::output::{print, remark};
-use super::rules_file;
 use crate::analysis::drill::scenario::{Drill, Drills, SHIPPED};
 use crate::analysis::drill::tally::Tally;
 use crate::analysis::drill::{self, DrillResult};
+use crate::config::load_rules;
 use crate::notify::line::format_duration;
 
 /// Test the rules with simulated failures: detection rate, delay and false alarms
@@ -30,7 +30,7 @@ pub(super) struct DrillArgs {
     #[arg(value_name = "SCENARIO")]
     scenarios: Vec<String>,
     /// Number of seeds to run each drill with
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// First seed; the others follow it
     #[arg(long, default_value_t = 1)]
@@ -116,7 +116,7 @@ fn select(args: &DrillArgs, shipped: Drills) -> anyhow::Result<Vec<Drill>> {
 }
 
 fn rules(args: &DrillArgs) -> anyhow::Result<Arc<RuleSet>> {
-    let own = args.rules.as_deref().map(rules_file::read).transpose()?;
+    let own = args.rules.as_deref().map(load_rules).transpose()?;
     Ok(Arc::new(RuleSet::with_defaults(&own.unwrap_or_default())?))
 }
 

@@ -94,6 +94,13 @@ async fn print_range(
         width,
     };
     let all = indices::past::read(connection, &config.series, range).await?;
+    if all.iter().all(|(_, points)| points.is_empty()) && !is_known(connection, scope, name).await?
+    {
+        let scope = scope.name();
+        return Err(Failure::Failed(anyhow::anyhow!(
+            "no indices of {scope} {name:?}: `rackwatch-collector indices` lists every {scope} that has some"
+        )));
+    }
     if args.json {
         let document = range::json(range, all);
         print(&json_text(&document)?);
@@ -101,6 +108,14 @@ async fn print_range(
         print(&range::table(range, &all));
     }
     Ok(())
+}
+
+/// Returns whether collectors have computed indices of the area.
+async fn is_known(connection: &mut Connection, scope: Scope, name: &str) -> Result<bool, Failure> {
+    let mut ask = redis::cmd("HEXISTS");
+    ask.arg(keys::INDICES)
+        .arg(format!("{} {name}", scope.name()));
+    Ok(ask.query_async(connection).await?)
 }
 
 async fn print_current(args: &IndicesArgs, connection: &mut Connection) -> Outcome {

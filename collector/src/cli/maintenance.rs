@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use rackwatch_core::keys;
 use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::clock;
@@ -38,19 +38,15 @@ enum MaintenanceCommand {
 /// Add a maintenance window
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  \
-    rackwatch-collector maintenance add --rack B07 --cron '0 3 1 * *' --for 2h")]
+    rackwatch-collector maintenance add --rack B07 --cron '0 3 1 * *' --for 2h",
+    group(ArgGroup::new("times").required(true).args(["cron", "from"])))]
 struct AddArgs {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
     matcher: MatcherArgs,
     /// Open on this schedule: minute, hour, day of month, month, day of week
-    #[arg(
-        long,
-        value_name = "CRON",
-        required_unless_present = "from",
-        conflicts_with = "from"
-    )]
+    #[arg(long, value_name = "CRON")]
     cron: Option<String>,
     /// Time zone of the schedule
     #[arg(long, value_name = "ZONE", default_value = "UTC", requires = "cron")]
@@ -124,7 +120,7 @@ async fn add(args: AddArgs) -> Outcome {
         by: args.author.name(),
     };
     window
-        .check()
+        .check(clock::now())
         .map_err(|error| usage(anyhow::anyhow!("invalid maintenance window: {error}")))?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let now = server::now(&mut connection).await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use rackwatch_core::keys::PartitionKeys;
 use rackwatch_core::partition::Partitions;
+use rackwatch_core::words::count;
 use rackwatch_runtime::redis::Partitioning;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -113,7 +114,16 @@ async fn show(args: ShowArgs) -> Outcome {
         print(&json_text(&document)?);
         return Ok(());
     }
-    let mut text = format!("{partitions}, {state}\n\n{}", table.text());
+    let mut text = match partitions {
+        Partitions::PLAIN => "One raw stream, without partitions".to_owned(),
+        _ => partitions.to_string(),
+    };
+    text.push_str(match partitioning {
+        Partitioning::Unset => ", by default\n\n",
+        Partitioning::Set(_) => "\n\n",
+        Partitioning::Draining(_) | Partitioning::Changing(_) => ", being resized\n\n",
+    });
+    text.push_str(&table.text());
     for (zone, partition) in zones {
         // Writing to a String cannot fail.
         let _ok = writeln!(text, "Zone {zone} publishes to partition {partition}");
@@ -143,8 +153,11 @@ async fn resize(args: ResizeArgs, stop: &CancellationToken) -> Outcome {
         alerts,
     } = moved;
     print(&format!(
-        "Resized to {}: moved {episodes} open alerts, {agents} loss ledger entries and {alerts} records\n",
-        args.to
+        "Resized to {}: moved {}, {} and {}\n",
+        args.to,
+        count(episodes, "open alert"),
+        count(agents, "loss ledger entry"),
+        count(alerts, "record"),
     ));
     Ok(())
 }

@@ -15,18 +15,19 @@ use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::keys;
 use rackwatch_core::rules::RuleSet;
 use rackwatch_core::time::Timestamp;
+use rackwatch_core::words::count;
 use rackwatch_runtime::clock;
 use rackwatch_runtime::redis::scan_hash;
 use tokio_util::sync::CancellationToken;
 
 use super::common::{Common, Failure, Outcome, usage};
 use super::output::remark;
+use super::server;
 use super::time_arg::RangeArgs;
-use super::{rules_file, server};
 use crate::analysis::replay::Replay;
 use crate::analysis::replay::labels::Labels;
 use crate::analysis::replay::recording::{self, ColumnMap, Recording};
-use crate::config::CollectorConfig;
+use crate::config::{CollectorConfig, load_rules};
 use crate::series::{self, Resolution};
 use report::{Report, Summary};
 
@@ -61,7 +62,7 @@ pub(super) struct ReplayArgs {
     #[arg(long, value_name = "NAME=COLUMN", value_delimiter = ',', value_parser = column)]
     columns: Vec<(Column, String)>,
     /// Interval of readings in files without times; the first is at 1970-01-01 00:00 UTC
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = interval)]
     interval: Option<Duration>,
     /// JSON file of known anomalies; prints hits, delays, false alarms and the NAB score
     #[arg(long, value_name = "FILE")]
@@ -82,6 +83,14 @@ enum Column {
 fn kind(text: &str) -> Result<AlertKind, String> {
     let kind = AlertKind::from_name(text).filter(|kind| AlertKind::RULES.contains(kind));
     kind.ok_or_else(|| format!("expected {}", AlertKind::rule_names()))
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("expected more than 0s".to_owned()),
+        Ok(interval) => Ok(interval),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn column(text: &str) -> Result<(Column, String), String> {
@@ -131,7 +140,7 @@ pub(super) async fn run(args: ReplayArgs, stop: CancellationToken) -> Outcome {
 fn rules(args: &ReplayArgs, config: &CollectorConfig) -> anyhow::Result<Arc<RuleSet>> {
     let own = match &args.rules {
         None => config.rules.clone(),
-        Some(file) => rules_file::read(file)?,
+        Some(file) => load_rules(file)?,
     };
     let rules = RuleSet::of_profile(config.alerts.profile, &own)?.damped(config.alerts.flap);
     Ok(Arc::new(if args.only.is_empty() {
@@ -166,7 +175,8 @@ fn read(args: &ReplayArgs) -> anyhow::Result<Vec<Recording>> {
         if let Some((line, error)) = read.first_bad {
             let (file, bad) = (file.display(), read.bad_lines);
             remark(&format!(
-                "warning: skipped {bad} lines of {file} without a reading, first line {line}: {error}"
+                "warning: skipped {} of {file} without a reading, first line {line}: {error}",
+                count(bad, "line")
             ));
         }
         for recording in read.recordings {

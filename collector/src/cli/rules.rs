@@ -49,7 +49,30 @@ fn keys() -> String {
         let cells = [kind, key, expected, default, summary];
         table.push(cells.map(str::to_owned).to_vec());
     };
-    let day = "0s to 1d";
+    let (day, patterns) = ("0s to 1d", "a list of patterns");
+    row(
+        "every",
+        "type",
+        "a type of this table",
+        "",
+        "The kind of anomaly. Mandatory.",
+    );
+    row(
+        "every",
+        "name",
+        "1 to 64 of A-Z a-z 0-9 . _ -",
+        "the type",
+        "Name in alerts. A rule overrides earlier ones of its name.",
+    );
+    row(
+        "every",
+        "role",
+        "a list of roles",
+        "all",
+        "Roles of the devices.",
+    );
+    row("every", "rack", patterns, "all", "Racks of the devices.");
+    row("every", "device", patterns, "all", "Ids of the devices.");
     row(
         "every",
         "for",
@@ -71,4 +94,5 @@ fn keys() -> String {
         }
     }
     table.text()
+        + "\nA default holds where no rule sets the key. The default rules set some: see `rackwatch-collector rules`.\n"
 }

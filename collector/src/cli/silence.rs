@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 use rackwatch_core::alert::AlertKind;
-use rackwatch_core::incident::silence::{Matcher, Silence};
+use rackwatch_core::incident::silence::{Matcher, Silence, check_duration};
 use rackwatch_core::keys;
 
 use super::common::{AuthorArgs, Common, Outcome, usage};
@@ -115,9 +115,8 @@ async fn add(args: AddArgs) -> Outcome {
     if let Some(rack) = &args.maintenance {
         matcher.rack = Some(globset::escape(rack));
     }
-    matcher
-        .compile()
-        .map_err(|error| usage(anyhow::anyhow!("invalid silence: {error}")))?;
+    let checked = check_duration(args.length).and_then(|()| matcher.compile().map(drop));
+    checked.map_err(|error| usage(anyhow::anyhow!("invalid silence: {error}")))?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let now = server::now(&mut connection).await?;
     let silence = Silence {

@@ -23,8 +23,14 @@ impl Table {
         }
     }
 
-    /// Appends a row, which may have fewer cells than headings.
-    pub(super) fn push(&mut self, row: Vec<String>) {
+    /// Appends a row, which may have fewer cells than headings. Control characters are shown escaped, so that a name
+    /// cannot command the terminal.
+    pub(super) fn push(&mut self, mut row: Vec<String>) {
+        for cell in &mut row {
+            if cell.contains(char::is_control) {
+                *cell = visible(cell);
+            }
+        }
         self.rows.push(row);
     }
 
@@ -57,6 +63,19 @@ impl Table {
     }
 }
 
+/// Returns the text with its control characters escaped, such as `\u{1b}`.
+fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +91,12 @@ mod tests {
              a        B07   21.5\n\
              inlet-1         7.0\n"
         );
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        let mut table = Table::new(&["device"], 1);
+        table.push(vec!["a\u{1b}[31m".into()]);
+        assert_eq!(table.text(), "device\na\\u{1b}[31m\n");
     }
 }

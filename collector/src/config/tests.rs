@@ -61,6 +61,14 @@ fn shows(section: &Value, key: &str) -> bool {
     }
 }
 
+/// Returns the example without the second of two keys that exclude each other.
+fn without_alternatives(text: &str) -> String {
+    let alternatives = ["password = ", "url_file = "];
+    let lines = text.lines();
+    let kept = lines.filter(|line| !alternatives.iter().any(|key| line.starts_with(key)));
+    kept.collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn the_example_is_the_defaults() {
     let (shown, defaults) = (load(&example()), CollectorConfig::default());
@@ -86,7 +94,7 @@ fn the_example_shows_every_key_and_all_of_them_are_accepted() {
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("all.toml");
-    fs::write(&file, all).unwrap();
+    fs::write(&file, without_alternatives(&all)).unwrap();
     let config = load(&file);
     assert_eq!(config.rules.len(), 6);
     config.rule_set().unwrap();
@@ -110,4 +118,41 @@ fn the_documentation_lists_every_notifier_type_with_its_keys() {
             assert!(row.contains(&format!("`{key}`")), "{name}: {key}");
         }
     }
+}
+
+#[test]
+fn a_file_of_rules_has_errors_like_those_of_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.toml");
+    for (text, expected) in [
+        (
+            "[[rules]]\ntype = 'spike'\nrate = 1",
+            "wrong key rules[0].rate in FILE line 3 column 1: a key of runaway rules, not of spike",
+        ),
+        (
+            "[[rules]]\ntype = 'spike'\n[[rules]]\nwarning = 5",
+            "missing key rules[1].type in FILE line 3 column 1, expected high_temp, ",
+        ),
+        (
+            "[[rules]]\ntype = 'high_temp'\nrack = []",
+            "wrong value of rules[0].rack in FILE line 3 column 8: expected at least one item: remove the key to match \
+             all (seen: an array)",
+        ),
+        (
+            "[[rules]]\ntype = 'high_temp'\nrole = []",
+            "wrong value of rules[0].role in FILE line 3 column 8: expected at least one item",
+        ),
+        (
+            "[redis]\nurl = 'redis://a'",
+            "missing key rules in FILE, add at least one [[rules]] table",
+        ),
+        ("[[rules]", "FILE line 1 column 9 is not valid TOML: "),
+    ] {
+        fs::write(&file, text).unwrap();
+        let error = load_rules(&file).unwrap_err().to_string();
+        let error = error.replace(&file.display().to_string(), "FILE");
+        assert!(error.starts_with(expected), "{error}");
+    }
+    fs::write(&file, "[redis]\nunknown = 1\n[[rules]]\ntype = 'spike'").unwrap();
+    assert_eq!(load_rules(&file).unwrap().len(), 1);
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rackwatch_core::keys::{CORRELATOR_GROUP, DETECTOR_GROUP, LOGGER_GROUP};
+use rackwatch_core::words::count;
 use rackwatch_runtime::redis::format_bytes;
 use serde::Serialize;
 
@@ -40,13 +41,15 @@ pub(crate) fn evaluate(facts: &Facts) -> HealthVerdict {
     let dead = facts.dead.last_hour;
     if dead > 0 {
         verdict.warnings.push(format!(
-            "{dead} dead letters in the last hour: see their reasons, and fix the client that wrote them"
+            "{} in the last hour: see the reasons under \"dead letters\", and fix the client that wrote them",
+            count(dead, "dead letter")
         ));
     }
     let lost = facts.losses.readings_last_day;
     if lost > 0 {
         verdict.warnings.push(format!(
-            "{lost} readings were lost in the last 24 hours: see the losses and their reasons above"
+            "{} lost in the last 24 hours: see the reasons under \"losses\"",
+            count(lost, "reading")
         ));
     }
     verdict
@@ -114,8 +117,8 @@ impl HealthVerdict {
         };
         if let Some(lag) = group.lag.filter(|lag| *lag > MAX_LAG) {
             self.problems.push(format!(
-                "{name} is {lag} entries behind: the {log} is down or too slow, look at the \
-                 collector's log"
+                "{name} is {} behind: the {log} is down or too slow, look at the collector's log",
+                count(lag, "entry")
             ));
         } else if let Some(age) = too_old(group.oldest_unread_ms) {
             self.problems.push(format!(
@@ -158,7 +161,7 @@ impl HealthVerdict {
     pub(crate) fn line(&self) -> String {
         match (self.problems.as_slice(), self.warnings.as_slice()) {
             ([], []) => "all is well".to_owned(),
-            ([], warnings) => format!("all is well, but: {}", warnings.join("; ")),
+            ([], warnings) => format!("warnings: {}", warnings.join("; ")),
             (problems, []) => format!("problems: {}", problems.join("; ")),
             (problems, warnings) => format!(
                 "problems: {}\nwarnings: {}",

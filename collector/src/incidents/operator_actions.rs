@@ -180,7 +180,7 @@ pub async fn add_window(
     now: Timestamp,
 ) -> Result<(), ActionError> {
     window
-        .check()
+        .check(now)
         .map_err(|why| ActionError::Invalid(why.to_string()))?;
     if windows(connection, now).await?.len() >= MAX_COUNT {
         return Err(ActionError::TooMany);

@@ -6,7 +6,7 @@ mod schedule;
 
 use std::time::Duration;
 
-use rackwatch_core::incident::silence::{Matcher, Silence};
+use rackwatch_core::incident::silence::{Matcher, Silence, check_duration};
 use rackwatch_core::stored::{IfRefused, StoredValue};
 use rackwatch_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -78,28 +78,42 @@ pub enum WindowError {
     /// An open time that is too short or too long.
     #[error("a scheduled window must be open for one minute to seven days")]
     Length,
-    /// An end before the start.
-    #[error("the window ends before it begins")]
-    Empty,
+    /// A single window that is too short or too long.
+    #[error("{0}")]
+    Duration(String),
+    /// A single window that has ended.
+    #[error("the window has already ended: choose a later start")]
+    Past,
+    /// A schedule without a future date.
+    #[error("the schedule has no date: {0:?} never comes")]
+    Never(String),
 }
 
 impl Window {
-    /// Checks that the window can open.
+    /// Checks that the window is open at some time from `now` on.
     ///
     /// # Errors
     ///
     /// Fails on the first invalid part.
-    pub fn check(&self) -> Result<(), WindowError> {
+    pub fn check(&self, now: Timestamp) -> Result<(), WindowError> {
         self.matcher.compile().map_err(WindowError::Matcher)?;
         match &self.when {
-            WindowTimes::Once { from, until } if until <= from => Err(WindowError::Empty),
-            WindowTimes::Once { .. } => Ok(()),
+            WindowTimes::Once { from, until } => {
+                check_duration(until.since(*from)).map_err(WindowError::Duration)?;
+                if self.is_past(now) {
+                    return Err(WindowError::Past);
+                }
+                Ok(())
+            }
             WindowTimes::Scheduled { cron, length, zone } => {
-                Schedule::parse(cron, zone)?;
+                let schedule = Schedule::parse(cron, zone)?;
                 if *length < MIN_LENGTH || *length > MAX_LENGTH {
                     return Err(WindowError::Length);
                 }
-                Ok(())
+                match schedule.next(now) {
+                    Some(_) => Ok(()),
+                    None => Err(WindowError::Never(cron.clone())),
+                }
             }
         }
     }
@@ -176,7 +190,7 @@ mod tests {
     #[test]
     fn a_window_opens_by_the_clock_of_its_zone() {
         let window = sundays();
-        window.check().unwrap();
+        window.check(at("2026-11-26T00:00:00Z")).unwrap();
         // 29 November 2026 is a Sunday; Berlin is an hour ahead.
         assert_eq!(window.open(at("2026-11-29T20:59:59Z")), None);
         let open = window.open(at("2026-11-29T21:00:00Z")).unwrap();
@@ -204,7 +218,9 @@ mod tests {
             },
             ..sundays()
         };
-        window.check().unwrap();
+        window.check(at("2026-11-29T20:59:59Z")).unwrap();
+        let past = window.check(at("2026-11-29T21:00:00Z"));
+        assert_eq!(past, Err(WindowError::Past));
         assert!(window.open(at("2026-11-29T20:30:00Z")).is_some());
         assert!(window.is_past(at("2026-11-29T21:00:00Z")));
         for window in [window, sundays()] {
@@ -215,13 +231,14 @@ mod tests {
 
     #[test]
     fn an_invalid_window_is_refused() {
+        let now = at("2026-11-26T00:00:00Z");
         let with = |cron: &str, zone: &str, length| {
             let when = WindowTimes::Scheduled {
                 cron: cron.to_owned(),
                 length: Duration::from_secs(length),
                 zone: zone.to_owned(),
             };
-            Window { when, ..sundays() }.check()
+            Window { when, ..sundays() }.check(now)
         };
         let cron = with("0 22 * *", "UTC", 60).unwrap_err().to_string();
         assert!(cron.contains("five fields"), "{cron}");
@@ -232,10 +249,13 @@ mod tests {
             Err(ScheduleError::Zone("Atlantis".to_owned()).into())
         );
         assert_eq!(with("0 22 * * *", "UTC", 1), Err(WindowError::Length));
+        let never = "0 0 30 2 *";
+        let expected = WindowError::Never(never.to_owned());
+        assert_eq!(with(never, "UTC", 60), Err(expected));
         let nothing = Window {
             matcher: Matcher::default(),
             ..sundays()
         };
-        assert!(matches!(nothing.check(), Err(WindowError::Matcher(_))));
+        assert!(matches!(nothing.check(now), Err(WindowError::Matcher(_))));
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use rackwatch_runtime::config;
+use rackwatch_runtime::config::{self, KeyError};
 use serde::{Deserialize, Deserializer};
 
 use super::error::SetupError;
@@ -33,9 +33,6 @@ pub struct CommonConfig {
     /// The longest pause between attempts. Default 5 min.
     #[serde(default = "default_retry_max", with = "config::duration")]
     pub retry_max: Duration,
-    /// The most messages a minute; any more are sent as a digest. Zero disables digests. Default 10.
-    #[serde(default = "default_storm")]
-    pub storm: usize,
     /// The routes: one must match an incident for it to be sent. Without routes, all are sent.
     #[serde(default)]
     pub routes: Vec<RouteConfig>,
@@ -47,10 +44,6 @@ fn default_timeout() -> Duration {
 
 fn default_retry_max() -> Duration {
     Duration::from_mins(5)
-}
-
-fn default_storm() -> usize {
-    10
 }
 
 impl<'de> Deserialize<'de> for NotifierConfig {
@@ -86,6 +79,19 @@ impl NotifierConfig {
                 section: format!("notify {:?}", self.name()),
                 source,
             })
+    }
+
+    /// Checks the routes of entry number `index`.
+    ///
+    /// # Errors
+    ///
+    /// When a pattern, the hours or the zone of a route cannot be parsed.
+    pub(crate) fn check(&self, index: usize) -> Result<(), KeyError> {
+        let checked = Routes::new(&self.common.routes).map(drop);
+        checked.map_err(|error| {
+            let path = format!("notify[{index}].routes[{}].{}", error.index, error.key);
+            KeyError::value(path, error.problem)
+        })
     }
 }
 

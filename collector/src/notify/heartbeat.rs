@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rackwatch_core::keys::PartitionKeys;
-use rackwatch_runtime::config::{self, Secret};
+use rackwatch_core::words;
+use rackwatch_runtime::config::checked::one_of;
+use rackwatch_runtime::config::{self, KeyError, Secret};
 use rackwatch_runtime::redis::{Connector, Partitioning, Purpose};
 use rackwatch_runtime::tls;
 use redis::RedisResult;
@@ -45,6 +47,18 @@ impl Default for HeartbeatConfig {
             url_file: None,
             every: Duration::from_mins(1),
         }
+    }
+}
+
+impl HeartbeatConfig {
+    /// Checks that the address is set once.
+    ///
+    /// # Errors
+    ///
+    /// When both `url` and `url_file` are set.
+    pub(crate) fn check(&self) -> Result<(), KeyError> {
+        let url = ("url", self.url.is_some());
+        one_of("heartbeat", url, ("url_file", self.url_file.is_some()))
     }
 }
 
@@ -111,7 +125,12 @@ impl Heartbeat {
     async fn beat(&self, connector: &Connector) -> Result<(), String> {
         match timeout(TIMEOUT, count_unowned(connector)).await {
             Ok(Ok(0)) => {}
-            Ok(Ok(count)) => return Err(format!("{count} partitions have no owner")),
+            Ok(Ok(count)) => {
+                return Err(format!(
+                    "{} without an owner",
+                    words::count(count, "partition")
+                ));
+            }
             Ok(Err(reason)) => return Err(reason),
             Err(_) => return Err("redis did not answer in time".to_owned()),
         }

@@ -41,18 +41,36 @@ pub(super) fn client(timeout: Duration, ca_file: Option<&Path>) -> Result<Client
 ///
 /// # Errors
 ///
-/// When neither is.
+/// When neither is, or both are.
 pub(super) fn check_address(
     url: Option<&Secret>,
     url_file: Option<&PathBuf>,
 ) -> Result<(), EntryError> {
-    match (url, url_file) {
-        (None, None) => Err(EntryError::Missing {
+    if url.is_none() && url_file.is_none() {
+        return Err(EntryError::Missing {
             key: "url",
             hint: "or url_file",
-        }),
-        _ => Ok(()),
+        });
     }
+    check_optional_address(url, url_file)
+}
+
+/// Checks that at most one of `url` and `url_file` is set.
+///
+/// # Errors
+///
+/// When both are.
+pub(super) fn check_optional_address(
+    url: Option<&Secret>,
+    url_file: Option<&PathBuf>,
+) -> Result<(), EntryError> {
+    if url.is_some() && url_file.is_some() {
+        return Err(EntryError::Conflict {
+            key: "url_file",
+            other: "url",
+        });
+    }
+    Ok(())
 }
 
 /// Returns the address to send to: `url`, else the first line of `url_file`.

@@ -26,7 +26,7 @@ pub fn line(record: &AlertRecord, style: &Style) -> String {
     };
     let at = time(record.at, &style.zone);
     let state = style.paint(&format!("{state:<8}"), severity);
-    let mut line = format!("{at} {state} {:<9}", record.kind());
+    let mut line = format!("{at} {state} {:<9}", name(record));
     // Writing to a String cannot fail.
     let _ok = write!(
         line,
@@ -41,6 +41,16 @@ pub fn line(record: &AlertRecord, style: &Style) -> String {
     }
     let _ok = write!(line, "  [{}]", record.id.short());
     line
+}
+
+/// Returns the type of the alert, followed by the name of its rule where that is another.
+fn name(record: &AlertRecord) -> String {
+    let kind = record.kind().name();
+    if record.rule == *kind {
+        kind.to_owned()
+    } else {
+        format!("{kind} ({})", record.rule)
+    }
 }
 
 /// Returns the rack and the position with a trailing space, such as `B07/U42 `; empty if the rack is unknown.
@@ -135,6 +145,19 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_with_a_name_of_its_own_is_named() {
+        let named = AlertRecord {
+            rule: "cold-aisle".into(),
+            ..record()
+        };
+        let text = formatted(&named);
+        assert!(
+            text.contains("CRITICAL high_temp (cold-aisle)  B07/U42"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn lines_have_the_documented_format() {
         assert_eq!(
             formatted(&record()),
@@ -156,6 +179,7 @@ mod tests {
         );
         let spike = AlertRecord {
             severity: Severity::Info,
+            rule: "spike".into(),
             detail: Detail::Spike(Some(ChangePayload {
                 change: 2.34,
                 window: Duration::from_secs(300),

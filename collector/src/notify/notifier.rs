@@ -79,10 +79,10 @@ pub trait Notifier: Send + Sync {
         false
     }
 
-    /// Returns whether several incidents may share a message. Receivers that track each incident need a message for
-    /// each.
-    fn sends_digests(&self) -> bool {
-        false
+    /// Returns the most messages a minute before several incidents share one; zero if they never do. Receivers that
+    /// track each incident need a message for each.
+    fn storm(&self) -> usize {
+        0
     }
 
     /// Takes over the incidents that are open when the outbox starts: for each the last notification that matches the

@@ -6,7 +6,7 @@
 //! collected for a moment and sent as one digest. The [delivery log](super::delivery_log) records the state of each.
 
 mod sender;
-mod storm;
+pub(super) mod storm;
 
 use rackwatch_core::incident::{Event, IncidentRecord};
 use rackwatch_core::time::StreamId;

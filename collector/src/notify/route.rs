@@ -7,7 +7,7 @@ use rackwatch_core::alert::Severity;
 use rackwatch_core::device::Role;
 use rackwatch_core::incident::IncidentRecord;
 use rackwatch_core::time::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// One `[[notify.routes]]`. An incident matches if it meets every key that is set.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -16,17 +16,35 @@ pub struct RouteConfig {
     /// The lowest severity that matches.
     pub severity: Option<Severity>,
     /// Patterns for the names of racks.
+    #[serde(deserialize_with = "at_least_one")]
     pub racks: Vec<String>,
     /// Patterns for the names of rooms.
+    #[serde(deserialize_with = "at_least_one")]
     pub rooms: Vec<String>,
     /// The roles of its sensors.
+    #[serde(deserialize_with = "at_least_one")]
     pub roles: Vec<Role>,
     /// The hours of the day, such as `08:00-18:00`, or `18:00-08:00` across midnight.
     pub hours: Option<String>,
     /// The days of the week. Hours across midnight belong to the day on which they begin.
+    #[serde(deserialize_with = "at_least_one")]
     pub days: Vec<Day>,
     /// The time zone of hours and days. Default UTC.
     pub zone: Option<String>,
+}
+
+/// Reads a list that is not empty: an empty one could mean everything or nothing.
+fn at_least_one<'de, T, D>(from: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    let items = Vec::deserialize(from)?;
+    if items.is_empty() {
+        let message = "expected at least one item: remove the key to match all";
+        return Err(serde::de::Error::custom(message));
+    }
+    Ok(items)
 }
 
 /// A day of the week.
@@ -207,7 +225,14 @@ fn parse_hours(text: &str) -> Result<(Time, Time), Problem> {
     let hours = text
         .split_once('-')
         .and_then(|(from, to)| Some((time(from)?, time(to)?)));
-    hours.ok_or_else(|| Problem::new("hours", text, &"use the form 08:00-18:00"))
+    let Some((from, to)) = hours else {
+        return Err(Problem::new("hours", text, &"use the form 08:00-18:00"));
+    };
+    if from == to {
+        let problem = "the hours begin and end at the same time: remove the key to match all day";
+        return Err(Problem::new("hours", text, &problem));
+    }
+    Ok((from, to))
 }
 
 #[cfg(test)]

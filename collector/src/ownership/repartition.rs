@@ -38,6 +38,11 @@ pub(crate) enum RepartitionError {
         /// Time for which it held.
         waited: Duration,
     },
+    /// Entries wait, and no collector processes them.
+    #[error(
+        "no collector is running, and entries wait in the streams: start one, then run this again"
+    )]
+    NoCollector,
     /// A cluster without partitions.
     #[error("Redis Cluster needs partitions: give a number from 1")]
     NoPartitions,
@@ -83,6 +88,9 @@ pub(crate) async fn repartition(
     let found = Partitioning::read(connection).await?;
     let from = found.partitions();
     if !change.is_set_aside().await? {
+        if !change.is_owned(from).await? && !change.is_drained(from).await? {
+            return Err(RepartitionError::NoCollector);
+        }
         change.set(from, "draining").await?;
         let made = stop
             .run_until_cancelled(change.wait_until_released(from, patience))

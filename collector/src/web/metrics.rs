@@ -29,9 +29,13 @@ pub(super) enum Format {
 impl Format {
     /// Returns the best format that a client accepts.
     pub(super) fn of(accept: Option<&str>) -> Self {
-        match accept {
-            Some(accept) if accept.contains("application/openmetrics-text") => Self::Open,
-            _ => Self::Classic,
+        let accept = accept.unwrap_or_default();
+        let open = quality(accept, &["application/openmetrics-text"]);
+        let classic = quality(accept, &["text/plain", "text/*", "*/*"]);
+        if open > 0.0 && open >= classic {
+            Self::Open
+        } else {
+            Self::Classic
         }
     }
 
@@ -42,6 +46,21 @@ impl Format {
             Self::Classic => prometheus_text::CONTENT_TYPE,
         }
     }
+}
+
+/// Returns the highest quality that an `Accept` header gives to one of `types`; 0 if it names none.
+fn quality(accept: &str, types: &[&str]) -> f32 {
+    let of = |range: &str| {
+        let mut parts = range.split(';').map(str::trim);
+        let media_type = parts.next()?;
+        types
+            .iter()
+            .find(|one| one.eq_ignore_ascii_case(media_type))?;
+        let mut parameters = parts.filter_map(|part| part.split_once('='));
+        let given = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+        given.map_or(Some(1.0), |(_, value)| value.trim().parse::<f32>().ok())
+    };
+    accept.split(',').filter_map(of).fold(0.0, f32::max)
 }
 
 /// The values of one scrape.

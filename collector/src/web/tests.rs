@@ -241,6 +241,26 @@ async fn operator_actions_take_effect() {
         matches!(site.actions.recv().await, Some(OperatorAction::SetSilences { silences, .. }) if silences.len() == 1)
     );
 
+    for matcher in [
+        json!({"rack": "B07", "devise": "inlet-1"}),
+        json!({"rack": "B\u{1b}07"}),
+        json!({"rack": ""}),
+    ] {
+        let body = json!({"matcher": matcher, "minutes": 30});
+        let (status, body) = site.json(Method::POST, "/api/v1/silences", &body).await;
+        assert_eq!(status, 400, "{body}");
+    }
+    let long = json!({"matcher": {"rack": "B07"}, "minutes": 527_041});
+    assert_eq!(
+        site.json(Method::POST, "/api/v1/silences", &long).await.0,
+        400
+    );
+    let past = json!({"matcher": {"rack": "B07"}, "minutes": 30, "from": 1000});
+    assert_eq!(
+        site.json(Method::POST, "/api/v1/windows", &past).await.0,
+        400
+    );
+
     let window = json!({"matcher": {"room": "hall-1"}, "cron": "0 22 * * SUN", "zone": "Europe/Berlin", "minutes": 240});
     let (status, window) = site.json(Method::POST, "/api/v1/windows", &window).await;
     assert_eq!(status, 201, "{window}");
@@ -373,6 +393,27 @@ async fn the_page_loads_nothing_from_other_hosts() {
     }
     let missing = site.ask(Method::GET, "/assets/../web.rs", "", None).await;
     assert_eq!(missing.status(), StatusCode::NOT_FOUND);
+}
+
+#[test]
+fn the_accept_header_is_read_with_its_qualities() {
+    use super::metrics::Format;
+    let prometheus =
+        "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+    for (accept, format) in [
+        (prometheus, Format::Open),
+        ("Application/OpenMetrics-Text", Format::Open),
+        ("application/openmetrics-text; q=0", Format::Classic),
+        (
+            "application/openmetrics-text;q=0.1, text/plain",
+            Format::Classic,
+        ),
+        ("*/*", Format::Classic),
+        ("application/openmetrics-text-2", Format::Classic),
+    ] {
+        assert_eq!(Format::of(Some(accept)), format, "{accept}");
+    }
+    assert_eq!(Format::of(None), Format::Classic);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! changes go out as data. The modules are listed in the order in which data flows through them.
 
 mod hash;
+pub mod words;
 pub mod stored;
 pub mod units;
 pub mod time;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub use plan::{Plan, PlannedRule, RuleKey};
 pub use profile::{Profile, parse};
-pub use raw::{RawRule, RuleError};
+pub use raw::{RawRule, RuleError, RuleFault};
 
 pub use crate::detect::DeviceTraits;
 

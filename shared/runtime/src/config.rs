@@ -8,12 +8,13 @@
 //!
 //! Values of secret-looking keys and the user part of addresses are never shown.
 
+pub mod checked;
 pub mod duration;
 mod environment;
 mod error;
 mod locate;
 mod path;
-mod place_of;
+mod plain;
 mod secret;
 mod sections;
 mod size;
@@ -24,10 +25,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
+use toml::{Table, Value};
 
+pub use checked::{KeyError, KeyFault, Settings};
 pub use error::{ConfigError, Place};
-pub use place_of::{TableKey, place_of};
 pub use secret::{RedisUrl, Secret};
 pub use sections::{LogConfig, LogFormat, RedisConfig};
 pub use size::{ByteSize, NotASize};
@@ -52,7 +53,7 @@ pub struct Loaded<T> {
 /// When the file cannot be read or holds a wrong key or value, or a variable does.
 pub fn load<T>(program: &str, path: Option<&Path>) -> Result<Loaded<T>, ConfigError>
 where
-    T: DeserializeOwned + Default,
+    T: Settings,
 {
     let standard = PathBuf::from(format!("/etc/rackwatch/{program}.toml"));
     load_from(path, &standard, std::env::vars_os())
@@ -69,7 +70,7 @@ pub fn load_from<T>(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Loaded<T>, ConfigError>
 where
-    T: DeserializeOwned + Default,
+    T: Settings,
 {
     let file = match path {
         Some(path) => Some((path, read(path)?)),
@@ -79,7 +80,7 @@ where
             Err(error) => return Err(error),
         },
     };
-    let overrides = environment::overrides(environment)?;
+    let overrides = environment::overrides(environment, &lists_of::<T>())?;
     let from = file.as_ref().map(|(path, _)| path.to_path_buf());
     let config = match &file {
         None if overrides.is_empty() => T::default(),
@@ -96,11 +97,21 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     })
 }
 
+/// Returns the keys of the top level that hold lists of tables: those that refuse a single table.
+fn lists_of<T: Settings>() -> Vec<&'static str> {
+    let is_list = |key: &&&str| {
+        let table = Table::from_iter([((**key).to_owned(), Value::Table(Table::new()))]);
+        table.try_into::<T>().is_err()
+    };
+    let keys = tagged::keys_of::<T>().iter();
+    keys.filter(is_list).copied().collect()
+}
+
 /// Lays the overrides over the file's text and checks the result.
 ///
 /// A variable's value is tried as TOML first (`5`, `true`, `["a"]`) and as plain text where that
 /// does not fit its key, so that a user named `123` needs no quotes.
-fn merge<T: DeserializeOwned>(
+fn merge<T: Settings>(
     file: Option<&Path>,
     text: &str,
     mut overrides: Vec<Override>,
@@ -112,8 +123,13 @@ fn merge<T: DeserializeOwned>(
         for change in &overrides {
             change.apply(&mut table)?;
         }
-        let error = match serde_path_to_error::deserialize(table.clone()) {
-            Ok(config) => return Ok(config),
+        let error = match serde_path_to_error::deserialize::<_, T>(table.clone()) {
+            Ok(config) => {
+                let checked = config.check();
+                return checked
+                    .map(|()| config)
+                    .map_err(|error| source.refuse(&error, &table, &overrides));
+            }
             Err(error) => error,
         };
         let (path, _) = locate::path_and_message(&error);

@@ -5,13 +5,13 @@ use std::error::Error;
 /// Returns the error and all its causes in one line, outermost first, separated by colons.
 ///
 /// For log fields and reports: an outer error such as "error sending request" rarely names the
-/// cause. One whose text ends with its cause, as in some libraries, is not repeated.
+/// cause. A cause that the text before it already has, as in some libraries, is not repeated.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let inner = error.to_string();
-        if !text.ends_with(&inner) {
+        if !text.contains(&inner) {
             text = format!("{text}: {inner}");
         }
         cause = error.source();
@@ -44,5 +44,7 @@ mod tests {
         );
         let source = std::io::Error::other("mailbox full");
         assert_eq!(chain(&Wordy { source }), "permanent error: mailbox full");
+        let source = std::io::Error::other("cannot read spool.path");
+        assert_eq!(chain(&Outer { source }), "cannot read spool.path");
     }
 }

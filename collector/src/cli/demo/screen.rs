@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rackwatch_core::words::count;
 use tokio_util::sync::CancellationToken;
 
 use super::args::DemoArgs;
@@ -77,16 +78,16 @@ pub(super) fn summary(screen: &Screen, args: &DemoArgs, stats: &Stats, elapsed: 
         n => format!(", {n} of them sensor faults"),
     };
     screen.print(&format!(
-        "\nSummary: {} sensors in {} racks for {}: {} readings{faults}.\n\
-         Alert records: {} firing ({} critical), {} resolved; {} alerts still open.",
-        counts.devices,
-        args.racks,
+        "\nSummary: {} in {} for {}: {}{faults}.\n\
+         Alert records: {} firing ({} critical), {} resolved; {} still open.",
+        count(counts.devices, "sensor"),
+        count(args.racks, "rack"),
         format_duration(elapsed),
-        counts.readings,
+        count(counts.readings, "reading"),
         counts.firing,
         counts.critical,
         counts.resolved,
-        counts.open,
+        count(counts.open, "alert"),
     ));
     let next = match &args.redis {
         None => "Next: use your Redis: rackwatch-collector demo --redis redis://127.0.0.1:6379",

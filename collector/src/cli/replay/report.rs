@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use rackwatch_core::alert::{AlertRecord, AlertState, Severity};
 use rackwatch_core::device::DeviceId;
 use rackwatch_core::time::Timestamp;
+use rackwatch_core::words;
 use serde_json::json;
 
 use super::super::output::{print, remark};
@@ -130,10 +131,12 @@ impl Report {
         } = self.summary;
         let faster = span.as_secs_f64() / elapsed.as_secs_f64().max(1e-6);
         let mut text = format!(
-            "\n{readings} readings of {devices} devices over {} in {:.2} s, {faster:.0} times real time; \
-             {open} alerts still open\n\n",
+            "\n{} of {} over {} in {:.2} s, {faster:.0} times real time; {} still open\n\n",
+            words::count(readings, "reading"),
+            words::count(devices, "device"),
             format_duration(span),
             elapsed.as_secs_f64(),
+            words::count(open, "alert"),
         );
         let mut table = Table::new(&["rule", "info", "warning", "critical", "devices"], 1);
         for (rule, count) in &self.rules {

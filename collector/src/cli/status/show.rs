@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use rackwatch_core::alert::Severity;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::wire::loss::LossSummary;
+use rackwatch_core::words::count;
 use serde_json::json;
 
 use super::super::output::json_text;
@@ -22,8 +23,14 @@ pub(super) fn text(facts: &Facts, verdict: &HealthVerdict, style: &Style) -> Str
         // Writing to a String cannot fail.
         let _ok = writeln!(text, "{name:<12} {value}");
     }
+    if !facts.dead.reasons.is_empty() {
+        text.push_str("\nReasons of dead letters:\n");
+    }
     for reason in &facts.dead.reasons {
-        let _ok = writeln!(text, "{:<12} {reason}", "");
+        let _ok = writeln!(text, "  {reason}");
+    }
+    if !facts.losses.last.is_empty() {
+        text.push_str("\nLatest losses:\n");
     }
     for loss in &facts.losses.last {
         let LossSummary {
@@ -38,8 +45,8 @@ pub(super) fn text(facts: &Facts, verdict: &HealthVerdict, style: &Style) -> Str
         );
         let _ok = writeln!(
             text,
-            "{:<12} {readings} readings of {agent} lost before {until}: {reason}",
-            ""
+            "  {} of {agent} lost before {until}: {reason}",
+            count(readings, "reading")
         );
     }
     text.push('\n');
@@ -103,7 +110,10 @@ fn losses(facts: &Facts) -> String {
         readings_last_day,
         ..
     } = &facts.losses;
-    format!("{kept} recorded, {readings_last_day} readings in the last 24 hours")
+    format!(
+        "{kept} recorded, {} in the last 24 hours",
+        count(readings_last_day, "reading")
+    )
 }
 
 fn incidents(facts: &Incidents) -> String {
@@ -117,7 +127,10 @@ fn incidents(facts: &Incidents) -> String {
         Some(leader) => format!("leader {leader}"),
         None => "no notifier running".to_owned(),
     };
-    format!("{open} open, {acked} acknowledged, {silences} silences; {leader}")
+    format!(
+        "{open} open, {acked} acknowledged, {}; {leader}",
+        count(silences, "silence")
+    )
 }
 
 /// Lists the running collectors, and the partitions that each owns.
@@ -150,7 +163,8 @@ fn streams(facts: &Facts) -> String {
         raw_sensor_data,
         anomaly_alerts,
     } = facts.streams;
-    format!("{raw_sensor_data} raw entries ({rate}), {anomaly_alerts} alerts")
+    let raw = count(raw_sensor_data, "raw entry");
+    format!("{raw} ({rate}), {}", count(anomaly_alerts, "alert"))
 }
 
 fn groups(groups: &[Group]) -> String {

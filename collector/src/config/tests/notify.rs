@@ -12,7 +12,7 @@ fn kinds() -> Kinds<CommonConfig, NotifierKind> {
 
 /// Returns the type of each notifier in the example file, and its keys except for name, type and routes.
 fn entries() -> Vec<(String, String)> {
-    let text = uncommented(&fs::read_to_string(example()).unwrap());
+    let text = without_alternatives(&uncommented(&fs::read_to_string(example()).unwrap()));
     let table: Table = toml::from_str(&text).unwrap();
     let entry = |entry: &Value| {
         let mut keys = entry.as_table().unwrap().clone();
@@ -69,7 +69,7 @@ fn a_key_of_another_type_is_an_error_that_names_its_types() {
                 "{error}"
             );
             for owner in names.iter().filter(|name| kinds.keys(name).contains(key)) {
-                assert!(error.contains(&format!("type = \"{owner}\"")), "{error}");
+                assert!(error.contains(&format!("\"{owner}\"")), "{error}");
             }
             tried += 1;
         }
@@ -162,5 +162,82 @@ fn a_wrong_value_names_the_file_the_line_and_the_key() {
     ] {
         let error = read(kind, &keys).unwrap_err();
         assert!(error.contains(expected), "{expected}\n{error}");
+    }
+}
+
+#[test]
+fn a_name_is_given_once() {
+    let keys = "url = 'http://localhost'\n[[notify]]\nname = 'ops'\ntype = 'slack'\nurl = 'http://localhost'";
+    assert_eq!(
+        read("webhook", keys).unwrap_err(),
+        "wrong value of notify[1].name in FILE line 6 column 8: notify[0].name in FILE line 2 column 8 has the \
+         same value: give each its own (seen: \"ops\")"
+    );
+}
+
+#[test]
+fn an_address_is_set_once() {
+    for kind in ["webhook", "slack", "pagerduty", "alertmanager"] {
+        let key = if kind == "pagerduty" {
+            "key_file = '/k'\n"
+        } else {
+            ""
+        };
+        let keys = format!("url_file = '/a'\nurl = 'http://localhost'\n{key}");
+        assert_eq!(
+            read(kind, &keys).unwrap_err(),
+            "wrong key notify[0].url_file in FILE line 4 column 1: `url` is set too: remove one of them"
+        );
+    }
+    let heartbeat =
+        "url = 'http://localhost'\n[heartbeat]\nurl = 'http://localhost'\nurl_file = '/a'";
+    assert_eq!(
+        read("webhook", heartbeat).unwrap_err(),
+        "wrong key heartbeat.url_file in FILE line 7 column 1: `url` is set too: remove one of them"
+    );
+}
+
+#[test]
+fn storm_is_a_key_of_chats_and_mail() {
+    assert_eq!(
+        read("webhook", "storm = 5\nurl = 'http://localhost'").unwrap_err(),
+        "wrong key notify[0].storm in FILE line 4 column 1: `storm` is a key of type = \"slack\" or \"email\", \
+         this entry has type = \"webhook\""
+    );
+}
+
+#[test]
+fn a_wrong_route_names_the_file_the_line_and_the_key() {
+    for (key, expected) in [
+        (
+            "hours = '8-18'",
+            "hours in FILE line 6 column 9: use the form 08:00-18:00 (seen: \"8-18\")",
+        ),
+        (
+            "hours = '08:00-08:00'",
+            "hours in FILE line 6 column 9: the hours begin and end at the same time: remove the key to match all day \
+             (seen: \"08:00-08:00\")",
+        ),
+        (
+            "zone = 'Atlantis'",
+            "zone in FILE line 6 column 8: unknown time zone, use a name such as Europe/Berlin (seen: \"Atlantis\")",
+        ),
+        (
+            "racks = []",
+            "racks in FILE line 6 column 9: expected at least one item: remove the key to match all (seen: an array)",
+        ),
+        (
+            "days = []",
+            "days in FILE line 6 column 8: expected at least one item: remove the key to match all (seen: an array)",
+        ),
+    ] {
+        let error = read(
+            "slack",
+            &format!("url = 'http://localhost'\n[[notify.routes]]\n{key}"),
+        );
+        assert_eq!(
+            error.unwrap_err(),
+            format!("wrong value of notify[0].routes[0].{expected}")
+        );
     }
 }

@@ -21,6 +21,7 @@ use super::login;
 use crate::notify::error::{SetupErrorKind, read_file};
 use crate::notify::line::{Style, incident_line};
 use crate::notify::notifier::{Message, Notifier, NotifierContext, NotifierType, SendOutcome};
+use crate::notify::outbox::storm;
 use crate::notify::text::dashboard_link;
 
 /// Replies that reject the login (RFC 4954, section 6). The message is retried: an operator can correct the login.
@@ -47,6 +48,9 @@ pub struct EmailConfig {
     pub from: Address,
     /// The addresses of the recipients.
     pub to: Vec<Address>,
+    /// The most messages a minute; any more are sent as a digest. Zero disables digests. Default 10.
+    #[serde(default = "storm::default_threshold")]
+    pub storm: usize,
 }
 
 /// The encryption of the connection to a mail server.
@@ -115,6 +119,7 @@ impl NotifierType for EmailConfig {
             from: self.from.0.clone(),
             to: self.to.iter().map(|address| address.0.clone()).collect(),
             dashboard: context.dashboard.map(str::to_owned),
+            storm: self.storm,
             timeout: context.timeout,
         }))
     }
@@ -136,6 +141,7 @@ struct Email {
     from: Mailbox,
     to: Vec<Mailbox>,
     dashboard: Option<String>,
+    storm: usize,
     timeout: Duration,
 }
 
@@ -253,7 +259,7 @@ impl Notifier for Email {
         }
     }
 
-    fn sends_digests(&self) -> bool {
-        true
+    fn storm(&self) -> usize {
+        self.storm
     }
 }

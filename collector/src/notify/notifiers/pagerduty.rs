@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use rackwatch_core::alert::Severity;
 use rackwatch_core::incident::{Event, IncidentRecord};
 use rackwatch_runtime::config::Secret;
+use rackwatch_runtime::config::tagged::EntryError;
 use reqwest::{Client, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -37,6 +38,10 @@ pub struct PagerDutyConfig {
 
 impl NotifierType for PagerDutyConfig {
     const TYPE: &'static str = "pagerduty";
+
+    fn check(&self) -> Result<(), EntryError> {
+        http::check_optional_address(self.url.as_ref(), self.url_file.as_ref())
+    }
 
     fn build(&self, context: &NotifierContext<'_>) -> Result<Box<dyn Notifier>, SetupErrorKind> {
         let url = match (&self.url, &self.url_file) {

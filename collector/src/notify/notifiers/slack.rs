@@ -15,6 +15,7 @@ use crate::notify::error::SetupErrorKind;
 use crate::notify::http;
 use crate::notify::line::{Style, incident_line};
 use crate::notify::notifier::{Message, Notifier, NotifierContext, NotifierType, SendOutcome};
+use crate::notify::outbox::storm;
 use crate::notify::text::{dashboard_link, title_line};
 
 /// The keys of `type = "slack"`.
@@ -27,6 +28,9 @@ pub struct SlackConfig {
     pub url_file: Option<PathBuf>,
     /// A PEM file with the authorities to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
+    /// The most messages a minute; any more are sent as a digest. Zero disables digests. Default 10.
+    #[serde(default = "storm::default_threshold")]
+    pub storm: usize,
 }
 
 impl NotifierType for SlackConfig {
@@ -41,6 +45,7 @@ impl NotifierType for SlackConfig {
             url: http::address(self.url.as_ref(), self.url_file.as_ref())?,
             client: http::client(context.timeout, self.ca_file.as_deref())?,
             dashboard: context.dashboard.map(str::to_owned),
+            storm: self.storm,
         }))
     }
 }
@@ -50,6 +55,7 @@ struct Slack {
     url: Url,
     client: Client,
     dashboard: Option<String>,
+    storm: usize,
 }
 
 impl Slack {
@@ -101,7 +107,7 @@ impl Notifier for Slack {
         http::send(request, |answer| answer.trim() == "ok").await
     }
 
-    fn sends_digests(&self) -> bool {
-        true
+    fn storm(&self) -> usize {
+        self.storm
     }
 }

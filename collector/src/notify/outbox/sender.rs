@@ -58,17 +58,17 @@ impl Sender {
     ) -> Self {
         Self {
             name: config.name.to_string(),
+            storm: StormDetector::new(notifier.storm()),
             notifier,
             log,
             backoff: Backoff::new(FIRST_PAUSE, config.retry_max),
-            storm: StormDetector::new(config.storm),
             stop,
         }
     }
 
     /// Returns whether notifications should be collected for a digest.
     pub(super) fn is_storm(&mut self) -> bool {
-        self.notifier.sends_digests() && self.storm.is_storm()
+        self.storm.is_storm()
     }
 
     /// Sends one notification as a message of its own.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rackwatch_core::alert::Severity;
 use rackwatch_core::incident::IncidentRecord;
+use rackwatch_core::words::count;
 use tokio::time::Instant;
 
 /// Window in which messages are counted: a person can read a few messages a minute.
@@ -16,6 +17,11 @@ pub(super) const COLLECT: Duration = Duration::from_secs(15);
 pub(super) const DIGEST_LIMIT: usize = 50;
 /// Number of incidents that the text of a digest names: as many as fit in a line.
 const NAMED: usize = 3;
+
+/// Returns the default of `storm`: a person can read a message every six seconds, but no more.
+pub(in crate::notify) fn default_threshold() -> usize {
+    10
+}
 
 /// Counts the messages of the last minute.
 #[derive(Debug)]
@@ -63,8 +69,8 @@ pub(super) fn digest_text(records: &[&IncidentRecord]) -> String {
         .collect();
     let more = if records.len() > NAMED { "; …" } else { "" };
     format!(
-        "{} notifications, {critical} critical: {}{more}",
-        records.len(),
+        "{}, {critical} critical: {}{more}",
+        count(records.len(), "notification"),
         named.join("; ")
     )
 }

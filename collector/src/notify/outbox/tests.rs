@@ -54,16 +54,16 @@ impl Feed for ShortFeed {
 /// A notifier that records the keys of its messages, and repeats open incidents as Alertmanager's does.
 struct Recorder {
     keys: Arc<Mutex<Vec<String>>>,
-    digests: bool,
+    storm: usize,
     open: OpenIncidents,
 }
 
 impl Recorder {
-    fn new(digests: bool, every: Duration) -> (Self, Arc<Mutex<Vec<String>>>) {
+    fn new(storm: usize, every: Duration) -> (Self, Arc<Mutex<Vec<String>>>) {
         let keys = Arc::default();
         let recorder = Self {
             keys: Arc::clone(&keys),
-            digests,
+            storm,
             open: OpenIncidents::new(every),
         };
         (recorder, keys)
@@ -80,8 +80,8 @@ impl Notifier for Recorder {
         SendOutcome::Delivered { confirmed: false }
     }
 
-    fn sends_digests(&self) -> bool {
-        self.digests
+    fn storm(&self) -> usize {
+        self.storm
     }
 
     fn resume(&mut self, open: Vec<IncidentRecord>) {
@@ -102,9 +102,8 @@ impl Notifier for Recorder {
     }
 }
 
-fn outbox(recorder: Recorder, storm: usize) -> Outbox {
-    let config: CommonConfig =
-        toml::from_str(&format!("name = 'ops'\nretry_max = '1s'\nstorm = {storm}")).unwrap();
+fn outbox(recorder: Recorder) -> Outbox {
+    let config: CommonConfig = toml::from_str("name = 'ops'\nretry_max = '1s'").unwrap();
     Outbox::new(
         &config,
         Box::new(recorder),
@@ -114,15 +113,15 @@ fn outbox(recorder: Recorder, storm: usize) -> Outbox {
     )
 }
 
-async fn sent(count: u32, storm: usize, digests: bool) -> (Vec<String>, usize) {
+async fn sent(count: u32, storm: usize) -> (Vec<String>, usize) {
     let done = Arc::default();
     let feed = ShortFeed {
         left: count,
         idle: 0,
         done: Arc::clone(&done),
     };
-    let (recorder, keys) = Recorder::new(digests, Duration::ZERO);
-    outbox(recorder, storm).run(feed).await.unwrap();
+    let (recorder, keys) = Recorder::new(storm, Duration::ZERO);
+    outbox(recorder).run(feed).await.unwrap();
     let keys = keys.lock().unwrap().clone();
     let done = done.lock().unwrap().len();
     (keys, done)
@@ -130,7 +129,7 @@ async fn sent(count: u32, storm: usize, digests: bool) -> (Vec<String>, usize) {
 
 #[tokio::test(start_paused = true)]
 async fn in_a_storm_notifications_are_sent_as_a_digest() {
-    let (keys, done) = sent(30, 10, true).await;
+    let (keys, done) = sent(30, 10).await;
     assert_eq!(keys.len(), 11, "{keys:?}");
     assert_eq!(keys[10], "81-1..100-1");
     assert_eq!(done, 30, "all entries are acknowledged");
@@ -138,8 +137,7 @@ async fn in_a_storm_notifications_are_sent_as_a_digest() {
 
 #[tokio::test(start_paused = true)]
 async fn receivers_that_track_incidents_get_each_notification() {
-    assert_eq!(sent(30, 10, false).await.0.len(), 30);
-    assert_eq!(sent(30, 0, true).await.0.len(), 30, "switched off");
+    assert_eq!(sent(30, 0).await.0.len(), 30);
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,7 +148,7 @@ async fn open_incidents_are_repeated_until_resolved() {
         event,
         ..incident()
     };
-    let (recorder, keys) = Recorder::new(false, Duration::from_secs(8));
+    let (recorder, keys) = Recorder::new(0, Duration::from_secs(8));
     // After one record nothing comes for 25 seconds, and the outbox wakes up every five of them.
     let feed = ShortFeed {
         left: 1,
@@ -158,7 +156,7 @@ async fn open_incidents_are_repeated_until_resolved() {
         done: Arc::default(),
     };
     let before = [notified(1, Event::Opened), notified(2, Event::Resolved)];
-    let outbox = outbox(recorder, 0).resume(&before);
+    let outbox = outbox(recorder).resume(&before);
     outbox.run(feed).await.unwrap();
     let keys = keys.lock().unwrap().clone();
     assert_eq!(keys, ["100-1", "before-1", "100-1", "before-1", "100-1"]);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use rackwatch_core::incident::silence::{Matcher, Silence};
+use rackwatch_core::incident::silence::{Matcher, Silence, check_duration};
 use rackwatch_core::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -56,9 +56,6 @@ struct NewSilence {
     by: Option<String>,
 }
 
-/// Longest silence or window, in minutes: a year.
-const MAX_MINUTES: u32 = 366 * 24 * 60;
-
 /// Adds a silence that begins now.
 pub(in crate::web) async fn add_silence(
     State(web): State<Arc<Web>>,
@@ -66,15 +63,15 @@ pub(in crate::web) async fn add_silence(
     body: JsonBody,
 ) -> Answer<(StatusCode, Json<Silence>)> {
     let new: NewSilence = body.parse()?;
-    if !(1..=MAX_MINUTES).contains(&new.minutes) {
-        return Err(ApiError::bad("a silence lasts between a minute and a year"));
-    }
+    let duration = Duration::from_mins(new.minutes.into());
+    check_duration(duration).map_err(ApiError::bad)?;
+    new.matcher.compile().map_err(ApiError::bad)?;
     let now = web.backend.now().await;
     let silence = Silence {
         id: operator_actions::new_id(),
-        matcher: checked(new.matcher)?,
+        matcher: new.matcher,
         from: now,
-        until: now.plus(Duration::from_mins(new.minutes.into())),
+        until: now.plus(duration),
         reason: operator_actions::clean_text(&new.reason)?,
         by: author(&admitted, new.by)?,
     };
@@ -85,25 +82,6 @@ pub(in crate::web) async fn add_silence(
         "silence added in the dashboard"
     );
     Ok((StatusCode::CREATED, Json(silence)))
-}
-
-/// Checks that a matcher has globs of 1 to 200 bytes and compiles.
-fn checked(matcher: Matcher) -> Answer<Matcher> {
-    let Matcher {
-        device,
-        rack,
-        row,
-        room,
-        rule,
-        ..
-    } = &matcher;
-    for text in [device, rack, row, room, rule].into_iter().flatten() {
-        if text.is_empty() || text.len() > 200 {
-            return Err(ApiError::bad("a glob has 1 to 200 bytes"));
-        }
-    }
-    matcher.compile().map_err(ApiError::bad)?;
-    Ok(matcher)
 }
 
 /// Expires a silence before its end.
@@ -163,17 +141,16 @@ pub(in crate::web) async fn add_window(
     body: JsonBody,
 ) -> Answer<(StatusCode, Json<Window>)> {
     let new: NewWindow = body.parse()?;
-    if !(1..=MAX_MINUTES).contains(&new.minutes) {
-        return Err(ApiError::bad("a window lasts between a minute and a year"));
-    }
     let window = Window {
         id: operator_actions::new_id(),
         when: new.times()?,
-        matcher: checked(new.matcher)?,
+        matcher: new.matcher,
         reason: operator_actions::clean_text(&new.reason)?,
         by: author(&admitted, new.by)?,
     };
-    window.check().map_err(ApiError::bad)?;
+    window
+        .check(web.backend.now().await)
+        .map_err(ApiError::bad)?;
     web.backend.add_window(window.clone()).await?;
     tracing::info!(
         window = window.id,

@@ -146,7 +146,7 @@ impl WebBackend for MemoryBackend {
 
     async fn add_window(&self, window: Window) -> Result<(), BackendError> {
         window
-            .check()
+            .check(self.now().await)
             .map_err(|error| ActionError::Invalid(error.to_string()))?;
         self.operator_state().windows.push(window);
         self.publish();

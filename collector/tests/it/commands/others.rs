@@ -253,3 +253,99 @@ fn rules_are_printed_as_toml_and_keys_as_a_table() {
         wrong.err
     );
 }
+
+#[test]
+fn senseless_arguments_are_errors() {
+    let (_server, mut redis, url) = server();
+    let far = ["--from", "2020-01-01T00:00", "--for", "1h"];
+    let add = |args: &[&'static str]| [&["maintenance", "add", "--rack", "B07"], args].concat();
+    for (args, expected) in [
+        (
+            vec!["silence", "add", "--rack", "", "--for", "1h"],
+            "invalid silence: rack must have 1 to 200 bytes",
+        ),
+        (
+            vec!["silence", "add", "--rack", "B07", "--for", "0s"],
+            "invalid silence: the duration must be between a minute and a year",
+        ),
+        (
+            vec!["silence", "add", "--rack", "B07", "--for", "99999d"],
+            "invalid silence: the duration must be between a minute and a year",
+        ),
+        (
+            add(&far),
+            "the window has already ended: choose a later start",
+        ),
+        (
+            add(&["--cron", "0 0 30 2 *", "--for", "1h"]),
+            "\"0 0 30 2 *\" never comes",
+        ),
+        (add(&["--for", "1h"]), "<--cron <CRON>|--from <TIME>>"),
+        (vec!["drill", "--seeds", "0"], "0 is not in 1.."),
+        (
+            vec!["replay", "x.csv", "--interval", "0s"],
+            "expected more than 0s",
+        ),
+    ] {
+        let refused = run(&url, &args);
+        assert_eq!(
+            refused.code,
+            Some(2),
+            "{args:?}: {}{}",
+            refused.out,
+            refused.err
+        );
+        assert!(refused.err.contains(expected), "{args:?}: {}", refused.err);
+    }
+    let left: u64 = redis::cmd("DBSIZE").query(&mut redis).unwrap();
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn indices_of_an_unknown_area_are_an_error() {
+    let (_server, _redis, url) = server();
+    let unknown = run(&url, &["indices", "room", "nope"]);
+    assert_eq!(unknown.code, Some(1));
+    assert!(
+        unknown.err.contains("no indices of room \"nope\""),
+        "{}",
+        unknown.err
+    );
+}
+
+#[test]
+fn a_resize_without_a_collector_fails_at_once() {
+    let (_server, mut redis, url) = server();
+    let fields = [
+        ("device_id", DEVICE),
+        ("temperature", "20"),
+        ("timestamp", "1"),
+    ];
+    let _: String = redis.xadd("raw_sensor_data", "*", &fields).unwrap();
+    let refused = run(&url, &["partitions", "resize", "2"]);
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.err.contains("no collector is running"),
+        "{}",
+        refused.err
+    );
+    let shown = run(&url, &["partitions", "show"]);
+    assert!(
+        shown
+            .out
+            .starts_with("One raw stream, without partitions, by default\n"),
+        "{}",
+        shown.out
+    );
+}
+
+#[test]
+fn a_cause_is_printed_once() {
+    let refused = run("redis://127.0.0.1:1", &["status"]);
+    assert_eq!(
+        refused.err.matches("os error 111").count(),
+        1,
+        "{}",
+        refused.err
+    );
+}

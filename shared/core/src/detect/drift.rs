@@ -40,7 +40,7 @@ keys! {
         fast: Duration = AVERAGE, default Duration::from_hours(3);
         /// Time constant of the slow average; longer than that of the fast one.
         slow: Duration = AVERAGE, default Duration::from_hours(14 * 24);
-        /// Age from which on a device can drift.
+        /// Age from which a device can drift.
         warm_up: Duration = AVERAGE, default Duration::from_hours(4 * 24);
         /// Time in which at most one drift of a device begins.
         cool_down: Duration = AVERAGE, default Duration::from_hours(24)

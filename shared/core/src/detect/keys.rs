@@ -386,7 +386,7 @@ pub(super) mod severity {
     use crate::severity::Severity;
 
     pub(in crate::detect) const INFO: (Severity, &str, &str) =
-        (Severity::Info, "info", "Threshold of an info.");
+        (Severity::Info, "info", "Threshold of an info alert.");
     pub(in crate::detect) const WARNING: (Severity, &str, &str) =
         (Severity::Warning, "warning", "Threshold of a warning.");
     pub(in crate::detect) const CRITICAL: (Severity, &str, &str) = (

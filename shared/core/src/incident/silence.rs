@@ -1,5 +1,7 @@
 //! Silences: they mute the notifications of matching alerts for a while. The alerts are still recorded.
 
+use std::time::Duration;
+
 use globset::{Glob, GlobMatcher};
 use serde::{Deserialize, Serialize};
 
@@ -8,9 +10,10 @@ use crate::alert::AlertKind;
 use crate::stored::{IfRefused, StoredValue};
 use crate::time::Timestamp;
 
-/// The alerts that a silence covers. Every given field must match. An empty matcher is invalid.
+/// The alerts that a silence covers. Every given field must match. An empty matcher is invalid. An unknown field is an
+/// error: ignoring it would silence more than was meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Matcher {
     /// A glob for the device id, or for `agent:<name>`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,6 +60,25 @@ impl StoredValue for Silence {
     const IF_REFUSED: IfRefused = IfRefused::ADD_AGAIN;
 }
 
+/// Shortest silence.
+const SHORTEST: Duration = Duration::from_mins(1);
+/// Longest silence: a year.
+const LONGEST: Duration = Duration::from_hours(366 * 24);
+/// Most bytes of a text in a matcher.
+const TEXT_LIMIT: usize = 200;
+
+/// Checks the duration of a silence or of a single maintenance window.
+///
+/// # Errors
+///
+/// When it is shorter than a minute or longer than a year.
+pub fn check_duration(duration: Duration) -> Result<(), String> {
+    if (SHORTEST..=LONGEST).contains(&duration) {
+        return Ok(());
+    }
+    Err("the duration must be between a minute and a year".to_owned())
+}
+
 impl Matcher {
     /// Returns whether no field is given.
     pub fn is_empty(&self) -> bool {
@@ -67,17 +89,23 @@ impl Matcher {
     ///
     /// # Errors
     ///
-    /// Fails if no field is given, or if a glob is invalid.
+    /// Fails if no field is given, or if one is empty, too long, has control characters or is not a valid glob.
     pub fn compile(&self) -> Result<CompiledMatcher, String> {
         if self.is_empty() {
             return Err("matches every alert: set device, rack, row, room, rule or type".into());
         }
+        if let Some(rule) = &self.rule {
+            check_text("rule", rule)?;
+        }
         let glob = |name: &str, text: &Option<String>| match text {
             None => Ok(None),
-            Some(text) => match Glob::new(text) {
-                Ok(glob) => Ok(Some(glob.compile_matcher())),
-                Err(error) => Err(format!("{name} {text:?} is not a valid glob: {error}")),
-            },
+            Some(text) => {
+                check_text(name, text)?;
+                match Glob::new(text) {
+                    Ok(glob) => Ok(Some(glob.compile_matcher())),
+                    Err(error) => Err(format!("{name} {text:?} is not a valid glob: {error}")),
+                }
+            }
         };
         Ok(CompiledMatcher {
             device: glob("device", &self.device)?,
@@ -88,6 +116,18 @@ impl Matcher {
             kind: self.kind,
         })
     }
+}
+
+fn check_text(name: &str, text: &str) -> Result<(), String> {
+    if text.is_empty() || text.len() > TEXT_LIMIT {
+        return Err(format!("{name} must have 1 to {TEXT_LIMIT} bytes"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(format!(
+            "{name} {text:?} has control characters: remove them"
+        ));
+    }
+    Ok(())
 }
 
 /// A matcher with compiled globs.
@@ -134,5 +174,48 @@ impl Silences {
         self.0.iter().any(|(silence, matcher)| {
             silence.from <= now && now < silence.until && matcher.matches(member)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_long_and_invisible_texts_are_refused() {
+        let rack = |text: &str| Matcher {
+            rack: Some(text.to_owned()),
+            ..Matcher::default()
+        };
+        rack("B07").compile().unwrap();
+        let long = "a".repeat(201);
+        for (text, expected) in [
+            ("", "rack must have 1 to 200 bytes"),
+            (&*long, "rack must have 1 to 200 bytes"),
+            (
+                "B\u{1b}07",
+                "rack \"B\\u{1b}07\" has control characters: remove them",
+            ),
+        ] {
+            assert_eq!(rack(text).compile().unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_is_an_error_that_lists_the_fields() {
+        let json = r#"{ "rack": "B07", "devise": "inlet-1" }"#;
+        let error = serde_json::from_str::<Matcher>(json)
+            .unwrap_err()
+            .to_string();
+        let expected = "unknown field `devise`, expected one of `device`, `rack`, `row`, `room`, `rule`, `type`";
+        assert!(error.starts_with(expected), "{error}");
+    }
+
+    #[test]
+    fn a_silence_lasts_between_a_minute_and_a_year() {
+        check_duration(Duration::from_mins(1)).unwrap();
+        check_duration(Duration::from_hours(366 * 24)).unwrap();
+        check_duration(Duration::from_secs(59)).unwrap_err();
+        check_duration(Duration::from_hours(366 * 24 + 1)).unwrap_err();
     }
 }

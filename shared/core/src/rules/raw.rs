@@ -10,6 +10,7 @@ use super::rule::{Rule, RuleTiming};
 use crate::detect::keys::{Check, DurationRange};
 use crate::detect::{AlertKind, RawValue, RuleSettings};
 use crate::device::Role;
+use crate::words::list;
 
 /// One `[[rules]]` table of a configuration file. A key that is left out keeps the value of the rules
 /// before it that have the same name and match the same device.
@@ -23,14 +24,14 @@ pub struct RawRule {
     #[serde(rename = "type")]
     pub kind: String,
     /// Only devices of these roles.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub role: Vec<Role>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Vec<Role>>,
     /// Only devices in racks that match one of these globs.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub rack: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rack: Option<Vec<String>>,
     /// Only devices with an id that matches one of these globs.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub device: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<Vec<String>>,
     /// All other keys: `for` and `keep_firing_for`, which every rule may have, and those of its type.
     #[serde(flatten)]
     pub keys: BTreeMap<String, RawValue>,
@@ -51,6 +52,8 @@ const COMMON_KEYS: [&str; 7] = [
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("rules[{index}].{key} = {value}: {why}")]
 pub struct RuleError {
+    /// The kind of the error.
+    pub fault: RuleFault,
     /// The rule, from 0.
     pub index: usize,
     /// The key that is wrong.
@@ -61,14 +64,31 @@ pub struct RuleError {
     pub why: String,
 }
 
+/// The kind of a [`RuleError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleFault {
+    /// The key is missing.
+    Missing,
+    /// The key is unknown, or belongs to rules of other types.
+    Key,
+    /// The value is wrong.
+    Value,
+}
+
 impl RuleError {
     pub(super) fn new(index: usize, key: &str, value: &dyn ToString) -> Self {
         Self {
+            fault: RuleFault::Value,
             index,
             key: key.to_owned(),
             value: value.to_string(),
             why: String::new(),
         }
+    }
+
+    fn of(mut self, fault: RuleFault) -> Self {
+        self.fault = fault;
+        self
     }
 
     pub(super) fn because(mut self, why: &str) -> Self {
@@ -83,11 +103,15 @@ impl RawRule {
         let wrong = |key: &str, value: &dyn ToString, why: &str| {
             Err(RuleError::new(index, key, value).because(why))
         };
+        let expected = || format!("expected {}", AlertKind::rule_names());
+        if self.kind.is_empty() {
+            let missing = RuleError::new(index, "type", &"\"\"").of(RuleFault::Missing);
+            return Err(missing.because(&expected()));
+        }
         let kind = AlertKind::from_name(&self.kind);
         let known = kind.and_then(|kind| Some((kind, RuleSettings::new(kind)?)));
         let Some((kind, mut settings)) = known else {
-            let why = format!("expected {}", AlertKind::rule_names());
-            return wrong("type", &self.kind, &why);
+            return wrong("type", &self.kind, &expected());
         };
         let name = self.name.as_ref().unwrap_or(&self.kind);
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
@@ -104,10 +128,10 @@ impl RawRule {
             let checked = match key.as_str() {
                 "for" => duration(value, &mut timing.pending_for),
                 "keep_firing_for" => duration(value, &mut timing.keep_firing_for),
-                key => match settings.set(key, value) {
-                    Some(checked) => checked,
-                    None => Err(misplaced(key, kind)),
-                },
+                key => settings.set(key, value).ok_or_else(|| {
+                    let error = RuleError::new(index, key, value).of(RuleFault::Key);
+                    error.because(&misplaced(key, kind))
+                })?,
             };
             if let Err(why) = checked {
                 return wrong(key, value, &why);
@@ -117,12 +141,15 @@ impl RawRule {
             let why = "a worse level must lie beyond the milder one";
             return wrong(severity.name(), &value, why);
         }
+        if self.role.as_ref().is_some_and(Vec::is_empty) {
+            return wrong("role", &"[]", NO_ITEM);
+        }
         Ok(Rule {
             name: name.clone(),
             kind,
-            roles: self.role.clone(),
-            racks: globs(index, "rack", &self.rack)?,
-            devices: globs(index, "device", &self.device)?,
+            roles: self.role.clone().unwrap_or_default(),
+            racks: globs(index, "rack", self.rack.as_deref())?,
+            devices: globs(index, "device", self.device.as_deref())?,
             timing,
             settings,
         })
@@ -147,14 +174,20 @@ fn misplaced(key: &str, kind: AlertKind) -> String {
             .collect();
         return format!("unknown key, {kind} rules have only {}", known.join(", "));
     }
-    format!("a key of {} rules, not of {kind}", having.join(" and "))
+    format!("a key of {} rules, not of {kind}", list(&having, "and"))
 }
 
-fn globs(index: usize, key: &str, texts: &[String]) -> Result<Vec<GlobMatcher>, RuleError> {
+/// The requirement that an empty list fails. It could mean all devices or none.
+const NO_ITEM: &str = "expected at least one item: remove the key to match all";
+
+fn globs(index: usize, key: &str, texts: Option<&[String]>) -> Result<Vec<GlobMatcher>, RuleError> {
+    if texts.is_some_and(<[_]>::is_empty) {
+        return Err(RuleError::new(index, key, &"[]").because(NO_ITEM));
+    }
     let compile = |text: &String| {
         let glob = Glob::new(text)
             .map_err(|e| RuleError::new(index, key, text).because(&format!("not a glob: {e}")))?;
         Ok(glob.compile_matcher())
     };
-    texts.iter().map(compile).collect()
+    texts.unwrap_or_default().iter().map(compile).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! In: the whole environment; out: one [`Override`] per variable that means a key. Variables
 //! without `__` after the prefix belong to other programs and are ignored, except for the short
-//! form of `redis.url`.
+//! form of `redis.url`, and the names of lists of tables, which no variable can set.
 
 use std::ffi::OsString;
 
@@ -31,12 +31,16 @@ pub(super) struct Override {
 /// Returns the variables that set a key. The short form comes first, so the long one overrides it.
 pub(super) fn overrides(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
+    lists: &[&'static str],
 ) -> Result<Vec<Override>, ConfigError> {
     let mut found = Vec::new();
     for (variable, text) in environment {
         let Some(variable) = variable.to_str().map(str::to_owned) else {
             continue;
         };
+        if let Some(list) = list_of(&variable, lists) {
+            return Err(ConfigError::List { variable, list });
+        }
         let Some(key) = key_of(&variable) else {
             continue;
         };
@@ -64,6 +68,13 @@ fn key_of(variable: &str) -> Option<Vec<String>> {
     let path = variable.strip_prefix(PREFIX)?;
     path.contains(SEPARATOR)
         .then(|| path.split(SEPARATOR).map(str::to_lowercase).collect())
+}
+
+/// Returns the list of tables that a variable tries to set, if any.
+fn list_of(variable: &str, lists: &[&'static str]) -> Option<&'static str> {
+    let path = variable.strip_prefix(PREFIX)?;
+    let first = path.split(SEPARATOR).next()?.to_lowercase();
+    lists.iter().copied().find(|list| *list == first)
 }
 
 /// Parses a value. Secrets are taken literally: a password may look like a number or a quoted string.

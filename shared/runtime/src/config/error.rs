@@ -35,14 +35,14 @@ pub enum ConfigError {
         /// Keys that exist there.
         expected: String,
     },
-    /// A key of an entry of another kind.
+    /// A key that must not stand where it is: it belongs to another kind of entry, or excludes another key.
     #[error("wrong key {key} in {place}: {reason}")]
-    OtherKind {
+    WrongKey {
         /// The key with its sections.
         key: String,
         /// Place of the key.
         place: Place,
-        /// The kinds that have this key, and the kind of the entry.
+        /// The kinds that have this key and the kind of the entry, or the key that it excludes.
         reason: String,
     },
     /// A mandatory key that is absent.
@@ -73,6 +73,17 @@ pub enum ConfigError {
         /// The name of the variable.
         variable: String,
     },
+    /// A variable for a table in a list.
+    #[error(
+        "the environment variable {variable} sets [[{list}]]: variables cannot set tables in lists, so write \
+         [[{list}]] in the configuration file and unset the variable"
+    )]
+    List {
+        /// The name of the variable.
+        variable: String,
+        /// The key of the list.
+        list: &'static str,
+    },
     /// A variable for a key below something that has no keys.
     #[error(
         "the environment variable {variable} sets a key below {key}, which is not a table in the \
@@ -95,7 +106,7 @@ impl ConfigError {
     fn key(&self) -> Option<&str> {
         match self {
             Self::UnknownKey { key, .. }
-            | Self::OtherKind { key, .. }
+            | Self::WrongKey { key, .. }
             | Self::MissingKey { key, .. }
             | Self::WrongValue { key, .. } => Some(key),
             _ => None,

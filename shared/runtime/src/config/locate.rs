@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeArray, DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
+use super::checked::{KeyError, KeyFault};
 use super::environment::Override;
 use super::error::{ConfigError, Place, is_secret};
 use super::path::{KeyPath, PathStep};
+use super::plain::plain;
 use super::secret::redact;
 use super::tagged;
 
@@ -57,10 +59,7 @@ impl<'t> Source<'t> {
     ) -> ConfigError {
         let (path, message) = path_and_message(error);
         let message = one_line(&message);
-        let key = match path.0.len() {
-            0 => "the top level".to_owned(),
-            _ => path.to_string(),
-        };
+        let key = shown(&path);
         if let Some((_, expected)) = quoted(&message, "unknown field `", "`, ") {
             let place = self.place(&path, overrides, true);
             let expected = expected.replace('`', "");
@@ -81,17 +80,57 @@ impl<'t> Source<'t> {
                 hint: hint.to_owned(),
             };
         }
-        if quoted(&message, "`", "` is a key of ").is_some() {
-            return ConfigError::OtherKind {
+        let is_about_key = [" is a key of ", " is set too: "];
+        if message.starts_with('`') && is_about_key.iter().any(|words| message.contains(words)) {
+            return ConfigError::WrongKey {
                 key,
                 place: self.place(&path, overrides, true),
                 reason: message,
             };
         }
-        let (message, seen) = describe(&path, &message, table);
+        self.wrong_value(&path, &plain(&message), table, overrides)
+    }
+
+    /// Turns the error of a check into one that names its place.
+    pub(super) fn refuse(
+        &self,
+        error: &KeyError,
+        table: &Table,
+        overrides: &[Override],
+    ) -> ConfigError {
+        let path = KeyPath::parse(&error.path);
+        let key_place = || self.place(&path, overrides, true);
+        match &error.fault {
+            KeyFault::Missing(hint) => ConfigError::MissingKey {
+                key: shown(&path),
+                place: key_place(),
+                hint: format!(", {hint}"),
+            },
+            KeyFault::Key(reason) => ConfigError::WrongKey {
+                key: shown(&path),
+                place: key_place(),
+                reason: reason.clone(),
+            },
+            KeyFault::Value(requirement) => self.wrong_value(&path, requirement, table, overrides),
+            KeyFault::Repeats(first) => {
+                let place = self.place(&KeyPath::parse(first), overrides, false);
+                let message = format!("{first} in {place} has the same value: give each its own");
+                self.wrong_value(&path, &message, table, overrides)
+            }
+        }
+    }
+
+    fn wrong_value(
+        &self,
+        path: &KeyPath,
+        message: &str,
+        table: &Table,
+        overrides: &[Override],
+    ) -> ConfigError {
+        let (message, seen) = describe(path, message, table);
         ConfigError::WrongValue {
-            key,
-            place: self.place(&path, overrides, false),
+            key: shown(path),
+            place: self.place(path, overrides, false),
             message,
             seen,
         }
@@ -131,6 +170,14 @@ impl<'t> Source<'t> {
             };
         }
         (offset, true)
+    }
+}
+
+/// Returns the path as an error shows it.
+fn shown(path: &KeyPath) -> String {
+    match path.0.len() {
+        0 => "the top level".to_owned(),
+        _ => path.to_string(),
     }
 }
 
@@ -188,16 +235,16 @@ pub(super) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
 fn describe(path: &KeyPath, message: &str, table: &Table) -> (String, String) {
     let is_secret = |step: &PathStep| matches!(step, PathStep::Key(key) if is_secret(key));
     if path.0.iter().any(is_secret) {
-        return (hide(message), "not shown, it may be secret".to_owned());
+        return (redact(message), "not shown, it may be secret".to_owned());
     }
     if path.0.is_empty() {
-        return (hide(message), "a table".to_owned());
+        return (redact(message), "a table".to_owned());
     }
     let value = value_at(path, table);
     match value {
         None => (redact(message), "nothing".to_owned()),
-        Some(Value::Table(_)) => (hide(message), "a table".to_owned()),
-        Some(Value::Array(_)) => (hide(message), "an array".to_owned()),
+        Some(Value::Table(_)) => (redact(message), "a table".to_owned()),
+        Some(Value::Array(_)) => (redact(message), "an array".to_owned()),
         Some(Value::String(text)) => {
             let shown: String = redact(text).chars().take(SHOWN).collect();
             (redact(message), format!("{shown:?}"))
@@ -217,16 +264,6 @@ fn value_at<'t>(path: &KeyPath, table: &'t Table) -> Option<&'t Value> {
         PathStep::Key(key) => value?.get(key),
         PathStep::Index(index) => value?.get(*index),
     })
-}
-
-/// Removes the value that serde puts into "invalid type: VALUE, expected ..." messages.
-fn hide(message: &str) -> String {
-    match (message.split_once(": "), message.rsplit_once(", expected ")) {
-        (Some((what @ ("invalid type" | "invalid value"), _)), Some((_, expected))) => {
-            format!("{what}, expected {expected}")
-        }
-        _ => redact(message),
-    }
 }
 
 fn one_line(message: &str) -> String {

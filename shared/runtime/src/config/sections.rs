@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::checked::{KeyError, one_of};
 use super::duration;
 use super::secret::{RedisUrl, Secret};
 
@@ -17,8 +18,8 @@ pub struct RedisConfig {
     pub url: RedisUrl,
     /// User; overrides the one in `url`.
     pub username: Option<String>,
-    /// File that contains only the password, without a trailing line feed; overrides `password` and
-    /// the one in `url`.
+    /// File that contains only the password, without a trailing line feed, instead of `password`;
+    /// overrides the one in `url`.
     pub password_file: Option<PathBuf>,
     /// Password. Put it in a file or in `RACKWATCH_REDIS__PASSWORD` instead.
     pub password: Option<Secret>,
@@ -54,6 +55,22 @@ impl Default for RedisConfig {
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
         }
+    }
+}
+
+impl RedisConfig {
+    /// Checks that the password is set once.
+    ///
+    /// # Errors
+    ///
+    /// When both `password` and `password_file` are set.
+    pub fn check(&self) -> Result<(), KeyError> {
+        let password = ("password", self.password.is_some());
+        one_of(
+            "redis",
+            password,
+            ("password_file", self.password_file.is_some()),
+        )
     }
 }
 

@@ -60,10 +60,12 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use rackwatch_core::words::list;
 use serde::de::{DeserializeOwned, Deserializer, Error, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 use toml::{Table, Value};
 
+use super::checked::conflict;
 use super::path::KeyPath;
 
 /// The kinds of an entry: `C` holds the keys that all kinds share, `T` is any of the kinds.
@@ -99,6 +101,13 @@ pub enum EntryError {
         /// An alternative or a reason, such as `or user and password_file`; may be empty.
         hint: &'static str,
     },
+    /// A key that excludes another, and both are set.
+    Conflict {
+        /// The key.
+        key: &'static str,
+        /// The other key.
+        other: &'static str,
+    },
     /// A value that its type accepts is still wrong.
     Wrong {
         /// The key, or a path to it from the entry, such as `sensors[1].oid`.
@@ -113,6 +122,7 @@ impl EntryError {
         match self {
             Self::Missing { key, hint: "" } => missing(key),
             Self::Missing { key, hint } => format!("{}, {hint}", missing(key)),
+            Self::Conflict { key, other } => located(key, &conflict(other)),
             Self::Wrong { key, message } => located(key, message),
         }
     }
@@ -208,17 +218,17 @@ impl<C: DeserializeOwned, T> Kinds<C, T> {
             .known
             .iter()
             .filter(|other| other.keys.contains(&key))
-            .map(|other| format!("{} = {:?}", self.tag, other.name))
+            .map(|other| format!("{:?}", other.name))
             .collect();
         if owners.is_empty() {
             let known = [&[self.tag], self.common, kind.keys].concat().join(", ");
             return format!("unknown field `{key}`, expected one of {known}");
         }
         format!(
-            "`{key}` is a key of {}, this entry has {} = {:?}",
-            owners.join(" and "),
-            self.tag,
-            kind.name
+            "`{key}` is a key of {tag} = {}, this entry has {tag} = {:?}",
+            list(&owners, "or"),
+            kind.name,
+            tag = self.tag,
         )
     }
 }

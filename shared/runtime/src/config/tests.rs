@@ -9,7 +9,7 @@ use super::*;
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Settings {
+struct Sections {
     redis: RedisConfig,
     log: LogConfig,
     spool: Spool,
@@ -27,11 +27,22 @@ struct Spool {
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Source {
+    name: String,
     host: String,
     token: String,
 }
 
-fn load_text(text: &str, environment: &[(&str, &str)]) -> Result<Settings, String> {
+impl Settings for Sections {
+    fn check(&self) -> Result<(), KeyError> {
+        self.redis.check()?;
+        checked::unique_names(
+            "source",
+            self.source.iter().map(|source| source.name.as_str()),
+        )
+    }
+}
+
+fn load_text(text: &str, environment: &[(&str, &str)]) -> Result<Sections, String> {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("agent.toml");
     fs::write(&file, text).unwrap();
@@ -49,11 +60,11 @@ fn error_of(text: &str, environment: &[(&str, &str)]) -> String {
 
 #[test]
 fn without_a_file_the_defaults_hold() {
-    let loaded: Loaded<Settings> = load_from(None, Path::new("/nowhere"), []).unwrap();
+    let loaded: Loaded<Sections> = load_from(None, Path::new("/nowhere"), []).unwrap();
     assert_eq!(
         loaded,
         Loaded {
-            config: Settings::default(),
+            config: Sections::default(),
             from: None
         }
     );
@@ -64,14 +75,14 @@ fn the_standard_file_is_read_where_it_exists() {
     let directory = TempDir::new().unwrap();
     let standard = directory.path().join("agent.toml");
     fs::write(&standard, "[spool]\nport = 7").unwrap();
-    let loaded: Loaded<Settings> = load_from(None, &standard, []).unwrap();
+    let loaded: Loaded<Sections> = load_from(None, &standard, []).unwrap();
     assert_eq!((loaded.config.spool.port, loaded.from), (7, Some(standard)));
 }
 
 #[test]
 fn a_named_file_has_to_exist() {
     let missing = Path::new("/nowhere/agent.toml");
-    let error = load_from::<Settings>(Some(missing), missing, []).unwrap_err();
+    let error = load_from::<Sections>(Some(missing), missing, []).unwrap_err();
     assert!(
         error
             .to_string()
@@ -155,7 +166,7 @@ fn a_wrong_value_is_shown_with_its_place() {
     assert!(error.ends_with("(seen: \"10 parsecs\")"), "{error}");
     assert!(error.contains("such as \"500ms\""), "{error}");
     assert!(error_of("redis.connect_timeout = 10", &[]).contains("with its unit"));
-    let error = error_of("[[source]]\nhost = 'a'\n[[source]]\nhost = 5", &[]);
+    let error = error_of("[[source]]\nname = 'a'\n[[source]]\nhost = 5", &[]);
     assert!(
         error.starts_with("wrong value of source[1].host in FILE line 4 column 8"),
         "{error}"
@@ -166,7 +177,7 @@ fn a_wrong_value_is_shown_with_its_place() {
 fn a_wrong_value_of_a_variable_is_shown_as_written() {
     let error = error_of("", &[("RACKWATCH_SPOOL__PORT", "99999")]);
     let expected = "wrong value of spool.port in the environment variable \
-                    RACKWATCH_SPOOL__PORT: invalid value: integer `99999`, expected u16";
+                    RACKWATCH_SPOOL__PORT: expected a whole number from 0 to 65535 (seen: 99999)";
     assert!(error.starts_with(expected), "{error}");
 }
 
@@ -202,4 +213,80 @@ fn debug_shows_no_secret() {
     let text = "[redis]\nurl = 'redis://a:4711@b'\npassword = '4711'";
     let settings = load_text(text, &[]).unwrap();
     assert!(!format!("{settings:?}").contains("4711"));
+}
+
+#[test]
+fn a_repeated_name_is_an_error_with_both_places() {
+    let error = error_of(
+        "[[source]]\nname = 'a'\n[[source]]\nname = 'b'\n[[source]]\nname = 'a'",
+        &[],
+    );
+    assert_eq!(
+        error,
+        "wrong value of source[2].name in FILE line 6 column 8: source[0].name in FILE line 2 \
+         column 8 has the same value: give each its own (seen: \"a\")"
+    );
+}
+
+#[test]
+fn a_variable_cannot_set_a_list_of_tables() {
+    for variable in ["RACKWATCH_SOURCE", "RACKWATCH_SOURCE__0__HOST"] {
+        let error = error_of("[[source]]\nhost = 'a'", &[(variable, "[]")]);
+        let expected = format!(
+            "the environment variable {variable} sets [[source]]: variables cannot set tables in lists, \
+             so write [[source]] in the configuration file and unset the variable"
+        );
+        assert_eq!(error, expected);
+    }
+    load_text("", &[("RACKWATCH_SOURCES", "[]")]).unwrap();
+}
+
+#[test]
+fn a_password_is_set_once() {
+    let error = error_of(
+        "[redis]\npassword_file = '/a'",
+        &[("RACKWATCH_REDIS__PASSWORD", "4711")],
+    );
+    assert_eq!(
+        error,
+        "wrong key redis.password_file in FILE line 2 column 1: `password` is set too: remove one of them"
+    );
+}
+
+#[test]
+fn errors_are_in_plain_english() {
+    for (text, expected) in [
+        (
+            "redis = 5",
+            "redis in FILE line 1 column 9: expected a table (seen: 5)",
+        ),
+        (
+            "source = 5",
+            "source in FILE line 1 column 10: expected a list in brackets (seen: 5)",
+        ),
+        (
+            "redis.username = 5",
+            "FILE line 1 column 18: expected text in quotes (seen: 5)",
+        ),
+        (
+            "redis.tls_insecure = 'no'",
+            "column 22: expected true or false (seen: \"no\")",
+        ),
+        (
+            "log.format = 'xml'",
+            "column 14: expected `text` or `json` (seen: \"xml\")",
+        ),
+        (
+            "log.format = 5",
+            "column 14: expected text in quotes (seen: 5)",
+        ),
+        (
+            "spool.port = -1",
+            "expected a whole number from 0 to 65535 (seen: -1)",
+        ),
+        ("redis.ca_file = 5", "expected text in quotes (seen: 5)"),
+    ] {
+        let error = error_of(text, &[]);
+        assert!(error.ends_with(expected), "{error}");
+    }
 }
