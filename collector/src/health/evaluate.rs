@@ -106,6 +106,13 @@ impl HealthVerdict {
             ));
             return;
         }
+        if !group.foreign.is_empty() {
+            self.problems.push(format!(
+                "another program reads {stream} as consumer {} of {name}, and takes entries from the \
+                 collector: stop it, or give it a consumer group of its own",
+                group.foreign.join(", ")
+            ));
+        }
         let log = match name.as_str() {
             DETECTOR_GROUP => "detector",
             LOGGER_GROUP => "console",

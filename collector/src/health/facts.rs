@@ -75,6 +75,8 @@ pub(crate) struct Group {
     pub(crate) oldest_pending_ms: Option<u64>,
     /// The age of the oldest unread entry.
     pub(crate) oldest_unread_ms: Option<u64>,
+    /// Consumers of other programs that read from the group, or have entries pending.
+    pub(crate) foreign: Vec<String>,
 }
 
 /// Dead letters: entries that could not be decoded.

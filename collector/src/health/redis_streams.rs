@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rackwatch_core::keys::PartitionKeys;
+use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::wire::loss;
 use rackwatch_runtime::redis::{Connection, entries, reply_field, unless_refused};
@@ -13,6 +13,8 @@ use super::facts::{Dead, Group, Losses, MAX_LISTED};
 
 /// Time over which the rate of entries is measured.
 const RATE_OVER: Duration = Duration::from_secs(1);
+/// Time after which a consumer of another program that no longer reads is of no concern.
+const FOREIGN_IDLE: Duration = Duration::from_mins(5);
 /// Dead letters and loss records counted at most, for each partition.
 const MAX_COUNTED: usize = 1000;
 
@@ -72,6 +74,7 @@ pub(super) async fn group(
         lag: None,
         oldest_pending_ms: None,
         oldest_unread_ms: None,
+        foreign: Vec::new(),
     };
     let Some(found) = found else { return Ok(group) };
     let number = |name| reply_field::<Option<u64>>(&found, name).flatten();
@@ -84,7 +87,28 @@ pub(super) async fn group(
     if let Some(read) = read {
         group.oldest_unread_ms = first_after(connection, stream, read).await?.map(age);
     }
+    group.foreign = foreign_consumers(connection, stream, name).await?;
     Ok(group)
+}
+
+/// Returns the consumers of a group that no program of ours uses, if they read lately or have entries
+/// pending.
+async fn foreign_consumers(
+    connection: &mut Connection,
+    stream: &str,
+    group: &str,
+) -> RedisResult<Vec<String>> {
+    let mut ask = redis::cmd("XINFO");
+    ask.arg("CONSUMERS").arg(stream).arg(group);
+    let all: Vec<BTreeMap<String, Value>> = ask.query_async(connection).await?;
+    let ours = keys::consumer_of(group);
+    let foreign = all.into_iter().filter_map(|consumer| {
+        let name = reply_field::<String>(&consumer, "name").filter(|name| name != ours)?;
+        let pending: u64 = reply_field(&consumer, "pending").unwrap_or(0);
+        let idle = Duration::from_millis(reply_field(&consumer, "idle").unwrap_or(0));
+        (pending > 0 || idle < FOREIGN_IDLE).then_some(name)
+    });
+    Ok(foreign.collect())
 }
 
 /// Returns the groups of a stream, or none if the stream does not exist.

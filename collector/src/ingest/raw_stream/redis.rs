@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use self::directory::Directory;
 use self::reader::Reader;
 use super::{Batch, Commit, Entry, RawStream, RawStreamError, Restore, Resume, SliceNumber};
+use crate::claims::{self, NextLook};
 use crate::config::StreamConfig;
 use crate::fencing::{self, Answer, Fence};
 use crate::stage::StageError;
@@ -57,6 +58,8 @@ pub struct RedisRawStream {
     /// Entries younger than this are kept for people to look at.
     keep: Duration,
     directory: Directory,
+    /// The next look for entries that another consumer has pending.
+    claims: NextLook,
     /// Whether descriptions were read for catching up, so that the series have not received them.
     catching_up: bool,
 }
@@ -88,6 +91,7 @@ impl RedisRawStream {
             committed: StreamId::ZERO,
             keep: stream.keep,
             directory: Directory::default(),
+            claims: NextLook::default(),
             catching_up: false,
         }
     }
@@ -161,6 +165,47 @@ impl RedisRawStream {
         }
     }
 
+    /// Takes over what other consumers have pending, to be read first.
+    async fn claim_from_others(&mut self) -> Result<(), RawStreamError> {
+        let refused = |error| refused(&self.keys, "take over pending entries", error);
+        let (group, consumer) = (keys::DETECTOR_GROUP, keys::DETECTOR_CONSUMER);
+        loop {
+            let mut connection = self.commands.connection().await.map_err(refused)?;
+            match claims::take_over(&mut connection, &self.keys.raw, group, consumer).await {
+                Ok(0) => return Ok(()),
+                Ok(_) => {
+                    self.reader.read_pending_first();
+                    return Ok(());
+                }
+                Err(error) => self.commands.recover(&error).await.map_err(refused)?,
+            }
+        }
+    }
+
+    /// Acknowledges and drops entries that a commit covers already: a client may have claimed them
+    /// again. Progress never goes back.
+    async fn drop_committed(&mut self, entries: Vec<Entry>) -> Result<Vec<Entry>, RawStreamError> {
+        let committed = self.committed;
+        let (old, entries): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| entry.id <= committed);
+        if old.is_empty() {
+            return Ok(entries);
+        }
+        tracing::warn!(
+            stream = self.keys.raw,
+            entries = old.len(),
+            "committed entries were pending again, acknowledged them"
+        );
+        let mut ack = redis::cmd("XACK");
+        ack.arg(&self.keys.raw).arg(keys::DETECTOR_GROUP);
+        for entry in &old {
+            ack.arg(entry.id.to_string());
+        }
+        self.query::<()>("acknowledge committed entries", &ack)
+            .await?;
+        Ok(entries)
+    }
+
     /// Deletes entries that are older than every slice of detector state and than `keep`.
     async fn trim(&mut self) -> Result<(), RawStreamError> {
         let keep = u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX);
@@ -190,6 +235,7 @@ impl RawStream for RedisRawStream {
         self.reader.read_pending_first();
         self.directory.reset();
         self.create_group().await?;
+        self.claims.hurry();
         Ok(resume)
     }
 
@@ -217,7 +263,11 @@ impl RawStream for RedisRawStream {
         if std::mem::take(&mut self.catching_up) {
             self.directory.reset();
         }
+        if self.claims.take_due() {
+            self.claim_from_others().await?;
+        }
         let entries = self.reader.next().await?;
+        let entries = self.drop_committed(entries).await?;
         self.with_descriptions(entries).await
     }
 
