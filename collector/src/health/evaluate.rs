@@ -12,7 +12,7 @@ use crate::notify::line::format_duration;
 /// Share of maxmemory above which series are too large.
 pub(crate) const SERIES_MEMORY_LIMIT: f64 = 0.7;
 /// Unread entries above which a group is too far behind.
-const MAX_LAG: u64 = 10_000;
+pub(super) const MAX_LAG: u64 = 10_000;
 /// Age above which an unread or unacknowledged entry is a problem.
 const MAX_AGE: Duration = Duration::from_secs(60);
 /// Share of maxmemory above which Redis soon refuses writes.

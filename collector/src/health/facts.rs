@@ -70,7 +70,7 @@ pub(crate) struct Group {
     pub(crate) exists: bool,
     pub(crate) consumers: u64,
     pub(crate) pending: u64,
-    /// The number of unread entries, or `None` if Redis does not report it.
+    /// The number of unread entries, counted up to 20,000; `None` without the group.
     pub(crate) lag: Option<u64>,
     pub(crate) oldest_pending_ms: Option<u64>,
     /// The age of the oldest unread entry.

@@ -16,7 +16,9 @@ use redis::{Commands, Connection};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::rig::{DEADLINE, alerts_of, connect, plain_series, running, send, wait_all_done};
+use crate::rig::{
+    DEADLINE, alerts_of, collector, connect, plain_series, running, send, wait_all_done,
+};
 
 const START: u64 = 1_795_438_931_000;
 
@@ -355,4 +357,37 @@ fn agent(url: &str, stop: &CancellationToken) -> JoinHandle<Summary> {
         let ran = pipeline(&config, sources, Departure::Leave, stop).await;
         ran.unwrap()
     })
+}
+
+/// Redis 7.0 to 8.0 go on counting entries that were trimmed unread.
+#[test]
+fn entries_trimmed_unread_are_not_behind_for_ever() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let mut first = running(&server.url());
+    send(redis, "inlet-R1-1", START, "22.0");
+    wait_all_done(redis);
+    first.kill().unwrap();
+    let mut fill = redis::pipe();
+    for _ in 0..10_100 {
+        fill.cmd("XADD")
+            .arg(&["raw_sensor_data", "*", "a", "b"])
+            .ignore();
+    }
+    fill.exec(redis).unwrap();
+    let _: u64 = redis
+        .xtrim("raw_sensor_data", redis::streams::StreamMaxlen::Equals(0))
+        .unwrap();
+    let _second = running(&server.url());
+    send(redis, "inlet-R1-1", START + 1000, "22.0");
+    wait_all_done(redis);
+    let mut status = collector(&["status", "--json", "--redis", &server.url()]);
+    status.wait_exit(DEADLINE).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&status.stdout()).unwrap();
+    let groups = report["facts"]["groups"].as_array().unwrap();
+    let detector = groups
+        .iter()
+        .find(|group| group["name"] == "anomaly_detector_group");
+    assert_eq!(detector.unwrap()["lag"], 0, "{report}");
+    assert!(!status.stdout().contains("entries behind"), "{report}");
 }
