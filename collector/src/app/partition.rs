@@ -15,6 +15,7 @@ use crate::feed::redis::RedisFeed;
 use crate::ingest::partition::{Partition, Parts};
 use crate::ingest::raw_stream::redis::{OwnedPartition, RedisRawStream};
 use crate::ingest::recorder::Recorder;
+use crate::ingest::relief::Relief;
 use crate::notify::{AlertSinks, alert_sink};
 use crate::ownership::owner::OwnershipTerm;
 use crate::stage::StageError;
@@ -66,9 +67,15 @@ impl PartitionStages {
         let connector = self.connector.at(&term.keys.raw);
         let stop = term.stop.clone();
         let (config, lease) = (&self.config, self.config.partition.lease);
+        let relief = Arc::new(Relief::new(term.keys.raw.clone()));
         Partition::new(Parts {
             id: term.partition,
-            recorder: Recorder::redis(connector.clone(), config.series.clone(), stop.clone()),
+            recorder: Recorder::redis(
+                connector.clone(),
+                config.series.clone(),
+                Arc::clone(&relief),
+                stop.clone(),
+            ),
             stream: RedisRawStream::new(
                 connector,
                 OwnedPartition {
@@ -78,6 +85,7 @@ impl PartitionStages {
                 },
                 &config.stream,
                 lease,
+                relief,
             ),
             rules: Arc::clone(&self.rules),
             envelope: config.alerts.profile.envelope(),

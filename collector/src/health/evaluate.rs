@@ -140,6 +140,7 @@ impl HealthVerdict {
 
     fn memory(&mut self, facts: &Facts) {
         let redis = &facts.redis;
+        self.warnings.extend(redis.eviction_warning());
         let share = redis.used_memory.and_then(|used| redis.fraction(used));
         if share.is_some_and(|share| share > MEMORY_LIMIT) {
             self.problems.push(

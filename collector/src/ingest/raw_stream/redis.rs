@@ -15,6 +15,7 @@ mod refused_descriptions;
 mod reports;
 mod saved_state;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,6 +32,7 @@ use super::{Batch, Commit, Entry, RawStream, RawStreamError, Restore, Resume, Sl
 use crate::claims::{self, NextLook};
 use crate::config::StreamConfig;
 use crate::fencing::{self, Answer, Fence};
+use crate::ingest::relief::Relief;
 use crate::stage::StageError;
 
 /// A partition while this collector owns it.
@@ -60,6 +62,8 @@ pub struct RedisRawStream {
     directory: Directory,
     /// The next look for entries that another consumer has pending.
     claims: NextLook,
+    /// Frees memory when Redis has none left.
+    relief: Arc<Relief>,
     /// Whether descriptions were read for catching up, so that the series have not received them.
     catching_up: bool,
 }
@@ -72,6 +76,7 @@ impl RedisRawStream {
         owned: OwnedPartition,
         stream: &StreamConfig,
         lease: Duration,
+        relief: Arc<Relief>,
     ) -> Self {
         let OwnedPartition { keys, epoch, stop } = owned;
         let reader = Reader::new(
@@ -92,6 +97,7 @@ impl RedisRawStream {
             keep: stream.keep,
             directory: Directory::default(),
             claims: NextLook::default(),
+            relief,
             catching_up: false,
         }
     }
@@ -102,8 +108,18 @@ impl RedisRawStream {
         what: &str,
         command: &Cmd,
     ) -> Result<T, RawStreamError> {
-        let reply = self.commands.query(command).await;
-        reply.map_err(|error| refused(&self.keys, what, error))
+        loop {
+            let connected = self.commands.connection().await;
+            let mut connection = connected.map_err(|error| refused(&self.keys, what, error))?;
+            match command.query_async(&mut connection).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => {
+                    self.relief.relieve(&mut connection, &error).await;
+                    let recovered = self.commands.recover(&error).await;
+                    recovered.map_err(|error| refused(&self.keys, what, error))?;
+                }
+            }
+        }
     }
 
     /// Adds descriptions to `entries`.
@@ -232,6 +248,8 @@ impl RawStream for RedisRawStream {
     async fn resume(&mut self, restore: &mut Restore<'_>) -> Result<Resume, RawStreamError> {
         let resume = self.load(restore).await?;
         self.committed = resume.done;
+        self.relief
+            .cover(resume.saved.unwrap_or(StreamId::ZERO).min(resume.done));
         self.reader.read_pending_first();
         self.directory.reset();
         self.create_group().await?;
@@ -296,6 +314,7 @@ impl RawStream for RedisRawStream {
                     return Err(RawStreamError::OutcomeUnknown);
                 }
                 Err(error) => {
+                    self.relief.relieve(&mut connection, &error).await;
                     let waited = self.commands.recover_in_place(&error).await;
                     waited.map_err(refused)?;
                 }
@@ -318,7 +337,10 @@ impl RawStream for RedisRawStream {
             match call.invoke_async(&mut connection).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => return Err(RawStreamError::OutcomeUnknown),
-                Err(error) => self.commands.recover(&error).await.map_err(refused)?,
+                Err(error) => {
+                    self.relief.relieve(&mut connection, &error).await;
+                    self.commands.recover(&error).await.map_err(refused)?;
+                }
             }
         }
     }
@@ -326,6 +348,7 @@ impl RawStream for RedisRawStream {
     async fn finish_save(&mut self, slices: usize) -> Result<(), RawStreamError> {
         let deleted = saved_state::delete_others(&mut self.commands, &self.keys, slices).await;
         deleted.map_err(|error| refused(&self.keys, "delete old detector state", error))?;
+        self.relief.cover(self.committed);
         self.trim().await
     }
 
