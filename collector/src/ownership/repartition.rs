@@ -259,6 +259,8 @@ impl Repartition {
                 add.exec_async(&mut self.connection).await?;
             }
             self.delete(&old).await?;
+            // A group created meanwhile made the stream of alerts again. It is empty: no owner writes there.
+            self.delete(&PartitionKeys::of(partition).alerts).await?;
         }
         Ok(())
     }
