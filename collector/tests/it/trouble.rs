@@ -421,6 +421,15 @@ fn a_redis_that_our_own_stream_fills_accepts_writes_again() {
         add(redis, n).unwrap();
     }
     wait_all_done(redis);
+    let last: redis::streams::StreamRangeReply = redis
+        .xrevrange_count("raw_sensor_data", "+", "-", 1)
+        .unwrap();
+    wait_until_sync(DEADLINE, "detector state of all entries is saved", || {
+        let slices: Vec<String> = redis.hvals("rackwatch:snapshot").ok()?;
+        let is_saved = |slice: &String| slice.contains(&last.ids[0].id);
+        (!slices.is_empty() && slices.iter().all(is_saved)).then_some(())
+    })
+    .unwrap();
     let used: String = redis::cmd("INFO").arg("memory").query(redis).unwrap();
     let used = used
         .lines()
