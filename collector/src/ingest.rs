@@ -7,4 +7,5 @@ pub mod raw_stream;
 pub mod recorder;
 pub mod partition;
 pub mod relief;
+pub(crate) mod forward;
 mod timer;

@@ -12,6 +12,7 @@ use super::error::RunError;
 use super::finish::finish;
 use crate::config::CollectorConfig;
 use crate::feed::redis::RedisFeed;
+use crate::ingest::forward;
 use crate::ingest::partition::{Partition, Parts};
 use crate::ingest::raw_stream::redis::{OwnedPartition, RedisRawStream};
 use crate::ingest::recorder::Recorder;
@@ -36,7 +37,8 @@ impl PartitionStages {
         &self,
         term: OwnershipTerm,
     ) -> impl Future<Output = Result<(), RunError>> + Send + use<> {
-        let stop = term.stop.clone();
+        let (id, stop) = (term.partition, term.stop.clone());
+        let plain = self.connector.at(keys::RAW);
         let mut feed = RedisFeed::new(
             self.connector.at(&term.keys.raw),
             (term.keys.alerts.clone(), alert::decode),
@@ -54,6 +56,8 @@ impl PartitionStages {
             }
             let mut stages: JoinSet<Result<(), RunError>> = JoinSet::new();
             stages.spawn(async move { Ok(partition.run().await?) });
+            let forward = forward::run(plain, id, stop.clone());
+            stages.spawn(async move { forward.await.map_err(RunError::Forwarding) });
             stages.spawn(async move {
                 let delivery = alert_sink::run(feed, sinks);
                 delivery.await.map_err(RunError::Alerts)
