@@ -15,6 +15,8 @@ pub(crate) const SERIES_MEMORY_LIMIT: f64 = 0.7;
 pub(super) const MAX_LAG: u64 = 10_000;
 /// Age above which an unread or unacknowledged entry is a problem.
 const MAX_AGE: Duration = Duration::from_secs(60);
+/// Distance of an id ahead of Redis' clock that is worth a warning.
+const MAX_AHEAD: Duration = Duration::from_mins(1);
 /// Share of maxmemory above which Redis soon refuses writes.
 const MEMORY_LIMIT: f64 = 0.9;
 
@@ -37,6 +39,14 @@ pub(crate) fn evaluate(facts: &Facts) -> HealthVerdict {
         verdict.group(group);
     }
     verdict.memory(facts);
+    let ahead = Duration::from_millis(facts.ids_ahead_ms);
+    if ahead > MAX_AHEAD {
+        verdict.warnings.push(format!(
+            "ids of readings are {} ahead of Redis' clock: a client writes ids of its own, or that clock was \
+             set back",
+            format_duration(ahead)
+        ));
+    }
     let dead = facts.dead.last_hour;
     if dead > 0 {
         verdict.warnings.push(format!(

@@ -18,6 +18,8 @@ pub(crate) struct Facts {
     pub(crate) endpoint: String,
     pub(crate) redis: ServerInfo,
     pub(crate) streams: Streams,
+    /// Time by which the newest ids of raw streams are ahead of Redis' clock.
+    pub(crate) ids_ahead_ms: u64,
     /// The number of partitions is being changed.
     pub(crate) changing: bool,
     pub(crate) partitions: Vec<Owned>,

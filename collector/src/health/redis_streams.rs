@@ -27,6 +27,20 @@ pub(super) async fn length(connection: &mut Connection, key: &str) -> RedisResul
     redis::cmd("XLEN").arg(key).query_async(connection).await
 }
 
+/// Returns the id of the newest entry of a stream.
+pub(super) async fn newest(
+    connection: &mut Connection,
+    stream: &str,
+) -> anyhow::Result<Option<StreamId>> {
+    let mut ask = redis::cmd("XREVRANGE");
+    ask.arg(stream).arg(&["+", "-", "COUNT", "1"]);
+    let found = entries(ask.query_async(connection).await?)?;
+    Ok(found.first().map(|entry| StreamId {
+        ms: entry.id.0,
+        seq: entry.id.1,
+    }))
+}
+
 /// Returns the number of entries ever added to the raw streams, if Redis reports it (from 7.0 on).
 pub(super) async fn added(
     connection: &mut Connection,

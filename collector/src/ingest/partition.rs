@@ -18,7 +18,6 @@ use rackwatch_core::rules::RuleSet;
 use rackwatch_core::stored;
 use rackwatch_core::time::StreamId;
 use rackwatch_runtime::backoff::{self, Backoff};
-use rackwatch_runtime::clock;
 use tokio_util::sync::CancellationToken;
 
 use self::inputs::{dead_letter, inputs};
@@ -229,8 +228,8 @@ impl<S: RawStream> Partition<S> {
             .map(|entry| entry.decoded.readings.len())
             .sum();
         commit.effects = self.engine.step(inputs(batch));
-        // The wall clock decides which alerts are news, and nothing else.
-        let news = clock::now().minus(AlertRecord::NEWS);
+        // The clock decides which alerts are news, and nothing else. It is Redis': this host's may be wrong.
+        let news = self.parts.stream.now().minus(AlertRecord::NEWS);
         for alert in &mut commit.effects.alerts {
             alert.historical = alert.at < news;
         }

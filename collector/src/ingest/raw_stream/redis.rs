@@ -8,6 +8,7 @@
 //! Transient trouble (Redis away, loading, read-only, out of memory) is waited out here, for as
 //! long as it takes; the partition never sees it.
 
+mod clock;
 mod commit;
 mod directory;
 mod reader;
@@ -16,16 +17,17 @@ mod reports;
 mod saved_state;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rackwatch_core::engine::{InventoryChange, Slice};
 use rackwatch_core::keys::{self, PartitionKeys};
-use rackwatch_core::time::StreamId;
+use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_runtime::redis::{self as reply, Connector, Purpose, RequestError, Session};
 use redis::{Cmd, FromRedisValue, Script, Value};
 use tokio_util::sync::CancellationToken;
 
+use self::clock::RedisClock;
 use self::directory::Directory;
 use self::reader::Reader;
 use super::{Batch, Commit, Entry, RawStream, RawStreamError, Restore, Resume, SliceNumber};
@@ -34,6 +36,9 @@ use crate::config::StreamConfig;
 use crate::fencing::{self, Answer, Fence};
 use crate::ingest::relief::Relief;
 use crate::stage::StageError;
+
+/// Interval of warnings that ids are ahead of Redis' clock.
+const AHEAD_WARNING_INTERVAL: Duration = Duration::from_mins(10);
 
 /// A partition while this collector owns it.
 #[derive(Clone, Debug)]
@@ -62,6 +67,9 @@ pub struct RedisRawStream {
     directory: Directory,
     /// The next look for entries that another consumer has pending.
     claims: NextLook,
+    clock: RedisClock,
+    /// The last warning of ids ahead of the clock.
+    ahead_reported: Option<Instant>,
     /// Frees memory when Redis has none left.
     relief: Arc<Relief>,
     /// Whether descriptions were read for catching up, so that the series have not received them.
@@ -97,6 +105,8 @@ impl RedisRawStream {
             keep: stream.keep,
             directory: Directory::default(),
             claims: NextLook::default(),
+            clock: RedisClock::default(),
+            ahead_reported: None,
             relief,
             catching_up: false,
         }
@@ -181,6 +191,34 @@ impl RedisRawStream {
         }
     }
 
+    /// Logs ids ahead of Redis' clock, once in a while.
+    fn report_ahead(&mut self, entries: &[Entry]) {
+        let ahead = entries.iter().map(|entry| entry.ahead).max();
+        let Some(ahead) = ahead.filter(|ahead| !ahead.is_zero()) else {
+            return;
+        };
+        let is_recent = |reported: Instant| reported.elapsed() < AHEAD_WARNING_INTERVAL;
+        if !self.ahead_reported.is_some_and(is_recent) {
+            self.ahead_reported = Some(Instant::now());
+            tracing::warn!(
+                stream = self.keys.raw,
+                ?ahead,
+                "ids of entries are ahead of redis' clock, taking the clock for their arrival"
+            );
+        }
+    }
+
+    async fn read_clock(&mut self) -> Result<(), RawStreamError> {
+        let refused = |error| refused(&self.keys, "tell the time", error);
+        loop {
+            let mut connection = self.commands.connection().await.map_err(refused)?;
+            match self.clock.read(&mut connection).await {
+                Ok(()) => return Ok(()),
+                Err(error) => self.commands.recover(&error).await.map_err(refused)?,
+            }
+        }
+    }
+
     /// Takes over what other consumers have pending, to be read first.
     async fn claim_from_others(&mut self) -> Result<(), RawStreamError> {
         let refused = |error| refused(&self.keys, "take over pending entries", error);
@@ -253,6 +291,7 @@ impl RawStream for RedisRawStream {
         self.reader.read_pending_first();
         self.directory.reset();
         self.create_group().await?;
+        self.read_clock().await?;
         self.claims.hurry();
         Ok(resume)
     }
@@ -273,7 +312,7 @@ impl RawStream for RedisRawStream {
         let reply: Value = self.query("read committed entries", &range).await?;
         let raw =
             reply::entries(reply).map_err(|error| reader::unexpected(&self.keys.raw, error))?;
-        let entries = self.reader.decode(raw);
+        let entries = self.reader.decode(raw, self.clock);
         self.with_descriptions(entries).await
     }
 
@@ -284,13 +323,21 @@ impl RawStream for RedisRawStream {
         if self.claims.take_due() {
             self.claim_from_others().await?;
         }
-        let entries = self.reader.next().await?;
+        if self.clock.is_due() {
+            self.read_clock().await?;
+        }
+        let entries = self.reader.next(self.clock).await?;
         let entries = self.drop_committed(entries).await?;
+        self.report_ahead(&entries);
         self.with_descriptions(entries).await
     }
 
     fn last_committed(&self) -> StreamId {
         self.committed
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     async fn commit(&mut self, commit: Commit) -> Result<(), RawStreamError> {

@@ -1,5 +1,7 @@
 //! The values of labels.
 
+use std::fmt::Write as _;
+
 /// Characters that the module refuses in the value of a label: they have a meaning in its filters. `%`
 /// stands for them, and so for itself.
 const RESERVED: [char; 4] = ['(', ')', ',', '%'];
@@ -10,7 +12,8 @@ pub(super) fn encode(value: &str) -> String {
     let mut encoded = String::with_capacity(value.len());
     for c in value.chars() {
         if RESERVED.contains(&c) || c.is_ascii_control() {
-            encoded.push_str(&format!("%{:02X}", u32::from(c)));
+            // Writing to a String cannot fail.
+            let _ok = write!(encoded, "%{:02X}", u32::from(c));
         } else {
             encoded.push(c);
         }
