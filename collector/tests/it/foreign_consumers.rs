@@ -10,12 +10,12 @@ use crate::rig::{
 const START: u64 = 1_795_438_931_000;
 const GROUP: &str = "anomaly_detector_group";
 
-/// Reads up to `count` new entries of a stream as the consumer `somebody`.
-fn read_as_somebody(redis: &mut Connection, (stream, group): (&str, &str), count: usize) {
+/// Reads up to `count` new entries of a stream as the consumer `stranger`.
+fn read_as_stranger(redis: &mut Connection, (stream, group): (&str, &str), count: usize) {
     redis::cmd("XREADGROUP")
         .arg("GROUP")
         .arg(group)
-        .arg("somebody")
+        .arg("stranger")
         .arg("COUNT")
         .arg(count)
         .arg("STREAMS")
@@ -40,7 +40,7 @@ fn entries_pending_under_another_consumer_are_taken_over() {
         .xgroup_create_mkstream("raw_sensor_data", GROUP, "0")
         .unwrap();
     send_heat(redis);
-    read_as_somebody(redis, ("raw_sensor_data", GROUP), 3);
+    read_as_stranger(redis, ("raw_sensor_data", GROUP), 3);
     // Trimmed before it was evaluated: there is nothing left to take over.
     let first: redis::streams::StreamRangeReply =
         redis.xrange_count("raw_sensor_data", "-", "+", 1).unwrap();
@@ -85,7 +85,7 @@ fn a_consumer_that_keeps_reading_makes_status_wrong_by_name() {
             .arg(&[
                 "GROUP",
                 GROUP,
-                "somebody",
+                "stranger",
                 "COUNT",
                 "1",
                 "STREAMS",
@@ -93,7 +93,7 @@ fn a_consumer_that_keeps_reading_makes_status_wrong_by_name() {
                 ">",
             ]);
         race.exec(redis).unwrap();
-        // Behind one that somebody else took.
+        // Behind one that another client took.
         send(redis, "inlet-R1-2", START + second * 1000, "22.0");
     }
     wait_all_done(redis);
@@ -108,7 +108,7 @@ fn a_consumer_that_keeps_reading_makes_status_wrong_by_name() {
     assert!(
         status
             .stdout()
-            .contains("as consumer somebody of anomaly_detector_group"),
+            .contains("as consumer stranger of anomaly_detector_group"),
         "{}",
         status.stdout()
     );
@@ -127,11 +127,11 @@ fn alerts_pending_under_another_consumer_still_become_incidents() {
     send_heat(redis);
     wait_all_done(redis);
     first.kill().unwrap();
-    // As if somebody had read the alert before the correlator did.
+    // As if another client had read the alert before the correlator did.
     let all: redis::streams::StreamRangeReply = redis.xrange_all("anomaly_alerts").unwrap();
     for group in ["alert_correlator_group", "alert_logger_group"] {
         redis::cmd("XCLAIM")
-            .arg(&["anomaly_alerts", group, "somebody", "0"])
+            .arg(&["anomaly_alerts", group, "stranger", "0"])
             .arg(&all.ids[0].id)
             .arg("FORCE")
             .exec(redis)

@@ -209,7 +209,7 @@ impl RedisRawStream {
     }
 
     async fn read_clock(&mut self) -> Result<(), RawStreamError> {
-        let refused = |error| refused(&self.keys, "tell the time", error);
+        let refused = |error| refused(&self.keys, "read the clock", error);
         loop {
             let mut connection = self.commands.connection().await.map_err(refused)?;
             match self.clock.read(&mut connection).await {
