@@ -9,6 +9,7 @@ pub mod failpoint;
 pub mod stats;
 pub mod stage;
 pub(crate) mod fencing;
+pub(crate) mod claims;
 
 pub(crate) mod ownership;
 pub mod series;

@@ -35,6 +35,9 @@ pub(crate) enum RunError {
     /// The alert stream cannot be read.
     #[error("alert delivery stopped")]
     Alerts(#[source] StageError),
+    /// Entries of the plain raw stream cannot be moved.
+    #[error("forwarding to partitions stopped")]
+    Forwarding(#[source] StageError),
     /// A notifier or the heartbeat is misconfigured.
     #[error(transparent)]
     Notifier(#[from] SetupError),

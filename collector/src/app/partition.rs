@@ -12,9 +12,11 @@ use super::error::RunError;
 use super::finish::finish;
 use crate::config::CollectorConfig;
 use crate::feed::redis::RedisFeed;
+use crate::ingest::forward;
 use crate::ingest::partition::{Partition, Parts};
 use crate::ingest::raw_stream::redis::{OwnedPartition, RedisRawStream};
 use crate::ingest::recorder::Recorder;
+use crate::ingest::relief::Relief;
 use crate::notify::{AlertSinks, alert_sink};
 use crate::ownership::owner::OwnershipTerm;
 use crate::stage::StageError;
@@ -35,7 +37,8 @@ impl PartitionStages {
         &self,
         term: OwnershipTerm,
     ) -> impl Future<Output = Result<(), RunError>> + Send + use<> {
-        let stop = term.stop.clone();
+        let (id, stop) = (term.partition, term.stop.clone());
+        let plain = self.connector.at(keys::RAW);
         let mut feed = RedisFeed::new(
             self.connector.at(&term.keys.raw),
             (term.keys.alerts.clone(), alert::decode),
@@ -53,6 +56,8 @@ impl PartitionStages {
             }
             let mut stages: JoinSet<Result<(), RunError>> = JoinSet::new();
             stages.spawn(async move { Ok(partition.run().await?) });
+            let forward = forward::run(plain, id, stop.clone());
+            stages.spawn(async move { forward.await.map_err(RunError::Forwarding) });
             stages.spawn(async move {
                 let delivery = alert_sink::run(feed, sinks);
                 delivery.await.map_err(RunError::Alerts)
@@ -66,9 +71,15 @@ impl PartitionStages {
         let connector = self.connector.at(&term.keys.raw);
         let stop = term.stop.clone();
         let (config, lease) = (&self.config, self.config.partition.lease);
+        let relief = Arc::new(Relief::new(term.keys.raw.clone()));
         Partition::new(Parts {
             id: term.partition,
-            recorder: Recorder::redis(connector.clone(), config.series.clone(), stop.clone()),
+            recorder: Recorder::redis(
+                connector.clone(),
+                config.series.clone(),
+                Arc::clone(&relief),
+                stop.clone(),
+            ),
             stream: RedisRawStream::new(
                 connector,
                 OwnedPartition {
@@ -78,6 +89,7 @@ impl PartitionStages {
                 },
                 &config.stream,
                 lease,
+                relief,
             ),
             rules: Arc::clone(&self.rules),
             envelope: config.alerts.profile.envelope(),

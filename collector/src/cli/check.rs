@@ -58,7 +58,7 @@ struct Projection {
     interval_ms: u64,
     bytes: u64,
     maxmemory: Option<u64>,
-    warning: Option<String>,
+    warnings: Vec<String>,
     #[serde(skip)]
     limit: String,
 }
@@ -229,24 +229,35 @@ async fn project(
     let much = health
         .fraction(bytes)
         .is_some_and(|share| share > SERIES_MEMORY_LIMIT);
-    let warning = "over 70 % of maxmemory: raise maxmemory, or shorten series.raw_retention";
+    let too_large = "over 70 % of maxmemory: raise maxmemory, or shorten series.raw_retention";
+    let warnings = much.then(|| too_large.to_owned()).into_iter();
+    let warnings: Vec<_> = warnings.chain(health.eviction_warning()).collect();
     Ok(Projection {
         backend: series.name(),
         devices: DEVICES,
         interval_ms: 1000,
         bytes,
         maxmemory: health.maxmemory,
-        warning: much.then(|| warning.to_owned()),
+        warnings,
         limit: health.limit(),
     })
 }
 
 impl Projection {
     fn text(&self) -> String {
-        let (word, advice) = match &self.warning {
-            Some(warning) => ("warning", format!("{:<21} -> {warning}\n", "")),
-            None => ("ok", String::new()),
+        let word = if self.warnings.is_empty() {
+            "ok"
+        } else {
+            "warning"
         };
+        let advice = self.warnings.iter().map(|warning| {
+            format!(
+                "{:<21} -> {warning}
+",
+                ""
+            )
+        });
+        let advice: String = advice.collect();
         format!(
             "{:<10} {word:<10} {} devices at one reading per second need {} ({} series, {})\n\
              {advice}",

@@ -14,6 +14,7 @@ use redis::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{Feed, FeedEntry};
+use crate::claims::{self, NextLook};
 use crate::stage::StageError;
 
 /// Longest time that a read blocks: short enough for a quick stop.
@@ -38,6 +39,8 @@ pub struct RedisFeed<T> {
     acknowledged: Option<StreamId>,
     group_exists: bool,
     pending_first: bool,
+    /// The next look for entries that another consumer has pending.
+    claims: NextLook,
 }
 
 impl<T> RedisFeed<T> {
@@ -60,6 +63,7 @@ impl<T> RedisFeed<T> {
             acknowledged: None,
             group_exists: false,
             pending_first: true,
+            claims: NextLook::default(),
         }
     }
 
@@ -134,6 +138,28 @@ impl<T> RedisFeed<T> {
         Ok(())
     }
 
+    /// Takes over what other consumers have pending, to be read first.
+    async fn claim_from_others(&mut self) -> Result<(), StageError> {
+        let what = || format!("Redis refused to read {} as {}", self.stream, self.group);
+        loop {
+            let connected = self.commands.connection().await;
+            let mut connection =
+                connected.map_err(|error| StageError::of_request(what(), error))?;
+            let claimed =
+                claims::take_over(&mut connection, &self.stream, &self.group, self.consumer).await;
+            match claimed {
+                Ok(claimed) => {
+                    self.pending_first |= claimed > 0;
+                    return Ok(());
+                }
+                Err(error) => {
+                    let recovered = self.commands.recover(&error).await;
+                    recovered.map_err(|error| StageError::of_request(what(), error))?;
+                }
+            }
+        }
+    }
+
     async fn read(&mut self, from: &str) -> Result<Vec<FeedEntry<T>>, StageError> {
         loop {
             self.begin().await?;
@@ -184,6 +210,9 @@ impl<T: Send> Feed for RedisFeed<T> {
     type Record = T;
 
     async fn next(&mut self) -> Result<Vec<FeedEntry<T>>, StageError> {
+        if self.claims.take_due() {
+            self.claim_from_others().await?;
+        }
         if self.pending_first {
             let pending = self.read("0").await?;
             self.pending_first = !pending.is_empty();

@@ -13,9 +13,11 @@ use crate::notify::line::format_duration;
 /// Share of maxmemory above which series are too large.
 pub(crate) const SERIES_MEMORY_LIMIT: f64 = 0.7;
 /// Unread entries above which a group is too far behind.
-const MAX_LAG: u64 = 10_000;
+pub(super) const MAX_LAG: u64 = 10_000;
 /// Age above which an unread or unacknowledged entry is a problem.
 const MAX_AGE: Duration = Duration::from_secs(60);
+/// Distance of an id ahead of Redis' clock that is worth a warning.
+const MAX_AHEAD: Duration = Duration::from_mins(1);
 /// Share of maxmemory above which Redis soon refuses writes.
 const MEMORY_LIMIT: f64 = 0.9;
 
@@ -38,6 +40,14 @@ pub(crate) fn evaluate(facts: &Facts) -> HealthVerdict {
         verdict.group(group);
     }
     verdict.memory(facts);
+    let ahead = Duration::from_millis(facts.ids_ahead_ms);
+    if ahead > MAX_AHEAD {
+        verdict.warnings.push(format!(
+            "ids of readings are {} ahead of Redis' clock: a client writes ids of its own, or that clock was \
+             set back",
+            format_duration(ahead)
+        ));
+    }
     let dead = facts.dead.last_hour;
     if dead > 0 {
         verdict.warnings.push(format!(
@@ -109,6 +119,13 @@ impl HealthVerdict {
             ));
             return;
         }
+        if !group.foreign.is_empty() {
+            self.problems.push(format!(
+                "another program reads {stream} as consumer {} of {name}, and takes entries from the \
+                 collector: stop it, or give it a consumer group of its own",
+                group.foreign.join(", ")
+            ));
+        }
         let log = match name.as_str() {
             DETECTOR_GROUP => "detector",
             LOGGER_GROUP => "console",
@@ -136,6 +153,7 @@ impl HealthVerdict {
 
     fn memory(&mut self, facts: &Facts) {
         let redis = &facts.redis;
+        self.warnings.extend(redis.eviction_warning());
         let share = redis.used_memory.and_then(|used| redis.fraction(used));
         if share.is_some_and(|share| share > MEMORY_LIMIT) {
             self.problems.push(

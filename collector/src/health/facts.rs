@@ -18,6 +18,8 @@ pub(crate) struct Facts {
     pub(crate) endpoint: String,
     pub(crate) redis: ServerInfo,
     pub(crate) streams: Streams,
+    /// Time by which the newest ids of raw streams are ahead of Redis' clock.
+    pub(crate) ids_ahead_ms: u64,
     /// The number of partitions is being changed.
     pub(crate) changing: bool,
     pub(crate) partitions: Vec<Owned>,
@@ -70,11 +72,13 @@ pub(crate) struct Group {
     pub(crate) exists: bool,
     pub(crate) consumers: u64,
     pub(crate) pending: u64,
-    /// The number of unread entries, or `None` if Redis does not report it.
+    /// The number of unread entries, counted up to 20,000; `None` without the group.
     pub(crate) lag: Option<u64>,
     pub(crate) oldest_pending_ms: Option<u64>,
     /// The age of the oldest unread entry.
     pub(crate) oldest_unread_ms: Option<u64>,
+    /// Consumers of other programs that read from the group, or have entries pending.
+    pub(crate) foreign: Vec<String>,
 }
 
 /// Dead letters: entries that could not be decoded.

@@ -13,7 +13,7 @@ use rackwatch_runtime::redis::{Connection, Partitioning, ServerInfo, scan_hash, 
 use redis::RedisResult;
 
 use super::facts::{Dead, Devices, Facts, Incidents, Losses, Owned, Projection, Streams};
-use super::redis_streams::{added, dead, group, length, losses, rate};
+use super::redis_streams::{added, dead, group, length, losses, newest, rate};
 use crate::config::CollectorConfig;
 use crate::incidents::site::SiteReader;
 use crate::series;
@@ -43,6 +43,7 @@ pub(crate) async fn gather(
         endpoint,
         redis: ServerInfo::read(connection).await?,
         streams: Streams::default(),
+        ids_ahead_ms: 0,
         changing: matches!(
             partitioning,
             Partitioning::Draining(_) | Partitioning::Changing(_)
@@ -96,6 +97,9 @@ impl Facts {
         now: Timestamp,
     ) -> anyhow::Result<()> {
         self.streams.raw_sensor_data += length(connection, &keys.raw).await?;
+        let newest = newest(connection, &keys.raw).await?;
+        let ahead = newest.map_or(0, |id| id.ms.saturating_sub(now.millis()));
+        self.ids_ahead_ms = self.ids_ahead_ms.max(ahead);
         self.streams.anomaly_alerts += length(connection, &keys.alerts).await?;
         let mut owner = redis::cmd("GET");
         owner.arg(&keys.lease);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rackwatch_core::keys::PartitionKeys;
+use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::wire::loss;
 use rackwatch_runtime::redis::{Connection, entries, reply_field, unless_refused};
@@ -13,12 +13,32 @@ use super::facts::{Dead, Group, Losses, MAX_LISTED};
 
 /// Time over which the rate of entries is measured.
 const RATE_OVER: Duration = Duration::from_secs(1);
+/// Unread entries counted at most, more than [`MAX_LAG`](super::evaluate::MAX_LAG).
+const MAX_UNREAD: u64 = 20_000;
+/// Unread entries read by one command.
+const UNREAD_PAGE: usize = 1000;
+/// Time after which a consumer of another program that no longer reads is of no concern.
+const FOREIGN_IDLE: Duration = Duration::from_mins(5);
 /// Dead letters and loss records counted at most, for each partition.
 const MAX_COUNTED: usize = 1000;
 
 /// Returns the length of a stream.
 pub(super) async fn length(connection: &mut Connection, key: &str) -> RedisResult<u64> {
     redis::cmd("XLEN").arg(key).query_async(connection).await
+}
+
+/// Returns the id of the newest entry of a stream.
+pub(super) async fn newest(
+    connection: &mut Connection,
+    stream: &str,
+) -> anyhow::Result<Option<StreamId>> {
+    let mut ask = redis::cmd("XREVRANGE");
+    ask.arg(stream).arg(&["+", "-", "COUNT", "1"]);
+    let found = entries(ask.query_async(connection).await?)?;
+    Ok(found.first().map(|entry| StreamId {
+        ms: entry.id.0,
+        seq: entry.id.1,
+    }))
 }
 
 /// Returns the number of entries ever added to the raw streams, if Redis reports it (from 7.0 on).
@@ -72,19 +92,42 @@ pub(super) async fn group(
         lag: None,
         oldest_pending_ms: None,
         oldest_unread_ms: None,
+        foreign: Vec::new(),
     };
     let Some(found) = found else { return Ok(group) };
     let number = |name| reply_field::<Option<u64>>(&found, name).flatten();
     group.consumers = number("consumers").unwrap_or(0);
     group.pending = number("pending").unwrap_or(0);
-    group.lag = number("lag");
     let age = |id: StreamId| now.millis().saturating_sub(id.ms);
     group.oldest_pending_ms = oldest_pending(connection, stream, name).await?.map(age);
     let read = reply_field::<String>(&found, "last-delivered-id").and_then(|id| id.parse().ok());
     if let Some(read) = read {
-        group.oldest_unread_ms = first_after(connection, stream, read).await?.map(age);
+        let (first, count) = unread(connection, stream, read).await?;
+        group.oldest_unread_ms = first.map(age);
+        group.lag = Some(count);
     }
+    group.foreign = foreign_consumers(connection, stream, name).await?;
     Ok(group)
+}
+
+/// Returns the consumers of a group that no program of ours uses, if they read lately or have entries
+/// pending.
+async fn foreign_consumers(
+    connection: &mut Connection,
+    stream: &str,
+    group: &str,
+) -> RedisResult<Vec<String>> {
+    let mut ask = redis::cmd("XINFO");
+    ask.arg("CONSUMERS").arg(stream).arg(group);
+    let all: Vec<BTreeMap<String, Value>> = ask.query_async(connection).await?;
+    let ours = keys::consumer_of(group);
+    let foreign = all.into_iter().filter_map(|consumer| {
+        let name = reply_field::<String>(&consumer, "name").filter(|name| name != ours)?;
+        let pending: u64 = reply_field(&consumer, "pending").unwrap_or(0);
+        let idle = Duration::from_millis(reply_field(&consumer, "idle").unwrap_or(0));
+        (pending > 0 || idle < FOREIGN_IDLE).then_some(name)
+    });
+    Ok(foreign.collect())
 }
 
 /// Returns the groups of a stream, or none if the stream does not exist.
@@ -112,22 +155,32 @@ async fn oldest_pending(
     Ok(pending.first().and_then(|(id, ..)| id.parse().ok()))
 }
 
-async fn first_after(
+/// Returns the id of the first entry after `read`, and the number of entries after it, counted up to
+/// [`MAX_UNREAD`]. The `lag` of XINFO is of no use here: Redis 7.0 to 8.0 count entries that were trimmed
+/// unread for ever.
+async fn unread(
     connection: &mut Connection,
     stream: &str,
-    id: StreamId,
-) -> anyhow::Result<Option<StreamId>> {
-    let mut ask = redis::cmd("XRANGE");
-    ask.arg(stream)
-        .arg(id.next().to_string())
-        .arg("+")
-        .arg("COUNT")
-        .arg(1);
-    let found = entries(ask.query_async(connection).await?)?;
-    Ok(found.first().map(|entry| StreamId {
-        ms: entry.id.0,
-        seq: entry.id.1,
-    }))
+    read: StreamId,
+) -> anyhow::Result<(Option<StreamId>, u64)> {
+    let (mut first, mut count, mut last) = (None, 0, read);
+    while count < MAX_UNREAD {
+        let mut ask = redis::cmd("XRANGE");
+        ask.arg(stream)
+            .arg(last.next().to_string())
+            .arg("+")
+            .arg("COUNT")
+            .arg(if first.is_none() { 1 } else { UNREAD_PAGE });
+        let page = entries(ask.query_async(connection).await?)?;
+        let Some(entry) = page.last() else { break };
+        last = StreamId {
+            ms: entry.id.0,
+            seq: entry.id.1,
+        };
+        first = first.or(Some(last));
+        count += page.len() as u64;
+    }
+    Ok((first, count))
 }
 
 /// Reads the dead letters of a partition.

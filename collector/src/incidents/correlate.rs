@@ -29,7 +29,7 @@ use rackwatch_runtime::redis::{
 use redis::RedisResult;
 use tokio_util::sync::CancellationToken;
 
-use self::alerts::AlertStreams;
+use self::alerts::{AlertBatch, AlertStreams};
 use self::operator_input::{Hash, OperatorInput};
 use self::places::Places;
 use self::regroup::Ungrouped;
@@ -182,16 +182,22 @@ impl Session {
             .arg(incidents::ACKS)
             .query_async(connection)
             .await?;
-        let partitions = Partitioning::from_reply(partitioning)?.partitions();
-        if partitions != self.streams.partitions() {
-            self.streams = AlertStreams::new(partitions);
+        let partitioning = Partitioning::from_reply(partitioning)?;
+        // Its streams are being moved: a group that is created now would make an old one again.
+        let is_changing = matches!(partitioning, Partitioning::Changing(_));
+        if partitioning.partitions() != self.streams.partitions() {
+            self.streams = AlertStreams::new(partitioning.partitions());
         }
         let now = time(connection).await?;
         let from = self.store.through.map_or_else(
             || now.minus(AlertRecord::NEWS),
             |through| through.minus(CLOCK_MARGIN),
         );
-        let batch = self.streams.next(connection, from).await?;
+        let batch = if is_changing {
+            AlertBatch::default()
+        } else {
+            self.streams.next(connection, from).await?
+        };
         let spots = self.places.spots(connection, &batch.records).await?;
 
         self.operator_input.update(acks, silences, windows);

@@ -17,7 +17,7 @@ use rackwatch_core::partition::PartitionId;
 use rackwatch_core::rules::RuleSet;
 use rackwatch_core::stored;
 use rackwatch_core::time::StreamId;
-use rackwatch_runtime::clock;
+use rackwatch_runtime::backoff::{self, Backoff};
 use tokio_util::sync::CancellationToken;
 
 use self::inputs::{dead_letter, inputs};
@@ -32,6 +32,9 @@ use crate::stats::Stats;
 /// Age of the readings that are stored again after a master was replaced: as far back as agents
 /// send readings again.
 const STORE_AGAIN: Duration = Duration::from_secs(60);
+
+/// Shortest and longest pause before state is loaded again, if nothing was committed since the last time.
+const RELOAD_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 /// Interval at which rack aggregates are published: a quarter of the minute that an index covers.
 const RACK_AGGREGATES_INTERVAL: Duration = Duration::from_secs(15);
@@ -102,6 +105,8 @@ impl<S: RawStream> Partition<S> {
 
     /// Runs until the ownership term ends; saves detector state on the way out.
     pub async fn run(mut self) -> Result<(), PartitionError> {
+        let mut backoff = Backoff::new(RELOAD_PAUSE.0, RELOAD_PAUSE.1);
+        let mut progress = None;
         loop {
             match self.own().await {
                 // Begin from what Redis has now.
@@ -111,6 +116,21 @@ impl<S: RawStream> Partition<S> {
                 ),
                 Err(error) if error.is_end_of_term() => return Ok(()),
                 ended => return ended,
+            }
+            let committed = Some(self.parts.stream.last_committed());
+            if committed != progress {
+                backoff.reset();
+                progress = committed;
+                continue;
+            }
+            let pause = backoff.next_jittered(backoff::random());
+            tracing::error!(
+                partition = %self.parts.id, ?pause,
+                "nothing was committed since state was last loaded, pausing"
+            );
+            let pause = tokio::time::sleep(pause);
+            if self.parts.stop.run_until_cancelled(pause).await.is_none() {
+                return Ok(());
             }
         }
     }
@@ -208,8 +228,8 @@ impl<S: RawStream> Partition<S> {
             .map(|entry| entry.decoded.readings.len())
             .sum();
         commit.effects = self.engine.step(inputs(batch));
-        // The wall clock decides which alerts are news, and nothing else.
-        let news = clock::now().minus(AlertRecord::NEWS);
+        // The clock decides which alerts are news, and nothing else. It is Redis': this host's may be wrong.
+        let news = self.parts.stream.now().minus(AlertRecord::NEWS);
         for alert in &mut commit.effects.alerts {
             alert.historical = alert.at < news;
         }

@@ -14,7 +14,7 @@ use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::engine::{Effects, InventoryChange, Slice};
 use rackwatch_core::episode::Episode;
 use rackwatch_core::loss_ledger::Runs;
-use rackwatch_core::time::StreamId;
+use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::wire::{Decoded, Fields};
 
 use crate::stage::StageError;
@@ -38,6 +38,8 @@ pub struct Batch {
 pub struct Entry {
     /// Position in the stream.
     pub id: StreamId,
+    /// Distance of the id ahead of Redis' clock, if it is more than a minute; else zero.
+    pub ahead: Duration,
     /// Content, and the reason if a part of it was rejected.
     pub decoded: Decoded,
     /// Original fields, kept only if a part of the entry was rejected.
@@ -140,6 +142,9 @@ pub trait RawStream: Send {
 
     /// Returns the last entry that was committed.
     fn last_committed(&self) -> StreamId;
+
+    /// Returns the time by the clock that stamps entries.
+    fn now(&self) -> Timestamp;
 
     /// Writes the effects of a batch and acknowledges it.
     async fn commit(&mut self, commit: Commit) -> Result<(), RawStreamError>;

@@ -5,6 +5,7 @@
 
 mod masters;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rackwatch_core::wire::field;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::masters::Masters;
 use super::raw_stream::{DeadLetter, DescriptionUpdate, Entry};
+use super::relief::Relief;
 use super::timer::Timer;
 use crate::series::{self, InMemory, Point, Series, SeriesConfig, SeriesError};
 
@@ -38,8 +40,8 @@ pub enum RecorderError {
 /// The storage of the series.
 #[derive(Debug)]
 enum Place {
-    /// Redis, with this configuration.
-    Redis(Box<Session>, SeriesConfig),
+    /// Redis, with this configuration, and what frees memory there.
+    Redis(Box<Session>, SeriesConfig, Arc<Relief>),
     /// Memory of this process.
     Memory(InMemory),
 }
@@ -57,9 +59,14 @@ pub struct Recorder {
 
 impl Recorder {
     /// Creates a recorder that stores series in Redis.
-    pub fn redis(connector: Connector, config: SeriesConfig, stop: CancellationToken) -> Self {
+    pub fn redis(
+        connector: Connector,
+        config: SeriesConfig,
+        relief: Arc<Relief>,
+        stop: CancellationToken,
+    ) -> Self {
         let session = Session::new(connector, Purpose::Commands, stop);
-        Self::new(Place::Redis(Box::new(session), config))
+        Self::new(Place::Redis(Box::new(session), config, relief))
     }
 
     /// Creates a recorder that stores series in this process.
@@ -92,7 +99,7 @@ impl Recorder {
                     self.series = Some(series.open());
                     return Ok(());
                 }
-                Place::Redis(session, config) => (session, config),
+                Place::Redis(session, config, _) => (session, config),
             };
             let connection = session.connection().await.map_err(stopped)?;
             self.masters.update(&connection).await;
@@ -106,9 +113,16 @@ impl Recorder {
 
     /// Waits and connects again. Returns `Ok` if the caller should try again.
     async fn recover(&mut self, error: SeriesError) -> Result<(), RecorderError> {
-        let (Some(cause), Place::Redis(session, _)) = (error.redis(), &mut self.place) else {
+        let (Some(cause), Place::Redis(session, _, relief)) = (error.redis(), &mut self.place)
+        else {
             return Err(error.into());
         };
+        if let (Some(mut connection), Some(series)) = (session.open_connection(), &mut self.series)
+            && relief.relieve(&mut connection, cause).await
+        {
+            // Best effort: a sweep may fail like the write did, which is repeated anyway.
+            series.sweep(clock::now()).await.ok();
+        }
         match session.recover(cause).await {
             Ok(()) => {}
             Err(RequestError::Stopped) => return Err(RecorderError::Stopped),

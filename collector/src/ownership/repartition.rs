@@ -6,7 +6,6 @@
 //! interrupted change can simply be run again.
 
 mod redistribute;
-mod zones;
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,7 @@ use rackwatch_runtime::redis::{Connection, Partitioning, entries};
 use redis::{RedisResult, Value};
 use tokio_util::sync::CancellationToken;
 
-use zones::Zones;
+use super::zones::Zones;
 
 /// Interval at which to check whether agents and collectors are ready.
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
@@ -267,6 +266,8 @@ impl Repartition {
                 add.exec_async(&mut self.connection).await?;
             }
             self.delete(&old).await?;
+            // A group created meanwhile made the stream of alerts again. It is empty: no owner writes there.
+            self.delete(&PartitionKeys::of(partition).alerts).await?;
         }
         Ok(())
     }

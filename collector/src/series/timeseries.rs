@@ -6,8 +6,10 @@
 //! retention, counted from the newest sample of its series, is refused.
 //!
 //! Raw series carry the labels `device_id`, `rack` and `role`. Roll-ups carry `rollup` and
-//! `rollup_of` instead, so that a filter for a rack finds its readings and nothing else.
+//! `rollup_of` instead, so that a filter for a rack finds its readings and nothing else. A series whose
+//! labels Redis refuses is created without them.
 
+mod label;
 mod madd;
 
 use std::collections::HashMap;
@@ -26,7 +28,7 @@ use super::backend::{Footprint, PointOutcome, Query, SeriesStore};
 use super::rollup::{self, Minute};
 use super::{Aggregate, Point, Resolution, Samples, SeriesConfig, SeriesError, reply};
 pub(super) use madd::says_missing;
-use madd::{MaddValue, add, is_missing, outcome};
+use madd::{Creation, MaddValue, add, is_missing, outcome};
 
 /// Default retention of raw readings: two days, at 2.4 bytes each.
 pub(super) const RETENTION: Duration = Duration::from_hours(48);
@@ -79,7 +81,7 @@ impl Device {
         command.arg(&["LABELS", "device_id", device.as_str()]);
         // The module refuses a label with an empty value.
         if let Some(rack) = self.rack.as_deref().filter(|rack| !rack.is_empty()) {
-            command.arg(&["rack", rack]);
+            command.arg(&["rack", &label::encode(rack)]);
         }
         if let Some(role) = self.role {
             command.arg(&["role", role]);
@@ -126,23 +128,25 @@ impl TimeSeries {
         }
     }
 
-    fn create_raw(&self, id: &DeviceId) -> Option<Cmd> {
+    fn create_raw(&self, id: &DeviceId) -> Option<Creation> {
         let device = self.devices.get(id)?;
-        let mut command = create(&device.key, self.raw_retention, RAW_CHUNK, "FIRST");
-        device.label(id, &mut command);
-        Some(command)
+        let plain = create(&device.key, self.raw_retention, RAW_CHUNK, "FIRST");
+        let mut labelled = plain.clone();
+        device.label(id, &mut labelled);
+        Some(Creation { labelled, plain })
     }
 
-    fn create_rollup(&self, key: &str, device: &DeviceId, which: Aggregate) -> Cmd {
-        let mut command = create(key, self.rollup_retention, ROLLUP_CHUNK, "LAST");
-        command.arg(&[
+    fn create_rollup(&self, key: &str, device: &DeviceId, which: Aggregate) -> Creation {
+        let plain = create(key, self.rollup_retention, ROLLUP_CHUNK, "LAST");
+        let mut labelled = plain.clone();
+        labelled.arg(&[
             "LABELS",
             "rollup",
             which.name(),
             "rollup_of",
             device.as_str(),
         ]);
-        command
+        Creation { labelled, plain }
     }
 }
 

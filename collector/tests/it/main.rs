@@ -12,6 +12,7 @@ mod backlog;
 mod chaos;
 mod cluster;
 mod commands;
+mod foreign_consumers;
 mod golden;
 mod incidents;
 mod indices;

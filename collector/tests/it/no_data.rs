@@ -9,7 +9,7 @@ use rackwatch_agent::publisher::Departure;
 use rackwatch_agent::source::Source;
 use rackwatch_agent::source::simulated::{Simulated, SimulatedConfig};
 use rackwatch_runtime::config::RedisConfig;
-use rackwatch_testing::{RedisServer, free_port, wait_until};
+use rackwatch_testing::{RedisServer, free_port, wait_until, wait_until_sync};
 use redis::Commands;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -75,4 +75,57 @@ async fn a_killed_agent_raises_one_alert_that_resolves_when_it_is_back() {
     collector
         .wait_stdout_contains("sends data again after", DEADLINE)
         .unwrap();
+}
+
+/// After an explicit id, every id is as far ahead; silence is noticed all the same.
+#[test]
+fn ids_ahead_of_time_do_not_hide_missing_data() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("collector.toml");
+    std::fs::write(&config, "[[rules]]\ntype = 'no_data'\nfor = '3s'\n").unwrap();
+    let listen = format!("127.0.0.1:{}", free_port().unwrap());
+    let config = config.display().to_string();
+    let collector = collector(&[
+        "run",
+        "--config",
+        &config,
+        "--redis",
+        &server.url(),
+        "--listen",
+        &listen,
+    ]);
+    let described = r#"{"v":1,"agent":"host7","role":"inlet","interval_ms":200}"#;
+    for device in ["inlet-R1-1", "inlet-R1-2"] {
+        let _: () = redis.hset("rackwatch:devices", device, described).unwrap();
+    }
+    let now = rackwatch_runtime::clock::now().millis();
+    let hours_ahead = format!("{}-0", now + 3 * 3_600_000);
+    let fields = |device: &str, at: u64| {
+        [
+            ("device_id", device.to_owned()),
+            ("temperature", "22.0".to_owned()),
+            ("timestamp", at.to_string()),
+        ]
+    };
+    let _: String = redis
+        .xadd("raw_sensor_data", hours_ahead, &fields("inlet-R1-1", now))
+        .unwrap();
+    wait_until_sync(DEADLINE, "missing data is an alert", || {
+        // Another sensor goes on.
+        let at = rackwatch_runtime::clock::now().millis();
+        let _: String = redis
+            .xadd("raw_sensor_data", "*", &fields("inlet-R1-2", at))
+            .unwrap();
+        let is_missing =
+            |[kind, device, ..]: &[String; 5]| kind == "no_data" && device == "inlet-R1-1";
+        alerts(redis).iter().any(is_missing).then_some(())
+    })
+    .unwrap();
+    assert!(collector.stderr().contains("ids of entries are ahead"));
+    let mut status = crate::rig::collector(&["status", "--redis", &server.url()]);
+    status.wait_exit(DEADLINE).unwrap();
+    let text = status.stdout();
+    assert!(text.contains("ahead of Redis' clock"), "{text}");
 }

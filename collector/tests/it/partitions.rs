@@ -237,3 +237,38 @@ fn an_episode_of_an_agent_moves_with_the_agent() {
     wait_for_record(redis, &keys.alerts, "resolved");
     assert_eq!(running_collector.stderr().matches("ERROR").count(), 0);
 }
+
+#[test]
+fn plain_clients_are_read_after_partitioning() {
+    let server = RedisServer::start().unwrap();
+    let url = server.url();
+    let redis = &mut connect(&url);
+    let described = r#"{"v":1,"agent":"host7","zone":"hall-2","role":"inlet"}"#;
+    let _: () = redis
+        .hset("rackwatch:devices", "inlet-R2-1", described)
+        .unwrap();
+    let _running = running(&url);
+    resize(&url, "4");
+    let start = 1_795_438_931_000;
+    for second in 0..8 {
+        for device in ["inlet-R1-1", "inlet-R2-1"] {
+            crate::rig::send(redis, device, start + second * 1000, "40.0");
+        }
+    }
+    wait_until_sync(DEADLINE, "all readings are stored", || {
+        let stored = ["inlet-R1-1", "inlet-R2-1"]
+            .map(|device| crate::rig::plain_series(redis, device).len());
+        (stored == [8, 8]).then_some(())
+    })
+    .unwrap();
+    assert_eq!(redis.xlen::<_, u64>("raw_sensor_data").unwrap(), 0);
+    // Each alert is where the partition of its zone writes.
+    let four = Partitions::new(4).unwrap();
+    for zone in ["default", "hall-2"] {
+        let alerts = PartitionKeys::of(four.of_zone(zone)).alerts;
+        wait_until_sync(DEADLINE, "the alert is written", || {
+            (redis.xlen::<_, u64>(&alerts).unwrap() > 0).then_some(())
+        })
+        .unwrap();
+    }
+}

@@ -11,6 +11,7 @@ use rackwatch_collector::ingest::partition::{Partition, Parts};
 use rackwatch_collector::ingest::raw_stream::memory::{MemoryRawStream, SamplerMessage};
 use rackwatch_collector::ingest::raw_stream::redis::{OwnedPartition, RedisRawStream};
 use rackwatch_collector::ingest::recorder::Recorder;
+use rackwatch_collector::ingest::relief::Relief;
 use rackwatch_collector::series::{InMemory, SeriesConfig};
 use rackwatch_collector::stage::StageError;
 use rackwatch_collector::stats::Stats;
@@ -182,10 +183,17 @@ async fn by_redis(
         stop: stop.clone(),
     };
     let lease = Duration::from_secs(10);
+    let relief = Arc::new(Relief::new(keys::RAW.to_owned()));
     let partition = Partition::new(Parts {
         id: PartitionId::PLAIN,
-        stream: RedisRawStream::new(connector.clone(), owned, &StreamConfig::default(), lease),
-        recorder: Recorder::redis(connector, SeriesConfig::default(), stop.clone()),
+        stream: RedisRawStream::new(
+            connector.clone(),
+            owned,
+            &StreamConfig::default(),
+            lease,
+            Arc::clone(&relief),
+        ),
+        recorder: Recorder::redis(connector, SeriesConfig::default(), relief, stop.clone()),
         rules: rules(),
         envelope: Profile::default().envelope(),
         stats: Arc::new(Stats::default()),

@@ -16,7 +16,9 @@ use redis::{Commands, Connection};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::rig::{DEADLINE, alerts_of, connect, plain_series, running, send, wait_all_done};
+use crate::rig::{
+    DEADLINE, alerts_of, collector, connect, plain_series, running, send, wait_all_done,
+};
 
 const START: u64 = 1_795_438_931_000;
 
@@ -355,4 +357,118 @@ fn agent(url: &str, stop: &CancellationToken) -> JoinHandle<Summary> {
         let ran = pipeline(&config, sources, Departure::Leave, stop).await;
         ran.unwrap()
     })
+}
+
+/// Redis 7.0 to 8.0 go on counting entries that were trimmed unread.
+#[test]
+fn entries_trimmed_unread_are_not_behind_for_ever() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let mut first = running(&server.url());
+    send(redis, "inlet-R1-1", START, "22.0");
+    wait_all_done(redis);
+    first.kill().unwrap();
+    let mut fill = redis::pipe();
+    for _ in 0..10_100 {
+        fill.cmd("XADD")
+            .arg(&["raw_sensor_data", "*", "a", "b"])
+            .ignore();
+    }
+    fill.exec(redis).unwrap();
+    let _: u64 = redis
+        .xtrim("raw_sensor_data", redis::streams::StreamMaxlen::Equals(0))
+        .unwrap();
+    let _second = running(&server.url());
+    send(redis, "inlet-R1-1", START + 1000, "22.0");
+    wait_all_done(redis);
+    let mut status = collector(&["status", "--json", "--redis", &server.url()]);
+    status.wait_exit(DEADLINE).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&status.stdout()).unwrap();
+    let groups = report["facts"]["groups"].as_array().unwrap();
+    let detector = groups
+        .iter()
+        .find(|group| group["name"] == "anomaly_detector_group");
+    assert_eq!(detector.unwrap()["lag"], 0, "{report}");
+    assert!(!status.stdout().contains("entries behind"), "{report}");
+}
+
+/// A stream of a megabyte and more, which a save covers, fills Redis up to its limit.
+#[test]
+fn a_redis_that_our_own_stream_fills_accepts_writes_again() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let listen = format!("127.0.0.1:{}", rackwatch_testing::free_port().unwrap());
+    let collector = Program::spawn(
+        env!("CARGO_BIN_EXE_rackwatch-collector"),
+        &["run", "--redis", &server.url(), "--listen", &listen],
+        &[("RACKWATCH_PARTITION__SAVE_EVERY", "300ms")],
+    )
+    .unwrap();
+    let note = "x".repeat(4000);
+    // Not the past: readings beyond the retention may go.
+    let start = rackwatch_runtime::clock::now().millis() - 3_000_000;
+    let add = |redis: &mut Connection, n: u64| {
+        let at = (start + n * 1000).to_string();
+        let fields = [
+            ("device_id", "inlet-R1-1"),
+            ("temperature", "22.0"),
+            ("timestamp", &at),
+            ("note", &note),
+        ];
+        redis.xadd::<_, _, _, _, String>("raw_sensor_data", "*", &fields)
+    };
+    for n in 0..1000 {
+        add(redis, n).unwrap();
+    }
+    wait_all_done(redis);
+    let last: redis::streams::StreamRangeReply = redis
+        .xrevrange_count("raw_sensor_data", "+", "-", 1)
+        .unwrap();
+    wait_until_sync(DEADLINE, "detector state of all entries is saved", || {
+        let slices: Vec<String> = redis.hvals("rackwatch:snapshot").ok()?;
+        let is_saved = |slice: &String| slice.contains(&last.ids[0].id);
+        (!slices.is_empty() && slices.iter().all(is_saved)).then_some(())
+    })
+    .unwrap();
+    let used: String = redis::cmd("INFO").arg("memory").query(redis).unwrap();
+    let used = used
+        .lines()
+        .find_map(|line| line.strip_prefix("used_memory:"));
+    let limit: u64 = used.unwrap().trim().parse::<u64>().unwrap() - 1_000_000;
+    let _: () = redis::cmd("CONFIG")
+        .arg(&["SET", "maxmemory"])
+        .arg(limit)
+        .query(redis)
+        .unwrap();
+    wait_until_sync(DEADLINE, "redis accepts writes again", || {
+        add(redis, 1000).ok()
+    })
+    .unwrap();
+    wait_all_done(redis);
+    assert_eq!(
+        plain_series(redis, "inlet-R1-1").len(),
+        1001,
+        "nothing is lost"
+    );
+    collector
+        .wait_stderr_contains("deleted evaluated entries", DEADLINE)
+        .unwrap();
+}
+
+#[test]
+fn a_redis_that_drops_keys_is_warned_of() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    for (key, value) in [("maxmemory", "100mb"), ("maxmemory-policy", "allkeys-lru")] {
+        let _: () = redis::cmd("CONFIG")
+            .arg(&["SET", key, value])
+            .query(redis)
+            .unwrap();
+    }
+    for command in ["status", "check"] {
+        let mut program = collector(&[command, "--redis", &server.url()]);
+        program.wait_exit(DEADLINE).unwrap();
+        let text = program.stdout();
+        assert!(text.contains("maxmemory-policy allkeys-lru"), "{text}");
+    }
 }

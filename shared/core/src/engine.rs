@@ -82,6 +82,8 @@ pub struct Engine {
     loss_ledger: LossLedger,
     agent_clocks: AgentClocks,
     absence: Absence,
+    /// The time by which ids of entries are ahead of Redis' clock.
+    ahead: Duration,
     outages: Outages,
     /// The plans in use. Devices with equal plans share one.
     plans: Vec<Arc<Plan>>,
@@ -110,6 +112,7 @@ impl Engine {
             loss_ledger: LossLedger::default(),
             agent_clocks: AgentClocks::default(),
             absence: Absence::default(),
+            ahead: Duration::ZERO,
             outages: Outages::default(),
             plans: Vec::new(),
             resumed: None,
@@ -263,6 +266,7 @@ impl Engine {
                 effects.losses.extend(self.loss_ledger.observe(&reported));
                 effects.report_all(self.agent_clocks.observe(&reported));
             }
+            Input::Ahead(ahead) => self.ahead = ahead,
             Input::Waited(wait) => {
                 if self.absence.listening.waited(wait) {
                     effects.report_all(self.absence.check(&mut self.devices));
@@ -290,7 +294,9 @@ impl Engine {
     }
 
     fn read(&mut self, entry: StreamId, by_agent: bool, reading: &Reading, effects: &mut Effects) {
-        if self.absence.listening.entry(entry.ms) {
+        let ahead = u64::try_from(self.ahead.as_millis()).unwrap_or(u64::MAX);
+        let arrived = entry.ms.saturating_sub(ahead);
+        if self.absence.listening.entry(arrived) {
             effects.report_all(self.absence.check(&mut self.devices));
         }
         // One look-up in the map for nearly every reading: it costs as much as a detector.
@@ -311,7 +317,7 @@ impl Engine {
         let listened = self.absence.listening.count;
         device.hear(listened, reading, effects);
         let commissioning = &mut self.commissioning;
-        match device.read((entry, listened), reading, commissioning, effects) {
+        match device.read((entry, arrived, listened), reading, commissioning, effects) {
             FollowUp::None => {}
             FollowUp::TargetFailure => {
                 effects.report_all(self.outages.evaluate(&mut self.devices, reading));

@@ -48,6 +48,15 @@ pub fn notifier_group(name: &str) -> String {
     format!("alert_{name}_group")
 }
 
+/// Returns the consumer name that collectors use in `group`. Consumers of other names belong to other programs.
+pub fn consumer_of(group: &str) -> &'static str {
+    if group == LOGGER_GROUP {
+        LOGGER_CONSUMER
+    } else {
+        DETECTOR_CONSUMER
+    }
+}
+
 /// Keys of incidents that are not resolved. The braces put all of them into the slot of [`INCIDENTS`] on Redis Cluster,
 /// since one script writes them together.
 pub mod incidents {

@@ -13,6 +13,7 @@ use rackwatch_runtime::redis::{self as reply, Connection, RawEntry};
 use redis::{RedisResult, Value};
 
 use super::step_error::StepError;
+use crate::claims::{self, NextLook};
 
 /// Entries of one stream in one read: bounds the memory of a step after an outage.
 const MAX_ENTRIES: usize = 1000;
@@ -24,6 +25,8 @@ pub(super) struct AlertStreams {
     streams: Vec<String>,
     pending_first: bool,
     groups_exist: bool,
+    /// The next look for entries that another consumer has pending.
+    claims: NextLook,
 }
 
 /// One read of all streams.
@@ -75,6 +78,7 @@ impl AlertStreams {
                 .collect(),
             pending_first: true,
             groups_exist: false,
+            claims: NextLook::default(),
         }
     }
 
@@ -92,6 +96,13 @@ impl AlertStreams {
         if !self.groups_exist {
             self.create_groups(connection, from).await?;
             self.groups_exist = true;
+        }
+        if self.claims.take_due() {
+            for stream in &self.streams {
+                let (group, consumer) = (CORRELATOR_GROUP, CORRELATOR_CONSUMER);
+                let claimed = claims::take_over(connection, stream, group, consumer).await?;
+                self.pending_first |= claimed > 0;
+            }
         }
         let mut pipeline = redis::pipe();
         for stream in &self.streams {

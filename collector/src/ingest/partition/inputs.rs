@@ -1,5 +1,7 @@
 //! The inputs that the engine receives from a batch.
 
+use std::time::Duration;
+
 use rackwatch_core::engine::Input;
 use rackwatch_core::loss_ledger::ReportedSequence;
 use rackwatch_core::time::Timestamp;
@@ -19,13 +21,17 @@ pub(super) fn inputs(batch: Batch) -> impl Iterator<Item = Input> {
 fn of_entry(entry: Entry) -> impl Iterator<Item = Input> {
     let reported = sequence(&entry).map(|reported| Input::Sequence(Box::new(reported)));
     let (id, by_agent) = (entry.id, entry.decoded.agent.is_some());
+    let is_ahead = !entry.ahead.is_zero();
+    let ahead = is_ahead.then_some(Input::Ahead(entry.ahead));
+    let level = is_ahead.then_some(Input::Ahead(Duration::ZERO));
     let readings = entry.decoded.readings.into_iter();
     let readings = readings.map(move |reading| Input::Reading {
         entry: id,
         by_agent,
         reading,
     });
-    reported.into_iter().chain(readings)
+    let inputs = ahead.into_iter().chain(reported).chain(readings);
+    inputs.chain(level)
 }
 
 /// Returns the position of an entry in its agent's sequence, or `None` for a plain client, which does
@@ -33,7 +39,8 @@ fn of_entry(entry: Entry) -> impl Iterator<Item = Input> {
 fn sequence(entry: &Entry) -> Option<ReportedSequence> {
     let decoded = &entry.decoded;
     let refused = decoded.reject.as_ref().map_or(0, |reject| reject.readings);
-    let arrived = Timestamp::from_millis(entry.id.ms).unwrap_or_default();
+    let arrived = Timestamp::from_millis(entry.id.ms).unwrap_or(Timestamp::MAX);
+    let arrived = arrived.minus(entry.ahead);
     Some(ReportedSequence {
         agent: decoded.agent.clone()?,
         seq: decoded.seq.clone()?,

@@ -10,7 +10,7 @@ use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::engine::{InventoryChange, Slice};
 use rackwatch_core::reading::Sample;
-use rackwatch_core::time::StreamId;
+use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::wire::Decoded;
 use rackwatch_runtime::clock;
 use tokio::sync::mpsc;
@@ -107,6 +107,7 @@ impl RawStream for MemoryRawStream {
                 };
                 batch.entries.push(Entry {
                     id,
+                    ahead: Duration::ZERO,
                     decoded,
                     fields: Vec::new(),
                 });
@@ -117,6 +118,10 @@ impl RawStream for MemoryRawStream {
 
     fn last_committed(&self) -> StreamId {
         self.last
+    }
+
+    fn now(&self) -> Timestamp {
+        clock::now()
     }
 
     async fn commit(&mut self, commit: Commit) -> Result<(), RawStreamError> {

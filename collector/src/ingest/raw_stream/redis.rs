@@ -8,6 +8,7 @@
 //! Transient trouble (Redis away, loading, read-only, out of memory) is waited out here, for as
 //! long as it takes; the partition never sees it.
 
+mod clock;
 mod commit;
 mod directory;
 mod reader;
@@ -15,22 +16,29 @@ mod refused_descriptions;
 mod reports;
 mod saved_state;
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rackwatch_core::engine::{InventoryChange, Slice};
 use rackwatch_core::keys::{self, PartitionKeys};
-use rackwatch_core::time::StreamId;
+use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_runtime::redis::{self as reply, Connector, Purpose, RequestError, Session};
 use redis::{Cmd, FromRedisValue, Script, Value};
 use tokio_util::sync::CancellationToken;
 
+use self::clock::RedisClock;
 use self::directory::Directory;
 use self::reader::Reader;
 use super::{Batch, Commit, Entry, RawStream, RawStreamError, Restore, Resume, SliceNumber};
+use crate::claims::{self, NextLook};
 use crate::config::StreamConfig;
 use crate::fencing::{self, Answer, Fence};
+use crate::ingest::relief::Relief;
 use crate::stage::StageError;
+
+/// Interval of warnings that ids are ahead of Redis' clock.
+const AHEAD_WARNING_INTERVAL: Duration = Duration::from_mins(10);
 
 /// A partition while this collector owns it.
 #[derive(Clone, Debug)]
@@ -57,6 +65,13 @@ pub struct RedisRawStream {
     /// Entries younger than this are kept for people to look at.
     keep: Duration,
     directory: Directory,
+    /// The next look for entries that another consumer has pending.
+    claims: NextLook,
+    clock: RedisClock,
+    /// The last warning of ids ahead of the clock.
+    ahead_reported: Option<Instant>,
+    /// Frees memory when Redis has none left.
+    relief: Arc<Relief>,
     /// Whether descriptions were read for catching up, so that the series have not received them.
     catching_up: bool,
 }
@@ -69,6 +84,7 @@ impl RedisRawStream {
         owned: OwnedPartition,
         stream: &StreamConfig,
         lease: Duration,
+        relief: Arc<Relief>,
     ) -> Self {
         let OwnedPartition { keys, epoch, stop } = owned;
         let reader = Reader::new(
@@ -88,6 +104,10 @@ impl RedisRawStream {
             committed: StreamId::ZERO,
             keep: stream.keep,
             directory: Directory::default(),
+            claims: NextLook::default(),
+            clock: RedisClock::default(),
+            ahead_reported: None,
+            relief,
             catching_up: false,
         }
     }
@@ -98,8 +118,18 @@ impl RedisRawStream {
         what: &str,
         command: &Cmd,
     ) -> Result<T, RawStreamError> {
-        let reply = self.commands.query(command).await;
-        reply.map_err(|error| refused(&self.keys, what, error))
+        loop {
+            let connected = self.commands.connection().await;
+            let mut connection = connected.map_err(|error| refused(&self.keys, what, error))?;
+            match command.query_async(&mut connection).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => {
+                    self.relief.relieve(&mut connection, &error).await;
+                    let recovered = self.commands.recover(&error).await;
+                    recovered.map_err(|error| refused(&self.keys, what, error))?;
+                }
+            }
+        }
     }
 
     /// Adds descriptions to `entries`.
@@ -161,6 +191,75 @@ impl RedisRawStream {
         }
     }
 
+    /// Logs ids ahead of Redis' clock, once in a while.
+    fn report_ahead(&mut self, entries: &[Entry]) {
+        let ahead = entries.iter().map(|entry| entry.ahead).max();
+        let Some(ahead) = ahead.filter(|ahead| !ahead.is_zero()) else {
+            return;
+        };
+        let is_recent = |reported: Instant| reported.elapsed() < AHEAD_WARNING_INTERVAL;
+        if !self.ahead_reported.is_some_and(is_recent) {
+            self.ahead_reported = Some(Instant::now());
+            tracing::warn!(
+                stream = self.keys.raw,
+                ?ahead,
+                "ids of entries are ahead of redis' clock, taking the clock for their arrival"
+            );
+        }
+    }
+
+    async fn read_clock(&mut self) -> Result<(), RawStreamError> {
+        let refused = |error| refused(&self.keys, "read the clock", error);
+        loop {
+            let mut connection = self.commands.connection().await.map_err(refused)?;
+            match self.clock.read(&mut connection).await {
+                Ok(()) => return Ok(()),
+                Err(error) => self.commands.recover(&error).await.map_err(refused)?,
+            }
+        }
+    }
+
+    /// Takes over what other consumers have pending, to be read first.
+    async fn claim_from_others(&mut self) -> Result<(), RawStreamError> {
+        let refused = |error| refused(&self.keys, "take over pending entries", error);
+        let (group, consumer) = (keys::DETECTOR_GROUP, keys::DETECTOR_CONSUMER);
+        loop {
+            let mut connection = self.commands.connection().await.map_err(refused)?;
+            match claims::take_over(&mut connection, &self.keys.raw, group, consumer).await {
+                Ok(0) => return Ok(()),
+                Ok(_) => {
+                    self.reader.read_pending_first();
+                    return Ok(());
+                }
+                Err(error) => self.commands.recover(&error).await.map_err(refused)?,
+            }
+        }
+    }
+
+    /// Acknowledges and drops entries that a commit covers already: a client may have claimed them
+    /// again. Progress never goes back.
+    async fn drop_committed(&mut self, entries: Vec<Entry>) -> Result<Vec<Entry>, RawStreamError> {
+        let committed = self.committed;
+        let (old, entries): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| entry.id <= committed);
+        if old.is_empty() {
+            return Ok(entries);
+        }
+        tracing::warn!(
+            stream = self.keys.raw,
+            entries = old.len(),
+            "committed entries were pending again, acknowledged them"
+        );
+        let mut ack = redis::cmd("XACK");
+        ack.arg(&self.keys.raw).arg(keys::DETECTOR_GROUP);
+        for entry in &old {
+            ack.arg(entry.id.to_string());
+        }
+        self.query::<()>("acknowledge committed entries", &ack)
+            .await?;
+        Ok(entries)
+    }
+
     /// Deletes entries that are older than every slice of detector state and than `keep`.
     async fn trim(&mut self) -> Result<(), RawStreamError> {
         let keep = u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX);
@@ -187,9 +286,13 @@ impl RawStream for RedisRawStream {
     async fn resume(&mut self, restore: &mut Restore<'_>) -> Result<Resume, RawStreamError> {
         let resume = self.load(restore).await?;
         self.committed = resume.done;
+        self.relief
+            .cover(resume.saved.unwrap_or(StreamId::ZERO).min(resume.done));
         self.reader.read_pending_first();
         self.directory.reset();
         self.create_group().await?;
+        self.read_clock().await?;
+        self.claims.hurry();
         Ok(resume)
     }
 
@@ -209,7 +312,7 @@ impl RawStream for RedisRawStream {
         let reply: Value = self.query("read committed entries", &range).await?;
         let raw =
             reply::entries(reply).map_err(|error| reader::unexpected(&self.keys.raw, error))?;
-        let entries = self.reader.decode(raw);
+        let entries = self.reader.decode(raw, self.clock);
         self.with_descriptions(entries).await
     }
 
@@ -217,12 +320,24 @@ impl RawStream for RedisRawStream {
         if std::mem::take(&mut self.catching_up) {
             self.directory.reset();
         }
-        let entries = self.reader.next().await?;
+        if self.claims.take_due() {
+            self.claim_from_others().await?;
+        }
+        if self.clock.is_due() {
+            self.read_clock().await?;
+        }
+        let entries = self.reader.next(self.clock).await?;
+        let entries = self.drop_committed(entries).await?;
+        self.report_ahead(&entries);
         self.with_descriptions(entries).await
     }
 
     fn last_committed(&self) -> StreamId {
         self.committed
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     async fn commit(&mut self, commit: Commit) -> Result<(), RawStreamError> {
@@ -246,6 +361,7 @@ impl RawStream for RedisRawStream {
                     return Err(RawStreamError::OutcomeUnknown);
                 }
                 Err(error) => {
+                    self.relief.relieve(&mut connection, &error).await;
                     let waited = self.commands.recover_in_place(&error).await;
                     waited.map_err(refused)?;
                 }
@@ -268,7 +384,10 @@ impl RawStream for RedisRawStream {
             match call.invoke_async(&mut connection).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => return Err(RawStreamError::OutcomeUnknown),
-                Err(error) => self.commands.recover(&error).await.map_err(refused)?,
+                Err(error) => {
+                    self.relief.relieve(&mut connection, &error).await;
+                    self.commands.recover(&error).await.map_err(refused)?;
+                }
             }
         }
     }
@@ -276,6 +395,7 @@ impl RawStream for RedisRawStream {
     async fn finish_save(&mut self, slices: usize) -> Result<(), RawStreamError> {
         let deleted = saved_state::delete_others(&mut self.commands, &self.keys, slices).await;
         deleted.map_err(|error| refused(&self.keys, "delete old detector state", error))?;
+        self.relief.cover(self.committed);
         self.trim().await
     }
 

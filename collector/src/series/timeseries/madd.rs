@@ -22,6 +22,14 @@ pub(super) struct MaddValue<'a> {
     pub(super) value: Celsius,
 }
 
+/// The commands that create a series.
+pub(super) struct Creation {
+    /// The command with labels.
+    pub(super) labelled: Cmd,
+    /// The command without labels, for a server that refuses them.
+    pub(super) plain: Cmd,
+}
+
 fn madd(items: &[&MaddValue<'_>]) -> Cmd {
     let mut command = cmd("TS.MADD");
     for MaddValue { key, at, value } in items {
@@ -30,13 +38,14 @@ fn madd(items: &[&MaddValue<'_>]) -> Cmd {
     command
 }
 
-/// Adds values and returns the error of each. Creates missing series with the command that `create`
-/// returns for the index of a value.
+/// Adds values and returns the error of each. Creates missing series with the commands that `create`
+/// returns for the index of a value. The error of a value whose series cannot be created is that of the
+/// creation.
 pub(super) async fn add(
     connection: &mut Connection,
     most: usize,
     items: &[MaddValue<'_>],
-    create: impl Fn(usize) -> Option<Cmd> + Send + Sync,
+    create: impl Fn(usize) -> Option<Creation> + Send + Sync,
 ) -> Result<Vec<Option<ServerError>>, SeriesError> {
     let all: Vec<_> = items.iter().collect();
     let mut errors = add_known(connection, most, &all).await?;
@@ -50,16 +59,57 @@ pub(super) async fn add(
     for &index in &missing {
         keys.entry(items[index].key).or_insert(index);
     }
-    // What came of it is seen when the values are added again: that the key is there by now is
-    // as good as having created it, and a key of another type is refused once more.
-    let creations = keys.into_values().filter_map(create).collect();
-    reply::run(connection, "create time series", most, creations).await?;
+    let refused = create_missing(connection, most, keys, create).await?;
     let again: Vec<_> = missing.iter().map(|&index| &items[index]).collect();
     let results = add_known(connection, most, &again).await?;
     for (index, error) in missing.into_iter().zip(results) {
-        errors[index] = error;
+        // "No such key" says nothing where the reason is known.
+        let reason = error.as_ref().filter(|error| is_missing(error));
+        let reason = reason.and_then(|_| refused.get(items[index].key));
+        errors[index] = reason.cloned().or(error);
     }
     Ok(errors)
+}
+
+/// Creates a series for each key, without labels where Redis refuses them. Returns the errors of the keys
+/// that could not be created. One that another client created meanwhile is no error.
+async fn create_missing<'k>(
+    connection: &mut Connection,
+    most: usize,
+    keys: HashMap<&'k str, usize>,
+    create: impl Fn(usize) -> Option<Creation> + Send + Sync,
+) -> Result<HashMap<&'k str, ServerError>, SeriesError> {
+    const CREATE: &str = "create time series";
+    let (mut names, mut labelled, mut plain) = (Vec::new(), Vec::new(), Vec::new());
+    for (key, index) in keys {
+        let Some(creation) = create(index) else {
+            continue;
+        };
+        names.push(key);
+        labelled.push(creation.labelled);
+        plain.push(creation.plain);
+    }
+    let replies = reply::run(connection, CREATE, most, labelled).await?;
+    let (mut refused, mut again) = (Vec::new(), Vec::new());
+    for ((name, plain), answer) in names.into_iter().zip(plain).zip(replies) {
+        if error(answer).is_some_and(|error| !already_exists(&error)) {
+            refused.push(name);
+            again.push(plain);
+        }
+    }
+    let replies = reply::run(connection, CREATE, most, again).await?;
+    let errors = refused.into_iter().zip(replies);
+    let errors = errors.filter_map(|(name, answer)| {
+        Some((name, error(answer).filter(|error| !already_exists(error))?))
+    });
+    Ok(errors.collect())
+}
+
+/// Returns whether a series could not be created because its key exists.
+fn already_exists(error: &ServerError) -> bool {
+    error
+        .details()
+        .is_some_and(|details| details.contains("already exists"))
 }
 
 async fn add_known(

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rackwatch_collector::series::{Aggregate, Resolution, SeriesError};
+use rackwatch_core::device::Description;
 use rackwatch_core::time::Timestamp;
 use redis::cmd;
 
@@ -43,6 +44,7 @@ everywhere!(
     ranges_come_in_the_asked_resolution,
     large_batches_are_stored_whole,
     a_sweep_keeps_what_is_young,
+    a_rack_of_any_name_has_series,
 );
 
 async fn the_right_place_is_found(place: Place) {
@@ -323,4 +325,28 @@ async fn a_sweep_keeps_what_is_young(place: Place) {
     series.store(&[point("a", 8000, 25.0)]).await.unwrap();
     let raw = all(&mut series, "a", Resolution::Raw).await;
     assert_eq!(raw.last(), Some(&(8000, 25.0)));
+}
+
+/// The module takes no `(`, `)` or `,` in labels.
+async fn a_rack_of_any_name_has_series(place: Place) {
+    let mut series = place.open().await;
+    for (number, rack) in ["B07 (rear)", "B07, left", "100 %", "Halle Süd/3"]
+        .into_iter()
+        .enumerate()
+    {
+        let device = device(&format!("inlet-{number}"));
+        let description = Description {
+            rack: Some(rack.to_owned()),
+            ..Description::default()
+        };
+        series
+            .describe(&[(device.clone(), description)])
+            .await
+            .unwrap();
+        let stored = series
+            .store(&[point(device.as_str(), 1, 21.0)])
+            .await
+            .unwrap();
+        assert_eq!((stored.written, stored.refused), (1, Vec::new()), "{rack}");
+    }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::{StreamId, Timestamp};
+use crate::time::Timestamp;
 
 /// The least number of readings behind, one after the other.
 const MIN_READINGS: u32 = 3;
@@ -61,12 +61,13 @@ impl Clock {
         *self == Self::default()
     }
 
-    /// Takes in a reading that is not newer than the device's newest. Returns whether a new time begins with
+    /// Takes in a reading that is not newer than the device's newest, and
+    /// arrived at `arrived`, in milliseconds by Redis' clock. Returns whether a new time begins with
     /// it.
-    pub(super) fn behind(&mut self, entry: StreamId, at: Timestamp) -> bool {
+    pub(super) fn behind(&mut self, arrived: u64, at: Timestamp) -> bool {
         let first = Behind {
             readings: 1,
-            arrived: entry.ms,
+            arrived,
             since: at,
             last: at,
         };
@@ -80,7 +81,7 @@ impl Clock {
         }
         behind.readings += 1;
         behind.last = at;
-        let elapsed = Duration::from_millis(entry.ms.saturating_sub(behind.arrived));
+        let elapsed = Duration::from_millis(arrived.saturating_sub(behind.arrived));
         if at.since(behind.since) > elapsed * MAX_PACE + MIN_TIME {
             **behind = first;
             return false;
@@ -124,10 +125,6 @@ mod tests {
 
     const NOW: u64 = 1_700_000_000_000;
 
-    fn entry(ms: u64) -> StreamId {
-        StreamId { ms, seq: 0 }
-    }
-
     fn at(ms: u64) -> Timestamp {
         Timestamp::from_millis(ms).unwrap()
     }
@@ -138,7 +135,7 @@ mod tests {
             let mut clock = Clock::default();
             let noticed = (0..100u64).find(|n| {
                 let now = NOW + n * step;
-                clock.behind(entry(now), at(now - back))
+                clock.behind(now, at(now - back))
             });
             let noticed = noticed.expect("a clock that stays behind is noticed");
             prop_assert!(noticed >= 2, "at least three readings");
@@ -149,7 +146,7 @@ mod tests {
         fn a_backlog_is_not_a_clock_set_back(pace in 5u64..500, step in 500u64..20_000, count in 10u64..400) {
             let mut clock = Clock::default();
             for n in 0..count {
-                let behind = clock.behind(entry(NOW + n * step / pace), at(NOW - (count - n) * step));
+                let behind = clock.behind(NOW + n * step / pace, at(NOW - (count - n) * step));
                 prop_assert!(!behind);
             }
         }
@@ -159,7 +156,7 @@ mod tests {
             let mut clock = Clock::default();
             for (n, time) in (0..).zip(times) {
                 // The same minute repeated, faster than it was recorded.
-                prop_assert!(!clock.behind(entry(NOW + n * 10), at(NOW - 60_000 + time)));
+                prop_assert!(!clock.behind(NOW + n * 10, at(NOW - 60_000 + time)));
             }
         }
     }

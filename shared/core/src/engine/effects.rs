@@ -29,6 +29,8 @@ pub enum Input {
     },
     /// The sequence number and clock that an agent's entry reports; it precedes the entry's readings.
     Sequence(Box<ReportedSequence>),
+    /// The time by which the ids of the next entries are ahead of Redis' clock; zero again after them.
+    Ahead(Duration),
     /// A time in which the collector listened and nothing arrived.
     Waited(Duration),
 }

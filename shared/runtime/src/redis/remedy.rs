@@ -40,6 +40,11 @@ pub fn may_be_another(error: &RedisError) -> bool {
     remedy(error) == Remedy::Reconnect || code(error).as_deref() == Some("READONLY")
 }
 
+/// Returns whether Redis refused a write because it is at its `maxmemory`.
+pub fn is_out_of_memory(error: &RedisError) -> bool {
+    code(error).as_deref() == Some("OOM")
+}
+
 /// Returns whether the consumer group, or its stream, does not exist.
 pub fn is_no_group(error: &RedisError) -> bool {
     code(error).as_deref() == Some("NOGROUP")

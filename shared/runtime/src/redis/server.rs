@@ -51,6 +51,8 @@ pub struct ServerInfo {
     pub used_memory: Option<u64>,
     /// Memory limit, in bytes; 0 means none.
     pub maxmemory: Option<u64>,
+    /// Eviction policy, if the memory is limited and Redis drops keys at the limit.
+    pub eviction: Option<String>,
 }
 
 impl ServerInfo {
@@ -74,6 +76,7 @@ impl ServerInfo {
         let first = self.version.is_none();
         self.version = self.version.take().or(other.version);
         let sum = |all: Option<u64>, one: Option<u64>| Some(all.unwrap_or(0) + one?);
+        self.eviction = self.eviction.take().or(other.eviction);
         self.used_memory = sum(self.used_memory, other.used_memory);
         let unlimited = !first && self.maxmemory == Some(0) || other.maxmemory == Some(0);
         self.maxmemory = if unlimited {
@@ -98,7 +101,19 @@ impl ServerInfo {
                 .or_else(|| find("redis_version")),
             used_memory: number("used_memory"),
             maxmemory: number("maxmemory"),
+            eviction: find("maxmemory_policy")
+                .filter(|policy| policy != "noeviction")
+                .filter(|_| number("maxmemory").is_some_and(|limit| limit > 0)),
         }
+    }
+
+    /// Returns a warning if Redis may drop keys of ours.
+    pub fn eviction_warning(&self) -> Option<String> {
+        let policy = self.eviction.as_deref()?;
+        Some(format!(
+            "Redis drops keys when memory runs out (maxmemory-policy {policy}), and with them readings and the \
+             record of sent alerts: set it to noeviction"
+        ))
     }
 
     /// Returns `bytes` as a fraction of the memory limit; none without a limit.

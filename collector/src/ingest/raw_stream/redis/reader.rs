@@ -12,6 +12,7 @@ use redis::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{Entry, RawStreamError};
+use super::clock::RedisClock;
 use crate::stage::StageError;
 
 /// Longest block of a read: short enough that a stop is quick, long enough to cost nothing.
@@ -80,7 +81,7 @@ impl Reader {
     }
 
     /// Reads the next entries; none if nothing came while the read blocked.
-    pub(super) async fn next(&mut self) -> Result<Vec<Entry>, RawStreamError> {
+    pub(super) async fn next(&mut self, clock: RedisClock) -> Result<Vec<Entry>, RawStreamError> {
         let mut raw = Vec::new();
         if self.pending_first {
             raw = self.read("0").await?;
@@ -89,12 +90,14 @@ impl Reader {
         if raw.is_empty() {
             raw = self.read(">").await?;
         }
-        Ok(self.decode(raw))
+        Ok(self.decode(raw, clock))
     }
 
     /// Decodes entries, and learns from them how many make a batch.
-    pub(super) fn decode(&mut self, raw: Vec<RawEntry>) -> Vec<Entry> {
-        let decoded = raw.into_iter().map(|raw| decode(raw, self.max_future));
+    pub(super) fn decode(&mut self, raw: Vec<RawEntry>, clock: RedisClock) -> Vec<Entry> {
+        let decoded = raw
+            .into_iter()
+            .map(|raw| decode(raw, clock, self.max_future));
         let entries: Vec<_> = decoded.collect();
         if !entries.is_empty() {
             let readings: usize = entries
@@ -180,21 +183,24 @@ pub(super) fn unexpected(stream: &str, error: ReplyError) -> RawStreamError {
     StageError::refused(format!("unexpected reply to a read of {stream}"), error).into()
 }
 
-fn decode(raw: RawEntry, max_future: Duration) -> Entry {
+fn decode(raw: RawEntry, clock: RedisClock, max_future: Duration) -> Entry {
     let id = StreamId {
         ms: raw.id.0,
         seq: raw.id.1,
     };
+    let ahead = clock.ahead(id);
     // An entry that was trimmed while it was pending has no fields, and is only acknowledged.
     let fields = raw.fields.unwrap_or_default();
     if fields.is_empty() {
         return Entry {
             id,
+            ahead,
             decoded: wire::Decoded::default(),
             fields,
         };
     }
-    let arrived = Timestamp::from_millis(id.ms).unwrap_or_default();
+    let arrived = Timestamp::from_millis(id.ms).unwrap_or(Timestamp::MAX);
+    let arrived = arrived.minus(ahead);
     let decoded = wire::decode(&fields).without_future(arrived, max_future);
     let fields = if decoded.reject.is_some() {
         fields
@@ -203,6 +209,7 @@ fn decode(raw: RawEntry, max_future: Duration) -> Entry {
     };
     Entry {
         id,
+        ahead,
         decoded,
         fields,
     }

@@ -36,17 +36,18 @@ pub(in crate::engine) enum FollowUp {
 }
 
 impl Device {
-    /// Takes in a reading, `listened` milliseconds into the time of listening.
+    /// Takes in a reading of the entry that arrived at `arrived`, `listened` milliseconds into the time of
+    /// listening.
     pub(in crate::engine) fn read(
         &mut self,
-        (entry, listened): (StreamId, u64),
+        (entry, arrived, listened): (StreamId, u64, u64),
         reading: &Reading,
         commissioning: &mut Commissioning,
         effects: &mut Effects,
     ) -> FollowUp {
         if let Some((last, _)) = self.last
             && reading.at <= last
-            && !self.restarts_clock(entry, last, reading, effects)
+            && !self.restarts_clock((entry, arrived), last, reading, effects)
         {
             return FollowUp::None;
         }
@@ -107,7 +108,7 @@ impl Device {
     /// set back, so that a new time begins with this reading; else the reading is counted and done with.
     fn restarts_clock(
         &mut self,
-        entry: StreamId,
+        (entry, arrived): (StreamId, u64),
         last: Timestamp,
         reading: &Reading,
         effects: &mut Effects,
@@ -117,7 +118,7 @@ impl Device {
         self.through = self.through.max(entry);
         if let Ok(value) = reading.value
             && !is_repeated
-            && self.clock.behind(entry, reading.at)
+            && self.clock.behind(arrived, reading.at)
         {
             self.restart_clock(reading, value, last, effects);
             return true;

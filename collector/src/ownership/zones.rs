@@ -11,14 +11,14 @@ use redis::RedisResult;
 
 /// Zones of devices and agents.
 #[derive(Debug)]
-pub(super) struct Zones {
+pub(crate) struct Zones {
     devices: BTreeMap<String, String>,
     agents: BTreeMap<String, String>,
 }
 
 impl Zones {
     /// Reads the descriptions of all devices.
-    pub(super) async fn read(connection: &mut Connection) -> RedisResult<Self> {
+    pub(crate) async fn read(connection: &mut Connection) -> RedisResult<Self> {
         let mut zones = Self {
             devices: BTreeMap::new(),
             agents: BTreeMap::new(),
@@ -38,19 +38,19 @@ impl Zones {
     }
 
     /// Returns the partition of a device; that of the default zone if it has no description.
-    pub(super) fn of_device(&self, to: Partitions, device: &str) -> PartitionId {
+    pub(crate) fn of_device(&self, to: Partitions, device: &str) -> PartitionId {
         let zone = self.devices.get(device).map(String::as_str);
         to.of_zone(zone.unwrap_or(Description::DEFAULT_ZONE))
     }
 
     /// Returns the partition of an agent; that of the default zone if it has described no device.
-    pub(super) fn of_agent(&self, to: Partitions, agent: &str) -> PartitionId {
+    pub(crate) fn of_agent(&self, to: Partitions, agent: &str) -> PartitionId {
         let zone = self.agents.get(agent).map(String::as_str);
         to.of_zone(zone.unwrap_or(Description::DEFAULT_ZONE))
     }
 
     /// Returns the partition of an entry by its agent, or else its device.
-    pub(super) fn of_entry(&self, to: Partitions, fields: &[(Vec<u8>, Vec<u8>)]) -> PartitionId {
+    pub(crate) fn of_entry(&self, to: Partitions, fields: &[(Vec<u8>, Vec<u8>)]) -> PartitionId {
         let text = |wanted: &str| {
             let found = fields.iter().find(|(name, _)| name == wanted.as_bytes());
             found.and_then(|(_, value)| std::str::from_utf8(value).ok())
