@@ -35,9 +35,14 @@ fn inrow() -> SnmpAgent {
 
 /// Parses a target whose secrets the test passes on its own.
 fn target(port: u16, more: &str) -> TargetConfig {
+    let access = if more.contains("user = ") {
+        "password_file = \"/unused\"\n"
+    } else {
+        "community_file = \"/unused\"\n"
+    };
     let text = format!(
         "name = \"inrow-r12\"\ntype = \"snmp\"\naddress = \"127.0.0.1\"\nport = {port}\nrack = \"R12\"\n\
-         community_file = \"/unused\"\n{more}"
+         {access}{more}"
     );
     toml::from_str(&text).unwrap()
 }
