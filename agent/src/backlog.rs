@@ -150,7 +150,7 @@ impl Backlog {
         }))
     }
 
-    /// Accepts events until the sampler ends, or until [`SAMPLER_GRACE`] after the stop.
+    /// Accepts events until the sampler ends, or until `SAMPLER_GRACE` after the stop.
     pub async fn fill(self, mut events: mpsc::Receiver<SamplerEvent>, stop: CancellationToken) {
         let accept_all = async {
             while let Some(event) = events.recv().await {
