@@ -57,7 +57,11 @@ pub(super) fn run(args: AccessArgs) -> Outcome {
             "no access file: pass --file, or set web.access_file in the configuration"
         )));
     };
-    let (token, line) = new_user(&args.name, args.operator);
+    let (token, line) = new_user(&args.name, args.operator).map_err(|_| {
+        Failure::Failed(anyhow::anyhow!(
+            "cannot make a token: the system has no source of random numbers"
+        ))
+    })?;
     let written = OpenOptions::new()
         .create(true)
         .append(true)

@@ -120,6 +120,9 @@ pub(super) async fn run(args: ReplayArgs, stop: CancellationToken) -> Outcome {
     };
     let summary = Summary::new(&recordings);
     let mut report = Report::new(args.json, summary);
+    if let (Some(labels), Some(file)) = (&labels, &args.labels) {
+        check_labels(labels, file, &recordings).map_err(usage)?;
+    }
     let times = labels.is_some().then(|| times(&recordings));
     let mut replay = Replay::new(rules, recordings);
     let started = Instant::now();
@@ -154,6 +157,21 @@ fn labels(file: &Path) -> anyhow::Result<Labels> {
     let context = || format!("cannot read the labels in {}", file.display());
     let text = fs::read_to_string(file).with_context(context)?;
     Labels::parse(&text).with_context(context)
+}
+
+/// Refuses labels that touch no reading: scores against them would say nothing.
+fn check_labels(labels: &Labels, file: &Path, recordings: &[Recording]) -> anyhow::Result<()> {
+    let is_touched = recordings.iter().any(|recording| {
+        let windows = labels.of(&recording.device);
+        let mut times = recording.readings.iter().map(|(at, _)| *at);
+        times.any(|at| windows.iter().any(|(from, to)| (*from..=*to).contains(&at)))
+    });
+    anyhow::ensure!(
+        is_touched,
+        "no window of {} contains a reading: compare its devices and times with those of the recordings",
+        file.display()
+    );
+    Ok(())
 }
 
 fn read(args: &ReplayArgs) -> anyhow::Result<Vec<Recording>> {

@@ -2,11 +2,13 @@
 //!
 //! Each line is `name level sha256:<64 hex digits>`, with the level `viewer` or `operator`, and the digest of a random token.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-use rackwatch_runtime::backoff;
 use ring::digest;
+use ring::error::Unspecified;
+use ring::rand::{SecureRandom as _, SystemRandom};
 
 /// The access level of a user, the lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -136,22 +138,28 @@ fn user(line: &str) -> Option<User> {
     })
 }
 
-/// Returns a new random token, and the line of the access file that grants it access.
-pub(crate) fn new_user(name: &str, is_operator: bool) -> (String, String) {
-    use std::fmt::Write as _;
+/// Returns a new token of 256 bits from the system's cryptographic random source, and the line of the access
+/// file that grants it access.
+///
+/// # Errors
+///
+/// If the system has no random source.
+pub(crate) fn new_user(name: &str, is_operator: bool) -> Result<(String, String), Unspecified> {
+    let mut bits = [0; 32];
+    SystemRandom::new().fill(&mut bits)?;
     // 256 random bits cannot be guessed, so a fast hash is enough.
-    let token: String = (0..4).fold(String::new(), |mut token, _| {
-        let _ok = write!(token, "{:016x}", backoff::random());
-        token
-    });
-    let hex = digest_of(&token)
-        .iter()
-        .fold(String::new(), |mut hex, byte| {
-            let _ok = write!(hex, "{byte:02x}");
-            hex
-        });
+    let token = hex(&bits);
+    let digest = hex(&digest_of(&token));
     let level = if is_operator { "operator" } else { "viewer" };
-    (token, format!("{name} {level} sha256:{hex}\n"))
+    Ok((token, format!("{name} {level} sha256:{digest}\n")))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ok = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// Returns the SHA-256 digest of a token.

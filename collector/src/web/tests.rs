@@ -153,8 +153,8 @@ async fn routes_match_the_api_description() {
 async fn every_route_checks_access() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("access");
-    let [(viewer, one), (operator, other)] =
-        [("eve", false), ("ann", true)].map(|(name, is_operator)| new_user(name, is_operator));
+    let [(viewer, one), (operator, other)] = [("eve", false), ("ann", true)]
+        .map(|(name, is_operator)| new_user(name, is_operator).unwrap());
     std::fs::write(&file, one + &other).unwrap();
     let config = WebConfig {
         access_file: Some(file),

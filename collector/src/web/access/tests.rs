@@ -25,8 +25,8 @@ fn on_loopback() -> Access {
 fn with_names() -> (Access, [String; 2], tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("access");
-    let [(viewer, one), (operator, other)] =
-        [("eve", false), ("ann", true)].map(|(name, is_operator)| new_user(name, is_operator));
+    let [(viewer, one), (operator, other)] = [("eve", false), ("ann", true)]
+        .map(|(name, is_operator)| new_user(name, is_operator).unwrap());
     std::fs::write(&path, format!("# users\n\n{one}{other}")).unwrap();
     let config = WebConfig {
         listen: ([0, 0, 0, 0], 8080).into(),

@@ -129,6 +129,24 @@ fn alarms_are_scored_against_labels() {
 }
 
 #[test]
+fn labels_that_touch_no_reading_are_an_error() {
+    let files = Files::new();
+    let file = files.write("a.csv", "timestamp,value\n1000,22\n2000,22\n");
+    for labels in [
+        r#"{"windows": [[3990000, 4290000]]}"#,
+        r#"{"other-device": [[1000, 2000]]}"#,
+    ] {
+        let labels = files.write("labels.json", labels);
+        let (code, _, err) = replay(&[&file, "--labels", &labels]);
+        assert_eq!(code, 2);
+        assert!(
+            err.contains("no window of") && err.contains("labels.json"),
+            "{err}"
+        );
+    }
+}
+
+#[test]
 fn invalid_recordings_and_rule_types_are_errors() {
     let files = Files::new();
     let file = files.write("odd.csv", "when,value\n1,2\n");
