@@ -9,6 +9,7 @@ mod time_arg;
 mod table;
 mod bars;
 mod matcher;
+mod unattended;
 
 mod access;
 mod ack;

@@ -24,6 +24,7 @@ use self::merged::Merged;
 use super::common::{Common, Outcome, until_stopped};
 use super::output::{remark, start_logging, style};
 use super::server;
+use super::unattended::remark_if_unattended;
 use crate::notify::line::{self, Style, line};
 
 /// Poll interval for new alerts with `--follow`: short enough to feel live, long enough to cost Redis nothing.
@@ -97,6 +98,10 @@ pub(super) async fn run(args: AlertsArgs, stop: CancellationToken) -> Outcome {
         stop.clone(),
     )
     .await?;
+    // A reader that closed stdout, such as `head`, has left.
+    if !printer.closed {
+        remark_if_unattended(&mut connection).await?;
+    }
     if args.follow {
         return follow(&connector, &mut merged, &mut printer, &stop).await;
     }

@@ -5,6 +5,7 @@ use clap::Args;
 use super::common::{Common, Outcome};
 use super::output::{print, style};
 use super::server;
+use super::unattended::remark_if_unattended;
 use crate::incidents::correlate::open;
 use crate::notify::line::incident_line;
 
@@ -24,6 +25,7 @@ pub(super) async fn run(args: IncidentsArgs) -> Outcome {
     let config = args.common.load()?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let records = open::newest(&mut connection, |_| true).await?;
+    remark_if_unattended(&mut connection).await?;
     if args.json {
         for record in &records {
             print(&(serde_json::to_string(record)? + "\n"));

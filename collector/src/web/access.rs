@@ -5,7 +5,7 @@
 //! sites cannot act through a user's browser: actions must come from a page of this address, as JSON.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -128,13 +128,15 @@ impl Access {
         from: IpAddr,
         needed: AccessLevel,
     ) -> Result<String, Denied> {
-        if self.wrong_tokens.is_exceeded(from) {
-            return Err(TOO_MANY_WRONG_TOKENS);
-        }
         let Some(token) = token(headers) else {
             return Err(NO_TOKEN);
         };
+        // The right token always counts: others behind the same address must not lock its user out. Tokens
+        // have 256 bits, so the limit only spares the log and the processor.
         let Some(user) = names.user_of(&token) else {
+            if self.wrong_tokens.is_exceeded(from) {
+                return Err(TOO_MANY_WRONG_TOKENS);
+            }
             self.wrong_tokens.count(from);
             return Err(UNKNOWN_TOKEN);
         };
@@ -241,7 +243,7 @@ fn is_from_here(headers: &HeaderMap) -> bool {
     !has_body || kind.split(';').next().unwrap_or_default().trim() == "application/json"
 }
 
-/// A limit on events from each address in the current minute.
+/// A limit on events from each address, or network of IPv6 (/64), in the current minute.
 #[derive(Debug)]
 struct RateLimit {
     limit: u32,
@@ -259,6 +261,18 @@ impl RateLimit {
         }
     }
 
+    /// Returns the address under which events are counted: one network of IPv6 belongs to one site, which
+    /// could change its address with each request.
+    fn network(from: IpAddr) -> IpAddr {
+        match from.to_canonical() {
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+            }
+            canonical @ IpAddr::V4(_) => canonical,
+        }
+    }
+
     fn with<T>(&self, ask: impl FnOnce(&mut HashMap<IpAddr, u32>) -> T) -> T {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.0.elapsed() >= Duration::from_mins(1) {
@@ -272,13 +286,13 @@ impl RateLimit {
         self.with(|counts| {
             let is_full = counts.len() >= MAX_ADDRESSES;
             counts
-                .get(&from)
+                .get(&Self::network(from))
                 .map_or(is_full, |count| *count >= self.limit)
         })
     }
 
     fn count(&self, from: IpAddr) {
-        self.with(|counts| *counts.entry(from).or_default() += 1);
+        self.with(|counts| *counts.entry(Self::network(from)).or_default() += 1);
     }
 }
 

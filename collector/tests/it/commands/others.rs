@@ -4,7 +4,7 @@ use rackwatch_testing::{TimeSeriesServer, free_port};
 use redis::Commands as _;
 
 use super::{DEVICE, json, now, run, server};
-use crate::rig::{connect, running, send, wait_all_done};
+use crate::rig::{DEADLINE, connect, running, send, wait_all_done};
 
 #[test]
 fn devices_are_listed() {
@@ -347,5 +347,30 @@ fn a_cause_is_printed_once() {
         1,
         "{}",
         refused.err
+    );
+}
+
+#[test]
+fn lists_that_no_collector_keeps_up_to_date_say_so() {
+    let (_server, mut redis, url) = server();
+    for command in ["incidents", "alerts"] {
+        let listed = run(&url, &[command]);
+        assert_eq!(listed.code, Some(0), "{}", listed.err);
+        assert!(
+            listed.err.contains("no collector is running"),
+            "{command}: {}",
+            listed.err
+        );
+    }
+    let _collector = running(&url);
+    rackwatch_testing::wait_until_sync(DEADLINE, "the collector leads", || {
+        let lease: Option<String> = redis.get("{rackwatch:incidents}:lease").ok()?;
+        lease
+    })
+    .unwrap();
+    let listed = run(&url, &["incidents"]);
+    assert_eq!(
+        (listed.out.as_str(), listed.err.as_str()),
+        ("No open incidents\n", "")
     );
 }
