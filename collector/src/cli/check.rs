@@ -1,5 +1,6 @@
 //! `check`: tests the configuration and all that the collector needs from Redis.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -250,14 +251,11 @@ impl Projection {
         } else {
             "warning"
         };
-        let advice = self.warnings.iter().map(|warning| {
-            format!(
-                "{:<21} -> {warning}
-",
-                ""
-            )
-        });
-        let advice: String = advice.collect();
+        let mut advice = String::new();
+        for warning in &self.warnings {
+            // Writing to a String cannot fail.
+            let _ok = writeln!(advice, "{:<21} -> {warning}", "");
+        }
         format!(
             "{:<10} {word:<10} {} devices at one reading per second need {} ({} series, {})\n\
              {advice}",

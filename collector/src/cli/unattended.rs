@@ -6,7 +6,7 @@ use redis::RedisResult;
 
 use super::output::remark;
 
-/// Remarks on stderr that readings or alerts are not processed, and why: an empty list is no good news then.
+/// Remarks on stderr if no collector processes readings or alerts, because an empty list then proves nothing.
 pub(super) async fn remark_if_unattended(connection: &mut Connection) -> RedisResult<()> {
     if let Some(reason) = reason(connection).await? {
         remark(&format!(

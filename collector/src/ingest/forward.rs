@@ -27,7 +27,7 @@ const ZONES_LIFETIME: Duration = Duration::from_mins(1);
 ///
 /// # Errors
 ///
-/// If Redis refuses for a lasting reason, or gives an unexpected reply.
+/// If Redis refuses for a lasting reason.
 pub(crate) async fn run(
     connector: Connector,
     own: PartitionId,

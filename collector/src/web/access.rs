@@ -131,8 +131,8 @@ impl Access {
         let Some(token) = token(headers) else {
             return Err(NO_TOKEN);
         };
-        // The right token always counts: others behind the same address must not lock its user out. Tokens
-        // have 256 bits, so the limit only spares the log and the processor.
+        // A valid token is accepted whatever other clients at its address send: they must not lock its user
+        // out. Tokens have 256 bits, so no rate of guesses finds one.
         let Some(user) = names.user_of(&token) else {
             if self.wrong_tokens.is_exceeded(from) {
                 return Err(TOO_MANY_WRONG_TOKENS);

@@ -376,3 +376,27 @@ fn indices(encoder: &mut DescriptorEncoder<'_>, scopes: &[Scope]) -> fmt::Result
     });
     index.write(encoder, ends)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_accept_header_is_read_with_its_qualities() {
+        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+        for (accept, format) in [
+            (prometheus, Format::Open),
+            ("Application/OpenMetrics-Text", Format::Open),
+            ("application/openmetrics-text; q=0", Format::Classic),
+            (
+                "application/openmetrics-text;q=0.1, text/plain",
+                Format::Classic,
+            ),
+            ("*/*", Format::Classic),
+            ("application/openmetrics-text-2", Format::Classic),
+        ] {
+            assert_eq!(Format::of(Some(accept)), format, "{accept}");
+        }
+        assert_eq!(Format::of(None), Format::Classic);
+    }
+}

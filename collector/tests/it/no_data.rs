@@ -9,8 +9,9 @@ use rackwatch_agent::publisher::Departure;
 use rackwatch_agent::source::Source;
 use rackwatch_agent::source::simulated::{Simulated, SimulatedConfig};
 use rackwatch_runtime::config::RedisConfig;
-use rackwatch_testing::{RedisServer, free_port, wait_until, wait_until_sync};
+use rackwatch_testing::{Program, RedisServer, free_port, wait_until, wait_until_sync};
 use redis::Commands;
+use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -41,19 +42,26 @@ fn agent(url: &str) -> JoinHandle<()> {
     })
 }
 
+/// Starts a collector that reports missing data after three seconds: the default of a minute would be long for a
+/// test. Returns it with the folder of its configuration.
+fn impatient_collector(url: &str) -> (Program, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("collector.toml");
+    std::fs::write(&config, "[[rules]]\ntype = 'no_data'\nfor = '3s'\n").unwrap();
+    let listen = format!("127.0.0.1:{}", free_port().unwrap());
+    let config = config.display().to_string();
+    let collector = collector(&[
+        "run", "--config", &config, "--redis", url, "--listen", &listen,
+    ]);
+    (collector, folder)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_agent_raises_one_alert_that_resolves_when_it_is_back() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
-    let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("collector.toml");
-    // The default of a minute would be long for a test.
-    std::fs::write(&config, "[[rules]]\ntype = 'no_data'\nfor = '3s'\n").unwrap();
-    let listen = format!("127.0.0.1:{}", free_port().unwrap());
-    let (config, url) = (config.display().to_string(), server.url());
-    let collector = collector(&[
-        "run", "--config", &config, "--redis", &url, "--listen", &listen,
-    ]);
+    let url = server.url();
+    let (collector, _folder) = impatient_collector(&url);
     let first = agent(&url);
     let readings = wait_until(DEADLINE, "readings arrive", async || {
         (redis.xlen::<_, u64>("raw_sensor_data").unwrap() > 20).then_some(())
@@ -82,20 +90,7 @@ async fn a_killed_agent_raises_one_alert_that_resolves_when_it_is_back() {
 fn ids_ahead_of_time_do_not_hide_missing_data() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
-    let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("collector.toml");
-    std::fs::write(&config, "[[rules]]\ntype = 'no_data'\nfor = '3s'\n").unwrap();
-    let listen = format!("127.0.0.1:{}", free_port().unwrap());
-    let config = config.display().to_string();
-    let collector = collector(&[
-        "run",
-        "--config",
-        &config,
-        "--redis",
-        &server.url(),
-        "--listen",
-        &listen,
-    ]);
+    let (collector, _folder) = impatient_collector(&server.url());
     let described = r#"{"v":1,"agent":"host7","role":"inlet","interval_ms":200}"#;
     for device in ["inlet-R1-1", "inlet-R1-2"] {
         let _: () = redis.hset("rackwatch:devices", device, described).unwrap();

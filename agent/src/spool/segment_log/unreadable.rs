@@ -14,7 +14,7 @@ use crate::spool::segment::{MAGIC, Segment};
 /// Ending of a segment that was put aside, after its own name.
 const ASIDE: &str = ".unreadable";
 /// Most segments that are put aside. The oldest is removed first.
-const MOST_ASIDE: usize = 8;
+const MAX_ASIDE: usize = 8;
 
 impl SegmentLog {
     /// Renames a segment that does not begin as one, so that a person can look at it.
@@ -43,13 +43,13 @@ impl SegmentLog {
         let mut aside = self.files.list().unwrap_or_default();
         aside.retain(|name| name.ends_with(ASIDE));
         aside.sort_unstable();
-        let surplus = aside.len().saturating_sub(MOST_ASIDE);
+        let surplus = aside.len().saturating_sub(MAX_ASIDE);
         for name in aside.drain(..surplus) {
             let file = self.files.path_of(&name);
             match self.files.remove(&name) {
                 Ok(()) => warn!(
                     file,
-                    kept = MOST_ASIDE,
+                    kept = MAX_ASIDE,
                     "removed the oldest unreadable spool segment"
                 ),
                 Err(error) => warn!(%error, file, "cannot remove spool segment"),

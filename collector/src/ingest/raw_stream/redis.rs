@@ -8,6 +8,7 @@
 //! Transient trouble (Redis away, loading, read-only, out of memory) is waited out here, for as
 //! long as it takes; the partition never sees it.
 
+mod arrivals;
 mod clock;
 mod commit;
 mod directory;
@@ -31,14 +32,11 @@ use self::clock::RedisClock;
 use self::directory::Directory;
 use self::reader::Reader;
 use super::{Batch, Commit, Entry, RawStream, RawStreamError, Restore, Resume, SliceNumber};
-use crate::claims::{self, NextLook};
+use crate::claims::NextLook;
 use crate::config::StreamConfig;
 use crate::fencing::{self, Answer, Fence};
 use crate::ingest::relief::Relief;
 use crate::stage::StageError;
-
-/// Interval of warnings that ids are ahead of Redis' clock.
-const AHEAD_WARNING_INTERVAL: Duration = Duration::from_mins(10);
 
 /// A partition while this collector owns it.
 #[derive(Clone, Debug)]
@@ -189,75 +187,6 @@ impl RedisRawStream {
                 created.map_err(|error| refused(&self.keys, "create the consumer group", error))
             }
         }
-    }
-
-    /// Logs ids ahead of Redis' clock, once in a while.
-    fn report_ahead(&mut self, entries: &[Entry]) {
-        let ahead = entries.iter().map(|entry| entry.ahead).max();
-        let Some(ahead) = ahead.filter(|ahead| !ahead.is_zero()) else {
-            return;
-        };
-        let is_recent = |reported: Instant| reported.elapsed() < AHEAD_WARNING_INTERVAL;
-        if !self.ahead_reported.is_some_and(is_recent) {
-            self.ahead_reported = Some(Instant::now());
-            tracing::warn!(
-                stream = self.keys.raw,
-                ?ahead,
-                "ids of entries are ahead of redis' clock, taking the clock for their arrival"
-            );
-        }
-    }
-
-    async fn read_clock(&mut self) -> Result<(), RawStreamError> {
-        let refused = |error| refused(&self.keys, "read the clock", error);
-        loop {
-            let mut connection = self.commands.connection().await.map_err(refused)?;
-            match self.clock.read(&mut connection).await {
-                Ok(()) => return Ok(()),
-                Err(error) => self.commands.recover(&error).await.map_err(refused)?,
-            }
-        }
-    }
-
-    /// Takes over what other consumers have pending, to be read first.
-    async fn claim_from_others(&mut self) -> Result<(), RawStreamError> {
-        let refused = |error| refused(&self.keys, "take over pending entries", error);
-        let (group, consumer) = (keys::DETECTOR_GROUP, keys::DETECTOR_CONSUMER);
-        loop {
-            let mut connection = self.commands.connection().await.map_err(refused)?;
-            match claims::take_over(&mut connection, &self.keys.raw, group, consumer).await {
-                Ok(0) => return Ok(()),
-                Ok(_) => {
-                    self.reader.read_pending_first();
-                    return Ok(());
-                }
-                Err(error) => self.commands.recover(&error).await.map_err(refused)?,
-            }
-        }
-    }
-
-    /// Acknowledges and drops entries that a commit covers already: a client may have claimed them
-    /// again. Progress never goes back.
-    async fn drop_committed(&mut self, entries: Vec<Entry>) -> Result<Vec<Entry>, RawStreamError> {
-        let committed = self.committed;
-        let (old, entries): (Vec<_>, Vec<_>) =
-            entries.into_iter().partition(|entry| entry.id <= committed);
-        if old.is_empty() {
-            return Ok(entries);
-        }
-        tracing::warn!(
-            stream = self.keys.raw,
-            entries = old.len(),
-            "committed entries were pending again, acknowledged them"
-        );
-        let mut ack = redis::cmd("XACK");
-        ack.arg(&self.keys.raw).arg(keys::DETECTOR_GROUP);
-        for entry in &old {
-            ack.arg(entry.id.to_string());
-        }
-        self.query::<()>("acknowledge committed entries", &ack)
-            .await?;
-        Ok(entries)
     }
 
     /// Deletes entries that are older than every slice of detector state and than `keep`.
