@@ -90,7 +90,7 @@ pub struct StreamConfig {
     /// The age up to which processed entries stay in the raw stream, for people to look at. Default 10 min.
     #[serde(with = "config::duration")]
     pub keep: Duration,
-    /// The most that a reading may be ahead of the arrival of its entry. Readings further ahead become dead letters.
+    /// The most that a reading may be ahead of the arrival of its entry. Readings further ahead show a wrong clock.
     /// Default 1 min.
     #[serde(with = "config::duration")]
     pub max_future: Duration,

@@ -10,6 +10,7 @@
 
 mod backlog;
 mod chaos;
+mod clocks;
 mod cluster;
 mod commands;
 mod foreign_consumers;
