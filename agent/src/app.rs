@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use rackwatch_core::wire::Seq;
 use rackwatch_runtime::error::chain;
+use rackwatch_runtime::host;
 use rackwatch_runtime::redis::{ConnectError, Connector};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -17,7 +18,6 @@ use tracing::{error, info};
 use crate::backlog::Backlog;
 use crate::config::{AgentConfig, SpoolConfig};
 use crate::inventory::Inventory;
-use crate::name::host_name;
 use crate::publisher::{Departure, Publisher, Sender, Summary, new_run};
 use crate::sampler::{self, Sampler, SamplerError};
 use crate::source::Source;
@@ -99,12 +99,12 @@ pub async fn run(config: &AgentConfig, stop: CancellationToken) -> Result<Summar
 ///
 /// When the settings of a source are unusable.
 pub fn sources(config: &AgentConfig) -> Result<Vec<Box<dyn Source>>, RunError> {
-    let host = host_name();
+    let host = config.agent.host.as_str();
     let lanes = Lanes::new(config.sources.at_once.get());
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
     #[cfg(unix)]
     if config.sources.ipmi.is_available() {
-        let local = Ipmi::local(&config.sources.ipmi, &host, lanes.clone());
+        let local = Ipmi::local(&config.sources.ipmi, host, lanes.clone());
         sources.push(Box::new(local));
     }
     let context = TargetContext {
@@ -117,14 +117,14 @@ pub fn sources(config: &AgentConfig) -> Result<Vec<Box<dyn Source>>, RunError> {
     let config = &config.sources;
     #[cfg(target_os = "linux")]
     if config.hwmon.enabled {
-        sources.push(Box::new(Hwmon::new(config.hwmon.clone(), &host)));
+        sources.push(Box::new(Hwmon::new(config.hwmon.clone(), host)));
     }
     #[cfg(target_os = "linux")]
     if config.nvidia.is_available() {
-        sources.push(Box::new(Nvidia::new(config.nvidia.clone(), &host)));
+        sources.push(Box::new(Nvidia::new(config.nvidia.clone(), host)));
     }
     if config.sysinfo.enabled {
-        sources.push(Box::new(Sysinfo::new(config.sysinfo.clone(), &host)));
+        sources.push(Box::new(Sysinfo::new(config.sysinfo.clone(), host)));
     }
     if config.simulated.enabled {
         let simulated = Simulated::new(&config.simulated).map_err(|source| RunError::Scenario {
@@ -148,7 +148,7 @@ pub async fn pipeline(
     stop: CancellationToken,
 ) -> Result<Summary, RunError> {
     let connector = Connector::new(&config.redis).map_err(|source| RunError::Redis { source })?;
-    let inventory = Inventory::new(&config.agent, &host_name(), config.devices.clone());
+    let inventory = Inventory::new(&config.agent, host::ids(), config.devices.clone());
     let run = new_run();
     let sender = Sender::new(&config.agent, config.publish.safety_cap);
     let endpoint = connector.endpoint();

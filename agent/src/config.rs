@@ -7,12 +7,12 @@
 //! Each source keeps its section beside its code; this module puts them together.
 
 mod devices;
+mod identity;
 mod spool;
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
 
-use rackwatch_core::device::Description;
 use rackwatch_core::wire::EntryFormat;
 use rackwatch_runtime::config::checked::unique_names;
 use rackwatch_runtime::config::{
@@ -21,9 +21,8 @@ use rackwatch_runtime::config::{
 use serde::Deserialize;
 
 pub use devices::{DeviceConfig, DeviceGlob, InvalidGlob};
+pub use identity::IdentityConfig;
 pub use spool::{SpoolConfig, SyncSetting};
-
-use crate::name::Name;
 
 #[cfg(target_os = "linux")]
 use crate::source::hwmon::HwmonConfig;
@@ -76,28 +75,6 @@ impl Settings for AgentConfig {
             .iter()
             .map(|target| target.common.name.as_str());
         unique_names("targets", names)
-    }
-}
-
-/// The identity and place of an agent.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct IdentityConfig {
-    /// Unique name in entries and descriptions; default the host's name.
-    pub name: Name,
-    /// Rack of devices whose source does not know it; default none.
-    pub rack: Option<String>,
-    /// Room or row, which decides the partition on large sites; default `default`.
-    pub zone: String,
-}
-
-impl Default for IdentityConfig {
-    fn default() -> Self {
-        Self {
-            name: Name::of_this_host(),
-            rack: None,
-            zone: Description::DEFAULT_ZONE.to_owned(),
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rackwatch_core::device::{Description, DeviceId};
+use rackwatch_runtime::host::HostIds;
 
 use crate::config::{DeviceConfig, IdentityConfig};
 use crate::name::Name;
@@ -23,7 +24,8 @@ pub const REWRITE_EVERY: Duration = Duration::from_mins(10);
 pub struct Inventory {
     agent: Name,
     zone: String,
-    host: String,
+    host: Name,
+    ids: HostIds,
     rack: Option<String>,
     overrides: Vec<DeviceConfig>,
     devices: BTreeMap<DeviceId, InventoryDevice>,
@@ -39,13 +41,14 @@ struct InventoryDevice {
 }
 
 impl Inventory {
-    /// Returns an empty inventory of the agent `identity` on `host`; `overrides` are the operator's
-    /// `[[devices]]` entries.
-    pub fn new(identity: &IdentityConfig, host: &str, overrides: Vec<DeviceConfig>) -> Self {
+    /// Returns an empty inventory of the agent `identity` on the machine with these `ids`;
+    /// `overrides` are the operator's `[[devices]]` entries.
+    pub fn new(identity: &IdentityConfig, ids: HostIds, overrides: Vec<DeviceConfig>) -> Self {
         Self {
             agent: identity.name.clone(),
             zone: identity.zone.clone(),
-            host: host.to_owned(),
+            host: identity.host.clone(),
+            ids,
             rack: identity.rack.clone(),
             overrides,
             devices: BTreeMap::new(),
@@ -162,11 +165,13 @@ impl Inventory {
     pub fn complete(&self, device: &DeviceId, mut description: Description) -> Description {
         self.agent.as_str().clone_into(&mut description.agent);
         description.zone.clone_from(&self.zone);
+        description.machine.clone_from(&self.ids.machine);
+        description.boot.clone_from(&self.ids.boot);
         if description.host.is_empty() {
-            description.host.clone_from(&self.host);
+            self.host.as_str().clone_into(&mut description.host);
         }
         if description.target.is_empty() {
-            description.target.clone_from(&self.host);
+            self.host.as_str().clone_into(&mut description.target);
         }
         if description.rack.is_none() {
             description.rack.clone_from(&self.rack);

@@ -32,9 +32,10 @@ impl Name {
         fits.then(|| Self(text.to_owned())).ok_or(InvalidName)
     }
 
-    /// Returns the name of this host.
+    /// Returns the name of this host, or `localhost` if that is not a [`Name`].
     pub fn of_this_host() -> Self {
-        Self(host_name())
+        let own = host::host_name().and_then(|name| Self::new(&name).ok());
+        own.unwrap_or_else(|| Self(FALLBACK.to_owned()))
     }
 
     /// Returns the name as text.
@@ -45,13 +46,6 @@ impl Name {
 
 fn is_visible(c: char) -> bool {
     !c.is_control() && !c.is_whitespace()
-}
-
-/// Returns the name of this host, or `localhost` if that is not a [`Name`].
-pub fn host_name() -> String {
-    host::host_name()
-        .filter(|name| Name::new(name).is_ok())
-        .unwrap_or_else(|| FALLBACK.to_owned())
 }
 
 impl fmt::Display for Name {

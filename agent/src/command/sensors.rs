@@ -12,13 +12,12 @@ use clap::Args;
 use futures_util::future::join_all;
 use rackwatch_core::quality;
 use rackwatch_core::reading::Fault;
-use rackwatch_runtime::shutdown;
+use rackwatch_runtime::{host, shutdown};
 
 use self::row::SensorRow;
 use super::settings::Settings;
 use crate::app;
 use crate::inventory::Inventory;
-use crate::name::host_name;
 use crate::sampler::SamplerError;
 use crate::source::{DiscoveredDevice, Source};
 use rackwatch_runtime::clock;
@@ -53,7 +52,7 @@ impl SensorsArgs {
         if sources.is_empty() {
             return Err(SamplerError::NoSource.into());
         }
-        let inventory = Inventory::new(&config.agent, &host_name(), config.devices.clone());
+        let inventory = Inventory::new(&config.agent, host::ids(), config.devices.clone());
         let stop = shutdown::on_signals()?;
         loop {
             let read = stop.run_until_cancelled(read_all(&mut sources, &inventory));

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::name::Name;
 use crate::source::targets::TargetKind;
 
 /// Keys that the example must show besides those of targets.
 const KEYS: &str = "url username password_file password ca_file tls_insecure connect_timeout \
-    response_timeout backoff_min backoff_max format filter name rack zone safety_cap queue path \
+    response_timeout backoff_min backoff_max format filter name host rack zone safety_cap queue path \
     max_bytes max_age sync enabled root interval deadline per_core racks sensors seed scenario \
     match role u off at_once program type oid scale unit invalid library";
 
@@ -62,4 +63,24 @@ fn the_example_shows_every_key_and_each_is_accepted() {
     assert_eq!(config.devices.len(), 1);
     assert_eq!(config.targets.len(), 3);
     assert_eq!(config.agent.name.as_str(), "node7");
+}
+
+#[test]
+fn a_host_that_changes_its_name_is_named_by_agent_host() {
+    let agent = |toml: &str| toml::from_str::<AgentConfig>(toml).unwrap().agent;
+    let named = agent("[agent]\nhost = 'node7'");
+    assert_eq!(
+        (named.name.as_str(), named.host.as_str()),
+        ("node7", "node7")
+    );
+    let both = agent("[agent]\nhost = 'node7'\nname = 'cooling'");
+    assert_eq!(
+        (both.name.as_str(), both.host.as_str()),
+        ("cooling", "node7")
+    );
+    let own = Name::of_this_host();
+    let neither = agent("");
+    assert_eq!((&neither.name, &neither.host), (&own, &own));
+    let name = agent("[agent]\nname = 'cooling'");
+    assert_eq!((name.name.as_str(), &name.host), ("cooling", &own));
 }

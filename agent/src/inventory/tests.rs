@@ -28,11 +28,16 @@ struct Overrides {
 fn inventory(overrides: &str) -> Inventory {
     let identity = IdentityConfig {
         name: Name::new("node7").unwrap(),
+        host: Name::new("node7.example").unwrap(),
         rack: Some("B07".to_owned()),
         ..IdentityConfig::default()
     };
     let overrides: Overrides = toml::from_str(overrides).unwrap();
-    Inventory::new(&identity, "node7.example", overrides.devices)
+    let ids = HostIds {
+        machine: Some("m1".to_owned()),
+        boot: Some("b1".to_owned()),
+    };
+    Inventory::new(&identity, ids, overrides.devices)
 }
 
 fn write_all(inventory: &mut Inventory, now: Instant) -> usize {
@@ -103,6 +108,10 @@ fn operator_settings_override_the_source() {
     assert_eq!(
         (first.agent.as_str(), first.host.as_str()),
         ("node7", "node7.example")
+    );
+    assert_eq!(
+        (first.machine.as_deref(), first.boot.as_deref()),
+        (Some("m1"), Some("b1"))
     );
     assert_eq!(
         described[1].1.rack.as_deref(),

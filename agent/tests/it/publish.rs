@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use rackwatch_agent::config::DeviceConfig;
+use rackwatch_agent::name::Name;
 use rackwatch_core::device::Role;
 use rackwatch_core::keys;
 use rackwatch_core::wire::{Decoded, EntryFormat};
+use rackwatch_runtime::host;
 use rackwatch_testing::{RedisServer, wait_until};
 
 use crate::fake::{Behaviour, Fake};
@@ -24,13 +26,21 @@ fn numbers(entries: &[Decoded]) -> Vec<u64> {
 async fn readings_and_descriptions_are_published() {
     let server = RedisServer::start().unwrap();
     let mut redis = connect(&server).await;
-    let agent = Agent::start(config(&server), answering());
+    let mut config = config(&server);
+    config.agent.host = Name::new("hall-7").unwrap();
+    let agent = Agent::start(config, answering());
     wait_for_entries(&mut redis, 10).await;
 
     let described = descriptions(&mut redis).await;
     let names: Vec<_> = described.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["inlet-1", "inlet-2"]);
     assert_eq!(described[0].1.agent, "node7");
+    assert_eq!(described[0].1.host, "hall-7");
+    let ids = host::ids();
+    assert_eq!(
+        (&described[0].1.machine, &described[0].1.boot),
+        (&ids.machine, &ids.boot)
+    );
     assert_eq!(described[0].1.role, Role::Inlet);
     assert!(!described[0].1.leaving);
 

@@ -10,6 +10,7 @@ use rackwatch_agent::sampler::SamplerEvent;
 use rackwatch_agent::spool::{Spool, SpoolError, SyncPolicy};
 use rackwatch_core::reading::Sample;
 use rackwatch_core::wire::Seq;
+use rackwatch_runtime::host::HostIds;
 use rackwatch_testing::wait_until;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -32,7 +33,7 @@ async fn backlog(disk: &Disk) -> (Backlog, mpsc::Sender<SamplerEvent>) {
         name: Name::new("node7").unwrap(),
         ..IdentityConfig::default()
     };
-    let inventory = Inventory::new(&identity, "node7", Vec::new());
+    let inventory = Inventory::new(&identity, HostIds::default(), Vec::new());
     let config = PublishConfig {
         queue: 20.try_into().unwrap(),
         ..PublishConfig::default()

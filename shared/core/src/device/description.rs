@@ -22,6 +22,13 @@ pub struct Description {
     pub zone: String,
     /// The host that the agent runs on.
     pub host: String,
+    /// An id of the machine that the agent runs on, which stays the same when it is renamed; hashed. Two machines with
+    /// one `host` differ in it, or in `boot` if one is a copy of the other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+    /// An id of the present boot of that machine; hashed. A machine never returns to an earlier one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot: Option<String>,
     /// The name of the target that the agent polls: this host, a BMC, a cooler.
     pub target: String,
     /// The kind of source: `hwmon`, `sysinfo`, `simulated`, ...

@@ -221,6 +221,8 @@ fn descriptions_are_pinned() {
         agent: "web-1".to_owned(),
         zone: "hall".to_owned(),
         host: "web-1".to_owned(),
+        machine: Some("m1".to_owned()),
+        boot: Some("b1".to_owned()),
         target: "bmc-1".to_owned(),
         source: "ipmi".to_owned(),
         name: "front".to_owned(),

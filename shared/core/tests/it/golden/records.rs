@@ -196,6 +196,8 @@ fn descriptions() {
         agent: "host7".to_owned(),
         zone: "hall-1".to_owned(),
         host: "host7".to_owned(),
+        machine: Some("6b7f0e3c5a1d4f928e40c2d19b7a3355".to_owned()),
+        boot: Some("c41d2a9be07f4c63b1f58d0e6a92774b".to_owned()),
         target: "bmc-7".to_owned(),
         source: "redfish".to_owned(),
         name: "Inlet Temp".to_owned(),
