@@ -5,7 +5,9 @@ mod facts;
 mod gather;
 mod refused;
 mod redis_streams;
+mod watch;
 
 pub(crate) use evaluate::{HealthVerdict, SERIES_MEMORY_LIMIT, evaluate};
 pub(crate) use facts::{Facts, Group, Incidents, Losses, Owned, Streams};
 pub(crate) use gather::gather;
+pub(crate) use watch::run as watch;
