@@ -22,6 +22,7 @@ mod no_data;
 mod owners;
 mod partitions;
 mod pipeline;
+mod readiness;
 mod restarts;
 mod rig;
 mod same_records;
