@@ -7,6 +7,7 @@
 pub mod clock_skew;
 pub mod detector;
 pub mod drift;
+pub mod duplicate_agent;
 pub mod fingerprint;
 pub mod keys;
 pub mod kind;
@@ -56,6 +57,7 @@ registry! {
     }
     always {
         clock_skew: ClockSkew;
+        duplicate_agent: DuplicateAgent;
     }
 }
 

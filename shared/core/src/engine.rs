@@ -18,6 +18,7 @@
 //! | `absence`, `listening` | devices, targets and agents without data |
 //! | `outages` | targets that answer for none of their devices |
 //! | `agent_clocks` | agents whose clock is wrong |
+//! | `duplicates` | agents of one name |
 //! | `commissioning` | limits that do not fit a site on its first day |
 //! | `inventory` | devices and hardware with a new place |
 //! | `rack_aggregates` | sums for the cooling indices |
@@ -32,6 +33,7 @@ mod clock;
 mod cold_starts;
 mod commissioning;
 mod device;
+mod duplicates;
 mod effects;
 mod inventory;
 mod listening;
@@ -57,6 +59,7 @@ use self::absence::Absence;
 use self::agent_clocks::AgentClocks;
 use self::commissioning::Commissioning;
 use self::device::{Device, Devices, FollowUp};
+use self::duplicates::Duplicates;
 use self::inventory::Hardware;
 use self::outages::Outages;
 use self::racks::Racks;
@@ -81,6 +84,7 @@ pub struct Engine {
     /// The sequence numbers of agents.
     loss_ledger: LossLedger,
     agent_clocks: AgentClocks,
+    duplicates: Duplicates,
     absence: Absence,
     /// The time by which ids of entries are ahead of Redis' clock.
     ahead: Duration,
@@ -111,6 +115,7 @@ impl Engine {
             commissioning: Commissioning::default(),
             loss_ledger: LossLedger::default(),
             agent_clocks: AgentClocks::default(),
+            duplicates: Duplicates::default(),
             absence: Absence::default(),
             ahead: Duration::ZERO,
             outages: Outages::default(),
@@ -176,7 +181,14 @@ impl Engine {
     /// asked for.
     pub fn snapshot(&self, through: StreamId) -> impl ExactSizeIterator<Item = Slice> + '_ {
         let listening = self.absence.listening;
-        snapshot::slices(&self.devices, through, listening, &self.commissioning)
+        let duplicates = self.duplicates.saved();
+        snapshot::slices(
+            &self.devices,
+            through,
+            listening,
+            &self.commissioning,
+            duplicates,
+        )
     }
 
     /// Takes over the state of a slice. Returns the rules whose state was not taken over.
@@ -190,6 +202,7 @@ impl Engine {
         if slice.listening.count > self.absence.listening.count {
             self.absence.listening = slice.listening;
             self.commissioning.restore(slice.commissioning);
+            self.duplicates.restore(slice.duplicates);
         }
         for saved in slice.devices {
             let (id, device, rules) = saved.into_device();
@@ -218,8 +231,10 @@ impl Engine {
     pub fn resume(&mut self, episodes: Vec<Episode>, agents: Vec<(String, Runs)>) {
         self.loss_ledger.resume(agents);
         for episode in &episodes {
-            let is_of_part =
-                AgentClocks::owns(episode) || Absence::owns(episode) || Outages::owns(episode);
+            let is_of_part = AgentClocks::owns(episode)
+                || Duplicates::owns(episode)
+                || Absence::owns(episode)
+                || Outages::owns(episode);
             if !is_of_part {
                 let id = episode.subject.as_id().clone();
                 self.devices.entry(id).or_default();
@@ -236,6 +251,7 @@ impl Engine {
             return;
         };
         self.agent_clocks.resume(&episodes);
+        self.duplicates.resume(&episodes);
         self.absence.resume(&episodes);
         self.outages.resume(&episodes);
         let mut by_device: HashMap<&DeviceId, Vec<&Episode>> = HashMap::new();
@@ -265,6 +281,7 @@ impl Engine {
             Input::Sequence(reported) => {
                 effects.losses.extend(self.loss_ledger.observe(&reported));
                 effects.report_all(self.agent_clocks.observe(&reported));
+                effects.report_all(self.duplicates.observe(&reported));
             }
             Input::ClientClock(id, at, ahead) => {
                 if let Some(device) = self.devices.get_mut(&id) {
@@ -321,6 +338,11 @@ impl Engine {
         let Some(device) = known else { return };
         let listened = self.absence.listening.count;
         device.hear(listened, reading, effects);
+        if let Some(writer) = self.duplicates.writer(device.agent()) {
+            device.read_duplicated((entry, writer), reading, effects);
+            return;
+        }
+        device.forget_writers();
         let commissioning = &mut self.commissioning;
         match device.read((entry, arrived, listened), reading, commissioning, effects) {
             FollowUp::None => {}
@@ -415,7 +437,11 @@ impl Engine {
 
     /// Returns the agent and the target of a device, while an alert about any of them is open.
     fn membership(&self, id: &DeviceId) -> Membership {
-        if self.absence.is_empty() && self.outages.is_empty() && self.agent_clocks.is_empty() {
+        if self.absence.is_empty()
+            && self.outages.is_empty()
+            && self.agent_clocks.is_empty()
+            && self.duplicates.is_empty()
+        {
             return Membership::default();
         }
         let device = self.devices.get(id);
@@ -443,7 +469,8 @@ impl Engine {
         if let Some(agent) = agent {
             let agent = Subject::agent(&agent);
             effects.report_all(self.absence.end(agent.clone(), at));
-            effects.report_all(self.agent_clocks.end(agent, at));
+            effects.report_all(self.agent_clocks.end(agent.clone(), at));
+            effects.report_all(self.duplicates.end(agent, at));
         }
         if let Some(target) = target {
             let target = Subject::target(&target);

@@ -33,6 +33,7 @@ fn its_own(kind: AlertKind) -> &'static [&'static str] {
             "skew_ms=90000",
             "temperature= skew_ms=-3600000 reason=behind",
         ],
+        "duplicate_agent" => &["temperature= device_id=agent:host7 rack= reason=a1b2"],
         // The common fields are all that other kinds have.
         _ => &[""],
     }

@@ -7,10 +7,12 @@
 //! | `reading` | a reading, from its timestamp to its rules |
 //! | `evaluate` | the rules |
 //! | `absence` | no readings at all |
+//! | `duplicated` | readings of several agents of one name |
 //! | `outage` | a target that does not answer |
 //! | `saved` | the stored form |
 
 mod absence;
+mod duplicated;
 mod evaluate;
 mod outage;
 mod plan;

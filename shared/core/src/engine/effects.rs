@@ -78,8 +78,10 @@ pub struct Tally {
     pub evaluated: u64,
     /// Readings of agents' devices without a description.
     pub undescribed: u64,
-    /// Readings with the timestamp of the device's last one.
+    /// Readings with the timestamp and the temperature of the device's last one.
     pub duplicate: u64,
+    /// Readings with the timestamp of the device's last one and another temperature.
+    pub conflicting: u64,
     /// Readings older than the device's last one.
     pub late: u64,
     /// Readings that are faults, or out of range.

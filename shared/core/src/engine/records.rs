@@ -12,6 +12,8 @@ use crate::units::Celsius;
 
 /// The name of the engine's own rule for clocks.
 pub(super) const CLOCK_SKEW: &str = "clock_skew";
+/// The rule name in records about agents of one name.
+pub(super) const DUPLICATE_AGENT: &str = "duplicate_agent";
 /// The rule name in records about agents and targets that send no data.
 pub(super) const NO_DATA: &str = "no_data";
 /// The rule name in records about targets that cannot be read.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::commissioning::Commissioning;
 use super::device::{Devices, SavedDevice};
+use super::duplicates::RecentRuns;
 use super::listening::Listening;
 use crate::hash::fnv1a;
 use crate::partition::{PartitionId, Partitions};
@@ -35,6 +36,9 @@ pub struct Slice {
         skip_serializing_if = "Commissioning::is_empty"
     )]
     pub(super) commissioning: Commissioning,
+    /// The recent runs of agents that have several.
+    #[serde(rename = "agents", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) duplicates: BTreeMap<String, RecentRuns>,
     /// The names of the rules in each plan of its devices. Saved state is taken over only by the same rule.
     #[serde(rename = "plans")]
     pub(super) plans: Vec<Vec<RuleKey>>,
@@ -55,6 +59,7 @@ pub(super) fn slices<'e>(
     through: StreamId,
     listening: Listening,
     commissioning: &'e Commissioning,
+    duplicates: BTreeMap<String, RecentRuns>,
 ) -> impl ExactSizeIterator<Item = Slice> + 'e {
     let count = devices.len().div_ceil(DEVICES_PER_SLICE).max(1);
     let mut dealt = vec![Vec::new(); count];
@@ -81,6 +86,7 @@ pub(super) fn slices<'e>(
             through,
             listening,
             commissioning: commissioning.clone(),
+            duplicates: duplicates.clone(),
             plans: plans.collect(),
             devices,
         }
@@ -99,6 +105,7 @@ impl Slice {
                     through: StreamId::ZERO,
                     listening: self.listening,
                     commissioning: self.commissioning.clone(),
+                    duplicates: self.duplicates.clone(),
                     plans: self.plans.clone(),
                     devices: Vec::new(),
                 });

@@ -124,6 +124,12 @@ fn with_extras(mut record: AlertRecord) -> AlertRecord {
             extras.skew_ms = Some(-300_000);
             record.historical = true;
         }
+        "duplicate_agent" => {
+            record.temperature = None;
+            record.subject = Subject::agent("host7");
+            record.role = Role::Other;
+            extras.reason = Some("a1b2 and c3d4".to_owned());
+        }
         // The common fields are all that other kinds have.
         _ => {}
     }

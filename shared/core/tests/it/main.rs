@@ -8,6 +8,7 @@
 )]
 
 mod absence;
+mod duplicates;
 mod evaluating;
 mod golden;
 mod halls;

@@ -140,6 +140,23 @@ impl Device {
         }
     }
 
+    /// Takes in what rule number `index` found in a temperature that stands for several readings.
+    pub(super) fn observe_value(
+        &mut self,
+        index: usize,
+        (device, at, value): (&DeviceId, Timestamp, Celsius),
+        finding: Option<Finding>,
+        effects: &mut Effects,
+    ) {
+        let reading = Evaluated {
+            device,
+            at,
+            value,
+            fault: None,
+        };
+        self.observe(index, reading, finding, None, effects);
+    }
+
     /// Evaluates a fault: the device could not be read, or its value is out of range.
     pub(super) fn evaluate_fault(
         &mut self,

@@ -125,8 +125,12 @@ impl Device {
             self.restart_clock(reading, value, last, effects);
             return true;
         }
+        let is_other = |value: &Celsius| self.last_value() != Some(*value);
+        let differs = reading.value.as_ref().is_ok_and(is_other);
         let tally = &mut effects.tally;
-        let count = if reading.at == last {
+        let count = if reading.at == last && differs {
+            &mut tally.conflicting
+        } else if reading.at == last {
             &mut tally.duplicate
         } else {
             &mut tally.late

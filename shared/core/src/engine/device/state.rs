@@ -8,6 +8,7 @@ use thin_vec::ThinVec;
 use super::super::clock::Clock;
 use super::super::rack_number::RackNumber;
 use super::super::records::{Header, Place};
+use super::duplicated::WriterReading;
 use crate::alert::Severity;
 use crate::detect::DetectorState;
 use crate::detect::trend::Trend;
@@ -40,6 +41,8 @@ pub(in crate::engine) struct Device {
     /// The last entry with a reading of it.
     pub(super) through: StreamId,
     pub(super) clock: Clock,
+    /// The last reading of each writer, while several agents of one name write the device.
+    pub(super) writers: ThinVec<WriterReading>,
     /// The last time it was heard, by the count of listening; zero for never.
     pub(in crate::engine) heard: u64,
     /// The longest recent pause between readings, in milliseconds, where no interval is described.
