@@ -11,7 +11,7 @@ mod watch;
 
 pub(crate) use attendance::unattended;
 pub(crate) use evaluate::{HealthVerdict, SERIES_MEMORY_LIMIT, evaluate};
-pub(crate) use facts::{Facts, Group, Incidents, Losses, Owned, Streams};
+pub(crate) use facts::{Facts, Group, Incidents, Losses, NotEvaluated, Owned, Streams};
 pub(crate) use gather::gather;
 pub(crate) use room::{RoomState, RoomVerdict, room};
 pub(crate) use watch::run as watch;

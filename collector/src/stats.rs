@@ -19,6 +19,9 @@ pub struct Stats {
     entries: AtomicU64,
     readings: AtomicU64,
     faults: AtomicU64,
+    late: AtomicU64,
+    duplicate: AtomicU64,
+    conflicting: AtomicU64,
     dead: AtomicU64,
     firing: AtomicU64,
     critical: AtomicU64,
@@ -36,6 +39,12 @@ pub struct Counts {
     pub readings: u64,
     /// Readings that are faults.
     pub faults: u64,
+    /// Readings older than their device's last, which are stored and not evaluated.
+    pub late: u64,
+    /// Readings that came again.
+    pub duplicate: u64,
+    /// Readings that differ from another of the same device and time. The first one counts.
+    pub conflicting: u64,
     /// Entries and readings that became dead letters.
     pub dead: u64,
     /// Known devices of all owned partitions.
@@ -73,8 +82,15 @@ impl Stats {
 
     /// Counts the faults and alert records of an engine step.
     pub fn count_effects(&self, effects: &Effects) {
-        self.faults
-            .fetch_add(effects.tally.faults, Ordering::Relaxed);
+        let tally = &effects.tally;
+        for (counter, count) in [
+            (&self.faults, tally.faults),
+            (&self.late, tally.late),
+            (&self.duplicate, tally.duplicate),
+            (&self.conflicting, tally.conflicting),
+        ] {
+            counter.fetch_add(count, Ordering::Relaxed);
+        }
         for alert in &effects.alerts {
             match alert.state() {
                 AlertState::Firing => add(&self.firing, 1),
@@ -108,6 +124,9 @@ impl Stats {
             entries: get(&self.entries),
             readings: get(&self.readings),
             faults: get(&self.faults),
+            late: get(&self.late),
+            duplicate: get(&self.duplicate),
+            conflicting: get(&self.conflicting),
             dead: get(&self.dead),
             devices: known.values().map(|(devices, _)| *devices as u64).sum(),
             firing: get(&self.firing),

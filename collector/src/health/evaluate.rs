@@ -18,6 +18,8 @@ pub(super) const MAX_LAG: u64 = 10_000;
 pub(super) const MAX_AGE: Duration = Duration::from_secs(60);
 /// Distance of an id ahead of Redis' clock that is worth a warning.
 const MAX_AHEAD: Duration = Duration::from_mins(1);
+/// Age up to which a conflict of readings is a warning.
+const RECENT: Duration = Duration::from_mins(10);
 /// Share of maxmemory above which Redis soon refuses writes.
 const MEMORY_LIMIT: f64 = 0.9;
 
@@ -53,6 +55,18 @@ pub(crate) fn evaluate(facts: &Facts) -> HealthVerdict {
         verdict.warnings.push(format!(
             "{} in the last hour: see the reasons under \"dead letters\", and fix the client that wrote them",
             count(dead, "dead letter")
+        ));
+    }
+    let conflict = facts
+        .not_evaluated
+        .last_conflict_ms
+        .map(Duration::from_millis);
+    if let Some(age) = conflict.filter(|age| *age < RECENT) {
+        verdict.warnings.push(format!(
+            "{} with another temperature for the same device and time, the last {} ago: two clients write one \
+             device, give each an id of its own",
+            count(facts.not_evaluated.conflicting, "reading"),
+            format_duration(age)
         ));
     }
     let lost = facts.losses.readings_last_day;

@@ -32,6 +32,7 @@ pub(crate) struct Facts {
     pub(crate) entries_per_second: Option<f64>,
     pub(crate) dead: Dead,
     pub(crate) losses: Losses,
+    pub(crate) not_evaluated: NotEvaluated,
     pub(crate) devices: Devices,
     pub(crate) open_episodes: BTreeMap<Severity, usize>,
     pub(crate) incidents: Incidents,
@@ -106,6 +107,19 @@ pub(crate) struct Losses {
     pub(crate) last: Vec<LossSummary>,
 }
 
+/// Readings that were stored or dropped, and not evaluated, since the first start.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct NotEvaluated {
+    /// Readings older than their device's last.
+    pub(crate) late: u64,
+    /// Readings that came again.
+    pub(crate) duplicate: u64,
+    /// Readings that differ from another of the same device and time. The first one counts.
+    pub(crate) conflicting: u64,
+    /// The age of the last conflict.
+    pub(crate) last_conflict_ms: Option<u64>,
+}
+
 /// Counts of described devices.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Devices {
@@ -142,5 +156,16 @@ impl Losses {
         self.last.extend(other.last);
         self.last.sort_by_key(|loss| std::cmp::Reverse(loss.until));
         self.last.truncate(MAX_LISTED);
+    }
+}
+
+impl NotEvaluated {
+    /// Adds the counts of another partition.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.late += other.late;
+        self.duplicate += other.duplicate;
+        self.conflicting += other.conflicting;
+        let ages = [self.last_conflict_ms, other.last_conflict_ms];
+        self.last_conflict_ms = ages.into_iter().flatten().min();
     }
 }

@@ -13,8 +13,10 @@ use rackwatch_runtime::redis::{Connection, Partitioning, ServerInfo, scan_hash, 
 use redis::RedisResult;
 
 use super::attendance::unattended;
-use super::facts::{Dead, Devices, Facts, Incidents, Losses, Owned, Projection, Streams};
-use super::redis_streams::{added, dead, group, length, losses, newest, rate};
+use super::facts::{
+    Dead, Devices, Facts, Incidents, Losses, NotEvaluated, Owned, Projection, Streams,
+};
+use super::redis_streams::{added, dead, group, length, losses, newest, not_evaluated, rate};
 use crate::config::CollectorConfig;
 use crate::incidents::site::SiteReader;
 use crate::series;
@@ -56,6 +58,7 @@ pub(crate) async fn gather(
         entries_per_second: None,
         dead: Dead::default(),
         losses: Losses::default(),
+        not_evaluated: NotEvaluated::default(),
         incidents: Incidents::default(),
         refused,
         open_episodes: Severity::ALL.into_iter().map(|s| (s, 0)).collect(),
@@ -121,6 +124,8 @@ impl Facts {
         self.dead.add(dead(connection, &keys.dead, now).await?);
         self.losses
             .add(losses(connection, &keys.losses, now).await?);
+        self.not_evaluated
+            .add(&not_evaluated(connection, &keys.tally, now).await?);
         self.saved_state(connection, keys).await?;
         for (_, episode) in self.read::<Episode>(connection, &keys.episodes).await? {
             *self.open_episodes.entry(episode.severity).or_default() += 1;

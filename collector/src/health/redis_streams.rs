@@ -9,7 +9,7 @@ use rackwatch_core::wire::loss;
 use rackwatch_runtime::redis::{Connection, entries, reply_field, unless_refused};
 use redis::{RedisResult, Value};
 
-use super::facts::{Dead, Group, Losses, MAX_LISTED};
+use super::facts::{Dead, Group, Losses, MAX_LISTED, NotEvaluated};
 use crate::waiting::{find_group, first_after, last_delivered, oldest_pending};
 
 /// Time over which the rate of entries is measured.
@@ -185,6 +185,27 @@ pub(super) async fn dead(
         kept,
         last_hour,
         reasons: reasons.collect(),
+    })
+}
+
+/// Reads the counts of readings that a partition did not evaluate.
+pub(super) async fn not_evaluated(
+    connection: &mut Connection,
+    key: &str,
+    now: Timestamp,
+) -> RedisResult<NotEvaluated> {
+    let mut read = redis::cmd("HMGET");
+    read.arg(key)
+        .arg(&["late", "duplicate", "conflicting", "conflict"]);
+    let (late, duplicate, conflicting, conflict): (_, _, _, Option<String>) =
+        read.query_async(connection).await?;
+    let count = |count: Option<u64>| count.unwrap_or(0);
+    let conflict: Option<StreamId> = conflict.and_then(|id| id.parse().ok());
+    Ok(NotEvaluated {
+        late: count(late),
+        duplicate: count(duplicate),
+        conflicting: count(conflicting),
+        last_conflict_ms: conflict.map(|id| now.millis().saturating_sub(id.ms)),
     })
 }
 

@@ -274,13 +274,14 @@ impl Repartition {
 }
 
 /// Returns the keys to redistribute: all except the readings.
-fn redistributed(keys: &PartitionKeys) -> [&String; 8] {
+fn redistributed(keys: &PartitionKeys) -> [&String; 9] {
     [
         &keys.fence,
         &keys.snapshot,
         &keys.episodes,
         &keys.loss_ledger,
         &keys.clocks,
+        &keys.tally,
         &keys.alerts,
         &keys.losses,
         &keys.dead,

@@ -177,6 +177,9 @@ fn counters(encoder: &mut DescriptorEncoder<'_>, counts: Counts) -> fmt::Result 
         entries,
         readings,
         faults,
+        late,
+        duplicate,
+        conflicting,
         dead,
         firing,
         critical,
@@ -198,6 +201,21 @@ fn counters(encoder: &mut DescriptorEncoder<'_>, counts: Counts) -> fmt::Result 
             "rackwatch_reading_faults",
             "Readings without a temperature.",
             faults,
+        ),
+        (
+            "rackwatch_readings_late",
+            "Readings older than their device's last, stored and not evaluated.",
+            late,
+        ),
+        (
+            "rackwatch_readings_duplicate",
+            "Readings that came again.",
+            duplicate,
+        ),
+        (
+            "rackwatch_readings_conflicting",
+            "Readings that differ from another of the same device and time.",
+            conflicting,
         ),
         (
             "rackwatch_dead_letters",

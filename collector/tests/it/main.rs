@@ -13,6 +13,7 @@ mod chaos;
 mod clocks;
 mod cluster;
 mod commands;
+mod duplicates;
 mod foreign_consumers;
 mod golden;
 mod incidents;

@@ -97,6 +97,9 @@ pub struct PartitionKeys {
     pub loss_ledger: String,
     /// Offsets of wrong clocks, a hash from `agent <name>` or `device <id>` to JSON.
     pub clocks: String,
+    /// Readings that were not evaluated, a hash of the counts `late`, `duplicate` and `conflicting`, and of the entry of
+    /// the last conflict, `conflict`.
+    pub tally: String,
     /// Rack aggregates, a string of versioned JSON that expires.
     pub racks: String,
     /// Slices of detector state, a hash from `<number>/<count>` to JSON.
@@ -120,6 +123,7 @@ impl PartitionKeys {
             episodes: format!("{ours}:episodes"),
             loss_ledger: format!("{ours}:ledger"),
             clocks: format!("{ours}:clocks"),
+            tally: format!("{ours}:tally"),
             racks: format!("{ours}:racks"),
             snapshot: format!("{ours}:snapshot"),
         }

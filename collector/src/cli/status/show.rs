@@ -14,7 +14,8 @@ use super::super::output::json_text;
 use super::super::server::size;
 use super::super::table::Table;
 use crate::health::{
-    Facts, Group, HealthVerdict, Incidents, Losses, Owned, RoomState, RoomVerdict, Streams,
+    Facts, Group, HealthVerdict, Incidents, Losses, NotEvaluated, Owned, RoomState, RoomVerdict,
+    Streams,
 };
 use crate::notify::line::{self, Style, format_duration};
 
@@ -119,8 +120,19 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
             ),
         ),
         ("dead letters", letters),
+        ("not evaluated", not_evaluated(&facts.not_evaluated)),
         ("losses", losses(facts)),
     ]
+}
+
+fn not_evaluated(facts: &NotEvaluated) -> String {
+    let NotEvaluated {
+        late,
+        duplicate,
+        conflicting,
+        ..
+    } = facts;
+    format!("{late} late, {duplicate} duplicate, {conflicting} conflicting")
 }
 
 fn losses(facts: &Facts) -> String {

@@ -37,7 +37,8 @@ pub(super) fn invocation<'a>(
         .key(&keys.fence)
         .key(&keys.losses)
         .key(&keys.loss_ledger)
-        .key(&keys.clocks);
+        .key(&keys.clocks)
+        .key(&keys.tally);
     call.arg(DETECTOR_GROUP)
         .arg(fence.epoch)
         .arg(fence.commit + 1);
@@ -71,6 +72,10 @@ pub(super) fn invocation<'a>(
     for (sender, offsets) in changes {
         call.arg(sender).arg(stored::encode(offsets));
     }
+    let tally = &commit.effects.tally;
+    call.arg(tally.late)
+        .arg(tally.duplicate)
+        .arg(tally.conflicting);
     call
 }
 

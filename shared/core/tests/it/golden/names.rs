@@ -63,6 +63,7 @@ fn keys_groups_and_consumers() {
             ("episodes", keys.episodes),
             ("loss ledger", keys.loss_ledger),
             ("clock offsets", keys.clocks),
+            ("tally", keys.tally),
             ("racks", keys.racks),
             ("snapshot", keys.snapshot),
         ] {
