@@ -24,6 +24,7 @@ mod pipeline;
 mod readiness;
 mod restarts;
 mod rig;
+mod rolling;
 mod same_records;
 mod series;
 mod simulated;
