@@ -14,6 +14,7 @@ mod partition;
 
 use std::sync::Arc;
 
+use rackwatch_core::rules::RuleSet;
 use rackwatch_runtime::clock;
 use rackwatch_runtime::host::host_name;
 use rackwatch_runtime::redis::Connector;
@@ -30,6 +31,7 @@ use crate::notify::{AlertSink, AlertSinks, Heartbeat};
 use crate::ownership::leader::lead;
 use crate::ownership::lease::{CollectorName, Leases};
 use crate::ownership::owner::{Owner, OwnershipTerm};
+use crate::peers::{Announcement, Announcer, digest};
 use crate::progress::Stage;
 use crate::stats::Stats;
 use crate::web::access::Access;
@@ -151,11 +153,8 @@ pub(crate) fn pipeline(
     let leader = lead(leases(), pulse, stop.clone(), move |epoch, stop| {
         leader.clone().run(epoch, stop)
     });
-    let watch = health::watch(
-        connector.clone(),
-        Arc::clone(stats.progress()),
-        stop.clone(),
-    );
+    let watch = health::watch(connector.clone(), Arc::clone(&stats), stop.clone());
+    let announcer = Announcer::new(announcement(&config, &rules));
     let partitions = PartitionStages {
         connector: connector.clone(),
         config: Arc::clone(&config),
@@ -164,7 +163,8 @@ pub(crate) fn pipeline(
         stats: Arc::clone(&stats),
     };
     let start = move |term: OwnershipTerm| partitions.run(term);
-    let owner = Owner::new(leases(), config.partition.count, stats, stop.clone(), start);
+    let leases = (leases(), announcer);
+    let owner = Owner::new(leases, config.partition.count, stats, stop.clone(), start);
     Ok(async move {
         let mut stages = JoinSet::new();
         stages.spawn(owner.run());
@@ -175,6 +175,17 @@ pub(crate) fn pipeline(
         });
         finish(stages, &stop).await
     })
+}
+
+/// Returns what this collector announces, but for the site.
+fn announcement(config: &CollectorConfig, rules: &RuleSet) -> Announcement {
+    Announcement {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        rules: digest(rules),
+        site: String::new(),
+        notifiers: digest(&config.notify),
+        incidents: digest(&config.incidents),
+    }
 }
 
 /// Returns a name that no other collector has: start time, host and process.

@@ -7,6 +7,7 @@ pub mod config;
 pub mod stored;
 pub mod failpoint;
 pub mod progress;
+pub mod peers;
 pub mod stats;
 pub mod stage;
 pub(crate) mod fencing;

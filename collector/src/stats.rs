@@ -9,6 +9,7 @@ use rackwatch_core::engine::Effects;
 use rackwatch_core::partition::PartitionId;
 use serde::Serialize;
 
+use crate::peers::Announcement;
 use crate::progress::Progress;
 
 /// Counters since the start, shared by all stages. Relaxed ordering is enough, because each number
@@ -28,6 +29,8 @@ pub struct Stats {
     resolved: AtomicU64,
     /// Known devices and open episodes of each owned partition.
     known: Mutex<BTreeMap<PartitionId, (usize, usize)>>,
+    /// The running collectors, as of the last look.
+    peers: Mutex<BTreeMap<String, Announcement>>,
 }
 
 /// Values of the counters at one moment.
@@ -110,6 +113,17 @@ impl Stats {
     /// Drops the numbers of a partition that this collector no longer owns.
     pub fn forget(&self, partition: PartitionId) {
         self.all_known().remove(&partition);
+    }
+
+    /// Sets what the running collectors announce.
+    pub fn set_peers(&self, peers: BTreeMap<String, Announcement>) {
+        *self.peers.lock().unwrap_or_else(PoisonError::into_inner) = peers;
+    }
+
+    /// Returns what the running collectors announce, as of the last look.
+    pub fn peers(&self) -> BTreeMap<String, Announcement> {
+        let peers = self.peers.lock();
+        peers.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn all_known(&self) -> MutexGuard<'_, BTreeMap<PartitionId, (usize, usize)>> {

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::facts::{Facts, Group};
 use crate::notify::line::format_duration;
+use crate::peers::{Difference, differences};
 
 /// Share of maxmemory above which series are too large.
 pub(crate) const SERIES_MEMORY_LIMIT: f64 = 0.7;
@@ -38,6 +39,10 @@ pub(crate) fn evaluate(facts: &Facts) -> HealthVerdict {
     verdict.owners(facts);
     verdict.leader(facts);
     verdict.refused(facts);
+    let differing = differences(&facts.announced);
+    verdict
+        .problems
+        .extend(differing.iter().map(Difference::line));
     for group in &facts.groups {
         verdict.group(group);
     }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use rackwatch_core::alert::Severity;
 use rackwatch_core::wire::loss::LossSummary;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use crate::peers::Announcement;
 use crate::stored::RefusedState;
 use rackwatch_runtime::redis::ServerInfo;
 
@@ -25,6 +26,9 @@ pub(crate) struct Facts {
     pub(crate) partitions: Vec<Owned>,
     /// Running collectors, sorted by name.
     pub(crate) collectors: Vec<String>,
+    /// The version of each of them, and digests of its settings.
+    #[serde(serialize_with = "as_list")]
+    pub(crate) announced: BTreeMap<String, Announcement>,
     /// The reason why alerts and incidents may be out of date.
     pub(crate) unattended: Option<String>,
     pub(crate) groups: Vec<Group>,
@@ -39,6 +43,20 @@ pub(crate) struct Facts {
     /// Stored values that this version does not understand.
     pub(crate) refused: Vec<RefusedState>,
     pub(crate) series: Projection,
+}
+
+/// Writes announcements as a list of objects, each with the name of its collector.
+fn as_list<S: Serializer>(all: &BTreeMap<String, Announcement>, to: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Announced<'a> {
+        collector: &'a str,
+        #[serde(flatten)]
+        announcement: &'a Announcement,
+    }
+    to.collect_seq(all.iter().map(|(collector, announcement)| Announced {
+        collector,
+        announcement,
+    }))
 }
 
 /// A partition and its owner.

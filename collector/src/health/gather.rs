@@ -1,5 +1,6 @@
 //! Gathers the facts from Redis.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rackwatch_core::alert::Severity;
@@ -19,6 +20,7 @@ use super::facts::{
 use super::redis_streams::{added, dead, group, length, losses, newest, not_evaluated, rate};
 use crate::config::CollectorConfig;
 use crate::incidents::site::SiteReader;
+use crate::peers;
 use crate::series;
 use crate::stored::RefusedState;
 
@@ -52,7 +54,8 @@ pub(crate) async fn gather(
             Partitioning::Draining(_) | Partitioning::Changing(_)
         ),
         partitions: Vec::new(),
-        collectors: collectors(connection).await?,
+        collectors: peers::running(connection).await?,
+        announced: BTreeMap::new(),
         unattended: unattended(connection).await?,
         groups: Vec::new(),
         entries_per_second: None,
@@ -75,6 +78,8 @@ pub(crate) async fn gather(
         facts.partition(connection, *partition, keys, now).await?;
     }
     facts.entries_per_second = rate(connection, &keys, before).await?;
+    // Last, so that a collector that has just begun had the time to announce itself.
+    facts.announced = peers::announcements(connection, &facts.collectors).await?;
     Ok(facts)
 }
 
@@ -132,16 +137,6 @@ impl Facts {
         }
         Ok(())
     }
-}
-
-/// Returns the collectors whose registration has not expired.
-async fn collectors(connection: &mut Connection) -> RedisResult<Vec<String>> {
-    let now = server_time(connection).await?;
-    let mut ask = redis::cmd("ZRANGEBYSCORE");
-    ask.arg(keys::COLLECTORS).arg(now.millis()).arg("+inf");
-    let mut all: Vec<String> = ask.query_async(connection).await?;
-    all.sort_unstable();
-    Ok(all)
 }
 
 /// Counts devices by place and reading interval. Also returns the descriptions that this version refuses.

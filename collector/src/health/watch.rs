@@ -1,7 +1,8 @@
-//! The watch of one collector over what waits for its stages, as Redis knows it.
+//! The watch of one collector over what waits for its stages, as Redis knows it, and over the other collectors.
 //!
-//! In: the stages that run. Out: the age of the oldest entry that waits for each, for `/readyz` and the heartbeat. A stage
-//! that hangs, or whose entries another program takes, does not notice that itself.
+//! In: the stages that run. Out: the age of the oldest entry that waits for each, for `/readyz` and the heartbeat; and what
+//! the running collectors announce, for `/metrics`. A stage that hangs, or whose entries another program takes, does not
+//! notice that itself.
 
 use std::sync::Arc;
 
@@ -9,23 +10,29 @@ use rackwatch_runtime::redis::{Connection, Connector, Purpose, Remedy, remedy};
 use redis::{RedisError, RedisResult};
 use tokio_util::sync::CancellationToken;
 
+use crate::peers::{self, Difference, differences};
 use crate::progress::{Progress, Stage};
+use crate::stats::Stats;
 use crate::waiting;
 
 /// Looks within the time after which an entry waits too long.
 const LOOKS_PER_LIMIT: u32 = 6;
 
 /// Looks at what waits until `stop`. A look that fails counts as none.
-pub(crate) async fn run(connector: Connector, progress: Arc<Progress>, stop: CancellationToken) {
+pub(crate) async fn run(connector: Connector, stats: Arc<Stats>, stop: CancellationToken) {
+    let progress = stats.progress();
     let pulse = progress.begin(Stage::Watch);
     let pause = progress.limit() / LOOKS_PER_LIMIT;
-    let mut is_refused = false;
+    let (mut is_refused, mut logged) = (false, Vec::new());
     while let Some(mut connection) = connector.open_until(Purpose::Commands, &stop).await {
         loop {
-            let looking = stop.run_until_cancelled(look(&mut connection, &progress));
+            let looking = stop.run_until_cancelled(look(&mut connection, &stats));
             match looking.await {
                 None => return,
-                Some(Ok(())) => pulse.beat(),
+                Some(Ok(())) => {
+                    pulse.beat();
+                    log_differences(&stats, &mut logged);
+                }
                 Some(Err(error)) => {
                     log_failure(&error, &mut is_refused);
                     break;
@@ -52,8 +59,21 @@ fn log_failure(error: &RedisError, is_refused: &mut bool) {
     }
 }
 
-/// Notes what waits for each stage.
-async fn look(connection: &mut Connection, progress: &Progress) -> RedisResult<()> {
+/// Logs each new difference between the running collectors once.
+fn log_differences(stats: &Stats, logged: &mut Vec<String>) {
+    let found: Vec<_> = differences(&stats.peers())
+        .iter()
+        .map(Difference::line)
+        .collect();
+    for line in found.iter().filter(|line| !logged.contains(line)) {
+        tracing::warn!("{line}");
+    }
+    *logged = found;
+}
+
+/// Notes what waits for each stage, and what the running collectors announce.
+async fn look(connection: &mut Connection, stats: &Stats) -> RedisResult<()> {
+    let progress: &Progress = stats.progress();
     for stage in progress.running() {
         let oldest = match stage {
             Stage::Partition(id) => waiting::readings(connection, id).await?,
@@ -62,5 +82,7 @@ async fn look(connection: &mut Connection, progress: &Progress) -> RedisResult<(
         };
         progress.set_oldest(stage, oldest);
     }
+    let running = peers::running(connection).await?;
+    stats.set_peers(peers::announcements(connection, &running).await?);
     Ok(())
 }

@@ -74,10 +74,17 @@ fn push_measurement(record: &AlertRecord, line: &mut String) {
     }
     match record.resolution {
         None => push_finding(record, &record.detail.phrase(&facts), line),
-        Some(Resolution { duration, peak }) => {
+        Some(Resolution {
+            duration,
+            peak,
+            rule_changed,
+        }) => {
             let _ok = write!(line, " after {}", format_duration(duration));
             if let Some(peak) = peak {
                 let _ok = write!(line, ", peak {:.1}", peak.degrees());
+            }
+            if rule_changed {
+                line.push_str(", because the rule changed");
             }
         }
     }
@@ -169,6 +176,7 @@ mod tests {
             resolution: Some(Resolution {
                 peak: Some(Celsius::new(35.0).unwrap()),
                 duration: Duration::from_secs(14 * 60),
+                rule_changed: false,
             }),
             ..record()
         };

@@ -13,6 +13,8 @@ use rackwatch_runtime::redis::{Connection, Connector, Purpose, RequestError, Ses
 use redis::{RedisError, RedisResult, Script};
 use tokio_util::sync::CancellationToken;
 
+use crate::peers;
+
 /// Polls in a lease: several may fail before it expires.
 const POLLS_PER_LEASE: u32 = 10;
 /// Shortest interval between polls, so that a short lease does not keep Redis busy.
@@ -187,7 +189,10 @@ impl Leases {
         };
         let mut remove = redis::cmd("ZREM");
         remove.arg(keys::COLLECTORS).arg(self.me.as_str());
-        let removed = remove.exec_async(&mut connection);
+        let removed = async {
+            peers::withdraw(&mut connection.clone(), self.me.as_str()).await?;
+            remove.exec_async(&mut connection).await
+        };
         log_unreleased(
             keys::COLLECTORS,
             tokio::time::timeout(RELEASE_TIMEOUT, removed).await,

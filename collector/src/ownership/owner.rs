@@ -27,6 +27,7 @@ use self::error::PollError;
 use super::assignment::assigned;
 use super::lease::Leases;
 use crate::failpoint;
+use crate::peers::Announcer;
 use crate::progress::{Pulse, Stage};
 use crate::stats::Stats;
 
@@ -46,6 +47,7 @@ pub(crate) struct OwnershipTerm {
 /// Owns partitions; `start` makes the future that runs a term.
 pub(crate) struct Owner<S, E> {
     leases: Leases,
+    announcer: Announcer,
     wanted: Option<Partitions>,
     stop: CancellationToken,
     stats: Arc<Stats>,
@@ -72,7 +74,7 @@ where
 {
     /// Creates an owner of no partitions; `wanted` is their total number if that is configured.
     pub(crate) fn new(
-        leases: Leases,
+        (leases, announcer): (Leases, Announcer),
         wanted: Option<Partitions>,
         stats: Arc<Stats>,
         stop: CancellationToken,
@@ -80,6 +82,7 @@ where
     ) -> Self {
         Self {
             leases,
+            announcer,
             wanted,
             stop,
             pulse: stats.progress().begin(Stage::Leases),
@@ -144,6 +147,10 @@ where
         let default = self.leases.default_partitions();
         let partitioning = partitioning::read_or_set(connection, self.wanted, default).await?;
         let collectors = self.leases.register(connection).await?;
+        let announcing = self
+            .announcer
+            .announce(connection, self.leases.me(), &collectors);
+        announcing.await;
         let all: Vec<_> = partitioning.partitions().all().collect();
         let assigned = match partitioning {
             // A resize needs every partition to itself.

@@ -2,6 +2,7 @@
 //!
 //! In: the counters and the read model at one moment. Out: text in the format that the scraper asks for.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -14,6 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 use rackwatch_core::alert::Severity;
 use rackwatch_core::units::Celsius;
 
+use crate::peers::{Announcement, differences};
 use crate::stats::{Counts, Stats};
 use crate::web::read_model::{DeviceRow, RackRow, ReadModel, Scope};
 
@@ -68,6 +70,8 @@ fn quality(accept: &str, types: &[&str]) -> f32 {
 pub(super) struct Scrape {
     counts: Counts,
     is_ready: bool,
+    /// Announcements of the running collectors.
+    peers: BTreeMap<String, Announcement>,
     /// Open event streams of the dashboard.
     streams: usize,
     /// Values of the read model; `None` while it is not loaded.
@@ -90,6 +94,7 @@ impl Scrape {
         Self {
             counts: stats.counts(),
             is_ready: stats.progress().problems().is_empty(),
+            peers: stats.peers(),
             streams,
             model: model.map(ModelValues::new),
         }
@@ -128,6 +133,7 @@ impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         counters(&mut encoder, self.counts)?;
         gauges(&mut encoder, self.counts, self.is_ready, self.streams)?;
+        collectors(&mut encoder, &self.peers)?;
         if let Some(model) = &self.model {
             sensors(&mut encoder, &model.devices)?;
             racks(&mut encoder, &model.racks)?;
@@ -283,6 +289,36 @@ fn gauges(
         gauge.write(encoder, [(NO_LABELS, count)])?;
     }
     Ok(())
+}
+
+/// Writes what the running collectors announce, and the number of parts in which they differ.
+fn collectors(
+    encoder: &mut DescriptorEncoder<'_>,
+    peers: &BTreeMap<String, Announcement>,
+) -> fmt::Result {
+    let info = Gauge {
+        name: "rackwatch_collector_info",
+        unit: None,
+        help: "Version and digests of the settings of each running collector.",
+    };
+    let samples = peers.iter().map(|(name, announced)| {
+        let labels = [("collector", name.as_str())];
+        let labels = labels.into_iter().chain(announced.parts());
+        (labels.collect::<Vec<_>>(), 1)
+    });
+    info.write(encoder, samples)?;
+    let differ = Gauge {
+        name: "rackwatch_collectors_differ",
+        unit: None,
+        help: "1 if running collectors differ in this part, 0 otherwise.",
+    };
+    let found = differences(peers);
+    let parts = peers.values().next().into_iter();
+    let samples = parts.flat_map(Announcement::parts).map(|(part, _)| {
+        let is_different = found.iter().any(|one| one.part == part);
+        ([("part", part)], u32::from(is_different))
+    });
+    differ.write(encoder, samples)
 }
 
 /// Returns 0 for none, 1 for info, 2 for warning, 3 for critical.

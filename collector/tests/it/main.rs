@@ -26,6 +26,7 @@ mod pipeline;
 mod readiness;
 mod restarts;
 mod rig;
+mod rolling;
 mod same_records;
 mod series;
 mod simulated;

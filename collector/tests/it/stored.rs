@@ -6,6 +6,7 @@ use std::time::Duration;
 use rackwatch_collector::incidents::windows::{Window, WindowTimes};
 use rackwatch_collector::indices::{NewestIndices, RackAggregate, RackAggregates};
 use rackwatch_collector::notify::delivery_log::{Delivery, State};
+use rackwatch_collector::peers::Announcement;
 use rackwatch_core::incident::silence::Matcher;
 use rackwatch_core::indices::{Aggregate, Envelope};
 use rackwatch_core::keys::PartitionKeys;
@@ -73,6 +74,21 @@ fn deliveries_are_pinned() {
         reason: "timeout".to_owned(),
     };
     assert_golden(&delivery, include_str!("../golden/stored/delivery.v1.json"));
+}
+
+#[test]
+fn announcements_are_pinned() {
+    let announcement = Announcement {
+        version: "0.1.0".to_owned(),
+        rules: "6916ce8b48d4bc55".to_owned(),
+        site: "none".to_owned(),
+        notifiers: "85944171f73967e8".to_owned(),
+        incidents: "cbf29ce484222325".to_owned(),
+    };
+    assert_golden(
+        &announcement,
+        include_str!("../golden/stored/announcement.v1.json"),
+    );
 }
 
 #[test]

@@ -142,6 +142,9 @@ pub struct Open {
     /// Whether it began soon after another one ended.
     #[serde(rename = "flaps", default, skip_serializing_if = "std::ops::Not::not")]
     pub flaps: bool,
+    /// The threshold that was reported, if the rule has another by now.
+    #[serde(rename = "former", default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<f64>,
 }
 
 /// A change of an episode.
@@ -217,12 +220,20 @@ impl Tracker {
                 peak: episode.temperature,
                 clear: None,
                 flaps: false,
+                former: None,
             }),
             None => {
                 if let Some(crossed) = &mut self.0 {
                     crossed.open = None;
                 }
             }
+        }
+    }
+
+    /// Notes the threshold at which the open episode was reported, if the rule has another by now.
+    pub fn set_former(&mut self, former: Option<f64>) {
+        if let Some(open) = self.0.as_mut().and_then(|crossed| crossed.open.as_mut()) {
+            open.former = former;
         }
     }
 
@@ -269,6 +280,7 @@ impl Crossed {
                     peak: value,
                     clear: None,
                     flaps: self.ended.take().is_some(),
+                    former: None,
                 };
                 self.open = Some(open);
                 Some(Change::Began(open))
@@ -319,6 +331,7 @@ impl Open {
         self.clear = None;
         let worse = lasting.filter(|severity| *severity > self.severity)?;
         self.severity = worse;
+        self.former = None;
         Some(Change::Worsened(*self))
     }
 }

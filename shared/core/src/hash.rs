@@ -14,7 +14,7 @@ pub(crate) fn fnv1a<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
 ///
 /// People see and type the first six digits, so every digit must depend on all input. FNV-1a alone leaves
 /// the upper bits poorly mixed.
-pub(crate) fn id<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+pub fn id<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     hex(mix(fnv1a(parts)))
 }
 

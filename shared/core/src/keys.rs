@@ -26,6 +26,8 @@ pub const DEVICES_REVISION: &str = "rackwatch:devices:revision";
 pub const PARTITIONING: &str = "rackwatch:layout";
 /// The running collectors, a sorted set by the end of their term in milliseconds since 1970.
 pub const COLLECTORS: &str = "rackwatch:collectors";
+/// Announcements of the running collectors, a hash from their names to versioned JSON.
+pub const ANNOUNCEMENTS: &str = "rackwatch:collectors:announced";
 /// The site: a hash of `version` (its revision), `site` (versioned JSON), `by` and `at_ms`.
 pub const SITE: &str = "rackwatch:site";
 /// Inventory changes, a stream.

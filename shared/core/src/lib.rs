@@ -3,7 +3,7 @@
 //! Pure: no I/O, no clock, no global state. Readings and time come in as data; alert records and episode
 //! changes go out as data. The modules are listed in the order in which data flows through them.
 
-mod hash;
+pub mod hash;
 pub mod words;
 pub mod stored;
 pub mod units;

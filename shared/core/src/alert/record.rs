@@ -59,6 +59,18 @@ pub struct Resolution {
     pub duration: Duration,
     /// The most extreme temperature; none for kinds that do not look at temperatures.
     pub peak: Option<Celsius>,
+    /// Whether it ended because the rule is another or gone, and not because the readings changed.
+    pub rule_changed: bool,
+}
+
+impl Resolution {
+    /// The value of the field `ended_by` after a change of the rule.
+    pub const BY_RULE: &str = "rule_change";
+
+    /// Returns the field `ended_by`; `None` if the readings ended the episode.
+    pub fn ended_by(&self) -> Option<&'static str> {
+        self.rule_changed.then_some(Self::BY_RULE)
+    }
 }
 
 impl AlertRecord {
@@ -121,6 +133,8 @@ struct FlatRecord<'a> {
     peak: Option<Celsius>,
     duration_ms: Option<u64>,
     skew_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_by: Option<&'static str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     historical: bool,
 }
@@ -153,6 +167,9 @@ impl<'a> From<&'a AlertRecord> for FlatRecord<'a> {
                 .resolution
                 .map(|resolution| millis(resolution.duration)),
             skew_ms: extras.skew_ms,
+            ended_by: record
+                .resolution
+                .and_then(|resolution| resolution.ended_by()),
             historical: record.historical,
         }
     }

@@ -75,6 +75,16 @@ pub(super) struct Header {
     pub(super) threshold: f64,
 }
 
+impl AlertEvent {
+    /// Marks the end of an episode as caused by a change of its rule, if `rule_changed`.
+    pub(super) fn by_rule(mut self, rule_changed: bool) -> Self {
+        if let Some(resolution) = &mut self.record.resolution {
+            resolution.rule_changed = rule_changed;
+        }
+        self
+    }
+}
+
 /// The evidence behind one record.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Evidence {
@@ -145,6 +155,7 @@ impl Header {
         let resolution = Resolution {
             duration: end.since(self.started),
             peak: (self.kind.info().peak != Peak::None).then_some(peak),
+            rule_changed: false,
         };
         let episode = EpisodeChange::Close {
             subject: self.subject.clone(),

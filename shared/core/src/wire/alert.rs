@@ -52,6 +52,10 @@ pub fn encode(record: &AlertRecord) -> Vec<(&'static str, String)> {
         ("peak", peak.map(|p| p.to_string())),
         ("duration_ms", resolution.map(|r| millis(r.duration))),
         ("skew_ms", extras.skew_ms.map(|skew| skew.to_string())),
+        (
+            "ended_by",
+            resolution.and_then(|r| r.ended_by()).map(str::to_owned),
+        ),
         ("historical", record.historical.then(|| "1".to_owned())),
     ];
     fields.extend(
@@ -115,9 +119,11 @@ fn resolution(
     let state = word(lookup, "state", &states, AlertState::name)?;
     let duration = parsed(lookup, "duration_ms")?.map(Duration::from_millis);
     let peak = lookup.optional("peak")?.map(celsius).transpose()?;
+    let rule_changed = lookup.optional("ended_by")? == Some(Resolution::BY_RULE);
     Ok((state == AlertState::Resolved).then(|| Resolution {
         duration: duration.unwrap_or_else(|| at.since(started)),
         peak,
+        rule_changed,
     }))
 }
 

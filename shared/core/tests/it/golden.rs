@@ -65,6 +65,7 @@ fn alert(kind: AlertKind, state: AlertState, severity: Severity) -> AlertRecord 
         resolution: (state == AlertState::Resolved).then_some(Resolution {
             duration: Duration::from_secs(840),
             peak: None,
+            rule_changed: false,
         }),
         historical: false,
         subject,
@@ -86,7 +87,12 @@ fn alerts() -> Vec<AlertRecord> {
             }
         })
     };
-    AlertKind::ALL.into_iter().flat_map(of).collect()
+    let [_, mut ended] = of(AlertKind::HighTemp);
+    if let Some(resolution) = &mut ended.resolution {
+        resolution.rule_changed = true;
+    }
+    let all = AlertKind::ALL.into_iter().flat_map(of);
+    all.chain([ended]).collect()
 }
 
 /// Adds what records of its kind have.

@@ -57,6 +57,7 @@ pub(crate) fn resolved(record: &AlertRecord, seconds: u64) -> AlertRecord {
         resolution: Some(Resolution {
             duration: at(seconds).since(record.started),
             peak: None,
+            rule_changed: false,
         }),
         at: at(seconds),
         ..record.clone()

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use rackwatch_core::engine::Engine;
 use rackwatch_core::engine::{EpisodeChange, Input, Slice};
 use rackwatch_core::episode::Episode;
 use rackwatch_core::reading::Reading;
+use rackwatch_core::rules::{RuleSet, parse};
 use rackwatch_core::stored;
 
-use crate::trace::{engine, entry, inputs, traces};
+use crate::trace::{engine, entry, input, inputs, reading, traces};
 
 /// Applies changes of episodes as the store does.
 fn store(kept: &mut BTreeMap<(String, String), Episode>, changes: Vec<EpisodeChange>) {
@@ -92,4 +94,48 @@ proptest! {
         let batches = all.chunks(size).flat_map(|batch| engine.step(batch.to_vec()).alerts);
         prop_assert_eq!(batches.collect::<Vec<_>>(), whole);
     }
+}
+
+fn engine_with(rules: &str) -> Engine {
+    Engine::new(RuleSet::only(&parse(rules).unwrap()).unwrap().into())
+}
+
+/// Returns (state, threshold, whether a change of the rule ended it) of the records that another collector with `rules`
+/// writes for a reading of `degrees`, after one of 30 °C fired at a limit of 27 °C.
+fn after_a_hand_over(rules: &str, degrees: f64) -> Vec<(String, f64, bool)> {
+    let strict = "[[rules]]\ntype = 'high_temp'\nwarning = 27.0\ncritical = 'off'\nfor = '0s'";
+    let mut first = engine_with(strict);
+    let mut episodes = BTreeMap::new();
+    let fired = first.step(inputs(&[reading("inlet-R1-1", 1, 30.0)]));
+    assert_eq!(fired.alerts.len(), 1);
+    store(&mut episodes, fired.episodes);
+    let slices = through_json(first.snapshot(entry(1)));
+    let mut second = engine_with(if rules.is_empty() { strict } else { rules });
+    for slice in slices {
+        second.restore(slice);
+    }
+    second.resume(episodes.into_values().collect(), Vec::new());
+    let mut records = Vec::new();
+    for n in 1..30 {
+        let reading = reading("inlet-R1-1", 1 + n as u64 * 60, degrees);
+        records.extend(second.step([input(n, &reading)]).alerts);
+    }
+    let summary = |record: &rackwatch_core::alert::AlertRecord| {
+        let ended = record.resolution.is_some_and(|end| end.rule_changed);
+        (record.state().to_string(), record.threshold, ended)
+    };
+    records.iter().map(summary).collect()
+}
+
+#[test]
+fn an_episode_that_ends_because_the_rule_changed_says_so() {
+    let resolved = |threshold, by_rule| [("resolved".to_owned(), threshold, by_rule)];
+    let loose = "[[rules]]\ntype = 'high_temp'\nwarning = 35.0\ncritical = 'off'\nfor = '0s'";
+    assert_eq!(after_a_hand_over(loose, 30.0), resolved(35.0, true));
+    let gone = "[[rules]]\ntype = 'low_temp'\nwarning = 5.0";
+    assert_eq!(after_a_hand_over(gone, 30.0), resolved(27.0, true));
+    // The room is cool again, whatever the rule says.
+    assert_eq!(after_a_hand_over(loose, 20.0), resolved(35.0, false));
+    assert_eq!(after_a_hand_over("", 20.0), resolved(27.0, false));
+    assert_eq!(after_a_hand_over("", 30.0), []);
 }

@@ -136,6 +136,7 @@ fn incidents_are_pinned_in_each_phase() {
         resolution: Some(Resolution {
             duration: Duration::from_secs(80),
             peak: None,
+            rule_changed: false,
         }),
         at: at(80),
         ..record

@@ -70,6 +70,7 @@ impl Device {
                 peak,
                 clear: None,
                 flaps: false,
+                former: None,
             });
         }
         let threshold = rule.timing.pending_for.as_secs_f64();

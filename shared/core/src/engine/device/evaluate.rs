@@ -247,7 +247,15 @@ impl Device {
         let episode = (open.started, open.severity, mildest_threshold(rule));
         let header = self.header(reading.device, rule, episode);
         let end = open.clear.unwrap_or(reading.at);
-        header.resolve(self.evidence(reading), end, open.peak)
+        let event = header.resolve(self.evidence(reading), end, open.peak);
+        event.by_rule(open.former.is_some_and(|former| {
+            let limit = rule.kind.info().side.zip(Celsius::new(former).ok());
+            match limit {
+                Some((side, limit)) => side.beyond(reading.value, limit),
+                // The windows started cold. Faults have none.
+                None => !rule.detector.sees_faults(),
+            }
+        }))
     }
 
     /// Returns the evidence of a reading. A fault has a reason in the place of temperature and rate.

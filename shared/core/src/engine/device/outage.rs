@@ -68,6 +68,7 @@ impl Device {
                 peak: last,
                 clear: None,
                 flaps: false,
+                former: None,
             });
         }
         let header = self.header(&reading.device, rule, (started, severity, threshold));

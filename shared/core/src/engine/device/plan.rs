@@ -6,10 +6,14 @@ use super::super::clock::{WrongBy, WrongClock};
 use super::super::effects::{AlertEvent, Effects};
 use super::super::records::{CLOCK_SKEW, Evidence, Header, mildest_threshold};
 use super::state::Device;
+use crate::alert::Severity;
 use crate::detect::DetectorState;
 use crate::device::DeviceId;
 use crate::episode::{Episode, Open, Tracker};
 use crate::rules::{Plan, PlannedRule};
+
+/// Difference below which thresholds are the same: JSON may round the last digit.
+const SAME: f64 = 1e-6;
 
 impl Device {
     /// Replaces the plan. Rules that stay the same keep their state; the episode of a rule that is gone ends.
@@ -30,7 +34,13 @@ impl Device {
             let same = states.iter().position(|(known, _)| known.name == rule.name);
             let kept = same.map(|index| states.swap_remove(index));
             detectors.push(match kept {
-                Some((known, (detector, tracker))) => {
+                Some((known, (detector, mut tracker))) => {
+                    if let Some(open) = tracker.open().filter(|open| open.former.is_none()) {
+                        let reported = known.threshold(open.severity);
+                        tracker.set_former(
+                            reported.filter(|reported| is_other(rule, open.severity, *reported)),
+                        );
+                    }
                     self.set_tracker(index, tracker);
                     // With other numbers the episode goes on, and the windows start cold.
                     if known.detector == rule.detector {
@@ -45,7 +55,7 @@ impl Device {
         self.detectors = detectors.into();
         for (rule, (_, tracker)) in states {
             if let Some(open) = tracker.open() {
-                effects.report(self.end_with_rule(id, rule, open));
+                effects.report(self.end_with_rule(id, rule, open).by_rule(true));
             }
         }
         if let Some(carried) = self.carried.take() {
@@ -79,7 +89,10 @@ impl Device {
         if !self.trackers.is_empty() || !stored.is_empty() {
             for (index, rule) in plan.rules.iter().enumerate() {
                 if let Some(tracker) = self.tracker(index) {
-                    tracker.align(stored.iter().find(|e| e.rule == rule.name).copied());
+                    let episode = stored.iter().find(|e| e.rule == rule.name).copied();
+                    tracker.align(episode);
+                    let other = episode.filter(|e| is_other(rule, e.severity, e.threshold));
+                    tracker.set_former(other.map(|episode| episode.threshold));
                 }
             }
             self.settle();
@@ -99,8 +112,15 @@ impl Device {
                     ..Evidence::at(self.last_read().unwrap_or(episode.at))
                 };
                 let (end, peak) = (evidence.at, episode.temperature);
-                effects.report(Header::of_episode(episode).resolve(evidence, end, peak));
+                let end = Header::of_episode(episode).resolve(evidence, end, peak);
+                effects.report(end.by_rule(true));
             }
         }
     }
+}
+
+/// Returns whether the rule now has another threshold than was reported for an episode of this severity.
+fn is_other(rule: &PlannedRule, severity: Severity, reported: f64) -> bool {
+    let same = |threshold: f64| (threshold - reported).abs() < SAME;
+    !rule.threshold(severity).is_some_and(same)
 }

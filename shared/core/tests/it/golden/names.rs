@@ -32,6 +32,7 @@ fn keys_groups_and_consumers() {
         ("devices revision", keys::DEVICES_REVISION),
         ("partitioning", keys::PARTITIONING),
         ("collectors", keys::COLLECTORS),
+        ("announcements", keys::ANNOUNCEMENTS),
         ("site", keys::SITE),
         ("inventory changes", keys::INVENTORY_CHANGES),
         ("silences", keys::SILENCES),
