@@ -1,4 +1,4 @@
-// Requests to the API.
+// Requests to the API. Its address is relative, as the page may be on a path of a proxy.
 
 /** A failed request; `message` is for the reader of the page, `status` is 0 where no response came. */
 class ApiError extends Error {
@@ -11,7 +11,7 @@ class ApiError extends Error {
 async function request(method, path, body) {
   let response;
   try {
-    response = await fetch(`/api/v1/${path}`, {
+    response = await fetch(`api/v1/${path}`, {
       method,
       headers: body === undefined ? {} : { "Content-Type": "application/json" },
       body: body === undefined ? undefined : JSON.stringify(body),

@@ -3,11 +3,18 @@
 import { clock } from "./format.js";
 
 const RETRY = 3000;
+/** The collector sends a heartbeat every 5 s. Without any event for this long, events do not arrive. */
+const HEARTBEAT_TIMEOUT = 15_000;
+/** The events with data, and all others. */
+const DATA_KINDS = ["racks", "devices", "incidents", "silences"];
+const ALL_KINDS = [...DATA_KINDS, "hello", "heartbeat", "stale", "reload", "missed"];
 /** Many agents that start at once are one reload. */
 const RELOAD_DELAY = 400;
 
 let source = null;
 let staleSince = null;
+/** Time of the last event, once none arrived in time. */
+let notLiveSince = null;
 
 function setStatus(text, kind) {
   const node = document.getElementById("link");
@@ -17,6 +24,7 @@ function setStatus(text, kind) {
 
 function setLive() {
   staleSince = null;
+  notLiveSince = null;
   setStatus("live", "good");
 }
 
@@ -30,10 +38,12 @@ export function subscribe(filter, handlers) {
   const query = new URLSearchParams();
   if (filter.racks) query.set("racks", "true");
   if (filter.rack !== undefined) query.set("rack", filter.rack);
-  const mine = new EventSource(`/api/v1/events?${query}`);
+  const mine = new EventSource(`api/v1/events?${query}`);
   source = mine;
-  watchConnection(mine, handlers, () => subscribe(filter, handlers));
-  for (const kind of ["racks", "devices", "incidents", "silences"]) {
+  const reconnect = () => subscribe(filter, handlers);
+  watchConnection(mine, handlers, reconnect);
+  watchHeartbeats(mine, handlers, reconnect);
+  for (const kind of DATA_KINDS) {
     mine.addEventListener(kind, (event) => {
       const changes = JSON.parse(event.data);
       if (kind === "incidents") announce(changes);
@@ -60,9 +70,10 @@ export function subscribe(filter, handlers) {
 function watchConnection(stream, handlers, reconnect) {
   let broken = false;
   stream.addEventListener("hello", () => {
+    const wasNotLive = notLiveSince !== null;
     setLive();
     // Covers changes between the last event and this connection.
-    if (broken) handlers.reload?.();
+    if (broken || wasNotLive) handlers.reload?.();
     broken = false;
   });
   stream.addEventListener("error", () => {
@@ -73,6 +84,28 @@ function watchConnection(stream, handlers, reconnect) {
       setTimeout(() => source === stream && reconnect(), RETRY);
     }
   });
+}
+
+/**
+ * Shows when events stop although the stream is open, as behind a proxy that holds them back. The page then reads
+ * everything again at each timeout, and tries another stream.
+ */
+function watchHeartbeats(stream, handlers, reconnect) {
+  let last = Date.now();
+  const late = () => {
+    if (source !== stream) return;
+    notLiveSince ??= last;
+    setStatus(`NOT LIVE since ${clock(notLiveSince)}: no events arrive`, "bad");
+    handlers.reload?.();
+    reconnect();
+  };
+  let timer = setTimeout(late, HEARTBEAT_TIMEOUT);
+  const arrived = () => {
+    clearTimeout(timer);
+    last = Date.now();
+    timer = setTimeout(late, HEARTBEAT_TIMEOUT);
+  };
+  for (const kind of ALL_KINDS) stream.addEventListener(kind, arrived);
 }
 
 /** Announces new and worse incidents to screen readers. */

@@ -1,6 +1,7 @@
 //! The collector's configuration: every key with its default.
 
-use std::net::SocketAddr;
+mod web;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,8 @@ use serde::Deserialize;
 use crate::notify::{HeartbeatConfig, NotifierConfig};
 use crate::progress::Progress;
 use crate::series::SeriesConfig;
+
+pub use web::{AccessLevel, ForwardedHeader, HostName, Network, PublicUrl, UserHeader, WebConfig};
 
 /// All sections of `collector.toml`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -228,44 +231,11 @@ fn stuck_after<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D:
     Ok(limit)
 }
 
-/// The keys of `[web]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct WebConfig {
-    /// The address of the dashboard, the API, the metrics and the health checks. Default `127.0.0.1:8080`.
-    pub listen: SocketAddr,
-    /// The public address of the dashboard, for links in notifications: `https://rackwatch.example.org`.
-    pub public_url: Option<String>,
-    /// The file with tokens and users that `access add` writes. Mandatory unless `listen` is a loopback address.
-    pub access_file: Option<PathBuf>,
-    /// Whether requests need no authentication at all. Default false.
-    pub allow_unauthenticated: bool,
-    /// A PEM file with the certificate and its chain. It switches HTTPS on.
-    pub tls_cert_file: Option<PathBuf>,
-    /// A PEM file with the key of the certificate.
-    pub tls_key_file: Option<PathBuf>,
-    /// The number of open dashboards that receive live updates. Default 256.
-    pub max_streams: usize,
-}
-
-impl Default for WebConfig {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            public_url: None,
-            access_file: None,
-            allow_unauthenticated: false,
-            tls_cert_file: None,
-            tls_key_file: None,
-            max_streams: 256,
-        }
-    }
-}
-
 impl Settings for CollectorConfig {
     fn check(&self) -> Result<(), KeyError> {
         self.redis.check()?;
         self.heartbeat.check()?;
+        self.web.check()?;
         // Notifiers with one name would share a consumer group.
         unique_names("notify", self.notify.iter().map(NotifierConfig::name))?;
         for (index, notifier) in self.notify.iter().enumerate() {

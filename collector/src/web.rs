@@ -8,10 +8,14 @@ pub(crate) mod access;
 mod api;
 pub(crate) mod backend;
 mod events;
+mod hosts;
 pub(crate) mod listen;
 mod metrics;
 pub(crate) mod names;
 mod pages;
+mod prefix;
+mod proxies;
+mod rate_limit;
 mod reload;
 mod state;
 pub(crate) mod read_model;
@@ -64,12 +68,13 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) {
     let (web, tls) = (Arc::new(web), tls.map(Arc::new));
-    let serving = listen::serve(
-        listener,
-        tls.clone(),
-        routes(Arc::clone(&web)),
-        stop.clone(),
-    );
+    let service = listen::Service {
+        routes: routes(Arc::clone(&web)),
+        tls: tls.clone(),
+        proxies: web.access.proxies().clone(),
+        limits: listen::Limits::default(),
+    };
+    let serving = listen::serve(listener, service, stop.clone());
     tokio::join!(serving, reload::run(&web, tls.as_deref(), stop));
 }
 
@@ -98,7 +103,8 @@ fn routes(web: Arc<Web>) -> Router {
         .route("/openapi.json", get(api::openapi))
         .fallback(api::not_found)
         .method_not_allowed_fallback(not_allowed);
-    Router::new()
+    let prefix: Arc<str> = Arc::clone(&web.prefix);
+    let routes = Router::new()
         .nest("/api/v1", api)
         .route("/metrics", get(scrape))
         .route("/", get(pages::index))
@@ -117,7 +123,11 @@ fn routes(web: Arc<Web>) -> Router {
         // Event streams stay uncompressed.
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(Arc::clone(&web), headers))
-        .with_state(web)
+        .with_state(web);
+    // Routes are chosen once the path of the public address is gone.
+    Router::new()
+        .fallback_service(routes)
+        .layer(middleware::from_fn_with_state(prefix, prefix::strip))
 }
 
 /// Rejects requests without access.
@@ -210,7 +220,10 @@ async fn not_allowed() -> Response {
 }
 
 async fn not_found() -> (StatusCode, &'static str) {
-    (StatusCode::NOT_FOUND, "not found: the dashboard is at /\n")
+    (
+        StatusCode::NOT_FOUND,
+        "not found: the dashboard is at the root of this address\n",
+    )
 }
 
 #[cfg(test)]

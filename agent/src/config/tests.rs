@@ -7,7 +7,8 @@ use crate::name::Name;
 use crate::source::targets::TargetKind;
 
 /// Keys that the example must show besides those of targets.
-const KEYS: &str = "url username password_file password ca_file tls_insecure connect_timeout \
+const KEYS: &str = "url username password_file password ca_file client_cert_file client_key_file \
+    sentinel_username sentinel_password_file sentinel_password tls_insecure connect_timeout \
     response_timeout backoff_min backoff_max format filter name host rack zone safety_cap queue path \
     max_bytes max_age sync enabled root interval deadline per_core racks sensors seed scenario \
     match role u off at_once program type oid scale unit invalid library";
@@ -31,7 +32,7 @@ fn uncommented(text: &str) -> String {
 
 /// Returns the example without the second of two keys that exclude each other.
 fn without_alternatives(text: &str) -> String {
-    let alternatives = ["password = ", "community_file = "];
+    let alternatives = ["password = ", "sentinel_password = ", "community_file = "];
     let lines = text.lines();
     let kept = lines.filter(|line| !alternatives.iter().any(|key| line.starts_with(key)));
     kept.collect::<Vec<_>>().join("\n")

@@ -168,5 +168,5 @@ fn author(admitted: &Admitted, given: Option<String>) -> Answer<String> {
 
 /// Answers requests for unknown paths.
 pub(super) async fn not_found() -> ApiError {
-    ApiError::missing("no such endpoint: see /api/v1/openapi.json")
+    ApiError::missing("no such endpoint: openapi.json in this folder describes the API")
 }

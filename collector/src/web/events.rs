@@ -2,27 +2,38 @@
 //!
 //! A client chooses `racks=true` for rows of racks, and `rack=B07` for the devices of one rack (empty for those without
 //! one). Every client gets `incidents`, `silences`, `reload` (read everything again) and `stale` (Redis is unreachable).
-//! A client that reads too slowly gets `missed`, and reads everything again. The number of streams is bounded. An open
-//! stream counts as a viewer of the read model.
+//! A client that reads too slowly gets `missed`, and reads everything again. A `heartbeat` comes every few seconds: where
+//! it does not, the connection is lost or a proxy holds the events back. The number of streams is bounded, in all and
+//! for each client. An open stream counts as a viewer of the read model.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Query, State};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Web;
+use super::access::Admitted;
 use super::api::{ApiError, Params};
+use super::rate_limit::Place;
 use crate::web::read_model::{SharedReadModel, Update};
 
-/// Interval of keep-alive comments, by which both sides notice a lost connection.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Interval of heartbeats, by which both sides notice a lost connection. `events.js` expects it.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Keeps nginx from buffering events.
+const UNBUFFERED: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("x-accel-buffering"),
+    HeaderValue::from_static("no"),
+);
 
 /// The changes that a client subscribes to.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -41,34 +52,41 @@ struct Subscription {
     filter: Filter,
     /// Events to send before the next update, in reverse order.
     pending: Vec<Event>,
-    /// Its share of the limit on streams.
-    _permit: OwnedSemaphorePermit,
+    heartbeats: Interval,
+    /// its places within the limits on streams.
+    _permits: (Place, OwnedSemaphorePermit),
 }
 
 /// Opens an event stream.
 pub(super) async fn events(
     State(web): State<Arc<Web>>,
+    Extension(admitted): Extension<Admitted>,
     filter: Params<Query<Filter>>,
 ) -> Result<Response, ApiError> {
     let Query(filter) = filter.into_inner()?;
+    let Some(place) = web.streams_of_client.take(admitted.client) else {
+        return Err(ApiError::busy(
+            "too many open event streams from your address: close other pages, or raise web.max_streams",
+        ));
+    };
     let Ok(permit) = Arc::clone(&web.streams).try_acquire_owned() else {
         return Err(ApiError::busy(
             "too many open event streams: close other pages, or raise web.max_streams",
         ));
     };
     web.model.ready().await?;
+    let mut heartbeats = tokio::time::interval(HEARTBEAT);
+    heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let subscription = Subscription {
         updates: web.model.subscribe(),
         model: Arc::clone(&web.model),
         access_changed: web.access_changed.subscribe(),
         filter,
         pending: vec![Event::default().event("hello").data("{}")],
-        _permit: permit,
+        heartbeats,
+        _permits: (place, permit),
     };
-    let stream = Sse::new(subscription.stream());
-    Ok(stream
-        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
-        .into_response())
+    Ok(([UNBUFFERED], Sse::new(subscription.stream())).into_response())
 }
 
 impl Subscription {
@@ -85,19 +103,23 @@ impl Subscription {
                 return Some(event);
             }
             let received = tokio::select! {
-                received = tokio::time::timeout(KEEP_ALIVE, self.updates.recv()) => received,
+                // Updates that the client did not subscribe to must not delay them.
+                biased;
+                _ = self.heartbeats.tick() => {
+                    self.model.note_viewer();
+                    return Some(Event::default().event("heartbeat").data("{}"));
+                }
+                received = self.updates.recv() => received,
                 // Browsers reconnect, if they still have access.
                 _ = self.access_changed.changed() => return None,
             };
             self.model.note_viewer();
             match received {
-                // No update; axum sends the keep-alive comment.
-                Err(_) => {}
-                Ok(Ok(update)) => self.pending = self.events(&update),
-                Ok(Err(RecvError::Lagged(_))) => {
+                Ok(update) => self.pending = self.events(&update),
+                Err(RecvError::Lagged(_)) => {
                     return Some(Event::default().event("missed").data("{}"));
                 }
-                Ok(Err(RecvError::Closed)) => return None,
+                Err(RecvError::Closed) => return None,
             }
         }
     }

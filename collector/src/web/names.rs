@@ -10,14 +10,7 @@ use ring::digest;
 use ring::error::Unspecified;
 use ring::rand::{SecureRandom as _, SystemRandom};
 
-/// The access level of a user, the lowest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum AccessLevel {
-    /// May read everything.
-    Viewer,
-    /// May also acknowledge, silence, and add maintenance windows.
-    Operator,
-}
+use crate::config::AccessLevel;
 
 /// The access file is unusable.
 #[derive(Debug, thiserror::Error)]

@@ -8,8 +8,9 @@ use tokio::sync::{Semaphore, watch};
 use super::access::{Access, AccessError};
 use super::backend::WebBackend;
 use super::listen::TlsError;
+use super::rate_limit::PlaceLimit;
 use super::read_model::SharedReadModel;
-use crate::config::WebConfig;
+use crate::config::{PublicUrl, WebConfig};
 use crate::stats::Stats;
 
 /// The web server cannot start.
@@ -38,10 +39,14 @@ pub(crate) struct Web {
     pub(super) model: Arc<SharedReadModel>,
     pub(super) backend: Box<dyn WebBackend>,
     pub(super) access: Access,
+    /// The path of the public address, such as `/rackwatch`, or empty.
+    pub(super) prefix: Arc<str>,
     /// Signals a reload of the access file, after which event streams end and clients reconnect.
     pub(super) access_changed: watch::Sender<()>,
     pub(super) streams: Arc<Semaphore>,
     pub(super) max_streams: usize,
+    /// Bounds the streams of each client, so that none takes all of them.
+    pub(super) streams_of_client: PlaceLimit,
     pub(super) tls: bool,
     pub(super) demo: bool,
 }
@@ -64,9 +69,15 @@ impl Web {
             model,
             backend,
             access: Access::new(config)?,
+            prefix: config
+                .public_url
+                .as_ref()
+                .map_or("", PublicUrl::path)
+                .into(),
             access_changed: watch::Sender::default(),
             streams: Arc::new(Semaphore::new(config.max_streams)),
             max_streams: config.max_streams,
+            streams_of_client: PlaceLimit::new(config.max_streams.div_ceil(2)),
             tls: config.tls_cert_file.is_some(),
             demo,
         })

@@ -263,6 +263,46 @@ async fn event_streams_are_bounded_and_report_changes() {
 }
 
 #[tokio::test]
+async fn one_client_cannot_take_all_event_streams() {
+    let config = "max_streams = 2\ntrusted_proxies = ['127.0.0.1']";
+    let site = site(&toml::from_str(config).unwrap());
+    let open = async |client: &str| {
+        let request = Request::builder().uri("/api/v1/events");
+        let request = request.header("x-forwarded-for", client);
+        let request = request.body(Body::empty()).unwrap();
+        site.routes.clone().oneshot(request).await.unwrap()
+    };
+    let first = open("198.51.100.7").await;
+    assert_eq!(first.status(), StatusCode::OK);
+    let second = open("198.51.100.7").await;
+    assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(open("198.51.100.8").await.status(), StatusCode::OK);
+    drop(first);
+    assert_eq!(open("198.51.100.7").await.status(), StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn heartbeats_come_whatever_else_happens() {
+    let site = site(&WebConfig::default());
+    let stream = site.ask(Method::GET, "/api/v1/events", "", None).await;
+    let mut body = stream.into_body().into_data_stream();
+    let mut text = String::new();
+    while text.matches("event: heartbeat").count() < 3 {
+        // An update that this client did not subscribe to.
+        site.model.apply([Change::Reading(Reading {
+            device: DeviceId::new("inlet-B07-1").unwrap(),
+            at: clock::now().plus(Duration::from_secs(1)),
+            value: Ok(Celsius::new(31.25).unwrap()),
+        })]);
+        let next = std::future::poll_fn(|context| {
+            futures_util::Stream::poll_next(std::pin::Pin::new(&mut body), context)
+        });
+        text += std::str::from_utf8(&next.await.unwrap().unwrap()).unwrap();
+    }
+    assert!(!text.contains("31.25"), "{text}");
+}
+
+#[tokio::test]
 async fn the_page_loads_nothing_from_other_hosts() {
     let site = site(&WebConfig::default());
     let page = site.ask(Method::GET, "/", "", None).await;
@@ -282,7 +322,7 @@ async fn the_page_loads_nothing_from_other_hosts() {
     );
     for file in html
         .split('"')
-        .filter_map(|text| text.strip_prefix("/assets/"))
+        .filter_map(|text| text.strip_prefix("assets/"))
     {
         let asset = site
             .ask(Method::GET, &format!("/assets/{file}"), "", None)

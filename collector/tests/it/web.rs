@@ -1,5 +1,7 @@
 //! The dashboard of the real program with a real Redis: data, operator actions, access, and stalled clients.
 
+mod connections;
+mod proxy;
 mod renewal;
 
 use std::fs;

@@ -63,6 +63,18 @@ impl Certificates {
         self.path("server.key")
     }
 
+    /// Replaces the files by those of another, as a renewal does.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be copied.
+    pub fn become_copy_of(&self, other: &Self) -> Result<()> {
+        for name in ["ca.pem", "server.pem", "server.key"] {
+            fs::copy(other.path(name), self.path(name)).context("copy a file")?;
+        }
+        Ok(())
+    }
+
     /// Returns the configuration of a TLS server in this process.
     pub(crate) fn server(&self) -> Result<Arc<ServerConfig>> {
         let chain = CertificateDer::pem_file_iter(self.certificate())?;

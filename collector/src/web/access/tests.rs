@@ -55,15 +55,101 @@ fn addresses_beyond_loopback_need_an_access_file() {
     assert!(Access::new(&config).unwrap().names.is_none());
 }
 
+/// Returns access rules with these keys of `[web]`, behind a proxy at 10.0.0.1.
+fn behind_proxy(keys: &str) -> Access {
+    let all = format!("listen = '0.0.0.0:8080'\ntrusted_proxies = ['10.0.0.1']\n{keys}");
+    Access::new(&toml::from_str(&all).unwrap()).unwrap()
+}
+
+const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+
 #[test]
-fn foreign_host_names_are_refused_on_loopback() {
-    let access = on_loopback();
+fn wrong_tokens_are_counted_for_the_client_of_a_trusted_proxy() {
+    let (_, _, folder) = with_names();
+    let file = folder.path().join("access");
+    let access = behind_proxy(&format!("access_file = '{}'", file.display()));
+    let guess = |peer: IpAddr, reported: &str| {
+        let wrong = headers(&[
+            ("authorization", "Bearer guess"),
+            ("x-forwarded-for", reported),
+        ]);
+        status(access.admit(&Method::GET, &wrong, peer))
+    };
+    for _ in 0..MAX_WRONG_TOKENS {
+        assert_eq!(guess(PROXY, "198.51.100.7"), 401);
+    }
+    assert_eq!(
+        guess(PROXY, "1.2.3.4, 198.51.100.7"),
+        429,
+        "an invented address"
+    );
+    assert_eq!(guess(PROXY, "198.51.100.8"), 401, "another client");
+    // Another host cannot choose whom its guesses are counted for.
+    let host = IpAddr::from([192, 0, 2, 1]);
+    for n in 0..MAX_WRONG_TOKENS {
+        assert_eq!(guess(host, &format!("203.0.113.{n}")), 401);
+    }
+    assert_eq!(guess(host, "203.0.113.99"), 429);
+}
+
+#[test]
+fn only_a_trusted_proxy_names_users() {
+    let keys = |level: &str| format!("user_header = 'X-Remote-User'\nuser_access = '{level}'");
+    let (viewers, operators) = (keys("viewer"), keys("operator"));
+    let ann = headers(&[("x-remote-user", "ann")]);
+    let access = behind_proxy(&operators);
+    let admitted = access.admit(&Method::POST, &ann, PROXY).unwrap();
+    assert_eq!(admitted.name.as_deref(), Some("ann"));
+    assert_eq!(status(access.admit(&Method::GET, &ann, HERE)), 403);
+    assert_eq!(
+        status(access.admit(&Method::GET, &headers(&[]), PROXY)),
+        403
+    );
+    let mut two = ann.clone();
+    two.append("x-remote-user", "eve".parse().unwrap());
+    assert_eq!(status(access.admit(&Method::GET, &two, PROXY)), 400);
+    let empty = headers(&[("x-remote-user", " ")]);
+    assert_eq!(status(access.admit(&Method::GET, &empty, PROXY)), 400);
+
+    let access = behind_proxy(&viewers);
+    assert_eq!(status(access.admit(&Method::GET, &ann, PROXY)), 200);
+    assert_eq!(status(access.admit(&Method::POST, &ann, PROXY)), 403);
+}
+
+#[test]
+fn tokens_and_users_of_a_proxy_stand_side_by_side() {
+    let (_, [viewer, _], folder) = with_names();
+    let file = folder.path().join("access");
+    let access = behind_proxy(&format!(
+        "access_file = '{}'\nuser_header = 'X-Remote-User'\nuser_access = 'viewer'",
+        file.display()
+    ));
+    let bearer = format!("Bearer {viewer}");
+    let token = headers(&[("authorization", &bearer), ("x-remote-user", "ann")]);
+    let name = |peer| access.admit(&Method::GET, &token, peer).unwrap().name;
+    assert_eq!(name(PROXY).as_deref(), Some("ann"));
+    assert_eq!(name(HERE).as_deref(), Some("eve"), "the user of the token");
+    let none = headers(&[("x-remote-user", "ann")]);
+    assert_eq!(status(access.admit(&Method::GET, &none, HERE)), 401);
+}
+
+#[test]
+fn foreign_host_names_are_refused() {
+    let keys = "public_url = 'https://racks.example.org/a'\nhosts = ['Collector']";
+    let access = Access::new(&toml::from_str(keys).unwrap()).unwrap();
+    let machine = rackwatch_runtime::host::host_name().unwrap();
     for (host, expected) in [
         ("127.0.0.1:8080", 200),
         ("localhost", 200),
         ("[::1]:8080", 200),
+        ("10.0.0.1", 200),
+        ("racks.example.org", 200),
+        ("RACKS.example.org.:443", 200),
+        ("collector:8080", 200),
+        (&machine, 200),
         ("evil.example:8080", 403),
-        ("10.0.0.1", 403),
+        ("racks.example.org.evil.example", 403),
+        ("", 403),
     ] {
         let headers = headers(&[("host", host)]);
         assert_eq!(
@@ -88,10 +174,7 @@ fn reading_and_acting_are_two_rights() {
         (Method::DELETE, basic(&viewer), 403),
         (Method::POST, format!("Bearer {operator}"), 200),
     ] {
-        let headers = headers(&[
-            ("authorization", &authorization),
-            ("host", "rackwatch.example"),
-        ]);
+        let headers = headers(&[("authorization", &authorization), ("host", "localhost")]);
         let admitted = access.admit(&method, &headers, HERE);
         assert_eq!(status(admitted), expected, "{method} {authorization}");
     }

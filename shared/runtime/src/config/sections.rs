@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::checked::{KeyError, one_of};
+use super::checked::{KeyError, KeyFault, one_of};
 use super::duration;
 use super::secret::{RedisUrl, Secret};
 
@@ -25,6 +25,16 @@ pub struct RedisConfig {
     pub password: Option<Secret>,
     /// PEM file with the authorities to trust for `rediss://`; by default those of the system.
     pub ca_file: Option<PathBuf>,
+    /// PEM file with the certificate that this program shows to Redis, and its chain.
+    pub client_cert_file: Option<PathBuf>,
+    /// PEM file with the key of that certificate.
+    pub client_key_file: Option<PathBuf>,
+    /// User of the Sentinels; that of Redis is `username`.
+    pub sentinel_username: Option<String>,
+    /// File that contains only the password of the Sentinels, instead of `sentinel_password`.
+    pub sentinel_password_file: Option<PathBuf>,
+    /// Password of the Sentinels. Put it in a file or in `RACKWATCH_REDIS__SENTINEL_PASSWORD` instead.
+    pub sentinel_password: Option<Secret>,
     /// Whether to accept any certificate, which gives no protection; default false.
     pub tls_insecure: bool,
     /// Timeout of connecting and logging in; default 2 s.
@@ -49,6 +59,11 @@ impl Default for RedisConfig {
             password_file: None,
             password: None,
             ca_file: None,
+            client_cert_file: None,
+            client_key_file: None,
+            sentinel_username: None,
+            sentinel_password_file: None,
+            sentinel_password: None,
             tls_insecure: false,
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(5),
@@ -59,18 +74,27 @@ impl Default for RedisConfig {
 }
 
 impl RedisConfig {
-    /// Checks that the password is set once.
+    /// Checks that each password is set once, and that a client certificate has its key.
     ///
     /// # Errors
     ///
-    /// When both `password` and `password_file` are set.
+    /// When a password and its file are both set, or only one file of a client certificate.
     pub fn check(&self) -> Result<(), KeyError> {
         let password = ("password", self.password.is_some());
-        one_of(
-            "redis",
-            password,
-            ("password_file", self.password_file.is_some()),
-        )
+        let file = ("password_file", self.password_file.is_some());
+        one_of("redis", password, file)?;
+        let password = ("sentinel_password", self.sentinel_password.is_some());
+        let file = self.sentinel_password_file.is_some();
+        one_of("redis", password, ("sentinel_password_file", file))?;
+        let (missing, given) = match (&self.client_cert_file, &self.client_key_file) {
+            (Some(_), None) => ("client_key_file", "client_cert_file"),
+            (None, Some(_)) => ("client_cert_file", "client_key_file"),
+            _ => return Ok(()),
+        };
+        Err(KeyError {
+            path: format!("redis.{missing}"),
+            fault: KeyFault::Missing(format!("{given} needs it")),
+        })
     }
 }
 

@@ -254,6 +254,19 @@ fn a_password_is_set_once() {
 }
 
 #[test]
+fn a_client_certificate_has_its_key() {
+    let error = error_of("[redis]\nclient_cert_file = '/a'", &[]);
+    assert_eq!(
+        error,
+        "missing key redis.client_key_file in FILE line 1 column 2, client_cert_file needs it"
+    );
+    let both = "[redis]\nsentinel_password = '4711'\nsentinel_password_file = '/a'";
+    let error = error_of(both, &[]);
+    assert!(error.contains("redis.sentinel_password_file"), "{error}");
+    assert!(!error.contains("4711"), "{error}");
+}
+
+#[test]
 fn errors_are_in_plain_english() {
     for (text, expected) in [
         (

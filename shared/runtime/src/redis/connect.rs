@@ -2,10 +2,12 @@
 //!
 //! In: the `[redis]` section. Out: connections that answered a PING. While Redis cannot be reached,
 //! the log gets one line when that begins, one for each new reason and one when it ends, however
-//! many tasks share the connector. Nothing is sent again: a command that was under way when a
+//! many tasks share the connector. Files with credentials are read again for each connection. Nothing is sent again: a command that was under way when a
 //! connection broke is its sender's to repeat.
 
 mod cluster;
+mod credentials;
+mod current;
 mod hosts;
 mod node;
 mod sentinel;
@@ -25,6 +27,7 @@ use super::remedy::code;
 use crate::backoff::{self, Backoff};
 use crate::config::RedisConfig;
 use crate::tls;
+use current::CurrentTarget;
 use target::Target;
 
 /// The use of a connection, which decides how long an answer may take.
@@ -40,7 +43,7 @@ pub enum Purpose {
 /// Opens connections to one Redis. Cheap to clone; clones share what they log.
 #[derive(Debug, Clone)]
 pub struct Connector {
-    target: Target,
+    target: CurrentTarget,
     /// Key whose node must answer on a cluster.
     home: Arc<str>,
     endpoint: String,
@@ -58,7 +61,7 @@ impl Connector {
     /// When the address is invalid, or a file cannot be read or used.
     pub fn new(config: &RedisConfig) -> Result<Self, ConnectError> {
         tls::install_provider();
-        let (target, endpoint) = Target::parse(config)?;
+        let (target, endpoint) = CurrentTarget::new(config)?;
         Ok(Self {
             target,
             home: PARTITIONING.into(),
@@ -77,7 +80,7 @@ impl Connector {
 
     /// Returns whether the address is one of a Redis Cluster.
     pub fn is_cluster(&self) -> bool {
-        matches!(self.target, Target::Cluster(_))
+        matches!(self.target.last(), Target::Cluster(_))
     }
 
     /// Returns a connector for a task that needs `key`. On a cluster, the node that has it must answer
@@ -136,7 +139,8 @@ impl Connector {
             Purpose::Blocking(block) => block.saturating_add(self.response_timeout),
         };
         let (home, connect) = (&self.home, self.connect_timeout);
-        self.target.open(home, connect, response_timeout).await
+        let target = self.target.refreshed(connect).await;
+        target.open(home, connect, response_timeout).await
     }
 
     /// Records that Redis refused a command. Logs when that begins, and each new reason.

@@ -40,13 +40,33 @@ pub enum ConnectError {
         /// Error of the client library.
         source: std::io::Error,
     },
-    /// The CA file holds no certificates.
-    #[error("cannot use redis.ca_file {}: it has to hold PEM certificates", file.display())]
-    CaFile {
+    /// A PEM file holds nothing of its kind.
+    #[error("cannot use {key} {}: it has to hold {expected}", file.display())]
+    Pem {
+        /// Key of the setting.
+        key: &'static str,
         /// Path of the file.
         file: PathBuf,
-        /// Error of the client library.
-        source: RedisError,
+        /// Kind of contents.
+        expected: &'static str,
+    },
+    /// The key is of another certificate.
+    #[error(
+        "redis.client_key_file does not match redis.client_cert_file: name the key of that certificate"
+    )]
+    ClientKey {
+        /// Error of the TLS library.
+        source: rustls::Error,
+    },
+    /// Settings of Sentinels stand beside an address without them.
+    #[error(
+        "{key} is set but redis.url ({url}) names no Sentinels: write redis+sentinel:// or unset {key}"
+    )]
+    SentinelUnused {
+        /// Key of the setting.
+        key: &'static str,
+        /// Address, shown without user and password.
+        url: RedisUrl,
     },
     /// No server answers at the address.
     #[error("cannot reach Redis at {endpoint}: check that it runs and that redis.url is right")]
@@ -62,6 +82,17 @@ pub enum ConnectError {
          and connect by a name it was made for"
     )]
     Untrusted {
+        /// Address, without user and password.
+        endpoint: String,
+        /// Error of the client library.
+        source: RedisError,
+    },
+    /// Redis requires a client certificate, or refuses the one that it was shown.
+    #[error(
+        "Redis at {endpoint} refuses this program's certificate, or the lack of one: check redis.client_cert_file \
+         and redis.client_key_file"
+    )]
+    ClientCertificate {
         /// Address, without user and password.
         endpoint: String,
         /// Error of the client library.
@@ -116,7 +147,10 @@ impl ConnectError {
             (_, Some("LOADING" | "BUSY" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN")) => {
                 Self::NotReady { endpoint, source }
             }
-            // The client library keeps only the text of a rustls error.
+            // The client library keeps only the text of a rustls error. An alert is the server's own view.
+            (ErrorKind::Io, _) if is_certificate_alert(&source.to_string()) => {
+                Self::ClientCertificate { endpoint, source }
+            }
             (ErrorKind::Io, _) if source.to_string().contains("certificate") => {
                 Self::Untrusted { endpoint, source }
             }
@@ -128,16 +162,34 @@ impl ConnectError {
     /// Returns the remedy: whether another try can help without a change of the settings.
     pub fn remedy(&self) -> Remedy {
         match self {
-            Self::Url { .. } | Self::TlsUnused { .. } | Self::File { .. } | Self::CaFile { .. } => {
-                Remedy::Fatal
-            }
+            Self::Url { .. }
+            | Self::TlsUnused { .. }
+            | Self::SentinelUnused { .. }
+            | Self::File { .. }
+            | Self::Pem { .. }
+            | Self::ClientKey { .. } => Remedy::Fatal,
             // A password is often corrected on the server.
             Self::Unreachable { .. }
             | Self::Untrusted { .. }
+            | Self::ClientCertificate { .. }
             | Self::NoPassword { .. }
             | Self::WrongPassword { .. }
             | Self::NotReady { .. }
             | Self::Refused { .. } => Remedy::RetryLater,
         }
     }
+}
+
+/// Returns whether the text of an error is an alert about the client's certificate.
+fn is_certificate_alert(text: &str) -> bool {
+    let alerts = [
+        "CertificateRequired",
+        "BadCertificate",
+        "UnsupportedCertificate",
+        "CertificateRevoked",
+        "CertificateExpired",
+        "CertificateUnknown",
+        "UnknownCA",
+    ];
+    text.contains("fatal alert") && alerts.iter().any(|alert| text.contains(alert))
 }

@@ -16,7 +16,7 @@ pub(crate) fn with_url(url: &str) -> RedisConfig {
     }
 }
 
-async fn ping(config: &RedisConfig) -> Result<(), ConnectError> {
+pub(crate) async fn ping(config: &RedisConfig) -> Result<(), ConnectError> {
     let mut connection = Connector::new(config)?.open(Purpose::Commands).await?;
     let answer: String = connection.ping().await.unwrap();
     assert_eq!(answer, "PONG");

@@ -4,8 +4,10 @@
     reason = "a helper that fails has to fail its test"
 )]
 
+mod certificates;
 mod connecting;
 mod logged;
 mod outage;
 mod replies;
+mod rotation;
 mod stopping;

@@ -12,6 +12,7 @@ use redis::{
     Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisResult, TlsCertificates,
 };
 
+use super::credentials::Credentials;
 use super::hosts::Hosts;
 use super::node::open_client;
 use crate::config::RedisConfig;
@@ -35,7 +36,7 @@ pub(super) struct Nodes {
 #[derive(Clone)]
 struct Tls {
     insecure: bool,
-    ca: Option<Vec<u8>>,
+    certificates: Option<TlsCertificates>,
 }
 
 /// Opens the node connections of one connection to the cluster.
@@ -57,8 +58,8 @@ impl Nodes {
     /// Creates the list of nodes at `hosts`; connects nowhere yet.
     pub(super) fn new(
         config: &RedisConfig,
+        credentials: &Credentials,
         hosts: Hosts,
-        ca: Option<Vec<u8>>,
         tcp: TcpSettings,
     ) -> Self {
         let mut login = RedisConnectionInfo::default();
@@ -70,7 +71,7 @@ impl Nodes {
         }
         let tls = hosts.tls.then_some(Tls {
             insecure: config.tls_insecure,
-            ca,
+            certificates: credentials.certificates(),
         });
         let address = |(host, port)| Address { host, port };
         let known: Vec<_> = hosts.all.into_iter().map(address).collect();
@@ -97,15 +98,10 @@ impl Nodes {
             .into_connection_info()?
             .set_redis_settings(self.login.clone())
             .set_tcp_settings(self.tcp.clone());
-        match self.tls.as_ref().and_then(|tls| tls.ca.clone()) {
+        let tls = self.tls.as_ref();
+        match tls.and_then(|tls| tls.certificates.clone()) {
             None => Client::open(info),
-            Some(ca) => {
-                let certificates = TlsCertificates {
-                    client_tls: None,
-                    root_cert: Some(ca),
-                };
-                Client::build_with_tls(info, certificates)
-            }
+            Some(certificates) => Client::build_with_tls(info, certificates),
         }
     }
 

@@ -1,12 +1,14 @@
 //! A master that moves: Sentinels name its address each time a connection is opened.
 //!
 //! `redis+sentinel://host:port,host:port/master` (`rediss+sentinel://` for TLS), with the user and the
-//! password of the master before an `@`, and a database behind another `/`.
+//! password of the master before an `@`, and a database behind another `/`. Sentinels have a user and a password of
+//! their own, if they ask for one.
 
 use redis::io::tcp::TcpSettings;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
-use redis::{ConnectionAddr, ErrorKind, RedisError, RedisResult, TlsCertificates, TlsMode};
+use redis::{ConnectionAddr, ErrorKind, RedisError, RedisResult, TlsMode};
 
+use super::credentials::Credentials;
 use super::hosts::Hosts;
 use crate::config::RedisConfig;
 
@@ -18,8 +20,8 @@ pub(super) const EXPECTED: &str = "expected redis+sentinel://host:port,host:port
 /// Creates the client; connects nowhere yet.
 pub(super) fn client(
     config: &RedisConfig,
+    credentials: &Credentials,
     sentinels: Hosts,
-    ca: Option<Vec<u8>>,
     tcp: TcpSettings,
 ) -> RedisResult<SentinelClient> {
     let (master, database) = master(&sentinels.path)
@@ -47,6 +49,12 @@ pub(super) fn client(
     if let Some(password) = sentinels.password {
         builder = builder.set_client_to_redis_password(password);
     }
+    if let Some(user) = &config.sentinel_username {
+        builder = builder.set_client_to_sentinel_username(user);
+    }
+    if let Some(password) = &credentials.sentinel_password {
+        builder = builder.set_client_to_sentinel_password(password);
+    }
     if sentinels.tls {
         let mode = if config.tls_insecure {
             TlsMode::Insecure
@@ -56,14 +64,10 @@ pub(super) fn client(
         builder = builder
             .set_client_to_redis_tls_mode(mode)
             .set_client_to_sentinel_tls_mode(mode);
-        if let Some(ca) = ca {
-            let certificates = || TlsCertificates {
-                client_tls: None,
-                root_cert: Some(ca.clone()),
-            };
+        if let Some(certificates) = credentials.certificates() {
             builder = builder
-                .set_client_to_redis_certificates(certificates())
-                .set_client_to_sentinel_certificates(certificates());
+                .set_client_to_redis_certificates(certificates.clone())
+                .set_client_to_sentinel_certificates(certificates);
         }
     }
     builder.build()

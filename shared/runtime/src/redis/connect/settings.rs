@@ -1,22 +1,21 @@
 //! The `[redis]` section turned into what the client library needs.
 
-use std::fs;
-use std::path::Path;
-
 use redis::io::tcp::TcpSettings;
-use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates};
+use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
+use super::credentials::Credentials;
 use super::hosts::{Hosts, NotHosts};
 use crate::config::RedisConfig;
 use crate::redis::error::ConnectError;
 
-/// Completes the hosts of an address with the user, password and CA of `config`, which win over those
-/// in the address.
+/// Completes the hosts of an address with the user and password of the settings, which win over those in the
+/// address.
 pub(super) fn with_login(
     config: &RedisConfig,
+    credentials: &Credentials,
     hosts: Result<Hosts, NotHosts>,
     expected: &'static str,
-) -> Result<(Hosts, Option<Vec<u8>>), ConnectError> {
+) -> Result<Hosts, ConnectError> {
     let mut hosts = hosts.map_err(|NotHosts| ConnectError::Url {
         url: config.url.clone(),
         source: (redis::ErrorKind::InvalidClientConfig, expected).into(),
@@ -24,37 +23,45 @@ pub(super) fn with_login(
     if !hosts.tls {
         tls_unused(config)?;
     }
-    let ca = config.ca_file.as_deref();
-    let ca = ca.map(|file| read("redis.ca_file", file)).transpose()?;
     hosts.user = config.username.clone().or(hosts.user);
-    hosts.password = password(config)?.or(hosts.password);
-    Ok((hosts, ca))
+    hosts.password = credentials.password.clone().or(hosts.password);
+    Ok(hosts)
 }
 
 /// Refuses TLS settings for an address that does not use TLS.
 fn tls_unused(config: &RedisConfig) -> Result<(), ConnectError> {
-    let key = match (&config.ca_file, config.tls_insecure) {
-        (Some(_), _) => "redis.ca_file",
-        (None, true) => "redis.tls_insecure",
-        (None, false) => return Ok(()),
-    };
-    Err(ConnectError::TlsUnused {
-        key,
-        url: config.url.clone(),
-    })
+    let keys = [
+        ("redis.ca_file", config.ca_file.is_some()),
+        ("redis.client_cert_file", config.client_cert_file.is_some()),
+        ("redis.tls_insecure", config.tls_insecure),
+    ];
+    match keys.into_iter().find(|(_, is_set)| *is_set) {
+        None => Ok(()),
+        Some((key, _)) => Err(ConnectError::TlsUnused {
+            key,
+            url: config.url.clone(),
+        }),
+    }
 }
 
-/// Returns the password of the settings; none if only the address may have one.
-fn password(config: &RedisConfig) -> Result<Option<String>, ConnectError> {
-    if let Some(file) = &config.password_file {
-        let text = read("redis.password_file", file)?;
-        let text = String::from_utf8_lossy(&text);
-        return Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()));
+/// Refuses settings of Sentinels for an address that names none.
+pub(super) fn sentinels_unused(config: &RedisConfig) -> Result<(), ConnectError> {
+    let file = config.sentinel_password_file.is_some();
+    let password = file || config.sentinel_password.is_some();
+    let keys = [
+        (
+            "redis.sentinel_username",
+            config.sentinel_username.is_some(),
+        ),
+        ("redis.sentinel_password", password),
+    ];
+    match keys.into_iter().find(|(_, is_set)| *is_set) {
+        None => Ok(()),
+        Some((key, _)) => Err(ConnectError::SentinelUnused {
+            key,
+            url: config.url.clone(),
+        }),
     }
-    Ok(config
-        .password
-        .as_ref()
-        .map(|password| password.expose().to_owned()))
 }
 
 /// Returns the TCP settings of every connection.
@@ -64,7 +71,10 @@ pub(super) fn tcp_settings() -> TcpSettings {
 }
 
 /// Returns the address with the user, password and TCP settings to use.
-pub(super) fn connection_info(config: &RedisConfig) -> Result<ConnectionInfo, ConnectError> {
+pub(super) fn connection_info(
+    config: &RedisConfig,
+    credentials: &Credentials,
+) -> Result<ConnectionInfo, ConnectError> {
     let info = (config.url.expose())
         .into_connection_info()
         .map_err(|source| ConnectError::Url {
@@ -75,7 +85,7 @@ pub(super) fn connection_info(config: &RedisConfig) -> Result<ConnectionInfo, Co
     if let Some(username) = &config.username {
         login = login.set_username(username);
     }
-    if let Some(password) = password(config)? {
+    if let Some(password) = &credentials.password {
         login = login.set_password(password);
     }
     Ok(info
@@ -84,7 +94,11 @@ pub(super) fn connection_info(config: &RedisConfig) -> Result<ConnectionInfo, Co
 }
 
 /// Creates the client of one address; connects nowhere yet.
-pub(super) fn client(config: &RedisConfig, info: ConnectionInfo) -> Result<Client, ConnectError> {
+pub(super) fn client(
+    config: &RedisConfig,
+    credentials: &Credentials,
+    info: ConnectionInfo,
+) -> Result<Client, ConnectError> {
     let unusable = |source| ConnectError::Url {
         url: config.url.clone(),
         source,
@@ -106,25 +120,11 @@ pub(super) fn client(config: &RedisConfig, info: ConnectionInfo) -> Result<Clien
         insecure,
         tls_params: None,
     });
-    let Some(file) = &config.ca_file else {
-        return Client::open(info).map_err(unusable);
+    let client = match credentials.certificates() {
+        None => Client::open(info),
+        Some(certificates) => Client::build_with_tls(info, certificates),
     };
-    let certificates = TlsCertificates {
-        client_tls: None,
-        root_cert: Some(read("redis.ca_file", file)?),
-    };
-    Client::build_with_tls(info, certificates).map_err(|source| ConnectError::CaFile {
-        file: file.clone(),
-        source,
-    })
-}
-
-fn read(key: &'static str, file: &Path) -> Result<Vec<u8>, ConnectError> {
-    fs::read(file).map_err(|source| ConnectError::File {
-        key,
-        file: file.to_owned(),
-        source,
-    })
+    client.map_err(unusable)
 }
 
 /// Returns an address without user and password.

@@ -8,6 +8,7 @@ use redis::sentinel::SentinelClient;
 use redis::{Client, RedisResult};
 
 use super::cluster::{self, Nodes};
+use super::credentials::Credentials;
 use super::hosts::{Hosts, NotHosts};
 use super::node::open_client;
 use super::{sentinel, settings};
@@ -43,17 +44,21 @@ impl std::fmt::Debug for Target {
 
 impl Target {
     /// Parses the address in `config`. Returns its target, and the address without user and password.
-    pub(super) fn parse(config: &RedisConfig) -> Result<(Self, String), ConnectError> {
+    pub(super) fn parse(
+        config: &RedisConfig,
+        credentials: &Credentials,
+    ) -> Result<(Self, String), ConnectError> {
         let url = config.url.expose();
         if let Some(hosts) = Hosts::parse(url, SENTINEL, sentinel::PORT) {
-            return sentinel_target(config, hosts);
+            return sentinel_target(config, credentials, hosts);
         }
+        settings::sentinels_unused(config)?;
         if let Some(hosts) = Hosts::parse(url, CLUSTER, cluster::PORT) {
-            return cluster_target(config, hosts);
+            return cluster_target(config, credentials, hosts);
         }
-        let info = settings::connection_info(config)?;
+        let info = settings::connection_info(config, credentials)?;
         let endpoint = settings::endpoint(&info);
-        let client = settings::client(config, info)?;
+        let client = settings::client(config, credentials, info)?;
         Ok((Self::Node(Box::new(client)), endpoint))
     }
 
@@ -89,11 +94,12 @@ impl Target {
 /// Creates the client that asks Sentinels for their master.
 fn sentinel_target(
     config: &RedisConfig,
+    credentials: &Credentials,
     hosts: Result<Hosts, NotHosts>,
 ) -> Result<(Target, String), ConnectError> {
-    let (hosts, ca) = settings::with_login(config, hosts, sentinel::EXPECTED)?;
+    let hosts = settings::with_login(config, credentials, hosts, sentinel::EXPECTED)?;
     let endpoint = hosts.endpoint(SENTINEL);
-    let client = sentinel::client(config, hosts, ca, settings::tcp_settings());
+    let client = sentinel::client(config, credentials, hosts, settings::tcp_settings());
     let client = client.map_err(|source| ConnectError::Url {
         url: config.url.clone(),
         source,
@@ -105,12 +111,14 @@ fn sentinel_target(
 /// Creates the list of a cluster's nodes.
 fn cluster_target(
     config: &RedisConfig,
+    credentials: &Credentials,
     hosts: Result<Hosts, NotHosts>,
 ) -> Result<(Target, String), ConnectError> {
     let expected = "expected redis+cluster://host:port,host:port";
     let without_path = |hosts: Hosts| hosts.path.is_empty().then_some(hosts).ok_or(NotHosts);
-    let (hosts, ca) = settings::with_login(config, hosts.and_then(without_path), expected)?;
+    let hosts = hosts.and_then(without_path);
+    let hosts = settings::with_login(config, credentials, hosts, expected)?;
     let endpoint = hosts.endpoint(CLUSTER);
-    let nodes = Nodes::new(config, hosts, ca, settings::tcp_settings());
+    let nodes = Nodes::new(config, credentials, hosts, settings::tcp_settings());
     Ok((Target::Cluster(Box::new(nodes)), endpoint))
 }

@@ -1,5 +1,6 @@
 //! Settings that never reach a server.
 
+use super::credentials::Credentials;
 use super::settings::connection_info;
 use super::*;
 use crate::config::Secret;
@@ -32,7 +33,8 @@ fn settings_override_the_login_in_the_address() {
     let mut config = with_url("redis://a:b@rack");
     config.username = Some("user".to_owned());
     config.password = Some(Secret::from("word".to_owned()));
-    let info = connection_info(&config).unwrap();
+    let credentials = Credentials::read(&config).unwrap();
+    let info = connection_info(&config, &credentials).unwrap();
     let login = info.redis_settings();
     assert_eq!(
         (login.username(), login.password()),
@@ -60,6 +62,13 @@ fn wrong_settings_are_errors_that_say_what_to_do() {
         (
             ca("rediss://rack", "/nowhere/ca.pem"),
             "cannot read redis.ca_file /nowhere/ca.pem",
+        ),
+        (
+            RedisConfig {
+                sentinel_username: Some("ada".to_owned()),
+                ..with_url("redis+cluster://rack")
+            },
+            "redis.sentinel_username is set but redis.url (redis+cluster://rack) names no Sentinels",
         ),
         (
             RedisConfig {
