@@ -148,7 +148,7 @@ impl Publisher {
             let Some(mut connection) = self.connect().await else {
                 continue;
             };
-            if self.skew.is_due() {
+            if self.skew.is_due(clock::now()) {
                 self.measure_skew(&mut connection).await;
             }
             let Some(route) = &self.route else { continue };

@@ -3,7 +3,8 @@
 //! ```text
 //!  run ─┬─ dashboard ◀─ view ◀─ all streams
 //!       └─ pipeline ─┬─ owner ──▶ for each owned partition: app/partition.rs
-//!                    └─ leader ─▶ on one collector: app/leader.rs
+//!                    ├─ leader ─▶ on one collector: app/leader.rs
+//!                    └─ watch ──▶ what waits for these stages
 //! ```
 
 mod error;
@@ -22,12 +23,14 @@ use tokio_util::sync::CancellationToken;
 use self::leader::LeaderStages;
 use self::partition::PartitionStages;
 use crate::config::{AlertsConfig, CollectorConfig, WebConfig};
+use crate::health;
 use crate::notify::console::{Console, Screen};
 use crate::notify::file::{AlertFile, FileError, FileFormat};
 use crate::notify::{AlertSink, AlertSinks, Heartbeat};
 use crate::ownership::leader::lead;
 use crate::ownership::lease::{CollectorName, Leases};
 use crate::ownership::owner::{Owner, OwnershipTerm};
+use crate::progress::Stage;
 use crate::stats::Stats;
 use crate::web::access::Access;
 use crate::web::backend::redis::RedisBackend;
@@ -142,10 +145,17 @@ pub(crate) fn pipeline(
         connector: connector.clone(),
         config: Arc::clone(&config),
         console: (config.alerts.console).then(|| Console::new(screen.clone())),
+        progress: Arc::clone(stats.progress()),
     };
-    let leader = lead(leases(), stop.clone(), move |epoch, stop| {
+    let pulse = stats.progress().begin(Stage::Leadership);
+    let leader = lead(leases(), pulse, stop.clone(), move |epoch, stop| {
         leader.clone().run(epoch, stop)
     });
+    let watch = health::watch(
+        connector.clone(),
+        Arc::clone(stats.progress()),
+        stop.clone(),
+    );
     let partitions = PartitionStages {
         connector: connector.clone(),
         config: Arc::clone(&config),
@@ -159,6 +169,10 @@ pub(crate) fn pipeline(
         let mut stages = JoinSet::new();
         stages.spawn(owner.run());
         stages.spawn(leader);
+        stages.spawn(async move {
+            watch.await;
+            Ok(())
+        });
         finish(stages, &stop).await
     })
 }

@@ -1,6 +1,7 @@
 //! The command line, with one file for each subcommand.
 //!
-//! Exit codes: 0 for success, 1 for failure, 2 for wrong usage or configuration.
+//! Exit codes: 0 for success, 1 for failure, 2 for wrong usage or configuration, 3 of `status` for something critical
+//! in the room.
 
 mod common;
 mod output;
@@ -81,6 +82,7 @@ impl Cli {
         let (error, code) = match self.dispatch() {
             Ok(()) => return ExitCode::SUCCESS,
             Err(Failure::Reported) => return ExitCode::from(1),
+            Err(Failure::CriticalOpen) => return ExitCode::from(3),
             Err(Failure::Failed(error)) => (error, 1),
             Err(Failure::Usage(error)) => (error, 2),
         };

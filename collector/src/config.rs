@@ -16,6 +16,7 @@ use rackwatch_runtime::config::{
 use serde::Deserialize;
 
 use crate::notify::{HeartbeatConfig, NotifierConfig};
+use crate::progress::Progress;
 use crate::series::SeriesConfig;
 
 /// All sections of `collector.toml`.
@@ -38,6 +39,8 @@ pub struct CollectorConfig {
     pub incidents: IncidentsConfig,
     /// The notifiers of incidents, in the order of the file.
     pub notify: Vec<NotifierConfig>,
+    /// The limit of readiness and of the heartbeat.
+    pub health: HealthConfig,
     /// The outside monitor of Rackwatch itself.
     pub heartbeat: HeartbeatConfig,
     /// The dashboard and the API.
@@ -90,7 +93,7 @@ pub struct StreamConfig {
     /// The age up to which processed entries stay in the raw stream, for people to look at. Default 10 min.
     #[serde(with = "config::duration")]
     pub keep: Duration,
-    /// The most that a reading may be ahead of the arrival of its entry. Readings further ahead become dead letters.
+    /// The most that a reading may be ahead of the arrival of its entry. Readings further ahead show a wrong clock.
     /// Default 1 min.
     #[serde(with = "config::duration")]
     pub max_future: Duration,
@@ -194,6 +197,35 @@ impl IncidentsConfig {
             repeat_interval_warning: self.repeat_interval_warning,
         }
     }
+}
+
+/// The keys of `[health]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HealthConfig {
+    /// The longest time that a reading or an alert may wait, or that Redis may not answer, before `/readyz` fails and the
+    /// heartbeat stops. At least 2 s, default 30 s.
+    #[serde(deserialize_with = "stuck_after")]
+    pub stuck_after: Duration,
+}
+
+impl Default for HealthConfig {
+    fn default() -> Self {
+        Self {
+            stuck_after: Progress::LIMIT,
+        }
+    }
+}
+
+/// Shortest limit: reads block for up to a second.
+const SHORTEST_STUCK_AFTER: Duration = Duration::from_secs(2);
+
+fn stuck_after<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let limit = config::duration::deserialize(from)?;
+    if limit < SHORTEST_STUCK_AFTER {
+        return Err(serde::de::Error::custom("expected at least 2s"));
+    }
+    Ok(limit)
 }
 
 /// The keys of `[web]`.

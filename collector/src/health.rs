@@ -1,11 +1,17 @@
 //! The health of the pipeline: facts from Redis, and their evaluation.
 
+mod attendance;
 mod evaluate;
 mod facts;
 mod gather;
 mod refused;
 mod redis_streams;
+mod room;
+mod watch;
 
+pub(crate) use attendance::unattended;
 pub(crate) use evaluate::{HealthVerdict, SERIES_MEMORY_LIMIT, evaluate};
 pub(crate) use facts::{Facts, Group, Incidents, Losses, Owned, Streams};
 pub(crate) use gather::gather;
+pub(crate) use room::{RoomState, RoomVerdict, room};
+pub(crate) use watch::run as watch;

@@ -6,10 +6,12 @@
 pub mod config;
 pub mod stored;
 pub mod failpoint;
+pub mod progress;
 pub mod stats;
 pub mod stage;
 pub(crate) mod fencing;
 pub(crate) mod claims;
+pub(crate) mod waiting;
 
 pub(crate) mod ownership;
 pub mod series;

@@ -1,19 +1,21 @@
-//! Counters of this collector, for the live line of the demo, `/readyz` and `/metrics`.
+//! Counters of this collector, for the live line of the demo and `/metrics`.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rackwatch_core::alert::{AlertState, Severity};
 use rackwatch_core::engine::Effects;
 use rackwatch_core::partition::PartitionId;
 use serde::Serialize;
 
+use crate::progress::Progress;
+
 /// Counters since the start, shared by all stages. Relaxed ordering is enough, because each number
 /// stands for itself.
 #[derive(Debug, Default)]
 pub struct Stats {
-    ready: AtomicBool,
+    progress: Arc<Progress>,
     entries: AtomicU64,
     readings: AtomicU64,
     faults: AtomicU64,
@@ -49,14 +51,17 @@ pub struct Counts {
 }
 
 impl Stats {
-    /// Records that this collector evaluates readings, or stands by to do so.
-    pub fn ready(&self) {
-        self.ready.store(true, Ordering::Relaxed);
+    /// Creates counters at zero beside `progress`.
+    pub fn new(progress: Progress) -> Self {
+        Self {
+            progress: Arc::new(progress),
+            ..Self::default()
+        }
     }
 
-    /// Returns whether [`Stats::ready`] was called.
-    pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed)
+    /// Returns the progress of the stages.
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
     }
 
     /// Counts the entries of a batch, its readings, and its dead letters.

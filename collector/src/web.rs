@@ -1,4 +1,4 @@
-//! The web server: the page, its API, metrics, and the probes `/healthz` (alive) and `/readyz` (evaluating readings).
+//! The web server: the page, its API, metrics, and the probes `/healthz` (alive) and `/readyz` (nothing waits for this collector).
 //!
 //! Requests are answered from the `read_model` and the `backend`; operator actions are written through the
 //! backend. Requests never delay readings or alerts, however slow or many they are. `access` decides who may read
@@ -178,15 +178,14 @@ async fn headers(State(web): State<Arc<Web>>, request: Request, next: Next) -> R
     response
 }
 
-async fn readyz(State(web): State<Arc<Web>>) -> (StatusCode, &'static str) {
-    if web.stats.is_ready() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not ready: waiting for Redis\n",
-        )
+/// Reports whether readings and alerts go through this collector, and if not, why. Needs no answer from Redis.
+async fn readyz(State(web): State<Arc<Web>>) -> (StatusCode, String) {
+    let problems = web.stats.progress().problems();
+    if problems.is_empty() {
+        return (StatusCode::OK, "ready\n".to_owned());
     }
+    let body = format!("not ready\n{}\n", problems.join("\n"));
+    (StatusCode::SERVICE_UNAVAILABLE, body)
 }
 
 async fn scrape(State(web): State<Arc<Web>>, headers: HeaderMap) -> Response {

@@ -20,6 +20,7 @@ use crate::notify::console::Console;
 use crate::notify::delivery_log::DeliveryLog;
 use crate::notify::outbox::Outbox;
 use crate::notify::{Heartbeat, NotifierConfig};
+use crate::progress::{Progress, Stage};
 use crate::stage::StageError;
 
 /// The parts from which the leader's stages are built. Clones are cheap.
@@ -28,12 +29,15 @@ pub(super) struct LeaderStages {
     pub(super) connector: Connector,
     pub(super) config: Arc<CollectorConfig>,
     pub(super) console: Option<Console>,
+    pub(super) progress: Arc<Progress>,
 }
 
 impl LeaderStages {
     /// Runs the stages until the leadership with this `epoch` ends.
     pub(super) async fn run(self, epoch: u64, stop: CancellationToken) -> Result<(), RunError> {
         let mut stages: JoinSet<Result<(), RunError>> = JoinSet::new();
+        // From here on, and not only once the outboxes have begun, alerts wait for this collector.
+        let correlator = self.correlator(epoch, &stop);
         match self.spawn_outboxes(&mut stages, &stop).await {
             Ok(()) => {}
             Err(RunError::Incidents(StageError::Stopped)) => return Ok(()),
@@ -41,12 +45,12 @@ impl LeaderStages {
         }
         if let Some(heartbeat) = Heartbeat::new(&self.config.heartbeat)? {
             let (connector, stop) = (self.connector.clone(), stop.clone());
+            let progress = Arc::clone(&self.progress);
             stages.spawn(async move {
-                heartbeat.run(connector, stop).await;
+                heartbeat.run(connector, progress, stop).await;
                 Ok(())
             });
         }
-        let correlator = self.correlator(epoch, &stop);
         stages.spawn(async move { correlator.run().await.map_err(RunError::Incidents) });
         let indices = indices::run(
             self.connector.clone(),
@@ -71,7 +75,8 @@ impl LeaderStages {
             }
         };
         let timing = self.config.incidents.timing();
-        Correlator::new(&self.connector, epoch, timing, stop.clone(), print)
+        let pulse = self.progress.begin(Stage::Correlator);
+        Correlator::new(&self.connector, (epoch, pulse), timing, stop.clone(), print)
     }
 
     /// Starts the outbox of every notifier, after all of their consumer groups exist.

@@ -19,6 +19,7 @@ use crate::ingest::recorder::Recorder;
 use crate::ingest::relief::Relief;
 use crate::notify::{AlertSinks, alert_sink};
 use crate::ownership::owner::OwnershipTerm;
+use crate::progress::Stage;
 use crate::stage::StageError;
 use crate::stats::Stats;
 
@@ -48,6 +49,7 @@ impl PartitionStages {
         );
         let partition = self.partition(term);
         let sinks = self.sinks.clone();
+        let forwarder = self.stats.progress().begin(Stage::Forwarder(id));
         async move {
             // Before the first alert is written: a group that is created later would miss it.
             match feed.begin().await {
@@ -56,7 +58,7 @@ impl PartitionStages {
             }
             let mut stages: JoinSet<Result<(), RunError>> = JoinSet::new();
             stages.spawn(async move { Ok(partition.run().await?) });
-            let forward = forward::run(plain, id, stop.clone());
+            let forward = forward::run(plain, id, forwarder, stop.clone());
             stages.spawn(async move { forward.await.map_err(RunError::Forwarding) });
             stages.spawn(async move {
                 let delivery = alert_sink::run(feed, sinks);

@@ -56,6 +56,8 @@ pub(super) enum Failure {
     Failed(anyhow::Error),
     /// The command has already printed what is wrong: exit code 1.
     Reported,
+    /// The pipeline is well, and something critical is open in the room: exit code 3.
+    CriticalOpen,
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
@@ -69,7 +71,7 @@ impl Failure {
     pub(super) fn redis(&self) -> Option<&redis::RedisError> {
         match self {
             Self::Usage(error) | Self::Failed(error) => error.downcast_ref(),
-            Self::Reported => None,
+            Self::Reported | Self::CriticalOpen => None,
         }
     }
 }

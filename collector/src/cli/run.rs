@@ -10,6 +10,7 @@ use super::common::{Common, Failure, Outcome, usage};
 use super::output::start_logging;
 use crate::app::{self, RunError};
 use crate::notify::console::Screen;
+use crate::progress::Progress;
 use crate::stats::Stats;
 
 /// Run the collector: store readings, evaluate rules and send notifications, until Ctrl-C
@@ -30,7 +31,7 @@ pub(super) async fn run(args: RunArgs, stop: CancellationToken) -> Outcome {
         config.web.listen = listen;
     }
     start_logging(&config.log);
-    let stats = Arc::new(Stats::default());
+    let stats = Arc::new(Stats::new(Progress::new(config.health.stuck_after)));
     match app::run(config, &Screen::stdout(), stats, stop).await {
         Ok(()) => Ok(()),
         Err(

@@ -3,17 +3,25 @@
 mod show;
 
 use clap::Args;
+use rackwatch_core::alert::Severity;
 
 use super::common::{Common, Failure, Outcome};
 use super::output::{print, style};
 use super::server;
-use crate::health;
+use crate::health::{self, RoomState};
 
-/// Show the health of Redis, collectors, streams and series
-///
-/// The exit code is 1 if something is wrong.
+const EXIT_CODES: &str = "Exit codes:
+  0  The pipeline is well, and nothing critical is open
+  1  Something is wrong with the pipeline, whatever is open in the room
+  2  Wrong usage or configuration
+  3  The pipeline is well, and something critical is open in the room
+
+Example:
+  rackwatch-collector status";
+
+/// Show the health of the pipeline, and what is open in the room
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Example:\n  rackwatch-collector status")]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
     common: Common,
@@ -27,15 +35,18 @@ pub(super) async fn run(args: StatusArgs) -> Outcome {
     let config = args.common.load()?;
     let (connector, mut connection) = server::open(&config.redis).await?;
     let facts = health::gather(&mut connection, &config, connector.endpoint()).await?;
-    let verdict = health::evaluate(&facts);
+    let (pipeline, room) = (health::evaluate(&facts), health::room(&facts));
+    let verdicts = (&pipeline, &room);
     print(&if args.json {
-        show::json(&facts, &verdict)?
+        show::json(&facts, verdicts)?
     } else {
-        show::text(&facts, &verdict, &style())
+        show::text(&facts, verdicts, &style())
     });
-    if verdict.problems.is_empty() {
-        Ok(())
-    } else {
+    if !pipeline.problems.is_empty() {
         Err(Failure::Reported)
+    } else if room.state == RoomState::Open(Severity::Critical) {
+        Err(Failure::CriticalOpen)
+    } else {
+        Ok(())
     }
 }

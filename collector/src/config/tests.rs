@@ -47,6 +47,7 @@ fn sections() -> Vec<(&'static str, Vec<&'static str>)> {
         ("alerts", keys_of::<AlertsConfig>().to_vec()),
         ("incidents", keys_of::<IncidentsConfig>().to_vec()),
         ("notify", notify.collect()),
+        ("health", keys_of::<HealthConfig>().to_vec()),
         ("heartbeat", keys_of::<HeartbeatConfig>().to_vec()),
         ("web", keys_of::<WebConfig>().to_vec()),
         ("rules", RULE_KEYS.split_whitespace().collect()),

@@ -15,7 +15,7 @@ pub(crate) const SERIES_MEMORY_LIMIT: f64 = 0.7;
 /// Unread entries above which a group is too far behind.
 pub(super) const MAX_LAG: u64 = 10_000;
 /// Age above which an unread or unacknowledged entry is a problem.
-const MAX_AGE: Duration = Duration::from_secs(60);
+pub(super) const MAX_AGE: Duration = Duration::from_secs(60);
 /// Distance of an id ahead of Redis' clock that is worth a warning.
 const MAX_AHEAD: Duration = Duration::from_mins(1);
 /// Share of maxmemory above which Redis soon refuses writes.

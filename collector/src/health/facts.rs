@@ -25,6 +25,8 @@ pub(crate) struct Facts {
     pub(crate) partitions: Vec<Owned>,
     /// Running collectors, sorted by name.
     pub(crate) collectors: Vec<String>,
+    /// The reason why alerts and incidents may be out of date.
+    pub(crate) unattended: Option<String>,
     pub(crate) groups: Vec<Group>,
     /// Entries added per second, or `None` before Redis 7.0.
     pub(crate) entries_per_second: Option<f64>,
@@ -50,6 +52,8 @@ pub(crate) struct Owned {
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Incidents {
     pub(crate) open: usize,
+    /// The number of open incidents by severity.
+    pub(crate) by_severity: BTreeMap<Severity, usize>,
     /// The number of acknowledged incidents.
     pub(crate) acked: usize,
     pub(crate) silences: usize,

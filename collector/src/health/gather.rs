@@ -12,6 +12,7 @@ use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::redis::{Connection, Partitioning, ServerInfo, scan_hash, server_time};
 use redis::RedisResult;
 
+use super::attendance::unattended;
 use super::facts::{Dead, Devices, Facts, Incidents, Losses, Owned, Projection, Streams};
 use super::redis_streams::{added, dead, group, length, losses, newest, rate};
 use crate::config::CollectorConfig;
@@ -50,6 +51,7 @@ pub(crate) async fn gather(
         ),
         partitions: Vec::new(),
         collectors: collectors(connection).await?,
+        unattended: unattended(connection).await?,
         groups: Vec::new(),
         entries_per_second: None,
         dead: Dead::default(),

@@ -10,6 +10,7 @@ use rackwatch_runtime::redis::{Connection, entries, reply_field, unless_refused}
 use redis::{RedisResult, Value};
 
 use super::facts::{Dead, Group, Losses, MAX_LISTED};
+use crate::waiting::{find_group, first_after, last_delivered, oldest_pending};
 
 /// Time over which the rate of entries is measured.
 const RATE_OVER: Duration = Duration::from_secs(1);
@@ -78,11 +79,7 @@ pub(super) async fn group(
     name: &str,
     now: Timestamp,
 ) -> anyhow::Result<Group> {
-    let all = groups_of(connection, stream).await?;
-    let matches = |group: &BTreeMap<String, Value>| {
-        reply_field::<String>(group, "name").is_some_and(|found| found == name)
-    };
-    let found = all.into_iter().find(matches);
+    let found = find_group(connection, stream, name).await?;
     let mut group = Group {
         name: name.to_owned(),
         stream: stream.to_owned(),
@@ -100,11 +97,10 @@ pub(super) async fn group(
     group.pending = number("pending").unwrap_or(0);
     let age = |id: StreamId| now.millis().saturating_sub(id.ms);
     group.oldest_pending_ms = oldest_pending(connection, stream, name).await?.map(age);
-    let read = reply_field::<String>(&found, "last-delivered-id").and_then(|id| id.parse().ok());
-    if let Some(read) = read {
-        let (first, count) = unread(connection, stream, read).await?;
+    if let Some(read) = last_delivered(&found) {
+        let first = first_after(connection, stream, read).await?;
         group.oldest_unread_ms = first.map(age);
-        group.lag = Some(count);
+        group.lag = Some(unread(connection, stream, read).await?);
     }
     group.foreign = foreign_consumers(connection, stream, name).await?;
     Ok(group)
@@ -130,57 +126,26 @@ async fn foreign_consumers(
     Ok(foreign.collect())
 }
 
-/// Returns the groups of a stream, or none if the stream does not exist.
-async fn groups_of(
-    connection: &mut Connection,
-    stream: &str,
-) -> RedisResult<Vec<BTreeMap<String, Value>>> {
-    let mut ask = redis::cmd("XINFO");
-    ask.arg("GROUPS").arg(stream);
-    match ask.query_async(connection).await {
-        // `ERR no such key`; a refusal by an ACL has another code.
-        Err(error) if error.code() == Some("ERR") => Ok(Vec::new()),
-        answer => answer,
-    }
-}
-
-async fn oldest_pending(
-    connection: &mut Connection,
-    stream: &str,
-    group: &str,
-) -> RedisResult<Option<StreamId>> {
-    let mut ask = redis::cmd("XPENDING");
-    ask.arg(stream).arg(group).arg("-").arg("+").arg(1);
-    let pending: Vec<(String, String, u64, u64)> = ask.query_async(connection).await?;
-    Ok(pending.first().and_then(|(id, ..)| id.parse().ok()))
-}
-
-/// Returns the id of the first entry after `read`, and the number of entries after it, counted up to
-/// [`MAX_UNREAD`]. The `lag` of XINFO is of no use here: Redis 7.0 to 8.0 count entries that were trimmed
-/// unread for ever.
-async fn unread(
-    connection: &mut Connection,
-    stream: &str,
-    read: StreamId,
-) -> anyhow::Result<(Option<StreamId>, u64)> {
-    let (mut first, mut count, mut last) = (None, 0, read);
+/// Counts the entries after `read`, up to [`MAX_UNREAD`]. The `lag` of XINFO is of no use here: Redis 7.0 to 8.0 count
+/// entries that were trimmed unread for ever.
+async fn unread(connection: &mut Connection, stream: &str, read: StreamId) -> anyhow::Result<u64> {
+    let (mut count, mut last) = (0, read);
     while count < MAX_UNREAD {
         let mut ask = redis::cmd("XRANGE");
         ask.arg(stream)
             .arg(last.next().to_string())
             .arg("+")
             .arg("COUNT")
-            .arg(if first.is_none() { 1 } else { UNREAD_PAGE });
+            .arg(UNREAD_PAGE);
         let page = entries(ask.query_async(connection).await?)?;
         let Some(entry) = page.last() else { break };
         last = StreamId {
             ms: entry.id.0,
             seq: entry.id.1,
         };
-        first = first.or(Some(last));
         count += page.len() as u64;
     }
-    Ok((first, count))
+    Ok(count)
 }
 
 /// Reads the dead letters of a partition.

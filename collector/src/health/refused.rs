@@ -1,5 +1,8 @@
 //! Finds stored values that this version does not understand, for the report.
 
+use std::collections::BTreeMap;
+
+use rackwatch_core::alert::Severity;
 use rackwatch_core::engine::Slice;
 use rackwatch_core::incident::silence::Silence;
 use rackwatch_core::incident::{Ack, Incident, StoredMember};
@@ -54,10 +57,15 @@ impl Facts {
         let acks = self.read::<Ack>(connection, incidents::ACKS).await?;
         let is_open = |id: &String| open.iter().any(|(known, _)| known == id);
         let acked = acks.iter().filter(|(id, _)| is_open(id)).count();
+        let mut by_severity: BTreeMap<_, _> = Severity::ALL.into_iter().map(|s| (s, 0)).collect();
+        for (_, incident) in &open {
+            *by_severity.entry(incident.severity()).or_default() += 1;
+        }
         let mut leader = redis::cmd("GET");
         leader.arg(incidents::LEASE);
         self.incidents = Incidents {
             open: open.len(),
+            by_severity,
             acked,
             silences: silences.len(),
             leader: leader.query_async(connection).await?,

@@ -36,6 +36,7 @@ use self::regroup::Ungrouped;
 use self::step_error::StepError;
 use self::store::{Loaded, Store};
 use crate::failpoint;
+use crate::progress::Pulse;
 use crate::stage::StageError;
 
 /// Pause between two steps. A critical alert must cause a notification within two seconds.
@@ -49,6 +50,7 @@ const CLOCK_MARGIN: Duration = Duration::from_secs(5);
 pub struct Correlator<T> {
     connector: Connector,
     epoch: u64,
+    pulse: Pulse,
     timing: IncidentTiming,
     stop: CancellationToken,
     on_record: T,
@@ -63,10 +65,11 @@ impl<T> std::fmt::Debug for Correlator<T> {
 }
 
 impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
-    /// Prepares a correlator for one epoch. It calls `on_record` for every record that it has written.
+    /// Prepares a correlator for one epoch, with a pulse that beats per step. It calls `on_record` for every record that
+    /// it has written.
     pub fn new(
         connector: &Connector,
-        epoch: u64,
+        (epoch, pulse): (u64, Pulse),
         timing: IncidentTiming,
         stop: CancellationToken,
         on_record: T,
@@ -74,6 +77,7 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
         Self {
             connector: connector.at(keys::INCIDENTS),
             epoch,
+            pulse,
             timing,
             stop,
             on_record,
@@ -145,6 +149,7 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
         while !self.stop.is_cancelled() {
             let (records, more) = session.step(&mut connection).await?;
             self.connector.accepted();
+            self.pulse.beat();
             records.iter().for_each(&self.on_record);
             if !more {
                 self.stop

@@ -14,6 +14,7 @@ use redis::{RedisResult, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::ownership::zones::Zones;
+use crate::progress::Pulse;
 use crate::stage::StageError;
 
 /// Pause between two looks: a delay that an alert can bear.
@@ -31,6 +32,7 @@ const ZONES_LIFETIME: Duration = Duration::from_mins(1);
 pub(crate) async fn run(
     connector: Connector,
     own: PartitionId,
+    pulse: Pulse,
     stop: CancellationToken,
 ) -> Result<(), StageError> {
     let mut session = Session::new(connector, Purpose::Commands, stop.clone());
@@ -42,8 +44,12 @@ pub(crate) async fn run(
             connected => connected?,
         };
         match step(&mut connection, own, &mut zones).await {
-            Ok(count) if count == MAX_ENTRIES => continue,
-            Ok(_) => {}
+            Ok(count) => {
+                pulse.beat();
+                if count == MAX_ENTRIES {
+                    continue;
+                }
+            }
             Err(error) => match session.recover(&error).await.map_err(refused) {
                 Err(StageError::Stopped) => return Ok(()),
                 recovered => recovered?,

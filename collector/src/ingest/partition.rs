@@ -26,6 +26,7 @@ use super::recorder::{Recorder, RecorderError};
 use super::timer::Timer;
 use crate::failpoint;
 use crate::indices::{RackAggregate, RackAggregates};
+use crate::progress::{Pulse, Stage};
 use crate::stage::StageError;
 use crate::stats::Stats;
 
@@ -90,15 +91,17 @@ pub struct Partition<S> {
     engine: Engine,
     save: Timer,
     rack_aggregates: Timer,
+    pulse: Pulse,
 }
 
 impl<S: RawStream> Partition<S> {
-    /// Creates a partition with an empty engine.
+    /// Creates a partition with an empty engine. This collector is not ready until its first read returned.
     pub fn new(parts: Parts<S>) -> Self {
         Self {
             engine: Engine::new(Arc::clone(&parts.rules)),
             save: Timer::every(parts.save_every),
             rack_aggregates: Timer::every(RACK_AGGREGATES_INTERVAL),
+            pulse: parts.stats.progress().begin(Stage::Partition(parts.id)),
             parts,
         }
     }
@@ -148,7 +151,6 @@ impl<S: RawStream> Partition<S> {
             series,
             "partition taken over"
         );
-        self.parts.stats.ready();
         while !self.parts.stop.is_cancelled() {
             let batch = match self.parts.stream.next().await {
                 Err(RawStreamError::Stage(StageError::Stopped)) => break,
@@ -157,6 +159,8 @@ impl<S: RawStream> Partition<S> {
             let has_news = !batch.entries.is_empty() || !batch.descriptions.is_empty();
             if has_news || !batch.waited.is_zero() {
                 self.evaluate(batch).await?;
+                // A read that failed is neither news nor a wait.
+                self.pulse.beat();
             }
             self.do_due_work().await?;
         }

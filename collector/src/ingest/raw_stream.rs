@@ -40,10 +40,21 @@ pub struct Entry {
     pub id: StreamId,
     /// Distance of the id ahead of Redis' clock, if it is more than a minute; else zero.
     pub ahead: Duration,
+    /// Seconds that its sender's clock is ahead, subtracted from the timestamps of its readings; `None` if that
+    /// clock was always right.
+    pub clock_offset: Option<i64>,
     /// Content, and the reason if a part of it was rejected.
     pub decoded: Decoded,
     /// Original fields, kept only if a part of the entry was rejected.
     pub fields: Fields,
+}
+
+impl Entry {
+    /// Returns its arrival by Redis' clock.
+    pub fn arrived(&self) -> Timestamp {
+        let id = Timestamp::from_millis(self.id.ms).unwrap_or(Timestamp::MAX);
+        id.minus(self.ahead)
+    }
 }
 
 /// A copy of an entry that could not be used, or not in full.

@@ -1,17 +1,18 @@
 //! The heartbeat: requests to an outside monitor while everything works. The monitor raises the alarm when they stop,
 //! which Rackwatch cannot do for its own failure.
 //!
-//! In: the address that the monitor has issued. Out: a GET at an interval, as long as every partition has an owner and
-//! this collector is the leader. A failed beat is not repeated, as the next one follows soon.
+//! In: the address that the monitor has issued. Out: a GET at an interval, as long as this collector is the leader and
+//! ready, every partition has an owner, and no reading of any partition waits too long. A failed beat is not repeated, as
+//! the next one follows soon.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rackwatch_core::keys::PartitionKeys;
-use rackwatch_core::words;
 use rackwatch_runtime::config::checked::one_of;
 use rackwatch_runtime::config::{self, KeyError, Secret};
-use rackwatch_runtime::redis::{Connector, Partitioning, Purpose};
+use rackwatch_runtime::redis::{Connection, Connector, Partitioning, Purpose};
 use rackwatch_runtime::tls;
 use redis::RedisResult;
 use reqwest::{Client, Url};
@@ -21,11 +22,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::{SetupError, SetupErrorKind};
 use super::http;
+use crate::progress::{OldestEntry, Progress};
+use crate::waiting;
 
 /// Longest duration of the request, and of the questions to Redis before it.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Shortest interval: monitors count by the minute.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+/// Pause between two looks whether this collector is ready for the first request.
+const START_PAUSE: Duration = Duration::from_millis(250);
 
 /// The keys of `[heartbeat]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -104,13 +109,17 @@ impl Heartbeat {
         })
     }
 
-    /// Sends requests until `stop`. Logs the first failure and the recovery.
-    pub async fn run(self, connector: Connector, stop: CancellationToken) {
+    /// Sends requests until `stop`, the first once this collector is ready. Logs the first failure and the recovery.
+    pub async fn run(self, connector: Connector, progress: Arc<Progress>, stop: CancellationToken) {
+        let beginning = timeout(progress.limit(), begun(&progress));
+        if stop.run_until_cancelled(beginning).await.is_none() {
+            return;
+        }
         let mut is_beating = true;
         let mut ticks = tokio::time::interval(self.every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            let beating = stop.run_until_cancelled(self.beat(&connector));
+            let beating = stop.run_until_cancelled(self.beat(&connector, &progress));
             let Some(beat) = beating.await else { return };
             match (&beat, is_beating) {
                 (Err(reason), true) => tracing::warn!(reason, "heartbeat stopped"),
@@ -121,17 +130,14 @@ impl Heartbeat {
         }
     }
 
-    /// Sends one request if every partition has an owner.
-    async fn beat(&self, connector: &Connector) -> Result<(), String> {
-        match timeout(TIMEOUT, count_unowned(connector)).await {
-            Ok(Ok(0)) => {}
-            Ok(Ok(count)) => {
-                return Err(format!(
-                    "{} without an owner",
-                    words::count(count, "partition")
-                ));
-            }
-            Ok(Err(reason)) => return Err(reason),
+    /// Sends one request if this collector is ready, and every partition goes on.
+    async fn beat(&self, connector: &Connector, progress: &Progress) -> Result<(), String> {
+        let problems = progress.problems();
+        if !problems.is_empty() {
+            return Err(problems.join("; "));
+        }
+        match timeout(TIMEOUT, partitions_go_on(connector, progress.limit())).await {
+            Ok(result) => result?,
             Err(_) => return Err("redis did not answer in time".to_owned()),
         }
         let answer = self.client.get(self.url.clone()).send().await;
@@ -143,19 +149,43 @@ impl Heartbeat {
     }
 }
 
-/// Returns the number of partitions without an owner.
-async fn count_unowned(connector: &Connector) -> Result<usize, String> {
+/// Waits until this collector is ready.
+async fn begun(progress: &Progress) {
+    while !progress.problems().is_empty() {
+        tokio::time::sleep(START_PAUSE).await;
+    }
+}
+
+/// Fails if a partition has no owner, or one of its readings has waited for longer than `limit`.
+async fn partitions_go_on(connector: &Connector, limit: Duration) -> Result<(), String> {
     let opened = connector.open(Purpose::Commands).await;
     let mut connection = opened.map_err(|error| error.to_string())?;
-    let partitioning = Partitioning::read(&mut connection)
-        .await
-        .map_err(|error| error.to_string())?;
-    let mut count = 0;
-    for partition in partitioning.partitions().all() {
+    let stuck = stuck_partition(&mut connection, limit).await;
+    match stuck.map_err(|error| error.to_string())? {
+        None => Ok(()),
+        Some(reason) => Err(reason),
+    }
+}
+
+/// Returns the first partition that does not go on, with the reason.
+async fn stuck_partition(
+    connection: &mut Connection,
+    limit: Duration,
+) -> RedisResult<Option<String>> {
+    let partitions = Partitioning::read(connection).await?.partitions();
+    for partition in partitions.all() {
         let mut command = redis::cmd("EXISTS");
         command.arg(PartitionKeys::of(partition).lease);
-        let owned: RedisResult<u8> = command.query_async(&mut connection).await;
-        count += usize::from(owned.map_err(|error| error.to_string())? == 0);
+        if command.query_async::<u8>(connection).await? == 0 {
+            return Ok(Some(format!("partition {partition} has no owner")));
+        }
+        let oldest = waiting::readings(connection, partition).await?;
+        if let Some(OldestEntry { what, age }) = oldest.filter(|entry| entry.age > limit) {
+            let seconds = age.as_secs();
+            return Ok(Some(format!(
+                "partition {partition}: {what} for {seconds} s"
+            )));
+        }
     }
-    Ok(count)
+    Ok(None)
 }

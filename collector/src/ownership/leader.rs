@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::lease::{LeaseKeys, Leases};
 use super::owner::{self, OwnerError};
+use crate::progress::Pulse;
 
 const KEYS: LeaseKeys<'static> = LeaseKeys {
     lease: incidents::LEASE,
@@ -19,9 +20,10 @@ const KEYS: LeaseKeys<'static> = LeaseKeys {
 };
 
 /// Leads whenever the lease is free, until `stop` is cancelled or a term fails. `start` makes the
-/// future that runs a term, from its epoch and a token that ends it.
+/// future that runs a term, from its epoch and a token that ends it; `pulse` beats per poll.
 pub(crate) async fn lead<F, E>(
     mut leases: Leases,
+    pulse: Pulse,
     stop: CancellationToken,
     start: impl Fn(u64, CancellationToken) -> F,
 ) -> Result<(), E>
@@ -42,7 +44,7 @@ where
             }
             _ = polls.tick() => {
                 let epoch = term.as_ref().map(|(epoch, _)| *epoch);
-                match (poll(&mut leases, epoch).await?, &term) {
+                match (poll(&mut leases, &pulse, epoch).await?, &term) {
                     (LeaseChange::Taken(epoch), _) => {
                         let end = stop.child_token();
                         running.spawn(start(epoch, end.clone()));
@@ -72,7 +74,11 @@ enum LeaseChange {
 }
 
 /// Renews the lease of the term with `epoch`, or tries to take it if there is none.
-async fn poll(leases: &mut Leases, epoch: Option<u64>) -> Result<LeaseChange, OwnerError> {
+async fn poll(
+    leases: &mut Leases,
+    pulse: &Pulse,
+    epoch: Option<u64>,
+) -> Result<LeaseChange, OwnerError> {
     let Ok(mut connection) = leases.connection().await else {
         return Ok(LeaseChange::None);
     };
@@ -95,6 +101,7 @@ async fn poll(leases: &mut Leases, epoch: Option<u64>) -> Result<LeaseChange, Ow
     match polled {
         Ok(change) => {
             leases.accepted();
+            pulse.beat();
             Ok(change)
         }
         Err(error) => {

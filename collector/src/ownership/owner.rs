@@ -27,6 +27,7 @@ use self::error::PollError;
 use super::assignment::assigned;
 use super::lease::Leases;
 use crate::failpoint;
+use crate::progress::{Pulse, Stage};
 use crate::stats::Stats;
 
 /// The time for which this collector owns a partition.
@@ -48,6 +49,7 @@ pub(crate) struct Owner<S, E> {
     wanted: Option<Partitions>,
     stop: CancellationToken,
     stats: Arc<Stats>,
+    pulse: Pulse,
     start: S,
     terms: BTreeMap<PartitionId, OwnershipTerm>,
     running: JoinSet<(PartitionId, Result<(), E>)>,
@@ -80,6 +82,7 @@ where
             leases,
             wanted,
             stop,
+            pulse: stats.progress().begin(Stage::Leases),
             stats,
             start,
             terms: BTreeMap::new(),
@@ -126,6 +129,7 @@ where
         match self.rebalance(&mut connection).await {
             Ok(()) => {
                 self.leases.accepted();
+                self.pulse.beat();
                 Ok(())
             }
             Err(PollError::Owner(error)) => Err(error),
@@ -154,10 +158,6 @@ where
             term.stop.cancel();
         }
         let taken = self.take_missing(connection, &all, assigned).await;
-        if assigned == 0 && self.terms.is_empty() {
-            // Others own everything: ready to take over from them.
-            self.stats.ready();
-        }
         Ok(renewed.and(taken)?)
     }
 

@@ -274,12 +274,13 @@ impl Repartition {
 }
 
 /// Returns the keys to redistribute: all except the readings.
-fn redistributed(keys: &PartitionKeys) -> [&String; 7] {
+fn redistributed(keys: &PartitionKeys) -> [&String; 8] {
     [
         &keys.fence,
         &keys.snapshot,
         &keys.episodes,
         &keys.loss_ledger,
+        &keys.clocks,
         &keys.alerts,
         &keys.losses,
         &keys.dead,

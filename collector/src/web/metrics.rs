@@ -89,7 +89,7 @@ impl Scrape {
     pub(super) fn new(stats: &Stats, streams: usize, model: Option<&ReadModel>) -> Self {
         Self {
             counts: stats.counts(),
-            is_ready: stats.is_ready(),
+            is_ready: stats.progress().problems().is_empty(),
             streams,
             model: model.map(ModelValues::new),
         }
@@ -248,7 +248,7 @@ fn gauges(
         ),
         (
             "rackwatch_ready",
-            "1 while this collector evaluates readings.",
+            "1 while no reading or alert waits too long for this collector, 0 otherwise.",
             u64::from(is_ready),
         ),
         (

@@ -10,6 +10,7 @@
 
 mod backlog;
 mod chaos;
+mod clocks;
 mod cluster;
 mod commands;
 mod foreign_consumers;
@@ -22,6 +23,7 @@ mod no_data;
 mod owners;
 mod partitions;
 mod pipeline;
+mod readiness;
 mod restarts;
 mod rig;
 mod same_records;

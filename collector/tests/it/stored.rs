@@ -337,7 +337,7 @@ fn status_reports_refused_state_of_partitions() {
     }
     let (_, out, _) = command(&url, &["status", "--json"]);
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
-    let warnings = report["warnings"].to_string();
+    let warnings = report["pipeline"]["warnings"].to_string();
     for line in [
         "2 episodes in rackwatch:episodes are not taken over (version 2 found, version 1 understood)",
         "2 loss ledger entries in rackwatch:ledger are not taken over",

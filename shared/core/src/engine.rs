@@ -12,7 +12,7 @@
 //! | `effects` | inputs and effects |
 //! | `records` | alert events: records with their episode changes |
 //! | `device` | one device and its rules |
-//! | `clock` | clocks of devices that were set back |
+//! | `clock` | wrong clocks of devices: set back, ahead, or late |
 //! | `racks`, `rack_number` | devices that are compared with each other |
 //! | `subjects` | alerts about agents and targets |
 //! | `absence`, `listening` | devices, targets and agents without data |
@@ -265,6 +265,11 @@ impl Engine {
             Input::Sequence(reported) => {
                 effects.losses.extend(self.loss_ledger.observe(&reported));
                 effects.report_all(self.agent_clocks.observe(&reported));
+            }
+            Input::ClientClock(id, at, ahead) => {
+                if let Some(device) = self.devices.get_mut(&id) {
+                    effects.report_all(device.set_clock_offset(&id, at, ahead));
+                }
             }
             Input::Ahead(ahead) => self.ahead = ahead,
             Input::Waited(wait) => {

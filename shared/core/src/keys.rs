@@ -95,6 +95,8 @@ pub struct PartitionKeys {
     pub episodes: String,
     /// The progress of each agent's sequence numbers, a hash from its name to JSON.
     pub loss_ledger: String,
+    /// Offsets of wrong clocks, a hash from `agent <name>` or `device <id>` to JSON.
+    pub clocks: String,
     /// Rack aggregates, a string of versioned JSON that expires.
     pub racks: String,
     /// Slices of detector state, a hash from `<number>/<count>` to JSON.
@@ -117,6 +119,7 @@ impl PartitionKeys {
             lease: format!("{ours}:lease"),
             episodes: format!("{ours}:episodes"),
             loss_ledger: format!("{ours}:ledger"),
+            clocks: format!("{ours}:clocks"),
             racks: format!("{ours}:racks"),
             snapshot: format!("{ours}:snapshot"),
         }

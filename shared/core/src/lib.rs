@@ -20,6 +20,7 @@ pub mod detect;
 pub mod alert;
 pub mod site;
 pub mod partition;
+pub mod clock_offsets;
 pub mod keys;
 pub mod wire;
 

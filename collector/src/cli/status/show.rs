@@ -13,11 +13,17 @@ use serde_json::json;
 use super::super::output::json_text;
 use super::super::server::size;
 use super::super::table::Table;
-use crate::health::{Facts, Group, HealthVerdict, Incidents, Losses, Owned, Streams};
+use crate::health::{
+    Facts, Group, HealthVerdict, Incidents, Losses, Owned, RoomState, RoomVerdict, Streams,
+};
 use crate::notify::line::{self, Style, format_duration};
 
 /// Returns the report as text.
-pub(super) fn text(facts: &Facts, verdict: &HealthVerdict, style: &Style) -> String {
+pub(super) fn text(
+    facts: &Facts,
+    (pipeline, room): (&HealthVerdict, &RoomVerdict),
+    style: &Style,
+) -> String {
     let mut text = String::new();
     for (name, value) in lines(facts) {
         // Writing to a String cannot fail.
@@ -52,16 +58,29 @@ pub(super) fn text(facts: &Facts, verdict: &HealthVerdict, style: &Style) -> Str
     text.push('\n');
     text.push_str(&groups(&facts.groups));
     text.push('\n');
-    // The worst part of the verdict decides the colour.
-    let worst = match (verdict.problems.is_empty(), verdict.warnings.is_empty()) {
+    text.push_str(&verdicts(pipeline, room, style));
+    text
+}
+
+/// Returns the lines of both verdicts, each in the colour of its worst part.
+fn verdicts(pipeline: &HealthVerdict, room: &RoomVerdict, style: &Style) -> String {
+    let worst = match (pipeline.problems.is_empty(), pipeline.warnings.is_empty()) {
         (false, _) => Some(Severity::Critical),
         (true, false) => Some(Severity::Warning),
         (true, true) => None,
     };
-    for line in verdict.line().lines() {
-        text.push_str(&style.paint(line, worst));
+    let mut text = String::new();
+    for line in pipeline.line().lines() {
+        text.push_str(&style.paint(&format!("pipeline: {line}"), worst));
         text.push('\n');
     }
+    let worst = match room.state {
+        RoomState::Well => None,
+        RoomState::Open(severity) => Some(severity),
+        RoomState::Unknown => Some(Severity::Critical),
+    };
+    text.push_str(&style.paint(&format!("room: {}", room.verdict), worst));
+    text.push('\n');
     text
 }
 
@@ -122,6 +141,7 @@ fn incidents(facts: &Incidents) -> String {
         acked,
         silences,
         leader,
+        ..
     } = facts;
     let leader = match leader {
         Some(leader) => format!("leader {leader}"),
@@ -201,12 +221,18 @@ fn groups(groups: &[Group]) -> String {
 }
 
 /// Returns the report as JSON.
-pub(super) fn json(facts: &Facts, verdict: &HealthVerdict) -> serde_json::Result<String> {
+pub(super) fn json(
+    facts: &Facts,
+    (pipeline, room): (&HealthVerdict, &RoomVerdict),
+) -> serde_json::Result<String> {
     let document = json!({
-        "verdict": verdict.line(),
-        "ok": verdict.problems.is_empty(),
-        "problems": verdict.problems,
-        "warnings": verdict.warnings,
+        "pipeline": {
+            "verdict": pipeline.line(),
+            "ok": pipeline.problems.is_empty(),
+            "problems": pipeline.problems,
+            "warnings": pipeline.warnings,
+        },
+        "room": room,
         "facts": facts,
     });
     json_text(&document)

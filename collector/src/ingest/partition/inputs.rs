@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use rackwatch_core::engine::Input;
 use rackwatch_core::loss_ledger::ReportedSequence;
-use rackwatch_core::time::Timestamp;
 
 use super::super::raw_stream::{Batch, DeadLetter, Entry};
 
@@ -25,12 +24,22 @@ fn of_entry(entry: Entry) -> impl Iterator<Item = Input> {
     let ahead = is_ahead.then_some(Input::Ahead(entry.ahead));
     let level = is_ahead.then_some(Input::Ahead(Duration::ZERO));
     let readings = entry.decoded.readings.into_iter();
+    // An agent's clock is reported with its sequence number.
+    let offset = entry.clock_offset.filter(|_| !by_agent);
+    let first = readings.as_slice().first();
+    let clock = offset
+        .zip(first)
+        .map(|(ahead, first)| Input::ClientClock(first.device.clone(), first.at, ahead));
     let readings = readings.map(move |reading| Input::Reading {
         entry: id,
         by_agent,
         reading,
     });
-    let inputs = ahead.into_iter().chain(reported).chain(readings);
+    let inputs = ahead
+        .into_iter()
+        .chain(reported)
+        .chain(clock)
+        .chain(readings);
     inputs.chain(level)
 }
 
@@ -39,8 +48,7 @@ fn of_entry(entry: Entry) -> impl Iterator<Item = Input> {
 fn sequence(entry: &Entry) -> Option<ReportedSequence> {
     let decoded = &entry.decoded;
     let refused = decoded.reject.as_ref().map_or(0, |reject| reject.readings);
-    let arrived = Timestamp::from_millis(entry.id.ms).unwrap_or(Timestamp::MAX);
-    let arrived = arrived.minus(entry.ahead);
+    let arrived = entry.arrived();
     Some(ReportedSequence {
         agent: decoded.agent.clone()?,
         seq: decoded.seq.clone()?,
@@ -51,7 +59,10 @@ fn sequence(entry: &Entry) -> Option<ReportedSequence> {
             .map_or(arrived, |reading| reading.at),
         prev: decoded.prev.clone(),
         gap: decoded.gap,
-        skew: decoded.skew,
+        // An agent that cannot measure its clock: its readings come from the future.
+        skew: decoded
+            .skew
+            .or_else(|| Some(entry.clock_offset?.saturating_mul(1000))),
         arrived,
     })
 }

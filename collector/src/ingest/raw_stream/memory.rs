@@ -108,6 +108,7 @@ impl RawStream for MemoryRawStream {
                 batch.entries.push(Entry {
                     id,
                     ahead: Duration::ZERO,
+                    clock_offset: None,
                     decoded,
                     fields: Vec::new(),
                 });

@@ -10,6 +10,7 @@
 
 mod arrivals;
 mod clock;
+mod clock_offsets;
 mod commit;
 mod directory;
 mod reader;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use rackwatch_core::clock_offsets::ClockOffsets;
 use rackwatch_core::engine::{InventoryChange, Slice};
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::time::{StreamId, Timestamp};
@@ -66,6 +68,10 @@ pub struct RedisRawStream {
     /// The next look for entries that another consumer has pending.
     claims: NextLook,
     clock: RedisClock,
+    /// Offsets of senders with a wrong clock.
+    offsets: ClockOffsets,
+    /// Readings further ahead of their entries than this are rejected, unless their clock is known to be wrong.
+    max_future: Duration,
     /// The last warning of ids ahead of the clock.
     ahead_reported: Option<Instant>,
     /// Frees memory when Redis has none left.
@@ -85,13 +91,7 @@ impl RedisRawStream {
         relief: Arc<Relief>,
     ) -> Self {
         let OwnedPartition { keys, epoch, stop } = owned;
-        let reader = Reader::new(
-            connector.clone(),
-            keys.raw.clone(),
-            stream.max_future,
-            lease / 4,
-            stop.clone(),
-        );
+        let reader = Reader::new(connector.clone(), keys.raw.clone(), lease / 4, stop.clone());
         Self {
             keys,
             commands: Session::new(connector, Purpose::Commands, stop),
@@ -104,6 +104,8 @@ impl RedisRawStream {
             directory: Directory::default(),
             claims: NextLook::default(),
             clock: RedisClock::default(),
+            offsets: ClockOffsets::default(),
+            max_future: stream.max_future,
             ahead_reported: None,
             relief,
             catching_up: false,
@@ -162,9 +164,10 @@ impl RedisRawStream {
             let mut connection = self.commands.connection().await.map_err(refused)?;
             let epoch = self.fence.epoch;
             match saved_state::load(&mut connection, &self.keys, epoch, restore).await {
-                Ok(Some((commit, resume))) => {
-                    self.fence.commit = commit;
-                    return Ok(resume);
+                Ok(Some(saved)) => {
+                    self.fence.commit = saved.commit;
+                    self.offsets = saved.offsets;
+                    return Ok(saved.resume);
                 }
                 Ok(None) => return Err(RawStreamError::TakenOver),
                 Err(error) => self.commands.recover(&error).await.map_err(refused)?,
@@ -241,7 +244,8 @@ impl RawStream for RedisRawStream {
         let reply: Value = self.query("read committed entries", &range).await?;
         let raw =
             reply::entries(reply).map_err(|error| reader::unexpected(&self.keys.raw, error))?;
-        let entries = self.reader.decode(raw, self.clock);
+        let mut entries = self.reader.decode(raw, self.clock);
+        self.correct_again(&mut entries);
         self.with_descriptions(entries).await
     }
 
@@ -256,7 +260,8 @@ impl RawStream for RedisRawStream {
             self.read_clock().await?;
         }
         let entries = self.reader.next(self.clock).await?;
-        let entries = self.drop_committed(entries).await?;
+        let mut entries = self.drop_committed(entries).await?;
+        self.correct(&mut entries);
         self.report_ahead(&entries);
         self.with_descriptions(entries).await
     }
@@ -273,7 +278,8 @@ impl RawStream for RedisRawStream {
         let refused = |error| refused(&self.keys, "commit", error);
         loop {
             let mut connection = self.commands.connection().await.map_err(refused)?;
-            let call = commit::invocation(&self.commit, &self.keys, self.fence, &commit);
+            let (script, offsets) = (&self.commit, &self.offsets);
+            let call = commit::invocation(script, &self.keys, self.fence, &commit, offsets);
             match call.invoke_async::<String>(&mut connection).await {
                 Ok(word) => match Answer::parse(&word) {
                     Answer::Done => break,
@@ -297,6 +303,7 @@ impl RawStream for RedisRawStream {
             }
         }
         self.fence.commit += 1;
+        self.offsets.mark_stored();
         self.committed = commit.done.last().copied().unwrap_or(self.committed);
         Ok(())
     }

@@ -44,6 +44,7 @@ impl Repartition {
             number = self.move_slices(&keys, number).await?;
             self.move_episodes(&keys).await?;
             self.move_loss_ledger(&keys).await?;
+            self.move_clocks(&keys).await?;
         }
         let streams: [fn(&PartitionKeys) -> &String; 3] =
             [|keys| &keys.alerts, |keys| &keys.losses, |keys| &keys.dead];
@@ -116,6 +117,26 @@ impl Repartition {
                 .arg(json);
             set.exec_async(&mut self.connection).await?;
             self.moved.agents += 1;
+        }
+        Ok(())
+    }
+
+    async fn move_clocks(&mut self, old: &PartitionKeys) -> RedisResult<()> {
+        let all: HashMap<String, Vec<u8>> = redis::cmd("HGETALL")
+            .arg(aside(&old.clocks))
+            .query_async(&mut self.connection)
+            .await?;
+        for (sender, json) in all {
+            let partition = match sender.split_once(' ') {
+                Some(("agent", name)) => self.zones.of_agent(self.to, name),
+                Some((_, device)) => self.zones.of_device(self.to, device),
+                None => continue,
+            };
+            let mut set = redis::cmd("HSET");
+            set.arg(PartitionKeys::of(partition).clocks)
+                .arg(sender)
+                .arg(json);
+            set.exec_async(&mut self.connection).await?;
         }
         Ok(())
     }

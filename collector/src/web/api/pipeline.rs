@@ -14,7 +14,9 @@ pub(in crate::web) async fn status(State(web): State<Arc<Web>>) -> Answer {
     web.model.note_viewer();
     let mut status = web.backend.status().await?;
     status["collector"] = json!(web.stats.counts());
-    status["ready"] = json!(web.stats.is_ready());
+    let problems = web.stats.progress().problems();
+    status["ready"] = json!(problems.is_empty());
+    status["not_ready"] = json!(problems);
     Ok(Json(status))
 }
 

@@ -210,7 +210,8 @@ impl WebBackend for RedisBackend {
         match timeout(REDIS_TIMEOUT, gathering).await {
             Ok(Ok(facts)) => {
                 let verdict = health::evaluate(&facts);
-                Ok(json!({ "facts": facts, "verdict": verdict }))
+                let room = health::room(&facts);
+                Ok(json!({ "facts": facts, "verdict": verdict, "room": room }))
             }
             Ok(Err(error)) => Err(self.unavailable(error).await),
             Err(_) => Err(self.unavailable("no reply in time").await),

@@ -9,6 +9,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rackwatch_core::clock_offsets::{ClockOffsets, SenderOffsets};
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::incident::silence::Silence;
 use rackwatch_core::indices::Envelope;
@@ -112,6 +113,8 @@ struct StreamPosition {
     stream: String,
     last_id: String,
     content: StreamContent,
+    /// The clocks of its senders: a hash, and what was read from it.
+    clocks: Option<(String, ClockOffsets)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -173,6 +176,7 @@ impl Follower {
             descriptions_read: Instant::now(),
             descriptions: BTreeMap::new(),
         };
+        follower.read_clocks(connection).await?;
         follower.site.refresh(connection).await?;
         model.apply(Change::Site(follower.site.site().clone()));
         follower.revision = revision(connection).await?;
@@ -252,7 +256,7 @@ impl Follower {
                     position.last_id = last_id(&entries);
                 }
                 for entry in &entries {
-                    decode(position.content, entry, &mut changes);
+                    decode(position, entry, &mut changes);
                 }
             }
         }
@@ -267,6 +271,7 @@ impl Follower {
         if Partitioning::read(connection).await?.partitions() != self.partitions {
             return Ok(None);
         }
+        self.read_clocks(connection).await?;
         let mut changes = Vec::new();
         if self.site.refresh(connection).await? {
             changes.push(Change::Site(self.site.site().clone()));
@@ -278,6 +283,19 @@ impl Follower {
         }
         changes.push(Change::Silences(silences(connection).await?));
         Ok(Some(changes))
+    }
+
+    /// Reads which senders have a wrong clock.
+    async fn read_clocks(&mut self, connection: &mut Connection) -> RedisResult<()> {
+        for position in &mut self.streams {
+            if let Some((key, offsets)) = &mut position.clocks {
+                // Their owner logs refused values.
+                let stored = scan_hash(connection, key).await?;
+                let stored = StoredValues::<SenderOffsets>::from_hash(stored);
+                *offsets = ClockOffsets::resume(stored.values);
+            }
+        }
+        Ok(())
     }
 
     /// Reads all descriptions, and returns those that changed.
@@ -312,12 +330,16 @@ fn positions(partitions: Partitions, from: &str) -> Vec<StreamPosition> {
         stream,
         last_id: last_id.to_owned(),
         content,
+        clocks: None,
     };
     let each = partitions.all().map(PartitionKeys::of);
     let mut streams: Vec<_> = each
         .flat_map(|keys| {
             [
-                position(keys.raw, from, StreamContent::Readings),
+                StreamPosition {
+                    clocks: Some((keys.clocks, ClockOffsets::default())),
+                    ..position(keys.raw, from, StreamContent::Readings)
+                },
                 position(keys.alerts, "0-0", StreamContent::Alerts),
             ]
         })
@@ -330,17 +352,18 @@ fn positions(partitions: Partitions, from: &str) -> Vec<StreamPosition> {
 }
 
 /// Decodes an entry into changes. An entry that cannot be decoded is skipped.
-fn decode(content: StreamContent, entry: &RawEntry, changes: &mut Vec<Change>) {
+fn decode(position: &StreamPosition, entry: &RawEntry, changes: &mut Vec<Change>) {
     let Some(fields) = &entry.fields else {
         return;
     };
-    match content {
+    match position.content {
         StreamContent::Readings => {
             let arrived = StreamId {
                 ms: entry.id.0,
                 seq: entry.id.1,
             };
-            changes.extend(readings(arrived, fields));
+            let clocks = position.clocks.as_ref().map(|(_, offsets)| offsets);
+            changes.extend(readings(arrived, fields, clocks));
         }
         StreamContent::Alerts => {
             let record = alert::decode(fields).ok();
@@ -353,10 +376,17 @@ fn decode(content: StreamContent, entry: &RawEntry, changes: &mut Vec<Change>) {
     }
 }
 
-/// Returns the readings of an entry, without those from the future.
-fn readings(arrived: StreamId, fields: &wire::Fields) -> impl Iterator<Item = Change> + use<> {
+/// Returns the readings of an entry at corrected time, without those from the future.
+fn readings(
+    arrived: StreamId,
+    fields: &wire::Fields,
+    clocks: Option<&ClockOffsets>,
+) -> impl Iterator<Item = Change> + use<> {
     let at = Timestamp::from_millis(arrived.ms).unwrap_or_default();
-    let decoded = wire::decode(fields).without_future(at, wire::Decoded::MAX_FUTURE);
+    let mut decoded = wire::decode(fields);
+    let ahead = clocks.and_then(|clocks| clocks.at(decoded.sender()?, arrived));
+    decoded.correct(ahead.unwrap_or(0));
+    let decoded = decoded.without_future(at, wire::Decoded::MAX_FUTURE);
     decoded.readings.into_iter().map(Change::Reading)
 }
 

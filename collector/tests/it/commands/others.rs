@@ -362,7 +362,7 @@ fn lists_that_no_collector_keeps_up_to_date_say_so() {
             listed.err
         );
     }
-    let _collector = running(&url);
+    let mut collector = running(&url);
     rackwatch_testing::wait_until_sync(DEADLINE, "the collector leads", || {
         let lease: Option<String> = redis.get("{rackwatch:incidents}:lease").ok()?;
         lease
@@ -373,4 +373,19 @@ fn lists_that_no_collector_keeps_up_to_date_say_so() {
         (listed.out.as_str(), listed.err.as_str()),
         ("No open incidents\n", "")
     );
+    // Its leases hold, and it does nothing.
+    collector.kill().unwrap();
+    for lease in ["rackwatch:lease", "{rackwatch:incidents}:lease"] {
+        let _: () = redis.set(lease, "1-host-2").unwrap();
+    }
+    let _: () = redis.del("raw_sensor_data").unwrap();
+    let group = "anomaly_detector_group";
+    let _: () = redis
+        .xgroup_create_mkstream("raw_sensor_data", group, "0")
+        .unwrap();
+    let old = format!("{}-0", now() - 120_000);
+    let _: String = redis.xadd("raw_sensor_data", &old, &[("a", "b")]).unwrap();
+    let listed = run(&url, &["incidents"]);
+    let why = "partition all is stuck: an entry is not read for 2m";
+    assert!(listed.err.contains(why), "{}", listed.err);
 }

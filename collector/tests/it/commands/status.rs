@@ -45,8 +45,12 @@ fn status_reports_health_and_problems() {
         "severity":"critical","threshold":32,"temperature":33,"at":2,"rack":"","role":"inlet"}"#;
     let _: () = redis.hset("rackwatch:episodes", "a high", open).unwrap();
     let well = run(&url, &["status"]);
-    assert_eq!(well.code, Some(0), "{}{}", well.out, well.err);
-    assert!(well.out.ends_with("\nall is well\n"), "{}", well.out);
+    assert_eq!(well.code, Some(3), "{}{}", well.out, well.err);
+    assert!(
+        well.out.contains("\npipeline: all is well\n"),
+        "{}",
+        well.out
+    );
     assert!(
         well.out
             .contains("devices      2 known, 1 without a rack, 0 leaving\n"),
@@ -89,10 +93,16 @@ fn dead_letters_are_a_warning_with_their_reasons() {
     let report = run(&url, &["status", "--json"]);
     let report_json = json(&report);
     assert_eq!(
-        (report.code, &report_json["ok"]),
+        (report.code, &report_json["pipeline"]["ok"]),
         (Some(0), &Value::Bool(true))
     );
-    assert_eq!(report_json["warnings"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        report_json["pipeline"]["warnings"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
     assert_eq!(
         report_json["facts"]["dead"]["reasons"][0],
         "temperature is not a decimal number (entry 5-0)"
@@ -171,4 +181,88 @@ fn status_warns_before_redis_is_full() {
     let full = run(&server.url(), &["status"]);
     assert_eq!(full.code, Some(1), "{}", full.out);
     assert!(full.out.contains("Redis uses over 90 %"), "{}", full.out);
+}
+
+/// Writes an open episode of this severity.
+fn open_episode(redis: &mut redis::Connection, device: &str, severity: &str) {
+    let open = format!(
+        r#"{{"v":1,"id":"0123456789abcdef","device":"{device}","rule":"high","kind":"high_temp","started":1,
+        "severity":"{severity}","threshold":32,"temperature":33,"at":2,"rack":"","role":"inlet"}}"#
+    );
+    let field = format!("{device} high");
+    let _: () = redis.hset("rackwatch:episodes", field, open).unwrap();
+}
+
+#[test]
+fn the_room_has_a_verdict_of_its_own_and_exit_code_3_while_something_critical_is_open() {
+    let (_server, mut redis, url) = server();
+    groups(&mut redis);
+    let status = |url: &str| {
+        let text = run(url, &["status"]);
+        let report = json(&run(url, &["status", "--json"]));
+        (text, report)
+    };
+    let (text, report) = status(&url);
+    assert_eq!(text.code, Some(0), "{}{}", text.out, text.err);
+    assert!(text.out.ends_with("\nroom: all is well\n"), "{}", text.out);
+    assert_eq!(report["room"]["state"], "well");
+
+    open_episode(&mut redis, "a", "warning");
+    let (text, report) = status(&url);
+    assert_eq!(text.code, Some(0), "{}", text.out);
+    assert!(
+        text.out.ends_with("\nroom: 1 warning alert open\n"),
+        "{}",
+        text.out
+    );
+    assert_eq!(report["room"]["state"], "warning");
+
+    open_episode(&mut redis, "b", "critical");
+    let (text, report) = status(&url);
+    assert_eq!(text.code, Some(3), "{}", text.out);
+    assert!(text.out.contains("pipeline: all is well\n"), "{}", text.out);
+    assert!(
+        text.out
+            .ends_with("\nroom: 1 critical and 1 warning alert open\n"),
+        "{}",
+        text.out
+    );
+    assert_eq!(report["room"]["state"], "critical");
+    assert_eq!(report["pipeline"]["ok"], true);
+
+    // Nothing groups alerts: the room may be worse by now.
+    let _: () = redis.del("{rackwatch:incidents}:lease").unwrap();
+    let (text, report) = status(&url);
+    assert_eq!(text.code, Some(1), "{}", text.out);
+    assert!(text.out.contains("\nroom: unknown: "), "{}", text.out);
+    assert_eq!(report["room"]["state"], "unknown");
+    assert_eq!(report["room"]["episodes"]["critical"], 1);
+}
+
+#[test]
+fn a_row_without_cooling_is_exit_code_3() {
+    let (_server, mut redis, url) = server();
+    let _collector = crate::rig::running(&url);
+    for second in 0..10 {
+        for rack in ["R1", "R2", "R3"] {
+            let (device, at) = (format!("inlet-{rack}-1"), 1_795_438_931_000 + second * 1000);
+            crate::rig::send(&mut redis, &device, at, "45.0");
+        }
+    }
+    rackwatch_testing::wait_until_sync(super::DEADLINE, "an incident is open", || {
+        let open: u64 = redis.hlen("{rackwatch:incidents}:open").ok()?;
+        (open > 0).then_some(())
+    })
+    .unwrap();
+    let text = run(&url, &["status"]);
+    assert_eq!(text.code, Some(3), "{}", text.out);
+    assert!(text.out.contains("critical"), "{}", text.out);
+}
+
+#[test]
+fn the_exit_codes_are_in_the_help() {
+    let help = run("redis://127.0.0.1:1", &["status", "--help"]);
+    for code in ["0 ", "1 ", "2 ", "3 "] {
+        assert!(help.out.contains(&format!("  {code}")), "{}", help.out);
+    }
 }

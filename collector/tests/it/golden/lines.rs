@@ -28,7 +28,11 @@ fn its_own(kind: AlertKind) -> &'static [&'static str] {
         "stuck_sensor" => &["change=1.400"],
         "sensor_fault" => &["temperature= reason=timeout"],
         "no_data" => &["temperature=", "temperature= device_id=agent:host7 rack="],
-        "clock_skew" => &["temperature= skew_ms=-300000", "skew_ms=90000"],
+        "clock_skew" => &[
+            "temperature= skew_ms=-300000",
+            "skew_ms=90000",
+            "temperature= skew_ms=-3600000 reason=behind",
+        ],
         // The common fields are all that other kinds have.
         _ => &[""],
     }

@@ -1,8 +1,8 @@
 //! Agents with a wrong clock. Each agent compares its clock with Redis' now and then, and reports the
 //! difference.
 //!
-//! Readings of a wrong clock are evaluated all the same, but series, alerts and neighbours become hard to read
-//! together. The only state is whether an alert is open, and the stored episodes have that.
+//! Readings of a wrong clock are corrected before they come here (`clock_offsets`); people should know that they
+//! are. The only state is whether an alert is open, and the stored episodes have that.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use super::effects::AlertEvent;
 use super::records::{CLOCK_SKEW, Evidence};
 use super::subjects::{OpenAlert, SubjectAlerts, SubjectRule};
 use crate::alert::{AlertKind, Extras, Severity};
+use crate::clock_offsets::TOLERANCE;
 use crate::episode::Episode;
 use crate::loss_ledger::ReportedSequence;
 use crate::subject::Subject;
 use crate::time::Timestamp;
 
-/// The greatest difference of a clock that is right. Hosts with NTP stay within a fraction of a second. An
-/// open alert ends within half of it.
-const LIMIT: Duration = Duration::from_secs(5);
+/// The greatest difference of a clock that is right. An open alert ends within half of it.
+const LIMIT: Duration = TOLERANCE;
 
 /// The agents with a wrong clock.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,14 +1,21 @@
-//! Clocks that were set back: a device whose readings stay older than its newest one.
+//! Wrong clocks of devices: set back, ahead, or late for good.
 //!
-//! Such readings are usually late or repeated, and are not evaluated. After a clock was set back they are the
-//! only ones, and waiting for the clock to catch up would leave the device unwatched. The pace distinguishes
-//! them. Late readings of a backlog arrive much faster than they were taken; those of a clock that was set
-//! back arrive as fast as they are taken, for as long as one looks.
+//! **Set back**: a device whose readings stay older than its newest one. Such readings are usually late or
+//! repeated, and are not evaluated. After a clock was set back they are the only ones, and waiting for the clock
+//! to catch up would leave the device unwatched. The pace distinguishes them. Late readings of a backlog arrive
+//! much faster than they were taken; those of a clock that was set back arrive as fast as they are taken, for as
+//! long as one looks.
+//!
+//! **Ahead**: a plain client whose clock is ahead. Its readings are corrected before they come here.
+//!
+//! **Late**: readings that keep arriving long after their timestamps, and do not catch up as a backlog does.
+//! Their alerts are of the past, and send no notification, so people must know.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::alert::{AlertRecord, Severity};
 use crate::time::Timestamp;
 
 /// The least number of readings behind, one after the other.
@@ -19,6 +26,12 @@ const MIN_TIME: Duration = Duration::from_secs(10);
 const MAX_PACE: u32 = 2;
 /// The longest time for which a clock that was set back is an alert.
 const FORGIVEN_AFTER: Duration = Duration::from_mins(15);
+/// The delay from which readings are late: their alerts would not be news.
+const LATE: Duration = AlertRecord::NEWS;
+/// The time for which readings must be late without catching up.
+const LATE_FOR: Duration = Duration::from_secs(60);
+/// The decrease of the delay that counts as catching up.
+const CATCHING_UP: Duration = Duration::from_secs(5);
 
 /// The state of a device's clock.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,9 +39,23 @@ pub(super) struct Clock {
     /// The readings behind since the last one in time.
     #[serde(rename = "behind", default, skip_serializing_if = "Option::is_none")]
     behind: Option<Box<Behind>>,
+    /// The late readings since the last one that was not.
+    #[serde(rename = "late", default, skip_serializing_if = "Option::is_none")]
+    late: Option<Box<Late>>,
     /// The open alert about this clock.
-    #[serde(rename = "set_back", default, skip_serializing_if = "Option::is_none")]
-    pub(super) set_back: Option<SetBack>,
+    #[serde(rename = "wrong", default, skip_serializing_if = "Option::is_none")]
+    pub(super) wrong: Option<WrongClock>,
+}
+
+/// Late readings that do not catch up.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Late {
+    /// The arrival of the first, in milliseconds by Redis' clock.
+    #[serde(rename = "arrived")]
+    arrived: u64,
+    /// The delay of the first.
+    #[serde(rename = "delay_ms")]
+    delay_ms: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,15 +71,35 @@ struct Behind {
     last: Timestamp,
 }
 
-/// A clock that was set back.
+/// The open alert about a clock.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct SetBack {
-    /// The first reading of the new time.
+pub(super) struct WrongClock {
     #[serde(rename = "started")]
     pub(super) started: Timestamp,
-    /// The newest reading of the old time; none where it is unknown after a restart.
-    #[serde(rename = "from")]
-    pub(super) from: Option<Timestamp>,
+    #[serde(rename = "cause")]
+    pub(super) cause: WrongBy,
+}
+
+/// The way in which a clock is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WrongBy {
+    /// Set back from this time; none where that is unknown after a restart.
+    SetBack(Option<Timestamp>),
+    /// Ahead, with readings that are corrected.
+    Ahead,
+    /// Readings keep arriving late.
+    Late,
+}
+
+impl WrongBy {
+    /// Returns the severity of the alert. Readings that are late for good leave a sensor unwatched.
+    pub(super) fn severity(self) -> Severity {
+        match self {
+            Self::SetBack(_) | Self::Ahead => Severity::Warning,
+            Self::Late => Severity::Critical,
+        }
+    }
 }
 
 impl Clock {
@@ -95,26 +142,80 @@ impl Clock {
         self.behind = None;
     }
 
-    /// Begins a new time with the reading of `at`; `from` is the newest of the old time.
-    pub(super) fn begin(&mut self, at: Timestamp, from: Timestamp) {
+    /// Begins a new time with the reading of `at`; `from` is the newest of the old time. Returns whether that is
+    /// a new alert.
+    pub(super) fn begin(&mut self, at: Timestamp, from: Timestamp) -> bool {
         self.behind = None;
-        self.set_back = Some(SetBack {
+        let is_open = self.wrong.is_some();
+        self.wrong = Some(WrongClock {
             started: at,
-            from: Some(from),
+            cause: WrongBy::SetBack(Some(from)),
         });
+        !is_open
     }
 
-    /// Closes the alert if the reading of `at` shows that the clock caught up, or that the time of the alert is
-    /// over.
-    pub(super) fn recovers(&mut self, at: Timestamp) -> Option<SetBack> {
-        let set_back = self.set_back?;
-        let caught_up = set_back.from.is_some_and(|from| at > from);
-        if caught_up || at.since(set_back.started) >= FORGIVEN_AFTER {
-            self.set_back = None;
-            return Some(set_back);
+    /// Closes the alert about a clock that was set back if the reading of `at` shows that it caught up, or that
+    /// the time of the alert is over.
+    pub(super) fn recovers(&mut self, at: Timestamp) -> Option<WrongClock> {
+        let wrong = self.wrong?;
+        let WrongBy::SetBack(from) = wrong.cause else {
+            return None;
+        };
+        let caught_up = from.is_some_and(|from| at > from);
+        if caught_up || at.since(wrong.started) >= FORGIVEN_AFTER {
+            self.wrong = None;
+            return Some(wrong);
         }
         None
     }
+
+    /// Opens an alert at `at`, or changes the cause of the open one. Returns when it started if that must be
+    /// reported: it is new, or became critical.
+    pub(super) fn open(&mut self, at: Timestamp, cause: WrongBy) -> Option<Timestamp> {
+        let before = self.wrong;
+        let started = before.map_or(at, |wrong| wrong.started);
+        self.wrong = Some(WrongClock { started, cause });
+        let is_news = before.is_none_or(|before| before.cause.severity() < cause.severity());
+        is_news.then_some(started)
+    }
+
+    /// Closes the alert if it has this cause.
+    pub(super) fn close(&mut self, cause: WrongBy) -> Option<WrongClock> {
+        self.wrong.take_if(|wrong| wrong.cause == cause)
+    }
+
+    /// Takes in that the reading of `at` arrived at `arrived`, in milliseconds by Redis' clock. Returns the
+    /// delay if readings have been late for a while and do not catch up.
+    pub(super) fn delay(&mut self, arrived: u64, at: Timestamp) -> Delay {
+        let delay = Duration::from_millis(arrived.saturating_sub(at.millis()));
+        if delay < LATE {
+            self.late = None;
+            return Delay::None;
+        }
+        let delay_ms = arrived.saturating_sub(at.millis());
+        let now = Late { arrived, delay_ms };
+        let first = self.late.get_or_insert_with(|| Box::new(now));
+        if delay + CATCHING_UP < Duration::from_millis(first.delay_ms) {
+            **first = now;
+        }
+        let lasted = Duration::from_millis(arrived.saturating_sub(first.arrived));
+        if lasted >= LATE_FOR {
+            Delay::Lasting(delay)
+        } else {
+            Delay::Some
+        }
+    }
+}
+
+/// The delay of a reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Delay {
+    /// Arrival soon enough to be news.
+    None,
+    /// Late, but perhaps catching up.
+    Some,
+    /// Late by about the same time as the readings before it.
+    Lasting(Duration),
 }
 
 #[cfg(test)]

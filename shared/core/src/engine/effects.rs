@@ -10,7 +10,7 @@ use crate::episode::Episode;
 use crate::loss_ledger::{Loss, ReportedSequence, Runs};
 use crate::reading::Reading;
 use crate::subject::Subject;
-use crate::time::StreamId;
+use crate::time::{StreamId, Timestamp};
 
 /// An input of the engine.
 #[derive(Clone, Debug)]
@@ -29,6 +29,9 @@ pub enum Input {
     },
     /// The sequence number and clock that an agent's entry reports; it precedes the entry's readings.
     Sequence(Box<ReportedSequence>),
+    /// The seconds that the clock of a plain client is ahead, at the time of the next reading of its device.
+    /// That reading's timestamp is corrected already.
+    ClientClock(DeviceId, Timestamp, i64),
     /// The time by which the ids of the next entries are ahead of Redis' clock; zero again after them.
     Ahead(Duration),
     /// A time in which the collector listened and nothing arrived.

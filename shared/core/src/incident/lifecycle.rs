@@ -58,6 +58,11 @@ impl StoredValue for Incident {
 }
 
 impl Incident {
+    /// Returns the peak severity of its alerts.
+    pub fn severity(&self) -> Severity {
+        self.severity
+    }
+
     /// Returns the incident that `first` opens, without any member.
     pub(super) fn opened_by(first: &AlertId, family: Family, member: &Member) -> Self {
         Self {

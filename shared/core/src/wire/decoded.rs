@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::field;
 use super::fields::Lookup;
 use super::reason::Reason;
+use crate::clock_offsets::{self, Sender};
 use crate::name;
 use crate::reading::Reading;
 use crate::sequence::{Gap, Seq};
@@ -32,6 +33,27 @@ pub struct Decoded {
 impl Decoded {
     /// The greatest default lead of a reading over its entry: an agent's clock may be a little fast.
     pub const MAX_FUTURE: Duration = Duration::from_mins(1);
+
+    /// Returns whose clock stamped the readings; none without readings.
+    pub fn sender(&self) -> Option<Sender<'_>> {
+        let first = self.readings.first()?;
+        Some(match &self.agent {
+            Some(agent) => {
+                let run = self.seq.as_ref().map_or("", |seq| seq.run.as_str());
+                Sender::Agent(agent, run)
+            }
+            None => Sender::Client(&first.device),
+        })
+    }
+
+    /// Corrects the timestamps of a clock that is `ahead` seconds ahead.
+    pub fn correct(&mut self, ahead: i64) {
+        if ahead != 0 {
+            for reading in &mut self.readings {
+                reading.at = clock_offsets::correct(reading.at, ahead);
+            }
+        }
+    }
 
     /// Rejects readings more than `limit` ahead of `arrived`, the time of the entry's id by Redis' clock. A
     /// series with a reading from the future would refuse all right ones.

@@ -302,14 +302,87 @@ fn a_clock_that_was_set_back_leaves_no_sensor_unwatched() {
         "evaluated again within seconds"
     );
     assert_eq!(of(AlertKind::Spike, &reported), [], "windows start cold");
-    let later = engine.step(by_clock(10_075..11_000, 3600, 33.0)).alerts;
+    let later = engine.step(by_clock(10_075..12_000, 3600, 33.0)).alerts;
     let states = of(AlertKind::ClockSkew, &later);
     assert_eq!(
         states,
-        [(AlertState::Resolved, Severity::Warning, 0.0)],
-        "after 15 minutes"
+        [(AlertState::Firing, Severity::Critical, 0.0)],
+        "alerts of the past send no notification, and that does not pass"
     );
     assert_eq!(later.len(), 1);
+    let right = engine.step(by_clock(12_000..12_010, 0, 33.0)).alerts;
+    assert_eq!(
+        of(AlertKind::ClockSkew, &right),
+        [(AlertState::Resolved, Severity::Critical, 0.0)]
+    );
+}
+
+#[test]
+fn a_clock_that_was_set_back_a_little_is_forgiven_after_a_while() {
+    let mut engine = engine();
+    engine.step(by_clock(10_000..10_060, 0, 22.0));
+    let reported = engine.step(by_clock(10_060..10_090, 100, 22.0)).alerts;
+    let fired = (AlertState::Firing, Severity::Warning, 0.0);
+    assert_eq!(of(AlertKind::ClockSkew, &reported), [fired]);
+    let later = engine.step(by_clock(10_090..11_100, 100, 22.0)).alerts;
+    let resolved = (AlertState::Resolved, Severity::Warning, 0.0);
+    assert_eq!(
+        of(AlertKind::ClockSkew, &later),
+        [resolved],
+        "after 15 minutes"
+    );
+}
+
+/// A sensor that was only ever read late: a plain client whose clock is behind.
+#[test]
+fn readings_that_keep_arriving_late_are_a_critical_alert_and_a_backlog_is_not() {
+    let mut engine = engine();
+    let reported = engine.step(by_clock(10_000..10_061, 3600, 33.0)).alerts;
+    let [record] = &reported
+        .iter()
+        .filter(|record| record.kind() == AlertKind::ClockSkew)
+        .collect::<Vec<_>>()[..]
+    else {
+        panic!("one alert: {reported:?}");
+    };
+    assert_eq!(record.severity, Severity::Critical);
+    assert_eq!(
+        record.at,
+        at(10_060),
+        "of the time of arrival, so that it is news"
+    );
+    let reason = record.detail.extras().reason.unwrap();
+    assert!(reason.contains("arrive 1h late"), "{reason}");
+    // The same sensor after an outage: two seconds' readings a second, until they are caught up.
+    let mut engine = self::engine();
+    let backlog = (0..3600u64).map(|n| Input::Reading {
+        entry: StreamId {
+            ms: START + 20_000_000 + n * 500,
+            seq: 0,
+        },
+        by_agent: false,
+        reading: reading("inrow-ABC-1", 18_200 + n, 22.0),
+    });
+    assert_eq!(engine.step(backlog).alerts, []);
+}
+
+/// Its readings come corrected, and the alert says so.
+#[test]
+fn a_plain_clients_clock_that_is_ahead_is_one_alert_until_it_is_right() {
+    let mut engine = engine();
+    let device = DeviceId::new("inrow-ABC-1").unwrap();
+    let clock = |second, ahead| Input::ClientClock(device.clone(), at(second), ahead);
+    engine.step(by_clock(10_000..10_002, 0, 22.0));
+    let mut reported = Vec::new();
+    for second in 10_002..10_010 {
+        reported.extend(engine.step([clock(second, 3600)]).alerts);
+        reported.extend(engine.step(by_clock(second..second + 1, 0, 22.0)).alerts);
+    }
+    assert_eq!(reported.len(), 1);
+    assert_eq!(reported[0].detail.extras().skew_ms, Some(3_600_000));
+    let right = engine.step([clock(10_010, 0)]).alerts;
+    assert_eq!(right[0].state(), AlertState::Resolved);
+    assert_eq!(right[0].id, reported[0].id);
 }
 
 #[test]

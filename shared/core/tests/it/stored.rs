@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use rackwatch_core::alert::{AlertState, Severity};
+use rackwatch_core::clock_offsets::{ClockObservation, ClockOffsets, Sender, SenderOffsets};
 use rackwatch_core::device::{Description, DeviceId, Role};
 use rackwatch_core::engine::{ColdStart, Effects, Engine, EpisodeChange, Input, Slice};
 use rackwatch_core::episode::Episode;
@@ -14,7 +15,7 @@ use rackwatch_core::stored::{self, DecodeError, StoredValue};
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::units::Celsius;
 
-use crate::trace::{START, engine, inputs, reading};
+use crate::trace::{START, engine, entry, inputs, reading};
 
 /// Compares `actual` with a golden file; `RACKWATCH_UPDATE_GOLDEN=1` writes the file instead.
 fn assert_golden(name: &str, actual: &str) {
@@ -107,8 +108,37 @@ fn runs() -> Runs {
     loss_ledger.take_progress().remove(0).1
 }
 
+fn offsets() -> ClockOffsets {
+    let mut offsets = ClockOffsets::default();
+    let mut observe = |second: u64, at: Timestamp, skew: Option<i64>| {
+        let entry = entry(usize::try_from(second).unwrap() * 1000);
+        let arrived = self::at(second);
+        let seen = ClockObservation {
+            entry,
+            arrived,
+            at,
+            skew,
+        };
+        let limit = Duration::from_mins(1);
+        offsets.observe(Sender::Agent("node7", "a1b2"), &seen, limit);
+        offsets.observe(
+            Sender::Agent("node7", "c3d4"),
+            &ClockObservation { skew: None, ..seen },
+            limit,
+        );
+    };
+    observe(1, at(3601), Some(3_600_200));
+    observe(2, at(3602), Some(0));
+    offsets
+}
+
 #[test]
 fn stored_formats_are_pinned() {
+    let offsets = offsets();
+    let (_, changed) = offsets.changes().next().unwrap();
+    assert_golden("clock_offset.v1.json", &stored::encode(changed));
+    let again: SenderOffsets = stored::decode(&golden("clock_offset.v1.json")).unwrap();
+    assert_eq!(&again, changed);
     let (engine, effects) = hot();
     let slices: Vec<Slice> = engine.snapshot(last_entry()).collect();
     assert_golden("slice.v1.json", &stored::encode(&slices[0]));
@@ -161,6 +191,7 @@ fn other_versions_are_refused() {
         refused::<Slice>("slice.v1.json"),
         refused::<Episode>("episode.v1.json"),
         refused::<Runs>("loss_ledger_entry.v1.json"),
+        refused::<SenderOffsets>("clock_offset.v1.json"),
     ];
     for [unversioned, newer] in all {
         assert!(

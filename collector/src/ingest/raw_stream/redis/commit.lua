@@ -2,11 +2,13 @@
 -- that a Redis out of memory can never acknowledge without the record.
 --
 -- KEYS  1 raw stream  2 alerts  3 dead letters  4 episodes  5 fence  6 losses  7 loss ledger
+--       8 clock offsets
 -- ARGV  1 group  2 epoch  3 number of this commit  4 most alerts kept  5 most dead letters kept
 --       6 most losses kept
---       then six lists, each its length and its members:
+--       then seven lists, each its length and its members:
 --       ids of the batch; alerts, dead letters and losses (each a field count, then fields);
---       changes of episodes and of the loss ledger (field, JSON, or field and '' to delete it).
+--       changes of episodes, of the loss ledger and of clock offsets (field, JSON, or field and '' to
+--       delete it).
 -- Returns ok, a refusal of the fence, or behind (an older entry is pending: read that first).
 local refused = refusal(KEYS[5], ARGV[2], ARGV[3])
 if refused then return refused end
@@ -36,6 +38,7 @@ local function change(key)
 end
 change(KEYS[4])
 change(KEYS[7])
+change(KEYS[8])
 redis.call('HSET', KEYS[5], 'commit', ARGV[3])
 if #done > 0 then
   redis.call('HSET', KEYS[5], 'done', done[#done])

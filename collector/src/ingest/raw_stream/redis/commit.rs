@@ -1,5 +1,6 @@
 //! The arguments of `commit.lua`.
 
+use rackwatch_core::clock_offsets::ClockOffsets;
 use rackwatch_core::engine::EpisodeChange;
 use rackwatch_core::keys::{DETECTOR_GROUP, PartitionKeys};
 use rackwatch_core::stored;
@@ -20,12 +21,13 @@ const MAX_FIELD_BYTES: usize = 4 * 1024;
 /// Fields kept of a dead letter: our own entries have fewer.
 const MAX_FIELDS: usize = 64;
 
-/// Prepares a call of `script` that writes `commit` as the step after `fence`.
+/// Prepares a call of `script` that writes `commit` and the changes of `offsets` as the step after `fence`.
 pub(super) fn invocation<'a>(
     script: &'a Script,
     keys: &PartitionKeys,
     fence: Fence,
     commit: &Commit,
+    offsets: &ClockOffsets,
 ) -> ScriptInvocation<'a> {
     let mut call = script.prepare_invoke();
     call.key(&keys.raw)
@@ -34,7 +36,8 @@ pub(super) fn invocation<'a>(
         .key(&keys.episodes)
         .key(&keys.fence)
         .key(&keys.losses)
-        .key(&keys.loss_ledger);
+        .key(&keys.loss_ledger)
+        .key(&keys.clocks);
     call.arg(DETECTOR_GROUP)
         .arg(fence.epoch)
         .arg(fence.commit + 1);
@@ -62,6 +65,11 @@ pub(super) fn invocation<'a>(
     call.arg(commit.effects.agents.len());
     for (agent, runs) in &commit.effects.agents {
         call.arg(agent).arg(stored::encode(runs));
+    }
+    let changes = offsets.changes();
+    call.arg(changes.len());
+    for (sender, offsets) in changes {
+        call.arg(sender).arg(stored::encode(offsets));
     }
     call
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rackwatch_core::keys;
-use rackwatch_core::time::{StreamId, Timestamp};
+use rackwatch_core::time::StreamId;
 use rackwatch_core::wire;
 use rackwatch_runtime::redis::{
     self as reply, Connector, Purpose, RawEntry, ReplyError, RequestError, Session,
@@ -33,8 +33,6 @@ pub(super) struct Reader {
     stream: String,
     block: Duration,
     stop: CancellationToken,
-    /// Readings further ahead of their entries than this are rejected.
-    max_future: Duration,
     /// Whether pending entries come before new ones.
     pending_first: bool,
     /// Time for which the last read listened in vain.
@@ -48,7 +46,6 @@ impl Reader {
     pub(super) fn new(
         connector: Connector,
         stream: String,
-        max_future: Duration,
         max_block: Duration,
         stop: CancellationToken,
     ) -> Self {
@@ -58,7 +55,6 @@ impl Reader {
             stream,
             block,
             stop,
-            max_future,
             pending_first: true,
             waited: Duration::ZERO,
             entries: FIRST_ENTRIES,
@@ -95,9 +91,7 @@ impl Reader {
 
     /// Decodes entries, and learns from them how many make a batch.
     pub(super) fn decode(&mut self, raw: Vec<RawEntry>, clock: RedisClock) -> Vec<Entry> {
-        let decoded = raw
-            .into_iter()
-            .map(|raw| decode(raw, clock, self.max_future));
+        let decoded = raw.into_iter().map(|raw| decode(raw, clock));
         let entries: Vec<_> = decoded.collect();
         if !entries.is_empty() {
             let readings: usize = entries
@@ -183,33 +177,22 @@ pub(super) fn unexpected(stream: &str, error: ReplyError) -> RawStreamError {
     StageError::refused(format!("unexpected reply to a read of {stream}"), error).into()
 }
 
-fn decode(raw: RawEntry, clock: RedisClock, max_future: Duration) -> Entry {
+fn decode(raw: RawEntry, clock: RedisClock) -> Entry {
     let id = StreamId {
         ms: raw.id.0,
         seq: raw.id.1,
     };
-    let ahead = clock.ahead(id);
     // An entry that was trimmed while it was pending has no fields, and is only acknowledged.
     let fields = raw.fields.unwrap_or_default();
-    if fields.is_empty() {
-        return Entry {
-            id,
-            ahead,
-            decoded: wire::Decoded::default(),
-            fields,
-        };
-    }
-    let arrived = Timestamp::from_millis(id.ms).unwrap_or(Timestamp::MAX);
-    let arrived = arrived.minus(ahead);
-    let decoded = wire::decode(&fields).without_future(arrived, max_future);
-    let fields = if decoded.reject.is_some() {
-        fields
+    let decoded = if fields.is_empty() {
+        wire::Decoded::default()
     } else {
-        Vec::new()
+        wire::decode(&fields)
     };
     Entry {
         id,
-        ahead,
+        ahead: clock.ahead(id),
+        clock_offset: None,
         decoded,
         fields,
     }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use rackwatch_core::clock_offsets::{ClockOffsets, SenderOffsets};
 use rackwatch_core::engine::Slice;
 use rackwatch_core::episode::Episode;
 use rackwatch_core::keys::PartitionKeys;
@@ -16,14 +17,21 @@ use super::super::{Restore, Resume, SliceNumber};
 use crate::fencing::Fence;
 use crate::stored::log_refusals;
 
-/// Reads the number of the last commit and the state that the last owner left; none if a newer
-/// epoch than `epoch` exists.
+/// The state that the last owner left.
+pub(super) struct SavedState {
+    /// The number of the last commit.
+    pub(super) commit: u64,
+    pub(super) resume: Resume,
+    pub(super) offsets: ClockOffsets,
+}
+
+/// Reads the state that the last owner left; none if a newer epoch than `epoch` exists.
 pub(super) async fn load(
     connection: &mut Connection,
     keys: &PartitionKeys,
     epoch: u64,
     restore: &mut Restore<'_>,
-) -> RedisResult<Option<(u64, Resume)>> {
+) -> RedisResult<Option<SavedState>> {
     let (newest, commit, done): (Option<u64>, Option<u64>, Option<String>) = redis::cmd("HMGET")
         .arg(&keys.fence)
         .arg("epoch")
@@ -43,10 +51,16 @@ pub(super) async fn load(
         .arg(&keys.loss_ledger)
         .query_async(connection)
         .await?;
+    let offsets: HashMap<String, Vec<u8>> = redis::cmd("HGETALL")
+        .arg(&keys.clocks)
+        .query_async(connection)
+        .await?;
     let episodes = StoredValues::<Episode>::from_hash(episodes);
     log_refusals::<Episode>(&keys.episodes, &episodes.refusals);
     let agents = StoredValues::<Runs>::from_hash(agents);
     log_refusals::<Runs>(&keys.loss_ledger, &agents.refusals);
+    let offsets = StoredValues::<SenderOffsets>::from_hash(offsets);
+    log_refusals::<SenderOffsets>(&keys.clocks, &offsets.refusals);
     let resume = Resume {
         saved,
         agents: agents.values,
@@ -55,7 +69,11 @@ pub(super) async fn load(
             .and_then(|id| id.parse().ok())
             .unwrap_or(StreamId::ZERO),
     };
-    Ok(Some((commit.unwrap_or(0), resume)))
+    Ok(Some(SavedState {
+        commit: commit.unwrap_or(0),
+        resume,
+        offsets: ClockOffsets::resume(offsets.values),
+    }))
 }
 
 /// Passes each slice to `restore`; returns the oldest position that one of them stands for.

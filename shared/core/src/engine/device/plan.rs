@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::clock::SetBack;
+use super::super::clock::{WrongBy, WrongClock};
 use super::super::effects::{AlertEvent, Effects};
 use super::super::records::{CLOCK_SKEW, Evidence, Header, mildest_threshold};
 use super::state::Device;
@@ -85,11 +85,11 @@ impl Device {
             self.settle();
         }
         let skewed = stored.iter().find(|episode| episode.rule == CLOCK_SKEW);
-        self.clock.set_back = skewed.map(|episode| {
-            let known = self.clock.set_back;
-            known.unwrap_or(SetBack {
+        self.clock.wrong = skewed.map(|episode| {
+            let known = self.clock.wrong;
+            known.unwrap_or(WrongClock {
                 started: episode.started,
-                from: None,
+                cause: WrongBy::SetBack(None),
             })
         });
         for episode in stored.iter().filter(|episode| episode.rule != CLOCK_SKEW) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::clock::SetBack;
+use super::super::clock::{Delay, WrongBy, WrongClock};
 use super::super::commissioning::{Commissioning, FirstReading};
 use super::super::effects::{AlertEvent, Effects};
 use super::super::records::{CLOCK_SKEW, Evidence, Header};
@@ -13,7 +13,7 @@ use crate::detect::trend::Trend;
 use crate::device::DeviceId;
 use crate::quality;
 use crate::reading::{Fault, Reading};
-use crate::time::{StreamId, Timestamp};
+use crate::time::{StreamId, Timestamp, format_duration};
 use crate::units::Celsius;
 
 /// The work left for the engine after a device took in a reading, because it needs other devices.
@@ -45,6 +45,7 @@ impl Device {
         commissioning: &mut Commissioning,
         effects: &mut Effects,
     ) -> FollowUp {
+        self.observe_delay(arrived, reading, effects);
         if let Some((last, _)) = self.last
             && reading.at <= last
             && !self.restarts_clock((entry, arrived), last, reading, effects)
@@ -54,9 +55,10 @@ impl Device {
         self.through = self.through.max(entry);
         self.clock.in_time();
         if let Ok(value) = reading.value
-            && let Some(set_back) = self.clock.recovers(reading.at)
+            && let Some(wrong) = self.clock.recovers(reading.at)
         {
-            effects.report(self.clock_recovered(&reading.device, set_back, reading.at, value));
+            let end = self.clock_recovered(&reading.device, wrong, reading.at, Some(value));
+            effects.report(end);
         }
         let checked = match &reading.value {
             Ok(value) => quality::check(self.role(), self.range(), *value),
@@ -150,10 +152,8 @@ impl Device {
         for tracker in &mut self.trackers {
             tracker.rebase(at);
         }
-        let is_reported = self.clock.set_back.is_some();
-        self.clock.begin(at, last);
         // Set back again while the alert is open: still the same problem.
-        if is_reported {
+        if !self.clock.begin(at, last) {
             return;
         }
         let by = i64::try_from(last.since(at).as_millis()).ok();
@@ -165,34 +165,93 @@ impl Device {
             },
             ..Evidence::at(at)
         };
-        let header = self.clock_header(id, at);
+        let header = self.clock_header(id, at, Severity::Warning);
         effects.report(header.fire(evidence, value, Severity::Warning));
     }
 
-    /// Returns the end of the alert about a clock that caught up, or that was wrong for long enough.
+    /// Takes in the seconds that the clock of its plain client is ahead at `at`, zero once it is right.
+    pub(in crate::engine) fn set_clock_offset(
+        &mut self,
+        id: &DeviceId,
+        at: Timestamp,
+        ahead: i64,
+    ) -> Option<AlertEvent> {
+        if ahead == 0 {
+            let wrong = self.clock.close(WrongBy::Ahead)?;
+            return Some(self.clock_recovered(id, wrong, at, None));
+        }
+        let started = self.clock.open(at, WrongBy::Ahead)?;
+        let evidence = Evidence {
+            extras: Extras {
+                skew_ms: Some(ahead.saturating_mul(1000)),
+                ..Extras::default()
+            },
+            ..Evidence::at(at)
+        };
+        let last = self.last_value().unwrap_or(Celsius::ZERO);
+        let header = self.clock_header(id, started, Severity::Warning);
+        Some(header.fire(evidence, last, Severity::Warning))
+    }
+
+    /// Takes in when a reading arrived, and reports readings that are late for good. The alert is of the time of
+    /// arrival, since one of the past would send no notification.
+    fn observe_delay(&mut self, arrived: u64, reading: &Reading, effects: &mut Effects) {
+        let (id, delay) = (&reading.device, self.clock.delay(arrived, reading.at));
+        let at = Timestamp::from_millis(arrived).unwrap_or(reading.at);
+        match delay {
+            Delay::Some => {}
+            Delay::None => {
+                if let Some(wrong) = self.clock.close(WrongBy::Late) {
+                    effects.report(self.clock_recovered(id, wrong, at, None));
+                }
+            }
+            Delay::Lasting(delay) => {
+                let Some(started) = self.clock.open(at, WrongBy::Late) else {
+                    return;
+                };
+                let by = format_duration(Duration::from_secs(delay.as_secs()));
+                let skew = i64::try_from(delay.as_millis()).ok();
+                let evidence = Evidence {
+                    extras: Extras {
+                        skew_ms: skew.map(|skew| -skew),
+                        reason: Some(format!(
+                            "readings arrive {by} late, so its alerts send no notification"
+                        )),
+                        ..Extras::default()
+                    },
+                    ..Evidence::at(at)
+                };
+                let last = self.last_value().unwrap_or(Celsius::ZERO);
+                let header = self.clock_header(id, started, Severity::Critical);
+                effects.report(header.fire(evidence, last, Severity::Critical));
+            }
+        }
+    }
+
+    /// Returns the end of the alert about a clock that is right again, or that was wrong for long enough.
     fn clock_recovered(
         &self,
         id: &DeviceId,
-        set_back: SetBack,
+        wrong: WrongClock,
         at: Timestamp,
-        value: Celsius,
+        value: Option<Celsius>,
     ) -> AlertEvent {
         let evidence = Evidence {
-            temperature: Some(value),
+            temperature: value,
             ..Evidence::at(at)
         };
-        self.clock_header(id, set_back.started)
-            .resolve(evidence, at, value)
+        let header = self.clock_header(id, wrong.started, wrong.cause.severity());
+        header.resolve(evidence, at, Celsius::ZERO)
     }
 
-    fn clock_header(&self, id: &DeviceId, started: Timestamp) -> Header {
+    fn clock_header(&self, id: &DeviceId, started: Timestamp, severity: Severity) -> Header {
         Header {
             subject: id.clone().into(),
             kind: AlertKind::ClockSkew,
             rule: CLOCK_SKEW.to_owned(),
             place: self.place(id),
             started,
-            severity: Severity::Warning,
+            severity,
             threshold: 0.0,
         }
     }

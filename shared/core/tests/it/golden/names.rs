@@ -62,6 +62,7 @@ fn keys_groups_and_consumers() {
             ("lease", keys.lease),
             ("episodes", keys.episodes),
             ("loss ledger", keys.loss_ledger),
+            ("clock offsets", keys.clocks),
             ("racks", keys.racks),
             ("snapshot", keys.snapshot),
         ] {
