@@ -33,7 +33,7 @@ use crate::source::sysinfo::Sysinfo;
 use crate::source::target::{TargetContext, TargetError};
 use crate::source::targets;
 use crate::spool::segment_log::Bounds;
-use crate::spool::{Spool, SpoolError};
+use crate::spool::{Opened, Spool, SpoolError};
 
 /// An error that prevents or ends a run of the agent.
 #[derive(Debug, thiserror::Error)]
@@ -198,20 +198,21 @@ async fn open_spool(config: &SpoolConfig) -> Result<(Option<Spool>, Option<Seq>)
         bytes: config.max_bytes.bytes(),
         age: config.max_age,
     };
-    match Spool::open(path.clone(), bounds, config.sync.into()).await {
-        Ok((spool, prev)) => Ok((Some(spool), prev)),
-        // Two agents would send each other's readings.
-        Err(source @ SpoolError::InUse) => Err(RunError::Spool {
-            path: path.clone(),
-            source,
-        }),
+    let opened = Spool::open(path.clone(), bounds, config.sync.into()).await;
+    // Two agents would send each other's readings.
+    let (spool, opened) = opened.map_err(|source| RunError::Spool {
+        path: path.clone(),
+        source,
+    })?;
+    Ok(match opened {
+        Opened::Now(prev) => (Some(spool), prev),
         // A bad disk must not stop monitoring.
-        Err(error) => {
+        Opened::Later(error) => {
             let (path, error) = (path.display(), chain(&error));
-            error!(%path, error, "cannot use the spool, readings are kept in memory only");
-            Ok((None, None))
+            error!(%path, error, "cannot open the spool, keeping readings in memory only, will retry");
+            (Some(spool), None)
         }
-    }
+    })
 }
 
 /// The end of a stage.

@@ -123,6 +123,8 @@ pub struct BacklogStats {
     pub waiting: u64,
     /// Readings that wait on disk.
     pub spooled: u64,
+    /// Whether a spool is configured and could not be opened yet.
+    pub is_spool_closed: bool,
 }
 
 impl Backlog {
@@ -306,9 +308,11 @@ impl Backlog {
 
     /// Counts the readings that are not published.
     pub async fn stats(&self) -> BacklogStats {
-        let spool = self.0.spool.lock().await;
+        let mut spool = self.0.spool.lock().await;
+        let is_spool_closed = spool.as_mut().is_some_and(|spool| !spool.is_open());
         let state = self.lock();
         BacklogStats {
+            is_spool_closed,
             dropped: state.queue.dropped() + spool.as_ref().map_or(0, Spool::dropped),
             waiting: state.queue.waiting() as u64,
             spooled: spool.as_ref().map_or(0, Spool::waiting),

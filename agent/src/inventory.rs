@@ -6,10 +6,12 @@
 //!
 //! Pure: the caller writes, and passes the time.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rackwatch_core::device::{Description, DeviceId};
+use rackwatch_core::name;
 use rackwatch_runtime::host::HostIds;
 
 use crate::config::{DeviceConfig, IdentityConfig};
@@ -176,10 +178,21 @@ impl Inventory {
         if description.rack.is_none() {
             description.rack.clone_from(&self.rack);
         }
+        clean(&mut description.name);
+        if let Some(hardware) = &mut description.hardware {
+            clean(hardware);
+        }
         for entry in self.matching(device) {
             entry.apply(&mut description);
         }
         description
+    }
+}
+
+/// Makes a name of text from hardware, since collectors refuse a description with any other.
+fn clean(text: &mut String) {
+    if let Cow::Owned(name) = name::cleaned(text) {
+        *text = name;
     }
 }
 

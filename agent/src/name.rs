@@ -2,23 +2,22 @@
 
 use std::fmt;
 
+use rackwatch_core::name::{self, MAX_LEN};
 use rackwatch_runtime::host;
-use serde::Deserialize;
-
-/// Longest name in bytes.
-const MAX_LEN: usize = 128;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 /// Fallback for a host whose own name is unusable.
 const FALLBACK: &str = "localhost";
 
-/// A name of 1 to 128 bytes, without spaces or control characters.
+/// A name of 1 to 128 bytes, without spaces or invisible characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Name(String);
 
 /// Text that is not a [`Name`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a name of 1 to {MAX_LEN} bytes, without spaces or control characters")]
+#[error("expected a name of 1 to {MAX_LEN} bytes, without spaces or invisible characters")]
 pub struct InvalidName;
 
 impl Name {
@@ -26,9 +25,9 @@ impl Name {
     ///
     /// # Errors
     ///
-    /// When it is too long, empty, or has spaces or control characters.
+    /// When it is too long, empty, or has spaces or invisible characters.
     pub fn new(text: &str) -> Result<Self, InvalidName> {
-        let fits = (1..=MAX_LEN).contains(&text.len()) && text.chars().all(is_visible);
+        let fits = name::check(text).is_ok() && !text.contains(char::is_whitespace);
         fits.then(|| Self(text.to_owned())).ok_or(InvalidName)
     }
 
@@ -44,8 +43,19 @@ impl Name {
     }
 }
 
-fn is_visible(c: char) -> bool {
-    !c.is_control() && !c.is_whitespace()
+/// Reads a name that may have spaces, such as that of a rack.
+///
+/// # Errors
+///
+/// When it has more than 128 bytes, is blank, or has invisible characters.
+pub fn spaced<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(from)?;
+    match name::check(&text) {
+        Ok(()) => Ok(Some(text)),
+        Err(why) => Err(D::Error::custom(format!(
+            "expected a name of 1 to {MAX_LEN} bytes without invisible characters: {why}"
+        ))),
+    }
 }
 
 impl fmt::Display for Name {

@@ -9,6 +9,8 @@
 //! - **Never in the way.** A thread of its own owns the disk. A disk that hangs, is full or
 //!   read-only stops neither the sampler nor the publisher: they go on in memory. A few commands
 //!   wait for a disk that hangs, and further ones fail at once.
+//! - **Late is not never.** A folder that cannot be opened at the start is retried with growing
+//!   pauses. Readings wait in memory until then.
 //! - **Full is not broken.** A full disk refuses writes and still returns what it holds.
 //! - **Durable as configured.** A restart of the agent or the host loses what was not synced
 //!   (`spool.sync`), and nothing else.
@@ -41,11 +43,12 @@
 //! text and 8 bytes. An **optional number** is one byte, 0 or 1, and after a 1 the number. A **gap**
 //! is one byte: 0 none, 1 `queue_full`, 2 `spool_full`, 3 `spool_age`, 4 `spool_corrupt`.
 //!
-//! The payload of a **record**, version 1:
+//! The payload of a **record**, version 2:
 //!
 //! | bytes | content |
 //! | --- | --- |
-//! | 1 | version: 1 |
+//! | 1 | version: 2 |
+//! | 8 | time of the write by the spool's own clock, milliseconds; version 1 has no such number |
 //! | 1 | gap before this record |
 //! | 8 | timestamp of the sample, milliseconds since 1970 UTC |
 //! | … | number of the last reading |
@@ -61,6 +64,13 @@
 //! own reader: golden tests pin the bytes of every version. Segments from before the first line
 //! said `2` held fields of stream entries without a version; no release wrote them, and there is
 //! no reader for them.
+//!
+//! # Age
+//!
+//! `spool.max_age` counts on the spool's own clock: the time for which agents had the spool open. It
+//! goes on from the newest record at each start. The host's clock does not count: one that is set to
+//! 2038, or that jumps by a day after a start without a network, would drop all readings of an outage.
+//! Time for which no agent runs does not count either, and `spool.max_bytes` bounds the spool anyway.
 //!
 //! # Recovery
 //!
@@ -82,6 +92,7 @@ mod codec;
 mod error;
 pub mod files;
 mod handle;
+mod opening;
 mod position;
 pub mod record;
 mod segment;
@@ -89,5 +100,5 @@ pub mod segment_log;
 mod worker;
 
 pub use error::SpoolError;
-pub use handle::Spool;
+pub use handle::{Opened, Spool};
 pub use worker::SyncPolicy;

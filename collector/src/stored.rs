@@ -92,11 +92,7 @@ impl RefusedState {
             key: key.to_owned(),
             kind: T::NAME,
             count: refusal.ids.len(),
-            reason: format!(
-                "{} found, version {} understood",
-                refusal.error.finding(),
-                T::VERSION
-            ),
+            reason: refusal.error.comparison(T::VERSION),
             consequence: T::IF_REFUSED,
         };
         refusals.iter().map(of).collect()

@@ -33,7 +33,9 @@ impl Backlog {
         let save_all = async {
             while self.spill_some(true).await {}
             let last = self.lock().queue.last();
-            if let Some(spool) = &mut *self.0.spool.lock().await {
+            if let Some(spool) = &mut *self.0.spool.lock().await
+                && spool.is_open()
+            {
                 spool.close(last).await;
             }
         };
@@ -45,9 +47,17 @@ impl Backlog {
     /// anything was moved.
     async fn spill_some(&self, all: bool) -> bool {
         let mut spool = self.0.spool.lock().await;
-        let Some(spool) = spool.as_mut().filter(|spool| all || spool.is_writable()) else {
+        let Some(spool) = &mut *spool else {
             return false;
         };
+        if !spool.is_open() {
+            return false;
+        }
+        // What an earlier run left in a spool that has opened only now.
+        self.lock().has_spooled |= !spool.is_empty();
+        if !all && !spool.is_writable() {
+            return false;
+        }
         let entries = {
             let state = self.lock();
             let is_late = |queued: Instant| queued.elapsed() >= SPOOL_AFTER;

@@ -1,5 +1,7 @@
 //! `rackwatch-agent check`: tests whether the agent can run here.
 
+mod spool;
+
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -16,7 +18,7 @@ use super::settings::Settings;
 use crate::app;
 use crate::sampler::SamplerError;
 
-/// Check the configuration and the access to Redis, with temporary keys.
+/// Check the configuration, the access to Redis with temporary keys, and the spool.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-agent check --redis redis://collector:6379")]
 pub(super) struct CheckArgs {
@@ -29,14 +31,16 @@ pub(super) struct CheckArgs {
 
 impl CheckArgs {
     pub(super) async fn execute(self) -> Result<ExitCode> {
-        let (config, from) = self.settings.load()?;
+        let (mut config, from) = self.settings.load()?;
+        config.spool.use_state_directory();
         let sources = app::sources(&config)?;
         if sources.is_empty() {
             return Err(SamplerError::NoSource.into());
         }
         let sources: Vec<_> = sources.iter().map(|source| source.kind()).collect();
         let connector = Connector::new(&config.redis)?;
-        let steps = check(&connector).await;
+        let mut steps = check(&connector).await;
+        steps.push(spool::check(config.spool.path.as_deref()).await);
         let config = from.map_or("built-in defaults".to_owned(), |file| {
             file.display().to_string()
         });

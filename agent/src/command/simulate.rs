@@ -10,6 +10,7 @@ use rackwatch_core::wire::EntryFormat;
 use rackwatch_core::words::count;
 use rackwatch_runtime::shutdown;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::settings::Settings;
 use crate::app::{self, RunError};
@@ -102,8 +103,11 @@ impl SimulateArgs {
     }
 
     fn configure(&self, config: &mut AgentConfig) {
-        // Simulated readings need not outlive this run.
-        config.spool.path = None;
+        // Simulated readings need not outlive this run, and the folder may be that of a real agent.
+        if let Some(path) = config.spool.path.take() {
+            let path = path.display();
+            warn!(%path, "simulate does not use spool.path, readings wait in memory only");
+        }
         config.targets.clear();
         config.sources = SourcesConfig::none();
         config.sources.simulated = SimulatedConfig {

@@ -6,6 +6,8 @@ use globset::{Glob, GlobMatcher};
 use rackwatch_core::device::{Description, DeviceId, Role};
 use serde::Deserialize;
 
+use crate::name;
+
 /// One `[[devices]]` entry. Absent keys leave the source's description unchanged.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,13 +19,13 @@ pub struct DeviceConfig {
     #[serde(default)]
     pub role: Option<Role>,
     /// Rack that they stand in.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "name::spaced")]
     pub rack: Option<String>,
     /// Height in the rack, in rack units from the floor.
     #[serde(default)]
     pub u: Option<u16>,
     /// Display name on pages and in alerts.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "name::spaced")]
     pub name: Option<String>,
     /// Whether to neither describe nor publish them.
     #[serde(default)]

@@ -6,7 +6,7 @@
 use rackwatch_core::device::Description;
 use serde::Deserialize;
 
-use crate::name::Name;
+use crate::name::{self, Name};
 
 /// The identity and place of an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -28,7 +28,9 @@ pub struct IdentityConfig {
 struct IdentityKeys {
     name: Option<Name>,
     host: Option<Name>,
+    #[serde(deserialize_with = "name::spaced")]
     rack: Option<String>,
+    #[serde(deserialize_with = "name::spaced")]
     zone: Option<String>,
 }
 

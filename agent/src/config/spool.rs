@@ -20,7 +20,8 @@ pub struct SpoolConfig {
     pub path: Option<PathBuf>,
     /// Size in bytes at which the oldest readings are dropped; default 256 MiB.
     pub max_bytes: ByteSize,
-    /// Age at which readings are dropped; default 48 h, as long as collectors keep readings.
+    /// Time after which readings are dropped, counted while an agent runs; default 48 h, as long as
+    /// collectors keep readings.
     #[serde(with = "config::duration")]
     pub max_age: Duration,
     /// Time after a write until it is synced: a duration, `always` or `never`; default 1 s.

@@ -85,3 +85,25 @@ fn a_host_that_changes_its_name_is_named_by_agent_host() {
     let name = agent("[agent]\nname = 'cooling'");
     assert_eq!((name.name.as_str(), &name.host), ("cooling", &own));
 }
+
+#[test]
+fn names_with_invisible_characters_are_refused() {
+    let target = "[[targets]]\nname = 'b'\ntype = 'redfish'\naddress = 'b'\n";
+    for (section, key) in [
+        ("[agent]\n", "name"),
+        ("[agent]\n", "host"),
+        ("[agent]\n", "rack"),
+        ("[agent]\n", "zone"),
+        ("[[devices]]\nmatch = '*'\n", "rack"),
+        ("[[devices]]\nmatch = '*'\n", "name"),
+        (target, "rack"),
+    ] {
+        for text in [r"B07\nforged", r"B\u202e07", " ", &"x".repeat(129)] {
+            let toml = format!("{section}{key} = \"{text}\"");
+            let error = toml::from_str::<AgentConfig>(&toml)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains("invisible characters"), "{toml}: {error}");
+        }
+    }
+}

@@ -143,3 +143,25 @@ fn leaving_marks_every_description() {
     assert_eq!(device, id("cpu-1"));
     assert!(Description::from_json(json.as_bytes()).unwrap().leaving);
 }
+
+#[test]
+fn names_of_hardware_are_cleaned_so_that_collectors_accept_them() {
+    let mut inventory = inventory("");
+    let description = Description {
+        name: format!("Inlet\n\u{1b}[31m{}", "x".repeat(200)),
+        hardware: Some("S/N\0 4711".to_owned()),
+        ..Description::default()
+    };
+    inventory.update(vec![DiscoveredDevice {
+        device: id("inlet-1"),
+        description,
+    }]);
+    let (_, json) = inventory.pending(Instant::now()).remove(0);
+    let description = Description::from_json(json.as_bytes()).unwrap();
+    assert!(
+        description.name.starts_with("Inlet  [31mxxx"),
+        "{}",
+        description.name
+    );
+    assert_eq!(description.hardware.as_deref(), Some("S/N  4711"));
+}

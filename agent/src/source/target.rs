@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::Source;
 use super::lanes::Lanes;
-use crate::name::Name;
+use crate::name::{self, Name};
 
 /// Keys of every `[[targets]]` entry.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -37,7 +37,7 @@ pub struct TargetCommon {
     #[serde(default = "default_deadline", with = "config::duration")]
     pub deadline: Duration,
     /// Rack that the target stands in.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "name::spaced")]
     pub rack: Option<String>,
     /// Height in the rack, in rack units from the floor.
     #[serde(default)]

@@ -43,7 +43,7 @@ pub enum SpoolError {
 
 impl SpoolError {
     /// Returns a function for `map_err` that reports a failed `operation` on `file`.
-    pub(super) fn disk(
+    pub(crate) fn disk(
         operation: &'static str,
         file: impl Into<String>,
     ) -> impl FnOnce(io::Error) -> Self {

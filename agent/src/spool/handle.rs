@@ -13,8 +13,9 @@ use tracing::{info, warn};
 
 use super::error::SpoolError;
 use super::files::{Files, Folder};
+use super::opening::{Attempts, opener};
 use super::record::Record;
-use super::segment_log::{Bounds, RecordEnd, SegmentLog};
+use super::segment_log::{Bounds, RecordEnd};
 use super::worker::{Command, Reply, ReplySender, SyncPolicy, serve};
 
 /// Wait for the disk before a command counts as failed: a busy disk answers within this time.
@@ -31,6 +32,8 @@ const QUEUE_DEPTH: usize = 4;
 #[derive(Debug)]
 pub struct Spool {
     commands: mpsc::SyncSender<Command>,
+    /// Receives the number of readings on disk once the spool opens; `None` while it is open.
+    opening: Option<oneshot::Receiver<u64>>,
     /// Readings on disk that Redis does not have.
     waiting: u64,
     /// Readings dropped since the start.
@@ -42,18 +45,26 @@ pub struct Spool {
     in_use: Option<(Instant, u64)>,
 }
 
+/// The result of the first attempt to open a spool.
+#[derive(Debug)]
+pub enum Opened {
+    /// Success. Holds the last number that previous runs are known to have assigned.
+    Now(Option<Seq>),
+    /// A failure, after which its thread retries. Until it succeeds the spool accepts nothing.
+    Later(SpoolError),
+}
+
 impl Spool {
-    /// Opens the spool in the folder at `path`, and returns the last number that previous runs
-    /// are known to have assigned.
+    /// Opens the spool in the folder at `path`.
     ///
     /// # Errors
     ///
-    /// When the folder cannot be used, another agent uses it, or the disk does not answer.
+    /// When another agent uses the folder, or the spool's thread cannot be started.
     pub async fn open(
         path: PathBuf,
         bounds: Bounds,
         sync: SyncPolicy,
-    ) -> Result<(Self, Option<Seq>), SpoolError> {
+    ) -> Result<(Self, Opened), SpoolError> {
         let files = move || Ok(Box::new(Folder::open(&path)?) as Box<dyn Files>);
         Self::over(files, bounds, sync).await
     }
@@ -62,49 +73,70 @@ impl Spool {
     ///
     /// # Errors
     ///
-    /// When the files cannot be read, or the disk does not answer.
+    /// When another agent uses the files, or the spool's thread cannot be started.
     pub async fn over(
-        files: impl FnOnce() -> Result<Box<dyn Files>, SpoolError> + Send + 'static,
+        files: impl FnMut() -> Result<Box<dyn Files>, SpoolError> + Send + 'static,
         bounds: Bounds,
         sync: SyncPolicy,
-    ) -> Result<(Self, Option<Seq>), SpoolError> {
+    ) -> Result<(Self, Opened), SpoolError> {
         let (commands, receiver) = mpsc::sync_channel(QUEUE_DEPTH);
-        let (opened, opening) = oneshot::channel();
-        let work = move || match files().and_then(|files| SegmentLog::open(files, bounds)) {
-            Err(error) => {
-                let _delivered = opened.send(Err(error));
-            }
-            // If the caller gave up waiting, the agent runs without a spool.
-            Ok((log, last)) => {
-                if opened.send(Ok((log.readings(), last))).is_ok() {
-                    serve(log, sync, &receiver);
-                }
-            }
-        };
+        let (first, opening) = oneshot::channel();
+        let (later, opened_later) = oneshot::channel();
+        let open = opener(files, bounds);
         thread::Builder::new()
             .name("spool".to_owned())
-            .spawn(work)
+            .spawn(move || {
+                let attempts = Attempts { first, later };
+                if let Some(log) = attempts.open(open, &receiver) {
+                    serve(log, sync, &receiver);
+                }
+            })
             .map_err(|source| SpoolError::Start { source })?;
-        let (waiting, last) = match timeout(REPLY_TIMEOUT, opening).await {
-            Ok(Ok(opened)) => opened?,
-            Ok(Err(_)) => return Err(SpoolError::ThreadEnded),
-            Err(_) => return Err(SpoolError::NoAnswer(REPLY_TIMEOUT)),
+        let mut spool = Self {
+            commands,
+            opening: None,
+            waiting: 0,
+            dropped: 0,
+            write_failed: None,
+            read_failed: None,
+            in_use: None,
         };
+        let error = match timeout(REPLY_TIMEOUT, opening).await {
+            Ok(Ok(Ok((waiting, last)))) => {
+                spool.begin(waiting);
+                return Ok((spool, Opened::Now(last)));
+            }
+            Ok(Ok(Err(error @ SpoolError::InUse))) => return Err(error),
+            Ok(Ok(Err(error))) => error,
+            Ok(Err(_)) => SpoolError::ThreadEnded,
+            Err(_) => SpoolError::NoAnswer(REPLY_TIMEOUT),
+        };
+        spool.opening = Some(opened_later);
+        Ok((spool, Opened::Later(error)))
+    }
+
+    /// Starts to use an open spool that holds `waiting` readings.
+    fn begin(&mut self, waiting: u64) {
+        self.waiting = waiting;
         if waiting > 0 {
             info!(
                 waiting,
                 "sending spooled readings from the previous run first"
             );
+            self.in_use = Some((Instant::now(), 0));
         }
-        let spool = Self {
-            commands,
-            waiting,
-            dropped: 0,
-            write_failed: None,
-            read_failed: None,
-            in_use: (waiting > 0).then(|| (Instant::now(), 0)),
-        };
-        Ok((spool, last))
+    }
+
+    /// Returns whether the spool is open, and takes note if it has opened since the last call.
+    pub fn is_open(&mut self) -> bool {
+        if let Some(opening) = &mut self.opening
+            && let Ok(waiting) = opening.try_recv()
+        {
+            self.opening = None;
+            info!("spool opened");
+            self.begin(waiting);
+        }
+        self.opening.is_none()
     }
 
     /// Returns whether nothing is on disk.
@@ -122,14 +154,16 @@ impl Spool {
         self.dropped
     }
 
-    /// Returns whether a write may be tried: not during the pause after a failed one.
+    /// Returns whether a write may be tried: once the spool is open, and not during the pause after a
+    /// failed one.
     pub fn is_writable(&self) -> bool {
-        has_paused(self.write_failed)
+        self.opening.is_none() && has_paused(self.write_failed)
     }
 
-    /// Returns whether a read may be tried: not during the pause after a failed one.
+    /// Returns whether a read may be tried: once the spool is open, and not during the pause after a
+    /// failed one.
     pub fn is_readable(&self) -> bool {
-        has_paused(self.read_failed)
+        self.opening.is_none() && has_paused(self.read_failed)
     }
 
     /// Appends records, and returns how many the disk accepted, counted from the first.

@@ -2,6 +2,8 @@
 //!
 //! [The spool](super) documents each version byte by byte.
 
+use std::time::Duration;
+
 use rackwatch_core::device::DeviceId;
 use rackwatch_core::reading::{Fault, Reading, Sample};
 use rackwatch_core::time::Timestamp;
@@ -11,7 +13,7 @@ use rackwatch_core::wire::{Gap, Seq};
 use super::codec::{Decoder, Encoder};
 
 /// Version of the records that this agent writes, and the newest that it reads.
-pub const RECORD_VERSION: u8 = 1;
+pub const RECORD_VERSION: u8 = 2;
 
 /// Most readings of one record. A larger sample becomes several records, so that no field of a
 /// stream entry grows beyond what a collector accepts.
@@ -34,6 +36,17 @@ pub struct Record {
     pub sample: Sample,
 }
 
+/// A record as it was read from disk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredRecord {
+    /// The record.
+    pub record: Record,
+    /// Time of the write by the spool's own clock; `None` in version 1, which has none.
+    pub written: Option<Duration>,
+    /// Length in bytes.
+    pub length: usize,
+}
+
 /// Bytes that hold no readable record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
@@ -46,9 +59,11 @@ pub enum RecordError {
 }
 
 impl Record {
-    /// Returns the bytes of the record in version [`RECORD_VERSION`].
-    pub fn encode(&self) -> Vec<u8> {
+    /// Returns the bytes of the record in version [`RECORD_VERSION`], written at `now` by the spool's
+    /// own clock.
+    pub fn encode(&self, now: Duration) -> Vec<u8> {
         let mut out = Encoder::new(RECORD_VERSION);
+        out.u64(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
         out.gap(self.gap);
         out.u64(self.sample.at.millis());
         out.seq(&self.seq);
@@ -70,22 +85,30 @@ impl Record {
         out.finish()
     }
 
-    /// Reads the record at the start of `bytes`, and returns it with its length.
+    /// Reads the record at the start of `bytes`.
     ///
     /// # Errors
     ///
     /// When the bytes are damaged, or hold a record of an unknown version.
-    pub fn decode(bytes: &[u8]) -> Result<(Self, usize), RecordError> {
-        let (version, payload, length) = Decoder::open(bytes).ok_or(RecordError::Damaged)?;
-        let record = match version {
-            1 => version_1(payload).ok_or(RecordError::Damaged)?,
+    pub fn decode(bytes: &[u8]) -> Result<StoredRecord, RecordError> {
+        let (version, mut payload, length) = Decoder::open(bytes).ok_or(RecordError::Damaged)?;
+        let written = match version {
+            1 => None,
+            2 => Some(Duration::from_millis(
+                payload.u64().ok_or(RecordError::Damaged)?,
+            )),
             other => return Err(RecordError::UnknownVersion(other)),
         };
-        Ok((record, length))
+        Ok(StoredRecord {
+            record: content(payload).ok_or(RecordError::Damaged)?,
+            written,
+            length,
+        })
     }
 }
 
-fn version_1(mut payload: Decoder<'_>) -> Option<Record> {
+/// Reads what the versions have in common.
+fn content(mut payload: Decoder<'_>) -> Option<Record> {
     let gap = payload.gap()?;
     let at = Timestamp::from_millis(payload.u64()?)?;
     let seq = payload.seq()?;
@@ -127,6 +150,17 @@ mod tests {
         0a 696e6c65742d52312d31 00 0000000000803540 \
         0a 696e6c65742d52312d32 01 07 74696d656f7574";
 
+    const VERSION_2: &str = "\
+        57000000 09de3e99 \
+        02 1027000000000000 02 f3f57f08a2010000 \
+        03 6d696b 2a00000000000000 \
+        01 03 6d696a 0700000000000000 \
+        02000000 \
+        0a 696e6c65742d52312d31 00 0000000000803540 \
+        0a 696e6c65742d52312d32 01 07 74696d656f7574";
+
+    const NOW: Duration = Duration::from_secs(10);
+
     fn golden() -> Record {
         let at = Timestamp::from_millis(1_795_438_933_491).unwrap();
         let reading = |device: &str, value| Reading {
@@ -167,25 +201,41 @@ mod tests {
     }
 
     #[test]
-    fn version_1_keeps_its_bytes() {
+    fn version_1_is_read() {
         let bytes = from_hex(VERSION_1);
-        assert_eq!(hex(&golden().encode()), hex(&bytes));
-        assert_eq!(Record::decode(&bytes), Ok((golden(), bytes.len())));
+        let stored = StoredRecord {
+            record: golden(),
+            written: None,
+            length: bytes.len(),
+        };
+        assert_eq!(Record::decode(&bytes), Ok(stored));
+    }
+
+    #[test]
+    fn version_2_keeps_its_bytes() {
+        let bytes = from_hex(VERSION_2);
+        assert_eq!(hex(&golden().encode(NOW)), hex(&bytes));
+        let stored = StoredRecord {
+            record: golden(),
+            written: Some(NOW),
+            length: bytes.len(),
+        };
+        assert_eq!(Record::decode(&bytes), Ok(stored));
     }
 
     #[test]
     fn an_unknown_version_is_not_read() {
-        let mut out = Encoder::new(2);
+        let mut out = Encoder::new(3);
         out.text("fields of the future");
         assert_eq!(
             Record::decode(&out.finish()),
-            Err(RecordError::UnknownVersion(2))
+            Err(RecordError::UnknownVersion(3))
         );
     }
 
     #[test]
     fn trailing_bytes_in_a_payload_are_damage() {
-        let mut payload = golden().encode()[8..].to_vec();
+        let mut payload = golden().encode(NOW)[8..].to_vec();
         payload.push(0);
         let mut out = Encoder::new(payload[0]);
         for byte in &payload[1..] {
@@ -235,15 +285,16 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read_back(record in any_record(), rest in any::<[u8; 3]>()) {
-            let mut bytes = record.encode();
+            let mut bytes = record.encode(NOW);
             let length = bytes.len();
             bytes.extend(rest);
-            prop_assert_eq!(Record::decode(&bytes), Ok((record, length)));
+            let stored = StoredRecord { record, written: Some(NOW), length };
+            prop_assert_eq!(Record::decode(&bytes), Ok(stored));
         }
 
         #[test]
-        fn arbitrary_payloads_never_panic(payload in prop::collection::vec(any::<u8>(), 0..200)) {
-            let mut out = Encoder::new(1);
+        fn arbitrary_payloads_never_panic(version in 1u8..=2, payload in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut out = Encoder::new(version);
             for byte in payload {
                 out.u8(byte);
             }

@@ -1,12 +1,13 @@
 //! One segment: a file of records.
 
-use rackwatch_core::time::Timestamp;
+use std::time::Duration;
+
 use rackwatch_core::wire::Seq;
 use rackwatch_runtime::error::chain;
 use tracing::warn;
 
 use super::error::SpoolError;
-use super::record::{Record, RecordError};
+use super::record::{Record, RecordError, StoredRecord};
 
 /// First bytes of a segment.
 pub(super) const MAGIC: &[u8] = b"rackwatch spool 2\n";
@@ -26,8 +27,8 @@ pub(super) struct Segment {
     pub(super) acknowledged: u64,
     /// Readings that are not acknowledged.
     pub(super) readings: u64,
-    /// Timestamp of the newest record.
-    pub(super) newest: Timestamp,
+    /// Time at which the newest record was written, by the spool's own clock.
+    pub(super) newest: Duration,
     /// Whether records after `length` are lost: the next record reports a gap.
     pub(super) is_lossy: bool,
     /// Whether the file stays on disk for a person, a repaired disk or a newer agent.
@@ -44,7 +45,7 @@ impl Segment {
             length: MAGIC.len() as u64,
             acknowledged: 0,
             readings: 0,
-            newest: Timestamp::default(),
+            newest: Duration::ZERO,
             is_lossy: false,
             is_kept: false,
             is_foreign: false,
@@ -103,7 +104,7 @@ impl Segment {
         }
         loop {
             match record_at(&bytes, segment.length) {
-                Ok((record, size)) => segment.note(record, size, acknowledged, &mut visit),
+                Ok(stored) => segment.note(stored, acknowledged, &mut visit),
                 Err(RecordError::Damaged) => break,
                 Err(error @ RecordError::UnknownVersion(_)) => {
                     segment.set_aside(is_new_loss, &error.to_string());
@@ -122,15 +123,10 @@ impl Segment {
         segment
     }
 
-    fn note(
-        &mut self,
-        record: Record,
-        size: u64,
-        acknowledged: u64,
-        visit: &mut impl FnMut(Seq, u64),
-    ) {
-        self.length += size;
-        self.newest = self.newest.max(record.sample.at);
+    fn note(&mut self, stored: StoredRecord, acknowledged: u64, visit: &mut impl FnMut(Seq, u64)) {
+        let record = stored.record;
+        self.length += stored.length as u64;
+        self.newest = self.newest.max(stored.written.unwrap_or_default());
         if self.length > acknowledged {
             self.readings += record.sample.readings.len() as u64;
         } else {
@@ -162,11 +158,10 @@ fn first_line(bytes: &[u8]) -> String {
 }
 
 /// Reads the record at `offset` of a segment's content.
-pub(super) fn record_at(bytes: &[u8], offset: u64) -> Result<(Record, u64), RecordError> {
+pub(super) fn record_at(bytes: &[u8], offset: u64) -> Result<StoredRecord, RecordError> {
     let rest = usize::try_from(offset)
         .ok()
         .and_then(|offset| bytes.get(offset..))
         .ok_or(RecordError::Damaged)?;
-    let (record, size) = Record::decode(rest)?;
-    Ok((record, size as u64))
+    Record::decode(rest)
 }

@@ -9,7 +9,6 @@ mod unreadable;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use rackwatch_core::time::Timestamp;
 use rackwatch_core::wire::{Gap, Seq};
 use tracing::{info, warn};
 
@@ -24,7 +23,7 @@ use super::segment::{MAGIC, Segment, record_at};
 pub struct Bounds {
     /// Most bytes of segments.
     pub bytes: u64,
-    /// Longest age of readings, by their timestamps.
+    /// Longest time that readings wait, by the spool's own clock.
     pub age: Duration,
 }
 
@@ -37,6 +36,8 @@ pub struct SegmentLog {
     /// Whether records may be added to the newest segment.
     is_active: bool,
     next: u64,
+    /// The spool's own clock when the log was opened: it goes on where the last run wrote a record.
+    clock_at_open: Duration,
     /// Number and content of the front segment while it is read.
     loaded: Option<(u64, Vec<u8>)>,
     /// Reason for the gap that the next record has to report.
@@ -84,6 +85,7 @@ impl SegmentLog {
             segments: VecDeque::new(),
             is_active: false,
             next,
+            clock_at_open: Duration::ZERO,
             loaded: None,
             gap: position.as_ref().and_then(|position| position.gap),
             last: position.as_ref().and_then(|position| position.last.clone()),
@@ -97,6 +99,8 @@ impl SegmentLog {
         for number in numbers {
             log.scan(number, position.as_ref());
         }
+        let newest = log.segments.iter().map(|segment| segment.newest);
+        log.clock_at_open = newest.max().unwrap_or_default();
         log.remove_acknowledged();
         let last = log.last.clone();
         Ok((log, last))
@@ -131,14 +135,15 @@ impl SegmentLog {
         self.segments.push_back(segment);
     }
 
-    /// Adds a record; `now` is this host's clock.
+    /// Adds a record; `elapsed` is the time since the log was opened.
     ///
     /// # Errors
     ///
     /// When the disk refuses it, or it exceeds the size limit of the whole spool. The log stays usable,
     /// and holds nothing of the record.
-    pub fn append(&mut self, record: &Record, now: Timestamp) -> Result<(), SpoolError> {
-        let bytes = record.encode();
+    pub fn append(&mut self, record: &Record, elapsed: Duration) -> Result<(), SpoolError> {
+        let now = self.clock_at_open + elapsed;
+        let bytes = record.encode(now);
         self.make_room(bytes.len() as u64, now)?;
         if !self.is_active {
             self.begin_segment()?;
@@ -156,7 +161,7 @@ impl SegmentLog {
         self.last = Some(record.seq.clone());
         segment.length += bytes.len() as u64;
         segment.readings += record.sample.readings.len() as u64;
-        segment.newest = segment.newest.max(record.sample.at);
+        segment.newest = segment.newest.max(now);
         if segment.length >= self.segment_size() {
             self.seal();
         }
@@ -216,7 +221,8 @@ impl SegmentLog {
     }
 
     /// Returns records from the front that are neither acknowledged nor too old, each with its
-    /// end, until they hold about `readings` readings; `now` is this host's clock.
+    /// end, until they hold about `readings` readings; `elapsed` is the time since the log was
+    /// opened.
     ///
     /// # Errors
     ///
@@ -224,10 +230,10 @@ impl SegmentLog {
     pub fn front(
         &mut self,
         readings: usize,
-        now: Timestamp,
+        elapsed: Duration,
     ) -> Result<Vec<(Record, RecordEnd)>, SpoolError> {
         loop {
-            self.drop_aged(now);
+            self.drop_aged(self.clock_at_open + elapsed);
             self.remove_acknowledged();
             if self.segments.is_empty() {
                 return Ok(Vec::new());
@@ -266,10 +272,11 @@ impl SegmentLog {
         let mut offset = segment.acknowledged.max(MAGIC.len() as u64);
         let mut taken = 0;
         while taken < readings && offset < segment.length {
-            let Ok((mut record, size)) = record_at(bytes, offset) else {
+            let Ok(stored) = record_at(bytes, offset) else {
                 break;
             };
-            offset += size;
+            let mut record = stored.record;
+            offset += stored.length as u64;
             let count = record.sample.readings.len();
             taken += count;
             if records.is_empty() {

@@ -4,7 +4,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use rackwatch_core::wire::Seq;
-use rackwatch_runtime::clock;
 use rackwatch_runtime::error::chain;
 use tokio::sync::oneshot;
 use tracing::debug;
@@ -52,6 +51,7 @@ pub(super) type ReplySender<T> = oneshot::Sender<Reply<T>>;
 
 /// Runs commands until all senders are gone.
 pub(super) fn serve(mut log: SegmentLog, sync: SyncPolicy, commands: &Receiver<Command>) {
+    let opened = Instant::now();
     let mut position_saved = Instant::now();
     let mut unsynced_since: Option<Instant> = None;
     loop {
@@ -68,12 +68,12 @@ pub(super) fn serve(mut log: SegmentLog, sync: SyncPolicy, commands: &Receiver<C
             // The caller gave up waiting, has kept the records, and appends them again.
             Ok(Command::Append(_, reply)) if reply.is_closed() => {}
             Ok(Command::Append(records, reply)) => {
-                let appended = append(&mut log, &records, sync);
+                let appended = append(&mut log, &records, sync, opened.elapsed());
                 unsynced_since = unsynced_since.or(Some(Instant::now()));
                 respond(reply, appended, &log);
             }
             Ok(Command::Front(readings, reply)) => {
-                let front = log.front(readings, clock::now());
+                let front = log.front(readings, opened.elapsed());
                 respond(reply, front, &log);
             }
             Ok(Command::Acknowledge(ends, last)) => {
@@ -94,10 +94,15 @@ pub(super) fn serve(mut log: SegmentLog, sync: SyncPolicy, commands: &Receiver<C
 
 /// Appends records until the disk refuses one, and returns how many it accepted. Fails only if it
 /// accepted none.
-fn append(log: &mut SegmentLog, records: &[Record], sync: SyncPolicy) -> Result<usize, SpoolError> {
+fn append(
+    log: &mut SegmentLog,
+    records: &[Record],
+    sync: SyncPolicy,
+    elapsed: Duration,
+) -> Result<usize, SpoolError> {
     let mut appended = 0;
     for record in records {
-        match log.append(record, clock::now()) {
+        match log.append(record, elapsed) {
             Ok(()) => appended += 1,
             Err(error) if appended == 0 => return Err(error),
             Err(_) => break,

@@ -183,3 +183,49 @@ fn sensors_lists_all_sensors() {
     let rows: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, rows.as_array().unwrap().len()), (Some(0), 8));
 }
+
+#[test]
+fn check_tests_the_spool() {
+    let server = RedisServer::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let check = |path: &std::path::Path| {
+        let env = [("RACKWATCH_SPOOL__PATH", path.to_str().unwrap())];
+        finish(start(&["check", "--redis", &server.url()], &env))
+    };
+    let spool = folder.path().join("new/spool");
+    let (code, out, err) = check(&spool);
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(out.contains("spool      ok "), "{out}");
+    let left: Vec<_> = std::fs::read_dir(&spool).unwrap().collect();
+    assert!(left.len() <= 1, "nothing but the lock is left: {left:?}");
+    // A running agent holds the lock, and writes there: that is no failure.
+    let lock = std::fs::File::open(spool.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let (code, out, _) = check(&spool);
+    assert_eq!(code, Some(0), "{out}");
+    assert!(
+        out.contains("spool      skipped  an agent uses it"),
+        "{out}"
+    );
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let (code, out, _) = check(&file);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("spool      FAILED   cannot create"), "{out}");
+}
+
+#[test]
+fn simulate_says_that_it_does_not_use_the_spool() {
+    let server = RedisServer::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let spool = folder.path().join("spool");
+    let env = [
+        ("RACKWATCH_REDIS_URL", server.url()),
+        ("RACKWATCH_SPOOL__PATH", spool.display().to_string()),
+    ];
+    let env = env.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let (code, _, err) = finish(start(&["simulate", "--for", "1s"], &env));
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains("simulate does not use spool.path"), "{err}");
+    assert!(!spool.exists());
+}

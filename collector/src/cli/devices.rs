@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use rackwatch_core::alert::Severity;
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits};
 use rackwatch_core::keys;
+use rackwatch_core::stored::StoredValue as _;
 use rackwatch_runtime::redis::scan_hash;
 use serde::Serialize;
 
@@ -62,6 +63,9 @@ struct DeviceRow {
     open: Option<Severity>,
     #[serde(flatten)]
     description: Option<Description>,
+    /// Reason why its description is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
 }
 
 /// Runs the chosen subcommand.
@@ -83,7 +87,10 @@ async fn list(args: ListArgs) -> Outcome {
     let worst = episodes::worst(&open);
     let known: Vec<DeviceRow> = known
         .map(|(device_id, json)| {
-            let mut description = Description::from_json(&json).ok();
+            let (mut description, refused) = match Description::from_json(&json) {
+                Ok(description) => (Some(description), None),
+                Err(error) => (None, Some(error.comparison(Description::VERSION))),
+            };
             let device = DeviceId::new(&device_id).ok();
             if let (Some(description), Some(device)) = (&mut description, &device) {
                 site.site().place(device, description);
@@ -92,6 +99,7 @@ async fn list(args: ListArgs) -> Outcome {
                 open: device.and_then(|device| worst.get(&device).copied()),
                 device_id,
                 description,
+                refused,
             }
         })
         .collect();
@@ -114,11 +122,15 @@ fn table(known: &[DeviceRow]) -> String {
         device_id,
         open,
         description,
+        refused,
     } in known
     {
-        table.push(match description {
-            Some(described) => row(device_id, *open, described),
-            None => vec![device_id.clone(), "unreadable description".to_owned()],
+        table.push(match (description, refused) {
+            (Some(described), _) => row(device_id, *open, described),
+            (None, reason) => {
+                let reason = reason.as_deref().unwrap_or_default();
+                vec![device_id.clone(), format!("description refused: {reason}")]
+            }
         });
     }
     table.text()

@@ -1,6 +1,7 @@
 //! `incidents`: the open incidents.
 
 use clap::Args;
+use rackwatch_core::name::printable;
 
 use super::common::{Common, Outcome};
 use super::output::{print, style};
@@ -38,7 +39,9 @@ pub(super) async fn run(args: IncidentsArgs) -> Outcome {
     let style = style();
     for record in &records {
         let by = record.acked_by.as_ref();
-        let by = by.map_or_else(String::new, |by| format!("  acknowledged by {by}"));
+        let by = by.map_or_else(String::new, |by| {
+            format!("  acknowledged by {}", printable(by))
+        });
         print(&format!("{}{by}\n", incident_line(record, &style)));
     }
     Ok(())

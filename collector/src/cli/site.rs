@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::keys;
+use rackwatch_core::name::printable;
 use rackwatch_core::site::{RawSite, Site, StoredSite};
 use rackwatch_core::stored::encode;
 use rackwatch_runtime::redis::{Connection, scan_hash};
@@ -205,7 +206,8 @@ async fn show(args: ShowArgs) -> Outcome {
     let at = line::time(at, &jiff::tz::TimeZone::system());
     let heading = format!(
         "# version {}, applied by {} at {at}\n\n",
-        applied.version, applied.by
+        applied.version,
+        printable(&applied.by)
     );
     print(&(heading + &toml::to_string(&applied.site)?));
     Ok(())

@@ -1,5 +1,9 @@
 //! Tables of aligned columns.
 
+use std::borrow::Cow;
+
+use rackwatch_core::name::printable;
+
 /// A heading and rows, each column as wide as its widest cell.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -23,12 +27,12 @@ impl Table {
         }
     }
 
-    /// Appends a row, which may have fewer cells than headings. Control characters are shown escaped, so that a name
+    /// Appends a row, which may have fewer cells than headings. Invisible characters are escaped, so that a name
     /// cannot command the terminal.
     pub(super) fn push(&mut self, mut row: Vec<String>) {
         for cell in &mut row {
-            if cell.contains(char::is_control) {
-                *cell = visible(cell);
+            if let Cow::Owned(escaped) = printable(cell) {
+                *cell = escaped;
             }
         }
         self.rows.push(row);
@@ -61,19 +65,6 @@ impl Table {
         }
         text
     }
-}
-
-/// Returns the text with its control characters escaped, such as `\u{1b}`.
-fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
 }
 
 #[cfg(test)]

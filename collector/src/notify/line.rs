@@ -12,6 +12,7 @@ use std::fmt::Write;
 
 use rackwatch_core::alert::{AlertRecord, Resolution};
 use rackwatch_core::detect::Phrase;
+use rackwatch_core::name::printable;
 pub use rackwatch_core::time::format_duration;
 
 pub use incident::incident_line;
@@ -26,7 +27,7 @@ pub fn line(record: &AlertRecord, style: &Style) -> String {
     };
     let at = time(record.at, &style.zone);
     let state = style.paint(&format!("{state:<8}"), severity);
-    let mut line = format!("{at} {state} {:<9}", name(record));
+    let mut line = format!("{:<9}", name(record));
     // Writing to a String cannot fail.
     let _ok = write!(
         line,
@@ -40,7 +41,8 @@ pub fn line(record: &AlertRecord, style: &Style) -> String {
         line.push_str(", historical");
     }
     let _ok = write!(line, "  [{}]", record.id.short());
-    line
+    // Other programs may write records, and a name must not forge a line.
+    format!("{at} {state} {}", printable(&line))
 }
 
 /// Returns the type of the alert, followed by the name of its rule where that is another.

@@ -5,6 +5,7 @@
 
 pub mod hash;
 pub mod words;
+pub mod name;
 pub mod stored;
 pub mod units;
 pub mod time;

@@ -14,6 +14,8 @@
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
+use crate::name::{InvalidName, printable};
+
 /// A type with a versioned JSON form. It must serialize to an object that has no member `v`.
 pub trait StoredValue: Serialize + DeserializeOwned {
     /// The noun that errors and logs use, such as `silence`.
@@ -96,6 +98,16 @@ pub enum DecodeError {
         /// The longest accepted length in bytes.
         limit: usize,
     },
+    /// A member that must be a name, and is none.
+    #[error("stored {name}: {member} is not a name: {why}")]
+    NotAName {
+        /// The [`StoredValue::NAME`] of the expected type.
+        name: &'static str,
+        /// The member.
+        member: &'static str,
+        /// The reason against its value.
+        why: InvalidName,
+    },
 }
 
 #[derive(Serialize)]
@@ -167,6 +179,8 @@ pub enum ErrorClass {
     Malformed,
     /// A value that is too long.
     TooLong,
+    /// A value whose member of this name is not a name.
+    NotAName(&'static str),
 }
 
 /// The values of one key in Redis, split into those that this program understands and those that it refuses.
@@ -243,8 +257,20 @@ impl DecodeError {
         match self {
             Self::OtherVersion { found, .. } => format!("version {found}"),
             Self::Unversioned { .. } => "no version".to_owned(),
-            Self::Malformed { source, .. } => format!("malformed JSON ({source})"),
+            // serde quotes what it does not know.
+            Self::Malformed { source, .. } => {
+                format!("malformed JSON ({})", printable(&source.to_string()))
+            }
             Self::TooLong { bytes, limit, .. } => format!("{bytes} bytes, more than {limit}"),
+            Self::NotAName { member, why, .. } => format!("{member} is not a name: {why}"),
+        }
+    }
+
+    /// Returns what was found, and the version that was expected where that matters.
+    pub fn comparison(&self, understood: u32) -> String {
+        match self {
+            Self::NotAName { .. } => self.finding(),
+            _ => format!("{} found, version {understood} understood", self.finding()),
         }
     }
 
@@ -255,6 +281,7 @@ impl DecodeError {
             Self::OtherVersion { found, .. } => ErrorClass::OtherVersion(*found),
             Self::Malformed { .. } => ErrorClass::Malformed,
             Self::TooLong { .. } => ErrorClass::TooLong,
+            Self::NotAName { member, .. } => ErrorClass::NotAName(member),
         }
     }
 }

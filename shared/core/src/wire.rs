@@ -10,6 +10,7 @@ pub mod field;
 mod fields;
 pub mod frame;
 pub mod incident;
+mod list;
 pub mod loss;
 mod provenance;
 mod reason;

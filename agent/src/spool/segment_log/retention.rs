@@ -1,6 +1,7 @@
 //! Removing segments: those that are acknowledged, and the oldest beyond the bounds.
 
-use rackwatch_core::time::Timestamp;
+use std::time::Duration;
+
 use rackwatch_core::wire::Gap;
 use rackwatch_runtime::error::chain;
 use tracing::warn;
@@ -23,7 +24,7 @@ impl SegmentLog {
     }
 
     /// Drops the oldest segments until `bytes` more fit.
-    pub(super) fn make_room(&mut self, bytes: u64, now: Timestamp) -> Result<(), SpoolError> {
+    pub(super) fn make_room(&mut self, bytes: u64, now: Duration) -> Result<(), SpoolError> {
         let limit = self.bounds.bytes;
         if bytes > limit {
             return Err(SpoolError::TooLarge { size: bytes, limit });
@@ -39,9 +40,10 @@ impl SegmentLog {
         self.segments.iter().map(|segment| segment.length).sum()
     }
 
-    /// Drops segments whose newest reading is too old.
-    pub(super) fn drop_aged(&mut self, now: Timestamp) {
-        let oldest = now.minus(self.bounds.age);
+    /// Drops segments whose newest record was written too long ago. Only the spool's own clock counts: a host's clock
+    /// may jump by years, and would take all readings of an outage with it.
+    pub(super) fn drop_aged(&mut self, now: Duration) {
+        let oldest = now.saturating_sub(self.bounds.age);
         let is_aged = |segment: &Segment| segment.newest < oldest && segment.readings > 0;
         while self.segments.front().is_some_and(is_aged) {
             self.drop_oldest(Gap::SpoolAge);

@@ -7,7 +7,7 @@ use rackwatch_agent::config::{IdentityConfig, PublishConfig};
 use rackwatch_agent::inventory::Inventory;
 use rackwatch_agent::name::Name;
 use rackwatch_agent::sampler::SamplerEvent;
-use rackwatch_agent::spool::{Spool, SpoolError, SyncPolicy};
+use rackwatch_agent::spool::{Opened, Spool, SpoolError, SyncPolicy};
 use rackwatch_core::reading::Sample;
 use rackwatch_core::wire::Seq;
 use rackwatch_runtime::host::HostIds;
@@ -19,12 +19,16 @@ use tokio_util::sync::CancellationToken;
 use super::disk::Disk;
 use super::segment_log::{LARGE, record};
 use crate::site::SOON;
+use rackwatch_agent::spool::files::Files;
+use rackwatch_agent::spool::segment_log::Bounds;
 
 async fn spool(disk: &Disk, sync: SyncPolicy) -> (Spool, Option<Seq>) {
     let disk = disk.clone();
-    Spool::over(move || Ok(Box::new(disk)), LARGE, sync)
-        .await
-        .unwrap()
+    let files = move || Ok(Box::new(disk.clone()) as Box<dyn Files>);
+    match Spool::over(files, LARGE, sync).await.unwrap() {
+        (spool, Opened::Now(last)) => (spool, last),
+        (_, Opened::Later(error)) => panic!("{error}"),
+    }
 }
 
 /// Returns a backlog of at most twenty readings in memory over this disk, and a sender that fills it.
@@ -147,6 +151,26 @@ async fn appended_records_survive_a_loss_of_power_with_sync_always() {
 }
 
 #[tokio::test]
+async fn a_clock_set_forward_drops_nothing() {
+    let disk = Disk::default();
+    // The record is of a fixed day: days old by this host's clock, as if that had jumped.
+    let bounds = Bounds {
+        age: Duration::from_hours(1),
+        ..LARGE
+    };
+    for _start in 0..2 {
+        let disk = disk.clone();
+        let files = move || Ok(Box::new(disk.clone()) as Box<dyn Files>);
+        let (mut spool, _) = Spool::over(files, bounds, SyncPolicy::Always)
+            .await
+            .unwrap();
+        spool.append(vec![record(0)]).await;
+        assert!(!spool.front(1000).await.is_empty());
+        assert_eq!(spool.dropped(), 0);
+    }
+}
+
+#[tokio::test]
 async fn a_failed_sync_duplicates_no_record() {
     let disk = Disk::default();
     let (mut spool, _) = spool(&disk, SyncPolicy::Always).await;
@@ -160,13 +184,25 @@ async fn a_failed_sync_duplicates_no_record() {
 }
 
 #[tokio::test]
-async fn a_disk_that_hangs_at_start_is_abandoned() {
+async fn a_disk_that_hangs_at_start_is_used_once_it_answers() {
     let (hang, hanging) = std::sync::mpsc::channel::<()>();
+    let disk = Disk::default();
+    {
+        let (mut spool, _) = spool(&disk, SyncPolicy::Always).await;
+        assert_eq!(spool.append(vec![record(0)]).await, 1);
+    }
+    let slow = disk.clone();
     let files = move || {
-        hanging.recv().unwrap_err();
-        Err(SpoolError::ThreadEnded)
+        let _released = hanging.recv();
+        Ok(Box::new(slow.clone()) as Box<dyn Files>)
     };
-    let opened = Spool::over(files, LARGE, SyncPolicy::Never).await;
-    assert!(matches!(opened, Err(SpoolError::NoAnswer(_))));
+    let (mut spool, opened) = Spool::over(files, LARGE, SyncPolicy::Never).await.unwrap();
+    assert!(matches!(opened, Opened::Later(SpoolError::NoAnswer(_))));
+    assert!(!spool.is_open() && !spool.is_writable() && !spool.is_readable());
     drop(hang);
+    wait_until(SOON, "it opens", async || spool.is_open().then_some(()))
+        .await
+        .unwrap();
+    assert_eq!(spool.waiting(), 3);
+    assert_eq!(spool.front(1000).await.len(), 1);
 }

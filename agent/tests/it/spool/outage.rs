@@ -258,6 +258,39 @@ async fn readings_on_disk_survive_a_kill() {
     assert_eq!(runs.len(), 4, "three that were killed, and the last");
 }
 
+#[tokio::test]
+async fn a_spool_that_cannot_be_opened_at_the_start_is_opened_later() {
+    let folder = TempDir::new().unwrap();
+    let mut server = RedisServer::start().unwrap();
+    server.stop().unwrap();
+    // A file where the folder should be: its disk is not mounted yet.
+    let in_the_way = folder.path().join("spool");
+    std::fs::write(&in_the_way, "").unwrap();
+    let mut agent = agent(&server, &folder);
+    agent
+        .wait_stderr_contains("cannot open the spool", SOON)
+        .unwrap();
+    std::fs::remove_file(&in_the_way).unwrap();
+    agent.wait_stderr_contains("spool opened", SOON).unwrap();
+    // What waited in memory goes to disk, and survives the agent.
+    wait_for_the_spool(&folder).await;
+    let log = agent.stderr();
+    assert_eq!(log.matches("cannot open the spool").count(), 1, "{log}");
+    agent.kill().unwrap();
+    server.restart().unwrap();
+    let mut redis = connect(&server).await;
+    let mut second = self::agent(&server, &folder);
+    wait_until(SOON, "the first reading is there", async || {
+        let entries = entries(&mut redis).await;
+        let first = numbers(entries.first());
+        (first.first() == Some(&1)).then_some(())
+    })
+    .await
+    .unwrap();
+    second.term().unwrap();
+    assert!(second.wait_exit(Duration::from_secs(10)).unwrap().success());
+}
+
 /// Command that runs a script with permission to mount file systems.
 #[cfg(target_os = "linux")]
 const ON_A_SMALL_DISK: &[&str] = &["unshare", "--user", "--map-root-user", "--mount"];

@@ -48,13 +48,18 @@ pub(super) fn record(second: u64) -> Record {
     }
 }
 
+/// Returns the time since the log was opened, as tests count it.
+pub(super) fn after(second: u64) -> Duration {
+    Duration::from_secs(second)
+}
+
 fn open(disk: &Disk, bounds: Bounds) -> SegmentLog {
     SegmentLog::open(Box::new(disk.clone()), bounds).unwrap().0
 }
 
 fn append(log: &mut SegmentLog, seconds: std::ops::Range<u64>) {
     for second in seconds {
-        log.append(&record(second), at(second)).unwrap();
+        log.append(&record(second), after(second)).unwrap();
     }
 }
 
@@ -62,7 +67,7 @@ fn append(log: &mut SegmentLog, seconds: std::ops::Range<u64>) {
 fn drain(log: &mut SegmentLog) -> Vec<Record> {
     let mut all = Vec::new();
     loop {
-        let some = log.front(50, at(0)).unwrap();
+        let some = log.front(50, after(0)).unwrap();
         if some.is_empty() {
             return all;
         }
@@ -91,7 +96,7 @@ fn records_come_back_in_order_across_restarts() {
     let mut log = open(&disk, LARGE);
     append(&mut log, 0..1000);
     assert_eq!(log.readings(), 3000);
-    let some = log.front(300, at(0)).unwrap();
+    let some = log.front(300, after(0)).unwrap();
     assert_eq!(some.len(), 100);
     let ends: Vec<_> = some.into_iter().map(|(_, end)| end).collect();
     log.acknowledge(&ends);
@@ -115,7 +120,7 @@ fn a_cut_segment_keeps_all_records_before_the_cut() {
     let disk = Disk::default();
     append(&mut open(&disk, LARGE), 0..40);
     let (name, size) = disk.segments().pop().unwrap();
-    let lengths: Vec<_> = (0..40).map(|s| record(s).encode().len()).collect();
+    let lengths: Vec<_> = (0..40).map(|s| record(s).encode(after(s)).len()).collect();
     let head = size - lengths.iter().sum::<usize>();
     for cut in 0..=size {
         let torn = disk.with(&name, |content| content.truncate(cut));
@@ -184,7 +189,7 @@ proptest! {
                     synced = next;
                 }
                 4 => {
-                    let some = log.front(usize::try_from(count).unwrap() * 3, at(0)).unwrap();
+                    let some = log.front(usize::try_from(count).unwrap() * 3, after(0)).unwrap();
                     let (records, ends): (Vec<_>, Vec<_>) = some.into_iter().unzip();
                     prop_assert_eq!(&bare(records.clone()), &all(got..got + records.len() as u64));
                     got += records.len() as u64;
@@ -227,7 +232,7 @@ fn the_size_limit_holds_and_dropped_readings_are_counted() {
     };
     let mut log = open(&disk, bounds);
     for second in 0..5_000 {
-        log.append(&record(second), at(second)).unwrap();
+        log.append(&record(second), after(second)).unwrap();
         assert!(disk.bytes() <= 64 << 10);
     }
     assert_eq!(log.dropped() + log.readings(), 15_000, "the sum holds");
@@ -257,14 +262,14 @@ fn readings_sent_while_being_dropped_do_not_count_as_lost() {
     let mut next = 0;
     let mut append_until = |log: &mut SegmentLog, enough: &dyn Fn(&SegmentLog) -> bool| {
         while !enough(log) {
-            log.append(&record(next), at(next)).unwrap();
+            log.append(&record(next), after(next)).unwrap();
             next += 1;
         }
         next
     };
     append_until(&mut log, &|_| disk.segments().len() == 2);
     let (records, ends): (Vec<_>, Vec<_>) =
-        log.front(1_000_000, at(0)).unwrap().into_iter().unzip();
+        log.front(1_000_000, after(0)).unwrap().into_iter().unzip();
     let appended = append_until(&mut log, &|log| log.dropped() > 0);
     log.acknowledge(&ends);
     let sent = records.len() as u64 * 3;
@@ -281,7 +286,7 @@ fn old_readings_are_dropped_and_counted() {
     let mut log = open(&disk, bounds);
     append(&mut log, 0..10);
     let mut log = open(&disk, bounds);
-    log.append(&record(1000), at(1000)).unwrap();
+    log.append(&record(1000), after(1000)).unwrap();
     assert_eq!((log.dropped(), log.readings()), (30, 3));
     assert_eq!(drain(&mut log)[0].gap, Some(Gap::SpoolAge));
 }
@@ -292,11 +297,11 @@ fn a_full_disk_keeps_what_it_holds() {
     let mut log = open(&disk, LARGE);
     append(&mut log, 0..5);
     disk.room(Some(50));
-    assert!(log.append(&record(5), at(5)).is_err());
+    assert!(log.append(&record(5), after(5)).is_err());
     disk.room(Some(0));
     let before = disk.segments().len();
     for _ in 0..5 {
-        assert!(log.append(&record(5), at(5)).is_err());
+        assert!(log.append(&record(5), after(5)).is_err());
     }
     assert_eq!(
         disk.segments().len(),
@@ -313,7 +318,7 @@ fn a_read_only_disk_is_used_again_once_writable() {
     let disk = Disk::default();
     let mut log = open(&disk, LARGE);
     disk.read_only(true);
-    assert!(log.append(&record(0), at(0)).is_err());
+    assert!(log.append(&record(0), after(0)).is_err());
     disk.read_only(false);
     append(&mut log, 0..3);
     assert_eq!(drain(&mut log), all(0..3));
@@ -324,7 +329,7 @@ fn a_damaged_segment_is_a_gap() {
     let disk = Disk::default();
     let mut log = open(&disk, LARGE);
     append(&mut log, 0..5);
-    log.front(1, at(0)).unwrap();
+    log.front(1, after(0)).unwrap();
     append(&mut log, 5..8);
     let (name, _) = disk.segments()[0].clone();
     let damaged = disk.with(&name, |content| content[30] ^= 1);
@@ -380,7 +385,7 @@ fn the_last_number_is_of_the_last_run_even_with_older_records_left() {
         },
         ..record(2)
     };
-    log.append(&newer, at(2)).unwrap();
+    log.append(&newer, after(2)).unwrap();
     drop(log);
     let (_, found) = SegmentLog::open(Box::new(disk.clone()), LARGE).unwrap();
     assert_eq!(found, Some(newer.seq));
@@ -397,10 +402,10 @@ fn old_readings_dropped_at_start_are_reported() {
     append(&mut log, 0..2);
     drop(log);
     let mut log = open(&disk, bounds);
-    assert_eq!(log.front(100, at(62)).unwrap(), []);
+    assert_eq!(log.front(100, after(62)).unwrap(), []);
     assert_eq!(log.dropped(), 6);
     append(&mut log, 62..63);
-    let (first, _) = log.front(100, at(62)).unwrap().remove(0);
+    let (first, _) = log.front(100, after(62)).unwrap().remove(0);
     assert_eq!(first.gap, Some(Gap::SpoolAge));
 }
 
@@ -410,7 +415,7 @@ fn records_before_a_failed_append_are_synced() {
     let mut log = open(&disk, LARGE);
     append(&mut log, 0..2);
     disk.room(Some(5));
-    log.append(&record(2), at(2)).unwrap_err();
+    log.append(&record(2), after(2)).unwrap_err();
     disk.room(None);
     log.sync();
     drop(log);

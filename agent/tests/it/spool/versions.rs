@@ -6,11 +6,12 @@ use rackwatch_agent::spool::segment_log::SegmentLog;
 use rackwatch_core::wire::Gap;
 
 use super::disk::Disk;
-use super::segment_log::{LARGE, at, record};
+use super::segment_log::{LARGE, after, record};
 
-/// A segment as version 1 wrote it, with the records of seconds 0 to 2. Never regenerate this
-/// file: agents in the field hold such segments.
-const GOLDEN: &[u8] = include_bytes!("version_1.segment");
+/// Segments as versions 1 and 2 of the record wrote them, with the records of seconds 0 to 2. Never
+/// regenerate these files: agents in the field hold such segments.
+const VERSION_1: &[u8] = include_bytes!("version_1.segment");
+const GOLDEN: &[u8] = include_bytes!("version_2.segment");
 
 const FIRST: &str = "000000000001.segment";
 const SECOND: &str = "000000000002.segment";
@@ -19,7 +20,7 @@ fn drain(disk: &Disk) -> Vec<Record> {
     let (mut log, _) = SegmentLog::open(Box::new(disk.clone()), LARGE).unwrap();
     let mut records = Vec::new();
     loop {
-        let front = log.front(50, at(0)).unwrap();
+        let front = log.front(50, after(0)).unwrap();
         if front.is_empty() {
             log.save_position(None).unwrap();
             return records;
@@ -33,8 +34,8 @@ fn drain(disk: &Disk) -> Vec<Record> {
 /// Returns the golden segment with the version of its last record changed.
 fn with_newer_last_record() -> Vec<u8> {
     let mut bytes = GOLDEN.to_vec();
-    let start = bytes.len() - record(2).encode().len();
-    bytes[start + 8] = 2;
+    let start = bytes.len() - record(2).encode(after(2)).len();
+    bytes[start + 8] = 3;
     let (length, payload) = (
         bytes[start..start + 4].to_vec(),
         bytes[start + 8..].to_vec(),
@@ -47,17 +48,25 @@ fn with_newer_last_record() -> Vec<u8> {
 #[test]
 fn a_segment_of_version_1_is_read() {
     let disk = Disk::default();
+    disk.put(FIRST, VERSION_1);
+    let expected: Vec<_> = (0..3).map(record).collect();
+    assert_eq!(drain(&disk), expected);
+}
+
+#[test]
+fn a_segment_of_version_2_is_read() {
+    let disk = Disk::default();
     disk.put(FIRST, GOLDEN);
     let expected: Vec<_> = (0..3).map(record).collect();
     assert_eq!(drain(&disk), expected);
 }
 
 #[test]
-fn a_segment_of_version_1_is_written() {
+fn a_segment_of_version_2_is_written() {
     let disk = Disk::default();
     let (mut log, _) = SegmentLog::open(Box::new(disk.clone()), LARGE).unwrap();
     for second in 0..3 {
-        log.append(&record(second), at(second)).unwrap();
+        log.append(&record(second), after(second)).unwrap();
     }
     assert_eq!(disk.content(FIRST), GOLDEN);
 }
@@ -68,7 +77,7 @@ fn a_record_of_a_newer_version_is_a_gap_and_its_segment_stays_on_disk() {
     let newer = with_newer_last_record();
     disk.put(FIRST, &newer);
     let (mut log, _) = SegmentLog::open(Box::new(disk.clone()), LARGE).unwrap();
-    log.append(&record(5), at(5)).unwrap();
+    log.append(&record(5), after(5)).unwrap();
     drop(log);
     let records = drain(&disk);
     let gap = Some(Gap::SpoolCorrupt);
@@ -83,16 +92,16 @@ fn a_kept_segment_is_reported_once() {
     disk.put(FIRST, &with_newer_last_record());
     drain(&disk);
     let (mut log, _) = SegmentLog::open(Box::new(disk.clone()), LARGE).unwrap();
-    log.append(&record(5), at(5)).unwrap();
+    log.append(&record(5), after(5)).unwrap();
     // The gap after the first start was saved with the position; it is reported, and then over.
-    let front = log.front(50, at(0)).unwrap();
+    let front = log.front(50, after(0)).unwrap();
     assert_eq!(front[0].0.gap, Some(Gap::SpoolCorrupt));
     log.acknowledge(&[front[0].1]);
     log.save_position(None).unwrap();
     drop(log);
     let (mut log, _) = SegmentLog::open(Box::new(disk.clone()), LARGE).unwrap();
-    log.append(&record(6), at(6)).unwrap();
-    assert_eq!(log.front(50, at(0)).unwrap()[0].0, record(6));
+    log.append(&record(6), after(6)).unwrap();
+    assert_eq!(log.front(50, after(0)).unwrap()[0].0, record(6));
 }
 
 #[test]
@@ -147,7 +156,7 @@ fn an_empty_or_missing_segment_is_a_gap() {
     let disk = Disk::default();
     for second in 0..3 {
         let (mut log, _) = SegmentLog::open(Box::new(disk.clone()), LARGE).unwrap();
-        log.append(&record(second), at(second)).unwrap();
+        log.append(&record(second), after(second)).unwrap();
         log.save_position(None).unwrap();
     }
     let empty = disk.with(SECOND, Vec::clear);

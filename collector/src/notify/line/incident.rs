@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use rackwatch_core::incident::{Event, IncidentRecord};
+use rackwatch_core::name::printable;
 use rackwatch_core::time::format_duration;
 
 use super::style::Style;
@@ -27,7 +28,7 @@ pub fn incident_line(record: &IncidentRecord, style: &Style) -> String {
         Event::Repeat => "still open: ",
         _ => "",
     };
-    let mut line = format!("{at} {state} {:<9}  {prefix}{}", "incident", record.title);
+    let mut line = format!("{:<9}  {prefix}{}", "incident", record.title);
     if is_resolved {
         let end = record.until.unwrap_or(record.at);
         let _ok = write!(line, ", after {}", format_duration(end.since(record.since)));
@@ -35,7 +36,7 @@ pub fn incident_line(record: &IncidentRecord, style: &Style) -> String {
         details(record, &mut line);
     }
     let _ok = write!(line, "  [{}]", record.id.short());
-    line
+    format!("{at} {state} {}", printable(&line))
 }
 
 /// Appends what is known of an open incident: temperature, time to critical, first sensor, age.

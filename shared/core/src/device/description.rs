@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hardware::{HardwareLimits, Range, Verdict};
 use super::role::Role;
+use crate::name;
 use crate::stored::{self, DecodeError, IfRefused, StoredValue};
 use crate::units::Kelvin;
 
@@ -90,7 +91,8 @@ impl Description {
     ///
     /// # Errors
     ///
-    /// Fails on another version than ours, on malformed JSON, and beyond [`Description::MAX_JSON`].
+    /// Fails on another version than ours, on malformed JSON, beyond [`Description::MAX_JSON`], and if a member that
+    /// is printed is neither empty nor a name.
     pub fn from_json(json: &[u8]) -> Result<Self, DecodeError> {
         if json.len() > Self::MAX_JSON {
             return Err(DecodeError::TooLong {
@@ -99,7 +101,35 @@ impl Description {
                 limit: Self::MAX_JSON,
             });
         }
-        stored::decode_or_first(json)
+        let described: Self = stored::decode_or_first(json)?;
+        described.check_names()?;
+        Ok(described)
+    }
+
+    /// Checks the members that others choose and we print.
+    fn check_names(&self) -> Result<(), DecodeError> {
+        let names = [
+            ("agent", Some(&self.agent)),
+            ("zone", Some(&self.zone)),
+            ("host", Some(&self.host)),
+            ("machine", self.machine.as_ref()),
+            ("boot", self.boot.as_ref()),
+            ("target", Some(&self.target)),
+            ("source", Some(&self.source)),
+            ("name", Some(&self.name)),
+            ("rack", self.rack.as_ref()),
+            ("hardware", self.hardware.as_ref()),
+        ];
+        for (member, text) in names {
+            if let Some(text) = text.filter(|text| !text.is_empty()) {
+                name::check(text).map_err(|why| DecodeError::NotAName {
+                    name: Self::NAME,
+                    member,
+                    why,
+                })?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -107,7 +137,8 @@ impl StoredValue for Description {
     const NAME: &'static str = "device description";
     const VERSION: u32 = 1;
     const IF_REFUSED: IfRefused = IfRefused::HasNoEffect(
-        "devices without a description are not evaluated: run agents and collectors of one version",
+        "devices without a description are not evaluated: correct the name if one is wrong, and run agents and \
+         collectors of one version",
     );
 }
 
@@ -145,6 +176,36 @@ mod tests {
             Description::from_json(b"{\"new\":1}").unwrap(),
             Description::default()
         );
+    }
+
+    #[test]
+    fn a_description_with_a_name_that_cannot_be_printed_is_refused() {
+        let refused = |member: &str, text: &str| {
+            let json = serde_json::json!({ member: text }).to_string();
+            Description::from_json(json.as_bytes())
+                .err()
+                .map(|error| error.to_string())
+        };
+        for member in [
+            "agent", "zone", "host", "machine", "boot", "target", "source", "name", "rack",
+            "hardware",
+        ] {
+            for text in [
+                "B07\nforged",
+                "B07\u{1b}[2J",
+                "B\u{202e}07",
+                " ",
+                &"x".repeat(129),
+            ] {
+                let error = refused(member, text).expect("it is refused");
+                let start = format!("stored device description: {member} is not a name: it ");
+                assert!(error.starts_with(&start), "{error}");
+                assert_eq!(name::printable(&error), error);
+            }
+            for text in ["", "B07, left", "Süd 7", &"x".repeat(128)] {
+                assert_eq!(refused(member, text), None);
+            }
+        }
     }
 
     #[test]

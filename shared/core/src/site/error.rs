@@ -2,8 +2,7 @@
 
 use globset::{Glob, GlobMatcher};
 
-/// Longest name of a rack, row, room or cooler, in bytes: names become parts of Redis keys and metric labels.
-const MAX_NAME: usize = 128;
+use crate::name;
 
 /// A fault in a site file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,15 +50,10 @@ impl TablePlace {
 
     /// Checks the names in `key`.
     pub(super) fn names(&self, key: &'static str, names: &[String]) -> Result<(), SiteError> {
-        let bad = |name: &&String| {
-            name.trim().is_empty() || name.len() > MAX_NAME || name.contains(char::is_control)
-        };
-        match names.iter().find(bad) {
-            None => Ok(()),
-            Some(name) => {
-                let why = "a name must have 1 to 128 visible characters";
-                Err(self.error(key, Some(name), why))
-            }
+        for text in names {
+            name::check(text)
+                .map_err(|why| self.error(key, Some(text), &format!("not a name: {why}")))?;
         }
+        Ok(())
     }
 }

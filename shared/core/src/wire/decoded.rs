@@ -6,6 +6,7 @@ use super::field;
 use super::fields::Lookup;
 use super::reason::Reason;
 use crate::clock_offsets::{self, Sender};
+use crate::name;
 use crate::reading::Reading;
 use crate::sequence::{Gap, Seq};
 use crate::time::Timestamp;
@@ -113,8 +114,7 @@ pub(super) fn provenance(fields: &Lookup<'_>) -> Result<Decoded, Reason> {
     let Some(agent) = fields.get(field::AGENT)? else {
         return Ok(Decoded::default());
     };
-    let visible = |c: char| !c.is_control() && !c.is_whitespace();
-    if agent.len() > 128 || !agent.chars().all(visible) {
+    if name::check(agent).is_err() || agent.contains(char::is_whitespace) {
         return Err(Reason::BadAgent);
     }
     let further = |name| fields.get(name).ok().flatten();

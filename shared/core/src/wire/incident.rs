@@ -1,12 +1,12 @@
 //! Incident records as fields of `rackwatch:incidents`.
 //!
 //! First `incident_id`, `event`, `severity`, `title`, `cause`, `cause_name`, `first`, `since`,
-//! `timestamp`, `racks`, `devices` (joined by commas), `device_count`, `alerts`, `open`; then `notification_id`
-//! if the record asks for a notification, and the optional fields.
+//! `timestamp`, `racks`, `devices`, `device_count`, `alerts`, `open`; then `notification_id`
+//! if the record asks for a notification, and the optional fields. Lists are joined by commas (`list`).
 
 use super::fields::{Fields, Lookup, timestamp};
 use super::reason::Reason;
-use super::{alert, field};
+use super::{alert, field, list};
 use crate::alert::Severity;
 use crate::device::{DeviceId, Role};
 use crate::incident::{Cause, Event, IncidentId, IncidentRecord};
@@ -14,7 +14,6 @@ use crate::subject::Subject;
 
 /// Returns the fields of the entry for `record`.
 pub fn encode(record: &IncidentRecord) -> Vec<(&'static str, String)> {
-    let devices: Vec<_> = record.devices.iter().map(Subject::as_str).collect();
     let (cause, cause_name) = record.cause.parts();
     let mut fields = vec![
         ("incident_id", record.id.to_string()),
@@ -26,18 +25,21 @@ pub fn encode(record: &IncidentRecord) -> Vec<(&'static str, String)> {
         ("first", record.first.to_string()),
         ("since", record.since.to_string()),
         (field::TIMESTAMP, record.at.to_string()),
-        ("racks", record.racks.join(",")),
-        ("devices", devices.join(",")),
+        ("racks", list::join(&record.racks)),
+        (
+            "devices",
+            list::join(record.devices.iter().map(Subject::as_str)),
+        ),
         ("device_count", record.device_count.to_string()),
         ("alerts", record.alerts.to_string()),
         ("open", record.open.to_string()),
     ];
     let some = |text: String| (!text.is_empty()).then_some(text);
-    let roles: Vec<_> = record.roles.iter().map(|role| role.name()).collect();
+    let roles = record.roles.iter().map(|role| role.name());
     let more = [
         ("notification_id", record.notification_id.clone()),
-        ("rooms", some(record.rooms.join(","))),
-        ("roles", some(roles.join(","))),
+        ("rooms", some(list::join(&record.rooms))),
+        ("roles", some(list::join(roles))),
         ("until", record.until.map(|at| at.to_string())),
         ("peak", record.peak.map(|t| t.to_string())),
         (
@@ -70,12 +72,7 @@ pub fn decode(fields: &Fields) -> Result<IncidentRecord, Reason> {
             .map(|text| alert::number(text, name))
             .transpose()
     };
-    let list = |name| {
-        Ok(optional(name)?
-            .unwrap_or_default()
-            .split(',')
-            .filter(|s| !s.is_empty()))
-    };
+    let list = |name| Ok(list::split(optional(name)?.unwrap_or_default()));
     let subject = |text: &str| {
         let id = DeviceId::new(text).map_err(Reason::BadDevice)?;
         Ok(Subject::from(id))
@@ -93,13 +90,17 @@ pub fn decode(fields: &Fields) -> Result<IncidentRecord, Reason> {
         since: time("since")?,
         until: optional("until")?.map(timestamp).transpose()?,
         at: lookup.timestamp()?,
-        racks: list("racks")?.map(str::to_owned).collect(),
-        rooms: list("rooms")?.map(str::to_owned).collect(),
+        racks: list("racks")?,
+        rooms: list("rooms")?,
         // A role of a newer version is left out.
         roles: list("roles")?
+            .iter()
             .filter_map(|name| Role::ALL.into_iter().find(|role| role.name() == name))
             .collect(),
-        devices: list("devices")?.map(subject).collect::<Result<_, _>>()?,
+        devices: list("devices")?
+            .iter()
+            .map(|id| subject(id))
+            .collect::<Result<_, _>>()?,
         device_count: count("device_count")?,
         alerts: count("alerts")?,
         open: count("open")?,
@@ -107,4 +108,40 @@ pub fn decode(fields: &Fields) -> Result<IncidentRecord, Reason> {
         left_ms: left("left_min_ms")?.zip(left("left_max_ms")?),
         acked_by: optional("acked_by")?.map(str::to_owned),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rack_named_with_a_comma_is_one_rack() {
+        let racks = ["B07, left", r"a\b", r"c\,d", "B08"]
+            .map(str::to_owned)
+            .to_vec();
+        let fields: Fields = [
+            ("incident_id", "i1"),
+            ("event", "opened"),
+            ("severity", "critical"),
+            ("title", "too hot"),
+            ("cause", "rack"),
+            ("cause_name", "B07, left"),
+            ("first", "inlet-1"),
+            ("since", "1"),
+            ("timestamp", "2"),
+            ("racks", r"B07\, left,a\\b,c\\\,d,B08"),
+            ("device_count", "1"),
+            ("alerts", "1"),
+            ("open", "1"),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .to_vec();
+        let record = decode(&fields).unwrap();
+        assert_eq!(record.racks, racks);
+        let encoded = encode(&record);
+        assert!(
+            encoded.contains(&("racks", r"B07\, left,a\\b,c\\\,d,B08".to_owned())),
+            "{encoded:?}"
+        );
+    }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::device::DeviceIdError;
+use crate::name::printable;
 use crate::time::Timestamp;
 use crate::units::NotATemperature;
 
@@ -28,7 +29,7 @@ pub enum Reason {
     #[error("field {0} is not UTF-8 text")]
     NotText(&'static str),
     /// A field is longer than [`MAX_FIELD`].
-    #[error("field {name} has {len} bytes, more than {MAX_FIELD}")]
+    #[error("field {} has {len} bytes, more than {MAX_FIELD}", printable(name))]
     TooLong {
         /// The name of the field.
         name: String,
