@@ -10,7 +10,7 @@ mod time;
 
 use std::fmt::Write;
 
-use rackwatch_core::alert::{AlertRecord, Resolution};
+use rackwatch_core::alert::{AlertRecord, EndedBy, Resolution};
 use rackwatch_core::detect::Phrase;
 use rackwatch_core::name::printable;
 pub use rackwatch_core::time::format_duration;
@@ -79,15 +79,19 @@ fn push_measurement(record: &AlertRecord, line: &mut String) {
         Some(Resolution {
             duration,
             peak,
-            rule_changed,
+            ended_by,
         }) => {
             let _ok = write!(line, " after {}", format_duration(duration));
             if let Some(peak) = peak {
                 let _ok = write!(line, ", peak {:.1}", peak.degrees());
             }
-            if rule_changed {
-                line.push_str(", because the rule changed");
-            }
+            line.push_str(match ended_by {
+                EndedBy::Readings => "",
+                EndedBy::RuleChange => ", because the rule changed",
+                EndedBy::Forgotten => ", because the device was forgotten",
+                EndedBy::Stale => ", because it sent no data for too long",
+                EndedBy::Operator => ", by hand",
+            });
         }
     }
 }
@@ -178,7 +182,7 @@ mod tests {
             resolution: Some(Resolution {
                 peak: Some(Celsius::new(35.0).unwrap()),
                 duration: Duration::from_secs(14 * 60),
-                rule_changed: false,
+                ended_by: EndedBy::Readings,
             }),
             ..record()
         };

@@ -5,7 +5,7 @@ mod record;
 mod state;
 
 pub use id::AlertId;
-pub use record::{AlertRecord, Resolution};
+pub use record::{AlertRecord, EndedBy, Resolution};
 pub use state::AlertState;
 
 pub use crate::detect::{AlertFacts, AlertKind, Detail, Extras};

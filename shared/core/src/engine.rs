@@ -16,6 +16,7 @@
 //! | `racks`, `rack_number` | devices that are compared with each other |
 //! | `subjects` | alerts about agents and targets |
 //! | `absence`, `listening` | devices, targets and agents without data |
+//! | `stale` | ends of episodes that no reading ends |
 //! | `outages` | targets that answer for none of their devices |
 //! | `agent_clocks` | agents whose clock is wrong |
 //! | `duplicates` | agents of one name |
@@ -43,6 +44,7 @@ mod rack_number;
 mod racks;
 mod records;
 mod snapshot;
+mod stale;
 mod subjects;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -63,6 +65,8 @@ use self::duplicates::Duplicates;
 use self::inventory::Hardware;
 use self::outages::Outages;
 use self::racks::Racks;
+use self::stale::Stale;
+use crate::alert::{AlertId, EndedBy};
 use crate::detect::Needs;
 use crate::device::{Description, DeviceId};
 use crate::episode::Episode;
@@ -89,6 +93,7 @@ pub struct Engine {
     /// The time by which ids of entries are ahead of Redis' clock.
     ahead: Duration,
     outages: Outages,
+    stale: Stale,
     /// The plans in use. Devices with equal plans share one.
     plans: Vec<Arc<Plan>>,
     /// Stored episodes that the first step after a restore takes over.
@@ -119,6 +124,7 @@ impl Engine {
             absence: Absence::default(),
             ahead: Duration::ZERO,
             outages: Outages::default(),
+            stale: Stale::default(),
             plans: Vec::new(),
             resumed: None,
             open: HashSet::new(),
@@ -288,16 +294,20 @@ impl Engine {
                     effects.report_all(device.set_clock_offset(&id, at, ahead));
                 }
             }
+            Input::Resolve(subject, alert) => self.resolve(&subject, &alert, effects),
             Input::Ahead(ahead) => self.ahead = ahead,
             Input::Waited(wait) => {
                 if self.absence.listening.waited(wait) {
-                    effects.report_all(self.absence.check(&mut self.devices));
+                    self.check_absence(effects);
                 }
             }
         }
     }
 
     fn describe(&mut self, id: &DeviceId, now: Option<Box<Description>>, effects: &mut Effects) {
+        if now.is_none() && !self.devices.contains_key(id) {
+            return;
+        }
         let before = self.membership(id);
         let device = self.devices.entry(id.clone()).or_default();
         let was_leaving = device.is_leaving();
@@ -305,21 +315,62 @@ impl Engine {
             let change = self.hardware.describe(id, device.description(), now);
             effects.inventory.extend(change);
         }
+        let is_forgotten = now.is_none() && !device.is_of_plain_client();
         if device.set_description(now) {
             if was_leaving && !device.is_leaving() && device.heard > 0 {
                 // Its agent is back, though no reading has arrived yet.
                 device.heard = self.absence.listening.count;
             }
-            self.replan(id, effects);
+            if is_forgotten {
+                self.forget(id, effects);
+            } else {
+                self.replan(id, effects);
+            }
             self.end_empty_subjects(before, id, effects);
         }
+    }
+
+    /// Removes a device that an agent wrote and that a person forgot, or that no agent claims.
+    fn forget(&mut self, id: &DeviceId, effects: &mut Effects) {
+        let Some(device) = self.devices.get_mut(id) else {
+            return;
+        };
+        device.end_episodes(id, EndedBy::Forgotten, |_, _| true, effects);
+        device.end_carried(EndedBy::Forgotten, |_| true, effects);
+        device.end_clock_alert(id, EndedBy::Forgotten, |_| true, effects);
+        self.racks.place(id, device.rack(), None);
+        let role = device.set_counted(None);
+        self.commissioning.count(role, None);
+        self.devices.remove(id);
+    }
+
+    /// Checks which devices are absent, and ends the episodes of those that have been for long.
+    fn check_absence(&mut self, effects: &mut Effects) {
+        effects.report_all(self.absence.check(&mut self.devices));
+        let (now, after) = (self.absence.listening.count, self.rules.stale_after());
+        for id in self.stale.end(&mut self.devices, (now, after), effects) {
+            self.forget(&id, effects);
+        }
+    }
+
+    /// Ends the alert that a person resolved.
+    fn resolve(&mut self, subject: &Subject, alert: &AlertId, effects: &mut Effects) {
+        if stale::resolve(&mut self.devices, subject.as_id(), alert, effects) {
+            return;
+        }
+        let at = self.absence.listening.now();
+        let ended = (self.absence.resolve_by_hand(subject, alert, at))
+            .or_else(|| self.outages.resolve_by_hand(subject, alert, at))
+            .or_else(|| self.agent_clocks.resolve_by_hand(subject, alert, at))
+            .or_else(|| self.duplicates.resolve_by_hand(subject, alert, at));
+        effects.report_all(ended);
     }
 
     fn read(&mut self, entry: StreamId, by_agent: bool, reading: &Reading, effects: &mut Effects) {
         let ahead = u64::try_from(self.ahead.as_millis()).unwrap_or(u64::MAX);
         let arrived = entry.ms.saturating_sub(ahead);
         if self.absence.listening.entry(arrived) {
-            effects.report_all(self.absence.check(&mut self.devices));
+            self.check_absence(effects);
         }
         // One look-up in the map for nearly every reading: it costs as much as a detector.
         let known = self.devices.get_mut(&reading.device);

@@ -27,6 +27,7 @@ use crate::units::Celsius;
 pub struct RuleSet {
     rules: Vec<Rule>,
     flap: Duration,
+    stale_after: Duration,
 }
 
 impl RuleSet {
@@ -47,8 +48,11 @@ impl RuleSet {
             }
             rules.push(rule);
         }
-        let flap = Self::FLAP;
-        Ok(Self { rules, flap })
+        Ok(Self {
+            rules,
+            flap: Self::FLAP,
+            stale_after: Self::STALE_AFTER,
+        })
     }
 
     /// Creates a set of these rules, without the default rules.
@@ -60,6 +64,7 @@ impl RuleSet {
         Ok(Self {
             rules: rules.collect::<Result<_, _>>()?,
             flap: Self::FLAP,
+            stale_after: Self::STALE_AFTER,
         })
     }
 
@@ -70,6 +75,23 @@ impl RuleSet {
     #[must_use]
     pub fn damped(self, flap: Duration) -> Self {
         Self { flap, ..self }
+    }
+
+    /// Time without data after which an episode ends, unless configured otherwise.
+    pub const STALE_AFTER: Duration = Duration::from_hours(24);
+
+    /// Returns the same rules with another time without data after which an episode ends.
+    #[must_use]
+    pub fn with_stale_after(self, stale_after: Duration) -> Self {
+        Self {
+            stale_after,
+            ..self
+        }
+    }
+
+    /// Returns the time without data after which an episode ends.
+    pub fn stale_after(&self) -> Duration {
+        self.stale_after
     }
 
     /// Returns only the rules of these kinds.

@@ -59,17 +59,50 @@ pub struct Resolution {
     pub duration: Duration,
     /// The most extreme temperature; none for kinds that do not look at temperatures.
     pub peak: Option<Celsius>,
-    /// Whether it ended because the rule is another or gone, and not because the readings changed.
-    pub rule_changed: bool,
+    /// The reason for the end.
+    pub ended_by: EndedBy,
 }
 
-impl Resolution {
-    /// The value of the field `ended_by` after a change of the rule.
-    pub const BY_RULE: &str = "rule_change";
+/// The reason why an episode ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EndedBy {
+    /// Readings show that the trouble is over.
+    #[default]
+    Readings,
+    /// The rule is another or gone.
+    RuleChange,
+    /// The device was forgotten.
+    Forgotten,
+    /// The device sent no data for `alerts.stale_after`.
+    Stale,
+    /// A person resolved it.
+    Operator,
+}
 
-    /// Returns the field `ended_by`; `None` if the readings ended the episode.
-    pub fn ended_by(&self) -> Option<&'static str> {
-        self.rule_changed.then_some(Self::BY_RULE)
+impl EndedBy {
+    /// Every reason that records name.
+    pub const NAMED: [Self; 4] = [
+        Self::RuleChange,
+        Self::Forgotten,
+        Self::Stale,
+        Self::Operator,
+    ];
+
+    /// Returns the value of the field `ended_by`; none if readings ended the episode.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Readings => None,
+            Self::RuleChange => Some("rule_change"),
+            Self::Forgotten => Some("forgotten"),
+            Self::Stale => Some("stale"),
+            Self::Operator => Some("operator"),
+        }
+    }
+
+    /// Returns the reason with this name. An unknown one, of a newer version, counts as readings.
+    pub fn from_name(name: Option<&str>) -> Self {
+        let mut named = Self::NAMED.into_iter();
+        named.find(|by| by.name() == name).unwrap_or_default()
     }
 }
 
@@ -169,7 +202,7 @@ impl<'a> From<&'a AlertRecord> for FlatRecord<'a> {
             skew_ms: extras.skew_ms,
             ended_by: record
                 .resolution
-                .and_then(|resolution| resolution.ended_by()),
+                .and_then(|resolution| resolution.ended_by.name()),
             historical: record.historical,
         }
     }

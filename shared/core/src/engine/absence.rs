@@ -9,7 +9,7 @@ use super::effects::AlertEvent;
 use super::listening::Listening;
 use super::records::{Evidence, NO_DATA};
 use super::subjects::{OpenAlert, SubjectAlerts, SubjectRule};
-use crate::alert::{AlertKind, Severity};
+use crate::alert::{AlertId, AlertKind, Severity};
 use crate::device::DeviceId;
 use crate::episode::Episode;
 use crate::subject::Subject;
@@ -68,6 +68,16 @@ impl Absence {
     pub(super) fn resume(&mut self, episodes: &[Episode]) {
         self.alerts
             .resume(episodes.iter().filter(|episode| Self::owns(episode)));
+    }
+
+    /// Closes the alert with this id, because a person resolved it.
+    pub(super) fn resolve_by_hand(
+        &mut self,
+        subject: &Subject,
+        alert: &AlertId,
+        at: Timestamp,
+    ) -> Option<AlertEvent> {
+        self.alerts.resolve_by_hand(subject, alert, at)
     }
 
     /// Returns whether no alert about an agent or a target is open.

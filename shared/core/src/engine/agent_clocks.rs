@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::effects::AlertEvent;
 use super::records::{CLOCK_SKEW, Evidence};
 use super::subjects::{OpenAlert, SubjectAlerts, SubjectRule};
-use crate::alert::{AlertKind, Extras, Severity};
+use crate::alert::{AlertId, AlertKind, Extras, Severity};
 use crate::clock_offsets::TOLERANCE;
 use crate::episode::Episode;
 use crate::loss_ledger::ReportedSequence;
@@ -43,6 +43,16 @@ impl AgentClocks {
     pub(super) fn resume(&mut self, episodes: &[Episode]) {
         self.0
             .resume(episodes.iter().filter(|episode| Self::owns(episode)));
+    }
+
+    /// Closes the alert with this id, because a person resolved it.
+    pub(super) fn resolve_by_hand(
+        &mut self,
+        subject: &Subject,
+        alert: &AlertId,
+        at: Timestamp,
+    ) -> Option<AlertEvent> {
+        self.0.resolve_by_hand(subject, alert, at)
     }
 
     /// Returns whether no alert is open.

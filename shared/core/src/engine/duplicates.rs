@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::effects::AlertEvent;
 use super::records::{DUPLICATE_AGENT, Evidence};
 use super::subjects::{OpenAlert, SubjectAlerts, SubjectRule};
-use crate::alert::{AlertKind, Extras, Severity};
+use crate::alert::{AlertId, AlertKind, Extras, Severity};
 use crate::episode::Episode;
 use crate::hash::fnv1a;
 use crate::loss_ledger::ReportedSequence;
@@ -77,6 +77,16 @@ impl Duplicates {
     pub(super) fn resume(&mut self, episodes: &[Episode]) {
         self.alerts
             .resume(episodes.iter().filter(|episode| Self::owns(episode)));
+    }
+
+    /// Closes the alert with this id, because a person resolved it.
+    pub(super) fn resolve_by_hand(
+        &mut self,
+        subject: &Subject,
+        alert: &AlertId,
+        at: Timestamp,
+    ) -> Option<AlertEvent> {
+        self.alerts.resolve_by_hand(subject, alert, at)
     }
 
     /// Returns whether no alert is open.

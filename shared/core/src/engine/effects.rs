@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::commissioning::Notice;
 use super::inventory::InventoryChange;
-use crate::alert::AlertRecord;
+use crate::alert::{AlertId, AlertRecord};
 use crate::device::{Description, DeviceId};
 use crate::episode::Episode;
 use crate::loss_ledger::{Loss, ReportedSequence, Runs};
@@ -32,6 +32,8 @@ pub enum Input {
     /// The seconds that the clock of a plain client is ahead, at the time of the next reading of its device.
     /// That reading's timestamp is corrected already.
     ClientClock(DeviceId, Timestamp, i64),
+    /// A person resolved this alert of this subject.
+    Resolve(Subject, AlertId),
     /// The time by which the ids of the next entries are ahead of Redis' clock; zero again after them.
     Ahead(Duration),
     /// A time in which the collector listened and nothing arrived.

@@ -7,7 +7,7 @@ use super::device::{Device, Devices};
 use super::effects::AlertEvent;
 use super::records::{Evidence, SENSOR_FAULT};
 use super::subjects::{OpenAlert, SubjectAlerts, SubjectRule};
-use crate::alert::{AlertKind, Extras, Severity};
+use crate::alert::{AlertId, AlertKind, Extras, Severity};
 use crate::episode::Episode;
 use crate::reading::{Fault, Reading};
 use crate::subject::Subject;
@@ -37,6 +37,16 @@ impl Outages {
     pub(super) fn resume(&mut self, episodes: &[Episode]) {
         self.0
             .resume(episodes.iter().filter(|episode| Self::owns(episode)));
+    }
+
+    /// Closes the alert with this id, because a person resolved it.
+    pub(super) fn resolve_by_hand(
+        &mut self,
+        subject: &Subject,
+        alert: &AlertId,
+        at: Timestamp,
+    ) -> Option<AlertEvent> {
+        self.0.resolve_by_hand(subject, alert, at)
     }
 
     /// Returns whether no alert is open.

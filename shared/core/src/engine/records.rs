@@ -1,7 +1,9 @@
 //! Alert events: complete records with the episode changes that go with them.
 
 use super::effects::{AlertEvent, EpisodeChange};
-use crate::alert::{AlertId, AlertKind, AlertRecord, Detail, Extras, Resolution, Severity};
+use crate::alert::{
+    AlertId, AlertKind, AlertRecord, Detail, EndedBy, Extras, Resolution, Severity,
+};
 use crate::detect::Peak;
 use crate::device::{Description, DeviceId, Role};
 use crate::episode::Episode;
@@ -76,10 +78,10 @@ pub(super) struct Header {
 }
 
 impl AlertEvent {
-    /// Marks the end of an episode as caused by a change of its rule, if `rule_changed`.
-    pub(super) fn by_rule(mut self, rule_changed: bool) -> Self {
+    /// Sets the reason for the end of the episode.
+    pub(super) fn ended_by(mut self, by: EndedBy) -> Self {
         if let Some(resolution) = &mut self.record.resolution {
-            resolution.rule_changed = rule_changed;
+            resolution.ended_by = by;
         }
         self
     }
@@ -155,7 +157,7 @@ impl Header {
         let resolution = Resolution {
             duration: end.since(self.started),
             peak: (self.kind.info().peak != Peak::None).then_some(peak),
-            rule_changed: false,
+            ended_by: EndedBy::Readings,
         };
         let episode = EpisodeChange::Close {
             subject: self.subject.clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::effects::AlertEvent;
 use super::records::{Evidence, Header, Place};
-use crate::alert::{AlertKind, Severity};
+use crate::alert::{AlertId, AlertKind, EndedBy, Severity};
 use crate::episode::Episode;
 use crate::subject::Subject;
 use crate::time::Timestamp;
@@ -85,6 +85,19 @@ impl SubjectAlerts {
         let open = self.open.remove(&subject)?;
         let header = self.header(subject, open);
         Some(header.resolve(Evidence::at(at), at, Celsius::ZERO))
+    }
+
+    /// Closes the alert with this id, because a person resolved it.
+    pub(super) fn resolve_by_hand(
+        &mut self,
+        subject: &Subject,
+        alert: &AlertId,
+        at: Timestamp,
+    ) -> Option<AlertEvent> {
+        let open = self.open.get(subject)?;
+        let is_meant = AlertId::of(subject, self.rule.name, open.since) == *alert;
+        let event = is_meant.then(|| self.resolve(subject.clone(), at))??;
+        Some(event.ended_by(EndedBy::Operator))
     }
 
     fn header(&self, subject: Subject, open: OpenAlert) -> Header {

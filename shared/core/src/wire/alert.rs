@@ -9,7 +9,7 @@ use super::field;
 use super::fields::{Fields, Lookup, timestamp};
 use super::reason::Reason;
 use crate::alert::{
-    AlertId, AlertKind, AlertRecord, AlertState, Detail, Extras, Resolution, Severity,
+    AlertId, AlertKind, AlertRecord, AlertState, Detail, EndedBy, Extras, Resolution, Severity,
 };
 use crate::device::{DeviceId, Role};
 use crate::subject::Subject;
@@ -54,7 +54,9 @@ pub fn encode(record: &AlertRecord) -> Vec<(&'static str, String)> {
         ("skew_ms", extras.skew_ms.map(|skew| skew.to_string())),
         (
             "ended_by",
-            resolution.and_then(|r| r.ended_by()).map(str::to_owned),
+            resolution
+                .and_then(|r| r.ended_by.name())
+                .map(str::to_owned),
         ),
         ("historical", record.historical.then(|| "1".to_owned())),
     ];
@@ -119,11 +121,11 @@ fn resolution(
     let state = word(lookup, "state", &states, AlertState::name)?;
     let duration = parsed(lookup, "duration_ms")?.map(Duration::from_millis);
     let peak = lookup.optional("peak")?.map(celsius).transpose()?;
-    let rule_changed = lookup.optional("ended_by")? == Some(Resolution::BY_RULE);
+    let ended_by = EndedBy::from_name(lookup.optional("ended_by")?);
     Ok((state == AlertState::Resolved).then(|| Resolution {
         duration: duration.unwrap_or_else(|| at.since(started)),
         peak,
-        rule_changed,
+        ended_by,
     }))
 }
 

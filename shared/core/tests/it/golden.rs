@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use rackwatch_core::alert::{
-    AlertId, AlertKind, AlertRecord, AlertState, Detail, Extras, Resolution, Severity,
+    AlertId, AlertKind, AlertRecord, AlertState, Detail, EndedBy, Extras, Resolution, Severity,
 };
 use rackwatch_core::device::{DeviceId, Role};
 use rackwatch_core::subject::Subject;
@@ -65,7 +65,7 @@ fn alert(kind: AlertKind, state: AlertState, severity: Severity) -> AlertRecord 
         resolution: (state == AlertState::Resolved).then_some(Resolution {
             duration: Duration::from_secs(840),
             peak: None,
-            rule_changed: false,
+            ended_by: EndedBy::Readings,
         }),
         historical: false,
         subject,
@@ -89,7 +89,7 @@ fn alerts() -> Vec<AlertRecord> {
     };
     let [_, mut ended] = of(AlertKind::HighTemp);
     if let Some(resolution) = &mut ended.resolution {
-        resolution.rule_changed = true;
+        resolution.ended_by = EndedBy::RuleChange;
     }
     let all = AlertKind::ALL.into_iter().flat_map(of);
     all.chain([ended]).collect()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use rackwatch_core::alert::{
-    AlertId, AlertKind, AlertRecord, Detail, Extras, Resolution, Severity,
+    AlertId, AlertKind, AlertRecord, Detail, EndedBy, Extras, Resolution, Severity,
 };
 use rackwatch_core::detect::runaway::RunawayPayload;
 use rackwatch_core::device::{DeviceId, Role};
@@ -57,7 +57,7 @@ pub(crate) fn resolved(record: &AlertRecord, seconds: u64) -> AlertRecord {
         resolution: Some(Resolution {
             duration: at(seconds).since(record.started),
             peak: None,
-            rule_changed: false,
+            ended_by: EndedBy::Readings,
         }),
         at: at(seconds),
         ..record.clone()

@@ -21,6 +21,7 @@ mod regroup;
 mod resuming;
 mod rules;
 mod runaway;
+mod stale;
 mod states;
 mod stored;
 mod stored_incidents;

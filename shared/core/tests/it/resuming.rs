@@ -121,7 +121,9 @@ fn after_a_hand_over(rules: &str, degrees: f64) -> Vec<(String, f64, bool)> {
         records.extend(second.step([input(n, &reading)]).alerts);
     }
     let summary = |record: &rackwatch_core::alert::AlertRecord| {
-        let ended = record.resolution.is_some_and(|end| end.rule_changed);
+        let ended = record
+            .resolution
+            .is_some_and(|end| end.ended_by == rackwatch_core::alert::EndedBy::RuleChange);
         (record.state().to_string(), record.threshold, ended)
     };
     records.iter().map(summary).collect()

@@ -6,7 +6,9 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use rackwatch_core::alert::{AlertId, AlertKind, AlertRecord, Detail, Resolution, Severity};
+use rackwatch_core::alert::{
+    AlertId, AlertKind, AlertRecord, Detail, EndedBy, Resolution, Severity,
+};
 use rackwatch_core::detect::runaway::RunawayPayload;
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Range, Role, Verdict};
 use rackwatch_core::incident::silence::{Matcher, Silence};
@@ -136,7 +138,7 @@ fn incidents_are_pinned_in_each_phase() {
         resolution: Some(Resolution {
             duration: Duration::from_secs(80),
             peak: None,
-            rule_changed: false,
+            ended_by: EndedBy::Readings,
         }),
         at: at(80),
         ..record

@@ -10,7 +10,7 @@ use super::super::effects::{AlertEvent, Effects};
 use super::super::records::{Evidence, mildest_threshold};
 use super::reading::FollowUp;
 use super::state::Device;
-use crate::alert::{Extras, Severity};
+use crate::alert::{EndedBy, Extras, Severity};
 use crate::detect::{
     AlertKind, Decision, DetectorSpec, DetectorState, Finding, Needs, Neighbours, Observation,
 };
@@ -248,14 +248,19 @@ impl Device {
         let header = self.header(reading.device, rule, episode);
         let end = open.clear.unwrap_or(reading.at);
         let event = header.resolve(self.evidence(reading), end, open.peak);
-        event.by_rule(open.former.is_some_and(|former| {
+        let by_rule = open.former.is_some_and(|former| {
             let limit = rule.kind.info().side.zip(Celsius::new(former).ok());
             match limit {
                 Some((side, limit)) => side.beyond(reading.value, limit),
                 // The windows started cold. Faults have none.
                 None => !rule.detector.sees_faults(),
             }
-        }))
+        });
+        if by_rule {
+            event.ended_by(EndedBy::RuleChange)
+        } else {
+            event
+        }
     }
 
     /// Returns the evidence of a reading. A fault has a reason in the place of temperature and rate.

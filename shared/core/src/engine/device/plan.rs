@@ -6,11 +6,13 @@ use super::super::clock::{WrongBy, WrongClock};
 use super::super::effects::{AlertEvent, Effects};
 use super::super::records::{CLOCK_SKEW, Evidence, Header, mildest_threshold};
 use super::state::Device;
-use crate::alert::Severity;
+use crate::alert::{AlertId, EndedBy, Severity};
 use crate::detect::DetectorState;
 use crate::device::DeviceId;
 use crate::episode::{Episode, Open, Tracker};
 use crate::rules::{Plan, PlannedRule};
+use crate::time::Timestamp;
+use crate::units::Celsius;
 
 /// Difference below which thresholds are the same: JSON may round the last digit.
 const SAME: f64 = 1e-6;
@@ -55,7 +57,10 @@ impl Device {
         self.detectors = detectors.into();
         for (rule, (_, tracker)) in states {
             if let Some(open) = tracker.open() {
-                effects.report(self.end_with_rule(id, rule, open).by_rule(true));
+                effects.report(
+                    self.end_with_rule(id, rule, open)
+                        .ended_by(EndedBy::RuleChange),
+                );
             }
         }
         if let Some(carried) = self.carried.take() {
@@ -63,7 +68,67 @@ impl Device {
         }
     }
 
-    /// Returns the end of an episode whose rule is gone.
+    /// Ends the open episodes of the rules that `ends` names, for a reason other than readings.
+    pub(in crate::engine) fn end_episodes(
+        &mut self,
+        id: &DeviceId,
+        by: EndedBy,
+        ends: impl Fn(&PlannedRule, &Open) -> bool,
+        effects: &mut Effects,
+    ) {
+        let plan = Arc::clone(&self.plan);
+        for (index, rule) in plan.rules.iter().enumerate() {
+            let Some(open) = self.open(index).copied().filter(|open| ends(rule, open)) else {
+                continue;
+            };
+            if let Some(tracker) = self.tracker(index) {
+                tracker.align(None);
+                tracker.settle();
+            }
+            effects.report(self.end_with_rule(id, rule, &open).ended_by(by));
+        }
+        self.settle();
+    }
+
+    /// Ends the stored episodes of a device without a plan that `ends` names.
+    pub(in crate::engine) fn end_carried(
+        &mut self,
+        by: EndedBy,
+        ends: impl Fn(&Episode) -> bool,
+        effects: &mut Effects,
+    ) {
+        let carried = self.carried.take().unwrap_or_default();
+        let (ended, kept): (Vec<_>, Vec<_>) = carried.into_iter().partition(ends);
+        for episode in &ended {
+            effects.report(end_of_stored(
+                episode,
+                self.last_value(),
+                self.last_read(),
+                by,
+            ));
+        }
+        self.carried = (!kept.is_empty()).then(|| kept.into());
+    }
+
+    /// Ends the open alert about its clock, for a reason other than readings.
+    pub(in crate::engine) fn end_clock_alert(
+        &mut self,
+        id: &DeviceId,
+        by: EndedBy,
+        ends: impl Fn(&AlertId) -> bool,
+        effects: &mut Effects,
+    ) {
+        let started = self.clock.wrong.map(|wrong| wrong.started);
+        let alert = |started| AlertId::of(&id.clone().into(), CLOCK_SKEW, started);
+        if started.is_some_and(|started| ends(&alert(started)))
+            && let Some(wrong) = self.clock.wrong.take()
+        {
+            let at = self.last_read().unwrap_or(wrong.started);
+            effects.report(self.clock_recovered(id, wrong, at, None).ended_by(by));
+        }
+    }
+
+    /// Returns the end of an episode that no reading ends.
     fn end_with_rule(&self, id: &DeviceId, rule: &PlannedRule, open: &Open) -> AlertEvent {
         let header = self.header(
             id,
@@ -107,16 +172,27 @@ impl Device {
         });
         for episode in stored.iter().filter(|episode| episode.rule != CLOCK_SKEW) {
             if !self.plan.rules.iter().any(|rule| rule.name == episode.rule) {
-                let evidence = Evidence {
-                    temperature: self.last_value(),
-                    ..Evidence::at(self.last_read().unwrap_or(episode.at))
-                };
-                let (end, peak) = (evidence.at, episode.temperature);
-                let end = Header::of_episode(episode).resolve(evidence, end, peak);
-                effects.report(end.by_rule(true));
+                let (value, read) = (self.last_value(), self.last_read());
+                effects.report(end_of_stored(episode, value, read, EndedBy::RuleChange));
             }
         }
     }
+}
+
+/// Returns the end of a stored episode without a rule; `value` is the last temperature, read at `at`.
+fn end_of_stored(
+    episode: &Episode,
+    value: Option<Celsius>,
+    at: Option<Timestamp>,
+    by: EndedBy,
+) -> AlertEvent {
+    let evidence = Evidence {
+        temperature: value,
+        ..Evidence::at(at.unwrap_or(episode.at))
+    };
+    let (end, peak) = (evidence.at, episode.temperature);
+    let end = Header::of_episode(episode).resolve(evidence, end, peak);
+    end.ended_by(by)
 }
 
 /// Returns whether the rule now has another threshold than was reported for an episode of this severity.

@@ -233,7 +233,7 @@ impl Device {
     }
 
     /// Returns the end of the alert about a clock that is right again, or that was wrong for long enough.
-    fn clock_recovered(
+    pub(super) fn clock_recovered(
         &self,
         id: &DeviceId,
         wrong: WrongClock,

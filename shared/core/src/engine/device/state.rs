@@ -71,6 +71,11 @@ impl Device {
         self.by_agent == Some(by_agent || self.by_agent == Some(true))
     }
 
+    /// Returns whether only plain clients have written the device.
+    pub(in crate::engine) fn is_of_plain_client(&self) -> bool {
+        self.by_agent == Some(false)
+    }
+
     /// Sets who writes the device. Returns whether the plan may change by that. A device that an agent has
     /// written stays an agent's.
     pub(in crate::engine) fn set_writer(&mut self, by_agent: bool) -> bool {
