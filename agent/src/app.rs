@@ -18,7 +18,7 @@ use tracing::{error, info};
 use crate::backlog::Backlog;
 use crate::config::{AgentConfig, SpoolConfig};
 use crate::inventory::Inventory;
-use crate::publisher::{Departure, Publisher, Sender, Summary, new_run};
+use crate::publisher::{Publisher, Sender, Summary, new_run};
 use crate::sampler::{self, Sampler, SamplerError};
 use crate::source::Source;
 #[cfg(target_os = "linux")]
@@ -90,7 +90,7 @@ pub enum RunError {
 /// When the configuration is unusable, or a stage fails.
 pub async fn run(config: &AgentConfig, stop: CancellationToken) -> Result<Summary, RunError> {
     let sources = sources(config)?;
-    pipeline(config, sources, Departure::Leave, stop).await
+    pipeline(config, sources, stop).await
 }
 
 /// Opens all enabled sources.
@@ -144,7 +144,6 @@ pub fn sources(config: &AgentConfig) -> Result<Vec<Box<dyn Source>>, RunError> {
 pub async fn pipeline(
     config: &AgentConfig,
     sources: Vec<Box<dyn Source>>,
-    departure: Departure,
     stop: CancellationToken,
 ) -> Result<Summary, RunError> {
     let connector = Connector::new(&config.redis).map_err(|source| RunError::Redis { source })?;
@@ -178,7 +177,7 @@ pub async fn pipeline(
         StageEnd::Spool
     });
 
-    let publishing = Publisher::new(backlog, connector, sender, departure).run(stop.clone());
+    let publishing = Publisher::new(backlog, connector, sender).run(stop.clone());
     stages.spawn(async move {
         let summary = publishing.await;
         published.cancel();

@@ -30,7 +30,6 @@ use batch::{Batch, BatchOutcome};
 use route::{Route, RouteReply};
 use skew::ClockSkew;
 
-pub use batch::Departure;
 pub use sender::{Sender, new_run};
 
 /// Time after the stop to send the rest of the backlog.
@@ -78,7 +77,6 @@ pub struct Publisher {
     /// Whether a change of the partitioning was logged.
     is_on_hold: bool,
     sender: Sender,
-    departure: Departure,
     backoff: Backoff,
     /// Failures in a row.
     failures: u32,
@@ -89,12 +87,7 @@ pub struct Publisher {
 
 impl Publisher {
     /// Returns a publisher of `backlog`.
-    pub fn new(
-        backlog: Backlog,
-        connector: Connector,
-        sender: Sender,
-        departure: Departure,
-    ) -> Self {
+    pub fn new(backlog: Backlog, connector: Connector, sender: Sender) -> Self {
         Self {
             backlog,
             connector,
@@ -104,7 +97,6 @@ impl Publisher {
             skew: ClockSkew::default(),
             is_on_hold: false,
             sender,
-            departure,
             backoff: Backoff::new(RETRY.0, RETRY.1),
             failures: 0,
             failure: None,
@@ -296,7 +288,7 @@ impl Publisher {
         let Some(mut connection) = self.connection.take() else {
             return;
         };
-        let commands = batch::departure(&self.backlog.leaving(), self.departure);
+        let commands = batch::departure(&self.backlog.leaving());
         let executed = commands.exec_async(&mut connection);
         match tokio::time::timeout(DEPARTURE_TIMEOUT, executed).await {
             Ok(Ok(())) => {}

@@ -15,7 +15,7 @@ use tracing::warn;
 use super::settings::Settings;
 use crate::app::{self, RunError};
 use crate::config::{AgentConfig, SourcesConfig};
-use crate::publisher::{Departure, Summary};
+use crate::publisher::Summary;
 use crate::sampler::SHORTEST_INTERVAL;
 use crate::source::simulated::SimulatedConfig;
 
@@ -140,7 +140,7 @@ async fn publish(
     stop: CancellationToken,
 ) -> Result<Summary, RunError> {
     let sources = app::sources(config)?;
-    let publishing = app::pipeline(config, sources, Departure::Remove, stop.clone());
+    let publishing = app::pipeline(config, sources, stop.clone());
     tokio::pin!(publishing);
     let time_is_up = async {
         match length {

@@ -13,15 +13,6 @@ use super::route::Route;
 use super::sender::Sender;
 use crate::backlog::Work;
 
-/// The end of the devices when the agent stops cleanly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Departure {
-    /// Their descriptions mark them as leaving.
-    Leave,
-    /// Their descriptions are removed: the devices were never real.
-    Remove,
-}
-
 /// Descriptions of one HSET: a longer command would delay other clients of Redis.
 const DESCRIPTIONS: usize = 500;
 
@@ -166,19 +157,11 @@ impl Batch {
     }
 }
 
-/// Returns the commands that end the devices of an agent that stops.
-pub(super) fn departure(devices: &[(DeviceId, String)], departure: Departure) -> Pipeline {
+/// Returns the commands that mark the devices of an agent that stops as leaving. It never deletes them: their open
+/// alerts would end as if all were well.
+pub(super) fn departure(devices: &[(DeviceId, String)]) -> Pipeline {
     let mut pipeline = redis::pipe();
-    match departure {
-        Departure::Leave => write_descriptions(&mut pipeline, devices),
-        Departure::Remove => {
-            for devices in devices.chunks(DESCRIPTIONS) {
-                let names: Vec<_> = devices.iter().map(|(device, _)| device.as_str()).collect();
-                pipeline.cmd("HDEL").arg(keys::DEVICES).arg(names);
-            }
-            pipeline.cmd("INCR").arg(keys::DEVICES_REVISION);
-        }
-    }
+    write_descriptions(&mut pipeline, devices);
     pipeline
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rackwatch_agent::app::{self, RunError};
 use rackwatch_agent::config::AgentConfig;
 use rackwatch_agent::name::Name;
-use rackwatch_agent::publisher::{Departure, Summary};
+use rackwatch_agent::publisher::Summary;
 use rackwatch_agent::source::Source;
 use rackwatch_core::device::Description;
 use rackwatch_core::keys;
@@ -38,10 +38,7 @@ impl Agent {
     pub(crate) fn start(config: AgentConfig, sources: Vec<Box<dyn Source>>) -> Self {
         let stop = CancellationToken::new();
         let until = stop.clone();
-        let running =
-            tokio::spawn(
-                async move { app::pipeline(&config, sources, Departure::Leave, until).await },
-            );
+        let running = tokio::spawn(async move { app::pipeline(&config, sources, until).await });
         Self { stop, running }
     }
 

@@ -14,7 +14,6 @@ use std::time::Instant;
 
 use rackwatch_agent::app as agent;
 use rackwatch_agent::config::AgentConfig;
-use rackwatch_agent::publisher::Departure;
 use rackwatch_runtime::config::{LogConfig, RedisConfig, RedisUrl};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -119,7 +118,7 @@ fn through_redis(
     });
     let agent_stop = stop.clone();
     stages.spawn(async move {
-        agent::pipeline(&agent_config, sources, Departure::Remove, agent_stop)
+        agent::pipeline(&agent_config, sources, agent_stop)
             .await
             .map(drop)
             .map_err(|error| RunError::Sampling(Box::new(error)))

@@ -7,7 +7,8 @@ use rackwatch_core::alert::Severity;
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits};
 use rackwatch_core::keys;
 use rackwatch_core::stored::StoredValue as _;
-use rackwatch_runtime::redis::scan_hash;
+use rackwatch_runtime::redis::{Connection, scan_hash};
+use redis::RedisResult;
 use serde::Serialize;
 
 use super::common::{Common, Failure, Outcome};
@@ -44,15 +45,21 @@ struct ListArgs {
     json: bool,
 }
 
-/// Forget removed devices; a device that is still read reappears
+/// Forget removed devices, and end their alerts; a device that is still read reappears
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Example:\n  rackwatch-collector devices forget inlet-B07-1 inlet-B07-2")]
 struct ForgetArgs {
     #[command(flatten)]
     common: Common,
     /// Ids of the devices
-    #[arg(value_name = "DEVICE", required = true, value_parser = DeviceId::new)]
+    #[arg(value_name = "DEVICE", required_unless_present = "leaving", value_parser = DeviceId::new)]
     devices: Vec<DeviceId>,
+    /// Forget every device whose agent has stopped or removed it
+    #[arg(long, conflicts_with = "devices")]
+    leaving: bool,
+    /// With --leaving, only devices of this agent
+    #[arg(long, requires = "leaving", value_name = "NAME")]
+    agent: Option<String>,
 }
 
 /// One known device, as printed.
@@ -184,18 +191,42 @@ fn limits(limits: &HardwareLimits) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
+/// Returns the devices that are marked as leaving, of one agent or of all.
+async fn leaving(connection: &mut Connection, agent: Option<&str>) -> RedisResult<Vec<DeviceId>> {
+    let known = scan_hash(connection, keys::DEVICES).await?.into_iter();
+    let mut leaving: Vec<_> = known
+        .filter_map(|(id, json)| {
+            let described = Description::from_json(&json).ok()?;
+            let is_meant = agent.is_none_or(|agent| described.agent == agent);
+            DeviceId::new(&id)
+                .ok()
+                .filter(|_| described.leaving && is_meant)
+        })
+        .collect();
+    leaving.sort_unstable();
+    Ok(leaving)
+}
+
 async fn forget(args: ForgetArgs) -> Outcome {
     let config = args.common.load()?;
     let (_, mut connection) = server::open(&config.redis).await?;
+    let mut devices = args.devices;
+    if args.leaving {
+        devices = leaving(&mut connection, args.agent.as_deref()).await?;
+    }
+    if devices.is_empty() {
+        print("No device is leaving\n");
+        return Ok(());
+    }
     let mut all = redis::pipe();
-    for device in &args.devices {
+    for device in &devices {
         all.hdel(keys::DEVICES, device.as_str());
     }
     all.incr(keys::DEVICES_REVISION, 1);
     let mut removed: Vec<u64> = all.query_async(&mut connection).await?;
-    removed.truncate(args.devices.len());
+    removed.truncate(devices.len());
     let mut unknown = Vec::new();
-    for (device, removed) in args.devices.iter().zip(removed) {
+    for (device, removed) in devices.iter().zip(removed) {
         if removed == 0 {
             unknown.push(device.as_str());
         } else {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use rackwatch_agent::app::pipeline;
 use rackwatch_agent::config::AgentConfig;
-use rackwatch_agent::publisher::Departure;
 use rackwatch_agent::source::Source;
 use rackwatch_agent::source::simulated::{Simulated, SimulatedConfig};
 use rackwatch_agent::spool::files::Folder;
@@ -119,8 +118,7 @@ async fn catch_up(server: &RedisServer, folder: &TempDir, readings: u64) {
     config.spool.max_age = FOR_EVER;
     let stop = CancellationToken::new();
     let until = stop.clone();
-    let agent =
-        tokio::spawn(async move { pipeline(&config, sources, Departure::Leave, until).await });
+    let agent = tokio::spawn(async move { pipeline(&config, sources, until).await });
     wait_until(
         DEADLINE,
         "the backlog is stored, and live readings too",

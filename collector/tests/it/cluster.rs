@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use rackwatch_agent::app::pipeline;
 use rackwatch_agent::config::AgentConfig;
 use rackwatch_agent::name::Name;
-use rackwatch_agent::publisher::{Departure, Summary};
+use rackwatch_agent::publisher::Summary;
 use rackwatch_agent::source::{DiscoveredDevice, Outcome, Source};
 use rackwatch_core::device::{Description, DeviceId, Role};
 use rackwatch_core::keys::{DETECTOR_GROUP, PartitionKeys, SeriesKeys};
@@ -92,7 +92,7 @@ fn agent(url: &str, zone: &str, stop: &CancellationToken) -> Agent {
         zone: zone.to_owned(),
         keys: PartitionKeys::of(Partitions::CLUSTER.of_zone(zone)),
         running: tokio::spawn(async move {
-            let ran = pipeline(&config, vec![Box::new(racks)], Departure::Leave, stop).await;
+            let ran = pipeline(&config, vec![Box::new(racks)], stop).await;
             ran.unwrap()
         }),
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use rackwatch_agent::app::pipeline;
 use rackwatch_agent::config::AgentConfig;
 use rackwatch_agent::name::Name;
-use rackwatch_agent::publisher::Departure;
 use rackwatch_agent::source::Source;
 use rackwatch_agent::source::simulated::{Simulated, SimulatedConfig};
 use rackwatch_runtime::config::RedisConfig;
@@ -36,9 +35,7 @@ fn agent(url: &str) -> JoinHandle<()> {
     let sources: Vec<Box<dyn Source>> = vec![Box::new(Simulated::new(&simulated).unwrap())];
     tokio::spawn(async move {
         let stop = CancellationToken::new();
-        pipeline(&config, sources, Departure::Leave, stop)
-            .await
-            .unwrap();
+        pipeline(&config, sources, stop).await.unwrap();
     })
 }
 

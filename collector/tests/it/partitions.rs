@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rackwatch_agent::app::pipeline;
 use rackwatch_agent::config::AgentConfig;
-use rackwatch_agent::publisher::{Departure, Summary};
+use rackwatch_agent::publisher::Summary;
 use rackwatch_agent::source::Source;
 use rackwatch_agent::source::simulated::{Simulated, SimulatedConfig};
 use rackwatch_core::keys::PartitionKeys;
@@ -37,11 +37,7 @@ fn agent(url: &str, stop: &CancellationToken) -> JoinHandle<Summary> {
     "hall-1".clone_into(&mut config.agent.zone);
     let sources: Vec<Box<dyn Source>> = vec![Box::new(Simulated::new(&simulated).unwrap())];
     let stop = stop.clone();
-    tokio::spawn(async move {
-        pipeline(&config, sources, Departure::Leave, stop)
-            .await
-            .unwrap()
-    })
+    tokio::spawn(async move { pipeline(&config, sources, stop).await.unwrap() })
 }
 
 /// Counts the stored readings.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use rackwatch_agent::app::pipeline;
 use rackwatch_agent::config::AgentConfig;
-use rackwatch_agent::publisher::Departure;
 use rackwatch_agent::source::Source;
 use rackwatch_agent::source::simulated::{Simulated, SimulatedConfig};
 use rackwatch_core::keys;
@@ -41,9 +40,7 @@ async fn simulate(url: &str, enough: impl FnMut() -> Option<()> + Send + 'static
             waited.unwrap();
         }
     });
-    let summary = pipeline(&config, sources, Departure::Remove, stop)
-        .await
-        .unwrap();
+    let summary = pipeline(&config, sources, stop).await.unwrap();
     waiting.await.unwrap();
     assert_eq!((summary.dropped, summary.unsent), (0, 0));
     summary.readings

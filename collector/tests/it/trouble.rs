@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rackwatch_agent::app::pipeline;
 use rackwatch_agent::config::AgentConfig;
-use rackwatch_agent::publisher::{Departure, Summary};
+use rackwatch_agent::publisher::Summary;
 use rackwatch_agent::source::Source;
 use rackwatch_agent::source::simulated::{Simulated, SimulatedConfig};
 use rackwatch_runtime::config::RedisConfig;
@@ -354,7 +354,7 @@ fn agent(url: &str, stop: &CancellationToken) -> JoinHandle<Summary> {
     };
     let stop = stop.clone();
     tokio::spawn(async move {
-        let ran = pipeline(&config, sources, Departure::Leave, stop).await;
+        let ran = pipeline(&config, sources, stop).await;
         ran.unwrap()
     })
 }
