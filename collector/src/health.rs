@@ -3,6 +3,7 @@
 mod evaluate;
 mod facts;
 mod gather;
+mod notifiers;
 mod refused;
 mod redis_streams;
 

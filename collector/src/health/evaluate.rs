@@ -8,6 +8,7 @@ use rackwatch_runtime::redis::format_bytes;
 use serde::Serialize;
 
 use super::facts::{Facts, Group};
+use crate::notify::failures::REPORT_AFTER;
 use crate::notify::line::format_duration;
 
 /// Share of maxmemory above which series are too large.
@@ -36,6 +37,7 @@ pub(crate) fn evaluate(facts: &Facts) -> HealthVerdict {
     verdict.owners(facts);
     verdict.leader(facts);
     verdict.refused(facts);
+    verdict.notifiers(facts);
     for group in &facts.groups {
         verdict.group(group);
     }
@@ -97,6 +99,24 @@ impl HealthVerdict {
                  collectors' logs"
                     .to_owned(),
             );
+        }
+    }
+
+    /// Reports recipients that no notification has reached for a while.
+    fn notifiers(&mut self, facts: &Facts) {
+        for failing in &facts.failing_notifiers {
+            let lasts = Duration::from_millis(failing.failing_ms);
+            if lasts < REPORT_AFTER {
+                continue;
+            }
+            let to = failing.recipient.as_ref();
+            let to = to.map_or_else(String::new, |to| format!(" to {to}"));
+            self.problems.push(format!(
+                "notifier {:?}{to} has delivered nothing for {}: {}",
+                failing.notifier,
+                format_duration(lasts),
+                failing.reason
+            ));
         }
     }
 

@@ -13,6 +13,7 @@ use rackwatch_runtime::redis::{Connection, Partitioning, ServerInfo, scan_hash, 
 use redis::RedisResult;
 
 use super::facts::{Dead, Devices, Facts, Incidents, Losses, Owned, Projection, Streams};
+use super::notifiers;
 use super::redis_streams::{added, dead, group, length, losses, newest, rate};
 use crate::config::CollectorConfig;
 use crate::incidents::site::SiteReader;
@@ -55,6 +56,7 @@ pub(crate) async fn gather(
         dead: Dead::default(),
         losses: Losses::default(),
         incidents: Incidents::default(),
+        failing_notifiers: notifiers::failing(connection, &config.notify, now).await?,
         refused,
         open_episodes: Severity::ALL.into_iter().map(|s| (s, 0)).collect(),
         series,

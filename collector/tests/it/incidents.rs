@@ -1,7 +1,12 @@
 //! Incidents through Redis: what is written, which notifications are sent, and that nothing is lost or sent twice.
 
+mod failing;
+mod hours;
 mod notifiers;
+mod notifying;
 mod operators;
+mod recipients;
+mod storms;
 mod webhooks;
 
 use std::time::Duration;
