@@ -150,7 +150,7 @@ function notificationTable(deliveries) {
     el(
       "tr",
       null,
-      rowHeading(delivery.notifier),
+      rowHeading(delivery.recipient ? `${delivery.notifier} to ${delivery.recipient}` : delivery.notifier),
       cell(delivery.event),
       cell(delivery.state, delivery.reason && el("small", null, delivery.reason)),
       cell(ago(delivery.at_ms, Date.now())),

@@ -120,7 +120,7 @@ function notificationSection(deliveries, now) {
     .slice(0, MAX_NOTIFICATIONS)
     .map((delivery) =>
       row(
-        delivery.notifier,
+        delivery.recipient ? `${delivery.notifier} to ${delivery.recipient}` : delivery.notifier,
         cell(link(`#/incident/${delivery.incident_id}`, delivery.title), el("small", null, delivery.event)),
         el(
           "td",

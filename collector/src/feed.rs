@@ -1,9 +1,10 @@
 //! Feeds: streams of records from the reader's side. Records come in, acknowledgements go out.
 //!
-//! Promise: each record comes at least once, in order, and again until it is acknowledged. [`redis`] reads alerts and
-//! incidents, [`memory`] the alerts of the demo.
+//! Promise: each record comes at least once, in order, and again until it is acknowledged. [`redis`] reads alerts
+//! through a consumer group, [`position`] incidents for each recipient, [`memory`] the alerts of the demo.
 
 pub mod memory;
+pub mod position;
 pub mod redis;
 
 use async_trait::async_trait;

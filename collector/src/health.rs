@@ -4,6 +4,7 @@ mod attendance;
 mod evaluate;
 mod facts;
 mod gather;
+mod notifiers;
 mod refused;
 mod redis_streams;
 mod room;

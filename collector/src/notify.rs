@@ -2,13 +2,13 @@
 //!
 //! ```text
 //!  anomaly_alerts      ─▶ alert_sink ─▶ console, file           every alert, as a line or as JSON
-//!  rackwatch:incidents ─▶ outbox ─▶ route ─▶ notifiers/…        notifications, until they are delivered
+//!  rackwatch:incidents ─▶ outbox ─▶ route ─▶ notifiers/…        for each recipient, until it is delivered
 //!                            └─▶ delivery_log                   the state of each delivery, for people
 //!  heartbeat ─▶ an outside monitor                              while everything works
 //! ```
 //!
-//! Both read a stream through a consumer group of their own, and acknowledge an entry only after it is written or
-//! delivered.
+//! Alert sinks read through a consumer group, recipients from a position of their own. Both acknowledge an entry only
+//! after it is written or delivered. A notifier that fails is reported through the others (`failures`).
 
 pub mod alert_sink;
 mod config;
@@ -17,6 +17,7 @@ pub mod delivery_log;
 mod error;
 #[cfg(test)]
 pub(crate) mod example;
+pub(crate) mod failures;
 pub mod file;
 mod heartbeat;
 mod http;
@@ -31,6 +32,7 @@ pub use alert_sink::{AlertSink, AlertSinks};
 pub use config::{CommonConfig, NotifierConfig, NotifierName};
 
 pub use error::{SetupError, SetupErrorKind};
+pub use failures::Failures;
 pub use heartbeat::{Heartbeat, HeartbeatConfig};
-pub use notifier::{Message, Notifier, NotifierContext, NotifierType, SendOutcome};
+pub use notifier::{Message, Notifier, NotifierContext, NotifierType, Recipient, SendOutcome};
 pub use notifiers::NotifierKind;

@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::error::RunError;
 use super::finish::finish;
 use crate::config::CollectorConfig;
-use crate::feed::redis::RedisFeed;
+use crate::feed::position::{PositionFeed, ReaderKeys};
 use crate::incidents::correlate::{Correlator, open};
 use crate::indices;
 use crate::notify::console::Console;
 use crate::notify::delivery_log::DeliveryLog;
-use crate::notify::outbox::Outbox;
-use crate::notify::{Heartbeat, NotifierConfig};
+use crate::notify::outbox::{self, Outbox};
+use crate::notify::{Failures, Heartbeat, NotifierConfig};
 use crate::progress::{Progress, Stage};
 use crate::stage::StageError;
 
@@ -79,45 +79,68 @@ impl LeaderStages {
         Correlator::new(&self.connector, (epoch, pulse), timing, stop.clone(), print)
     }
 
-    /// Starts the outbox of every notifier, after all of their consumer groups exist.
+    /// Starts the outbox of every recipient, after all of their positions exist.
     ///
-    /// The correlator starts later, because a group does not see incidents that are older than itself.
+    /// The correlator starts later, because a new recipient does not see incidents that are older than its position.
     async fn spawn_outboxes(
         &self,
         stages: &mut JoinSet<Result<(), RunError>>,
         stop: &CancellationToken,
     ) -> Result<(), RunError> {
-        let mut feeds = Vec::new();
+        let names = self.config.notify.iter().map(|one| one.name().to_owned());
+        let failures = Failures::new(names);
+        let mut outboxes = Vec::new();
         for notifier in &self.config.notify {
-            let mut feed = RedisFeed::new(
-                self.connector.at(keys::INCIDENTS),
-                (keys::INCIDENTS.to_owned(), incident::decode),
-                keys::notifier_group(notifier.name()),
-                keys::CORRELATOR_CONSUMER,
-                stop.clone(),
-            );
-            feed.begin().await.map_err(RunError::Incidents)?;
-            feeds.push((notifier, feed));
+            self.open_outboxes(notifier, &failures, stop, &mut outboxes)
+                .await?;
         }
-        if feeds.is_empty() {
+        if outboxes.is_empty() {
             return Ok(());
         }
-        let open = open::newest_notifications(&self.connector, stop).await;
-        for (notifier, feed) in feeds {
-            let outbox = self.outbox(notifier, stop)?.resume(&open);
+        let open = open::newest_records(&self.connector, stop).await;
+        for (outbox, feed) in outboxes {
+            let outbox = outbox.resume(&open);
             stages.spawn(async move { outbox.run(feed).await.map_err(RunError::Incidents) });
         }
         Ok(())
     }
 
-    fn outbox(
+    /// Adds an outbox, with its feed, for each recipient of a notifier.
+    async fn open_outboxes(
         &self,
         notifier: &NotifierConfig,
+        failures: &Failures,
         stop: &CancellationToken,
-    ) -> Result<Outbox, RunError> {
-        let (built, routes) = notifier.build(self.config.web.public_url.as_deref())?;
-        let log = DeliveryLog::new(self.connector.at(keys::DELIVERIES));
-        let common = &notifier.common;
-        Ok(Outbox::new(common, built, routes, log, stop.clone()))
+        outboxes: &mut Vec<(Outbox, PositionFeed<IncidentRecord>)>,
+    ) -> Result<(), RunError> {
+        let (recipients, routes) = notifier.build(self.config.web.public_url.as_deref())?;
+        let keys = notifier.progress_keys().into_iter().map(|(_, key)| key);
+        let keys: Vec<String> = keys.collect();
+        let connector = self.connector.at(keys::INCIDENTS);
+        for (recipient, progress) in recipients.into_iter().zip(&keys) {
+            let names = ReaderKeys {
+                group: keys::notifier_group(notifier.name()),
+                consumer: keys::CORRELATOR_CONSUMER,
+                progress: progress.clone(),
+                others: keys
+                    .iter()
+                    .filter(|key| *key != progress)
+                    .cloned()
+                    .collect(),
+            };
+            let stream = (keys::INCIDENTS.to_owned(), incident::decode as _);
+            let feed = PositionFeed::open(connector.clone(), stream, names, stop.clone());
+            let feed = feed.await.map_err(RunError::Incidents)?;
+            let progress =
+                outbox::Progress::load(connector.clone(), progress.clone(), stop.clone());
+            let progress = progress.await.map_err(RunError::Incidents)?;
+            let log = DeliveryLog::new(self.connector.at(keys::DELIVERIES));
+            let shared = (log, failures.clone());
+            let routes = routes.clone();
+            let common = &notifier.common;
+            let outbox = Outbox::new(common, recipient, routes, progress, shared, stop.clone());
+            outboxes.push((outbox, feed));
+        }
+        Ok(())
     }
 }

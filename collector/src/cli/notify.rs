@@ -6,7 +6,7 @@ use super::common::{Common, Failure, Outcome, operator_name, usage};
 use super::output::print;
 use crate::config::CollectorConfig;
 use crate::incidents::operator_actions;
-use crate::notify::{Message, NotifierConfig, SendOutcome};
+use crate::notify::{Message, Notifier, NotifierConfig, SendOutcome};
 
 /// Test the configured notifiers
 #[derive(Clone, Debug, Args)]
@@ -40,30 +40,40 @@ pub(super) async fn run(args: NotifyArgs) -> Outcome {
     let config = args.common.load()?;
     let mut has_failed = false;
     for notifier in select(&config, &args.names)? {
-        let (mut built, _) = notifier
+        let (recipients, _) = notifier
             .build(config.web.public_url.as_deref())
             .map_err(usage)?;
-        let message = Message::Test {
-            text: &format!(
-                "Rackwatch test by {}: notifications arrive here.",
-                operator_name()
-            ),
-            key: &format!("test-{}", operator_actions::new_id()),
-        };
-        let outcome = match built.send(&message).await {
-            SendOutcome::Delivered { confirmed: true } => "delivered and confirmed".to_owned(),
-            SendOutcome::Delivered { confirmed: false } => "delivered".to_owned(),
-            SendOutcome::Retry { reason, .. } | SendOutcome::Rejected { reason } => {
-                has_failed = true;
-                format!("failed: {reason}")
-            }
-        };
-        print(&format!("{:<16} {outcome}\n", notifier.name()));
+        for mut recipient in recipients {
+            let outcome = test(recipient.notifier.as_mut()).await;
+            has_failed |= outcome.is_err();
+            let outcome = outcome.unwrap_or_else(|reason| format!("failed: {reason}"));
+            let name = match recipient.address {
+                Some(address) => format!("{} to {address}", notifier.name()),
+                None => notifier.name().to_owned(),
+            };
+            print(&format!("{name:<16} {outcome}\n"));
+        }
     }
     if has_failed {
         Err(Failure::Reported)
     } else {
         Ok(())
+    }
+}
+
+/// Sends a test message once. Returns the outcome, or the reason of the failure.
+async fn test(notifier: &mut dyn Notifier) -> Result<String, String> {
+    let message = Message::Test {
+        text: &format!(
+            "Rackwatch test by {}: notifications arrive here.",
+            operator_name()
+        ),
+        key: &format!("test-{}", operator_actions::new_id()),
+    };
+    match notifier.send(&message).await {
+        SendOutcome::Delivered { confirmed: true } => Ok("delivered and confirmed".to_owned()),
+        SendOutcome::Delivered { confirmed: false } => Ok("delivered".to_owned()),
+        SendOutcome::Retry { reason, .. } | SendOutcome::Rejected { reason } => Err(reason),
     }
 }
 

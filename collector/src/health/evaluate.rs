@@ -8,6 +8,7 @@ use rackwatch_runtime::redis::format_bytes;
 use serde::Serialize;
 
 use super::facts::{Facts, Group};
+use crate::notify::failures::REPORT_AFTER;
 use crate::notify::line::format_duration;
 use crate::peers::{Difference, differences};
 
@@ -43,6 +44,7 @@ pub(crate) fn evaluate(facts: &Facts) -> HealthVerdict {
     verdict
         .problems
         .extend(differing.iter().map(Difference::line));
+    verdict.notifiers(facts);
     for group in &facts.groups {
         verdict.group(group);
     }
@@ -116,6 +118,24 @@ impl HealthVerdict {
                  collectors' logs"
                     .to_owned(),
             );
+        }
+    }
+
+    /// Reports recipients that no notification has reached for a while.
+    fn notifiers(&mut self, facts: &Facts) {
+        for failing in &facts.failing_notifiers {
+            let lasts = Duration::from_millis(failing.failing_ms);
+            if lasts < REPORT_AFTER {
+                continue;
+            }
+            let to = failing.recipient.as_ref();
+            let to = to.map_or_else(String::new, |to| format!(" to {to}"));
+            self.problems.push(format!(
+                "notifier {:?}{to} has delivered nothing for {}: {}",
+                failing.notifier,
+                format_duration(lasts),
+                failing.reason
+            ));
         }
     }
 

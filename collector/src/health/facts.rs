@@ -40,6 +40,7 @@ pub(crate) struct Facts {
     pub(crate) devices: Devices,
     pub(crate) open_episodes: BTreeMap<Severity, usize>,
     pub(crate) incidents: Incidents,
+    pub(crate) failing_notifiers: Vec<FailingNotifier>,
     /// Stored values that this version does not understand.
     pub(crate) refused: Vec<RefusedState>,
     pub(crate) series: Projection,
@@ -78,6 +79,17 @@ pub(crate) struct Incidents {
     pub(crate) silences: usize,
     /// The collector that correlates alerts and sends notifications.
     pub(crate) leader: Option<String>,
+}
+
+/// A recipient of a notifier whose attempts fail.
+#[derive(Debug, Serialize)]
+pub(crate) struct FailingNotifier {
+    pub(crate) notifier: String,
+    /// The address, where the notifier has several recipients.
+    pub(crate) recipient: Option<String>,
+    /// The time since the first failed attempt.
+    pub(crate) failing_ms: u64,
+    pub(crate) reason: String,
 }
 
 /// Lengths of the streams, summed over all partitions.

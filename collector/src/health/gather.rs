@@ -17,6 +17,7 @@ use super::attendance::unattended;
 use super::facts::{
     Dead, Devices, Facts, Incidents, Losses, NotEvaluated, Owned, Projection, Streams,
 };
+use super::notifiers;
 use super::redis_streams::{added, dead, group, length, losses, newest, not_evaluated, rate};
 use crate::config::CollectorConfig;
 use crate::incidents::site::SiteReader;
@@ -63,6 +64,7 @@ pub(crate) async fn gather(
         losses: Losses::default(),
         not_evaluated: NotEvaluated::default(),
         incidents: Incidents::default(),
+        failing_notifiers: notifiers::failing(connection, &config.notify, now).await?,
         refused,
         open_episodes: Severity::ALL.into_iter().map(|s| (s, 0)).collect(),
         series,

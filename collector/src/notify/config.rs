@@ -3,11 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use rackwatch_core::keys::incidents;
 use rackwatch_runtime::config::{self, KeyError};
 use serde::{Deserialize, Deserializer};
 
 use super::error::SetupError;
-use super::notifier::{Notifier, NotifierContext};
+use super::notifier::{NotifierContext, Recipient};
 use super::notifiers::NotifierKind;
 use super::route::{RouteConfig, Routes};
 
@@ -59,15 +60,25 @@ impl NotifierConfig {
         &self.common.name.0
     }
 
-    /// Sets up the notifier and its routes. `dashboard` is the public address of the dashboard, for links.
+    /// Returns the key of the progress of each recipient, with its address if there are several.
+    pub(crate) fn progress_keys(&self) -> Vec<(Option<String>, String)> {
+        let mut recipients: Vec<_> = self.kind.recipients().into_iter().map(Some).collect();
+        if recipients.is_empty() {
+            recipients.push(None);
+        }
+        let key = |recipient: Option<String>| {
+            let key = incidents::delivery(self.name(), recipient.as_deref());
+            (recipient, key)
+        };
+        recipients.into_iter().map(key).collect()
+    }
+
+    /// Sets up the notifier, once for each recipient, and its routes. `dashboard` is the public address of the dashboard, for links.
     ///
     /// # Errors
     ///
     /// When a file cannot be read or a value is unusable.
-    pub fn build(
-        &self,
-        dashboard: Option<&str>,
-    ) -> Result<(Box<dyn Notifier>, Routes), SetupError> {
+    pub fn build(&self, dashboard: Option<&str>) -> Result<(Vec<Recipient>, Routes), SetupError> {
         let context = NotifierContext {
             timeout: self.common.timeout,
             dashboard: dashboard.map(|url| url.trim_end_matches('/')),

@@ -1,7 +1,7 @@
-//! The delivery log: the state of every notification at every notifier, for people to read.
+//! The delivery log: the state of every notification at every recipient, for people to read.
 //!
-//! In: changes reported by the outboxes. Out: `rackwatch:deliveries`, a stream of changes. For each notifier and key the
-//! newest change counts. Sending does not depend on it, as the consumer group keeps track of that. A change that cannot
+//! In: changes reported by the outboxes. Out: `rackwatch:deliveries`, a stream of changes. For each notifier, recipient
+//! and key the newest change counts. Sending does not depend on it, as the consumer group keeps track of that. A change that cannot
 //! be written soon is dropped.
 
 use std::collections::HashSet;
@@ -34,9 +34,9 @@ pub enum State {
     Sent,
     /// Accepted by the receiver, whose answer says that it will process the message.
     Confirmed,
-    /// Rejected by the receiver. There are no more attempts.
+    /// Rejected by the receiver, or not accepted for an hour. Attempts go on in the second case.
     Failed,
-    /// Not sent, because no route of the notifier matches.
+    /// Not sent: no route of the notifier matches, or a newer notification of the incident replaces it.
     Skipped,
 }
 
@@ -45,6 +45,9 @@ pub enum State {
 pub struct Delivery {
     /// The name of the notifier.
     pub notifier: String,
+    /// The recipient, where the notifier has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
     /// The deduplication key, the same at every attempt.
     pub key: String,
     /// The id of the incident.
@@ -157,7 +160,13 @@ pub async fn read(
     });
     let mut seen = HashSet::new();
     let newest = changes.filter(|delivery| {
-        let is_newest = seen.insert((delivery.notifier.clone(), delivery.key.clone()));
+        let Delivery {
+            notifier,
+            recipient,
+            key,
+            ..
+        } = delivery;
+        let is_newest = seen.insert((notifier.clone(), recipient.clone(), key.clone()));
         is_newest && incident.is_none_or(|id| delivery.incident_id == id)
     });
     Ok(newest.collect())

@@ -101,17 +101,35 @@ pub(super) fn parse_address(text: &str) -> Result<Url, SetupErrorKind> {
         .ok_or(SetupErrorKind::Url)
 }
 
-/// Sends a request. Any success status is a delivery; `confirms` decides from the body whether the receiver
-/// confirmed it.
-pub(super) async fn send(request: RequestBuilder, confirms: fn(&str) -> bool) -> SendOutcome {
+/// The meaning of the body of an answer.
+#[derive(Clone, Copy)]
+pub(super) struct Meaning {
+    /// Decides whether an answer of success confirms that the receiver will process the message.
+    pub(super) confirms: fn(&str) -> bool,
+    /// Decides whether a refusal is about the configuration and not about the message, and returns the fault.
+    pub(super) fault_of_configuration: fn(&str) -> Option<&'static str>,
+}
+
+impl Meaning {
+    /// The meaning for receivers whose refusals are all about the message.
+    pub(super) fn confirmed_by(confirms: fn(&str) -> bool) -> Self {
+        Self {
+            confirms,
+            fault_of_configuration: |_| None,
+        }
+    }
+}
+
+/// Sends a request. Any success status is a delivery.
+pub(super) async fn send(request: RequestBuilder, meaning: Meaning) -> SendOutcome {
     match request.send().await {
         Ok(response) if response.status().is_success() => {
             let body = read_beginning(response).await;
             SendOutcome::Delivered {
-                confirmed: confirms(&body),
+                confirmed: (meaning.confirms)(&body),
             }
         }
-        Ok(response) => failure(&response),
+        Ok(response) => failure(response, meaning).await,
         // The address may hold a token.
         Err(error) => SendOutcome::Retry {
             reason: chain(&error.without_url()),
@@ -133,23 +151,33 @@ async fn read_beginning(mut response: Response) -> String {
 }
 
 /// Returns the outcome that a reply without a success status stands for.
-fn failure(response: &Response) -> SendOutcome {
+async fn failure(response: Response, meaning: Meaning) -> SendOutcome {
     let status = response.status();
     let reason = format!("receiver answered {status}");
-    match status {
-        // The message itself is at fault, and stays the same at every attempt.
-        StatusCode::BAD_REQUEST
-        | StatusCode::PAYLOAD_TOO_LARGE
-        | StatusCode::UNSUPPORTED_MEDIA_TYPE
-        | StatusCode::UNPROCESSABLE_ENTITY => SendOutcome::Rejected { reason },
-        // An operator can correct a wrong address or token, and the waiting messages go out then.
-        _ => {
-            let after = response.headers().get(RETRY_AFTER);
-            let seconds = after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-            SendOutcome::Retry {
-                reason,
-                after: seconds.map(Duration::from_secs),
-            }
-        }
+    let after = response.headers().get(RETRY_AFTER);
+    let after = after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let after = after.map(Duration::from_secs);
+    // An operator can correct a wrong address or token, and the waiting messages go out then.
+    if !is_about_message(status) {
+        return SendOutcome::Retry { reason, after };
     }
+    let body = read_beginning(response).await;
+    match (meaning.fault_of_configuration)(&body) {
+        Some(fault) => SendOutcome::Retry {
+            reason: format!("{reason}: {fault}"),
+            after,
+        },
+        None => SendOutcome::Rejected { reason },
+    }
+}
+
+/// Returns whether a status says that the message itself is at fault, and so stays the same at every attempt.
+fn is_about_message(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            | StatusCode::UNPROCESSABLE_ENTITY
+    )
 }

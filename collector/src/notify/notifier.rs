@@ -19,13 +19,24 @@ pub enum Message<'m> {
         /// The notification id of the record, or an id of its own for an acknowledgement.
         key: &'m str,
     },
-    /// Several changes at once, sent during a storm.
+    /// Several incidents at once, sent during a storm.
     Digest {
-        /// A summary in one line.
+        /// A summary in one line, which counts the incidents that are not among the records.
         text: &'m str,
-        /// The changes, oldest first.
+        /// The newest change of the worst incidents.
         records: Vec<&'m IncidentRecord>,
         /// The keys of the first and the last change, joined by `..`.
+        key: &'m str,
+    },
+    /// A report that another notifier fails, or that it has recovered.
+    Failure {
+        /// The name of the other notifier.
+        notifier: &'m str,
+        /// The text in one line.
+        text: &'m str,
+        /// Whether the other notifier has recovered.
+        has_recovered: bool,
+        /// A key that only this report has.
         key: &'m str,
     },
     /// A test of the path to the receiver.
@@ -41,7 +52,10 @@ impl Message<'_> {
     /// Returns the deduplication key.
     pub fn key(&self) -> &str {
         match self {
-            Self::Incident { key, .. } | Self::Digest { key, .. } | Self::Test { key, .. } => key,
+            Self::Incident { key, .. }
+            | Self::Digest { key, .. }
+            | Self::Failure { key, .. }
+            | Self::Test { key, .. } => key,
         }
     }
 }
@@ -68,6 +82,32 @@ pub enum SendOutcome {
     },
 }
 
+/// One recipient of a notifier. Each has an outbox and a progress of its own.
+pub struct Recipient {
+    /// The address, where a notifier has several recipients.
+    pub address: Option<String>,
+    /// Sends to this recipient only.
+    pub notifier: Box<dyn Notifier>,
+}
+
+impl Recipient {
+    /// Returns the only recipient of a notifier.
+    pub(super) fn only(notifier: impl Notifier + 'static) -> Vec<Self> {
+        vec![Self {
+            address: None,
+            notifier: Box::new(notifier),
+        }]
+    }
+}
+
+impl std::fmt::Debug for Recipient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recipient")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A receiver of incidents, such as a chat or a pager.
 #[async_trait]
 pub trait Notifier: Send + Sync {
@@ -85,8 +125,8 @@ pub trait Notifier: Send + Sync {
         0
     }
 
-    /// Takes over the incidents that are open when the outbox starts: for each the last notification that matches the
-    /// routes.
+    /// Takes over the incidents that are open when the outbox starts, and that the receiver was notified of: for each
+    /// the last notification.
     fn resume(&mut self, _open: Vec<IncidentRecord>) {}
 
     /// Drops what the notifier remembers of an incident that is resolved, whether or not it is sent a notification.
@@ -116,12 +156,17 @@ pub trait NotifierType: DeserializeOwned {
         Ok(())
     }
 
-    /// Sets up the notifier.
+    /// Returns the addresses of the recipients, if there are several.
+    fn recipients(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Sets up the notifier, once for each of its recipients, in their order.
     ///
     /// # Errors
     ///
     /// When a file cannot be read or a value is unusable.
-    fn build(&self, context: &NotifierContext<'_>) -> Result<Box<dyn Notifier>, SetupErrorKind>;
+    fn build(&self, context: &NotifierContext<'_>) -> Result<Vec<Recipient>, SetupErrorKind>;
 }
 
 /// The settings that notifiers of every type are set up with.

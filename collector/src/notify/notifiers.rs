@@ -16,7 +16,7 @@ use rackwatch_runtime::config::tagged::Kinds;
 use serde::de::DeserializeOwned;
 
 use super::error::SetupErrorKind;
-use super::notifier::{Notifier, NotifierContext, NotifierType};
+use super::notifier::{NotifierContext, NotifierType, Recipient};
 
 /// Declares [`NotifierKind`] with one variant for each notifier type.
 macro_rules! notifier_types {
@@ -39,7 +39,14 @@ macro_rules! notifier_types {
                 )+
             }
 
-            /// Sets up the notifier.
+            /// Returns the addresses of the recipients, if there are several.
+            pub(super) fn recipients(&self) -> Vec<String> {
+                match self {
+                    $(Self::$variant(config) => config.recipients()),+
+                }
+            }
+
+            /// Sets up the notifier, once for each of its recipients.
             ///
             /// # Errors
             ///
@@ -47,7 +54,7 @@ macro_rules! notifier_types {
             pub(super) fn build(
                 &self,
                 context: &NotifierContext<'_>,
-            ) -> Result<Box<dyn Notifier>, SetupErrorKind> {
+            ) -> Result<Vec<Recipient>, SetupErrorKind> {
                 match self {
                     $(Self::$variant(config) => config.build(context)),+
                 }

@@ -1,30 +1,46 @@
-//! The outbox of one notifier: sends the notifications of the incident stream until they are delivered.
+//! The outbox of one recipient: sends the notifications of the incident stream until they are delivered.
 //!
-//! Promise: each at least once, in order, and with the same key at every attempt. An unsent notification stays pending
-//! in the notifier's consumer group, so a restarted or another collector continues with it. A notification that the
-//! receiver rejects is logged and dropped, so that it does not block the others. In a `storm`, notifications are
-//! collected for a moment and sent as one digest. The [delivery log](super::delivery_log) records the state of each.
+//! Promise: each at least once, in order, and with the same key at every attempt. An unsent notification stays behind the
+//! position of the recipient in the stream, so a restarted or another collector continues with it. Recipients do not wait
+//! for each other. A notification that the receiver rejects is logged and dropped, so that it does not block the others.
+//! In a `storm`, notifications are collected for a moment and sent as one digest; if the receiver rejects the digest, one
+//! by one. The [delivery log](super::delivery_log) records the state of each.
+//!
+//! Outside the hours of its routes a recipient gets nothing. What it misses waits in its [`Progress`]: the newest
+//! notification of each incident. It is sent when the hours begin, if the incident still fires and is not acknowledged. The
+//! end of an incident is sent at any hour, but only to a recipient that was notified of the incident.
 
+mod digest;
+mod notification;
+pub(crate) mod progress;
+mod reports;
 mod sender;
 pub(super) mod storm;
 
-use rackwatch_core::incident::{Event, IncidentRecord};
+pub use self::progress::Progress;
+
+use std::collections::BTreeMap;
+
+use rackwatch_core::incident::{Event, IncidentId, IncidentRecord};
 use rackwatch_core::time::StreamId;
 use rackwatch_runtime::clock;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::sender::{Notification, Sender};
-use self::storm::{COLLECT, DIGEST_LIMIT};
+use self::digest::Digest;
+use self::notification::Notification;
+use self::sender::Sender;
+use self::storm::{COLLECT, COLLECT_LIMIT};
 use super::config::CommonConfig;
 use super::delivery_log::{DeliveryLog, State};
-use super::notifier::Notifier;
-use super::route::Routes;
+use super::failures::Failures;
+use super::notifier::Recipient;
+use super::route::{RouteMatch, Routes};
 use crate::failpoint;
 use crate::feed::{Feed, FeedEntry};
 use crate::stage::StageError;
 
-/// The stage that sends the notifications of one notifier.
+/// The stage that sends the notifications of one recipient.
 pub struct Outbox {
     routes: Routes,
     sender: Sender,
@@ -32,6 +48,17 @@ pub struct Outbox {
     collected: Vec<Notification>,
     /// When the first of them was collected.
     collecting_since: Option<Instant>,
+    /// The newest record of each incident whose notification waits for the hours of a route.
+    waiting: BTreeMap<IncidentId, IncidentRecord>,
+}
+
+/// An open incident as the stream describes it.
+#[derive(Clone, Debug)]
+pub struct OpenIncident {
+    /// The newest record.
+    pub newest: IncidentRecord,
+    /// The newest record with a notification, if there was one.
+    pub notification: Option<IncidentRecord>,
 }
 
 impl std::fmt::Debug for Outbox {
@@ -41,29 +68,39 @@ impl std::fmt::Debug for Outbox {
 }
 
 impl Outbox {
-    /// Creates the outbox of `notifier`.
+    /// Creates the outbox of `recipient`, which continues with its `progress`.
     pub fn new(
         config: &CommonConfig,
-        notifier: Box<dyn Notifier>,
+        recipient: Recipient,
         routes: Routes,
-        log: DeliveryLog,
+        progress: Progress,
+        shared: (DeliveryLog, Failures),
         stop: CancellationToken,
     ) -> Self {
         Self {
             routes,
-            sender: Sender::new(config, notifier, log, stop),
+            sender: Sender::new(config, recipient, progress, shared, stop),
             collected: Vec::new(),
             collecting_since: None,
+            waiting: BTreeMap::new(),
         }
     }
 
-    /// Hands the notifier the last notification of each open incident, if it matches the routes.
-    pub fn resume(mut self, open: &[IncidentRecord]) -> Self {
-        let matching = open
+    /// Takes over the open incidents: the notifier gets the last notification of each that it was notified of, and the
+    /// outbox the newest record of each that waits. `open` has both for each incident.
+    pub fn resume(mut self, open: &[OpenIncident]) -> Self {
+        let progress = &self.sender.progress;
+        let begun = open
             .iter()
-            .filter(|record| self.routes.matches(record, record.at));
-        let matching = matching.cloned().collect();
-        self.sender.notifier.resume(matching);
+            .filter(|incident| progress.has_begun(&incident.newest.id))
+            .filter_map(|incident| incident.notification.clone());
+        let begun = begun.collect();
+        let waiting = open.iter().map(|incident| &incident.newest);
+        self.waiting = waiting
+            .filter(|record| progress.waiting(&record.id).is_some())
+            .map(|record| (record.id.clone(), record.clone()))
+            .collect();
+        self.sender.notifier.resume(begun);
         self
     }
 
@@ -90,81 +127,236 @@ impl Outbox {
         &mut self,
         feed: &mut impl Feed<Record = IncidentRecord>,
     ) -> Result<(), StageError> {
-        for notification in self.read(feed).await? {
-            // Order: nothing overtakes what is being collected.
-            if !self.collected.is_empty() || self.sender.is_storm() {
-                self.collecting_since.get_or_insert_with(Instant::now);
-                self.collected.push(notification);
-                continue;
-            }
-            self.sender.send_one(&notification).await?;
-            failpoint::pass(failpoint::SENT);
-            feed.acknowledge(&[notification.id]).await?;
+        let fed = feed.next().await?;
+        self.log_queued(&fed).await;
+        for entry in fed {
+            let id = entry.id;
+            let notification = self.take(entry).await?;
+            self.send_or_collect(notification, Some(id), feed).await?;
+        }
+        for notification in self.take_due_waiting() {
+            self.send_or_collect(Some(notification), None, feed).await?;
         }
         self.sender.refresh().await?;
+        self.report_failures().await?;
         let is_due = self
             .collecting_since
             .is_some_and(|since| since.elapsed() >= COLLECT);
-        if is_due || self.collected.len() >= DIGEST_LIMIT {
-            self.collecting_since = None;
-            let collected = std::mem::take(&mut self.collected);
-            self.sender.send_digest(&collected).await?;
-            failpoint::pass(failpoint::SENT);
-            let ids: Vec<StreamId> = collected.iter().map(|one| one.id).collect();
-            feed.acknowledge(&ids).await?;
+        if is_due || self.collected.len() >= COLLECT_LIMIT {
+            self.send_collected(feed).await?;
         }
         Ok(())
     }
 
-    /// Returns the next notifications for this notifier. All of them are in the delivery log before the first is sent.
-    async fn read(
-        &mut self,
-        feed: &mut impl Feed<Record = IncidentRecord>,
-    ) -> Result<Vec<Notification>, StageError> {
-        let mut notifications = Vec::new();
-        for fed in feed.next().await? {
-            let id = fed.id;
-            match self.select(fed).await {
-                Some(notification) => notifications.push(notification),
-                None => feed.acknowledge(&[id]).await?,
-            }
-        }
-        let all: Vec<&Notification> = notifications.iter().collect();
-        self.sender.log(&all, State::Queued, 0, "").await;
-        Ok(notifications)
+    /// Writes what the feed has now to the delivery log, before the first of it is sent.
+    async fn log_queued(&self, fed: &[FeedEntry<IncidentRecord>]) {
+        let with_acks = self.sender.notifier.sends_acknowledgements();
+        let records = fed
+            .iter()
+            .filter_map(|entry| Some((entry.id, entry.record.as_ref().ok()?)));
+        let notifications =
+            records.filter_map(|(id, record)| Notification::of(id, record.clone(), with_acks));
+        let queued: Vec<_> = notifications
+            .filter(|one| self.when(&one.record) == RouteMatch::Now)
+            .collect();
+        self.sender
+            .log(&queued.iter().collect::<Vec<_>>(), State::Queued, 0, "")
+            .await;
     }
 
-    /// Returns the entry as a notification, unless it is none or does not match the routes.
-    async fn select(&mut self, fed: FeedEntry<IncidentRecord>) -> Option<Notification> {
-        let record = match fed.record {
+    /// Returns when the recipient is to be notified of `record`. An end or an acknowledgement is for those who know of
+    /// the incident, anything else for those whom the routes select.
+    fn when(&self, record: &IncidentRecord) -> RouteMatch {
+        match record.event {
+            Event::Resolved | Event::Acked if self.knows(&record.id) => RouteMatch::Now,
+            Event::Resolved | Event::Acked => RouteMatch::Never,
+            _ => self.routes.when(record, clock::now()),
+        }
+    }
+
+    /// Returns whether the recipient was notified of the incident, or is about to be.
+    fn knows(&self, incident: &IncidentId) -> bool {
+        let is_collected = |one: &Notification| one.record.id == *incident;
+        self.sender.progress.has_begun(incident) || self.collected.iter().any(is_collected)
+    }
+
+    /// Returns the notification of an entry, unless it has none, or the recipient is not to be notified now.
+    async fn take(
+        &mut self,
+        entry: FeedEntry<IncidentRecord>,
+    ) -> Result<Option<Notification>, StageError> {
+        let record = match entry.record {
             Ok(record) => record,
             Err(reason) => {
-                tracing::warn!(entry = %fed.id, reason, "cannot decode an incident record, skipping it");
-                return None;
+                tracing::warn!(entry = %entry.id, reason, "cannot decode an incident record, skipping it");
+                return Ok(None);
             }
         };
+        if self.waiting.contains_key(&record.id) {
+            self.waiting.insert(record.id.clone(), record.clone());
+        }
+        let when = self.when(&record);
         if record.event == Event::Resolved {
             self.sender.notifier.forget(&record.id);
+            self.stop_waiting(&record, "resolved before the hours of a route began")
+                .await?;
         }
-        let key = match &record.notification_id {
-            Some(id) => id.clone(),
-            None if record.event == Event::Acked
-                && self.sender.notifier.sends_acknowledgements() =>
-            {
-                format!("{}-acked-{}", record.id, record.at.millis())
-            }
-            // A change for other programs, not a notification.
-            None => return None,
+        let with_acks = self.sender.notifier.sends_acknowledgements();
+        let Some(notification) = Notification::of(entry.id, record, with_acks) else {
+            return Ok(None);
         };
-        let id = fed.id;
-        let notification = Notification { id, record, key };
-        if self.routes.matches(&notification.record, clock::now()) {
-            return Some(notification);
-        }
+        let reason = match (when, notification.record.event) {
+            (RouteMatch::Now, _) => return Ok(Some(notification)),
+            (RouteMatch::InHours, _) => return self.wait(notification).await.map(|()| None),
+            (RouteMatch::Never, Event::Resolved | Event::Acked) => {
+                "the recipient was not notified of the incident"
+            }
+            (RouteMatch::Never, _) => "no matching route",
+        };
         self.sender
-            .log(&[&notification], State::Skipped, 0, "no matching route")
+            .log(&[&notification], State::Skipped, 0, reason)
             .await;
-        None
+        Ok(None)
+    }
+
+    /// Keeps a notification until the hours of a route begin. It replaces an older one of the incident.
+    async fn wait(&mut self, notification: Notification) -> Result<(), StageError> {
+        let record = notification.record.clone();
+        self.stop_waiting(&record, "replaced by a newer notification of the incident")
+            .await?;
+        self.sender
+            .progress
+            .wait(&record.id, &notification.key)
+            .await?;
+        let reason = "waits for the hours of a route";
+        self.sender
+            .log(&[&notification], State::Queued, 0, reason)
+            .await;
+        self.waiting.insert(record.id.clone(), record);
+        Ok(())
+    }
+
+    /// Drops the notification of the incident that waits, if there is one.
+    async fn stop_waiting(
+        &mut self,
+        record: &IncidentRecord,
+        reason: &str,
+    ) -> Result<(), StageError> {
+        self.waiting.remove(&record.id);
+        let Some(key) = self.sender.progress.waiting(&record.id).cloned() else {
+            return Ok(());
+        };
+        let (id, record) = (None, record.clone());
+        let dropped = Notification { id, record, key };
+        self.sender
+            .log(&[&dropped], State::Skipped, 0, reason)
+            .await;
+        self.sender
+            .progress
+            .forget_waiting(&dropped.record.id)
+            .await
+    }
+
+    /// Returns the notifications whose hours have begun, of incidents that still fire and are not acknowledged.
+    fn take_due_waiting(&mut self) -> Vec<Notification> {
+        let now = clock::now();
+        let due = self.waiting.extract_if(.., |_, record| {
+            record.until.is_none()
+                && record.acked_by.is_none()
+                && self.routes.when(record, now) == RouteMatch::Now
+        });
+        let progress = &self.sender.progress;
+        let notification = |(incident, record): (IncidentId, IncidentRecord)| {
+            let key = progress.waiting(&incident)?.clone();
+            let record = IncidentRecord {
+                notification_id: Some(key.clone()),
+                event: if progress.has_begun(&incident) {
+                    Event::Repeat
+                } else {
+                    Event::Opened
+                },
+                ..record
+            };
+            let id = None;
+            Some(Notification { id, record, key })
+        };
+        due.filter_map(notification).collect()
+    }
+
+    /// Sends a notification, or collects it in a storm, and acknowledges the entry once nothing of it is left to do.
+    async fn send_or_collect(
+        &mut self,
+        notification: Option<Notification>,
+        entry: Option<StreamId>,
+        feed: &mut impl Feed<Record = IncidentRecord>,
+    ) -> Result<(), StageError> {
+        if let Some(notification) = notification {
+            // Order: nothing overtakes what is being collected.
+            if !self.collected.is_empty() || self.sender.is_storm() {
+                self.collecting_since.get_or_insert_with(Instant::now);
+                self.collected.push(notification);
+                return Ok(());
+            }
+            self.send_alone(&notification).await?;
+            failpoint::pass(failpoint::SENT);
+        }
+        match entry {
+            Some(id) => feed.acknowledge(&[id]).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn send_alone(&mut self, notification: &Notification) -> Result<(), StageError> {
+        let is_delivered = self.sender.send_one(notification).await?;
+        self.remember(notification, is_delivered).await
+    }
+
+    /// Writes the outcome of a notification to the progress.
+    async fn remember(
+        &mut self,
+        notification: &Notification,
+        is_delivered: bool,
+    ) -> Result<(), StageError> {
+        let Notification { record, key, .. } = notification;
+        let progress = &mut self.sender.progress;
+        match record.event {
+            Event::Resolved => progress.end(&record.id).await,
+            _ if is_delivered => progress.begin(&record.id, key).await,
+            _ => progress.forget_waiting(&record.id).await,
+        }
+    }
+
+    /// Sends what was collected as one digest, or one by one if the receiver rejects that.
+    async fn send_collected(
+        &mut self,
+        feed: &mut impl Feed<Record = IncidentRecord>,
+    ) -> Result<(), StageError> {
+        self.collecting_since = None;
+        let collected = std::mem::take(&mut self.collected);
+        match (Digest::of(&collected), collected.as_slice()) {
+            (_, [one]) => self.send_alone(one).await?,
+            (Some(digest), _) => self.send_digest(&digest).await?,
+            (None, _) => {}
+        }
+        failpoint::pass(failpoint::SENT);
+        let ids: Vec<StreamId> = collected.iter().filter_map(|one| one.id).collect();
+        feed.acknowledge(&ids).await
+    }
+
+    async fn send_digest(&mut self, digest: &Digest<'_>) -> Result<(), StageError> {
+        let is_delivered = self.sender.send_digest(digest).await?;
+        for one in &digest.newest {
+            if is_delivered {
+                self.remember(one, true).await?;
+            } else {
+                self.send_alone(one).await?;
+            }
+        }
+        let reason = "replaced by a newer notification of the incident";
+        self.sender
+            .log(&digest.replaced, State::Skipped, 0, reason)
+            .await;
+        Ok(())
     }
 }
 

@@ -89,6 +89,17 @@ pub struct InvalidRoute {
     pub problem: String,
 }
 
+/// The time at which routes select an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteMatch {
+    /// A route matches.
+    Now,
+    /// A route matches, and its hours or days will come.
+    InHours,
+    /// No route matches.
+    Never,
+}
+
 /// The routes of one notifier.
 #[derive(Clone, Debug, Default)]
 pub struct Routes(Vec<Route>);
@@ -111,12 +122,20 @@ impl Routes {
         Ok(Self(routes.collect::<Result<_, _>>()?))
     }
 
-    /// Returns whether the notifier is notified of `record` at `now`. Without routes it is notified of everything.
-    ///
-    /// Hours and days do not apply to incidents whose alerts have ended: a person who was notified of the beginning
-    /// is notified of the end.
-    pub fn matches(&self, record: &IncidentRecord, now: Timestamp) -> bool {
-        self.0.is_empty() || self.0.iter().any(|route| route.matches(record, now))
+    /// Returns when the notifier is notified of `record`, seen from `now`. Without routes it is notified of everything.
+    pub fn when(&self, record: &IncidentRecord, now: Timestamp) -> RouteMatch {
+        let mut matching = self.0.iter().filter(|route| route.matches(record));
+        if self.0.is_empty() {
+            return RouteMatch::Now;
+        }
+        let Some(first) = matching.next() else {
+            return RouteMatch::Never;
+        };
+        if first.is_active(now) || matching.any(|route| route.is_active(now)) {
+            RouteMatch::Now
+        } else {
+            RouteMatch::InHours
+        }
     }
 }
 
@@ -169,7 +188,8 @@ impl Route {
         })
     }
 
-    fn matches(&self, record: &IncidentRecord, now: Timestamp) -> bool {
+    /// Returns whether the route matches, whatever the time.
+    fn matches(&self, record: &IncidentRecord) -> bool {
         let any = |globs: &Option<GlobSet>, names: &[String]| {
             let matches = |globs: &GlobSet| names.iter().any(|name| globs.is_match(name));
             globs.as_ref().is_none_or(matches)
@@ -179,7 +199,6 @@ impl Route {
             && any(&self.racks, &record.racks)
             && any(&self.rooms, &record.rooms)
             && (self.roles.is_empty() || record.roles.iter().any(role))
-            && (record.until.is_some() || self.is_active(now))
     }
 
     /// Returns whether `now` is within the hours and days of the route.
@@ -258,7 +277,10 @@ mod tests {
 
     #[test]
     fn without_routes_everything_matches() {
-        assert!(Routes::default().matches(&incident(), at(NOON)));
+        assert_eq!(
+            Routes::default().when(&incident(), at(NOON)),
+            RouteMatch::Now
+        );
     }
 
     #[test]
@@ -273,14 +295,19 @@ mod tests {
             ("racks = ['C*']\n[[routes]]\nrooms = ['hall-?']", true),
         ] {
             let routes = routes(&format!("[[routes]]\n{text}")).unwrap();
-            assert_eq!(routes.matches(&record, at(NOON)), expected, "{text}");
+            let when = if expected {
+                RouteMatch::Now
+            } else {
+                RouteMatch::Never
+            };
+            assert_eq!(routes.when(&record, at(NOON)), when, "{text}");
         }
         let warning = IncidentRecord {
             severity: Severity::Warning,
             ..record
         };
         let critical = routes("[[routes]]\nseverity = 'critical'").unwrap();
-        assert!(!critical.matches(&warning, at(NOON)));
+        assert_eq!(critical.when(&warning, at(NOON)), RouteMatch::Never);
     }
 
     #[test]
@@ -296,16 +323,16 @@ mod tests {
             ("2026-11-28T20:00:00Z", false),
             ("2026-11-27T03:00:00Z", false),
         ] {
-            assert_eq!(night.matches(&incident(), at(text)), expected, "{text}");
+            let when = if expected {
+                RouteMatch::Now
+            } else {
+                RouteMatch::InHours
+            };
+            assert_eq!(night.when(&incident(), at(text)), when, "{text}");
         }
-        let resolved = IncidentRecord {
-            until: Some(at(NOON)),
-            ..incident()
-        };
-        assert!(
-            night.matches(&resolved, at("2026-11-28T12:00:00Z")),
-            "the end of an incident is not subject to hours"
-        );
+        let others = "[[routes]]\nhours = '18:00-08:00'\nracks = ['C*']";
+        let others = routes(others).unwrap();
+        assert_eq!(others.when(&incident(), at(NOON)), RouteMatch::Never);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Collectors killed at every step of their loop and at random, under load: the alert records and the
-//! losses are those of an undisturbed run.
+//! losses are those of an undisturbed run. With Redis killed too, every notification arrives (`notifications`).
 //!
 //! `RACKWATCH_CHAOS_KILLS` is the number of random kills, `RACKWATCH_CHAOS_SEED` decides what is
 //! random; `ci/chaos` runs the long form.
+
+mod notifications;
 
 use std::collections::BTreeMap;
 use std::sync::mpsc;

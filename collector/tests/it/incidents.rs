@@ -1,7 +1,12 @@
 //! Incidents through Redis: what is written, which notifications are sent, and that nothing is lost or sent twice.
 
+mod failing;
+mod hours;
 mod notifiers;
+mod notifying;
 mod operators;
+mod recipients;
+mod storms;
 mod webhooks;
 
 use std::time::Duration;
@@ -57,18 +62,23 @@ pub fn wait_notified(redis: &mut Connection, expected: &[(&str, &str)]) {
 /// Waits until the correlator has dealt with every alert.
 fn wait_dealt_with(redis: &mut Connection) {
     wait_until_sync(DEADLINE, "every alert is dealt with", || {
-        let last: redis::streams::StreamRangeReply =
-            redis.xrevrange_count("anomaly_alerts", "+", "-", 1).ok()?;
-        let groups: redis::streams::StreamInfoGroupsReply =
-            redis.xinfo_groups("anomaly_alerts").ok()?;
-        let group = groups
-            .groups
-            .iter()
-            .find(|g| g.name == "alert_correlator_group")?;
-        let last = last.ids.first()?;
-        (group.pending == 0 && group.last_delivered_id == last.id).then_some(())
+        all_dealt_with(redis)
     })
     .unwrap();
+}
+
+/// Returns `Some` if the correlator has dealt with every alert.
+pub fn all_dealt_with(redis: &mut Connection) -> Option<()> {
+    let last: redis::streams::StreamRangeReply =
+        redis.xrevrange_count("anomaly_alerts", "+", "-", 1).ok()?;
+    let groups: redis::streams::StreamInfoGroupsReply =
+        redis.xinfo_groups("anomaly_alerts").ok()?;
+    let group = groups
+        .groups
+        .iter()
+        .find(|g| g.name == "alert_correlator_group")?;
+    let last = last.ids.first()?;
+    (group.pending == 0 && group.last_delivered_id == last.id).then_some(())
 }
 
 #[test]

@@ -64,6 +64,7 @@ fn maintenance_windows_are_pinned() {
 fn deliveries_are_pinned() {
     let delivery = Delivery {
         notifier: "ops".to_owned(),
+        recipient: None,
         key: "2647846df3c1ceb9-1".to_owned(),
         incident_id: "2647846df3c1ceb9".to_owned(),
         event: "opened".to_owned(),

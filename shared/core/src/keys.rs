@@ -72,6 +72,15 @@ pub mod incidents {
     pub const MEMBERS: &str = "{rackwatch:incidents}:members";
     /// Acknowledgements, a hash from incident ids to versioned JSON.
     pub const ACKS: &str = "{rackwatch:incidents}:acks";
+
+    /// Returns the progress of one recipient of a notifier, a hash. A notifier with a single receiver has no
+    /// recipients by name.
+    pub fn delivery(notifier: &str, recipient: Option<&str>) -> String {
+        match recipient {
+            None => format!("{{rackwatch:incidents}}:delivery:{notifier}"),
+            Some(recipient) => format!("{{rackwatch:incidents}}:delivery:{notifier}:{recipient}"),
+        }
+    }
 }
 
 /// The prefix of the throwaway keys of `check`.

@@ -28,9 +28,21 @@ struct Shared {
     stop: AtomicBool,
     /// Reply to the end of a mail.
     answer: Mutex<String>,
-    mails: Mutex<Vec<(String, String)>>,
+    /// Replies to commands that begin so.
+    refusals: Mutex<Vec<(String, String)>>,
+    mails: Mutex<Vec<Mail>>,
     /// Arguments of `AUTH`, as they were sent.
     logins: Mutex<Vec<String>>,
+}
+
+/// A mail as it came.
+#[derive(Clone, Debug)]
+struct Mail {
+    /// Addresses of the envelope.
+    recipients: Vec<String>,
+    text: String,
+    /// Reply that it got.
+    answer: String,
 }
 
 /// The server; it ends when dropped.
@@ -74,6 +86,7 @@ impl SmtpReceiver {
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
             answer: Mutex::new("250 taken".to_owned()),
+            refusals: Mutex::default(),
             mails: Mutex::default(),
             logins: Mutex::default(),
         });
@@ -97,6 +110,24 @@ impl SmtpReceiver {
         answer.clone_into(&mut lock(&self.shared.answer));
     }
 
+    /// Answers commands that begin with `command` so from now on: `refuse("RCPT TO:<ops@example.org>", "550 unknown")`.
+    pub fn refuse(&self, command: &str, answer: &str) {
+        lock(&self.shared.refusals).push((command.to_owned(), answer.to_owned()));
+    }
+
+    /// Refuses no command any more.
+    pub fn refuse_nothing(&self) {
+        lock(&self.shared.refusals).clear();
+    }
+
+    /// Returns the accepted mails whose envelope has this recipient.
+    pub fn mails_to(&self, recipient: &str) -> Vec<String> {
+        let mails = lock(&self.shared.mails);
+        let accepted = mails.iter().filter(|mail| mail.answer.starts_with('2'));
+        let to = accepted.filter(|mail| mail.recipients.iter().any(|to| to == recipient));
+        to.map(|mail| mail.text.clone()).collect()
+    }
+
     /// Returns the arguments of each `AUTH`. Every login succeeds.
     pub fn logins(&self) -> Vec<String> {
         lock(&self.shared.logins).clone()
@@ -104,7 +135,9 @@ impl SmtpReceiver {
 
     /// Returns each mail with the server's reply.
     pub fn mails(&self) -> Vec<(String, String)> {
-        lock(&self.shared.mails).clone()
+        let mails = lock(&self.shared.mails);
+        let reply = |mail: &Mail| (mail.text.clone(), mail.answer.clone());
+        mails.iter().map(reply).collect()
     }
 }
 
@@ -153,6 +186,7 @@ fn converse<S: Read + Write>(
         say(&mut stream, greeting)?;
     }
     let mut line = String::new();
+    let mut recipients = Vec::new();
     loop {
         line.clear();
         if stream.read_line(&mut line)? == 0 {
@@ -160,7 +194,9 @@ fn converse<S: Read + Write>(
         }
         let command = line.trim_end();
         let word = command.to_ascii_uppercase();
-        if word.starts_with("QUIT") {
+        if let Some(refusal) = refusal(command, shared) {
+            say(&mut stream, &refusal)?;
+        } else if word.starts_with("QUIT") {
             say(&mut stream, "221 bye")?;
             return Ok(None);
         } else if word.starts_with("EHLO") {
@@ -175,14 +211,29 @@ fn converse<S: Read + Write>(
             say(&mut stream, "235 let in")?;
         } else if word == "DATA" {
             say(&mut stream, "354 go on")?;
-            let mail = mail(&mut stream)?;
+            let text = mail(&mut stream)?;
             let answer = lock(&shared.answer).clone();
-            lock(&shared.mails).push((mail, answer.clone()));
+            lock(&shared.mails).push(Mail {
+                recipients: std::mem::take(&mut recipients),
+                text,
+                answer: answer.clone(),
+            });
             say(&mut stream, &answer)?;
+        } else if let Some(to) = command.strip_prefix("RCPT TO:<") {
+            recipients.extend(to.split('>').next().map(str::to_owned));
+            say(&mut stream, "250 ok")?;
         } else {
             say(&mut stream, "250 ok")?;
         }
     }
+}
+
+/// Returns the reply to a command that is refused.
+fn refusal(command: &str, shared: &Shared) -> Option<String> {
+    let refusals = lock(&shared.refusals);
+    let mut refusing = refusals.iter();
+    let (_, answer) = refusing.find(|(start, _)| command.starts_with(start))?;
+    Some(answer.clone())
 }
 
 fn say<S: Read + Write>(stream: &mut BufReader<S>, line: &str) -> std::io::Result<()> {

@@ -19,6 +19,10 @@ use crate::certificates::encrypted;
 pub enum Answer {
     /// A response with this status.
     Status(u16),
+    /// A response with this status and body.
+    Body(u16, &'static str),
+    /// 400 for a body of more bytes than this, as a chat refuses a message beyond its limit; 200 for any other.
+    Limit(usize),
     /// With 429, and so many seconds of patience asked for.
     TooMany(u64),
     /// No response at all.
@@ -134,16 +138,23 @@ fn serve(mut stream: impl Read + Write, shared: &Shared) {
     let Some((target, headers, body)) = read(&mut stream) else {
         return;
     };
-    let answer = *lock(&shared.answer);
+    let answer = match *lock(&shared.answer) {
+        Answer::Limit(limit) if body.len() > limit => Answer::Status(400),
+        Answer::Limit(_) => Answer::Status(200),
+        answer => answer,
+    };
     lock(&shared.requests).push(Request {
         target,
         headers,
         body,
         answer,
     });
-    let head = match answer {
-        Answer::Status(status) => format!("HTTP/1.1 {status} -\r\n"),
-        Answer::TooMany(seconds) => format!("HTTP/1.1 429 -\r\nRetry-After: {seconds}\r\n"),
+    let (head, body) = match answer {
+        Answer::Status(status) => (format!("HTTP/1.1 {status} -\r\n"), ""),
+        Answer::Body(status, body) => (format!("HTTP/1.1 {status} -\r\n"), body),
+        // Replaced above.
+        Answer::Limit(_) => ("HTTP/1.1 200 -\r\n".to_owned(), ""),
+        Answer::TooMany(seconds) => (format!("HTTP/1.1 429 -\r\nRetry-After: {seconds}\r\n"), ""),
         Answer::Hang => {
             while !shared.stop.load(Ordering::SeqCst) && *lock(&shared.answer) == Answer::Hang {
                 thread::park_timeout(LOOK_EVERY);
@@ -154,7 +165,8 @@ fn serve(mut stream: impl Read + Write, shared: &Shared) {
     // The client may be gone.
     drop(write!(
         stream,
-        "{head}Content-Length: 0\r\nConnection: close\r\n\r\n"
+        "{head}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
     ));
     drop(stream.flush());
 }

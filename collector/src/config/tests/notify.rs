@@ -139,6 +139,11 @@ fn a_wrong_value_names_the_file_the_line_and_the_key() {
         ),
         (
             "email",
+            "to = ['a@example.org', 'Ann <a@example.org>']\n".to_owned() + mail,
+            "notify[0].to in FILE line 4 column 6: a@example.org is there twice: remove one of them",
+        ),
+        (
+            "email",
             "host = 'localhost'\nfrom = 'ops'\nto = ['a@example.org']".to_owned(),
             "notify[0].from in FILE line 5 column 8: \"ops\" is not a valid email address",
         ),

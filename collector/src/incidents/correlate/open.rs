@@ -10,6 +10,8 @@ use rackwatch_runtime::redis::{Connection, Connector, Purpose, entries, scan_has
 use redis::{RedisError, RedisResult};
 use tokio_util::sync::CancellationToken;
 
+use crate::notify::outbox::OpenIncident;
+
 /// Records per read, about 1 MB.
 const PAGE: usize = 1000;
 
@@ -49,20 +51,34 @@ pub(crate) async fn newest(
     Ok(found.into_values().collect())
 }
 
-/// Returns the newest notification of each open incident, for notifiers that repeat them. The list is empty
-/// if the read fails, or if `stop` is cancelled before Redis answers.
-pub(crate) async fn newest_notifications(
+/// Returns the open incidents, for outboxes that continue with them. The list is empty if the read fails, or if `stop`
+/// is cancelled before Redis answers.
+pub(crate) async fn newest_records(
     connector: &Connector,
     stop: &CancellationToken,
-) -> Vec<IncidentRecord> {
+) -> Vec<OpenIncident> {
     let opened = connector.open_until(Purpose::Commands, stop).await;
     let Some(mut connection) = opened else {
         return Vec::new();
     };
-    let newest = newest(&mut connection, |record| record.notification_id.is_some()).await;
-    newest.unwrap_or_else(|error| {
-        // Notifiers then repeat an incident only after its next notification.
+    let read = both(&mut connection).await;
+    read.unwrap_or_else(|error| {
+        // Notifiers then repeat an incident, and end its wait for the hours of a route, only after its next change.
         tracing::debug!(%error, "read of open incidents failed");
         Vec::new()
     })
+}
+
+async fn both(connection: &mut Connection) -> RedisResult<Vec<OpenIncident>> {
+    let newest = newest(connection, |_| true).await?;
+    let notifications = self::newest(connection, |record| record.notification_id.is_some()).await?;
+    let mut notifications: BTreeMap<_, _> = notifications
+        .into_iter()
+        .map(|record| (record.id.clone(), record))
+        .collect();
+    let open = newest.into_iter().map(|newest| OpenIncident {
+        notification: notifications.remove(&newest.id),
+        newest,
+    });
+    Ok(open.collect())
 }

@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use rackwatch_core::alert::Severity;
 use rackwatch_core::incident::{Event, IncidentId, IncidentRecord};
 use rackwatch_core::time::Timestamp;
+use rackwatch_runtime::clock;
 use rackwatch_runtime::config::tagged::EntryError;
 use rackwatch_runtime::config::{self, Secret};
 use reqwest::{Client, Url};
@@ -27,9 +28,11 @@ use serde_json::{Value, json};
 use self::repeat::OpenIncidents;
 use super::login;
 use crate::notify::error::SetupErrorKind;
-use crate::notify::http;
+use crate::notify::http::{self, Meaning};
 use crate::notify::line::{Style, incident_line};
-use crate::notify::notifier::{Message, Notifier, NotifierContext, NotifierType, SendOutcome};
+use crate::notify::notifier::{
+    Message, Notifier, NotifierContext, NotifierType, Recipient, SendOutcome,
+};
 use crate::notify::text::{dashboard_link, rfc3339};
 
 /// Age at which an alert ends if nothing more is sent of it: no incident stays open that long without a repeat.
@@ -68,11 +71,11 @@ impl NotifierType for AlertmanagerConfig {
         login::check(self.user.as_ref(), self.password_file.as_ref())
     }
 
-    fn build(&self, context: &NotifierContext<'_>) -> Result<Box<dyn Notifier>, SetupErrorKind> {
+    fn build(&self, context: &NotifierContext<'_>) -> Result<Vec<Recipient>, SetupErrorKind> {
         let mut url = http::address(self.url.as_ref(), self.url_file.as_ref())?;
         let path = format!("{}/api/v2/alerts", url.path().trim_end_matches('/'));
         url.set_path(&path);
-        Ok(Box::new(Alertmanager {
+        Ok(Recipient::only(Alertmanager {
             url,
             login: login::read(self.user.as_ref(), self.password_file.as_ref())?,
             client: http::client(context.timeout, self.ca_file.as_deref())?,
@@ -94,8 +97,12 @@ struct Alertmanager {
 
 impl Alertmanager {
     /// Returns the incident as one alert for each severity. At most one of them fires.
-    fn alerts(&self, record: &IncidentRecord) -> Vec<Value> {
+    fn alerts(&self, record: &IncidentRecord, now: Timestamp) -> Vec<Value> {
         let (cause, name) = record.cause.parts();
+        // The clock of an agent may be ahead of ours, and that of Redis too. Alertmanager rejects an alert that ends
+        // before it starts, and one with an end in the future fires until then.
+        let now = now.min(record.at);
+        let starts = record.since.min(now);
         let alert = |severity: Severity, ends: Timestamp| {
             json!({
                 "labels": {
@@ -110,7 +117,7 @@ impl Alertmanager {
                     "first": record.first.as_str(),
                     "racks": record.racks.join(", "),
                 },
-                "startsAt": rfc3339(record.since),
+                "startsAt": rfc3339(starts),
                 "endsAt": rfc3339(ends),
                 "generatorURL": dashboard_link(self.dashboard.as_deref(), record).unwrap_or_default(),
             })
@@ -118,9 +125,9 @@ impl Alertmanager {
         let is_resolved = record.event == Event::Resolved;
         let ends = |severity| {
             if severity == record.severity && !is_resolved {
-                record.at.plus(EXPIRY)
+                now.plus(EXPIRY)
             } else {
-                record.until.unwrap_or(record.at)
+                record.until.unwrap_or(now).clamp(starts, now)
             }
         };
         // Incidents of severity info are not sent.
@@ -135,7 +142,7 @@ impl Alertmanager {
             request = request.basic_auth(user, Some(password));
         }
         // Status 200 means that Alertmanager stores the alerts.
-        http::send(request, |_| true).await
+        http::send(request, Meaning::confirmed_by(|_| true)).await
     }
 }
 
@@ -144,11 +151,34 @@ impl Notifier for Alertmanager {
     async fn send(&mut self, message: &Message<'_>) -> SendOutcome {
         match message {
             Message::Incident { record, .. } => {
-                let outcome = self.post(&self.alerts(record)).await;
+                let outcome = self.post(&self.alerts(record, clock::now())).await;
                 if !matches!(outcome, SendOutcome::Retry { .. }) {
                     self.open.update(record);
                 }
                 outcome
+            }
+            Message::Failure {
+                notifier,
+                text,
+                has_recovered,
+                ..
+            } => {
+                let now = clock::now();
+                let ends = if *has_recovered {
+                    now
+                } else {
+                    now.plus(EXPIRY)
+                };
+                let alert = json!({
+                    "labels": {
+                        "alertname": "RackwatchNotifierFailing",
+                        "notifier": notifier,
+                        "severity": "warning",
+                    },
+                    "annotations": { "summary": text },
+                    "endsAt": rfc3339(ends),
+                });
+                self.post(&[alert]).await
             }
             Message::Digest { text, key, .. } | Message::Test { text, key } => {
                 let alert = json!({
@@ -172,7 +202,7 @@ impl Notifier for Alertmanager {
 
     async fn refresh(&mut self) -> Result<(), String> {
         for record in self.open.take_due() {
-            match self.post(&self.alerts(&record)).await {
+            match self.post(&self.alerts(&record, clock::now())).await {
                 SendOutcome::Delivered { .. } => {}
                 // The next interval sends all of them again.
                 SendOutcome::Retry { reason, .. } | SendOutcome::Rejected { reason } => {

@@ -1,31 +1,35 @@
 //! Mail by SMTP: one message for each notification, with all messages of an incident in one thread.
 //!
-//! The `Message-ID` is derived from the deduplication key: mail clients show a repeated message once.
+//! Each recipient gets an envelope of its own, so a refused one keeps nothing from the others. The headers name all of
+//! them. The `Message-ID` is derived from the deduplication key: mail clients show a repeated message once.
 
+mod session;
+
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
-use lettre::transport::smtp;
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{Certificate, TlsParameters};
 use rackwatch_core::incident::{Event, IncidentRecord};
 use rackwatch_runtime::config::tagged::EntryError;
 use rackwatch_runtime::error::chain;
 use serde::Deserialize;
 
+use self::session::{Login, Server, Tls};
 use super::login;
 use crate::notify::error::{SetupErrorKind, read_file};
 use crate::notify::line::{Style, incident_line};
-use crate::notify::notifier::{Message, Notifier, NotifierContext, NotifierType, SendOutcome};
+use crate::notify::notifier::{
+    Message, Notifier, NotifierContext, NotifierType, Recipient, SendOutcome,
+};
 use crate::notify::outbox::storm;
 use crate::notify::text::dashboard_link;
 
-/// Replies that reject the login (RFC 4954, section 6). The message is retried: an operator can correct the login.
-const LOGIN_REPLIES: [u16; 4] = [530, 534, 535, 538];
+/// The mechanisms that send a password, in the order of preference.
+const PASSWORD_MECHANISMS: &[Mechanism] = &[Mechanism::Plain, Mechanism::Login];
 
 /// The keys of `type = "email"`.
 #[derive(Clone, Debug, Deserialize)]
@@ -46,7 +50,7 @@ pub struct EmailConfig {
     pub ca_file: Option<PathBuf>,
     /// The address of the sender.
     pub from: Address,
-    /// The addresses of the recipients.
+    /// The addresses of the recipients. Each is sent to, and retried, independently of the others.
     pub to: Vec<Address>,
     /// The most messages a minute; any more are sent as a digest. Zero disables digests. Default 10.
     #[serde(default = "storm::default_threshold")]
@@ -91,6 +95,12 @@ impl NotifierType for EmailConfig {
         if self.to.is_empty() {
             return Err(wrong("to", "expected at least one recipient"));
         }
+        let mut known = BTreeSet::new();
+        let repeated = self.to.iter().find(|to| !known.insert(&to.0.email));
+        if let Some(Address(repeated)) = repeated {
+            let message = format!("{} is there twice: remove one of them", repeated.email);
+            return Err(wrong("to", &message));
+        }
         login::check(self.user.as_ref(), self.password_file.as_ref())?;
         if self.user.is_some() && self.encryption == Encryption::None {
             let message = "expected \"starttls\" or \"tls\": passwords are never sent unencrypted";
@@ -99,29 +109,43 @@ impl NotifierType for EmailConfig {
         Ok(())
     }
 
-    fn build(&self, context: &NotifierContext<'_>) -> Result<Box<dyn Notifier>, SetupErrorKind> {
+    fn recipients(&self) -> Vec<String> {
+        let all = self.to.iter().map(|address| address.0.email.to_string());
+        // A single one has the progress of the notifier.
+        all.filter(|_| self.to.len() > 1).collect()
+    }
+
+    fn build(&self, context: &NotifierContext<'_>) -> Result<Vec<Recipient>, SetupErrorKind> {
         let tls = || tls_parameters(&self.host, self.ca_file.as_deref());
         let (default_port, tls) = match self.encryption {
             Encryption::None => (25, Tls::None),
-            Encryption::Starttls => (587, Tls::Required(tls()?)),
-            Encryption::Tls => (465, Tls::Wrapper(tls()?)),
+            Encryption::Starttls => (587, Tls::Starttls(tls()?)),
+            Encryption::Tls => (465, Tls::Wrapped(tls()?)),
         };
-        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&self.host)
-            .port(self.port.unwrap_or(default_port))
-            .tls(tls)
-            .timeout(Some(context.timeout));
-        let login = login::read(self.user.as_ref(), self.password_file.as_ref())?;
-        if let Some((user, password)) = login {
-            transport = transport.credentials(Credentials::new(user, password));
-        }
-        Ok(Box::new(Email {
-            transport: transport.build(),
-            from: self.from.0.clone(),
-            to: self.to.iter().map(|address| address.0.clone()).collect(),
-            dashboard: context.dashboard.map(str::to_owned),
-            storm: self.storm,
+        let server = Server {
+            host: self.host.clone(),
+            port: self.port.unwrap_or(default_port),
+            tls,
             timeout: context.timeout,
-        }))
+        };
+        let login = login::read(self.user.as_ref(), self.password_file.as_ref())?;
+        let to: Vec<Mailbox> = self.to.iter().map(|address| address.0.clone()).collect();
+        let recipient = |address: &Mailbox| Recipient {
+            address: (to.len() > 1).then(|| address.email.to_string()),
+            notifier: Box::new(Email {
+                server: server.clone(),
+                login: login.clone().map(|(user, password)| Login {
+                    credentials: Credentials::new(user, password),
+                    mechanisms: PASSWORD_MECHANISMS,
+                }),
+                from: self.from.0.clone(),
+                all: to.clone(),
+                to: address.clone(),
+                dashboard: context.dashboard.map(str::to_owned),
+                storm: self.storm,
+            }),
+        };
+        Ok(to.iter().map(recipient).collect())
     }
 }
 
@@ -135,25 +159,28 @@ fn tls_parameters(host: &str, ca_file: Option<&Path>) -> Result<TlsParameters, S
     parameters.build().map_err(SetupErrorKind::Smtp)
 }
 
-/// A notifier that mails the recipients of one `[[notify]]`.
+/// A notifier that mails one of the recipients of a `[[notify]]`.
 struct Email {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    server: Server,
+    login: Option<Login>,
     from: Mailbox,
-    to: Vec<Mailbox>,
+    /// All recipients, for the header.
+    all: Vec<Mailbox>,
+    /// The recipient of this notifier.
+    to: Mailbox,
     dashboard: Option<String>,
     storm: usize,
-    timeout: Duration,
 }
 
 impl Email {
-    /// Returns the message as a mail to all recipients.
+    /// Returns the message as a mail.
     fn mail(&self, message: &Message<'_>) -> Result<lettre::Message, lettre::error::Error> {
         let domain = self.from.email.domain();
         let id = |key: &str| format!("<rackwatch.{}@{domain}>", id_part(key));
         let mut mail = lettre::Message::builder()
             .from(self.from.clone())
             .message_id(Some(id(message.key())));
-        for to in &self.to {
+        for to in &self.all {
             mail = mail.to(to.clone());
         }
         let (subject, text) = match message {
@@ -166,6 +193,11 @@ impl Email {
                 let each = records.iter().map(|record| self.text(record));
                 let all = each.collect::<Vec<_>>().join("\n");
                 ((*text).to_owned(), format!("{text}\n\n{all}"))
+            }
+            Message::Failure { notifier, text, .. } => {
+                let thread = id(&format!("notifier-{notifier}"));
+                mail = mail.in_reply_to(thread.clone()).references(thread);
+                (format!("[rackwatch] {text}"), (*text).to_owned())
             }
             Message::Test { text, .. } => ((*text).to_owned(), (*text).to_owned()),
         };
@@ -194,35 +226,6 @@ impl Email {
             record.device_count,
             devices.join(", ")
         )
-    }
-
-    /// Sends a mail within the timeout. The transport's own timeout covers only single steps.
-    async fn deliver(&self, mail: lettre::Message) -> Result<(), SendOutcome> {
-        let sent = tokio::time::timeout(self.timeout, self.transport.send(mail)).await;
-        match sent {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(failure(&error)),
-            Err(_) => Err(SendOutcome::Retry {
-                reason: "mail server did not answer in time".to_owned(),
-                after: None,
-            }),
-        }
-    }
-}
-
-/// Returns the outcome for an error of the transport.
-fn failure(error: &smtp::Error) -> SendOutcome {
-    let is_login_failure = error
-        .status()
-        .is_some_and(|code| LOGIN_REPLIES.contains(&u16::from(code)));
-    let reason = chain(error);
-    if error.is_permanent() && !is_login_failure {
-        SendOutcome::Rejected { reason }
-    } else {
-        SendOutcome::Retry {
-            reason,
-            after: None,
-        }
     }
 }
 
@@ -253,10 +256,9 @@ impl Notifier for Email {
                 };
             }
         };
-        match self.deliver(mail).await {
-            Ok(()) => SendOutcome::Delivered { confirmed: false },
-            Err(outcome) => outcome,
-        }
+        let envelope = (&self.from.email, &self.to.email);
+        let login = self.login.as_ref();
+        self.server.send(login, envelope, &mail.formatted()).await
     }
 
     fn storm(&self) -> usize {

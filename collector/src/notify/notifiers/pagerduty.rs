@@ -12,9 +12,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::notify::error::{SetupErrorKind, read_secret};
-use crate::notify::http;
+use crate::notify::http::{self, Meaning};
 use crate::notify::line::{Style, incident_line};
-use crate::notify::notifier::{Message, Notifier, NotifierContext, NotifierType, SendOutcome};
+use crate::notify::notifier::{
+    Message, Notifier, NotifierContext, NotifierType, Recipient, SendOutcome,
+};
 use crate::notify::text::{dashboard_link, rfc3339};
 
 /// The endpoint of the Events API v2 (developer.pagerduty.com, "Events API v2 Overview").
@@ -43,12 +45,12 @@ impl NotifierType for PagerDutyConfig {
         http::check_optional_address(self.url.as_ref(), self.url_file.as_ref())
     }
 
-    fn build(&self, context: &NotifierContext<'_>) -> Result<Box<dyn Notifier>, SetupErrorKind> {
+    fn build(&self, context: &NotifierContext<'_>) -> Result<Vec<Recipient>, SetupErrorKind> {
         let url = match (&self.url, &self.url_file) {
             (None, None) => http::parse_address(EVENTS_URL)?,
             (url, file) => http::address(url.as_ref(), file.as_ref())?,
         };
-        Ok(Box::new(PagerDuty {
+        Ok(Recipient::only(PagerDuty {
             url,
             key: read_secret(&self.key_file)?,
             client: http::client(context.timeout, self.ca_file.as_deref())?,
@@ -95,7 +97,32 @@ impl PagerDuty {
         }
         event
     }
+
+    /// Returns an event that is about no incident.
+    fn plain_event(&self, action: &str, key: &str, (text, severity): (&str, &str)) -> Value {
+        let summary: String = text.chars().take(SUMMARY_LIMIT).collect();
+        json!({
+            "routing_key": self.key,
+            "event_action": action,
+            "dedup_key": key,
+            "client": "Rackwatch",
+            "payload": { "summary": summary, "source": "rackwatch", "severity": severity },
+        })
+    }
 }
+
+/// The API answers with 400 both for a malformed event and for a wrong routing key. An operator can correct the key.
+const MEANING: Meaning = Meaning {
+    confirms: |answer| {
+        let answer: Value = serde_json::from_str(answer).unwrap_or_default();
+        answer["status"] == "success"
+    },
+    fault_of_configuration: |answer| {
+        let answer = answer.to_lowercase().replace('_', " ");
+        let is_about_key = answer.contains("routing key") || answer.contains("invalid key");
+        is_about_key.then_some("it does not know the routing key in key_file")
+    },
+};
 
 /// Returns the API's word for a severity.
 fn severity(severity: Severity) -> &'static str {
@@ -111,23 +138,25 @@ impl Notifier for PagerDuty {
     async fn send(&mut self, message: &Message<'_>) -> SendOutcome {
         let event = match message {
             Message::Incident { record, .. } => self.event(record),
-            Message::Digest { text, key, .. } | Message::Test { text, key } => json!({
-                "routing_key": self.key,
-                "event_action": "trigger",
-                "dedup_key": key,
-                "client": "Rackwatch",
-                "payload": { "summary": text, "source": "rackwatch", "severity": "info" },
-            }),
+            Message::Failure {
+                notifier,
+                text,
+                has_recovered,
+                ..
+            } => {
+                let action = if *has_recovered { "resolve" } else { "trigger" };
+                let about = format!("rackwatch-notifier-{notifier}");
+                self.plain_event(action, &about, (text, "warning"))
+            }
+            Message::Digest { text, key, .. } | Message::Test { text, key } => {
+                self.plain_event("trigger", key, (text, "info"))
+            }
         };
         let request = self.client.post(self.url.clone());
         let request = request
             .header("Idempotency-Key", message.key())
             .json(&event);
-        http::send(request, |answer| {
-            let answer: Value = serde_json::from_str(answer).unwrap_or_default();
-            answer["status"] == "success"
-        })
-        .await
+        http::send(request, MEANING).await
     }
 
     fn sends_acknowledgements(&self) -> bool {

@@ -12,9 +12,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::notify::error::SetupErrorKind;
-use crate::notify::http;
+use crate::notify::http::{self, Meaning};
 use crate::notify::line::{Style, incident_line};
-use crate::notify::notifier::{Message, Notifier, NotifierContext, NotifierType, SendOutcome};
+use crate::notify::notifier::{
+    Message, Notifier, NotifierContext, NotifierType, Recipient, SendOutcome,
+};
 use crate::notify::outbox::storm;
 use crate::notify::text::{dashboard_link, title_line};
 
@@ -40,8 +42,8 @@ impl NotifierType for SlackConfig {
         http::check_address(self.url.as_ref(), self.url_file.as_ref())
     }
 
-    fn build(&self, context: &NotifierContext<'_>) -> Result<Box<dyn Notifier>, SetupErrorKind> {
-        Ok(Box::new(Slack {
+    fn build(&self, context: &NotifierContext<'_>) -> Result<Vec<Recipient>, SetupErrorKind> {
+        Ok(Recipient::only(Slack {
             url: http::address(self.url.as_ref(), self.url_file.as_ref())?,
             client: http::client(context.timeout, self.ca_file.as_deref())?,
             dashboard: context.dashboard.map(str::to_owned),
@@ -100,11 +102,14 @@ impl Notifier for Slack {
                 "text": escape(text),
                 "attachments": records.iter().map(|record| self.attachment(record)).collect::<Vec<_>>(),
             }),
-            Message::Test { text, .. } => json!({ "text": escape(text) }),
+            Message::Failure { text, .. } | Message::Test { text, .. } => {
+                json!({ "text": escape(text) })
+            }
         };
         let request = self.client.post(self.url.clone());
         let request = request.header("Idempotency-Key", message.key()).json(&body);
-        http::send(request, |answer| answer.trim() == "ok").await
+        let meaning = Meaning::confirmed_by(|answer| answer.trim() == "ok");
+        http::send(request, meaning).await
     }
 
     fn storm(&self) -> usize {

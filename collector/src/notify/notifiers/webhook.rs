@@ -19,9 +19,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::notify::error::{SetupErrorKind, read_file};
-use crate::notify::http;
+use crate::notify::http::{self, Meaning};
 use crate::notify::line::{Style, incident_line};
-use crate::notify::notifier::{Message, Notifier, NotifierContext, NotifierType, SendOutcome};
+use crate::notify::notifier::{
+    Message, Notifier, NotifierContext, NotifierType, Recipient, SendOutcome,
+};
 
 /// Minimum length of the secret in bytes: anything shorter can be guessed.
 const SECRET_MIN: usize = 16;
@@ -49,7 +51,7 @@ impl NotifierType for WebhookConfig {
         http::check_address(self.url.as_ref(), self.url_file.as_ref())
     }
 
-    fn build(&self, context: &NotifierContext<'_>) -> Result<Box<dyn Notifier>, SetupErrorKind> {
+    fn build(&self, context: &NotifierContext<'_>) -> Result<Vec<Recipient>, SetupErrorKind> {
         let signing_key = match &self.secret_file {
             None => None,
             Some(path) => {
@@ -59,7 +61,7 @@ impl NotifierType for WebhookConfig {
                 Some(hmac::Key::new(hmac::HMAC_SHA256, &secret))
             }
         };
-        Ok(Box::new(Webhook {
+        Ok(Recipient::only(Webhook {
             url: http::address(self.url.as_ref(), self.url_file.as_ref())?,
             signing_key,
             client: http::client(context.timeout, self.ca_file.as_deref())?,
@@ -108,6 +110,18 @@ fn document(message: &Message<'_>) -> Value {
             "text": text,
             "incidents": records,
         }),
+        Message::Failure {
+            notifier,
+            text,
+            has_recovered,
+            ..
+        } => json!({
+            "version": VERSION,
+            "id": key,
+            "text": text,
+            "notifier": notifier,
+            "failing": !has_recovered,
+        }),
         Message::Test { text, .. } => json!({
             "version": VERSION,
             "id": key,
@@ -134,7 +148,7 @@ impl Notifier for Webhook {
             let signature = signature(signing_key, key, timestamp, &body);
             request = request.header("webhook-signature", signature);
         }
-        http::send(request.body(body), |_| false).await
+        http::send(request.body(body), Meaning::confirmed_by(|_| false)).await
     }
 }
 

@@ -8,7 +8,7 @@ use rackwatch_core::incident::IncidentId;
 
 use super::*;
 use crate::notify::example::incident;
-use crate::notify::notifier::{Message, SendOutcome};
+use crate::notify::notifier::{Message, Notifier, SendOutcome};
 use crate::notify::notifiers::alertmanager::repeat::OpenIncidents;
 
 /// A feed with a number of notifications, then nothing for 25 s, then the stop.
@@ -35,6 +35,7 @@ impl Feed for ShortFeed {
         self.left -= 1;
         let ms = u64::from(100 - self.left);
         let record = IncidentRecord {
+            id: IncidentId::from_wire(&format!("{ms:016x}")),
             notification_id: Some(format!("{ms}-1")),
             ..incident()
         };
@@ -102,13 +103,15 @@ impl Notifier for Recorder {
     }
 }
 
-fn outbox(recorder: Recorder) -> Outbox {
+fn outbox(recorder: Recorder, progress: Progress) -> Outbox {
     let config: CommonConfig = toml::from_str("name = 'ops'\nretry_max = '1s'").unwrap();
+    let recipient = Recipient::only(recorder).remove(0);
     Outbox::new(
         &config,
-        Box::new(recorder),
+        recipient,
         Routes::default(),
-        DeliveryLog::none(),
+        progress,
+        (DeliveryLog::none(), Failures::default()),
         CancellationToken::new(),
     )
 }
@@ -121,7 +124,10 @@ async fn sent(count: u32, storm: usize) -> (Vec<String>, usize) {
         done: Arc::clone(&done),
     };
     let (recorder, keys) = Recorder::new(storm, Duration::ZERO);
-    outbox(recorder).run(feed).await.unwrap();
+    outbox(recorder, Progress::default())
+        .run(feed)
+        .await
+        .unwrap();
     let keys = keys.lock().unwrap().clone();
     let done = done.lock().unwrap().len();
     (keys, done)
@@ -142,11 +148,16 @@ async fn receivers_that_track_incidents_get_each_notification() {
 
 #[tokio::test(start_paused = true)]
 async fn open_incidents_are_repeated_until_resolved() {
-    let notified = |n: u32, event| IncidentRecord {
-        id: IncidentId::from_wire(&format!("{n:016x}")),
-        notification_id: Some(format!("before-{n}")),
-        event,
-        ..incident()
+    let open = |n: u32| {
+        let record = IncidentRecord {
+            id: IncidentId::from_wire(&format!("{n:016x}")),
+            notification_id: Some(format!("before-{n}")),
+            ..incident()
+        };
+        OpenIncident {
+            newest: record.clone(),
+            notification: Some(record),
+        }
     };
     let (recorder, keys) = Recorder::new(0, Duration::from_secs(8));
     // After one record nothing comes for 25 seconds, and the outbox wakes up every five of them.
@@ -155,8 +166,12 @@ async fn open_incidents_are_repeated_until_resolved() {
         idle: 0,
         done: Arc::default(),
     };
-    let before = [notified(1, Event::Opened), notified(2, Event::Resolved)];
-    let outbox = outbox(recorder).resume(&before);
+    // The receiver was notified of the first, and not of the second.
+    let before = [open(1), open(2)];
+    let mut progress = Progress::default();
+    let begun = progress.begin(&before[0].newest.id, "before-1").await;
+    begun.unwrap();
+    let outbox = outbox(recorder, progress).resume(&before);
     outbox.run(feed).await.unwrap();
     let keys = keys.lock().unwrap().clone();
     assert_eq!(keys, ["100-1", "before-1", "100-1", "before-1", "100-1"]);

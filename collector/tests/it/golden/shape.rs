@@ -66,6 +66,8 @@ fn word(word: &str) -> String {
         return "<clock>".to_owned();
     }
     let bare = word.trim_matches(['[', ']']);
+    // A field such as `begun:<id>`.
+    let bare = bare.strip_prefix("begun:").unwrap_or(bare);
     let is_hex = |count| bare.len() == count && bare.bytes().all(|b| b.is_ascii_hexdigit());
     if is_hex(16) || is_hex(6) {
         return word.replace(bare, "<id>");

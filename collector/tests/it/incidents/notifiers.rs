@@ -1,88 +1,16 @@
 //! Notifiers of all types with receivers that are down, fail, hang, or ask for a pause; a real Alertmanager; mail.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 
 use rackwatch_testing::{
-    Alertmanager, Answer, Certificates, Program, RedisServer, SmtpReceiver, WebhookReceiver,
-    free_port, wait_until_sync,
+    Alertmanager, Answer, Certificates, RedisServer, SmtpReceiver, WebhookReceiver,
 };
-use redis::{Commands, Connection};
+use redis::Commands;
 use serde_json::Value;
-use tempfile::TempDir;
 
+use super::notifying::{Notifying, delivery_log, mail, notifier, wait};
 use super::{now, wait_notified};
 use crate::rig::{DEADLINE, connect, send};
-
-/// A collector with these notifiers.
-struct Notifying {
-    folder: TempDir,
-    redis: String,
-}
-
-impl Notifying {
-    fn new(redis: &str, notifiers: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut config = "[partition]\nlease = \"1s\"\n[incidents]\nresolve_after = \"0s\"\n\
-            [web]\npublic_url = \"https://rackwatch.example.org/\"\n"
-            .to_owned();
-        write!(config, "{notifiers}").unwrap();
-        fs::write(folder.path().join("collector.toml"), config).unwrap();
-        fs::write(folder.path().join("key"), "hunter2-routing-key\n").unwrap();
-        let redis = redis.to_owned();
-        Self { folder, redis }
-    }
-
-    fn run(&self, args: &[&str]) -> Program {
-        let config = self.folder.path().join("collector.toml");
-        Program::spawn(
-            env!("CARGO_BIN_EXE_rackwatch-collector"),
-            args,
-            &[
-                ("RACKWATCH_CONFIG", &config.display().to_string()),
-                ("RACKWATCH_REDIS_URL", &self.redis),
-            ],
-        )
-        .unwrap()
-    }
-
-    fn start(&self) -> Program {
-        let listen = format!("127.0.0.1:{}", free_port().unwrap());
-        self.run(&["run", "--listen", &listen])
-    }
-}
-
-/// Returns a `[[notify]]` with additional keys.
-fn notifier(kind: &str, more: &str) -> String {
-    format!(
-        "[[notify]]\nname = \"{kind}\"\ntype = \"{kind}\"\ntimeout = \"1s\"\nretry_max = \"1s\"\n{more}\n"
-    )
-}
-
-fn mail(port: u16) -> String {
-    let more = format!(
-        "host = \"127.0.0.1\"\nport = {port}\nencryption = \"none\"\nfrom = \"Rackwatch <rackwatch@example.org>\"\n\
-         to = [\"ops@example.org\", \"Ann <ann@example.org>\"]"
-    );
-    notifier("email", &more)
-}
-
-/// Returns the state of each delivery by notifier and key.
-fn delivery_log(redis: &mut Connection) -> BTreeMap<(String, String), String> {
-    let all: redis::streams::StreamRangeReply = redis.xrange_all("rackwatch:deliveries").unwrap();
-    let entry = |entry: &redis::streams::StreamId| {
-        let json: String = entry.get("delivery").unwrap();
-        let delivery: Value = serde_json::from_str(&json).unwrap();
-        let text = |name: &str| delivery[name].as_str().unwrap().to_owned();
-        ((text("notifier"), text("key")), text("state"))
-    };
-    all.ids.iter().map(entry).collect()
-}
-
-fn wait<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
-    wait_until_sync(DEADLINE, what, look).unwrap()
-}
 
 #[test]
 fn a_failing_receiver_delays_no_other_and_loses_nothing() {
@@ -132,7 +60,7 @@ fn a_failing_receiver_delays_no_other_and_loses_nothing() {
         wait(kind, || (receiver.requests().len() >= least).then_some(()));
     }
     wait("more attempts to send mail", || {
-        (smtp.mails().len() >= 3).then_some(())
+        (smtp.mails().len() >= 6).then_some(())
     });
     wait("the delivery log", || {
         let states = delivery_log(redis);
@@ -215,7 +143,8 @@ fn pagerduty_and_mail_report_the_beginning_and_the_end() {
     let start = now();
     send(redis, "inlet-R1-1", start, "33.0");
     wait("the first notification", || {
-        (receiver.requests().len() == 1 && smtp.mails().len() == 1).then_some(())
+        (receiver.requests().len() == 1 && smtp.mails_to("ann@example.org").len() == 1)
+            .then_some(())
     });
     let incident: Vec<String> = redis.hkeys("{rackwatch:incidents}:open").unwrap();
     let mut ack = notifying.run(&["ack", &incident[0], "--by", "ann"]);
@@ -225,7 +154,8 @@ fn pagerduty_and_mail_report_the_beginning_and_the_end() {
     });
     send(redis, "inlet-R1-1", start + 1000, "24.0");
     wait("the end", || {
-        (receiver.requests().len() == 3 && smtp.mails().len() == 2).then_some(())
+        (receiver.requests().len() == 3 && smtp.mails_to("ann@example.org").len() == 2)
+            .then_some(())
     });
     let events: Vec<Value> = receiver
         .requests()
@@ -243,11 +173,8 @@ fn pagerduty_and_mail_report_the_beginning_and_the_end() {
             .iter()
             .all(|event| event["dedup_key"] == events[0]["dedup_key"])
     );
-    let mails = smtp.mails();
-    let subjects: Vec<_> = mails
-        .iter()
-        .map(|(mail, _)| header(mail, "Subject"))
-        .collect();
+    let mails = smtp.mails_to("ann@example.org");
+    let subjects: Vec<_> = mails.iter().map(|mail| header(mail, "Subject")).collect();
     assert_eq!(
         subjects[0],
         "[rackwatch] critical: too hot: sensor inlet-R1-1 in R1"
@@ -258,14 +185,14 @@ fn pagerduty_and_mail_report_the_beginning_and_the_end() {
     );
     let threads: Vec<_> = mails
         .iter()
-        .map(|(mail, _)| header(mail, "In-Reply-To"))
+        .map(|mail| header(mail, "In-Reply-To"))
         .collect();
     assert_eq!(threads[0], threads[1]);
     assert!(
-        mails[0].0.contains("rackwatch-collector ack")
-            && !mails[1].0.contains("rackwatch-collector ack"),
+        mails[0].contains("rackwatch-collector ack")
+            && !mails[1].contains("rackwatch-collector ack"),
         "{}",
-        mails[0].0
+        mails[0]
     );
 }
 
@@ -313,6 +240,33 @@ fn alertmanager_groups_and_ends_incidents() {
     wait("the end of the alert", || {
         firing(&alertmanager).is_empty().then_some(())
     });
+}
+
+/// Alertmanager rejects an alert that ends before it starts.
+#[test]
+fn an_incident_of_a_clock_that_is_ahead_begins_and_ends_in_alertmanager() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let alertmanager = Alertmanager::start().unwrap();
+    let text = notifier("alertmanager", &format!("url = \"{}\"", alertmanager.url()));
+    let notifying = Notifying::new(&server.url(), &text);
+    let collector = notifying.start();
+    let ahead = now() + 50_000;
+    send(redis, "inlet-R1-1", ahead, "33.0");
+    let all = |filter: &str| -> Vec<Value> {
+        let path = format!("/api/v2/alerts?{filter}");
+        serde_json::from_str(&alertmanager.get(&path).unwrap()).unwrap()
+    };
+    let alert = wait("an active alert", || all("active=true").pop());
+    let starts = alert["startsAt"].as_str().unwrap();
+    let starts: jiff::Timestamp = starts.parse().unwrap();
+    assert!(starts.as_millisecond() <= i64::try_from(now()).unwrap());
+    send(redis, "inlet-R1-1", ahead + 1000, "24.0");
+    wait("the end of the alert", || {
+        all("active=true").is_empty().then_some(())
+    });
+    let stderr = collector.stderr();
+    assert!(!stderr.contains("rejected a notification"), "{stderr}");
 }
 
 #[test]
@@ -396,7 +350,7 @@ fn notify_test_reports_the_outcome_of_each_notifier() {
     );
     assert_eq!(
         test.stdout(),
-        "email            delivered\nslack            delivered\n"
+        "email to ops@example.org delivered\nemail to ann@example.org delivered\nslack            delivered\n"
     );
     assert!(receiver.requests()[0].body.contains("Rackwatch test by"));
     receiver.answer(Answer::Status(403));

@@ -213,10 +213,16 @@ fn a_rejected_notification_does_not_block_the_others() {
     })
     .unwrap();
     receiver.answer(Answer::Status(200));
+    // Not the end of that incident, as the receiver never got its beginning.
     send(redis, "inlet-R1-1", start + 1000, "24.0");
+    send(redis, "inlet-R2-1", start + 1000, "8.0");
     let all = wait_delivered(&receiver, 1);
     let body: Value = serde_json::from_str(&all[0].body).unwrap();
-    assert_eq!(body["incident"]["event"], "resolved");
+    assert_eq!(
+        body["incident"]["title"],
+        "too cold: sensor inlet-R2-1 in R2"
+    );
+    assert_eq!(body["incident"]["event"], "opened");
 }
 
 #[test]

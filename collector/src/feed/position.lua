@@ -1,0 +1,34 @@
+-- Moves the position of one reader of a stream forward, and its group to the position of the last reader.
+-- KEYS: the stream, the hash of this reader, the hashes of the other readers of the group.
+-- ARGV: the group, the position, the consumer of the group.
+
+local function parts(id)
+    local ms, seq = string.match(id or '', '^(%d+)%-(%d+)$')
+    return tonumber(ms), tonumber(seq)
+end
+
+local function is_before(a, b)
+    local a_ms, a_seq = parts(a)
+    local b_ms, b_seq = parts(b)
+    return a_ms < b_ms or (a_ms == b_ms and a_seq < b_seq)
+end
+
+local stored = redis.call('HGET', KEYS[2], 'position')
+-- A former leader may wake up late.
+if not parts(stored) or is_before(stored, ARGV[2]) then
+    redis.call('HSET', KEYS[2], 'position', ARGV[2])
+end
+local last = ARGV[2]
+for reader = 2, #KEYS do
+    local position = redis.call('HGET', KEYS[reader], 'position')
+    if parts(position) and is_before(position, last) then
+        last = position
+    end
+end
+local moved = redis.pcall('XGROUP', 'SETID', KEYS[1], ARGV[1], last)
+if type(moved) == 'table' and moved.err then
+    redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], last, 'MKSTREAM')
+end
+-- Readers do not read through the group. Its consumer shows that it is in use; Redis before 6.2 cannot create one.
+redis.pcall('XGROUP', 'CREATECONSUMER', KEYS[1], ARGV[1], ARGV[3])
+return 'ok'
