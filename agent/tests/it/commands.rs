@@ -20,7 +20,7 @@ fn finish(mut program: Program) -> (Option<i32>, String, String) {
 }
 
 #[tokio::test]
-async fn simulate_sends_what_it_reports_and_removes_its_devices() {
+async fn simulate_sends_what_it_reports_and_marks_its_devices_as_leaving() {
     let server = RedisServer::start().unwrap();
     let mut redis = connect(&server).await;
     for (format, readings) in [("reading", 1), ("frame", 8)] {
@@ -44,7 +44,12 @@ async fn simulate_sends_what_it_reports_and_removes_its_devices() {
         assert_eq!(sent["entries"], entries.len(), "{out}");
         assert_eq!(sent["readings"], entries.len() * readings, "{out}");
         assert!(entries.iter().all(|entry| entry.reject.is_none()));
-        assert_eq!(descriptions(&mut redis).await, []);
+        let described = descriptions(&mut redis).await;
+        assert!(!described.is_empty());
+        assert!(
+            described.iter().all(|(_, known)| known.leaving),
+            "{described:?}"
+        );
         let revision: u64 = redis::cmd("GET")
             .arg(keys::DEVICES_REVISION)
             .query_async(&mut redis)
@@ -52,7 +57,7 @@ async fn simulate_sends_what_it_reports_and_removes_its_devices() {
             .unwrap();
         assert_eq!(
             revision, 2,
-            "one revision for descriptions, one for their removal"
+            "one revision for descriptions, one for the departure"
         );
     }
 }

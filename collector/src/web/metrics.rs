@@ -13,6 +13,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::registry::{Registry, Unit};
 use rackwatch_core::alert::Severity;
+use rackwatch_core::device::DataState;
 use rackwatch_core::units::Celsius;
 
 use crate::peers::{Announcement, differences};
@@ -345,20 +346,21 @@ fn sensors(encoder: &mut DescriptorEncoder<'_>, rows: &[DeviceRow]) -> fmt::Resu
     let temperature = Gauge {
         name: "rackwatch_temperature",
         unit: Some(Unit::Celsius),
-        help: "Temperature of a sensor, absent during a read failure.",
+        help: "Temperature of a sensor, absent unless good readings arrive.",
     };
     let degrees = samples(rows, labels, |row| {
-        let value = row.now.value.filter(|_| row.now.fault.is_none());
+        let value = row.now.value.filter(|_| row.state == DataState::Live);
         value.map(Celsius::degrees)
     });
     temperature.write(encoder, degrees)?;
     let up = Gauge {
         name: "rackwatch_sensor_up",
         unit: None,
-        help: "1 if the last read of a sensor succeeded, 0 otherwise.",
+        help: "1 while good readings of a sensor arrive, 0 otherwise.",
     };
     let succeeded = samples(rows, labels, |row| {
-        row.now.at.map(|_| u32::from(row.now.fault.is_none()))
+        let is_known = row.state != DataState::Unknown;
+        is_known.then(|| u32::from(row.state == DataState::Live))
     });
     up.write(encoder, succeeded)?;
     let read_at = Gauge {

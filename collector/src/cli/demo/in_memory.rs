@@ -10,6 +10,7 @@ use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::incident::IncidentRecord;
 use rackwatch_core::partition::PartitionId;
 use rackwatch_core::rules::{Profile, RuleSet};
+use rackwatch_runtime::clock;
 use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedReceiver};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -162,12 +163,11 @@ fn changes(event: &SamplerEvent) -> Vec<Change> {
             .cloned()
             .map(|d| Change::Described(d.device, Some(Box::new(d.description))))
             .collect(),
-        SamplerEvent::Sample(sample) => sample
-            .readings
-            .iter()
-            .cloned()
-            .map(Change::Reading)
-            .collect(),
+        SamplerEvent::Sample(sample) => {
+            let readings = sample.readings.iter().cloned().map(Change::Reading);
+            let now = Change::Time(clock::now());
+            std::iter::once(now).chain(readings).collect()
+        }
     }
 }
 
