@@ -1,6 +1,7 @@
 //! The health of the pipeline: facts from Redis, and their evaluation.
 
 mod attendance;
+mod broken_keys;
 mod evaluate;
 mod facts;
 mod gather;
@@ -10,6 +11,7 @@ mod room;
 mod watch;
 
 pub(crate) use attendance::unattended;
+pub(crate) use broken_keys::{broken_keys, is_wrong_type};
 pub(crate) use evaluate::{HealthVerdict, SERIES_MEMORY_LIMIT, evaluate};
 pub(crate) use facts::{Facts, Group, Incidents, Losses, Owned, Streams};
 pub(crate) use gather::gather;

@@ -34,6 +34,7 @@ pub(crate) struct HealthVerdict {
 /// Finds all problems and warnings in the facts.
 pub(crate) fn evaluate(facts: &Facts) -> HealthVerdict {
     let mut verdict = HealthVerdict::default();
+    verdict.problems.extend(facts.broken_keys.iter().cloned());
     verdict.owners(facts);
     verdict.leader(facts);
     verdict.refused(facts);

@@ -29,6 +29,8 @@ pub(crate) struct Facts {
     /// The version of each of them, and digests of its settings.
     #[serde(serialize_with = "as_list")]
     pub(crate) announced: BTreeMap<String, Announcement>,
+    /// Keys that hold something else, a line for each.
+    pub(crate) broken_keys: Vec<String>,
     /// The reason why alerts and incidents may be out of date.
     pub(crate) unattended: Option<String>,
     pub(crate) groups: Vec<Group>,
