@@ -16,7 +16,9 @@ use redis::RedisResult;
 use super::attendance::unattended;
 use super::broken_keys::{broken_keys, unless_garbage, unless_wrong_type};
 use super::facts::{Dead, Devices, Facts, Incidents, Losses, Owned, Projection, Streams};
+use super::failed_deliveries::failed_deliveries;
 use super::redis_streams::{added, dead, group, length, losses, newest, rate};
+use super::refused_agents::refused_agents;
 use crate::config::CollectorConfig;
 use crate::incidents::site::SiteReader;
 use crate::peers;
@@ -66,6 +68,8 @@ pub(crate) async fn gather(
         groups: Vec::new(),
         entries_per_second: None,
         dead: Dead::default(),
+        refused_agents: Vec::new(),
+        failed_deliveries: Vec::new(),
         losses: Losses::default(),
         incidents: Incidents::default(),
         refused,
@@ -74,6 +78,7 @@ pub(crate) async fn gather(
         devices,
     };
     unless_wrong_type(facts.incidents(connection).await)?;
+    facts.failed_deliveries = unless_wrong_type(failed_deliveries(connection, now).await)?;
     for notifier in &config.notify {
         let name = keys::notifier_group(notifier.name());
         let group = group(connection, keys::INCIDENTS, &name, now).await;
@@ -82,6 +87,11 @@ pub(crate) async fn gather(
     for (partition, keys) in all.iter().zip(&keys) {
         facts.owner(connection, *partition, keys).await?;
         unless_wrong_type(facts.partition(connection, keys, now).await)?;
+        if facts.dead.last_hour > 0 {
+            let limits = (now, config.stream.max_future);
+            let refused = refused_agents(connection, &keys.raw, limits).await;
+            facts.refused_agents.extend(unless_wrong_type(refused)?);
+        }
     }
     facts.entries_per_second = rate(connection, &keys, before).await?;
     // Last, so that a collector that has just begun had the time to announce itself.
