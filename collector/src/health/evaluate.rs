@@ -171,7 +171,7 @@ impl HealthVerdict {
         }
     }
 
-    /// Reports agents of which nothing is stored.
+    /// Reports agents whose readings are not stored.
     fn agents(&mut self, facts: &Facts) {
         for RefusedAgent { agent, reason } in &facts.refused_agents {
             self.problems.push(format!(

@@ -79,20 +79,9 @@ pub(crate) async fn gather(
     };
     unless_wrong_type(facts.incidents(connection).await)?;
     facts.failed_deliveries = unless_wrong_type(failed_deliveries(connection, now).await)?;
-    for notifier in &config.notify {
-        let name = keys::notifier_group(notifier.name());
-        let group = group(connection, keys::INCIDENTS, &name, now).await;
-        facts.groups.extend(unless_wrong_type(group.map(Some))?);
-    }
-    for (partition, keys) in all.iter().zip(&keys) {
-        facts.owner(connection, *partition, keys).await?;
-        unless_wrong_type(facts.partition(connection, keys, now).await)?;
-        if facts.dead.last_hour > 0 {
-            let limits = (now, config.stream.max_future);
-            let refused = refused_agents(connection, &keys.raw, limits).await;
-            facts.refused_agents.extend(unless_wrong_type(refused)?);
-        }
-    }
+    facts
+        .groups_and_partitions(connection, config, (&all, &keys, now))
+        .await?;
     facts.entries_per_second = rate(connection, &keys, before).await?;
     // Last, so that a collector that has just begun had the time to announce itself.
     let announced = peers::announcements(connection, &facts.collectors).await;
@@ -115,6 +104,30 @@ async fn projection(
 }
 
 impl Facts {
+    /// Adds the groups of the notifiers, and the facts about each partition.
+    async fn groups_and_partitions(
+        &mut self,
+        connection: &mut Connection,
+        config: &CollectorConfig,
+        (all, keys, now): (&[PartitionId], &[PartitionKeys], Timestamp),
+    ) -> anyhow::Result<()> {
+        for notifier in &config.notify {
+            let name = keys::notifier_group(notifier.name());
+            let group = group(connection, keys::INCIDENTS, &name, now).await;
+            self.groups.extend(unless_wrong_type(group.map(Some))?);
+        }
+        for (partition, keys) in all.iter().zip(keys) {
+            self.owner(connection, *partition, keys).await?;
+            unless_wrong_type(self.partition(connection, keys, now).await)?;
+            if self.dead.last_hour > 0 {
+                let limits = (now, config.stream.max_future);
+                let refused = refused_agents(connection, &keys.raw, limits).await;
+                self.refused_agents.extend(unless_wrong_type(refused)?);
+            }
+        }
+        Ok(())
+    }
+
     /// Adds the owner of a partition.
     async fn owner(
         &mut self,

@@ -21,7 +21,7 @@ pub(crate) struct RefusedAgent {
     pub(crate) reason: String,
 }
 
-/// Reads the newest entries of a raw stream, and returns the agents of which all are refused.
+/// Reads the newest entries of a raw stream, and returns the agents with refused ones only.
 pub(super) async fn refused_agents(
     connection: &mut Connection,
     stream: &str,
