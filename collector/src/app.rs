@@ -13,11 +13,12 @@ mod leader;
 mod partition;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rackwatch_core::rules::RuleSet;
 use rackwatch_runtime::clock;
 use rackwatch_runtime::host::host_name;
-use rackwatch_runtime::redis::Connector;
+use rackwatch_runtime::redis::{Connector, Purpose};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +44,9 @@ use crate::web::{self, Web, WebError};
 pub(crate) use error::RunError;
 pub(crate) use finish::finish;
 
+/// Longest search for the keys that ended the collector.
+const EXPLAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Runs the collector until `stop`, or until a stage fails, which stops the others.
 ///
 /// # Errors
@@ -63,6 +67,7 @@ pub(crate) async fn run(
     let page = format!("{scheme}://{}/", config.web.listen);
     tracing::info!(page, "dashboard listening");
     let serve = web::serve(listener, tls, web, stop.clone());
+    let connector = Connector::new(&config.redis)?;
     let pipeline = pipeline(config, screen, stats, stop.clone())?;
 
     let mut stages = JoinSet::new();
@@ -75,7 +80,27 @@ pub(crate) async fn run(
         Ok(())
     });
     stages.spawn(pipeline);
-    finish(stages, &stop).await
+    let ended = finish(stages, &stop).await;
+    match ended {
+        Err(error) if health::is_wrong_type(&error) => Err(explain(error, &connector).await),
+        ended => ended,
+    }
+}
+
+/// Names the keys of the wrong type that ended the collector, which Redis does not.
+async fn explain(error: RunError, connector: &Connector) -> RunError {
+    let look = async {
+        let mut connection = connector.open(Purpose::Commands).await.ok()?;
+        health::broken_keys(&mut connection).await.ok()
+    };
+    let found = tokio::time::timeout(EXPLAIN_TIMEOUT, look).await;
+    match found.ok().flatten() {
+        Some(keys) if !keys.is_empty() => RunError::BrokenKeys {
+            keys: keys.join("; "),
+            source: Box::new(error),
+        },
+        _ => error,
+    }
 }
 
 /// Checks the parts of the configuration that `CollectorConfig::load` does not: access, certificates and notifiers.

@@ -14,6 +14,14 @@ use crate::web::WebError;
 /// The collector cannot start, or cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
+    /// Keys of ours hold something else.
+    #[error("{keys}")]
+    BrokenKeys {
+        /// A clause for each key, with what to do.
+        keys: String,
+        /// The error that ended the collector.
+        source: Box<RunError>,
+    },
     /// A rule is wrong.
     #[error(transparent)]
     Rules(#[from] RuleError),

@@ -8,6 +8,7 @@ use rackwatch_runtime::redis::format_bytes;
 use serde::Serialize;
 
 use super::facts::{Facts, Group};
+use super::refused_agents::RefusedAgent;
 use crate::notify::failures::REPORT_AFTER;
 use crate::notify::line::format_duration;
 use crate::peers::{Difference, differences};
@@ -37,6 +38,7 @@ pub(crate) struct HealthVerdict {
 /// Finds all problems and warnings in the facts.
 pub(crate) fn evaluate(facts: &Facts) -> HealthVerdict {
     let mut verdict = HealthVerdict::default();
+    verdict.problems.extend(facts.broken_keys.iter().cloned());
     verdict.owners(facts);
     verdict.leader(facts);
     verdict.refused(facts);
@@ -48,6 +50,8 @@ pub(crate) fn evaluate(facts: &Facts) -> HealthVerdict {
     for group in &facts.groups {
         verdict.group(group);
     }
+    verdict.deliveries(facts);
+    verdict.agents(facts);
     verdict.memory(facts);
     let ahead = Duration::from_millis(facts.ids_ahead_ms);
     if ahead > MAX_AHEAD {
@@ -186,6 +190,26 @@ impl HealthVerdict {
             self.problems.push(format!(
                 "{name} has not acknowledged an entry for {age}: the {log} is down or stuck, look \
                  at the collector's log"
+            ));
+        }
+    }
+
+    /// Reports notifications that people did not get.
+    fn deliveries(&mut self, facts: &Facts) {
+        for failed in &facts.failed_deliveries {
+            if failed.is_problem() {
+                self.problems.push(failed.line());
+            } else {
+                self.warnings.push(failed.line());
+            }
+        }
+    }
+
+    /// Reports agents whose readings are not stored.
+    fn agents(&mut self, facts: &Facts) {
+        for RefusedAgent { agent, reason } in &facts.refused_agents {
+            self.problems.push(format!(
+                "every entry of agent {agent} is refused, so none of its readings is stored or evaluated: {reason}"
             ));
         }
     }

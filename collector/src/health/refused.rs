@@ -41,6 +41,9 @@ impl Facts {
 
     /// Counts incidents and silences, and reads the leader. Notes refused values of operators too.
     pub(super) async fn incidents(&mut self, connection: &mut Connection) -> RedisResult<()> {
+        let mut leader = redis::cmd("GET");
+        leader.arg(incidents::LEASE);
+        self.incidents.leader = leader.query_async(connection).await?;
         let site: Option<Vec<u8>> = redis::cmd("HGET")
             .arg(keys::SITE)
             .arg("site")
@@ -61,14 +64,12 @@ impl Facts {
         for (_, incident) in &open {
             *by_severity.entry(incident.severity()).or_default() += 1;
         }
-        let mut leader = redis::cmd("GET");
-        leader.arg(incidents::LEASE);
         self.incidents = Incidents {
             open: open.len(),
             by_severity,
             acked,
             silences: silences.len(),
-            leader: leader.query_async(connection).await?,
+            leader: self.incidents.leader.take(),
         };
         Ok(())
     }

@@ -34,3 +34,4 @@ mod simulated;
 mod stored;
 mod trouble;
 mod web;
+mod wrong_keys;

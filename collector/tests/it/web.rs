@@ -117,7 +117,7 @@ fn data_is_shown_and_operator_actions_take_effect() {
 fn any_collector_shows_all_partitions() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
-    let partitioning = [("partitions", "4"), ("state", "steady")];
+    let partitioning = [("partitions", "4"), ("state", "set")];
     let _: () = redis
         .hset_multiple("rackwatch:layout", &partitioning)
         .unwrap();

@@ -219,7 +219,7 @@ fn data_that_stopped_is_shown_as_stale_everywhere() {
     let row = |model: &ReadModel| model.device(&id("inlet-B07-1")).unwrap();
     assert_eq!(row(&model).state, DataState::Live);
     assert_eq!(model.racks()[0].inlet_max, Some(20.0));
-    assert!(model.scopes()[0].indices.recommended.is_some());
+    assert!(model.scopes()[0].indices.outside.is_some());
     model.take_changes();
     model.apply(Change::Time(at(100)));
     assert_eq!(row(&model).state, DataState::Stale);

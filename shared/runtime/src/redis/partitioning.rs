@@ -7,6 +7,9 @@ use rackwatch_core::partition::Partitions;
 use redis::aio::ConnectionLike;
 use redis::{RedisError, RedisResult, cmd};
 
+/// Characters of a wrong value that an error shows.
+const MAX_SHOWN: usize = 40;
+
 /// The partitioning at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Partitioning {
@@ -41,21 +44,22 @@ impl Partitioning {
     ///
     /// # Errors
     ///
-    /// When it holds an invalid number.
-    pub fn from_reply((partitions, state): (Option<u16>, Option<String>)) -> RedisResult<Self> {
-        let Some(partitions) = partitions else {
+    /// When it holds an invalid number or state. The error names the key, and what to do.
+    pub fn from_reply((partitions, state): (Option<String>, Option<String>)) -> RedisResult<Self> {
+        let Some(text) = partitions else {
             return Ok(Self::Unset);
         };
-        let partitions = Partitions::new(partitions).map_err(|error| {
-            let what = format!("{} holds {error}", keys::PARTITIONING);
-            let kind = redis::ErrorKind::UnexpectedReturnType;
-            RedisError::from((kind, "invalid partitioning", what))
+        let number = text.parse().ok().and_then(|n| Partitions::new(n).ok());
+        let partitions = number.ok_or_else(|| {
+            let expected = format!("a number from 0 to {}", Partitions::MAX);
+            garbage("partitions", &text, &expected)
         })?;
-        Ok(match state.as_deref() {
-            Some("draining") => Self::Draining(partitions),
-            Some("changing") => Self::Changing(partitions),
-            _ => Self::Set(partitions),
-        })
+        match state.as_deref() {
+            None | Some("" | "set") => Ok(Self::Set(partitions)),
+            Some("draining") => Ok(Self::Draining(partitions)),
+            Some("changing") => Ok(Self::Changing(partitions)),
+            Some(other) => Err(garbage("state", other, "draining, changing or none")),
+        }
     }
 
     /// Returns the number of partitions that holds, even while it changes.
@@ -67,4 +71,15 @@ impl Partitioning {
             }
         }
     }
+}
+
+/// Returns the error of a field that holds something else.
+fn garbage(field: &str, found: &str, expected: &str) -> RedisError {
+    let key = keys::PARTITIONING;
+    let found: String = found.chars().take(MAX_SHOWN).collect();
+    let what = format!(
+        "{key} has {field} {found:?}, expected {expected}: set it right with HSET, or HDEL it if no readings are in Redis"
+    );
+    let kind = redis::ErrorKind::UnexpectedReturnType;
+    RedisError::from((kind, "invalid partitioning", what))
 }
