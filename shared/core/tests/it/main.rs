@@ -11,6 +11,7 @@ mod absence;
 mod duplicates;
 mod evaluating;
 mod golden;
+mod growth;
 mod halls;
 mod incidents;
 mod inventory;
