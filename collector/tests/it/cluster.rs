@@ -16,7 +16,7 @@ use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 use rackwatch_runtime::config::RedisConfig;
 use rackwatch_runtime::redis::{Connection, Connector, Purpose};
-use rackwatch_testing::{Program, RedisCluster, free_port, http_get, wait_until};
+use rackwatch_testing::{Program, RedisCluster, WebhookReceiver, free_port, http_get, wait_until};
 use redis::AsyncCommands;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -326,4 +326,34 @@ async fn what_a_master_lost_is_sent_and_stored_again() {
         wait_for(&url, agent, now.max(stale + 100) + 100).await;
     }
     assert_whole(&url, agents.into(), &stop, &collector).await;
+}
+
+/// The progress of a recipient is in the slot of the incidents.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_arrives_on_a_cluster() {
+    let cluster = RedisCluster::start().unwrap();
+    let receiver = WebhookReceiver::start(0).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("collector.toml");
+    let text = format!(
+        "[partition]\nlease = \"1s\"\n[[notify]]\nname = \"ops\"\ntype = \"webhook\"\nurl = \"{}\"\n",
+        receiver.url()
+    );
+    std::fs::write(&file, text).unwrap();
+    let listen = format!("127.0.0.1:{}", free_port().unwrap());
+    let collector = Program::spawn(
+        env!("CARGO_BIN_EXE_rackwatch-collector"),
+        &["run", "--redis", &cluster.url(), "--listen", &listen],
+        &[("RACKWATCH_CONFIG", &file.display().to_string())],
+    )
+    .unwrap();
+    let stop = CancellationToken::new();
+    let agent = agent(&cluster.url(), "hall1", &stop);
+    let arrived = wait_until(DEADLINE, "the notification", async || {
+        receiver.requests().pop()
+    });
+    let arrived = arrived.await;
+    stop.cancel();
+    agent.running.await.unwrap();
+    assert!(arrived.is_ok(), "{}", collector.stderr());
 }

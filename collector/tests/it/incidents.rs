@@ -4,6 +4,7 @@ mod failing;
 mod hours;
 mod notifiers;
 mod notifying;
+mod oauth;
 mod operators;
 mod recipients;
 mod storms;

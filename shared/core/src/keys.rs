@@ -45,7 +45,7 @@ pub const CORRELATOR_GROUP: &str = "alert_correlator_group";
 /// The consumer name of the correlator and of all notifiers. Only the leader runs them.
 pub const CORRELATOR_CONSUMER: &str = "owner";
 
-/// Returns the group in which a notifier reads [`INCIDENTS`].
+/// Returns the group on [`INCIDENTS`] that shows how far the last recipient of a notifier is.
 pub fn notifier_group(name: &str) -> String {
     format!("alert_{name}_group")
 }
