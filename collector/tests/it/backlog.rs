@@ -66,7 +66,7 @@ fn outage(folder: &TempDir, bytes: u64) -> u64 {
                 readings: (0..SENSORS).map(reading).collect(),
             },
         };
-        log.append(&record, at).unwrap();
+        log.append(&record, Duration::from_secs(second)).unwrap();
     }
     log.sync();
     log.dropped()
