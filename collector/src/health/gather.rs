@@ -118,6 +118,10 @@ impl Facts {
             self.groups
                 .push(group(connection, stream, name, now).await?);
         }
+        for name in keys::ALERT_FILE_GROUPS {
+            let group = group(connection, &keys.alerts, name, now).await?;
+            self.groups.extend(group.exists.then_some(group));
+        }
         self.dead.add(dead(connection, &keys.dead, now).await?);
         self.losses
             .add(losses(connection, &keys.losses, now).await?);

@@ -29,6 +29,7 @@ mod rig;
 mod same_records;
 mod series;
 mod simulated;
+mod sinks;
 mod stored;
 mod trouble;
 mod web;
