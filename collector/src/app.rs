@@ -11,6 +11,7 @@ mod error;
 mod finish;
 mod leader;
 mod partition;
+mod sinks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,11 +25,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::leader::LeaderStages;
 use self::partition::PartitionStages;
-use crate::config::{AlertsConfig, CollectorConfig, WebConfig};
+use crate::config::{CollectorConfig, WebConfig};
 use crate::health;
+use crate::notify::Heartbeat;
 use crate::notify::console::{Console, Screen};
-use crate::notify::file::{AlertFile, FileError, FileFormat};
-use crate::notify::{AlertSink, AlertSinks, Heartbeat};
 use crate::ownership::leader::lead;
 use crate::ownership::lease::{CollectorName, Leases};
 use crate::ownership::owner::{Owner, OwnershipTerm};
@@ -43,6 +43,7 @@ use crate::web::{self, Web, WebError};
 
 pub(crate) use error::RunError;
 pub(crate) use finish::finish;
+pub(crate) use sinks::alert_sinks;
 
 /// Longest search for the keys that ended the collector.
 const EXPLAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -217,27 +218,4 @@ fn announcement(config: &CollectorConfig, rules: &RuleSet) -> Announcement {
 fn this_collector() -> CollectorName {
     let host = host_name().unwrap_or_else(|| "localhost".to_owned());
     CollectorName::new(clock::now().millis(), &host, std::process::id())
-}
-
-/// Opens the configured alert sinks.
-///
-/// # Errors
-///
-/// When a file cannot be opened.
-pub(crate) fn alert_sinks(config: &AlertsConfig, screen: &Screen) -> Result<AlertSinks, FileError> {
-    let mut sinks: Vec<Box<dyn AlertSink>> = Vec::new();
-    if config.console {
-        sinks.push(Box::new(Console::new(screen.clone())));
-    }
-    let files = [
-        (&config.file, FileFormat::Lines),
-        (&config.json_file, FileFormat::Json),
-    ];
-    for (path, format) in files {
-        if let Some(path) = path {
-            let file = AlertFile::open(path, format, config.rotate_at.bytes(), config.rotate_keep)?;
-            sinks.push(Box::new(file));
-        }
-    }
-    Ok(AlertSinks::new(sinks))
 }

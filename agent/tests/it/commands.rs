@@ -5,7 +5,7 @@ use std::time::Duration;
 use rackwatch_core::keys;
 use rackwatch_testing::{Program, RedisServer, TimeSeriesServer};
 
-use crate::site::{SOON, connect, descriptions, entries};
+use crate::site::{SOON, connect, descriptions, entries, wait_for_entries};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_rackwatch-agent");
 
@@ -233,4 +233,32 @@ fn simulate_says_that_it_does_not_use_the_spool() {
     assert_eq!(code, Some(0), "{err}");
     assert!(err.contains("simulate does not use spool.path"), "{err}");
     assert!(!spool.exists());
+}
+
+#[tokio::test]
+async fn a_stderr_that_is_not_read_stops_no_reading() {
+    let server = RedisServer::start().unwrap();
+    let mut redis = connect(&server).await;
+    let env = [
+        ("RACKWATCH_REDIS_URL", server.url()),
+        ("RACKWATCH_SOURCES__HWMON__ENABLED", "false".to_owned()),
+        ("RACKWATCH_SOURCES__SIMULATED__ENABLED", "true".to_owned()),
+        ("RACKWATCH_SOURCES__SIMULATED__INTERVAL", "100ms".to_owned()),
+    ];
+    let env = env.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let mut agent = Program::spawn_unread(AGENT, &["run"], &env).unwrap();
+    wait_for_entries(&mut redis, 50).await;
+    // The lines that were held are there once they are read, and it stops as ever.
+    agent.read_outputs();
+    agent
+        .wait_stderr_contains("discovered devices", SOON)
+        .unwrap();
+    agent.term().unwrap();
+    assert!(agent.wait_exit(SOON).unwrap().success());
+    assert!(agent.stderr().contains("stopped"), "{}", agent.stderr());
+    // One whose stderr stays stuck stops too.
+    let mut stuck = Program::spawn_unread(AGENT, &["run"], &env).unwrap();
+    wait_for_entries(&mut redis, 100).await;
+    stuck.term().unwrap();
+    assert!(stuck.wait_exit(SOON).unwrap().success());
 }

@@ -6,7 +6,7 @@ use tokio::task::JoinError;
 
 use crate::ingest::partition::PartitionError;
 use crate::notify::SetupError;
-use crate::notify::file::FileError;
+use crate::notify::SinkError;
 use crate::ownership::owner::OwnerError;
 use crate::stage::StageError;
 use crate::web::WebError;
@@ -33,7 +33,7 @@ pub(crate) enum RunError {
     Web(#[from] WebError),
     /// An alert file cannot be opened.
     #[error(transparent)]
-    File(#[from] FileError),
+    Sink(#[from] SinkError),
     /// Redis refused a command of partition ownership.
     #[error(transparent)]
     Owner(#[from] OwnerError),

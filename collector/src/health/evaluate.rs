@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rackwatch_core::keys::{CORRELATOR_GROUP, DETECTOR_GROUP, LOGGER_GROUP};
+use rackwatch_core::keys::{ALERT_FILE_GROUPS, CORRELATOR_GROUP, DETECTOR_GROUP, LOGGER_GROUP};
 use rackwatch_core::words::count;
 use rackwatch_runtime::redis::format_bytes;
 use serde::Serialize;
@@ -172,6 +172,7 @@ impl HealthVerdict {
         let log = match name.as_str() {
             DETECTOR_GROUP => "detector",
             LOGGER_GROUP => "console",
+            name if ALERT_FILE_GROUPS.contains(&name) => "alert file",
             CORRELATOR_GROUP => "correlator",
             _ => "notifier",
         };

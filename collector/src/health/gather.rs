@@ -170,6 +170,11 @@ impl Facts {
             let group = group(connection, stream, name, now).await;
             self.groups.extend(unless_wrong_type(group.map(Some))?);
         }
+        for name in keys::ALERT_FILE_GROUPS {
+            let group = group(connection, &keys.alerts, name, now).await;
+            let group = unless_wrong_type(group.map(Some))?;
+            self.groups.extend(group.filter(|group| group.exists));
+        }
         let dead = dead(connection, &keys.dead, now).await;
         self.dead.add(unless_wrong_type(dead)?);
         let losses = losses(connection, &keys.losses, now).await;

@@ -31,6 +31,7 @@ mod rolling;
 mod same_records;
 mod series;
 mod simulated;
+mod sinks;
 mod stored;
 mod trouble;
 mod web;

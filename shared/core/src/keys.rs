@@ -14,6 +14,10 @@ pub const LOGGER_GROUP: &str = "alert_logger_group";
 /// The consumer name of the console.
 pub const LOGGER_CONSUMER: &str = "console";
 
+/// The groups in which the alert file and the alert file with JSON follow the alerts. They exist while such a file is
+/// configured.
+pub const ALERT_FILE_GROUPS: [&str; 2] = ["alert_file_group", "alert_json_file_group"];
+
 /// Raw readings of a site without partitions, a stream.
 pub const RAW: &str = "raw_sensor_data";
 /// Alert records of a site without partitions, a stream.

@@ -25,7 +25,7 @@ use crate::ingest::partition::{Partition, Parts};
 use crate::ingest::raw_stream::memory::{MemoryRawStream, SamplerMessage};
 use crate::ingest::recorder::Recorder;
 use crate::notify::console::{Console, Screen};
-use crate::notify::{AlertSink, alert_sink};
+use crate::notify::{AlertSink, SinkThread, alert_sink};
 use crate::series::{InMemory, SeriesConfig};
 use crate::stats::Stats;
 use crate::web::Web;
@@ -79,7 +79,7 @@ pub(super) fn start(
         stop: stop.clone(),
     });
     stages.spawn(async move { Ok(partition.run().await?) });
-    spawn_alerts(alerts, actions, view, screen, stages)?;
+    spawn_alerts(alerts, actions, view, screen, stop, stages)?;
     Ok(web)
 }
 
@@ -108,14 +108,17 @@ fn spawn_alerts(
     actions: UnboundedReceiver<OperatorAction>,
     view: Arc<SharedReadModel>,
     screen: &Screen,
+    stop: &CancellationToken,
     stages: &mut JoinSet<Result<(), RunError>>,
 ) -> Result<(), Failure> {
-    let mut sinks = app::alert_sinks(&AlertsConfig::default(), screen)?;
+    let sinks = app::alert_sinks(&AlertsConfig::default(), screen)?;
+    let mut sinks: Vec<_> = sinks.into_iter().filter_map(|(_, sink)| sink).collect();
     let (forward, forwarded) = memory::forward();
-    sinks.add(Box::new(forward));
-    sinks.add(Box::new(ViewSink(Arc::clone(&view))));
-    let feed = MemoryFeed::new(alerts);
-    stages.spawn(async move { alert_sink::run(feed, sinks).await.map_err(RunError::Alerts) });
+    sinks.push(SinkThread::start("incidents", Box::new(forward))?);
+    let to_view = ViewSink(Arc::clone(&view));
+    sinks.push(SinkThread::start("dashboard", Box::new(to_view))?);
+    let delivery = alert_sink::run(MemoryFeed::new(alerts), sinks, stop.clone());
+    stages.spawn(async move { delivery.await.map_err(RunError::Alerts) });
     let console = Console::new(screen.clone());
     stages.spawn(async move {
         let publish = |record: &IncidentRecord| {
@@ -151,8 +154,6 @@ impl AlertSink for ViewSink {
     fn write(&mut self, record: &AlertRecord) {
         self.0.apply([Change::Alert(Box::new(record.clone()))]);
     }
-
-    fn flush(&mut self) {}
 }
 
 /// Returns the changes of the view for an event.
