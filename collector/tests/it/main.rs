@@ -34,5 +34,6 @@ mod simulated;
 mod sinks;
 mod stored;
 mod trouble;
+mod vanished;
 mod web;
 mod wrong_keys;

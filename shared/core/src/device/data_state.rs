@@ -24,7 +24,7 @@ pub enum DataState {
     Unknown,
 }
 
-/// What is known of a device's data.
+/// The facts about a device's data.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DataFacts {
     /// The age of the last reading; none if none is known.
