@@ -195,5 +195,9 @@ fn a_hot_sensor_whose_agent_leaves_stays_critical() {
     )
     .unwrap();
     let is_resolved = |[_, _, _, state, _]: &[String; 5]| state == "resolved";
-    assert!(!alerts(redis).iter().any(is_resolved), "{:?}", alerts(redis));
+    assert!(
+        !alerts(redis).iter().any(is_resolved),
+        "{:?}",
+        alerts(redis)
+    );
 }
