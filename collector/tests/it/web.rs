@@ -92,7 +92,7 @@ fn data_is_shown_and_operator_actions_take_effect() {
     assert_eq!(
         series["points"],
         json!([
-            [start - 60_000, 24.0, 24.0, 24.0],
+            [start - 30_000, 24.0, 24.0, 24.0],
             [start, 33.0, 33.0, 33.0]
         ])
     );

@@ -72,19 +72,19 @@ fn garbage_in_the_partitioning_or_the_site_s_version_is_named() {
             "rackwatch:layout",
             "partitions",
             "banana",
-            "rackwatch:layout has partitions \"banana\", expected a number",
+            "rackwatch:layout holds partitions = \"banana\"",
         ),
         (
             "rackwatch:layout",
             "partitions",
             "70000",
-            "rackwatch:layout has partitions \"70000\", expected a number",
+            "rackwatch:layout holds partitions = \"70000\"",
         ),
         (
             "rackwatch:layout",
             "state",
             "banana",
-            "rackwatch:layout has state \"banana\", expected",
+            "rackwatch:layout holds state = \"banana\"",
         ),
         (
             "rackwatch:site",
