@@ -21,7 +21,7 @@ mod store;
 use std::time::Duration;
 
 use rackwatch_core::alert::AlertRecord;
-use rackwatch_core::incident::{IncidentRecord, IncidentTiming, Incidents};
+use rackwatch_core::incident::{AlertPlace, IncidentRecord, IncidentTiming, Incidents};
 use rackwatch_core::keys::{self, incidents};
 use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::redis::{
@@ -215,22 +215,7 @@ impl Session {
         if let Some(silences) = self.operator_input.changed_silences(now) {
             self.incidents.set_silences(silences);
         }
-        for (record, place) in batch.records.iter().zip(places) {
-            self.absent.observe(record);
-            self.incidents
-                .observe(&marked_if_old(record, now), place, now);
-        }
-        self.ungrouped
-            .regroup(
-                connection,
-                (&batch.records, batch.more),
-                &mut self.places,
-                (&mut self.incidents, now),
-            )
-            .await?;
-        if self.absent.take_changed() || !(self.absent.is_empty() || batch.records.is_empty()) {
-            self.find_stale(connection).await?;
-        }
+        self.observe(connection, &batch, places, now).await?;
         for (id, ack) in self.operator_input.acks() {
             self.incidents.acknowledge(&id, ack);
         }
@@ -247,6 +232,33 @@ impl Session {
 }
 
 impl Session {
+    /// Groups the alerts of a batch, and those that no incident has.
+    async fn observe(
+        &mut self,
+        connection: &mut Connection,
+        batch: &AlertBatch,
+        places: Vec<AlertPlace>,
+        now: Timestamp,
+    ) -> RedisResult<()> {
+        for (record, place) in batch.records.iter().zip(places) {
+            self.absent.observe(record);
+            self.incidents
+                .observe(&marked_if_old(record, now), place, now);
+        }
+        self.ungrouped
+            .regroup(
+                connection,
+                (&batch.records, batch.more),
+                &mut self.places,
+                (&mut self.incidents, now),
+            )
+            .await?;
+        if self.absent.take_changed() || !(self.absent.is_empty() || batch.records.is_empty()) {
+            self.find_stale(connection).await?;
+        }
+        Ok(())
+    }
+
     /// Finds the open alerts whose sensors send no data.
     async fn find_stale(&mut self, connection: &mut Connection) -> RedisResult<()> {
         let sensors = self.incidents.open_sensors();

@@ -41,7 +41,7 @@ pub use cause::Cause;
 pub use id::IncidentId;
 pub use incidents::Incidents;
 pub use lifecycle::Incident;
-pub use member::{Member, Missing, Place, StoredMember};
+pub use member::{AlertPlace, Member, Missing, StoredMember};
 pub use phase::Ack;
 pub use record::{Changes, Event, IncidentRecord};
 pub use regroup::LostIncidents;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState};
 use rackwatch_core::device::{Description, DeviceId};
-use rackwatch_core::incident::{Missing, Place};
+use rackwatch_core::incident::{AlertPlace, Missing};
 use rackwatch_core::keys;
 use rackwatch_core::site::Site;
 use rackwatch_core::subject::Subject;
@@ -56,7 +56,7 @@ impl Places {
         &mut self,
         connection: &mut Connection,
         records: &[AlertRecord],
-    ) -> RedisResult<Vec<Place>> {
+    ) -> RedisResult<Vec<AlertPlace>> {
         if records.is_empty() {
             return Ok(Vec::new());
         }
@@ -80,7 +80,7 @@ impl Places {
         } else {
             missing(connection, site, &silent).await?
         };
-        let place = |record: &AlertRecord| Place {
+        let place = |record: &AlertRecord| AlertPlace {
             spot: site.spot_of(record, known.get(record.subject.as_id())),
             missing: missing.remove(&record.subject),
         };

@@ -1,4 +1,4 @@
-//! How far an incident reaches, as the last notification said, and what has become news since.
+//! The extent of an incident as of the last notification, and what has become news since.
 //!
 //! People who were notified of one critical rack must hear of the next ones, whether they acknowledged the incident
 //! or not. A rack at a time would be too often, so growth is news when it matters: twice as many critical racks, the

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::id::IncidentId;
 use super::lifecycle::Incident;
-use super::member::{Member, Place, StoredMember};
+use super::member::{AlertPlace, Member, StoredMember};
 use super::phase::Ack;
 use super::record::{Changes, Event, IncidentRecord};
 use super::silence::{Silence, Silences};
@@ -84,7 +84,7 @@ impl Incidents {
     }
 
     /// Takes in an alert record of a device at `spot`. A record that was taken in before changes nothing.
-    pub fn observe(&mut self, record: &AlertRecord, place: impl Into<Place>, now: Timestamp) {
+    pub fn observe(&mut self, record: &AlertRecord, place: impl Into<AlertPlace>, now: Timestamp) {
         let member = Member::of(record, place, now);
         if let Some(id) = self.incident_of.get(&record.id) {
             let incident = self.open.get_mut(id);

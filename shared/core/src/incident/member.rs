@@ -57,14 +57,14 @@ impl Missing {
 
 /// The place of an alert, with the sensors that are missing there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct AlertPlace {
     /// The location of the device.
     pub spot: Spot,
     /// The sensors of an agent or a target that sends no data.
     pub missing: Option<Missing>,
 }
 
-impl From<Spot> for Place {
+impl From<Spot> for AlertPlace {
     fn from(spot: Spot) -> Self {
         Self {
             spot,
@@ -119,8 +119,8 @@ pub struct Member {
 
 impl Member {
     /// Returns the member that `record` describes.
-    pub(super) fn of(record: &AlertRecord, place: impl Into<Place>, now: Timestamp) -> Self {
-        let Place { spot, missing } = place.into();
+    pub(super) fn of(record: &AlertRecord, place: impl Into<AlertPlace>, now: Timestamp) -> Self {
+        let AlertPlace { spot, missing } = place.into();
         let millis = |left: Duration| u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         Self {
             device: record.subject.clone(),

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use super::id::IncidentId;
 use super::incidents::Incidents;
 use super::lifecycle::Incident;
-use super::member::{Member, Place};
+use super::member::{AlertPlace, Member};
 use super::phase::{Notifications, Phase};
 use super::record::{Changes, Event, IncidentRecord};
 use crate::alert::{AlertId, AlertRecord, Severity};
@@ -40,7 +40,7 @@ impl Incidents {
     /// Groups open alerts at their places. Alerts that an incident has already stay where they are.
     pub fn regroup(
         &mut self,
-        mut alerts: Vec<(AlertRecord, Place)>,
+        mut alerts: Vec<(AlertRecord, AlertPlace)>,
         lost: LostIncidents,
         now: Timestamp,
     ) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rackwatch_core::alert::{AlertKind, AlertRecord, Detail, Extras, Severity};
 use rackwatch_core::device::Role;
-use rackwatch_core::incident::{Ack, Event, IncidentRecord, Incidents, Missing, Place};
+use rackwatch_core::incident::{Ack, AlertPlace, Event, IncidentRecord, Incidents, Missing};
 use rackwatch_core::subject::Subject;
 
 use crate::incidents::{Correlator, TIMING, at, hot, resolved, spot};
@@ -38,7 +38,7 @@ fn silent(agent: &str, severity: Severity, seconds: u64) -> AlertRecord {
 }
 
 /// Returns the sensors of an agent in these racks, ten in each.
-fn missing(racks: &[&str]) -> Place {
+fn missing(racks: &[&str]) -> AlertPlace {
     let mut missing = Missing::default();
     for rack in racks {
         for n in 0..10 {
@@ -47,9 +47,9 @@ fn missing(racks: &[&str]) -> Place {
             missing.add(&spot(&device), Role::Inlet);
         }
     }
-    Place {
+    AlertPlace {
         missing: Some(missing),
-        ..Place::default()
+        ..AlertPlace::default()
     }
 }
 
