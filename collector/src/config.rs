@@ -121,6 +121,10 @@ pub struct AlertsConfig {
     /// before it is resolved again. Zero disables it. Default 30 min.
     #[serde(with = "config::duration")]
     pub flap: Duration,
+    /// The time without data after which the alerts of a sensor end, resolved by nothing. Its `no_data` alert goes on
+    /// while the sensor is described. At least 1 min, default 24 h.
+    #[serde(deserialize_with = "stale_after")]
+    pub stale_after: Duration,
     /// Whether alerts are printed on stdout.
     pub console: bool,
     /// A file for the same lines.
@@ -138,6 +142,7 @@ impl Default for AlertsConfig {
         Self {
             profile: Profile::default(),
             flap: RuleSet::FLAP,
+            stale_after: RuleSet::STALE_AFTER,
             console: true,
             file: None,
             json_file: None,
@@ -145,6 +150,29 @@ impl Default for AlertsConfig {
             rotate_keep: 5,
         }
     }
+}
+
+impl AlertsConfig {
+    /// Returns the profile's rules with `own` over them, and with the settings of all rules.
+    ///
+    /// # Errors
+    ///
+    /// When a rule is wrong.
+    pub fn rule_set(&self, own: &[RawRule]) -> Result<RuleSet, RuleError> {
+        let rules = RuleSet::of_profile(self.profile, own)?;
+        Ok(rules.damped(self.flap).with_stale_after(self.stale_after))
+    }
+}
+
+/// Shortest time: a look at all devices comes once a minute.
+const SHORTEST_STALE_AFTER: Duration = Duration::from_mins(1);
+
+fn stale_after<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let stale_after = config::duration::deserialize(from)?;
+    if stale_after < SHORTEST_STALE_AFTER {
+        return Err(serde::de::Error::custom("expected at least 1m"));
+    }
+    Ok(stale_after)
 }
 
 /// The keys of `[incidents]`.
@@ -279,8 +307,7 @@ impl CollectorConfig {
     ///
     /// When a rule is wrong.
     pub fn rule_set(&self) -> Result<Arc<RuleSet>, RuleError> {
-        let rules = RuleSet::of_profile(self.alerts.profile, &self.rules)?;
-        Ok(Arc::new(rules.damped(self.alerts.flap)))
+        Ok(Arc::new(self.alerts.rule_set(&self.rules)?))
     }
 }
 
