@@ -5,6 +5,7 @@
 //! storing it twice changes nothing, and its alerts are not in Redis yet, or it would have been
 //! acknowledged.
 
+mod by_hand;
 mod inputs;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use rackwatch_core::time::StreamId;
 use rackwatch_runtime::backoff::{self, Backoff};
 use tokio_util::sync::CancellationToken;
 
+use self::by_hand::{log_resolutions, resolved_by_hand};
 use self::inputs::{dead_letter, inputs};
 use super::raw_stream::{Batch, Commit, RawStream, RawStreamError, SliceNumber};
 use super::recorder::{Recorder, RecorderError};
@@ -156,8 +158,7 @@ impl<S: RawStream> Partition<S> {
                 Err(RawStreamError::Stage(StageError::Stopped)) => break,
                 next => next?,
             };
-            let has_news = !batch.entries.is_empty() || !batch.descriptions.is_empty();
-            if has_news || !batch.waited.is_zero() {
+            if batch.has_news() {
                 self.evaluate(batch).await?;
                 // A read that failed is neither news nor a wait.
                 self.pulse.beat();
@@ -231,6 +232,8 @@ impl<S: RawStream> Partition<S> {
             .iter()
             .map(|entry| entry.decoded.readings.len())
             .sum();
+        let requests = batch.resolutions.clone();
+        commit.resolutions = requests.iter().map(|(alert, _)| alert.clone()).collect();
         commit.effects = self.engine.step(inputs(batch));
         // The clock decides which alerts are news, and nothing else. It is Redis': this host's may be wrong.
         let news = self.parts.stream.now().minus(AlertRecord::NEWS);
@@ -246,8 +249,10 @@ impl<S: RawStream> Partition<S> {
         if commit.is_empty() {
             return Ok(());
         }
+        let resolved = resolved_by_hand(&commit.effects);
         failpoint::pass("before commit");
         self.parts.stream.commit(commit).await?;
+        log_resolutions(self.parts.id, &requests, &resolved);
         failpoint::pass("after commit");
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! Promise: entries come at least once, in order, and come again until a commit acknowledges them.
 //! A commit is one step: alert records, episode changes, dead letters and acknowledgement, all or
-//! nothing. Two implementations: [`redis`], and [`memory`] for the demo.
+//! nothing. A batch also has the alerts that people resolved. Two implementations: [`redis`], and [`memory`] for the demo.
 
 pub mod memory;
 pub mod redis;
@@ -10,6 +10,7 @@ pub mod redis;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rackwatch_core::alert::AlertId;
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::engine::{Effects, InventoryChange, Slice};
 use rackwatch_core::episode::Episode;
@@ -17,10 +18,14 @@ use rackwatch_core::loss_ledger::Runs;
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::wire::{Decoded, Fields};
 
+use crate::incidents::resolve_request::ResolveRequest;
 use crate::stage::StageError;
 
 /// A device and its new description, or `None` if the description was deleted.
 pub type DescriptionUpdate = (DeviceId, Option<Box<Description>>);
+
+/// An alert that a person resolved, and the request.
+pub type ResolvedByHand = (AlertId, ResolveRequest);
 
 /// The input of one engine step.
 #[derive(Clone, Debug, Default)]
@@ -29,8 +34,20 @@ pub struct Batch {
     pub descriptions: Vec<DescriptionUpdate>,
     /// Time that the reader waited for these entries while nothing came.
     pub waited: Duration,
+    /// Alerts that people resolved, by id.
+    pub resolutions: Vec<ResolvedByHand>,
     /// Entries in the order of the stream.
     pub entries: Vec<Entry>,
+}
+
+impl Batch {
+    /// Returns whether it has something to take in, be it that time passed.
+    pub fn has_news(&self) -> bool {
+        !self.entries.is_empty()
+            || !self.descriptions.is_empty()
+            || !self.resolutions.is_empty()
+            || !self.waited.is_zero()
+    }
 }
 
 /// One entry of the raw stream.
@@ -75,6 +92,8 @@ pub struct Commit {
     pub done: Vec<StreamId>,
     /// Entries that were rejected in whole or in part.
     pub dead: Vec<DeadLetter>,
+    /// Alerts whose requests to resolve them this step took in. The requests are deleted.
+    pub resolutions: Vec<AlertId>,
     /// Effects of the engine step.
     pub effects: Effects,
 }
@@ -85,6 +104,7 @@ impl Commit {
         let effects = &self.effects;
         self.done.is_empty()
             && self.dead.is_empty()
+            && self.resolutions.is_empty()
             && effects.alerts.is_empty()
             && effects.losses.is_empty()
             && effects.episodes.is_empty()

@@ -6,6 +6,7 @@ mod notifiers;
 mod notifying;
 mod operators;
 mod recipients;
+mod resolving;
 mod storms;
 mod webhooks;
 

@@ -79,7 +79,7 @@ async fn by_memory(
     let (alert, alerts) = mpsc::channel(4);
     let partition = Partition::new(Parts {
         id: PartitionId::PLAIN,
-        stream: MemoryRawStream::new(sent, alert, stop.clone()),
+        stream: MemoryRawStream::new(sent, alert, mpsc::unbounded_channel().1, stop.clone()),
         recorder: Recorder::memory(InMemory::new(&SeriesConfig::default())),
         rules: rules(),
         envelope: Profile::default().envelope(),

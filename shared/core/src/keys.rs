@@ -111,6 +111,8 @@ pub struct PartitionKeys {
     /// Readings that were not evaluated, a hash of the counts `late`, `duplicate` and `conflicting`, and of the entry of
     /// the last conflict, `conflict`.
     pub tally: String,
+    /// Alerts to resolve by hand, a hash from alert ids to versioned JSON that expires.
+    pub resolutions: String,
     /// Rack aggregates, a string of versioned JSON that expires.
     pub racks: String,
     /// Slices of detector state, a hash from `<number>/<count>` to JSON.
@@ -135,6 +137,7 @@ impl PartitionKeys {
             loss_ledger: format!("{ours}:ledger"),
             clocks: format!("{ours}:clocks"),
             tally: format!("{ours}:tally"),
+            resolutions: format!("{ours}:resolutions"),
             racks: format!("{ours}:racks"),
             snapshot: format!("{ours}:snapshot"),
         }
