@@ -66,6 +66,10 @@ pub struct PartitionConfig {
     /// The interval at which detector state is saved. A new owner replays at most this much. Default 30 s.
     #[serde(with = "config::duration")]
     pub save_every: Duration,
+    /// The most devices of a partition. Readings of further devices become dead letters, so that a client that makes up
+    /// device ids cannot exhaust memory. At least 1, default 100,000.
+    #[serde(deserialize_with = "max_devices")]
+    pub max_devices: usize,
 }
 
 impl Default for PartitionConfig {
@@ -74,6 +78,7 @@ impl Default for PartitionConfig {
             count: None,
             lease: Duration::from_secs(10),
             save_every: Duration::from_secs(30),
+            max_devices: 100_000,
         }
     }
 }
@@ -87,6 +92,14 @@ fn lease<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error
         return Err(serde::de::Error::custom("expected at least 500ms"));
     }
     Ok(lease)
+}
+
+fn max_devices<'de, D: serde::Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    let most = usize::deserialize(from)?;
+    if most == 0 {
+        return Err(serde::de::Error::custom("expected at least 1"));
+    }
+    Ok(most)
 }
 
 /// The keys of `[stream]`.

@@ -7,6 +7,7 @@
 pub mod memory;
 pub mod redis;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -92,6 +93,8 @@ pub struct Commit {
     pub done: Vec<StreamId>,
     /// Entries that were rejected in whole or in part.
     pub dead: Vec<DeadLetter>,
+    /// Readings that were refused because their devices are beyond the bound.
+    pub beyond: u64,
     /// Alerts whose requests to resolve them this step took in. The requests are deleted.
     pub resolutions: Vec<AlertId>,
     /// Effects of the engine step.
@@ -170,6 +173,13 @@ pub trait RawStream: Send {
 
     /// Waits for the next batch. It has no entries if nothing came for a while.
     async fn next(&mut self) -> Result<Batch, RawStreamError>;
+
+    /// Forgets devices whose readings are refused, so that they take no memory.
+    fn forget_devices(&mut self, devices: &HashSet<DeviceId>);
+
+    /// Takes over described devices, and whether plain clients write them, from the restored state: their descriptions
+    /// may have changed meanwhile.
+    fn restore_devices(&mut self, devices: Vec<(DeviceId, bool)>);
 
     /// Returns the last entry that was committed.
     fn last_committed(&self) -> StreamId;

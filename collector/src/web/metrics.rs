@@ -180,76 +180,79 @@ fn samples<'r, R, L, V>(
 
 /// Writes the counters of the pipeline. The encoder ends their names with `_total`.
 fn counters(encoder: &mut DescriptorEncoder<'_>, counts: Counts) -> fmt::Result {
-    let Counts {
-        entries,
-        readings,
-        faults,
-        late,
-        duplicate,
-        conflicting,
-        dead,
-        firing,
-        critical,
-        resolved,
-        ..
-    } = counts;
-    for (name, help, count) in [
-        (
-            "rackwatch_entries",
-            "Stream entries that this collector has evaluated.",
-            entries,
-        ),
-        (
-            "rackwatch_readings",
-            "Readings that this collector has evaluated.",
-            readings,
-        ),
-        (
-            "rackwatch_reading_faults",
-            "Readings without a temperature.",
-            faults,
-        ),
-        (
-            "rackwatch_readings_late",
-            "Readings older than their device's last, stored and not evaluated.",
-            late,
-        ),
-        (
-            "rackwatch_readings_duplicate",
-            "Readings that came again.",
-            duplicate,
-        ),
-        (
-            "rackwatch_readings_conflicting",
-            "Readings that differ from another of the same device and time.",
-            conflicting,
-        ),
-        (
-            "rackwatch_dead_letters",
-            "Entries that could not be decoded.",
-            dead,
-        ),
-        (
-            "rackwatch_alerts_fired",
-            "Firing alert records that this collector has written.",
-            firing,
-        ),
-        (
-            "rackwatch_alerts_fired_critical",
-            "Critical firing alert records that this collector has written.",
-            critical,
-        ),
-        (
-            "rackwatch_alerts_resolved",
-            "Resolved alert records that this collector has written.",
-            resolved,
-        ),
-    ] {
+    for (name, help, count) in readings(counts).into_iter().chain(alerts(counts)) {
         let counter = ConstCounter::new(count);
         let metric = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
         counter.encode(metric)?;
     }
     Ok(())
+}
+
+/// Returns the name, help and value of each counter of readings.
+fn readings(counts: Counts) -> [(&'static str, &'static str, u64); 8] {
+    [
+        (
+            "rackwatch_entries",
+            "Stream entries that this collector has evaluated.",
+            counts.entries,
+        ),
+        (
+            "rackwatch_readings",
+            "Readings that this collector has evaluated.",
+            counts.readings,
+        ),
+        (
+            "rackwatch_reading_faults",
+            "Readings without a temperature.",
+            counts.faults,
+        ),
+        (
+            "rackwatch_readings_late",
+            "Readings older than their device's last, stored and not evaluated.",
+            counts.late,
+        ),
+        (
+            "rackwatch_readings_duplicate",
+            "Readings that came again.",
+            counts.duplicate,
+        ),
+        (
+            "rackwatch_readings_conflicting",
+            "Readings that differ from another of the same device and time.",
+            counts.conflicting,
+        ),
+        (
+            "rackwatch_readings_beyond_max_devices",
+            "Readings of devices beyond partition.max_devices, which are dead letters.",
+            counts.beyond,
+        ),
+        (
+            "rackwatch_dead_letters",
+            "Entries that could not be decoded.",
+            counts.dead,
+        ),
+    ]
+}
+
+/// Returns the name, help and value of each counter of alert records.
+fn alerts(counts: Counts) -> [(&'static str, &'static str, u64); 3] {
+    [
+        (
+            "rackwatch_alerts_fired",
+            "Firing alert records that this collector has written.",
+            counts.firing,
+        ),
+        (
+            "rackwatch_alerts_fired_critical",
+            "Critical firing alert records that this collector has written.",
+            counts.critical,
+        ),
+        (
+            "rackwatch_alerts_resolved",
+            "Resolved alert records that this collector has written.",
+            counts.resolved,
+        ),
+    ]
 }
 
 /// Writes the gauges of the pipeline.

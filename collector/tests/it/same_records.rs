@@ -85,6 +85,7 @@ async fn by_memory(
         envelope: Profile::default().envelope(),
         stats: Arc::new(Stats::default()),
         save_every: DEADLINE,
+        max_devices: 1000,
         stop,
     });
     let sending = async move {
@@ -198,6 +199,7 @@ async fn by_redis(
         envelope: Profile::default().envelope(),
         stats: Arc::new(Stats::default()),
         save_every: DEADLINE,
+        max_devices: 1000,
         stop: stop.clone(),
     });
     let receiving = async {

@@ -78,6 +78,7 @@ pub(super) fn start(
         envelope,
         stats: Arc::clone(stats),
         save_every: PartitionConfig::default().save_every,
+        max_devices: PartitionConfig::default().max_devices,
         stop: stop.clone(),
     });
     stages.spawn(async move { Ok(partition.run().await?) });

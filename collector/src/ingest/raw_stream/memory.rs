@@ -3,6 +3,7 @@
 //! It does not imitate Redis: nothing is stored, nothing comes twice, and alerts that are not
 //! printed when the program ends are lost.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -128,6 +129,10 @@ impl RawStream for MemoryRawStream {
         }
         Ok(batch)
     }
+
+    fn forget_devices(&mut self, _: &HashSet<DeviceId>) {}
+
+    fn restore_devices(&mut self, _: Vec<(DeviceId, bool)>) {}
 
     fn last_committed(&self) -> StreamId {
         self.last

@@ -19,11 +19,13 @@ mod reports;
 mod resolutions;
 mod saved_state;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rackwatch_core::clock_offsets::ClockOffsets;
+use rackwatch_core::device::DeviceId;
 use rackwatch_core::engine::{InventoryChange, Slice};
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::time::{StreamId, Timestamp};
@@ -274,6 +276,14 @@ impl RawStream for RedisRawStream {
             batch.resolutions = self.read_resolutions().await?;
         }
         Ok(batch)
+    }
+
+    fn forget_devices(&mut self, devices: &HashSet<DeviceId>) {
+        self.directory.forget(devices);
+    }
+
+    fn restore_devices(&mut self, devices: Vec<(DeviceId, bool)>) {
+        self.directory.restore(devices);
     }
 
     fn last_committed(&self) -> StreamId {

@@ -53,7 +53,8 @@ pub(super) fn invocation<'a>(
     let tally = &commit.effects.tally;
     call.arg(tally.late)
         .arg(tally.duplicate)
-        .arg(tally.conflicting);
+        .arg(tally.conflicting)
+        .arg(commit.beyond);
     call
 }
 
