@@ -26,6 +26,7 @@ mod maintenance;
 mod notify;
 mod partitions;
 mod replay;
+mod resolve;
 mod rules;
 mod run;
 mod silence;

@@ -116,6 +116,7 @@ impl PartitionStages {
             envelope: config.alerts.profile.envelope(),
             stats: Arc::clone(&self.stats),
             save_every: config.partition.save_every,
+            max_devices: config.partition.max_devices,
             stop,
         })
     }

@@ -86,6 +86,7 @@ fn expected(partitions: Partitions) -> Vec<(String, &'static str)> {
             (keys.loss_ledger, "hash"),
             (keys.clocks, "hash"),
             (keys.tally, "hash"),
+            (keys.resolutions, "hash"),
             (keys.racks, "string"),
             (keys.snapshot, "hash"),
         ]);

@@ -156,6 +156,10 @@ pub(crate) struct NotEvaluated {
     pub(crate) conflicting: u64,
     /// The age of the last conflict.
     pub(crate) last_conflict_ms: Option<u64>,
+    /// Readings of devices beyond `partition.max_devices`, which are dead letters.
+    pub(crate) beyond: u64,
+    /// The age of the last of them.
+    pub(crate) last_beyond_ms: Option<u64>,
 }
 
 /// Counts of described devices.
@@ -203,7 +207,9 @@ impl NotEvaluated {
         self.late += other.late;
         self.duplicate += other.duplicate;
         self.conflicting += other.conflicting;
-        let ages = [self.last_conflict_ms, other.last_conflict_ms];
-        self.last_conflict_ms = ages.into_iter().flatten().min();
+        self.beyond += other.beyond;
+        let newest = |ours: Option<u64>, theirs| [ours, theirs].into_iter().flatten().min();
+        self.last_conflict_ms = newest(self.last_conflict_ms, other.last_conflict_ms);
+        self.last_beyond_ms = newest(self.last_beyond_ms, other.last_beyond_ms);
     }
 }

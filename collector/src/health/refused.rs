@@ -14,6 +14,7 @@ use rackwatch_runtime::redis::{Connection, scan_hash};
 use redis::RedisResult;
 
 use super::facts::{Facts, Incidents};
+use crate::incidents::resolve_request::ResolveRequest;
 use crate::incidents::windows::Window;
 use crate::stored::RefusedState;
 
@@ -74,13 +75,15 @@ impl Facts {
         Ok(())
     }
 
-    /// Notes refused values among the saved state of a partition, but for its episodes.
+    /// Notes refused values among the saved state of a partition and the requests to it, but for its episodes.
     pub(super) async fn saved_state(
         &mut self,
         connection: &mut Connection,
         keys: &PartitionKeys,
     ) -> RedisResult<()> {
         self.read::<Runs>(connection, &keys.loss_ledger).await?;
+        self.read::<ResolveRequest>(connection, &keys.resolutions)
+            .await?;
         let script = redis::Script::new(OTHER_VERSIONS);
         let mut call = script.key(&keys.snapshot);
         call.arg(format!("{{\"v\":{},", Slice::VERSION));

@@ -285,7 +285,7 @@ impl Repartition {
 }
 
 /// Returns the keys to redistribute: all except the readings.
-fn redistributed(keys: &PartitionKeys) -> [&String; 9] {
+fn redistributed(keys: &PartitionKeys) -> [&String; 10] {
     [
         &keys.fence,
         &keys.snapshot,
@@ -293,6 +293,7 @@ fn redistributed(keys: &PartitionKeys) -> [&String; 9] {
         &keys.loss_ledger,
         &keys.clocks,
         &keys.tally,
+        &keys.resolutions,
         &keys.alerts,
         &keys.losses,
         &keys.dead,

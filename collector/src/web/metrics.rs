@@ -182,7 +182,7 @@ fn samples<'r, R, L, V>(
 type NamedCounter = (&'static str, &'static str, fn(&Counts) -> u64);
 
 /// The counters of the pipeline. The encoder ends their names with `_total`.
-const COUNTERS: [NamedCounter; 10] = [
+const COUNTERS: [NamedCounter; 11] = [
     (
         "rackwatch_entries",
         "Stream entries that this collector has evaluated.",
@@ -212,6 +212,11 @@ const COUNTERS: [NamedCounter; 10] = [
         "rackwatch_readings_conflicting",
         "Readings that differ from another of the same device and time.",
         |counts| counts.conflicting,
+    ),
+    (
+        "rackwatch_readings_beyond_max_devices",
+        "Readings of devices beyond partition.max_devices, which are dead letters.",
+        |counts| counts.beyond,
     ),
     (
         "rackwatch_dead_letters",

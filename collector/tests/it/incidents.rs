@@ -7,6 +7,7 @@ mod notifying;
 mod oauth;
 mod operators;
 mod recipients;
+mod resolving;
 mod storms;
 mod webhooks;
 

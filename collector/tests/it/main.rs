@@ -19,6 +19,7 @@ mod golden;
 mod incidents;
 mod indices;
 mod losses;
+mod many_devices;
 mod names;
 mod no_data;
 mod owners;

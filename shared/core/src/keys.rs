@@ -112,9 +112,12 @@ pub struct PartitionKeys {
     pub loss_ledger: String,
     /// Offsets of wrong clocks, a hash from `agent <name>` or `device <id>` to JSON.
     pub clocks: String,
-    /// Readings that were not evaluated, a hash of the counts `late`, `duplicate` and `conflicting`, and of the entry of
-    /// the last conflict, `conflict`.
+    /// Readings that were not evaluated, a hash of the counts `late`, `duplicate`, `conflicting` and `beyond` (of devices
+    /// beyond the bound), and of the entries of the last conflict and the last reading beyond, `conflict` and
+    /// `last_beyond`.
     pub tally: String,
+    /// Alerts to resolve by hand, a hash from alert ids to versioned JSON that expires.
+    pub resolutions: String,
     /// Rack aggregates, a string of versioned JSON that expires.
     pub racks: String,
     /// Slices of detector state, a hash from `<number>/<count>` to JSON.
@@ -139,6 +142,7 @@ impl PartitionKeys {
             loss_ledger: format!("{ours}:ledger"),
             clocks: format!("{ours}:clocks"),
             tally: format!("{ours}:tally"),
+            resolutions: format!("{ours}:resolutions"),
             racks: format!("{ours}:racks"),
             snapshot: format!("{ours}:snapshot"),
         }

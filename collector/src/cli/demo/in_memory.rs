@@ -51,11 +51,13 @@ pub(super) fn start(
     view.set_ready(true);
     let series = InMemory::new(&SeriesConfig::default());
     let (operate, actions) = mpsc::unbounded_channel();
+    let (resolve, resolutions) = mpsc::unbounded_channel();
     let backend = MemoryBackend::new(
         series.clone(),
         Arc::clone(&view),
         Arc::clone(stats),
         operate,
+        resolve,
     );
     let web = Web::new(
         &args.web_config(address),
@@ -70,12 +72,13 @@ pub(super) fn start(
     let (alert, alerts) = mpsc::channel(ALERT_QUEUE);
     let partition = Partition::new(Parts {
         id: PartitionId::PLAIN,
-        stream: MemoryRawStream::new(sampled, alert, stop.clone()),
+        stream: MemoryRawStream::new(sampled, alert, resolutions, stop.clone()),
         recorder: Recorder::memory(series),
         rules,
         envelope,
         stats: Arc::clone(stats),
         save_every: PartitionConfig::default().save_every,
+        max_devices: PartitionConfig::default().max_devices,
         stop: stop.clone(),
     });
     stages.spawn(async move { Ok(partition.run().await?) });

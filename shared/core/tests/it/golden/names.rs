@@ -67,6 +67,7 @@ fn keys_groups_and_consumers() {
             ("loss ledger", keys.loss_ledger),
             ("clock offsets", keys.clocks),
             ("tally", keys.tally),
+            ("resolutions", keys.resolutions),
             ("racks", keys.racks),
             ("snapshot", keys.snapshot),
         ] {
