@@ -8,6 +8,8 @@
 )]
 
 mod absence;
+mod clocks;
+mod device_kinds;
 mod duplicates;
 mod evaluating;
 mod golden;
@@ -18,6 +20,7 @@ mod outage;
 mod properties;
 mod quality;
 mod regroup;
+mod restored;
 mod resuming;
 mod rules;
 mod runaway;
