@@ -14,6 +14,7 @@ mod duplicates;
 mod evaluating;
 mod golden;
 mod halls;
+mod incident_bounds;
 mod incidents;
 mod inventory;
 mod outage;
