@@ -457,3 +457,42 @@ fn one_long_pause_of_a_plain_client_is_forgotten() {
         "not after three hours"
     );
 }
+
+/// Its agent wrote descriptions when it started; readings follow.
+#[test]
+fn an_agent_that_is_back_has_the_time_of_the_rule_for_its_first_reading() {
+    let mut site = Site::new();
+    site.hear(&["a-1", "a-2", "b-1"], 30);
+    let describe = |site: &mut Site, leaving| {
+        for device in ["a-1", "a-2"] {
+            let described = Description {
+                leaving,
+                ..description("alpha")
+            };
+            let described = Some(Box::new(described));
+            site.engine.step([Input::Describe(id(device), described)]);
+        }
+    };
+    describe(&mut site, true);
+    let reported = site.hear(&["b-1"], 600);
+    assert_eq!(names(&reported), [("agent:alpha", Firing, Info)]);
+    describe(&mut site, false);
+    assert_eq!(site.hear(&["b-1"], 55), []);
+    let reported = site.hear(&["b-1"], 15);
+    assert_eq!(names(&reported), [("agent:alpha", Firing, Warning)]);
+}
+
+#[test]
+fn another_description_does_not_put_off_an_absence() {
+    let mut site = Site::new();
+    site.hear(&["a-1", "a-2"], 30);
+    site.hear(&["a-1"], 50);
+    let moved = Description {
+        rack: Some("R2".into()),
+        ..description("alpha")
+    };
+    let moved = Input::Describe(id("a-2"), Some(Box::new(moved)));
+    assert_eq!(site.engine.step([moved]).alerts, []);
+    let reported = site.hear(&["a-1"], 15);
+    assert_eq!(names(&reported), [("a-2", Firing, Warning)]);
+}

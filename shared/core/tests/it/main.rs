@@ -29,4 +29,5 @@ mod stale;
 mod states;
 mod stored;
 mod stored_incidents;
+mod subjects;
 mod trace;
