@@ -301,3 +301,174 @@ fn together(
     };
     (second >= PART * asked && mean - ERRORS * error >= asked).then_some(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> RunawaySpec {
+        RunawaySpec {
+            rise: Kelvin(1.8),
+            rate: 1.0,
+            resolution: Kelvin(0.0),
+            critical: Celsius::new(32.0).ok(),
+        }
+    }
+
+    fn at(second: u64) -> Timestamp {
+        Timestamp::from_millis(1_800_000_000_000 + second * 1000).unwrap()
+    }
+
+    /// Returns the state after 22 °C for five minutes, and then this rise in kelvin per minute for `seconds`; a
+    /// reading each second.
+    fn rising(rate: f64, seconds: u64) -> Box<RunawayState> {
+        let mut state = Box::<RunawayState>::default();
+        for second in 0..=300 + seconds {
+            let risen = second.saturating_sub(300) as f64 / 60.0 * rate;
+            let value = Celsius::new(22.0 + risen).unwrap();
+            state.observe(Kelvin(1.8), at(second), value);
+        }
+        state
+    }
+
+    /// Returns the common rise of devices that rise at these rates, `seconds` after they began.
+    fn found(spec: &RunawaySpec, rates: &[f64], seconds: u64, is_open: bool) -> Option<RackRise> {
+        let states: Vec<_> = rates.iter().map(|rate| rising(*rate, seconds)).collect();
+        let members: Vec<_> = states.iter().map(|state| (spec, state)).collect();
+        rise(spec, at(300 + seconds), &members, is_open)
+    }
+
+    /// Returns the seconds after which devices at these rates are found.
+    fn after(spec: &RunawaySpec, rates: &[f64]) -> Option<u64> {
+        (0..600).find(|seconds| found(spec, rates, *seconds, false).is_some())
+    }
+
+    fn left(kelvin: f64, rate: f64, error: f64) -> Option<(u64, u64)> {
+        let rise = RackRise {
+            rise: 2.0,
+            window: Duration::from_mins(1),
+            rate,
+            error,
+            left: None,
+        };
+        let left = rise.left(kelvin)?;
+        Some((left.0.as_secs(), left.1.as_secs()))
+    }
+
+    #[test]
+    fn the_time_left_allows_for_two_errors_and_a_tenth_of_the_rate() {
+        // Six kelvin at 2 K/min take three minutes; at 2.3 and at 1.7 K/min:
+        assert_eq!(left(6.0, 2.0, 0.05), Some((157, 212)));
+        // However unsure the rate is, half of it is the least.
+        assert_eq!(left(6.0, 2.0, 1.0), Some((86, 360)));
+        // More than a day is as good as never.
+        assert_eq!(left(9_000.0, 2.0, 0.0), Some((86_400, 86_400)));
+        assert_eq!(left(0.0, 2.0, 0.05), None, "critical already");
+        assert_eq!(left(-1.0, 2.0, 0.05), None);
+    }
+
+    #[test]
+    fn a_steady_rise_is_found_with_its_rate_and_the_time_to_the_limit_of_the_hottest() {
+        let spec = spec();
+        let found = found(&spec, &[4.0, 4.0, 4.0], 60, false).unwrap();
+        assert!((found.rate - 4.0).abs() < 0.3, "{found:?}");
+        let minutes = found.window.as_secs_f64() / 60.0;
+        assert!((found.rise - 4.0 * minutes).abs() < 0.3, "{found:?}");
+        // At 26 °C, six kelvin below the limit.
+        let (least, most) = found.left.unwrap();
+        assert!((60..90).contains(&least.as_secs()), "{found:?}");
+        assert!((90..130).contains(&most.as_secs()), "{found:?}");
+        // The noise of three sensors, in and out: a tenth of a kelvin each.
+        let error = (6.0_f64 * 0.01).sqrt() / 3.0 / minutes;
+        assert!((found.error - error).abs() < 0.01, "{found:?} {error}");
+    }
+
+    #[test]
+    fn the_time_left_is_unknown_without_a_limit() {
+        let spec = RunawaySpec {
+            critical: None,
+            ..spec()
+        };
+        assert_eq!(found(&spec, &[4.0, 4.0], 60, false).unwrap().left, None);
+    }
+
+    #[test]
+    fn the_faster_a_rack_warms_the_sooner_it_is_found_and_below_the_rate_never() {
+        let spec = spec();
+        let seconds = [8.0, 4.0, 2.0, 1.5].map(|rate| after(&spec, &[rate; 4]));
+        assert_eq!(seconds, [15, 30, 60, 90].map(Some));
+        // Less than a third above the least rate: only once it is more than cycles of a cooler.
+        let slow = after(&spec, &[1.3; 4]).unwrap();
+        let rise = found(&spec, &[1.3; 4], slow, false).unwrap();
+        assert!(rise.window > Duration::from_secs(150), "{slow} s {rise:?}");
+        assert!((4.0..4.5).contains(&rise.rise), "{slow} s {rise:?}");
+        assert_eq!(after(&spec, &[0.9; 4]), None);
+    }
+
+    #[test]
+    fn coarse_sensors_need_a_greater_rise() {
+        let coarse = RunawaySpec {
+            resolution: Kelvin(2.0),
+            ..spec()
+        };
+        let (fine, coarse) = (after(&spec(), &[4.0; 2]), after(&coarse, &[4.0; 2]));
+        assert!(fine.unwrap() + 15 < coarse.unwrap(), "{fine:?} {coarse:?}");
+    }
+
+    /// A hot spot beside one sensor, or a sensor that jumps.
+    #[test]
+    fn one_device_is_no_rack_and_counts_for_half_more_than_the_second() {
+        let spec = spec();
+        assert_eq!(after(&spec, &[8.0]), None);
+        assert_eq!(after(&spec, &[8.0, 0.0, 0.0, 0.0]), None);
+        // With 9 K/min as the second, four times that would find the rack without the others.
+        let capped = after(&spec, &[36.0, 9.0, 0.0, 0.0]).unwrap();
+        assert_eq!(after(&spec, &[13.5, 9.0, 0.0, 0.0]), Some(capped));
+    }
+
+    #[test]
+    fn an_open_runaway_goes_on_at_half_the_rise_and_half_the_rate() {
+        let spec = spec();
+        let slow = [0.6; 4];
+        assert_eq!(found(&spec, &slow, 210, false), None);
+        assert!(found(&spec, &slow, 210, true).is_some());
+        assert_eq!(found(&spec, &[0.4; 4], 210, true), None, "too slow");
+        assert_eq!(found(&spec, &slow, 60, true), None, "too little");
+    }
+
+    #[test]
+    fn the_rate_of_a_device_is_that_of_two_minutes_and_unknown_at_first() {
+        let spec = spec();
+        let warm = |second: u64| Celsius::new(22.0 + second as f64 / 60.0 * 3.0).unwrap();
+        let rate = |seconds| {
+            let state = rising(3.0, seconds);
+            spec.rate(&state, at(300 + seconds), warm(seconds)).unwrap()
+        };
+        assert!((rate(180) - 3.0).abs() < 0.1, "{}", rate(180));
+        // Half of the two and a half minutes were still.
+        assert!((rate(75) - 1.5).abs() < 0.1, "{}", rate(75));
+        assert_eq!(spec.rate(&Box::default(), at(300), warm(0)), None);
+    }
+
+    #[test]
+    fn what_an_alert_says_is_complete() {
+        let facts = AlertFacts {
+            is_firing: true,
+            temperature: None,
+            threshold: 1.8,
+            rate: Some(2.0),
+        };
+        let payload = RunawayPayload {
+            change: 2.5,
+            window: Duration::from_secs(75),
+            left: Some((Duration::from_mins(3), Duration::from_mins(4))),
+        };
+        let text = Runaway::phrase(Some(&payload), &facts).text;
+        assert_eq!(
+            text,
+            ", its rack +2.0 °C/min for 1m15s, critical in 3m to 4m"
+        );
+        let text = Runaway::phrase(None, &facts).text;
+        assert_eq!(text, ", its rack +2.0 °C/min");
+    }
+}

@@ -317,3 +317,182 @@ fn an_absent_target_of_a_present_agent_is_one_alert() {
         ]
     );
 }
+
+/// Describes a device of agent gamma behind this target; an empty one for the agent's own.
+fn describe_behind(site: &mut Site, device: &str, target: &str) {
+    let described = Description {
+        target: target.into(),
+        ..description("gamma")
+    };
+    let described = Some(Box::new(described));
+    site.engine.step([Input::Describe(id(device), described)]);
+}
+
+#[test]
+fn the_only_device_of_a_target_and_one_of_several_have_alerts_of_their_own() {
+    let mut site = Site::new();
+    let all = ["bmc-1", "bmc-2", "lone-1", "own-1"];
+    for (device, target) in all.into_iter().zip(["bmc", "bmc", "lone", ""]) {
+        describe_behind(&mut site, device, target);
+    }
+    assert_eq!(site.hear(&all, 30), []);
+    let reported = site.hear(&["bmc-2", "own-1"], 90);
+    assert_eq!(
+        names(&reported),
+        [("bmc-1", Firing, Warning), ("lone-1", Firing, Warning)]
+    );
+}
+
+#[test]
+fn an_absent_agent_covers_its_targets() {
+    let mut site = Site::new();
+    let all = ["bmc-1", "bmc-2", "lone-1", "own-1"];
+    for (device, target) in all.into_iter().zip(["bmc", "bmc", "lone", ""]) {
+        describe_behind(&mut site, device, target);
+    }
+    assert_eq!(site.hear(&all, 30), []);
+    assert_eq!(
+        names(&site.wait(90)),
+        [("agent:gamma", Firing, Warning)],
+        "one problem, one alert"
+    );
+}
+
+#[test]
+fn a_device_that_leaves_alone_is_an_info_until_the_grace_period_is_over() {
+    let mut site = Site::new();
+    site.hear(&["a-1", "a-2"], 30);
+    let leaving = Description {
+        leaving: true,
+        ..description("alpha")
+    };
+    let leaving = Input::Describe(id("a-2"), Some(Box::new(leaving)));
+    site.engine.step([leaving]);
+    let reported = site.hear(&["a-1"], 1_100);
+    assert_eq!(names(&reported), [("a-2", Firing, Info)]);
+    let reported = site.hear(&["a-1"], 200);
+    assert_eq!(names(&reported), [("a-2", Firing, Warning)]);
+}
+
+/// An agent that returns reads its devices one after the other: those that are still missing get the time of the
+/// rule again, and nobody else does.
+#[test]
+fn devices_of_an_agent_that_returns_are_counted_anew_and_those_of_others_are_not() {
+    let mut site = Site::new();
+    site.hear(&["a-1", "a-2", "b-1"], 30);
+    site.hear(&["b-1"], 90);
+    // b-1 falls silent half a minute before alpha returns.
+    site.wait(30);
+    let reported = site.hear(&["a-1"], 50);
+    assert_eq!(
+        names(&reported),
+        [
+            ("agent:alpha", Resolved, Warning),
+            ("agent:beta", Firing, Warning)
+        ]
+    );
+    assert_eq!(
+        names(&site.hear(&["a-1", "a-2"], 90)),
+        [],
+        "a-2 returned in time"
+    );
+}
+
+#[test]
+fn devices_of_a_target_that_returns_are_counted_anew_and_those_of_others_are_not() {
+    let mut site = Site::new();
+    let all = ["bmc-1", "bmc-2", "other-1", "other-2", "own-1"];
+    for (device, target) in all.into_iter().zip(["bmc", "bmc", "other", "other", ""]) {
+        describe_behind(&mut site, device, target);
+    }
+    site.hear(&all, 30);
+    let reported = site.hear(&["other-1", "other-2", "own-1"], 90);
+    assert_eq!(names(&reported), [("target:bmc", Firing, Warning)]);
+    site.hear(&["own-1"], 30);
+    let reported = site.hear(&["bmc-1", "own-1"], 50);
+    assert_eq!(
+        names(&reported),
+        [
+            ("target:bmc", Resolved, Warning),
+            ("target:other", Firing, Warning)
+        ]
+    );
+    assert_eq!(
+        names(&site.hear(&["bmc-1", "bmc-2", "own-1"], 90)),
+        [],
+        "bmc-2 returned in time"
+    );
+}
+
+#[test]
+fn a_plain_client_that_wrote_once_has_no_rhythm_and_is_never_absent() {
+    let mut site = Site::new();
+    site.hear(&["plain-1", "b-1"], 1);
+    assert_eq!(site.hear(&["b-1"], 7_200), []);
+}
+
+#[test]
+fn a_plain_client_is_absent_after_three_of_its_longest_pauses() {
+    let mut site = Site::new();
+    for _ in 0..3 {
+        site.hear(&["plain-1", "b-1"], 1);
+        site.hear(&["b-1"], 599);
+    }
+    site.hear(&["plain-1", "b-1"], 1);
+    assert_eq!(site.hear(&["b-1"], 1_750), []);
+    let reported = site.hear(&["b-1"], 100);
+    assert_eq!(names(&reported), [("plain-1", Firing, Warning)]);
+}
+
+#[test]
+fn one_long_pause_of_a_plain_client_is_forgotten() {
+    let mut site = Site::new();
+    site.hear(&["plain-1", "b-1"], 2);
+    site.hear(&["b-1"], 3_600);
+    site.hear(&["plain-1", "b-1"], 60);
+    let reported = site.hear(&["b-1"], 90);
+    assert_eq!(
+        names(&reported),
+        [("plain-1", Firing, Warning)],
+        "not after three hours"
+    );
+}
+
+/// Its agent wrote descriptions when it started; readings follow.
+#[test]
+fn an_agent_that_is_back_has_the_time_of_the_rule_for_its_first_reading() {
+    let mut site = Site::new();
+    site.hear(&["a-1", "a-2", "b-1"], 30);
+    let describe = |site: &mut Site, leaving| {
+        for device in ["a-1", "a-2"] {
+            let described = Description {
+                leaving,
+                ..description("alpha")
+            };
+            let described = Some(Box::new(described));
+            site.engine.step([Input::Describe(id(device), described)]);
+        }
+    };
+    describe(&mut site, true);
+    let reported = site.hear(&["b-1"], 600);
+    assert_eq!(names(&reported), [("agent:alpha", Firing, Info)]);
+    describe(&mut site, false);
+    assert_eq!(site.hear(&["b-1"], 55), []);
+    let reported = site.hear(&["b-1"], 15);
+    assert_eq!(names(&reported), [("agent:alpha", Firing, Warning)]);
+}
+
+#[test]
+fn another_description_does_not_put_off_an_absence() {
+    let mut site = Site::new();
+    site.hear(&["a-1", "a-2"], 30);
+    site.hear(&["a-1"], 50);
+    let moved = Description {
+        rack: Some("R2".into()),
+        ..description("alpha")
+    };
+    let moved = Input::Describe(id("a-2"), Some(Box::new(moved)));
+    assert_eq!(site.engine.step([moved]).alerts, []);
+    let reported = site.hear(&["a-1"], 15);
+    assert_eq!(names(&reported), [("a-2", Firing, Warning)]);
+}

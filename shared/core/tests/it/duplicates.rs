@@ -4,6 +4,7 @@ use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
 use rackwatch_core::device::{Description, DeviceId, Role};
 use rackwatch_core::engine::{Effects, Engine, Input};
 use rackwatch_core::loss_ledger::ReportedSequence;
+use rackwatch_core::reading::Fault;
 use rackwatch_core::time::{StreamId, Timestamp};
 
 use crate::trace::{START, engine, reading};
@@ -164,4 +165,27 @@ fn another_value_of_the_same_instant_is_counted_as_a_conflict() {
     ];
     let tally = engine.step(crate::trace::inputs(&readings)).tally;
     assert_eq!((tally.conflicting, tally.duplicate, tally.late), (1, 1, 0));
+}
+
+#[test]
+fn readings_of_two_agents_are_counted_by_what_became_of_them() {
+    let mut engine = described();
+    alternate(&mut engine, 10_000..10_060, 22.0);
+    let [_, mut fault] = entry("aaaa", 10_061, 0, 22.0);
+    if let Input::Reading { reading, .. } = &mut fault {
+        reading.value = Err(Fault::TIMEOUT);
+    }
+    let [sequence, _] = entry("aaaa", 10_061, 0, 22.0);
+    let inputs = [
+        // Taken in before, an old one, a new one, and another value for its instant.
+        entry("bbbb", 10_059, 0, 22.0),
+        entry("bbbb", 10_050, 0, 22.0),
+        entry("bbbb", 10_060, 0, 22.0),
+        entry("aaaa", 10_060, 0, 23.0),
+        [sequence, fault],
+    ];
+    let tally = engine.step(inputs.into_iter().flatten()).tally;
+    let counts = (tally.evaluated, tally.duplicate, tally.late);
+    assert_eq!(counts, (2, 1, 1));
+    assert_eq!((tally.conflicting, tally.faults), (1, 1));
 }

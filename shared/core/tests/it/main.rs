@@ -8,17 +8,21 @@
 )]
 
 mod absence;
+mod clocks;
+mod device_kinds;
 mod duplicates;
 mod evaluating;
 mod golden;
 mod growth;
 mod halls;
+mod incident_bounds;
 mod incidents;
 mod inventory;
 mod outage;
 mod properties;
 mod quality;
 mod regroup;
+mod restored;
 mod resuming;
 mod rules;
 mod runaway;
@@ -26,4 +30,5 @@ mod stale;
 mod states;
 mod stored;
 mod stored_incidents;
+mod subjects;
 mod trace;

@@ -141,3 +141,24 @@ proptest! {
         }
     }
 }
+
+/// Sensors in still air move by hundredths.
+#[test]
+fn a_quiet_state_survives_its_json() {
+    let quiet = (0..200_u32).map(|n| (5, 22.0 + (f64::from(n) / 7.0).sin() * 0.1));
+    for spec in detectors() {
+        let state = state(&spec, quiet.clone());
+        assert_eq!(load(&spec, &json(&state)).unwrap(), state);
+    }
+}
+
+#[test]
+fn saved_states_are_equal_if_their_json_is() {
+    for spec in detectors() {
+        let (new, state) = (DetectorState::new(&spec), state(&spec, hour()));
+        let decoded: SavedState = serde_json::from_str(&json(&state)).unwrap();
+        let is_new = json(&new) == json(&state);
+        assert_eq!(SavedState::State(new) == decoded, is_new);
+        assert_eq!(SavedState::State(state), decoded);
+    }
+}

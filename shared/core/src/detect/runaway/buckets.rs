@@ -259,3 +259,118 @@ fn values_of(text: &str) -> Result<Vec<i16>, NotBuckets> {
 pub(super) fn bucket(at: Timestamp) -> u32 {
     (at.millis() / BUCKET) as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: u32 = 360_000_000;
+
+    fn at(bucket: u32) -> Timestamp {
+        Timestamp::from_millis(u64::from(bucket) * BUCKET).unwrap()
+    }
+
+    fn celsius(hundredths: i32) -> Celsius {
+        Celsius::new(f64::from(hundredths) / 100.0).unwrap()
+    }
+
+    /// Returns the state after these temperatures, in hundredths, in one bucket after the other; none where nothing
+    /// is read.
+    fn state(temperatures: &[Option<i32>]) -> RunawayState {
+        let mut state = RunawayState::default();
+        for (bucket, temperature) in (FIRST..).zip(temperatures) {
+            if let Some(temperature) = temperature {
+                state.observe(Kelvin(1.8), at(bucket), celsius(*temperature));
+            }
+        }
+        state
+    }
+
+    #[test]
+    fn a_small_difference_is_a_letter_and_a_great_one_a_number() {
+        let temperatures = [2200, 2201, 2200, 2212, 2200, 2213, 2200].map(Some);
+        let state = state(&temperatures);
+        let json = serde_json::to_string(&state).unwrap();
+        assert_eq!(json, r#"[360000006,1,"2200ZBCXY13Z-13Z"]"#);
+        assert_eq!(serde_json::from_str::<RunawayState>(&json).unwrap(), state);
+    }
+
+    #[test]
+    fn every_difference_reads_back_as_it_was_written() {
+        for difference in -30..=30 {
+            let state = state(&[Some(-10), None, Some(difference - 10), Some(-10), None]);
+            let json = serde_json::to_string(&state).unwrap();
+            let again: RunawayState = serde_json::from_str(&json).unwrap();
+            assert_eq!(again, state, "{difference}: {json}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_no_state_has_is_refused() {
+        let values = |text: &str| values_of(text).map(|values| values.len());
+        assert_eq!(values("2200ZA."), Ok(3));
+        assert_eq!(values(&".".repeat(KEPT)), Ok(KEPT));
+        for wrong in [
+            "22", "22A", "22.", "Z", "A1", "--1Z", "a", "40000Z", "32767ZB",
+        ] {
+            assert_eq!(values(wrong), Err(NotBuckets), "{wrong}");
+        }
+        assert_eq!(values(&".".repeat(KEPT + 1)), Err(NotBuckets));
+    }
+
+    #[test]
+    fn a_bucket_has_the_mean_of_its_readings() {
+        let mut state = RunawayState::default();
+        for temperature in [2200, 2400, 2450] {
+            state.observe(Kelvin(1.8), at(FIRST), celsius(temperature));
+        }
+        assert_eq!(state.latest(), Some(23.5));
+        // A gap that is longer than all that is kept leaves nothing of before.
+        state.observe(Kelvin(1.8), at(FIRST + LENGTH), celsius(3000));
+        assert_eq!(
+            (state.latest(), state.rise(FIRST + LENGTH, 42)),
+            (Some(30.0), None)
+        );
+    }
+
+    #[test]
+    fn half_the_rise_within_a_short_time_is_worth_asking_the_neighbours() {
+        // Nothing is known of three minutes ago: the sensor is new.
+        let is_asked = |last: i32| {
+            let mut state = state(&[Some(2200); 16]);
+            state.observe(Kelvin(1.8), at(FIRST + 16), celsius(last))
+        };
+        assert!(is_asked(2291));
+        assert!(!is_asked(2289));
+    }
+
+    #[test]
+    fn a_slow_rise_is_worth_asking_the_neighbours_too() {
+        let slow: Vec<_> = (0..45).map(|n| Some(2200 + n * 3)).collect();
+        let mut state = state(&slow);
+        assert!(state.observe(Kelvin(1.8), at(FIRST + 45), celsius(2335)));
+    }
+
+    #[test]
+    fn a_rise_is_measured_between_the_readings_that_there_are() {
+        // Read every half minute: the value of a moment holds for six buckets more.
+        let mut temperatures = vec![None; 31];
+        for (n, bucket) in [0, 6, 12, 18, 24, 30].into_iter().enumerate() {
+            temperatures[bucket] = Some(2200 + 50 * i32::try_from(n).unwrap());
+        }
+        let state = state(&temperatures);
+        assert_eq!(state.rise(FIRST + 30, 12), Some((1.0, 12)));
+        assert_eq!(
+            state.rise(FIRST + 33, 12),
+            Some((1.0, 12)),
+            "another one is newer"
+        );
+        assert_eq!(
+            state.rise(FIRST + 30, 15),
+            Some((1.5, 18)),
+            "of the reading before"
+        );
+        assert_eq!(state.rise(FIRST + 30, 42), None, "before the first reading");
+        assert_eq!(state.rise(FIRST + 45, 12), None, "silent since");
+    }
+}

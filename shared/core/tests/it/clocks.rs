@@ -1,0 +1,152 @@
+//! Wrong clocks of devices, beyond what `evaluating` has: what is no wrong clock, and what the alerts say.
+
+use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
+use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Role};
+use rackwatch_core::engine::{Engine, Input};
+use rackwatch_core::time::{StreamId, Timestamp};
+use rackwatch_core::units::Celsius;
+
+use crate::trace::{START, engine, reading};
+
+const DEVICE: &str = "inlet-R1-1";
+
+/// Returns an entry that arrives at `second` with a reading of `taken`.
+fn arrives(second: u64, taken: u64) -> Input {
+    Input::Reading {
+        entry: StreamId {
+            ms: START + second * 1000,
+            seq: 0,
+        },
+        by_agent: false,
+        reading: reading(DEVICE, taken, 22.0),
+    }
+}
+
+fn clock(engine: &mut Engine, inputs: impl IntoIterator<Item = Input>) -> Vec<AlertRecord> {
+    let alerts = engine.step(inputs).alerts;
+    assert!(alerts.iter().all(|r| r.kind() == AlertKind::ClockSkew));
+    alerts
+}
+
+/// After a takeover a whole stretch of the stream may be delivered again. Its entries arrive as fast as they were
+/// written, which is how readings of a clock that was set back arrive.
+#[test]
+fn entries_that_are_delivered_again_are_no_clock_set_back() {
+    let mut engine = engine();
+    let stretch = || (0..120).map(|s| arrives(s, s));
+    assert_eq!(clock(&mut engine, stretch()), []);
+    assert_eq!(clock(&mut engine, stretch()), []);
+}
+
+#[test]
+fn a_clock_that_is_set_back_behind_a_backlog_is_noticed_as_soon() {
+    let mut engine = engine();
+    assert_eq!(
+        clock(&mut engine, (7_200..7_260).map(|s| arrives(s, s))),
+        []
+    );
+    // An hour that waited, in a minute; then the clock of an hour ago, in its own pace.
+    let backlog = (0..60).map(|s| arrives(7_260 + s, 60 * s));
+    assert_eq!(clock(&mut engine, backlog), []);
+    let alerts = clock(&mut engine, (7_320..7_400).map(|s| arrives(s, s - 3_720)));
+    let noticed = alerts[0].at.millis() - START;
+    assert!(noticed <= (3_600 + 15) * 1000, "after {noticed} ms");
+}
+
+#[test]
+fn an_alert_about_a_clock_set_back_ends_with_the_reading_that_catches_up() {
+    let mut engine = engine();
+    clock(&mut engine, (600..660).map(|s| arrives(s, s)));
+    let fired = clock(&mut engine, (660..700).map(|s| arrives(s, s - 60)));
+    assert_eq!(fired.len(), 1);
+    assert!(fired[0].detail.extras().skew_ms.unwrap() < 0, "behind");
+    let ended = clock(&mut engine, (700..730).map(|s| arrives(s, s)));
+    let [ended] = ended.as_slice() else {
+        panic!("{ended:?}")
+    };
+    assert_eq!(
+        (ended.state(), &ended.id),
+        (AlertState::Resolved, &fired[0].id)
+    );
+    assert_eq!(ended.temperature, Some(Celsius::new(22.0).unwrap()));
+}
+
+#[test]
+fn readings_that_stay_late_are_an_alert_that_says_by_how_much() {
+    let mut engine = engine();
+    let late = |range: std::ops::Range<u64>| range.map(|s| arrives(s, s - 300));
+    let alerts = clock(&mut engine, late(300..400));
+    let [record] = alerts.as_slice() else {
+        panic!("{alerts:?}")
+    };
+    assert_eq!(record.severity, Severity::Critical);
+    assert_eq!(record.at.millis() - START, 360_000, "after a minute");
+    let extras = record.detail.extras();
+    assert_eq!(extras.skew_ms, Some(-300_000), "behind");
+    assert!(extras.reason.unwrap().contains("5m"));
+    let ended = clock(&mut engine, (400..410).map(|s| arrives(s, s)));
+    assert_eq!((ended.len(), &ended[0].id), (1, &record.id));
+}
+
+/// Twenty times as fast as they were taken, and a little unevenly.
+#[test]
+fn readings_that_catch_up_are_not_late_for_good() {
+    let mut engine = engine();
+    let backlog = (0..150).map(|s| arrives(3_600 + s, s * 20 + s % 7));
+    assert_eq!(clock(&mut engine, backlog), []);
+}
+
+/// A person ends the alert about a clock, or about a device that is known by its stored episode alone.
+#[test]
+fn a_person_can_resolve_an_alert_about_a_clock() {
+    let mut engine = engine();
+    engine.step((0..10).map(|s| arrives(s, s)));
+    let id = DeviceId::new(DEVICE).unwrap();
+    let at = Timestamp::from_millis(START + 10_000).unwrap();
+    let fired = engine.step([Input::ClientClock(id, at, 7)]).alerts;
+    let by_hand = Input::Resolve(fired[0].subject.clone(), fired[0].id.clone());
+    let ended = engine.step([by_hand]).alerts;
+    assert_eq!((ended.len(), &ended[0].id), (1, &fired[0].id));
+    let ended_by = ended[0].resolution.unwrap().ended_by;
+    assert_eq!(ended_by.name(), Some("operator"));
+}
+
+/// A time that has to last is counted from the reading with which the new time begins.
+#[test]
+fn what_has_to_last_is_counted_in_the_new_time() {
+    let cpu = "cpu-h1-1";
+    let mut engine = engine();
+    let description = Description {
+        role: Role::Cpu,
+        limits: HardwareLimits {
+            high_critical: Celsius::new(90.0).ok(),
+            ..HardwareLimits::default()
+        },
+        ..Description::default()
+    };
+    let id = DeviceId::new(cpu).unwrap();
+    engine.step([Input::Describe(id, Some(Box::new(description)))]);
+    let read = |second: u64, back: u64, degrees: f64| Input::Reading {
+        entry: StreamId {
+            ms: START + second * 1000,
+            seq: 0,
+        },
+        by_agent: true,
+        reading: reading(cpu, second - back, degrees),
+    };
+    let high = |inputs: Vec<Input>, engine: &mut Engine| {
+        let alerts = engine.step(inputs).alerts;
+        let high = alerts
+            .into_iter()
+            .filter(|r| r.kind() == AlertKind::HighTemp);
+        high.collect::<Vec<_>>()
+    };
+    // Hot for the first 30 of the 60 s that its rule allows.
+    let hot = (3_600..3_630).map(|s| read(s, 0, 95.0)).collect();
+    assert_eq!(high(hot, &mut engine), []);
+    let hot = (3_630..3_730).map(|s| read(s, 3_600, 95.0)).collect();
+    let fired = high(hot, &mut engine);
+    assert_eq!(fired.len(), 1, "{fired:?}");
+    let waited = fired[0].at.since(fired[0].started);
+    assert_eq!(waited.as_secs(), 60);
+}
