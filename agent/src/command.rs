@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use rackwatch_runtime::logging;
 
 /// Reads the temperatures of a rack host and publishes them to a Redis stream.
 #[derive(Debug, Parser)]
@@ -45,10 +46,12 @@ pub fn main() -> ExitCode {
     let result = runtime.block_on(cli.command.execute());
     // A thread that is stuck in a sensor's driver must not delay the exit.
     runtime.shutdown_background();
-    match result {
+    let code = match result {
         Ok(code) => code,
         Err(error) => failure::report(&error),
-    }
+    };
+    logging::flush();
+    code
 }
 
 impl Command {

@@ -1,4 +1,4 @@
-// What an operator can do about an incident: acknowledge it, or silence what it is about.
+// What an operator can do about an incident: acknowledge it, silence what it is about, or resolve it by hand.
 
 import { post } from "./api.js";
 import { collapsed, el, show, showResult } from "./element.js";
@@ -24,6 +24,7 @@ export class IncidentActions {
       this.node,
       !isResolved(incident) && this.#acknowledgeForm(incident),
       collapsed("Silence this …", silenceForm(matcher)),
+      !isResolved(incident) && collapsed("Resolve by hand …", this.#resolveForm()),
     );
   }
 
@@ -50,4 +51,42 @@ export class IncidentActions {
       result,
     );
   }
+
+  #resolveForm() {
+    const why = el("input", { id: "why", maxlength: 300, placeholder: "the sensors were removed" });
+    const name = operatorName.input({ id: "resolved-by" });
+    const result = el("p", { role: "status" });
+    const onsubmit = async (event) => {
+      event.preventDefault();
+      operatorName.remember(name.value);
+      try {
+        const path = `incidents/${encodeURIComponent(this.#id)}/resolve`;
+        showResult(result, resolveResult(await post(path, { by: name.value, note: why.value })), true);
+      } catch (error) {
+        showResult(result, error.message, false);
+      }
+    };
+    return [
+      el(
+        "p",
+        { class: "muted" },
+        "Ends all open alerts of this incident. Use it for sensors that are gone: no reading will end their alerts. ",
+        "A sensor that still crosses its limit alerts again.",
+      ),
+      el(
+        "form",
+        { class: "form", onsubmit },
+        el("label", { for: "resolved-by" }, "Your name ", name),
+        el("label", { for: "why" }, "Why ", why),
+        el("button", { class: "primary" }, "Resolve"),
+        result,
+      ),
+    ];
+  }
+}
+
+function resolveResult({ alerts, left, by }) {
+  const count = `${alerts} ${alerts === 1 ? "alert" : "alerts"}`;
+  const rest = left > 0 ? ` ${left} more are left: resolve again in a minute.` : "";
+  return `${count} resolved by ${by}. A sensor that still crosses its limit alerts again.${rest}`;
 }

@@ -11,23 +11,24 @@ mod error;
 mod finish;
 mod leader;
 mod partition;
+mod sinks;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rackwatch_core::rules::RuleSet;
 use rackwatch_runtime::clock;
 use rackwatch_runtime::host::host_name;
-use rackwatch_runtime::redis::Connector;
+use rackwatch_runtime::redis::{Connector, Purpose};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::leader::LeaderStages;
 use self::partition::PartitionStages;
-use crate::config::{AlertsConfig, CollectorConfig, WebConfig};
+use crate::config::{CollectorConfig, WebConfig};
 use crate::health;
+use crate::notify::Heartbeat;
 use crate::notify::console::{Console, Screen};
-use crate::notify::file::{AlertFile, FileError, FileFormat};
-use crate::notify::{AlertSink, AlertSinks, Heartbeat};
 use crate::ownership::leader::lead;
 use crate::ownership::lease::{CollectorName, Leases};
 use crate::ownership::owner::{Owner, OwnershipTerm};
@@ -42,6 +43,10 @@ use crate::web::{self, Web, WebError};
 
 pub(crate) use error::RunError;
 pub(crate) use finish::finish;
+pub(crate) use sinks::alert_sinks;
+
+/// Longest search for the keys that ended the collector.
+const EXPLAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs the collector until `stop`, or until a stage fails, which stops the others.
 ///
@@ -63,6 +68,7 @@ pub(crate) async fn run(
     let page = format!("{scheme}://{}/", config.web.listen);
     tracing::info!(page, "dashboard listening");
     let serve = web::serve(listener, tls, web, stop.clone());
+    let connector = Connector::new(&config.redis)?;
     let pipeline = pipeline(config, screen, stats, stop.clone())?;
 
     let mut stages = JoinSet::new();
@@ -75,7 +81,27 @@ pub(crate) async fn run(
         Ok(())
     });
     stages.spawn(pipeline);
-    finish(stages, &stop).await
+    let ended = finish(stages, &stop).await;
+    match ended {
+        Err(error) if health::is_wrong_type(&error) => Err(explain(error, &connector).await),
+        ended => ended,
+    }
+}
+
+/// Names the keys of the wrong type that ended the collector, which Redis does not.
+async fn explain(error: RunError, connector: &Connector) -> RunError {
+    let look = async {
+        let mut connection = connector.open(Purpose::Commands).await.ok()?;
+        health::broken_keys(&mut connection).await.ok()
+    };
+    let found = tokio::time::timeout(EXPLAIN_TIMEOUT, look).await;
+    match found.ok().flatten() {
+        Some(keys) if !keys.is_empty() => RunError::BrokenKeys {
+            keys: keys.join("; "),
+            source: Box::new(error),
+        },
+        _ => error,
+    }
 }
 
 /// Checks the parts of the configuration that `CollectorConfig::load` does not: access, certificates and notifiers.
@@ -192,27 +218,4 @@ fn announcement(config: &CollectorConfig, rules: &RuleSet) -> Announcement {
 fn this_collector() -> CollectorName {
     let host = host_name().unwrap_or_else(|| "localhost".to_owned());
     CollectorName::new(clock::now().millis(), &host, std::process::id())
-}
-
-/// Opens the configured alert sinks.
-///
-/// # Errors
-///
-/// When a file cannot be opened.
-pub(crate) fn alert_sinks(config: &AlertsConfig, screen: &Screen) -> Result<AlertSinks, FileError> {
-    let mut sinks: Vec<Box<dyn AlertSink>> = Vec::new();
-    if config.console {
-        sinks.push(Box::new(Console::new(screen.clone())));
-    }
-    let files = [
-        (&config.file, FileFormat::Lines),
-        (&config.json_file, FileFormat::Json),
-    ];
-    for (path, format) in files {
-        if let Some(path) = path {
-            let file = AlertFile::open(path, format, config.rotate_at.bytes(), config.rotate_keep)?;
-            sinks.push(Box::new(file));
-        }
-    }
-    Ok(AlertSinks::new(sinks))
 }

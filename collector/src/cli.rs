@@ -26,6 +26,7 @@ mod maintenance;
 mod notify;
 mod partitions;
 mod replay;
+mod resolve;
 mod rules;
 mod run;
 mod silence;
@@ -37,6 +38,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use rackwatch_runtime::error::chain;
+use rackwatch_runtime::logging;
 use rackwatch_runtime::shutdown;
 
 use common::{Failure, Outcome, until_stopped};
@@ -80,13 +82,16 @@ impl Cli {
     /// Runs the command and returns the exit code of the program.
     pub fn run(self) -> ExitCode {
         let (error, code) = match self.dispatch() {
-            Ok(()) => return ExitCode::SUCCESS,
-            Err(Failure::Reported) => return ExitCode::from(1),
-            Err(Failure::CriticalOpen) => return ExitCode::from(3),
-            Err(Failure::Failed(error)) => (error, 1),
-            Err(Failure::Usage(error)) => (error, 2),
+            Ok(()) => (None, 0),
+            Err(Failure::Reported) => (None, 1),
+            Err(Failure::CriticalOpen) => (None, 3),
+            Err(Failure::Failed(error)) => (Some(error), 1),
+            Err(Failure::Usage(error)) => (Some(error), 2),
         };
-        remark(&format!("error: {}", chain(error.as_ref())));
+        if let Some(error) = error {
+            remark(&format!("error: {}", chain(error.as_ref())));
+        }
+        logging::flush();
         ExitCode::from(code)
     }
 

@@ -66,6 +66,10 @@ pub struct PartitionConfig {
     /// The interval at which detector state is saved. A new owner replays at most this much. Default 30 s.
     #[serde(with = "config::duration")]
     pub save_every: Duration,
+    /// The most devices of a partition. Readings of further devices become dead letters, so that a client that makes up
+    /// device ids cannot exhaust memory. At least 1, default 100,000.
+    #[serde(deserialize_with = "max_devices")]
+    pub max_devices: usize,
 }
 
 impl Default for PartitionConfig {
@@ -74,6 +78,7 @@ impl Default for PartitionConfig {
             count: None,
             lease: Duration::from_secs(10),
             save_every: Duration::from_secs(30),
+            max_devices: 100_000,
         }
     }
 }
@@ -87,6 +92,14 @@ fn lease<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error
         return Err(serde::de::Error::custom("expected at least 500ms"));
     }
     Ok(lease)
+}
+
+fn max_devices<'de, D: serde::Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    let most = usize::deserialize(from)?;
+    if most == 0 {
+        return Err(serde::de::Error::custom("expected at least 1"));
+    }
+    Ok(most)
 }
 
 /// The keys of `[stream]`.
@@ -121,6 +134,10 @@ pub struct AlertsConfig {
     /// before it is resolved again. Zero disables it. Default 30 min.
     #[serde(with = "config::duration")]
     pub flap: Duration,
+    /// The time without data after which the alerts of a sensor end, resolved by nothing. Its `no_data` alert goes on
+    /// while the sensor is described. At least 1 min, default 24 h.
+    #[serde(deserialize_with = "stale_after")]
+    pub stale_after: Duration,
     /// Whether alerts are printed on stdout.
     pub console: bool,
     /// A file for the same lines.
@@ -138,6 +155,7 @@ impl Default for AlertsConfig {
         Self {
             profile: Profile::default(),
             flap: RuleSet::FLAP,
+            stale_after: RuleSet::STALE_AFTER,
             console: true,
             file: None,
             json_file: None,
@@ -145,6 +163,29 @@ impl Default for AlertsConfig {
             rotate_keep: 5,
         }
     }
+}
+
+impl AlertsConfig {
+    /// Returns the profile's rules with `own` over them, and with the settings of all rules.
+    ///
+    /// # Errors
+    ///
+    /// When a rule is wrong.
+    pub fn rule_set(&self, own: &[RawRule]) -> Result<RuleSet, RuleError> {
+        let rules = RuleSet::of_profile(self.profile, own)?;
+        Ok(rules.damped(self.flap).with_stale_after(self.stale_after))
+    }
+}
+
+/// Shortest time: a look at all devices comes once a minute.
+const SHORTEST_STALE_AFTER: Duration = Duration::from_mins(1);
+
+fn stale_after<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let stale_after = config::duration::deserialize(from)?;
+    if stale_after < SHORTEST_STALE_AFTER {
+        return Err(serde::de::Error::custom("expected at least 1m"));
+    }
+    Ok(stale_after)
 }
 
 /// The keys of `[incidents]`.
@@ -279,8 +320,7 @@ impl CollectorConfig {
     ///
     /// When a rule is wrong.
     pub fn rule_set(&self) -> Result<Arc<RuleSet>, RuleError> {
-        let rules = RuleSet::of_profile(self.alerts.profile, &self.rules)?;
-        Ok(Arc::new(rules.damped(self.alerts.flap)))
+        Ok(Arc::new(self.alerts.rule_set(&self.rules)?))
     }
 }
 

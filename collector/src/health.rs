@@ -1,16 +1,20 @@
 //! The health of the pipeline: facts from Redis, and their evaluation.
 
 mod attendance;
+mod broken_keys;
 mod evaluate;
 mod facts;
+mod failed_deliveries;
 mod gather;
 mod notifiers;
 mod refused;
+mod refused_agents;
 mod redis_streams;
 mod room;
 mod watch;
 
 pub(crate) use attendance::unattended;
+pub(crate) use broken_keys::{broken_keys, is_wrong_type};
 pub(crate) use evaluate::{HealthVerdict, SERIES_MEMORY_LIMIT, evaluate};
 pub(crate) use facts::{Facts, Group, Incidents, Losses, NotEvaluated, Owned, Streams};
 pub(crate) use gather::gather;

@@ -28,7 +28,7 @@ pub mod outbox;
 pub mod route;
 mod text;
 
-pub use alert_sink::{AlertSink, AlertSinks};
+pub use alert_sink::{AlertSink, SinkError, SinkThread};
 pub use config::{CommonConfig, NotifierConfig, NotifierName};
 
 pub use error::{SetupError, SetupErrorKind};

@@ -23,6 +23,7 @@ pub struct Stats {
     late: AtomicU64,
     duplicate: AtomicU64,
     conflicting: AtomicU64,
+    beyond: AtomicU64,
     dead: AtomicU64,
     firing: AtomicU64,
     critical: AtomicU64,
@@ -48,6 +49,8 @@ pub struct Counts {
     pub duplicate: u64,
     /// Readings that differ from another of the same device and time. The first one counts.
     pub conflicting: u64,
+    /// Readings of devices beyond `partition.max_devices`, which became dead letters.
+    pub beyond: u64,
     /// Entries and readings that became dead letters.
     pub dead: u64,
     /// Known devices of all owned partitions.
@@ -81,6 +84,11 @@ impl Stats {
         add(&self.entries, entries);
         add(&self.readings, readings);
         add(&self.dead, dead);
+    }
+
+    /// Counts readings of devices beyond the bound.
+    pub fn count_beyond(&self, readings: u64) {
+        self.beyond.fetch_add(readings, Ordering::Relaxed);
     }
 
     /// Counts the faults and alert records of an engine step.
@@ -141,6 +149,7 @@ impl Stats {
             late: get(&self.late),
             duplicate: get(&self.duplicate),
             conflicting: get(&self.conflicting),
+            beyond: get(&self.beyond),
             dead: get(&self.dead),
             devices: known.values().map(|(devices, _)| *devices as u64).sum(),
             firing: get(&self.firing),

@@ -89,6 +89,7 @@ fn routes(web: Arc<Web>) -> Router {
         .route("/incidents", get(api::incidents))
         .route("/incidents/{incident}", get(api::incident))
         .route("/incidents/{incident}/ack", post(api::ack))
+        .route("/incidents/{incident}/resolve", post(api::resolve))
         .route("/silences", get(api::silences))
         .route("/silences", post(api::add_silence))
         .route("/silences/{silence}", delete(api::expire_silence))

@@ -1,13 +1,13 @@
 //! Reports of errors to the operator, and exit codes.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use anyhow::Error;
 use rackwatch_core::thermal::ScenarioError;
 use rackwatch_runtime::config::ConfigError;
 use rackwatch_runtime::error::chain;
-use rackwatch_runtime::logging::LogError;
+use rackwatch_runtime::logging::{self, LogError};
 use rackwatch_runtime::redis::{ConnectError, Remedy};
 
 use crate::sampler::SamplerError;
@@ -24,9 +24,7 @@ pub(super) fn report(error: &Error) -> ExitCode {
         // The reader of the output is done, as in `sensors | head`.
         return ExitCode::SUCCESS;
     }
-    let written = writeln!(io::stderr().lock(), "error: {}", chain(error.as_ref()));
-    // Without stderr, the exit code has to suffice.
-    drop(written);
+    logging::remark(&format!("error: {}", chain(error.as_ref())));
     ExitCode::from(if is_wrong_usage(error) {
         WRONG_USAGE
     } else {

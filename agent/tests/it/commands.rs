@@ -5,7 +5,7 @@ use std::time::Duration;
 use rackwatch_core::keys;
 use rackwatch_testing::{Program, RedisServer, TimeSeriesServer};
 
-use crate::site::{SOON, connect, descriptions, entries};
+use crate::site::{SOON, connect, descriptions, entries, wait_for_entries};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_rackwatch-agent");
 
@@ -20,7 +20,7 @@ fn finish(mut program: Program) -> (Option<i32>, String, String) {
 }
 
 #[tokio::test]
-async fn simulate_sends_what_it_reports_and_removes_its_devices() {
+async fn simulate_sends_what_it_reports_and_marks_its_devices_as_leaving() {
     let server = RedisServer::start().unwrap();
     let mut redis = connect(&server).await;
     for (format, readings) in [("reading", 1), ("frame", 8)] {
@@ -44,7 +44,12 @@ async fn simulate_sends_what_it_reports_and_removes_its_devices() {
         assert_eq!(sent["entries"], entries.len(), "{out}");
         assert_eq!(sent["readings"], entries.len() * readings, "{out}");
         assert!(entries.iter().all(|entry| entry.reject.is_none()));
-        assert_eq!(descriptions(&mut redis).await, []);
+        let described = descriptions(&mut redis).await;
+        assert!(!described.is_empty());
+        assert!(
+            described.iter().all(|(_, known)| known.leaving),
+            "{described:?}"
+        );
         let revision: u64 = redis::cmd("GET")
             .arg(keys::DEVICES_REVISION)
             .query_async(&mut redis)
@@ -52,7 +57,7 @@ async fn simulate_sends_what_it_reports_and_removes_its_devices() {
             .unwrap();
         assert_eq!(
             revision, 2,
-            "one revision for descriptions, one for their removal"
+            "one revision for descriptions, one for the departure"
         );
     }
 }
@@ -228,4 +233,32 @@ fn simulate_says_that_it_does_not_use_the_spool() {
     assert_eq!(code, Some(0), "{err}");
     assert!(err.contains("simulate does not use spool.path"), "{err}");
     assert!(!spool.exists());
+}
+
+#[tokio::test]
+async fn a_stderr_that_is_not_read_stops_no_reading() {
+    let server = RedisServer::start().unwrap();
+    let mut redis = connect(&server).await;
+    let env = [
+        ("RACKWATCH_REDIS_URL", server.url()),
+        ("RACKWATCH_SOURCES__HWMON__ENABLED", "false".to_owned()),
+        ("RACKWATCH_SOURCES__SIMULATED__ENABLED", "true".to_owned()),
+        ("RACKWATCH_SOURCES__SIMULATED__INTERVAL", "100ms".to_owned()),
+    ];
+    let env = env.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let mut agent = Program::spawn_unread(AGENT, &["run"], &env).unwrap();
+    wait_for_entries(&mut redis, 50).await;
+    // The lines that were held are there once they are read, and it stops as ever.
+    agent.read_outputs();
+    agent
+        .wait_stderr_contains("discovered devices", SOON)
+        .unwrap();
+    agent.term().unwrap();
+    assert!(agent.wait_exit(SOON).unwrap().success());
+    assert!(agent.stderr().contains("stopped"), "{}", agent.stderr());
+    // One whose stderr stays stuck stops too.
+    let mut stuck = Program::spawn_unread(AGENT, &["run"], &env).unwrap();
+    wait_for_entries(&mut redis, 100).await;
+    stuck.term().unwrap();
+    assert!(stuck.wait_exit(SOON).unwrap().success());
 }

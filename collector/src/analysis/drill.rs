@@ -30,8 +30,6 @@ pub(crate) struct DrillResult {
     pub false_alarms: Vec<AlertKind>,
     /// Number of incidents that were opened.
     pub incidents: usize,
-    /// Number of notifications that open an incident or make it worse.
-    pub notifications: usize,
     /// Fault-free time of all sensors together, in sensor-seconds.
     pub fault_free: f64,
 }
@@ -140,8 +138,6 @@ impl Simulation {
         }
         for record in self.incidents.advance(at).records {
             self.result.incidents += usize::from(record.event == Event::Opened);
-            let notifies = matches!(record.event, Event::Opened | Event::Worse);
-            self.result.notifications += usize::from(notifies);
         }
     }
 

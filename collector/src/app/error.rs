@@ -6,7 +6,7 @@ use tokio::task::JoinError;
 
 use crate::ingest::partition::PartitionError;
 use crate::notify::SetupError;
-use crate::notify::file::FileError;
+use crate::notify::SinkError;
 use crate::ownership::owner::OwnerError;
 use crate::stage::StageError;
 use crate::web::WebError;
@@ -14,6 +14,14 @@ use crate::web::WebError;
 /// The collector cannot start, or cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunError {
+    /// Keys of ours hold something else.
+    #[error("{keys}")]
+    BrokenKeys {
+        /// A clause for each key, with what to do.
+        keys: String,
+        /// The error that ended the collector.
+        source: Box<RunError>,
+    },
     /// A rule is wrong.
     #[error(transparent)]
     Rules(#[from] RuleError),
@@ -25,7 +33,7 @@ pub(crate) enum RunError {
     Web(#[from] WebError),
     /// An alert file cannot be opened.
     #[error(transparent)]
-    File(#[from] FileError),
+    Sink(#[from] SinkError),
     /// Redis refused a command of partition ownership.
     #[error(transparent)]
     Owner(#[from] OwnerError),

@@ -132,7 +132,7 @@ impl LeaderStages {
             let feed = PositionFeed::open(connector.clone(), stream, names, stop.clone());
             let feed = feed.await.map_err(RunError::Incidents)?;
             let progress =
-                outbox::Progress::load(connector.clone(), progress.clone(), stop.clone());
+                outbox::DeliveryProgress::load(connector.clone(), progress.clone(), stop.clone());
             let progress = progress.await.map_err(RunError::Incidents)?;
             let log = DeliveryLog::new(self.connector.at(keys::DELIVERIES));
             let shared = (log, failures.clone());

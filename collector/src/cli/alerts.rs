@@ -1,4 +1,4 @@
-//! `alerts`: listing and following alerts.
+//! `alerts`: listing and following alerts, and ending one by hand.
 //!
 //! The listing reads the streams in pages by entry id. Following continues where the listing ended, so it neither
 //! misses nor repeats an alert. Neither touches a consumer group.
@@ -8,7 +8,7 @@ mod merged;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use globset::{Glob, GlobMatcher};
 use rackwatch_core::alert::{AlertRecord, Severity};
 use rackwatch_core::keys::PartitionKeys;
@@ -23,6 +23,7 @@ use tracing::warn;
 use self::merged::Merged;
 use super::common::{Common, Outcome, until_stopped};
 use super::output::{remark, start_logging, style};
+use super::resolve::{self, ResolveArgs};
 use super::server;
 use super::unattended::remark_if_unattended;
 use crate::notify::line::{self, Style, line};
@@ -30,10 +31,12 @@ use crate::notify::line::{self, Style, line};
 /// Poll interval for new alerts with `--follow`: short enough to feel live, long enough to cost Redis nothing.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// List recent alerts, and optionally follow new ones
+/// List recent alerts, follow new ones, or resolve one by hand
 #[derive(Clone, Debug, Args)]
 #[command(
-    after_help = "Example:\n  rackwatch-collector alerts --since 2h --severity warning --follow"
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  rackwatch-collector alerts --since 2h --severity warning --follow\n  \
+        rackwatch-collector alerts resolve a1b2c3 --note 'sensor was removed'"
 )]
 pub(super) struct AlertsArgs {
     #[command(flatten)]
@@ -53,6 +56,17 @@ pub(super) struct AlertsArgs {
     /// Print JSON, one object per line
     #[arg(long)]
     json: bool,
+    #[command(subcommand)]
+    command: Option<AlertsCommand>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum AlertsCommand {
+    /// Resolve one alert by hand; a sensor that still crosses its limit alerts again
+    #[command(
+        after_help = "Example:\n  rackwatch-collector alerts resolve a1b2c3 --note 'sensor was removed'"
+    )]
+    Resolve(ResolveArgs),
 }
 
 /// Lowest severity to show.
@@ -73,8 +87,11 @@ impl From<MinSeverity> for Severity {
     }
 }
 
-/// Lists alerts, then follows new ones until `stop` if requested.
-pub(super) async fn run(args: AlertsArgs, stop: CancellationToken) -> Outcome {
+/// Runs the chosen subcommand, or lists alerts and then follows new ones until `stop` if requested.
+pub(super) async fn run(mut args: AlertsArgs, stop: CancellationToken) -> Outcome {
+    if let Some(AlertsCommand::Resolve(args)) = args.command.take() {
+        return until_stopped(resolve::alert(args), stop).await;
+    }
     let config = args.common.load()?;
     start_logging(&config.log);
     let (connector, mut connection) = server::open(&config.redis).await?;

@@ -19,7 +19,7 @@ use super::output::{json_text, print};
 use super::server::{ServerInfo, size};
 use crate::app;
 use crate::config::CollectorConfig;
-use crate::health::SERIES_MEMORY_LIMIT;
+use crate::health::{self, SERIES_MEMORY_LIMIT};
 use crate::series::{self, SeriesConfig, SeriesError};
 
 /// Lifetime of test keys that cannot be deleted, in seconds.
@@ -107,6 +107,7 @@ async fn check(config: String, settings: &CollectorConfig, connector: &Connector
             steps.push(connect(StepResult::Ok));
             steps.extend(probe(&mut connection).await);
             steps.extend(commits(&mut connection).await);
+            steps.push(keys(&mut connection).await);
             match project(&mut connection, &settings.series).await {
                 Ok(projection) => memory = Some(projection),
                 Err(error) => steps.push(no_series(&error)),
@@ -119,6 +120,27 @@ async fn check(config: String, settings: &CollectorConfig, connector: &Connector
         redis: connector.endpoint(),
         steps,
         memory,
+    }
+}
+
+/// Checks that the keys of ours hold what they should.
+async fn keys(connection: &mut Connection) -> Step {
+    let started = Instant::now();
+    let result = match health::broken_keys(connection).await {
+        Ok(broken) if broken.is_empty() => StepResult::Ok,
+        Ok(broken) => StepResult::Failed {
+            detail: broken.join("; "),
+            advice: "the collector cannot work with these keys",
+        },
+        Err(error) => StepResult::Failed {
+            detail: error.to_string(),
+            advice: "allow the user TYPE, HGET and HMGET (ACL SETUSER)",
+        },
+    };
+    Step {
+        name: "keys",
+        result,
+        took: started.elapsed(),
     }
 }
 

@@ -10,7 +10,7 @@ mod screen;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rackwatch_agent::app as agent;
 use rackwatch_agent::config::AgentConfig;
@@ -30,13 +30,16 @@ use crate::web::{self, Web, WebError};
 
 /// Number of ports to try from the requested one on.
 const PORTS_TRIED: u16 = 20;
+/// Longest wait for stdout at the end.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Runs until `stop`, or for the requested duration.
 pub(super) async fn run(args: DemoArgs, stop: CancellationToken) -> Outcome {
     start_logging(&LogConfig {
         filter: "warn".to_owned(),
         ..LogConfig::default()
     });
-    let screen = Screen::stdout();
+    let screen = Screen::stdout()?;
     let stats = Arc::new(Stats::default());
     let listener = listen(args.listen).await.map_err(usage)?;
     let address = listener.local_addr()?;
@@ -72,6 +75,7 @@ pub(super) async fn run(args: DemoArgs, stop: CancellationToken) -> Outcome {
     let finished = app::finish(stages, &stop).await;
     screen.set_live_line(None);
     screen::summary(&screen, &args, &stats, started.elapsed());
+    screen.flush(FLUSH_TIMEOUT);
     finished.map_err(|error| Failure::Failed(error.into()))
 }
 

@@ -3,10 +3,14 @@
 mod changes;
 
 use clap::{Args, Subcommand};
-use rackwatch_core::alert::Severity;
+use std::collections::BTreeSet;
+
+use rackwatch_core::alert::{AlertKind, Severity};
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits};
+use rackwatch_core::episode::Episode;
 use rackwatch_core::keys;
 use rackwatch_core::stored::StoredValue as _;
+use rackwatch_core::subject::Subject;
 use rackwatch_runtime::redis::{Connection, scan_hash};
 use redis::RedisResult;
 use serde::Serialize;
@@ -15,6 +19,7 @@ use super::common::{Common, Failure, Outcome};
 use super::output::{json_text, print};
 use super::server;
 use super::table::Table;
+use super::unattended::remark_if_unattended;
 use crate::incidents::episodes;
 use crate::incidents::site::SiteReader;
 use crate::notify::line::format_duration;
@@ -68,6 +73,8 @@ struct DeviceRow {
     device_id: String,
     /// Worst severity of its open alerts.
     open: Option<Severity>,
+    /// An alert says that it, its target or its agent sends no data.
+    absent: bool,
     #[serde(flatten)]
     description: Option<Description>,
     /// Reason why its description is refused.
@@ -92,6 +99,7 @@ async fn list(args: ListArgs) -> Outcome {
     let known = scan_hash(&mut connection, keys::DEVICES).await?.into_iter();
     let open = episodes::all(&mut connection).await?;
     let worst = episodes::worst(&open);
+    let absent = Absent::of(&open);
     let known: Vec<DeviceRow> = known
         .map(|(device_id, json)| {
             let (mut description, refused) = match Description::from_json(&json) {
@@ -103,6 +111,7 @@ async fn list(args: ListArgs) -> Outcome {
                 site.site().place(device, description);
             }
             DeviceRow {
+                absent: absent.covers(&device_id, description.as_ref()),
                 open: device.and_then(|device| worst.get(&device).copied()),
                 device_id,
                 description,
@@ -117,7 +126,31 @@ async fn list(args: ListArgs) -> Outcome {
     } else {
         print(&table(&known));
     }
+    // Without a collector there are no alerts, and "ok" would be a guess.
+    remark_if_unattended(&mut connection).await?;
     Ok(())
+}
+
+/// The subjects of alerts that no data arrives.
+struct Absent(BTreeSet<Subject>);
+
+impl Absent {
+    fn of(open: &[Episode]) -> Self {
+        let open = open.iter();
+        let absent = open.filter(|episode| episode.kind == AlertKind::NoData);
+        Self(absent.map(|episode| episode.subject.clone()).collect())
+    }
+
+    fn covers(&self, device: &str, description: Option<&Description>) -> bool {
+        let named = |name: &str, subject: fn(&str) -> Subject| {
+            !name.is_empty() && self.0.contains(&subject(name))
+        };
+        let itself = DeviceId::new(device).map(Subject::from);
+        itself.is_ok_and(|itself| self.0.contains(&itself))
+            || description.is_some_and(|known| {
+                named(&known.agent, Subject::agent) || named(&known.target, Subject::target)
+            })
+    }
 }
 
 fn table(known: &[DeviceRow]) -> String {
@@ -128,12 +161,13 @@ fn table(known: &[DeviceRow]) -> String {
     for DeviceRow {
         device_id,
         open,
+        absent,
         description,
         refused,
     } in known
     {
         table.push(match (description, refused) {
-            (Some(described), _) => row(device_id, *open, described),
+            (Some(described), _) => row(device_id, (*open, *absent), described),
             (None, reason) => {
                 let reason = reason.as_deref().unwrap_or_default();
                 vec![device_id.clone(), format!("description refused: {reason}")]
@@ -143,7 +177,11 @@ fn table(known: &[DeviceRow]) -> String {
     table.text()
 }
 
-fn row(device_id: &str, open: Option<Severity>, described: &Description) -> Vec<String> {
+fn row(
+    device_id: &str,
+    (open, absent): (Option<Severity>, bool),
+    described: &Description,
+) -> Vec<String> {
     let or_dash = |text: Option<&str>| match text {
         None | Some("") => "-".to_owned(),
         Some(text) => text.to_owned(),
@@ -162,14 +200,22 @@ fn row(device_id: &str, open: Option<Severity>, described: &Description) -> Vec<
         or_dash(Some(&described.agent)),
         every,
         or_dash(Some(&limits(&described.limits))),
-        state(open, described),
+        state(open, absent, described),
     ]
 }
 
-/// Returns the state, such as `critical, but its board says ok`.
-fn state(open: Option<Severity>, described: &Description) -> String {
-    if described.leaving {
-        return "leaving".to_owned();
+/// Returns the state, such as `critical, but its board says ok`. Without data the last severity stands.
+fn state(open: Option<Severity>, absent: bool, described: &Description) -> String {
+    let gone = match (described.leaving, absent) {
+        (true, _) => Some("leaving"),
+        (false, true) => Some("no data"),
+        (false, false) => None,
+    };
+    if let Some(gone) = gone {
+        return match open.filter(|severity| *severity > Severity::Info) {
+            Some(severity) => format!("{gone}, was {severity}"),
+            None => gone.to_owned(),
+        };
     }
     let ours = open.map_or("ok", Severity::name);
     match episodes::disagrees(described.verdict, open) {

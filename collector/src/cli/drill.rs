@@ -158,7 +158,7 @@ fn run_seeds(
 }
 
 /// Head of the Markdown table, as in `docs/detection.md`.
-const HEADING: &str = "| drill | faults | found | median | p95 | notified once | false alarms per sensor-week |\n\
+const HEADING: &str = "| drill | faults | found | median | p95 | one incident | false alarms per sensor-week |\n\
     | --- | ---: | ---: | ---: | ---: | ---: | --- |\n";
 
 fn row(name: &str, tally: &Tally) -> String {
@@ -172,7 +172,7 @@ fn row(name: &str, tally: &Tally) -> String {
             .map_or_else(|| "-".to_owned(), format_duration)
     };
     let once =
-        (tally.complete > 0).then(|| percent(tally.notified_once as f64 / tally.complete as f64));
+        (tally.complete > 0).then(|| percent(tally.one_incident as f64 / tally.complete as f64));
     let mut alarms = tally.false_alarm_rate().map_or_else(
         || "-".to_owned(),
         |(rate, low, high)| {
@@ -208,7 +208,7 @@ fn document(name: &str, tally: &Tally) -> serde_json::Value {
         "detection": interval(tally.detection_rate()),
         "median_ms": millis(50),
         "p95_ms": millis(95),
-        "notified_once": (tally.complete > 0).then_some(tally.notified_once),
+        "one_incident": (tally.complete > 0).then_some(tally.one_incident),
         "false_alarms": tally.false_alarms,
         "by_kind": tally.by_kind,
         "sensor_weeks": tally.sensor_weeks,

@@ -1,28 +1,47 @@
-//! `incidents`: the open incidents.
+//! `incidents`: the open incidents, and their end by hand.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use rackwatch_core::name::printable;
 
 use super::common::{Common, Outcome};
 use super::output::{print, style};
+use super::resolve::{self, ResolveArgs};
 use super::server;
 use super::unattended::remark_if_unattended;
 use crate::incidents::correlate::open;
 use crate::notify::line::incident_line;
 
-/// List open incidents, oldest first
+/// List open incidents, oldest first, or resolve one by hand
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Example:\n  rackwatch-collector incidents --json")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  rackwatch-collector incidents --json\n  \
+        rackwatch-collector incidents resolve a1b2c3 --note 'sensors were removed'"
+)]
 pub(super) struct IncidentsArgs {
     #[command(flatten)]
     common: Common,
     /// Print JSON, one object per line
     #[arg(long)]
     json: bool,
+    #[command(subcommand)]
+    command: Option<IncidentsCommand>,
 }
 
-/// Prints the latest record of each open incident, oldest incident first.
+#[derive(Clone, Debug, Subcommand)]
+enum IncidentsCommand {
+    /// Resolve all open alerts of an incident by hand; a sensor that still crosses its limit alerts again
+    #[command(
+        after_help = "Example:\n  rackwatch-collector incidents resolve a1b2c3 --note 'sensors were removed'"
+    )]
+    Resolve(ResolveArgs),
+}
+
+/// Runs the chosen subcommand, or prints the latest record of each open incident, oldest incident first.
 pub(super) async fn run(args: IncidentsArgs) -> Outcome {
+    if let Some(IncidentsCommand::Resolve(args)) = args.command {
+        return Box::pin(resolve::incident(args)).await;
+    }
     let config = args.common.load()?;
     let (_, mut connection) = server::open(&config.redis).await?;
     let records = open::newest(&mut connection, |_| true).await?;

@@ -30,7 +30,7 @@ pub(super) fn json_text(value: &impl Serialize) -> serde_json::Result<String> {
 
 /// Writes a line that is not part of the result to stderr, even if stderr is closed.
 pub(super) fn remark(text: &str) {
-    let _written = writeln!(io::stderr(), "{text}");
+    logging::remark(text);
 }
 
 /// Starts logging. Commands go on without a log if that fails.

@@ -135,12 +135,7 @@ async fn show(args: ShowArgs) -> Outcome {
 async fn resize(args: ResizeArgs, stop: &CancellationToken) -> Outcome {
     let config = args.common.load()?;
     let (_, mut connection) = server::open(&config.redis).await?;
-    let current = Partitioning::read(&mut connection).await?;
-    let moved = if current == Partitioning::Set(args.to) {
-        MovedCounts::default()
-    } else {
-        repartition::repartition(&mut connection, args.to, args.timeout, stop).await?
-    };
+    let moved = repartition::repartition(&mut connection, args.to, args.timeout, stop).await?;
     if args.json {
         let document = json!({ "partitions": u16::from(args.to), "moved": moved });
         print(&json_text(&document)?);

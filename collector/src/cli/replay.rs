@@ -145,7 +145,7 @@ fn rules(args: &ReplayArgs, config: &CollectorConfig) -> anyhow::Result<Arc<Rule
         None => config.rules.clone(),
         Some(file) => load_rules(file)?,
     };
-    let rules = RuleSet::of_profile(config.alerts.profile, &own)?.damped(config.alerts.flap);
+    let rules = config.alerts.rule_set(&own)?;
     Ok(Arc::new(if args.only.is_empty() {
         rules
     } else {

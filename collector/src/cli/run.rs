@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,9 @@ pub(super) struct RunArgs {
     listen: Option<SocketAddr>,
 }
 
+/// Longest wait for stdout at the end.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Runs the collector until `stop`.
 pub(super) async fn run(args: RunArgs, stop: CancellationToken) -> Outcome {
     let mut config = args.common.load()?;
@@ -32,7 +36,10 @@ pub(super) async fn run(args: RunArgs, stop: CancellationToken) -> Outcome {
     }
     start_logging(&config.log);
     let stats = Arc::new(Stats::new(Progress::new(config.health.stuck_after)));
-    match app::run(config, &Screen::stdout(), stats, stop).await {
+    let screen = Screen::stdout()?;
+    let ended = app::run(config, &screen, stats, stop).await;
+    screen.flush(FLUSH_TIMEOUT);
+    match ended {
         Ok(()) => Ok(()),
         Err(
             error @ (RunError::Rules(_)

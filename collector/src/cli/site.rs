@@ -140,14 +140,17 @@ async fn apply(args: ApplyArgs) -> Outcome {
     let (_, mut connection) = server::open(&config.redis).await?;
     if !args.replace && site::read(&mut connection).await? == SiteInRedis::Refused {
         return Err(Failure::Failed(anyhow::anyhow!(
-            "cannot read the stored site: its format is of another version; use that version, or replace the site with \
-             `site apply --replace`"
+            "cannot read the stored site: its format or its version is not understood; use the version of Rackwatch that wrote \
+             it, or replace the site with `site apply --replace`"
         )));
     }
     let now = server::now(&mut connection).await?;
     let mut set = redis::pipe();
-    set.atomic()
-        .cmd("HSET")
+    set.atomic();
+    if args.replace && !has_number(&mut connection).await? {
+        set.cmd("HDEL").arg(keys::SITE).arg("version").ignore();
+    }
+    set.cmd("HSET")
         .arg(keys::SITE)
         .arg("site")
         .arg(encode(&StoredSite { site: raw }))
@@ -177,6 +180,14 @@ async fn apply(args: ApplyArgs) -> Outcome {
         ));
     }
     Ok(())
+}
+
+/// Returns whether the revision of the stored site can be counted up.
+async fn has_number(connection: &mut Connection) -> redis::RedisResult<bool> {
+    let mut get = redis::cmd("HGET");
+    get.arg(keys::SITE).arg("version");
+    let version: Option<String> = get.query_async(connection).await?;
+    Ok(version.as_deref().and_then(site::version_fault).is_none())
 }
 
 async fn show(args: ShowArgs) -> Outcome {

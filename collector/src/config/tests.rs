@@ -64,7 +64,12 @@ fn shows(section: &Value, key: &str) -> bool {
 
 /// Returns the example without the second of two keys that exclude each other.
 fn without_alternatives(text: &str) -> String {
-    let alternatives = ["password = ", "sentinel_password = ", "url_file = "];
+    let alternatives = [
+        "password = ",
+        "sentinel_password = ",
+        "url_file = ",
+        "oauth_",
+    ];
     let lines = text.lines();
     let kept = lines.filter(|line| !alternatives.iter().any(|key| line.starts_with(key)));
     kept.collect::<Vec<_>>().join("\n")

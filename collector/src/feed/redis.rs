@@ -119,6 +119,24 @@ impl<T> RedisFeed<T> {
         self.create_group().await
     }
 
+    /// Removes the group if it exists: no collector reads it any more.
+    ///
+    /// # Errors
+    ///
+    /// Fails on a stop, and if Redis refuses for a lasting reason.
+    pub async fn remove(&mut self) -> Result<(), StageError> {
+        let mut exists = redis::cmd("EXISTS");
+        exists.arg(&self.stream);
+        let found = self.run(&exists, false).await?;
+        // Redis refuses a group of a stream that does not exist.
+        if found != Some(Value::Int(1)) {
+            return Ok(());
+        }
+        let mut command = redis::cmd("XGROUP");
+        command.arg("DESTROY").arg(&self.stream).arg(&self.group);
+        self.run(&command, false).await.map(drop)
+    }
+
     async fn create_group(&mut self) -> Result<(), StageError> {
         let at = match (self.acknowledged, self.group_exists) {
             (Some(id), _) => id.to_string(),

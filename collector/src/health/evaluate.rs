@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use rackwatch_core::keys::{CORRELATOR_GROUP, DETECTOR_GROUP, LOGGER_GROUP};
+use rackwatch_core::keys::{ALERT_FILE_GROUPS, CORRELATOR_GROUP, DETECTOR_GROUP, LOGGER_GROUP};
 use rackwatch_core::words::count;
 use rackwatch_runtime::redis::format_bytes;
 use serde::Serialize;
 
-use super::facts::{Facts, Group};
+use super::facts::{Facts, Group, NotEvaluated};
+use super::refused_agents::RefusedAgent;
 use crate::notify::failures::REPORT_AFTER;
 use crate::notify::line::format_duration;
 use crate::peers::{Difference, differences};
@@ -22,6 +23,8 @@ pub(super) const MAX_AGE: Duration = Duration::from_secs(60);
 const MAX_AHEAD: Duration = Duration::from_mins(1);
 /// Age up to which a conflict of readings is a warning.
 const RECENT: Duration = Duration::from_mins(10);
+/// Age of the last refused reading up to which a partition counts as full.
+const REFUSING: Duration = Duration::from_mins(2);
 /// Share of maxmemory above which Redis soon refuses writes.
 const MEMORY_LIMIT: f64 = 0.9;
 
@@ -37,6 +40,7 @@ pub(crate) struct HealthVerdict {
 /// Finds all problems and warnings in the facts.
 pub(crate) fn evaluate(facts: &Facts) -> HealthVerdict {
     let mut verdict = HealthVerdict::default();
+    verdict.problems.extend(facts.broken_keys.iter().cloned());
     verdict.owners(facts);
     verdict.leader(facts);
     verdict.refused(facts);
@@ -48,6 +52,9 @@ pub(crate) fn evaluate(facts: &Facts) -> HealthVerdict {
     for group in &facts.groups {
         verdict.group(group);
     }
+    verdict.deliveries(facts);
+    verdict.agents(facts);
+    verdict.device_bound(facts);
     verdict.memory(facts);
     let ahead = Duration::from_millis(facts.ids_ahead_ms);
     if ahead > MAX_AHEAD {
@@ -168,6 +175,7 @@ impl HealthVerdict {
         let log = match name.as_str() {
             DETECTOR_GROUP => "detector",
             LOGGER_GROUP => "console",
+            name if ALERT_FILE_GROUPS.contains(&name) => "alert file",
             CORRELATOR_GROUP => "correlator",
             _ => "notifier",
         };
@@ -186,6 +194,45 @@ impl HealthVerdict {
             self.problems.push(format!(
                 "{name} has not acknowledged an entry for {age}: the {log} is down or stuck, look \
                  at the collector's log"
+            ));
+        }
+    }
+
+    /// Reports notifications that people did not get.
+    fn deliveries(&mut self, facts: &Facts) {
+        for failed in &facts.failed_deliveries {
+            if failed.is_problem() {
+                self.problems.push(failed.line());
+            } else {
+                self.warnings.push(failed.line());
+            }
+        }
+    }
+
+    /// Reports agents whose readings are not stored.
+    fn agents(&mut self, facts: &Facts) {
+        for RefusedAgent { agent, reason } in &facts.refused_agents {
+            self.problems.push(format!(
+                "every entry of agent {agent} is refused, so none of its readings is stored or evaluated: {reason}"
+            ));
+        }
+    }
+
+    /// Reports readings of more devices than a partition may have.
+    fn device_bound(&mut self, facts: &Facts) {
+        let NotEvaluated {
+            beyond,
+            last_beyond_ms,
+            ..
+        } = &facts.not_evaluated;
+        let age = last_beyond_ms.map(Duration::from_millis);
+        if let Some(age) = age.filter(|age| *age < REFUSING) {
+            self.problems.push(format!(
+                "{} of devices beyond partition.max_devices refused, the last {} ago: see the devices under \"dead \
+                 letters\", stop a client that makes up device ids, forget devices that are gone (`devices forget`), or \
+                 raise the limit",
+                count(*beyond, "reading"),
+                format_duration(age)
             ));
         }
     }

@@ -6,6 +6,8 @@ use rackwatch_core::alert::Severity;
 use rackwatch_core::wire::loss::LossSummary;
 use serde::{Serialize, Serializer};
 
+use super::failed_deliveries::FailedDeliveries;
+use super::refused_agents::RefusedAgent;
 use crate::peers::Announcement;
 use crate::stored::RefusedState;
 use rackwatch_runtime::redis::ServerInfo;
@@ -29,12 +31,18 @@ pub(crate) struct Facts {
     /// The version of each of them, and digests of its settings.
     #[serde(serialize_with = "as_list")]
     pub(crate) announced: BTreeMap<String, Announcement>,
+    /// Keys that hold something else, a line for each.
+    pub(crate) broken_keys: Vec<String>,
     /// The reason why alerts and incidents may be out of date.
     pub(crate) unattended: Option<String>,
     pub(crate) groups: Vec<Group>,
     /// Entries added per second, or `None` before Redis 7.0.
     pub(crate) entries_per_second: Option<f64>,
     pub(crate) dead: Dead,
+    /// Agents whose every entry is refused.
+    pub(crate) refused_agents: Vec<RefusedAgent>,
+    /// Notifications of the last 24 hours that a receiver rejected, by notifier.
+    pub(crate) failed_deliveries: Vec<FailedDeliveries>,
     pub(crate) losses: Losses,
     pub(crate) not_evaluated: NotEvaluated,
     pub(crate) devices: Devices,
@@ -148,6 +156,10 @@ pub(crate) struct NotEvaluated {
     pub(crate) conflicting: u64,
     /// The age of the last conflict.
     pub(crate) last_conflict_ms: Option<u64>,
+    /// Readings of devices beyond `partition.max_devices`, which are dead letters.
+    pub(crate) beyond: u64,
+    /// The age of the last of them.
+    pub(crate) last_beyond_ms: Option<u64>,
 }
 
 /// Counts of described devices.
@@ -195,7 +207,9 @@ impl NotEvaluated {
         self.late += other.late;
         self.duplicate += other.duplicate;
         self.conflicting += other.conflicting;
-        let ages = [self.last_conflict_ms, other.last_conflict_ms];
-        self.last_conflict_ms = ages.into_iter().flatten().min();
+        self.beyond += other.beyond;
+        let newest = |ours: Option<u64>, theirs| [ours, theirs].into_iter().flatten().min();
+        self.last_conflict_ms = newest(self.last_conflict_ms, other.last_conflict_ms);
+        self.last_beyond_ms = newest(self.last_beyond_ms, other.last_beyond_ms);
     }
 }

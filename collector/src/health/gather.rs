@@ -14,11 +14,14 @@ use rackwatch_runtime::redis::{Connection, Partitioning, ServerInfo, scan_hash, 
 use redis::RedisResult;
 
 use super::attendance::unattended;
+use super::broken_keys::{broken_keys, unless_garbage, unless_wrong_type};
 use super::facts::{
     Dead, Devices, Facts, Incidents, Losses, NotEvaluated, Owned, Projection, Streams,
 };
+use super::failed_deliveries::failed_deliveries;
 use super::notifiers;
 use super::redis_streams::{added, dead, group, length, losses, newest, not_evaluated, rate};
+use super::refused_agents::refused_agents;
 use crate::config::CollectorConfig;
 use crate::incidents::site::SiteReader;
 use crate::peers;
@@ -38,13 +41,19 @@ pub(crate) async fn gather(
     config: &CollectorConfig,
     endpoint: String,
 ) -> anyhow::Result<Facts> {
-    let partitioning = Partitioning::read(connection).await?;
+    let broken_keys = broken_keys(connection).await?;
+    let partitioning = unless_garbage(Partitioning::read(connection).await)?;
     let all: Vec<_> = partitioning.partitions().all().collect();
     let keys: Vec<_> = all.iter().map(|p| PartitionKeys::of(*p)).collect();
     let before = (Instant::now(), added(connection, &keys).await?);
     let now = server_time(connection).await?;
-    let (devices, refused) = devices(connection).await?;
+    let (devices, refused) = unless_wrong_type(devices(connection).await)?;
     let series = projection(connection, config, &devices).await?;
+    let unattended = if broken_keys.is_empty() {
+        unattended(connection).await?
+    } else {
+        Some("keys in Redis hold something else".to_owned())
+    };
     let mut facts = Facts {
         endpoint,
         redis: ServerInfo::read(connection).await?,
@@ -55,12 +64,15 @@ pub(crate) async fn gather(
             Partitioning::Draining(_) | Partitioning::Changing(_)
         ),
         partitions: Vec::new(),
-        collectors: peers::running(connection).await?,
+        collectors: unless_wrong_type(peers::running(connection).await)?,
         announced: BTreeMap::new(),
-        unattended: unattended(connection).await?,
+        unattended,
+        broken_keys,
         groups: Vec::new(),
         entries_per_second: None,
         dead: Dead::default(),
+        refused_agents: Vec::new(),
+        failed_deliveries: Vec::new(),
         losses: Losses::default(),
         not_evaluated: NotEvaluated::default(),
         incidents: Incidents::default(),
@@ -70,18 +82,15 @@ pub(crate) async fn gather(
         series,
         devices,
     };
-    facts.incidents(connection).await?;
-    for notifier in &config.notify {
-        let name = keys::notifier_group(notifier.name());
-        let group = group(connection, keys::INCIDENTS, &name, now).await?;
-        facts.groups.push(group);
-    }
-    for (partition, keys) in all.iter().zip(&keys) {
-        facts.partition(connection, *partition, keys, now).await?;
-    }
+    unless_wrong_type(facts.incidents(connection).await)?;
+    facts.failed_deliveries = unless_wrong_type(failed_deliveries(connection, now).await)?;
+    facts
+        .groups_and_partitions(connection, config, (&all, &keys, now))
+        .await?;
     facts.entries_per_second = rate(connection, &keys, before).await?;
     // Last, so that a collector that has just begun had the time to announce itself.
-    facts.announced = peers::announcements(connection, &facts.collectors).await?;
+    let announced = peers::announcements(connection, &facts.collectors).await;
+    facts.announced = unless_wrong_type(announced)?;
     Ok(facts)
 }
 
@@ -100,11 +109,50 @@ async fn projection(
 }
 
 impl Facts {
-    /// Adds the facts about a partition.
-    async fn partition(
+    /// Adds the groups of the notifiers, and the facts about each partition.
+    async fn groups_and_partitions(
+        &mut self,
+        connection: &mut Connection,
+        config: &CollectorConfig,
+        (all, keys, now): (&[PartitionId], &[PartitionKeys], Timestamp),
+    ) -> anyhow::Result<()> {
+        for notifier in &config.notify {
+            let name = keys::notifier_group(notifier.name());
+            let group = group(connection, keys::INCIDENTS, &name, now).await;
+            self.groups.extend(unless_wrong_type(group.map(Some))?);
+        }
+        for (partition, keys) in all.iter().zip(keys) {
+            self.owner(connection, *partition, keys).await?;
+            unless_wrong_type(self.partition(connection, keys, now).await)?;
+            if self.dead.last_hour > 0 {
+                let limits = (now, config.stream.max_future);
+                let refused = refused_agents(connection, &keys.raw, limits).await;
+                self.refused_agents.extend(unless_wrong_type(refused)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the owner of a partition.
+    async fn owner(
         &mut self,
         connection: &mut Connection,
         partition: PartitionId,
+        keys: &PartitionKeys,
+    ) -> anyhow::Result<()> {
+        let mut owner = redis::cmd("GET");
+        owner.arg(&keys.lease);
+        self.partitions.push(Owned {
+            partition: partition.to_string(),
+            owner: unless_wrong_type(owner.query_async(connection).await)?,
+        });
+        Ok(())
+    }
+
+    /// Adds the streams, groups and saved state of a partition.
+    async fn partition(
+        &mut self,
+        connection: &mut Connection,
         keys: &PartitionKeys,
         now: Timestamp,
     ) -> anyhow::Result<()> {
@@ -113,27 +161,28 @@ impl Facts {
         let ahead = newest.map_or(0, |id| id.ms.saturating_sub(now.millis()));
         self.ids_ahead_ms = self.ids_ahead_ms.max(ahead);
         self.streams.anomaly_alerts += length(connection, &keys.alerts).await?;
-        let mut owner = redis::cmd("GET");
-        owner.arg(&keys.lease);
-        self.partitions.push(Owned {
-            partition: partition.to_string(),
-            owner: owner.query_async(connection).await?,
-        });
         let groups = [
             (&keys.raw, keys::DETECTOR_GROUP),
             (&keys.alerts, keys::LOGGER_GROUP),
             (&keys.alerts, keys::CORRELATOR_GROUP),
         ];
         for (stream, name) in groups {
-            self.groups
-                .push(group(connection, stream, name, now).await?);
+            let group = group(connection, stream, name, now).await;
+            self.groups.extend(unless_wrong_type(group.map(Some))?);
         }
-        self.dead.add(dead(connection, &keys.dead, now).await?);
-        self.losses
-            .add(losses(connection, &keys.losses, now).await?);
-        self.not_evaluated
-            .add(&not_evaluated(connection, &keys.tally, now).await?);
-        self.saved_state(connection, keys).await?;
+        for name in keys::ALERT_FILE_GROUPS {
+            let group = group(connection, &keys.alerts, name, now).await;
+            let group = unless_wrong_type(group.map(Some))?;
+            self.groups.extend(group.filter(|group| group.exists));
+        }
+        let dead = dead(connection, &keys.dead, now).await;
+        self.dead.add(unless_wrong_type(dead)?);
+        let losses = losses(connection, &keys.losses, now).await;
+        self.losses.add(unless_wrong_type(losses)?);
+        let not_evaluated = not_evaluated(connection, &keys.tally, now).await;
+        let not_evaluated = unless_wrong_type(not_evaluated)?;
+        self.not_evaluated.add(&not_evaluated);
+        unless_wrong_type(self.saved_state(connection, keys).await)?;
         for (_, episode) in self.read::<Episode>(connection, &keys.episodes).await? {
             *self.open_episodes.entry(episode.severity).or_default() += 1;
         }

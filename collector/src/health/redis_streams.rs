@@ -195,17 +195,22 @@ pub(super) async fn not_evaluated(
     now: Timestamp,
 ) -> RedisResult<NotEvaluated> {
     let mut read = redis::cmd("HMGET");
-    read.arg(key)
-        .arg(&["late", "duplicate", "conflicting", "conflict"]);
-    let (late, duplicate, conflicting, conflict): (_, _, _, Option<String>) =
-        read.query_async(connection).await?;
-    let count = |count: Option<u64>| count.unwrap_or(0);
-    let conflict: Option<StreamId> = conflict.and_then(|id| id.parse().ok());
+    let counts = ["late", "duplicate", "conflicting", "beyond"];
+    read.arg(key).arg(&counts).arg(&["conflict", "last_beyond"]);
+    let all: Vec<Option<String>> = read.query_async(connection).await?;
+    let text = |index: usize| all.get(index)?.as_deref();
+    let count = |index| text(index).and_then(|count| count.parse().ok());
+    let age = |index| {
+        let entry: StreamId = text(index)?.parse().ok()?;
+        Some(now.millis().saturating_sub(entry.ms))
+    };
     Ok(NotEvaluated {
-        late: count(late),
-        duplicate: count(duplicate),
-        conflicting: count(conflicting),
-        last_conflict_ms: conflict.map(|id| now.millis().saturating_sub(id.ms)),
+        late: count(0).unwrap_or(0),
+        duplicate: count(1).unwrap_or(0),
+        conflicting: count(2).unwrap_or(0),
+        beyond: count(3).unwrap_or(0),
+        last_conflict_ms: age(4),
+        last_beyond_ms: age(5),
     })
 }
 

@@ -14,6 +14,7 @@ use rackwatch_runtime::redis::{Connection, scan_hash};
 use redis::RedisResult;
 
 use super::facts::{Facts, Incidents};
+use crate::incidents::resolve_request::ResolveRequest;
 use crate::incidents::windows::Window;
 use crate::stored::RefusedState;
 
@@ -41,6 +42,9 @@ impl Facts {
 
     /// Counts incidents and silences, and reads the leader. Notes refused values of operators too.
     pub(super) async fn incidents(&mut self, connection: &mut Connection) -> RedisResult<()> {
+        let mut leader = redis::cmd("GET");
+        leader.arg(incidents::LEASE);
+        self.incidents.leader = leader.query_async(connection).await?;
         let site: Option<Vec<u8>> = redis::cmd("HGET")
             .arg(keys::SITE)
             .arg("site")
@@ -61,25 +65,25 @@ impl Facts {
         for (_, incident) in &open {
             *by_severity.entry(incident.severity()).or_default() += 1;
         }
-        let mut leader = redis::cmd("GET");
-        leader.arg(incidents::LEASE);
         self.incidents = Incidents {
             open: open.len(),
             by_severity,
             acked,
             silences: silences.len(),
-            leader: leader.query_async(connection).await?,
+            leader: self.incidents.leader.take(),
         };
         Ok(())
     }
 
-    /// Notes refused values among the saved state of a partition, but for its episodes.
+    /// Notes refused values among the saved state of a partition and the requests to it, but for its episodes.
     pub(super) async fn saved_state(
         &mut self,
         connection: &mut Connection,
         keys: &PartitionKeys,
     ) -> RedisResult<()> {
         self.read::<Runs>(connection, &keys.loss_ledger).await?;
+        self.read::<ResolveRequest>(connection, &keys.resolutions)
+            .await?;
         let script = redis::Script::new(OTHER_VERSIONS);
         let mut call = script.key(&keys.snapshot);
         call.arg(format!("{{\"v\":{},", Slice::VERSION));

@@ -10,6 +10,7 @@ use rackwatch_runtime::redis::{Connection, Connector, Purpose, Remedy, remedy};
 use redis::{RedisError, RedisResult};
 use tokio_util::sync::CancellationToken;
 
+use super::broken_keys::broken_keys;
 use crate::peers::{self, Difference, differences};
 use crate::progress::{Progress, Stage};
 use crate::stats::Stats;
@@ -25,6 +26,7 @@ pub(crate) async fn run(connector: Connector, stats: Arc<Stats>, stop: Cancellat
     let pause = progress.limit() / LOOKS_PER_LIMIT;
     let (mut is_refused, mut logged) = (false, Vec::new());
     while let Some(mut connection) = connector.open_until(Purpose::Commands, &stop).await {
+        log_broken_keys(&mut connection).await;
         loop {
             let looking = stop.run_until_cancelled(look(&mut connection, &stats));
             match looking.await {
@@ -56,6 +58,13 @@ fn log_failure(error: &RedisError, is_refused: &mut bool) {
             %error,
             "redis refuses to report waiting entries, so this collector is not ready: allow XINFO, XPENDING and XRANGE"
         );
+    }
+}
+
+/// Logs keys that hold something else: some stop no stage, and would be missed.
+async fn log_broken_keys(connection: &mut Connection) {
+    for line in broken_keys(connection).await.unwrap_or_default() {
+        tracing::error!("{line}");
     }
 }
 

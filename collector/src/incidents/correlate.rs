@@ -8,6 +8,7 @@
 //! are the alerts acknowledged, and an alert that comes again changes nothing. After any error the correlator
 //! loads its state again: Redis holds the truth.
 
+mod absent;
 mod alerts;
 pub mod memory;
 pub(crate) mod open;
@@ -20,7 +21,7 @@ mod store;
 use std::time::Duration;
 
 use rackwatch_core::alert::AlertRecord;
-use rackwatch_core::incident::{IncidentRecord, IncidentTiming, Incidents};
+use rackwatch_core::incident::{AlertPlace, IncidentRecord, IncidentTiming, Incidents};
 use rackwatch_core::keys::{self, incidents};
 use rackwatch_core::time::Timestamp;
 use rackwatch_runtime::redis::{
@@ -29,6 +30,7 @@ use rackwatch_runtime::redis::{
 use redis::RedisResult;
 use tokio_util::sync::CancellationToken;
 
+use self::absent::Absent;
 use self::alerts::{AlertBatch, AlertStreams};
 use self::operator_input::{Hash, OperatorInput};
 use self::places::Places;
@@ -36,6 +38,7 @@ use self::regroup::Ungrouped;
 use self::step_error::StepError;
 use self::store::{Loaded, Store};
 use crate::failpoint;
+use crate::incidents::episodes;
 use crate::progress::Pulse;
 use crate::stage::StageError;
 
@@ -136,8 +139,10 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
             lost,
         } = Store::load(&mut connection, self.epoch, self.timing).await?;
         let ungrouped = Ungrouped::read(&mut connection, &incidents, lost).await?;
+        let absent = Absent::of(&episodes::all(&mut connection).await?);
         let partitioning = Partitioning::read(&mut connection).await?;
         let mut session = Session {
+            absent,
             store,
             incidents,
             ungrouped,
@@ -163,6 +168,7 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
 
 /// The state of the correlator while one connection lasts.
 struct Session {
+    absent: Absent,
     store: Store,
     incidents: Incidents,
     ungrouped: Ungrouped,
@@ -203,24 +209,13 @@ impl Session {
         } else {
             self.streams.next(connection, from).await?
         };
-        let spots = self.places.spots(connection, &batch.records).await?;
+        let places = self.places.of(connection, &batch.records).await?;
 
         self.operator_input.update(acks, silences, windows);
         if let Some(silences) = self.operator_input.changed_silences(now) {
             self.incidents.set_silences(silences);
         }
-        for (record, spot) in batch.records.iter().zip(spots) {
-            self.incidents
-                .observe(&marked_if_old(record, now), spot, now);
-        }
-        self.ungrouped
-            .regroup(
-                connection,
-                (&batch.records, batch.more),
-                &mut self.places,
-                (&mut self.incidents, now),
-            )
-            .await?;
+        self.observe(connection, &batch, places, now).await?;
         for (id, ack) in self.operator_input.acks() {
             self.incidents.acknowledge(&id, ack);
         }
@@ -233,6 +228,45 @@ impl Session {
         failpoint::pass("before alerts acknowledged");
         self.streams.acknowledge(connection, &batch).await?;
         Ok((changes.records, batch.more))
+    }
+}
+
+impl Session {
+    /// Groups the alerts of a batch, and those that no incident has.
+    async fn observe(
+        &mut self,
+        connection: &mut Connection,
+        batch: &AlertBatch,
+        places: Vec<AlertPlace>,
+        now: Timestamp,
+    ) -> RedisResult<()> {
+        for (record, place) in batch.records.iter().zip(places) {
+            self.absent.observe(record);
+            self.incidents
+                .observe(&marked_if_old(record, now), place, now);
+        }
+        self.ungrouped
+            .regroup(
+                connection,
+                (&batch.records, batch.more),
+                &mut self.places,
+                (&mut self.incidents, now),
+            )
+            .await?;
+        if self.absent.take_changed() || !(self.absent.is_empty() || batch.records.is_empty()) {
+            self.find_stale(connection).await?;
+        }
+        Ok(())
+    }
+
+    /// Finds the open alerts whose sensors send no data.
+    async fn find_stale(&mut self, connection: &mut Connection) -> RedisResult<()> {
+        let sensors = self.incidents.open_sensors();
+        let described = Places::described(connection, &sensors).await?;
+        let absent = &self.absent;
+        self.incidents
+            .set_absent(|sensor| absent.covers(sensor, &described));
+        Ok(())
     }
 }
 

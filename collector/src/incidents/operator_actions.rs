@@ -37,6 +37,19 @@ pub enum ActionError {
         "no open incident, and no alert of one, has an id that begins with {0}: `rackwatch-collector incidents` lists them"
     )]
     NoIncident(String),
+    /// No open alert has an id with this prefix.
+    #[error(
+        "no open alert has an id that begins with {0}: `rackwatch-collector alerts` prints ids in brackets"
+    )]
+    NoAlert(String),
+    /// No alert of the incident is open.
+    #[error(
+        "no alert of incident {0} is open: the incident is resolved after incidents.resolve_after"
+    )]
+    NothingOpen(String),
+    /// Too many resolutions wait.
+    #[error("too many resolutions wait to be carried out: try again in a minute")]
+    TooManyWaiting,
     /// Several ids have this prefix.
     #[error("{prefix} is ambiguous, give more digits of one of {}", candidates.join(", "))]
     Ambiguous {
@@ -87,7 +100,7 @@ pub async fn acknowledge(
     ack: &Ack,
 ) -> Result<String, ActionError> {
     let prefix = checked_prefix(prefix)?;
-    let incident = only_match(&prefix, find(connection, &prefix).await?)?;
+    let incident = only_match(&prefix, find_incidents(connection, &prefix).await?)?;
     let _new: u64 = connection
         .hset(incidents::ACKS, &incident, encode(ack))
         .await?;
@@ -126,7 +139,14 @@ pub fn only_match(prefix: &str, matches: BTreeSet<String>) -> Result<String, Act
 }
 
 /// Returns the open incidents whose id, or an alert's id, begins with `prefix`.
-async fn find(connection: &mut Connection, prefix: &str) -> RedisResult<BTreeSet<String>> {
+///
+/// # Errors
+///
+/// Fails if Redis does not answer.
+pub(super) async fn find_incidents(
+    connection: &mut Connection,
+    prefix: &str,
+) -> RedisResult<BTreeSet<String>> {
     let open = scan_hash(connection, incidents::OPEN).await?;
     let mut found: BTreeSet<String> = open
         .into_keys()

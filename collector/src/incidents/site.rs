@@ -8,6 +8,9 @@ use serde::Serialize;
 
 use crate::stored::read_one;
 
+/// Characters of a wrong value that an error shows.
+const MAX_SHOWN: usize = 40;
+
 /// The site that is in force.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AppliedSite {
@@ -33,7 +36,12 @@ pub enum SiteInRedis {
 }
 
 /// The fields of [`keys::SITE`]: revision, JSON, person and time.
-type Fields = (Option<u64>, Option<Vec<u8>>, Option<String>, Option<u64>);
+type Fields = (
+    Option<String>,
+    Option<Vec<u8>>,
+    Option<String>,
+    Option<String>,
+);
 
 /// Reads the site.
 ///
@@ -49,21 +57,36 @@ pub async fn read(connection: &mut Connection) -> RedisResult<SiteInRedis> {
     let (Some(version), Some(json)) = (version, json) else {
         return Ok(SiteInRedis::Missing);
     };
+    let Ok(version) = version.parse() else {
+        return Ok(SiteInRedis::Refused);
+    };
     let Some(stored) = read_one::<StoredSite>(keys::SITE, &json) else {
         return Ok(SiteInRedis::Refused);
     };
     Ok(SiteInRedis::Applied(AppliedSite {
         version,
         by: by.unwrap_or_default(),
-        at_ms: at_ms.unwrap_or(0),
+        at_ms: at_ms.and_then(|ms| ms.parse().ok()).unwrap_or(0),
         site: stored.site,
     }))
+}
+
+/// Returns a line that names the key and the remedy if `version` is no number.
+pub(crate) fn version_fault(version: &str) -> Option<String> {
+    if version.parse::<u64>().is_ok() {
+        return None;
+    }
+    let shown: String = version.chars().take(MAX_SHOWN).collect();
+    Some(format!(
+        "{} has version {shown:?}, expected a number: apply the site again with `rackwatch-collector site apply --replace`",
+        keys::SITE
+    ))
 }
 
 /// A copy of the site that is read again when its revision changes.
 #[derive(Debug, Default)]
 pub struct SiteReader {
-    version: Option<u64>,
+    version: Option<String>,
     site: Site,
 }
 
@@ -79,13 +102,16 @@ impl SiteReader {
     ///
     /// Fails if Redis does not answer.
     pub async fn refresh(&mut self, connection: &mut Connection) -> RedisResult<bool> {
-        let version: Option<u64> = redis::cmd("HGET")
+        let version: Option<String> = redis::cmd("HGET")
             .arg(keys::SITE)
             .arg("version")
             .query_async(connection)
             .await?;
         if version == self.version {
             return Ok(false);
+        }
+        if let Some(fault) = version.as_deref().and_then(version_fault) {
+            tracing::error!("{fault}");
         }
         let site = match read(connection).await? {
             SiteInRedis::Applied(applied) => Site::new(&applied.site),

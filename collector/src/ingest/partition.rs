@@ -5,6 +5,8 @@
 //! storing it twice changes nothing, and its alerts are not in Redis yet, or it would have been
 //! acknowledged.
 
+mod by_hand;
+mod device_bound;
 mod inputs;
 
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use rackwatch_core::time::StreamId;
 use rackwatch_runtime::backoff::{self, Backoff};
 use tokio_util::sync::CancellationToken;
 
+use self::by_hand::{log_resolutions, resolved_by_hand};
+use self::device_bound::Beyond;
 use self::inputs::{dead_letter, inputs};
 use super::raw_stream::{Batch, Commit, RawStream, RawStreamError, SliceNumber};
 use super::recorder::{Recorder, RecorderError};
@@ -80,6 +84,8 @@ pub struct Parts<S> {
     /// Interval at which detector state is saved, and so the longest stretch to catch up with after
     /// a restart.
     pub save_every: Duration,
+    /// Most devices of the partition.
+    pub max_devices: usize,
     /// Cancelled when the ownership term ends.
     pub stop: CancellationToken,
 }
@@ -156,8 +162,7 @@ impl<S: RawStream> Partition<S> {
                 Err(RawStreamError::Stage(StageError::Stopped)) => break,
                 next => next?,
             };
-            let has_news = !batch.entries.is_empty() || !batch.descriptions.is_empty();
-            if has_news || !batch.waited.is_zero() {
+            if batch.has_news() {
                 self.evaluate(batch).await?;
                 // A read that failed is neither news nor a wait.
                 self.pulse.beat();
@@ -202,35 +207,46 @@ impl<S: RawStream> Partition<S> {
         let mut at = resume.saved.unwrap_or(StreamId::ZERO);
         let mut entries = 0;
         while at < resume.done {
-            let batch = self.parts.stream.read_committed(at, resume.done).await?;
+            let mut batch = self.parts.stream.read_committed(at, resume.done).await?;
             let Some(last) = batch.entries.last() else {
                 break;
             };
             at = last.id;
             entries += batch.entries.len();
+            let beyond = Beyond::refuse(&mut batch, engine, self.parts.max_devices);
+            self.parts.stream.forget_devices(&beyond.devices);
             // Descriptions included: a device without one is not evaluated, and its windows would
             // stay cold.
             engine.catch_up(inputs(batch));
         }
+        let described = engine.described_devices();
+        let described = described.map(|(id, is_plain)| (id.clone(), is_plain));
+        self.parts.stream.restore_devices(described.collect());
         Ok(entries)
     }
 
     /// Stores, evaluates and commits a batch.
-    async fn evaluate(&mut self, batch: Batch) -> Result<(), PartitionError> {
+    async fn evaluate(&mut self, mut batch: Batch) -> Result<(), PartitionError> {
+        let beyond = Beyond::refuse(&mut batch, &self.engine, self.parts.max_devices);
+        self.parts.stream.forget_devices(&beyond.devices);
         let entries = &batch.entries;
         self.parts.recorder.describe(&batch.descriptions).await?;
         let mut commit = Commit {
             done: entries.iter().map(|entry| entry.id).collect(),
             dead: entries.iter().filter_map(dead_letter).collect(),
+            beyond: beyond.readings,
             ..Commit::default()
         };
         failpoint::pass("before store");
         let refused = self.parts.recorder.store(entries).await?;
         commit.dead.extend(refused);
+        commit.dead.extend(beyond.letters);
         let readings: usize = entries
             .iter()
             .map(|entry| entry.decoded.readings.len())
             .sum();
+        let requests = batch.resolutions.clone();
+        commit.resolutions = requests.iter().map(|(alert, _)| alert.clone()).collect();
         commit.effects = self.engine.step(inputs(batch));
         // The clock decides which alerts are news, and nothing else. It is Redis': this host's may be wrong.
         let news = self.parts.stream.now().minus(AlertRecord::NEWS);
@@ -246,8 +262,10 @@ impl<S: RawStream> Partition<S> {
         if commit.is_empty() {
             return Ok(());
         }
+        let resolved = resolved_by_hand(&commit.effects);
         failpoint::pass("before commit");
         self.parts.stream.commit(commit).await?;
+        log_resolutions(self.parts.id, &requests, &resolved);
         failpoint::pass("after commit");
         Ok(())
     }
@@ -255,6 +273,7 @@ impl<S: RawStream> Partition<S> {
     fn count(&self, commit: &Commit, readings: usize) {
         let (stats, engine) = (&self.parts.stats, &self.engine);
         stats.count_entries(commit.done.len(), readings, commit.dead.len());
+        stats.count_beyond(commit.beyond);
         stats.count_effects(&commit.effects);
         stats.set_known(self.parts.id, engine.devices(), engine.open());
     }

@@ -2,14 +2,16 @@
 //!
 //! Promise: entries come at least once, in order, and come again until a commit acknowledges them.
 //! A commit is one step: alert records, episode changes, dead letters and acknowledgement, all or
-//! nothing. Two implementations: [`redis`], and [`memory`] for the demo.
+//! nothing. A batch also has the alerts that people resolved. Two implementations: [`redis`], and [`memory`] for the demo.
 
 pub mod memory;
 pub mod redis;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rackwatch_core::alert::AlertId;
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::engine::{Effects, InventoryChange, Slice};
 use rackwatch_core::episode::Episode;
@@ -17,10 +19,14 @@ use rackwatch_core::loss_ledger::Runs;
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::wire::{Decoded, Fields};
 
+use crate::incidents::resolve_request::ResolveRequest;
 use crate::stage::StageError;
 
 /// A device and its new description, or `None` if the description was deleted.
 pub type DescriptionUpdate = (DeviceId, Option<Box<Description>>);
+
+/// An alert that a person resolved, and the request.
+pub type ResolvedByHand = (AlertId, ResolveRequest);
 
 /// The input of one engine step.
 #[derive(Clone, Debug, Default)]
@@ -29,8 +35,20 @@ pub struct Batch {
     pub descriptions: Vec<DescriptionUpdate>,
     /// Time that the reader waited for these entries while nothing came.
     pub waited: Duration,
+    /// Alerts that people resolved, by id.
+    pub resolutions: Vec<ResolvedByHand>,
     /// Entries in the order of the stream.
     pub entries: Vec<Entry>,
+}
+
+impl Batch {
+    /// Returns whether it has something to take in, be it that time passed.
+    pub fn has_news(&self) -> bool {
+        !self.entries.is_empty()
+            || !self.descriptions.is_empty()
+            || !self.resolutions.is_empty()
+            || !self.waited.is_zero()
+    }
 }
 
 /// One entry of the raw stream.
@@ -75,6 +93,10 @@ pub struct Commit {
     pub done: Vec<StreamId>,
     /// Entries that were rejected in whole or in part.
     pub dead: Vec<DeadLetter>,
+    /// Readings that were refused because their devices are beyond the bound.
+    pub beyond: u64,
+    /// Alerts whose requests to resolve them this step took in. The requests are deleted.
+    pub resolutions: Vec<AlertId>,
     /// Effects of the engine step.
     pub effects: Effects,
 }
@@ -85,6 +107,7 @@ impl Commit {
         let effects = &self.effects;
         self.done.is_empty()
             && self.dead.is_empty()
+            && self.resolutions.is_empty()
             && effects.alerts.is_empty()
             && effects.losses.is_empty()
             && effects.episodes.is_empty()
@@ -150,6 +173,13 @@ pub trait RawStream: Send {
 
     /// Waits for the next batch. It has no entries if nothing came for a while.
     async fn next(&mut self) -> Result<Batch, RawStreamError>;
+
+    /// Forgets devices whose readings are refused, so that they take no memory.
+    fn forget_devices(&mut self, devices: &HashSet<DeviceId>);
+
+    /// Takes over described devices, and whether plain clients write them, from the restored state: their descriptions
+    /// may have changed meanwhile.
+    fn restore_devices(&mut self, devices: Vec<(DeviceId, bool)>);
 
     /// Returns the last entry that was committed.
     fn last_committed(&self) -> StreamId;

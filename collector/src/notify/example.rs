@@ -28,6 +28,7 @@ pub(crate) fn incident() -> IncidentRecord {
         device_count: 1,
         alerts: 1,
         open: 1,
+        stale: 0,
         peak: None,
         left_ms: None,
         acked_by: None,

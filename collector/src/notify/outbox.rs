@@ -6,7 +6,7 @@
 //! In a `storm`, notifications are collected for a moment and sent as one digest; if the receiver rejects the digest, one
 //! by one. The [delivery log](super::delivery_log) records the state of each.
 //!
-//! Outside the hours of its routes a recipient gets nothing. What it misses waits in its [`Progress`]: the newest
+//! Outside the hours of its routes a recipient gets nothing. What it misses waits in its [`DeliveryProgress`]: the newest
 //! notification of each incident. It is sent when the hours begin, if the incident still fires and is not acknowledged. The
 //! end of an incident is sent at any hour, but only to a recipient that was notified of the incident.
 
@@ -17,7 +17,7 @@ mod reports;
 mod sender;
 pub(super) mod storm;
 
-pub use self::progress::Progress;
+pub use self::progress::DeliveryProgress;
 
 use std::collections::BTreeMap;
 
@@ -73,7 +73,7 @@ impl Outbox {
         config: &CommonConfig,
         recipient: Recipient,
         routes: Routes,
-        progress: Progress,
+        progress: DeliveryProgress,
         shared: (DeliveryLog, Failures),
         stop: CancellationToken,
     ) -> Self {

@@ -1,11 +1,16 @@
 //! Repartitioning: changes the number of partitions without losing anything.
 //!
 //! Agents hold their readings back. Collectors finish what is in the streams and release their
-//! partitions. Then detector state, open episodes, the loss ledger and past alerts are redistributed
-//! by the zone of each device, and the new number holds. The old keys are renamed first, so that an
-//! interrupted change can simply be run again.
+//! partitions. Then a plan is written (`plan`), the old keys are renamed (`set_aside`), and detector
+//! state, open episodes, the loss ledger and past alerts are redistributed by the zone of each device.
+//! The new number holds from one write on; the renamed keys are deleted after it. Each step can be
+//! repeated, and the plan says which is next, so that a change that was killed anywhere is simply run
+//! again.
 
+mod plan;
 mod redistribute;
+mod set_aside;
+mod stragglers;
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +20,9 @@ use rackwatch_runtime::redis::{Connection, Partitioning, entries};
 use redis::{RedisResult, Value};
 use tokio_util::sync::CancellationToken;
 
+use self::plan::{Plan, Step};
 use super::zones::Zones;
+use crate::failpoint;
 
 /// Interval at which to check whether agents and collectors are ready.
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
@@ -45,6 +52,15 @@ pub(crate) enum RepartitionError {
     /// A cluster without partitions.
     #[error("Redis Cluster needs partitions: give a number from 1")]
     NoPartitions,
+    /// A key was written while nothing may write it.
+    #[error(
+        "{key} was written although partitions are being resized: stop the program that writes it, look at {key} and \
+         {key}:aside, delete the wrong one, and run this again"
+    )]
+    InTheWay {
+        /// The key that would replace the one that is aside.
+        key: String,
+    },
     /// Redis failed on the way.
     #[error("cannot change the partitioning: run it again when Redis is well, nothing is lost")]
     Redis(#[from] redis::RedisError),
@@ -66,9 +82,9 @@ pub(crate) struct MovedCounts {
     pub alerts: usize,
 }
 
-/// Changes the number of partitions to `to`. Agents and collectors have `patience` to finish and to
-/// release their partitions. After that `stop` no longer counts: the rest takes seconds, and half of
-/// it would keep agents waiting.
+/// Changes the number of partitions to `to`, after a change that was interrupted is finished. Agents and
+/// collectors have `patience` to finish and to release their partitions. After that `stop` no longer
+/// counts: the rest takes seconds, and half of it would keep agents waiting.
 pub(crate) async fn repartition(
     connection: &mut Connection,
     to: Partitions,
@@ -78,32 +94,20 @@ pub(crate) async fn repartition(
     if to == Partitions::PLAIN && connection.series_keys() == SeriesKeys::Cluster {
         return Err(RepartitionError::NoPartitions);
     }
-    let mut change = Repartition {
-        zones: Zones::read(connection).await?,
-        moved: MovedCounts::default(),
-        connection: connection.clone(),
-        to,
-    };
-    let found = Partitioning::read(connection).await?;
-    let from = found.partitions();
-    if !change.is_set_aside().await? {
-        if !change.is_owned(from).await? && !change.is_drained(from).await? {
-            return Err(RepartitionError::NoCollector);
-        }
-        change.set(from, "draining").await?;
-        let made = stop
-            .run_until_cancelled(change.wait_until_released(from, patience))
-            .await;
-        if let Err(error) = made.unwrap_or(Err(RepartitionError::Interrupted)) {
-            change.set(from, "set").await?;
-            return Err(error);
-        }
-        change.set_aside(from).await?;
+    let mut moved = MovedCounts::default();
+    if let Some(plan) = Plan::read(connection).await? {
+        tracing::info!(from = %plan.from, to = %plan.to, "finishing a resize that was interrupted");
+        let mut change = Repartition::new(connection, plan.to).await?;
+        change.finish(plan).await?;
+        moved = change.moved;
     }
-    change.redistribute(from).await?;
-    change.set(to, "set").await?;
-    change.delete_old(from).await?;
-    change.move_stragglers(from).await?;
+    let found = Partitioning::read(connection).await?;
+    if found == Partitioning::Set(to) {
+        return Ok(moved);
+    }
+    let mut change = Repartition::new(connection, to).await?;
+    let plan = change.prepare(found, patience, stop).await?;
+    change.finish(plan).await?;
     Ok(change.moved)
 }
 
@@ -116,6 +120,76 @@ struct Repartition {
 }
 
 impl Repartition {
+    async fn new(connection: &Connection, to: Partitions) -> RedisResult<Self> {
+        let mut connection = connection.clone();
+        Ok(Self {
+            zones: Zones::read(&mut connection).await?,
+            moved: MovedCounts::default(),
+            connection,
+            to,
+        })
+    }
+
+    /// Waits until nothing is left to read and no partition has an owner, and writes the plan.
+    async fn prepare(
+        &mut self,
+        found: Partitioning,
+        patience: Duration,
+        stop: &CancellationToken,
+    ) -> Result<Plan, RepartitionError> {
+        let from = found.partitions();
+        // After a kill in this phase collectors may have released everything: they take it again.
+        let was_begun = matches!(found, Partitioning::Draining(_) | Partitioning::Changing(_));
+        if !was_begun && !self.is_owned(from).await? && !self.is_drained(from).await? {
+            return Err(RepartitionError::NoCollector);
+        }
+        self.set(from, "draining").await?;
+        failpoint::pass("resize draining");
+        let made = stop
+            .run_until_cancelled(self.wait_until_released(from, patience))
+            .await;
+        if let Err(error) = made.unwrap_or(Err(RepartitionError::Interrupted)) {
+            self.set(from, "set").await?;
+            return Err(error);
+        }
+        failpoint::pass("resize released");
+        let to = self.to;
+        let step = Step::SetAside;
+        let plan = Plan { from, to, step };
+        plan.write(&mut self.connection).await?;
+        failpoint::pass("resize planned");
+        Ok(plan)
+    }
+
+    /// Does what is left of a plan.
+    async fn finish(&mut self, mut plan: Plan) -> Result<(), RepartitionError> {
+        let from = plan.from;
+        if plan.step == Step::SetAside {
+            self.set_aside(from).await?;
+            plan.step = Step::Redistribute;
+            plan.write(&mut self.connection).await?;
+            failpoint::pass("resize set aside");
+        }
+        if plan.step == Step::Redistribute {
+            self.trim_committed(from).await?;
+            failpoint::pass("resize trimmed");
+            self.redistribute(from).await?;
+            failpoint::pass("resize redistributed");
+            self.move_stragglers(from).await?;
+            plan.step = Step::CleanUp;
+            plan.write(&mut self.connection).await?;
+            failpoint::pass("resize switched");
+        }
+        for keys in from.all().map(PartitionKeys::of) {
+            for key in redistributed(&keys) {
+                self.delete(&aside(key)).await?;
+                failpoint::pass("resize old key deleted");
+            }
+        }
+        self.move_late_entries(from).await?;
+        Ok(Plan::remove(&mut self.connection).await?)
+    }
+
     /// Writes the partitioning with its state.
     async fn set(&mut self, partitions: Partitions, state: &str) -> RedisResult<()> {
         let mut set = redis::cmd("HSET");
@@ -124,13 +198,6 @@ impl Repartition {
             .arg(u16::from(partitions));
         set.arg("state").arg(state);
         set.exec_async(&mut self.connection).await
-    }
-
-    /// Returns whether an earlier try has renamed the old keys.
-    async fn is_set_aside(&mut self) -> RedisResult<bool> {
-        let mut ask = redis::cmd("HEXISTS");
-        ask.arg(keys::PARTITIONING).arg("aside");
-        ask.query_async(&mut self.connection).await
     }
 
     /// Waits until collectors have finished and released their partitions.
@@ -215,66 +282,10 @@ impl Repartition {
             .exec_async(&mut self.connection)
             .await
     }
-
-    /// Renames all keys to redistribute, and deletes the streams of readings, which are committed.
-    async fn set_aside(&mut self, from: Partitions) -> RedisResult<()> {
-        for keys in from.all().map(PartitionKeys::of) {
-            for key in redistributed(&keys) {
-                if self.exists(key).await? {
-                    let mut rename = redis::cmd("RENAME");
-                    rename.arg(key).arg(aside(key));
-                    rename.exec_async(&mut self.connection).await?;
-                }
-            }
-            self.delete(&keys.raw).await?;
-        }
-        let mut mark = redis::cmd("HSET");
-        mark.arg(keys::PARTITIONING)
-            .arg("aside")
-            .arg(u16::from(from));
-        mark.exec_async(&mut self.connection).await
-    }
-
-    /// Deletes the renamed keys.
-    async fn delete_old(&mut self, from: Partitions) -> RedisResult<()> {
-        for keys in from.all().map(PartitionKeys::of) {
-            for key in redistributed(&keys) {
-                self.delete(&aside(key)).await?;
-            }
-        }
-        let mut unmark = redis::cmd("HDEL");
-        unmark.arg(keys::PARTITIONING).arg("aside");
-        unmark.exec_async(&mut self.connection).await
-    }
-
-    /// Moves entries that reached the old streams meanwhile, from a plain client or from an agent that
-    /// had just read the partitioning.
-    async fn move_stragglers(&mut self, from: Partitions) -> Result<(), RepartitionError> {
-        let new: Vec<_> = self.to.all().collect();
-        for partition in from.all().filter(|partition| !new.contains(partition)) {
-            let old = PartitionKeys::of(partition).raw;
-            let late: Value = redis::cmd("XRANGE")
-                .arg(&old)
-                .arg(&["-", "+"])
-                .query_async(&mut self.connection)
-                .await?;
-            for entry in entries(late)? {
-                let fields = entry.fields.unwrap_or_default();
-                let stream = PartitionKeys::of(self.zones.of_entry(self.to, &fields)).raw;
-                let mut add = redis::cmd("XADD");
-                add.arg(stream).arg("*").arg(fields);
-                add.exec_async(&mut self.connection).await?;
-            }
-            self.delete(&old).await?;
-            // A group created meanwhile made the stream of alerts again. It is empty: no owner writes there.
-            self.delete(&PartitionKeys::of(partition).alerts).await?;
-        }
-        Ok(())
-    }
 }
 
 /// Returns the keys to redistribute: all except the readings.
-fn redistributed(keys: &PartitionKeys) -> [&String; 9] {
+fn redistributed(keys: &PartitionKeys) -> [&String; 10] {
     [
         &keys.fence,
         &keys.snapshot,
@@ -282,6 +293,7 @@ fn redistributed(keys: &PartitionKeys) -> [&String; 9] {
         &keys.loss_ledger,
         &keys.clocks,
         &keys.tally,
+        &keys.resolutions,
         &keys.alerts,
         &keys.losses,
         &keys.dead,

@@ -18,7 +18,7 @@ use rackwatch_core::device::DeviceId;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-pub(super) use incidents::{ack, incident, incidents};
+pub(super) use incidents::{ack, incident, incidents, resolve};
 pub(super) use kinds::{kinds, openapi};
 pub(super) use pipeline::{deliveries, status};
 pub(super) use series::{indices, series};
@@ -75,10 +75,15 @@ impl From<NotReady> for ApiError {
 impl From<BackendError> for ApiError {
     fn from(error: BackendError) -> Self {
         let status = match &error {
-            BackendError::Action(ActionError::NoIncident(_)) => StatusCode::NOT_FOUND,
-            BackendError::Action(ActionError::Ambiguous { .. } | ActionError::TooMany) => {
-                StatusCode::CONFLICT
+            BackendError::Action(ActionError::NoIncident(_) | ActionError::NoAlert(_)) => {
+                StatusCode::NOT_FOUND
             }
+            BackendError::Action(
+                ActionError::Ambiguous { .. }
+                | ActionError::TooMany
+                | ActionError::TooManyWaiting
+                | ActionError::NothingOpen(_),
+            ) => StatusCode::CONFLICT,
             BackendError::Action(ActionError::ShortPrefix(_) | ActionError::Invalid(_)) => {
                 StatusCode::BAD_REQUEST
             }

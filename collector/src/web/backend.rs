@@ -12,6 +12,7 @@ use rackwatch_core::time::Timestamp;
 use serde_json::Value;
 
 use crate::incidents::operator_actions::ActionError;
+use crate::incidents::resolve::{Requested, Resolver};
 use crate::incidents::windows::Window;
 use crate::indices::past::{Points, SeriesRange};
 use crate::notify::delivery_log::Delivery;
@@ -53,6 +54,9 @@ pub(crate) trait WebBackend: Send + Sync + std::fmt::Debug {
 
     /// Acknowledges an incident. Returns its id.
     async fn ack(&self, id: &str, ack: Ack) -> Result<String, BackendError>;
+
+    /// Requests the end of all open alerts of an incident.
+    async fn resolve(&self, id: &str, resolver: Resolver) -> Result<Requested, BackendError>;
 
     /// Stores a new silence.
     async fn add_silence(&self, silence: Silence) -> Result<(), BackendError>;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -28,6 +28,9 @@ use super::rate_limit::PlaceLimit;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after a failed accept, for example without free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Shortest time between two warnings about closed connections.
+const WARN_EVERY: Duration = Duration::from_mins(1);
 
 /// The bounds of connections.
 #[derive(Clone, Copy, Debug)]
@@ -154,6 +157,7 @@ pub(super) async fn serve(listener: TcpListener, service: Service, stop: Cancell
     let permits = Arc::new(Semaphore::new(service.limits.connections));
     let places = PlaceLimit::new(service.limits.of_address);
     let stopped = stop.clone();
+    let mut warned = None;
     let accepting = async {
         loop {
             // The semaphore is never closed.
@@ -169,7 +173,14 @@ pub(super) async fn serve(listener: TcpListener, service: Service, stop: Cancell
             let is_proxy = service.proxies.contains(from.ip());
             let place = places.take(from.ip());
             if place.is_none() && !is_proxy {
-                tracing::debug!(%from, "too many connections from this address");
+                if warned.is_none_or(|at: Instant| at.elapsed() >= WARN_EVERY) {
+                    warned = Some(Instant::now());
+                    let address = from.ip();
+                    tracing::warn!(
+                        %address,
+                        "too many connections from one address, closing further ones: list a proxy in web.trusted_proxies"
+                    );
+                }
                 continue;
             }
             // Small events must not wait for more data.

@@ -13,6 +13,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::registry::{Registry, Unit};
 use rackwatch_core::alert::Severity;
+use rackwatch_core::device::DataState;
 use rackwatch_core::units::Celsius;
 
 use crate::peers::{Announcement, differences};
@@ -177,74 +178,72 @@ fn samples<'r, R, L, V>(
         .filter_map(move |row| Some((labels(row), value(row)?)))
 }
 
-/// Writes the counters of the pipeline. The encoder ends their names with `_total`.
+/// The name, the help and the value of a counter.
+type NamedCounter = (&'static str, &'static str, fn(&Counts) -> u64);
+
+/// The counters of the pipeline. The encoder ends their names with `_total`.
+const COUNTERS: [NamedCounter; 11] = [
+    (
+        "rackwatch_entries",
+        "Stream entries that this collector has evaluated.",
+        |counts| counts.entries,
+    ),
+    (
+        "rackwatch_readings",
+        "Readings that this collector has evaluated.",
+        |counts| counts.readings,
+    ),
+    (
+        "rackwatch_reading_faults",
+        "Readings without a temperature.",
+        |counts| counts.faults,
+    ),
+    (
+        "rackwatch_readings_late",
+        "Readings older than their device's last, stored and not evaluated.",
+        |counts| counts.late,
+    ),
+    (
+        "rackwatch_readings_duplicate",
+        "Readings that came again.",
+        |counts| counts.duplicate,
+    ),
+    (
+        "rackwatch_readings_conflicting",
+        "Readings that differ from another of the same device and time.",
+        |counts| counts.conflicting,
+    ),
+    (
+        "rackwatch_readings_beyond_max_devices",
+        "Readings of devices beyond partition.max_devices, which are dead letters.",
+        |counts| counts.beyond,
+    ),
+    (
+        "rackwatch_dead_letters",
+        "Entries that could not be decoded.",
+        |counts| counts.dead,
+    ),
+    (
+        "rackwatch_alerts_fired",
+        "Firing alert records that this collector has written.",
+        |counts| counts.firing,
+    ),
+    (
+        "rackwatch_alerts_fired_critical",
+        "Critical firing alert records that this collector has written.",
+        |counts| counts.critical,
+    ),
+    (
+        "rackwatch_alerts_resolved",
+        "Resolved alert records that this collector has written.",
+        |counts| counts.resolved,
+    ),
+];
+
+/// Writes the counters of the pipeline.
 fn counters(encoder: &mut DescriptorEncoder<'_>, counts: Counts) -> fmt::Result {
-    let Counts {
-        entries,
-        readings,
-        faults,
-        late,
-        duplicate,
-        conflicting,
-        dead,
-        firing,
-        critical,
-        resolved,
-        ..
-    } = counts;
-    for (name, help, count) in [
-        (
-            "rackwatch_entries",
-            "Stream entries that this collector has evaluated.",
-            entries,
-        ),
-        (
-            "rackwatch_readings",
-            "Readings that this collector has evaluated.",
-            readings,
-        ),
-        (
-            "rackwatch_reading_faults",
-            "Readings without a temperature.",
-            faults,
-        ),
-        (
-            "rackwatch_readings_late",
-            "Readings older than their device's last, stored and not evaluated.",
-            late,
-        ),
-        (
-            "rackwatch_readings_duplicate",
-            "Readings that came again.",
-            duplicate,
-        ),
-        (
-            "rackwatch_readings_conflicting",
-            "Readings that differ from another of the same device and time.",
-            conflicting,
-        ),
-        (
-            "rackwatch_dead_letters",
-            "Entries that could not be decoded.",
-            dead,
-        ),
-        (
-            "rackwatch_alerts_fired",
-            "Firing alert records that this collector has written.",
-            firing,
-        ),
-        (
-            "rackwatch_alerts_fired_critical",
-            "Critical firing alert records that this collector has written.",
-            critical,
-        ),
-        (
-            "rackwatch_alerts_resolved",
-            "Resolved alert records that this collector has written.",
-            resolved,
-        ),
-    ] {
-        let counter = ConstCounter::new(count);
+    for (name, help, count) in COUNTERS {
+        let counter = ConstCounter::new(count(&counts));
         let metric = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
         counter.encode(metric)?;
     }
@@ -345,20 +344,21 @@ fn sensors(encoder: &mut DescriptorEncoder<'_>, rows: &[DeviceRow]) -> fmt::Resu
     let temperature = Gauge {
         name: "rackwatch_temperature",
         unit: Some(Unit::Celsius),
-        help: "Temperature of a sensor, absent during a read failure.",
+        help: "Temperature of a sensor, absent unless good readings arrive.",
     };
     let degrees = samples(rows, labels, |row| {
-        let value = row.now.value.filter(|_| row.now.fault.is_none());
+        let value = row.now.value.filter(|_| row.state == DataState::Live);
         value.map(Celsius::degrees)
     });
     temperature.write(encoder, degrees)?;
     let up = Gauge {
         name: "rackwatch_sensor_up",
         unit: None,
-        help: "1 if the last read of a sensor succeeded, 0 otherwise.",
+        help: "1 while good readings of a sensor arrive, 0 otherwise.",
     };
     let succeeded = samples(rows, labels, |row| {
-        row.now.at.map(|_| u32::from(row.now.fault.is_none()))
+        let is_known = row.state != DataState::Unknown;
+        is_known.then(|| u32::from(row.state == DataState::Live))
     });
     up.write(encoder, succeeded)?;
     let read_at = Gauge {

@@ -13,13 +13,14 @@ pub(crate) mod follow;
 mod incidents;
 mod rows;
 mod shared;
+mod staleness;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use rackwatch_core::alert::{AlertRecord, Severity};
 use rackwatch_core::detect::Side;
-use rackwatch_core::device::{Description, DeviceId, Role};
+use rackwatch_core::device::{DataState, Description, DeviceId, Role};
 use rackwatch_core::incident::silence::Silence;
 use rackwatch_core::incident::{IncidentId, IncidentRecord};
 use rackwatch_core::indices::Envelope;
@@ -49,6 +50,8 @@ struct KnownDevice {
     at: Option<Timestamp>,
     /// At least one good reading since the model was built.
     has_read: bool,
+    /// Whether the value still says anything.
+    state: DataState,
 }
 
 /// The current state of the site.
@@ -64,6 +67,8 @@ pub(crate) struct ReadModel {
     /// The newest record of each unresolved incident.
     incidents: BTreeMap<IncidentId, IncidentRecord>,
     silences: Vec<Silence>,
+    /// The time by Redis' clock, as of about a second ago; zero until it is known.
+    now: Timestamp,
     changes: ChangeSet,
 }
 
@@ -80,6 +85,7 @@ impl ReadModel {
             records: VecDeque::new(),
             incidents: BTreeMap::new(),
             silences: Vec::new(),
+            now: Timestamp::default(),
             changes: ChangeSet::default(),
         }
     }
@@ -181,7 +187,12 @@ impl ReadModel {
     fn now_of(&self, id: &DeviceId, device: &KnownDevice) -> Now {
         Now {
             value: device.value,
-            fault: device.fault.as_ref().map(Fault::to_string),
+            fault: match device.state {
+                DataState::Live | DataState::Unknown => None,
+                DataState::Faulty => device.fault.as_ref().map(Fault::to_string),
+                DataState::Stale => Some("no_data".to_owned()),
+                DataState::Withdrawn => Some("withdrawn".to_owned()),
+            },
             at: device.at,
             severity: self.severity(id),
         }
@@ -204,6 +215,7 @@ impl ReadModel {
             limits: known.limits.plausible(),
             board_severity: episodes::disagrees(known.verdict, now.severity),
             now,
+            state: device.state,
             open: open.cloned().collect(),
             leaving: known.leaving,
         }
@@ -228,9 +240,9 @@ impl KnownDevice {
         }
     }
 
-    /// Returns its value unless it has a fault now.
+    /// Returns its value if that is the present one.
     fn good_value(&self) -> Option<Celsius> {
-        self.value.filter(|_| self.fault.is_none())
+        self.value.filter(|_| self.state == DataState::Live)
     }
 }
 

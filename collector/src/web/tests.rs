@@ -22,6 +22,7 @@ use super::read_model::SharedReadModel;
 use super::*;
 use crate::config::WebConfig;
 use crate::incidents::correlate::memory::OperatorAction;
+use crate::ingest::raw_stream::ResolvedByHand;
 use crate::series::{InMemory, SeriesConfig};
 use crate::stats::Stats;
 use crate::web::read_model::Change;
@@ -33,6 +34,7 @@ struct Site {
     routes: Router,
     model: Arc<SharedReadModel>,
     actions: mpsc::UnboundedReceiver<OperatorAction>,
+    resolutions: mpsc::UnboundedReceiver<Vec<ResolvedByHand>>,
 }
 
 fn site(config: &WebConfig) -> Site {
@@ -47,7 +49,9 @@ fn site(config: &WebConfig) -> Site {
     let stats = Arc::new(Stats::default());
     let series = InMemory::new(&SeriesConfig::default());
     let (sender, actions) = mpsc::unbounded_channel();
-    let backend = MemoryBackend::new(series, Arc::clone(&model), Arc::clone(&stats), sender);
+    let (resolve, resolutions) = mpsc::unbounded_channel();
+    let (shown, counted) = (Arc::clone(&model), Arc::clone(&stats));
+    let backend = MemoryBackend::new(series, shown, counted, sender, resolve);
     let web = Web::new(config, stats, Arc::clone(&model), Box::new(backend), true).unwrap();
     let from = SocketAddr::from((Ipv4Addr::LOCALHOST, 4711));
     let routes = routes(Arc::new(web)).layer(axum::Extension(ConnectInfo(from)));
@@ -55,6 +59,7 @@ fn site(config: &WebConfig) -> Site {
         routes,
         model,
         actions,
+        resolutions,
     }
 }
 

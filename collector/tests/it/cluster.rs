@@ -16,7 +16,7 @@ use rackwatch_core::time::Timestamp;
 use rackwatch_core::units::Celsius;
 use rackwatch_runtime::config::RedisConfig;
 use rackwatch_runtime::redis::{Connection, Connector, Purpose};
-use rackwatch_testing::{Program, RedisCluster, free_port, http_get, wait_until};
+use rackwatch_testing::{Program, RedisCluster, WebhookReceiver, free_port, http_get, wait_until};
 use redis::AsyncCommands;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -324,6 +324,104 @@ async fn what_a_master_lost_is_sent_and_stored_again() {
     for agent in &agents {
         let now = wait_for(&url, agent, 0).await;
         wait_for(&url, agent, now.max(stale + 100) + 100).await;
+    }
+    assert_whole(&url, agents.into(), &stop, &collector).await;
+}
+
+/// The progress of a recipient is in the slot of the incidents.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_arrives_on_a_cluster() {
+    let cluster = RedisCluster::start().unwrap();
+    let receiver = WebhookReceiver::start(0).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("collector.toml");
+    let text = format!(
+        "[partition]\nlease = \"1s\"\n[[notify]]\nname = \"ops\"\ntype = \"webhook\"\nurl = \"{}\"\n",
+        receiver.url()
+    );
+    std::fs::write(&file, text).unwrap();
+    let listen = format!("127.0.0.1:{}", free_port().unwrap());
+    let collector = Program::spawn(
+        env!("CARGO_BIN_EXE_rackwatch-collector"),
+        &["run", "--redis", &cluster.url(), "--listen", &listen],
+        &[("RACKWATCH_CONFIG", &file.display().to_string())],
+    )
+    .unwrap();
+    let stop = CancellationToken::new();
+    let agent = agent(&cluster.url(), "hall1", &stop);
+    let arrived = wait_until(DEADLINE, "the notification", async || {
+        receiver.requests().pop()
+    });
+    let arrived = arrived.await;
+    stop.cancel();
+    agent.running.await.unwrap();
+    assert!(arrived.is_ok(), "{}", collector.stderr());
+}
+
+/// Moves the keys of a slot from one master to another while everything runs. `midway` runs twice: while the slot is being
+/// moved and has all of its keys, and while it has lost the first of them.
+async fn migrate(
+    cluster: &mut RedisCluster,
+    slot: &str,
+    (from, to): (usize, usize),
+    midway: impl AsyncFn(),
+) {
+    let ids = [from, to].map(|node| cluster.ask::<String>(node, &["CLUSTER", "MYID"]).unwrap());
+    let target = cluster.node(to).port().to_string();
+    let ok = |node, words: &[&str]| {
+        let _ok: redis::Value = cluster.ask(node, words).unwrap();
+    };
+    ok(to, &["CLUSTER", "SETSLOT", slot, "IMPORTING", &ids[0]]);
+    ok(from, &["CLUSTER", "SETSLOT", slot, "MIGRATING", &ids[1]]);
+    midway().await;
+    let mut is_first = true;
+    loop {
+        let keys: Vec<String> = cluster
+            .ask(from, &["CLUSTER", "GETKEYSINSLOT", slot, "1"])
+            .unwrap();
+        let Some(key) = keys.first() else { break };
+        ok(from, &["MIGRATE", "127.0.0.1", &target, key, "0", "5000"]);
+        if std::mem::take(&mut is_first) {
+            midway().await;
+        }
+    }
+    for node in [to, from, 0, 1, 2] {
+        ok(node, &["CLUSTER", "SETSLOT", slot, "NODE", &ids[1]]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_is_moved_under_load_loses_and_repeats_nothing() {
+    let mut cluster = RedisCluster::start().unwrap();
+    let url = cluster.url();
+    let stop = CancellationToken::new();
+    let zones = zones(&cluster);
+    let agents = zones.each_ref().map(|zone| agent(&url, zone, &stop));
+    let collector = running(&url);
+    for agent in &agents {
+        wait_for(&url, agent, 100).await;
+    }
+    // The slot of a partition, and that of a rack's series.
+    let racks = Racks {
+        zone: zones[0].clone(),
+        interval: Duration::ZERO,
+    };
+    let series = SeriesKeys::Cluster.raw(&racks.devices()[0]);
+    for key in [&agents[0].keys.raw, &series] {
+        let from = cluster.master_of(key).unwrap();
+        let to = (from + 1) % 3;
+        let slot: u64 = cluster.ask(0, &["CLUSTER", "KEYSLOT", key]).unwrap();
+        let elsewhere = &agents[2];
+        migrate(&mut cluster, &slot.to_string(), (from, to), async || {
+            // Others go on, so that ours has met the answers of a slot that is being moved.
+            let now = wait_for(&url, elsewhere, 0).await;
+            wait_for(&url, elsewhere, now + 100).await;
+        })
+        .await;
+        for agent in &agents {
+            let now = wait_for(&url, agent, 0).await;
+            wait_for(&url, agent, now + 100).await;
+        }
     }
     assert_whole(&url, agents.into(), &stop, &collector).await;
 }

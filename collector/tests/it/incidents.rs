@@ -4,8 +4,10 @@ mod failing;
 mod hours;
 mod notifiers;
 mod notifying;
+mod oauth;
 mod operators;
 mod recipients;
+mod resolving;
 mod storms;
 mod webhooks;
 

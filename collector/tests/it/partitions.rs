@@ -7,10 +7,11 @@ use rackwatch_agent::config::AgentConfig;
 use rackwatch_agent::publisher::Summary;
 use rackwatch_agent::source::Source;
 use rackwatch_agent::source::simulated::{Simulated, SimulatedConfig};
+use rackwatch_collector::failpoint;
 use rackwatch_core::keys::PartitionKeys;
 use rackwatch_core::partition::Partitions;
 use rackwatch_runtime::config::RedisConfig;
-use rackwatch_testing::{RedisServer, wait_until, wait_until_sync};
+use rackwatch_testing::{Program, RedisServer, wait_until, wait_until_sync};
 use redis::{Commands, Connection};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -267,4 +268,165 @@ fn plain_clients_are_read_after_partitioning() {
         })
         .unwrap();
     }
+}
+
+/// A collector with an open episode, a loss and a dead letter.
+fn with_state(url: &str) -> (Connection, Program) {
+    let mut redis = connect(url);
+    let running = running(url);
+    for n in [1, 5] {
+        let (seq, at) = (format!("r1-{n}"), (START + n * 1000).to_string());
+        let fields = [
+            ("device_id", "inlet-R2-1"),
+            ("temperature", "22.0"),
+            ("timestamp", at.as_str()),
+            ("agent", "node9"),
+            ("seq", &seq),
+        ];
+        crate::rig::xadd(&mut redis, &fields);
+    }
+    crate::rig::xadd(&mut redis, &[("device_id", "inlet-R1-1")]);
+    crate::rig::send(&mut redis, "inlet-R1-1", START, "30.0");
+    crate::rig::wait_all_done(&mut redis);
+    (redis, running)
+}
+
+const START: u64 = 1_795_438_931_000;
+
+/// Returns the number of entries of a kind of stream, over all partitions of `count`.
+fn entries_of(redis: &mut Connection, count: u16, which: fn(&PartitionKeys) -> &String) -> u64 {
+    let all = Partitions::new(count).unwrap().all().map(PartitionKeys::of);
+    all.map(|keys| redis.xlen::<_, u64>(which(&keys)).unwrap())
+        .sum()
+}
+
+/// Kills a resize to four partitions at `failpoint`, and runs it again.
+fn kill_and_resume(failpoint: &str) {
+    let server = RedisServer::start().unwrap();
+    let url = server.url();
+    let (mut redis, collector) = with_state(&url);
+    let redis = &mut redis;
+    let args = ["partitions", "resize", "4", "--redis", &url];
+    let kill = |failpoint: &str| {
+        let exe = env!("CARGO_BIN_EXE_rackwatch-collector");
+        let mut killed = Program::spawn(exe, &args, &[("RACKWATCH_FAILPOINT", failpoint)]).unwrap();
+        let ended = killed.wait_exit(DEADLINE).unwrap();
+        assert_eq!(ended.code(), None, "{failpoint}: {}", killed.stderr());
+    };
+    let is_of_straggler = failpoint == "resize straggler moved";
+    kill(if is_of_straggler {
+        "resize planned"
+    } else {
+        failpoint
+    });
+    // A plain client does not know of the change: its reading waits in the old stream.
+    crate::rig::send(redis, "inlet-R1-2", START + 1000, "21.0");
+    if is_of_straggler {
+        kill(failpoint);
+    }
+    let out = resize(&url, "4");
+    assert!(
+        out.starts_with("Resized to 4 partitions"),
+        "{failpoint}: {out}"
+    );
+    wait_until_sync(DEADLINE, "the late reading is stored", || {
+        redis
+            .xlen::<_, u64>("sensor:inlet-R1-2:temp")
+            .ok()
+            .filter(|stored| *stored == 1)
+    })
+    .unwrap_or_else(|error| panic!("{failpoint}: {error}: {}", collector.stderr()));
+    let partitioning: std::collections::BTreeMap<String, String> =
+        redis.hgetall("rackwatch:layout").unwrap();
+    let expected = [("partitions", "4"), ("state", "set")];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(partitioning, expected.into(), "{failpoint}");
+    // Nothing is lost, and nothing is there twice.
+    assert_eq!(entries_of(redis, 4, |keys| &keys.alerts), 1, "{failpoint}");
+    assert_eq!(entries_of(redis, 4, |keys| &keys.losses), 1, "{failpoint}");
+    assert_eq!(entries_of(redis, 4, |keys| &keys.dead), 1, "{failpoint}");
+    let left: Vec<String> = redis.keys("*:aside").unwrap();
+    assert!(left.is_empty(), "{failpoint}: {left:?}");
+    // Once more changes nothing.
+    resize(&url, "4");
+    // The episode goes on where it was: it ends, and does not fire again.
+    crate::rig::send(redis, "inlet-R1-1", START + 2000, "30.5");
+    crate::rig::send(redis, "inlet-R1-1", START + 3000, "27.0");
+    let records = |redis: &mut Connection| -> Vec<String> {
+        let keys = PartitionKeys::of(Partitions::new(4).unwrap().of_zone("default"));
+        let all: redis::streams::StreamRangeReply = redis.xrange_all(keys.alerts).unwrap();
+        let of_kind = all
+            .ids
+            .iter()
+            .filter(|entry| entry.get::<String>("type").as_deref() == Some("high_temp"));
+        of_kind.map(|entry| entry.get("state").unwrap()).collect()
+    };
+    wait_until_sync(DEADLINE, "the alert is resolved", || {
+        (records(redis).last()? == "resolved").then_some(())
+    })
+    .unwrap_or_else(|error| panic!("{failpoint}: {error}: {}", collector.stderr()));
+    assert_eq!(records(redis), ["firing", "resolved"], "{failpoint}");
+}
+
+#[test]
+fn a_resize_that_is_killed_anywhere_is_finished_by_the_next() {
+    let left = std::sync::Mutex::new(failpoint::RESIZE.to_vec());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let Some(failpoint) = left.lock().unwrap().pop() else {
+                        break;
+                    };
+                    kill_and_resume(failpoint);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_killed_resize_is_finished_before_one_to_another_number() {
+    let server = RedisServer::start().unwrap();
+    let url = server.url();
+    let (mut redis, _collector) = with_state(&url);
+    let args = ["partitions", "resize", "4", "--redis", &url];
+    let env = [("RACKWATCH_FAILPOINT", "resize episode moved")];
+    let exe = env!("CARGO_BIN_EXE_rackwatch-collector");
+    let mut killed = Program::spawn(exe, &args, &env).unwrap();
+    assert_eq!(killed.wait_exit(DEADLINE).unwrap().code(), None);
+    let out = resize(&url, "2");
+    assert!(out.starts_with("Resized to 2 partitions"), "{out}");
+    assert_eq!(entries_of(&mut redis, 2, |keys| &keys.alerts), 1);
+    assert_eq!(entries_of(&mut redis, 2, |keys| &keys.losses), 1);
+}
+
+#[test]
+fn garbage_in_the_partitioning_is_an_error_that_names_the_key() {
+    let server = RedisServer::start().unwrap();
+    let url = server.url();
+    let redis = &mut connect(&url);
+    let show = || {
+        let mut show = collector(&["partitions", "show", "--redis", &url]);
+        assert_eq!(show.wait_exit(DEADLINE).unwrap().code(), Some(1));
+        show.stderr()
+    };
+    for (field, value) in [
+        ("partitions", "many"),
+        ("partitions", "70000"),
+        ("partitions", "-1"),
+        ("state", "odd"),
+    ] {
+        let _: () = redis.del("rackwatch:layout").unwrap();
+        let _: () = redis.hset("rackwatch:layout", "partitions", "4").unwrap();
+        let _: () = redis.hset("rackwatch:layout", field, value).unwrap();
+        let error = show();
+        for part in ["rackwatch:layout", field, value, "HSET rackwatch:layout"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+    let _: () = redis.del("rackwatch:layout").unwrap();
+    let _: () = redis.set("rackwatch:layout", "text").unwrap();
+    let error = show();
+    assert!(error.contains("rackwatch:layout is not a hash"), "{error}");
 }

@@ -79,12 +79,13 @@ async fn by_memory(
     let (alert, alerts) = mpsc::channel(4);
     let partition = Partition::new(Parts {
         id: PartitionId::PLAIN,
-        stream: MemoryRawStream::new(sent, alert, stop.clone()),
+        stream: MemoryRawStream::new(sent, alert, mpsc::unbounded_channel().1, stop.clone()),
         recorder: Recorder::memory(InMemory::new(&SeriesConfig::default())),
         rules: rules(),
         envelope: Profile::default().envelope(),
         stats: Arc::new(Stats::default()),
         save_every: DEADLINE,
+        max_devices: 1000,
         stop,
     });
     let sending = async move {
@@ -198,6 +199,7 @@ async fn by_redis(
         envelope: Profile::default().envelope(),
         stats: Arc::new(Stats::default()),
         save_every: DEADLINE,
+        max_devices: 1000,
         stop: stop.clone(),
     });
     let receiving = async {

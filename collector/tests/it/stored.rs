@@ -3,10 +3,12 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use rackwatch_collector::incidents::resolve_request::ResolveRequest;
 use rackwatch_collector::incidents::windows::{Window, WindowTimes};
 use rackwatch_collector::indices::{NewestIndices, RackAggregate, RackAggregates};
 use rackwatch_collector::notify::delivery_log::{Delivery, State};
 use rackwatch_collector::peers::Announcement;
+use rackwatch_core::device::DeviceId;
 use rackwatch_core::incident::silence::Matcher;
 use rackwatch_core::indices::{Aggregate, Envelope};
 use rackwatch_core::keys::PartitionKeys;
@@ -57,6 +59,20 @@ fn maintenance_windows_are_pinned() {
     assert_golden(
         &again,
         include_str!("../golden/stored/window_scheduled.v1.json"),
+    );
+}
+
+#[test]
+fn resolutions_are_pinned() {
+    let request = ResolveRequest {
+        subject: DeviceId::new("inlet-B07-1").unwrap().into(),
+        by: "ann".to_owned(),
+        at: at(0),
+        note: "sensor was removed".to_owned(),
+    };
+    assert_golden(
+        &request,
+        include_str!("../golden/stored/resolution.v1.json"),
     );
 }
 

@@ -48,7 +48,7 @@ fn data_is_shown_and_operator_actions_take_effect() {
     let redis = &mut connect(&server.url());
     let (_collector, port) = running(&server.url());
     let start = now();
-    send(redis, "inlet-R1-1", start - 60_000, "24.0");
+    send(redis, "inlet-R1-1", start - 30_000, "24.0");
     wait("the rack is shown", || {
         let site = get(port, "/api/v1/site");
         (site["racks"][0]["inlet_max"] == 24.0).then_some(())
@@ -92,7 +92,7 @@ fn data_is_shown_and_operator_actions_take_effect() {
     assert_eq!(
         series["points"],
         json!([
-            [start - 60_000, 24.0, 24.0, 24.0],
+            [start - 30_000, 24.0, 24.0, 24.0],
             [start, 33.0, 33.0, 33.0]
         ])
     );
@@ -117,7 +117,7 @@ fn data_is_shown_and_operator_actions_take_effect() {
 fn any_collector_shows_all_partitions() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
-    let partitioning = [("partitions", "4"), ("state", "steady")];
+    let partitioning = [("partitions", "4"), ("state", "set")];
     let _: () = redis
         .hset_multiple("rackwatch:layout", &partitioning)
         .unwrap();

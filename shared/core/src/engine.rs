@@ -172,6 +172,18 @@ impl Engine {
         self.devices.len()
     }
 
+    /// Returns whether a device is known.
+    pub fn knows(&self, device: &DeviceId) -> bool {
+        self.devices.contains_key(device)
+    }
+
+    /// Returns the described devices, and whether plain clients write them.
+    pub fn described_devices(&self) -> impl Iterator<Item = (&DeviceId, bool)> {
+        let described = self.devices.iter();
+        let described = described.filter(|(_, device)| device.description().is_some());
+        described.map(|(id, device)| (id, device.is_of_plain_client()))
+    }
+
     /// Returns the number of open episodes.
     pub fn open(&self) -> usize {
         self.open.len()

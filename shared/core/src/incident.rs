@@ -14,13 +14,16 @@
 //! - **Recovery.** Air that cools down fast where it was too hot (or the reverse) is the way back, and joins
 //!   nothing.
 //! - **Notifications** go out when an incident opens, when it gets worse, as a repeat while it is not
-//!   acknowledged, and when it is resolved. Another alert alone is no reason to notify, and a silenced alert
-//!   never is.
+//!   acknowledged, and when it is resolved. Another alert alone is no reason to notify, unless the critical part
+//!   has grown by much; a silenced alert never is.
+//! - **Stale alerts** are open alerts of sensors that send no data. They keep the incident open with their last
+//!   severity. An incident with nothing else repeats once a day.
 //! - **Cause.** [`Cause`] is the smallest thing that all alerts share, such as one rack or one cooler.
 //!
 //! The [phases](phase) of an incident are drawn in the module that holds them.
 
 mod cause;
+mod extent;
 mod id;
 mod incidents;
 mod lifecycle;
@@ -38,7 +41,7 @@ pub use cause::Cause;
 pub use id::IncidentId;
 pub use incidents::Incidents;
 pub use lifecycle::Incident;
-pub use member::{Member, StoredMember};
+pub use member::{AlertPlace, Member, Missing, StoredMember};
 pub use phase::Ack;
 pub use record::{Changes, Event, IncidentRecord};
 pub use regroup::LostIncidents;

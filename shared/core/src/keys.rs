@@ -14,6 +14,10 @@ pub const LOGGER_GROUP: &str = "alert_logger_group";
 /// The consumer name of the console.
 pub const LOGGER_CONSUMER: &str = "console";
 
+/// The groups in which the alert file and the alert file with JSON follow the alerts. They exist while such a file is
+/// configured.
+pub const ALERT_FILE_GROUPS: [&str; 2] = ["alert_file_group", "alert_json_file_group"];
+
 /// Raw readings of a site without partitions, a stream.
 pub const RAW: &str = "raw_sensor_data";
 /// Alert records of a site without partitions, a stream.
@@ -45,7 +49,7 @@ pub const CORRELATOR_GROUP: &str = "alert_correlator_group";
 /// The consumer name of the correlator and of all notifiers. Only the leader runs them.
 pub const CORRELATOR_CONSUMER: &str = "owner";
 
-/// Returns the group in which a notifier reads [`INCIDENTS`].
+/// Returns the group on [`INCIDENTS`] that shows how far the last recipient of a notifier is.
 pub fn notifier_group(name: &str) -> String {
     format!("alert_{name}_group")
 }
@@ -108,9 +112,12 @@ pub struct PartitionKeys {
     pub loss_ledger: String,
     /// Offsets of wrong clocks, a hash from `agent <name>` or `device <id>` to JSON.
     pub clocks: String,
-    /// Readings that were not evaluated, a hash of the counts `late`, `duplicate` and `conflicting`, and of the entry of
-    /// the last conflict, `conflict`.
+    /// Readings that were not evaluated, a hash of the counts `late`, `duplicate`, `conflicting` and `beyond` (of devices
+    /// beyond the bound), and of the entries of the last conflict and the last reading beyond, `conflict` and
+    /// `last_beyond`.
     pub tally: String,
+    /// Alerts to resolve by hand, a hash from alert ids to versioned JSON that expires.
+    pub resolutions: String,
     /// Rack aggregates, a string of versioned JSON that expires.
     pub racks: String,
     /// Slices of detector state, a hash from `<number>/<count>` to JSON.
@@ -135,6 +142,7 @@ impl PartitionKeys {
             loss_ledger: format!("{ours}:ledger"),
             clocks: format!("{ours}:clocks"),
             tally: format!("{ours}:tally"),
+            resolutions: format!("{ours}:resolutions"),
             racks: format!("{ours}:racks"),
             snapshot: format!("{ours}:snapshot"),
         }

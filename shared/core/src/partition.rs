@@ -28,6 +28,8 @@ pub struct PartitionId(Option<u16>);
 impl Partitions {
     /// One stream under the plain names.
     pub const PLAIN: Self = Self(0);
+    /// The greatest number.
+    pub const MAX: u16 = MAX;
     /// The default on Redis Cluster: enough to spread over a few masters.
     pub const CLUSTER: Self = Self(64);
 

@@ -1,7 +1,7 @@
 //! A built program run as a child: its output is kept in memory while it runs.
 
 use std::ffi::OsStr;
-use std::io::Read;
+use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,6 +50,42 @@ impl Program {
             stdout: Output::read(stdout),
             stderr: Output::read(stderr),
         })
+    }
+
+    /// Starts the program with outputs that take nothing, as those of a pipe whose reader has stopped.
+    /// [`Program::read_outputs`] lets the reader go on.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn spawn_unread<A: AsRef<OsStr>>(
+        path: impl AsRef<Path>,
+        args: &[A],
+        env: &[(&str, &str)],
+    ) -> Result<Self> {
+        let path = path.as_ref();
+        let (stdout, stdout_writer) = full_pipe()?;
+        let (stderr, stderr_writer) = full_pipe()?;
+        let process = KillOnDrop::spawn(
+            Command::new(path)
+                .args(args)
+                .envs(env.iter().copied())
+                .stdin(Stdio::null())
+                .stdout(stdout_writer)
+                .stderr(stderr_writer),
+        )?;
+        Ok(Self {
+            name: path.display().to_string(),
+            process,
+            stdout: Output::unread(stdout),
+            stderr: Output::unread(stderr),
+        })
+    }
+
+    /// Reads the outputs of a program that [`Program::spawn_unread`] started.
+    pub fn read_outputs(&mut self) {
+        self.stdout.begin();
+        self.stderr.begin();
     }
 
     /// Returns its output on stdout so far.
@@ -173,6 +209,18 @@ impl Program {
 struct Output {
     bytes: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
+    /// The output while it is not read.
+    unread: Option<PipeReader>,
+}
+
+/// Returns a pipe that takes no byte until it is read.
+fn full_pipe() -> Result<(PipeReader, PipeWriter)> {
+    let (reader, mut writer) = pipe().context("make a pipe")?;
+    let size = rustix::pipe::fcntl_getpipe_size(&writer).context("ask for the pipe's size")?;
+    writer
+        .write_all(&vec![b'\n'; size])
+        .context("fill the pipe")?;
+    Ok((reader, writer))
 }
 
 impl Output {
@@ -190,6 +238,21 @@ impl Output {
         Self {
             bytes,
             reader: Some(reader),
+            unread: None,
+        }
+    }
+
+    fn unread(from: PipeReader) -> Self {
+        Self {
+            bytes: Arc::default(),
+            reader: None,
+            unread: Some(from),
+        }
+    }
+
+    fn begin(&mut self) {
+        if let Some(from) = self.unread.take() {
+            *self = Self::read(from);
         }
     }
 

@@ -33,6 +33,8 @@ struct Shared {
     mails: Mutex<Vec<Mail>>,
     /// Arguments of `AUTH`, as they were sent.
     logins: Mutex<Vec<String>>,
+    /// The only argument of `AUTH` that is accepted, if one is set.
+    expected_login: Mutex<Option<String>>,
 }
 
 /// A mail as it came.
@@ -89,6 +91,7 @@ impl SmtpReceiver {
             refusals: Mutex::default(),
             mails: Mutex::default(),
             logins: Mutex::default(),
+            expected_login: Mutex::default(),
         });
         let (serving, stopping) = (Arc::clone(&shared), Arc::clone(&shared));
         serve_all(
@@ -128,7 +131,13 @@ impl SmtpReceiver {
         to.map(|mail| mail.text.clone()).collect()
     }
 
-    /// Returns the arguments of each `AUTH`. Every login succeeds.
+    /// Accepts only this argument of `AUTH` from now on, such as `XOAUTH2 dXNlcj1h`. Any other gets a challenge that
+    /// describes the error, as Gmail's does, and then 535.
+    pub fn expect_login(&self, login: &str) {
+        *lock(&self.shared.expected_login) = Some(login.to_owned());
+    }
+
+    /// Returns the arguments of each `AUTH`. Every login succeeds unless another one is expected.
     pub fn logins(&self) -> Vec<String> {
         lock(&self.shared.logins).clone()
     }
@@ -171,7 +180,7 @@ fn serve(stream: TcpStream, privacy: &Privacy, shared: &Shared) -> Result<()> {
 }
 
 /// Extensions that are offered on an encrypted connection.
-const ENCRYPTED_OFFER: &[&str] = &["250-test", "250 AUTH PLAIN"];
+const ENCRYPTED_OFFER: &[&str] = &["250-test", "250 AUTH PLAIN XOAUTH2"];
 
 /// Handles one SMTP session (RFC 5321). Returns the stream after `STARTTLS` (RFC 3207), to go on encrypted.
 fn converse<S: Read + Write>(
@@ -207,8 +216,7 @@ fn converse<S: Read + Write>(
         } else if waits_for_tls {
             say(&mut stream, "530 begin TLS first")?;
         } else if let Some(login) = command.strip_prefix("AUTH ") {
-            lock(&shared.logins).push(login.to_owned());
-            say(&mut stream, "235 let in")?;
+            log_in(&mut stream, login, shared)?;
         } else if word == "DATA" {
             say(&mut stream, "354 go on")?;
             let text = mail(&mut stream)?;
@@ -226,6 +234,23 @@ fn converse<S: Read + Write>(
             say(&mut stream, "250 ok")?;
         }
     }
+}
+
+/// Answers `AUTH` with this argument.
+fn log_in<S: Read + Write>(
+    stream: &mut BufReader<S>,
+    login: &str,
+    shared: &Shared,
+) -> std::io::Result<()> {
+    lock(&shared.logins).push(login.to_owned());
+    let expected = lock(&shared.expected_login).clone();
+    if expected.is_none_or(|expected| expected == login) {
+        return say(stream, "235 let in");
+    }
+    // {"status":"401"}
+    say(stream, "334 eyJzdGF0dXMiOiI0MDEifQ==")?;
+    stream.read_line(&mut String::new())?;
+    say(stream, "535 5.7.8 not accepted")
 }
 
 /// Returns the reply to a command that is refused.

@@ -22,9 +22,9 @@ pub(crate) struct Tally {
     pub found: u64,
     /// Detection delays in milliseconds; ascending after [`Tally::sort`].
     delays: Vec<u64>,
-    /// Seeds with one incident and one notification.
-    pub notified_once: u64,
-    /// Seeds that ran to their end, which [`Tally::notified_once`] counts.
+    /// Seeds whose alerts became one incident, which one notification opened.
+    pub one_incident: u64,
+    /// Seeds that ran to their end, which [`Tally::one_incident`] counts.
     pub complete: u64,
     /// Warnings and worse outside of faults.
     pub false_alarms: u64,
@@ -39,8 +39,7 @@ impl Tally {
     pub(crate) fn add(&mut self, result: &DrillResult, drill: &Drill) {
         self.faults += u64::from(drill.fault.is_some());
         self.complete += u64::from(drill.to_the_end);
-        let once = drill.to_the_end && (result.incidents, result.notifications) == (1, 1);
-        self.notified_once += u64::from(once);
+        self.one_incident += u64::from(drill.to_the_end && result.incidents == 1);
         if let Some(delay) = result.delay {
             self.found += 1;
             self.delays

@@ -10,6 +10,7 @@ use rackwatch_core::alert::AlertRecord;
 use rackwatch_core::incident::IncidentRecord;
 use rackwatch_core::partition::PartitionId;
 use rackwatch_core::rules::{Profile, RuleSet};
+use rackwatch_runtime::clock;
 use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedReceiver};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +25,7 @@ use crate::ingest::partition::{Partition, Parts};
 use crate::ingest::raw_stream::memory::{MemoryRawStream, SamplerMessage};
 use crate::ingest::recorder::Recorder;
 use crate::notify::console::{Console, Screen};
-use crate::notify::{AlertSink, alert_sink};
+use crate::notify::{AlertSink, SinkThread, alert_sink};
 use crate::series::{InMemory, SeriesConfig};
 use crate::stats::Stats;
 use crate::web::Web;
@@ -50,11 +51,13 @@ pub(super) fn start(
     view.set_ready(true);
     let series = InMemory::new(&SeriesConfig::default());
     let (operate, actions) = mpsc::unbounded_channel();
+    let (resolve, resolutions) = mpsc::unbounded_channel();
     let backend = MemoryBackend::new(
         series.clone(),
         Arc::clone(&view),
         Arc::clone(stats),
         operate,
+        resolve,
     );
     let web = Web::new(
         &args.web_config(address),
@@ -69,16 +72,17 @@ pub(super) fn start(
     let (alert, alerts) = mpsc::channel(ALERT_QUEUE);
     let partition = Partition::new(Parts {
         id: PartitionId::PLAIN,
-        stream: MemoryRawStream::new(sampled, alert, stop.clone()),
+        stream: MemoryRawStream::new(sampled, alert, resolutions, stop.clone()),
         recorder: Recorder::memory(series),
         rules,
         envelope,
         stats: Arc::clone(stats),
         save_every: PartitionConfig::default().save_every,
+        max_devices: PartitionConfig::default().max_devices,
         stop: stop.clone(),
     });
     stages.spawn(async move { Ok(partition.run().await?) });
-    spawn_alerts(alerts, actions, view, screen, stages)?;
+    spawn_alerts(alerts, actions, view, screen, stop, stages)?;
     Ok(web)
 }
 
@@ -107,14 +111,17 @@ fn spawn_alerts(
     actions: UnboundedReceiver<OperatorAction>,
     view: Arc<SharedReadModel>,
     screen: &Screen,
+    stop: &CancellationToken,
     stages: &mut JoinSet<Result<(), RunError>>,
 ) -> Result<(), Failure> {
-    let mut sinks = app::alert_sinks(&AlertsConfig::default(), screen)?;
+    let sinks = app::alert_sinks(&AlertsConfig::default(), screen)?;
+    let mut sinks: Vec<_> = sinks.into_iter().filter_map(|(_, sink)| sink).collect();
     let (forward, forwarded) = memory::forward();
-    sinks.add(Box::new(forward));
-    sinks.add(Box::new(ViewSink(Arc::clone(&view))));
-    let feed = MemoryFeed::new(alerts);
-    stages.spawn(async move { alert_sink::run(feed, sinks).await.map_err(RunError::Alerts) });
+    sinks.push(SinkThread::start("incidents", Box::new(forward))?);
+    let to_view = ViewSink(Arc::clone(&view));
+    sinks.push(SinkThread::start("dashboard", Box::new(to_view))?);
+    let delivery = alert_sink::run(MemoryFeed::new(alerts), sinks, stop.clone());
+    stages.spawn(async move { delivery.await.map_err(RunError::Alerts) });
     let console = Console::new(screen.clone());
     stages.spawn(async move {
         let publish = |record: &IncidentRecord| {
@@ -150,8 +157,6 @@ impl AlertSink for ViewSink {
     fn write(&mut self, record: &AlertRecord) {
         self.0.apply([Change::Alert(Box::new(record.clone()))]);
     }
-
-    fn flush(&mut self) {}
 }
 
 /// Returns the changes of the view for an event.
@@ -162,12 +167,11 @@ fn changes(event: &SamplerEvent) -> Vec<Change> {
             .cloned()
             .map(|d| Change::Described(d.device, Some(Box::new(d.description))))
             .collect(),
-        SamplerEvent::Sample(sample) => sample
-            .readings
-            .iter()
-            .cloned()
-            .map(Change::Reading)
-            .collect(),
+        SamplerEvent::Sample(sample) => {
+            let readings = sample.readings.iter().cloned().map(Change::Reading);
+            let now = Change::Time(clock::now());
+            std::iter::once(now).chain(readings).collect()
+        }
     }
 }
 

@@ -246,3 +246,45 @@ fn a_wrong_route_names_the_file_the_line_and_the_key() {
         );
     }
 }
+
+#[test]
+fn a_login_is_a_password_or_a_token() {
+    let mail = "host = 'localhost'\nfrom = 'a@example.org'\nto = ['a@example.org']";
+    for (keys, expected) in [
+        (
+            "user = 'a'",
+            "missing key notify[0].password_file of \"ops\" in FILE line 1 ",
+        ),
+        (
+            "oauth_token_file = '/t'",
+            "missing key notify[0].user of \"ops\" in FILE line 1 ",
+        ),
+        (
+            "oauth_token_file = '/t'\nuser = 'a'\npassword_file = '/p'",
+            "wrong key notify[0].oauth_token_file in FILE line 4 column 1: `password_file` is set too",
+        ),
+        (
+            "oauth_token_url = 'https://a.example'\nuser = 'a'\noauth_token_file = '/p'",
+            "wrong key notify[0].oauth_token_url in FILE line 4 column 1: `oauth_token_file` is set too",
+        ),
+        (
+            "oauth_token_url = 'https://a.example'\nuser = 'a'",
+            "missing key notify[0].oauth_client_id of \"ops\"",
+        ),
+        (
+            "oauth_token_url = 'https://a.example'\nuser = 'a'\noauth_client_id = 'b'",
+            "missing key notify[0].oauth_refresh_token_file of \"ops\"",
+        ),
+        (
+            "oauth_token_url = 'http://a.example'\nuser = 'a'\noauth_client_id = 'b'\noauth_client_secret_file = '/s'",
+            "notify[0].oauth_token_url in FILE line 4 column 19: expected an https:// address",
+        ),
+        (
+            "oauth_scope = 'x'\nuser = 'a'\npassword_file = '/p'",
+            "missing key notify[0].oauth_token_url of \"ops\"",
+        ),
+    ] {
+        let error = read("email", &format!("{keys}\n{mail}")).unwrap_err();
+        assert!(error.contains(expected), "{expected}\n{error}");
+    }
+}

@@ -38,8 +38,6 @@ impl AlertSink for Forward {
         // This fails only while the demo stops.
         let _sent = self.0.send(record.clone());
     }
-
-    fn flush(&mut self) {}
 }
 
 /// Returns the two ends of a queue of alerts. It is unbounded, since a demo has few alerts.

@@ -71,10 +71,10 @@ impl Ungrouped {
             return Ok(());
         }
         let records: Vec<_> = std::mem::take(&mut self.alerts).into_values().collect();
-        let spots = places.spots(connection, &records).await?;
+        let found = places.of(connection, &records).await?;
         let lost = std::mem::take(&mut self.lost);
         let (alerts, known) = (records.len(), incidents.len());
-        incidents.regroup(records.into_iter().zip(spots).collect(), lost, now);
+        incidents.regroup(records.into_iter().zip(found).collect(), lost, now);
         if alerts > 0 {
             tracing::warn!(
                 alerts,

@@ -7,13 +7,16 @@ use rackwatch_core::loss_ledger::ReportedSequence;
 
 use super::super::raw_stream::{Batch, DeadLetter, Entry};
 
-/// Returns the descriptions of a batch, then the time that the reader waited for it, then its entries.
+/// Returns the descriptions of a batch, then the time that the reader waited for it, then what people resolved, then its
+/// entries.
 pub(super) fn inputs(batch: Batch) -> impl Iterator<Item = Input> {
     let described = batch.descriptions.into_iter();
     let described = described.map(|(id, known)| Input::Describe(id, known));
     let waited = (!batch.waited.is_zero()).then_some(Input::Waited(batch.waited));
+    let resolved = batch.resolutions.into_iter();
+    let resolved = resolved.map(|(alert, request)| Input::Resolve(request.subject, alert));
     let entries = batch.entries.into_iter().flat_map(of_entry);
-    described.chain(waited).chain(entries)
+    described.chain(waited).chain(resolved).chain(entries)
 }
 
 /// Returns the sequence number of an entry, then its readings.

@@ -3,6 +3,7 @@
 //! It does not imitate Redis: nothing is stored, nothing comes twice, and alerts that are not
 //! printed when the program ends are lost.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,7 +17,9 @@ use rackwatch_runtime::clock;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Batch, Commit, Entry, RawStream, RawStreamError, Restore, Resume, SliceNumber};
+use super::{
+    Batch, Commit, Entry, RawStream, RawStreamError, ResolvedByHand, Restore, Resume, SliceNumber,
+};
 use crate::stage::StageError;
 
 /// A message of the sampler.
@@ -33,6 +36,8 @@ pub enum SamplerMessage {
 pub struct MemoryRawStream {
     messages: mpsc::Receiver<SamplerMessage>,
     alerts: mpsc::Sender<AlertRecord>,
+    /// Alerts that people resolved on the page.
+    resolutions: mpsc::UnboundedReceiver<Vec<ResolvedByHand>>,
     stop: CancellationToken,
     /// Id of the last entry.
     last: StreamId,
@@ -43,15 +48,17 @@ pub struct MemoryRawStream {
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
 impl MemoryRawStream {
-    /// Creates a stream that reads from `messages` and writes alerts to `alerts`.
+    /// Creates a stream that reads from `messages` and `resolutions`, and writes alerts to `alerts`.
     pub fn new(
         messages: mpsc::Receiver<SamplerMessage>,
         alerts: mpsc::Sender<AlertRecord>,
+        resolutions: mpsc::UnboundedReceiver<Vec<ResolvedByHand>>,
         stop: CancellationToken,
     ) -> Self {
         Self {
             messages,
             alerts,
+            resolutions,
             stop,
             last: StreamId::ZERO,
         }
@@ -82,6 +89,12 @@ impl RawStream for MemoryRawStream {
     async fn next(&mut self) -> Result<Batch, RawStreamError> {
         let received = tokio::select! {
             biased;
+            Some(resolutions) = self.resolutions.recv() => {
+                return Ok(Batch {
+                    resolutions,
+                    ..Batch::default()
+                });
+            }
             received = self.messages.recv() => received,
             () = tokio::time::sleep(MAX_WAIT) => {
                 return Ok(Batch {
@@ -116,6 +129,10 @@ impl RawStream for MemoryRawStream {
         }
         Ok(batch)
     }
+
+    fn forget_devices(&mut self, _: &HashSet<DeviceId>) {}
+
+    fn restore_devices(&mut self, _: Vec<(DeviceId, bool)>) {}
 
     fn last_committed(&self) -> StreamId {
         self.last

@@ -16,13 +16,16 @@ mod directory;
 mod reader;
 mod refused_descriptions;
 mod reports;
+mod resolutions;
 mod saved_state;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rackwatch_core::clock_offsets::ClockOffsets;
+use rackwatch_core::device::DeviceId;
 use rackwatch_core::engine::{InventoryChange, Slice};
 use rackwatch_core::keys::{self, PartitionKeys};
 use rackwatch_core::time::{StreamId, Timestamp};
@@ -33,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use self::clock::RedisClock;
 use self::directory::Directory;
 use self::reader::Reader;
+use self::resolutions::WaitingResolutions;
 use super::{Batch, Commit, Entry, RawStream, RawStreamError, Restore, Resume, SliceNumber};
 use crate::claims::NextLook;
 use crate::config::StreamConfig;
@@ -72,6 +76,8 @@ pub struct RedisRawStream {
     offsets: ClockOffsets,
     /// Readings further ahead of their entries than this are rejected, unless their clock is known to be wrong.
     max_future: Duration,
+    /// Alerts that people resolved.
+    resolutions: WaitingResolutions,
     /// The last warning of ids ahead of the clock.
     ahead_reported: Option<Instant>,
     /// Frees memory when Redis has none left.
@@ -106,6 +112,7 @@ impl RedisRawStream {
             clock: RedisClock::default(),
             offsets: ClockOffsets::default(),
             max_future: stream.max_future,
+            resolutions: WaitingResolutions::default(),
             ahead_reported: None,
             relief,
             catching_up: false,
@@ -151,6 +158,7 @@ impl RedisRawStream {
                         descriptions,
                         waited,
                         entries,
+                        ..Batch::default()
                     });
                 }
                 Err(error) => self.commands.recover(&error).await.map_err(refused)?,
@@ -263,7 +271,19 @@ impl RawStream for RedisRawStream {
         let mut entries = self.drop_committed(entries).await?;
         self.correct(&mut entries);
         self.report_ahead(&entries);
-        self.with_descriptions(entries).await
+        let mut batch = self.with_descriptions(entries).await?;
+        if self.resolutions.take_due() {
+            batch.resolutions = self.read_resolutions().await?;
+        }
+        Ok(batch)
+    }
+
+    fn forget_devices(&mut self, devices: &HashSet<DeviceId>) {
+        self.directory.forget(devices);
+    }
+
+    fn restore_devices(&mut self, devices: Vec<(DeviceId, bool)>) {
+        self.directory.restore(devices);
     }
 
     fn last_committed(&self) -> StreamId {

@@ -3,6 +3,8 @@
 //! Each recipient gets an envelope of its own, so a refused one keeps nothing from the others. The headers name all of
 //! them. The `Message-ID` is derived from the deduplication key: mail clients show a repeated message once.
 
+mod login;
+mod oauth;
 mod session;
 
 use std::collections::BTreeSet;
@@ -11,15 +13,15 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
-use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{Certificate, TlsParameters};
 use rackwatch_core::incident::{Event, IncidentRecord};
+use rackwatch_runtime::config::Secret;
 use rackwatch_runtime::config::tagged::EntryError;
 use rackwatch_runtime::error::chain;
 use serde::Deserialize;
 
-use self::session::{Login, Server, Tls};
-use super::login;
+use self::login::{Login, LoginKeys};
+use self::session::{Server, Tls};
 use crate::notify::error::{SetupErrorKind, read_file};
 use crate::notify::line::{Style, incident_line};
 use crate::notify::notifier::{
@@ -27,9 +29,6 @@ use crate::notify::notifier::{
 };
 use crate::notify::outbox::storm;
 use crate::notify::text::dashboard_link;
-
-/// The mechanisms that send a password, in the order of preference.
-const PASSWORD_MECHANISMS: &[Mechanism] = &[Mechanism::Plain, Mechanism::Login];
 
 /// The keys of `type = "email"`.
 #[derive(Clone, Debug, Deserialize)]
@@ -46,6 +45,18 @@ pub struct EmailConfig {
     pub user: Option<String>,
     /// A file with the user's password in its first line.
     pub password_file: Option<PathBuf>,
+    /// A file with an access token of OAuth 2.0 in its first line, which another program keeps fresh.
+    pub oauth_token_file: Option<PathBuf>,
+    /// The token endpoint that issues access tokens.
+    pub oauth_token_url: Option<Secret>,
+    /// The name of this client at the token endpoint.
+    pub oauth_client_id: Option<String>,
+    /// A file with the secret of this client in its first line.
+    pub oauth_client_secret_file: Option<PathBuf>,
+    /// A file with a refresh token in its first line. Without it, the client uses its own credentials.
+    pub oauth_refresh_token_file: Option<PathBuf>,
+    /// The scope to ask for.
+    pub oauth_scope: Option<String>,
     /// A PEM file with the authorities to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// The address of the sender.
@@ -84,6 +95,22 @@ impl TryFrom<String> for Address {
     }
 }
 
+impl EmailConfig {
+    fn login_keys(&self) -> LoginKeys<'_> {
+        LoginKeys {
+            user: self.user.as_ref(),
+            password_file: self.password_file.as_ref(),
+            oauth_token_file: self.oauth_token_file.as_ref(),
+            oauth_token_url: self.oauth_token_url.as_ref(),
+            oauth_client_id: self.oauth_client_id.as_ref(),
+            oauth_client_secret_file: self.oauth_client_secret_file.as_ref(),
+            oauth_refresh_token_file: self.oauth_refresh_token_file.as_ref(),
+            oauth_scope: self.oauth_scope.as_ref(),
+            ca_file: self.ca_file.as_ref(),
+        }
+    }
+}
+
 impl NotifierType for EmailConfig {
     const TYPE: &'static str = "email";
 
@@ -101,7 +128,7 @@ impl NotifierType for EmailConfig {
             let message = format!("{} is there twice: remove one of them", repeated.email);
             return Err(wrong("to", &message));
         }
-        login::check(self.user.as_ref(), self.password_file.as_ref())?;
+        login::check(&self.login_keys())?;
         if self.user.is_some() && self.encryption == Encryption::None {
             let message = "expected \"starttls\" or \"tls\": passwords are never sent unencrypted";
             return Err(wrong("encryption", message));
@@ -128,16 +155,13 @@ impl NotifierType for EmailConfig {
             tls,
             timeout: context.timeout,
         };
-        let login = login::read(self.user.as_ref(), self.password_file.as_ref())?;
+        let login = login::read(&self.login_keys(), context)?;
         let to: Vec<Mailbox> = self.to.iter().map(|address| address.0.clone()).collect();
         let recipient = |address: &Mailbox| Recipient {
             address: (to.len() > 1).then(|| address.email.to_string()),
             notifier: Box::new(Email {
                 server: server.clone(),
-                login: login.clone().map(|(user, password)| Login {
-                    credentials: Credentials::new(user, password),
-                    mechanisms: PASSWORD_MECHANISMS,
-                }),
+                login: login.clone(),
                 from: self.from.0.clone(),
                 all: to.clone(),
                 to: address.clone(),

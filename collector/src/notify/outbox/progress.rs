@@ -26,7 +26,7 @@ const REPORTED: &str = "reported:";
 
 /// The progress of one recipient.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct DeliveryProgress {
     /// None in tests without Redis.
     store: Option<Store>,
     /// Open incidents that the recipient was notified of.
@@ -44,7 +44,7 @@ struct Store {
     key: String,
 }
 
-impl Progress {
+impl DeliveryProgress {
     /// Reads the progress from the hash `key`.
     ///
     /// # Errors

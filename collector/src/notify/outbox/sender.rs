@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::digest::Digest;
 use super::notification::Notification;
-use super::progress::Progress;
+use super::progress::DeliveryProgress;
 use super::storm::StormDetector;
 use crate::notify::config::CommonConfig;
 use crate::notify::delivery_log::{Delivery, DeliveryLog, State};
@@ -27,7 +27,7 @@ const REASON_LIMIT: usize = 500;
 pub(super) struct Sender {
     recipient: RecipientKey,
     pub(super) notifier: Box<dyn Notifier>,
-    pub(super) progress: Progress,
+    pub(super) progress: DeliveryProgress,
     log: DeliveryLog,
     failures: Failures,
     /// Whether the failure that lasts was logged as such.
@@ -48,7 +48,7 @@ impl Sender {
     pub(super) fn new(
         config: &CommonConfig,
         recipient: Recipient,
-        progress: Progress,
+        progress: DeliveryProgress,
         (log, failures): (DeliveryLog, Failures),
         stop: CancellationToken,
     ) -> Self {

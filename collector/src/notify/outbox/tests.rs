@@ -103,7 +103,7 @@ impl Notifier for Recorder {
     }
 }
 
-fn outbox(recorder: Recorder, progress: Progress) -> Outbox {
+fn outbox(recorder: Recorder, progress: DeliveryProgress) -> Outbox {
     let config: CommonConfig = toml::from_str("name = 'ops'\nretry_max = '1s'").unwrap();
     let recipient = Recipient::only(recorder).remove(0);
     Outbox::new(
@@ -124,7 +124,7 @@ async fn sent(count: u32, storm: usize) -> (Vec<String>, usize) {
         done: Arc::clone(&done),
     };
     let (recorder, keys) = Recorder::new(storm, Duration::ZERO);
-    outbox(recorder, Progress::default())
+    outbox(recorder, DeliveryProgress::default())
         .run(feed)
         .await
         .unwrap();
@@ -168,7 +168,7 @@ async fn open_incidents_are_repeated_until_resolved() {
     };
     // The receiver was notified of the first, and not of the second.
     let before = [open(1), open(2)];
-    let mut progress = Progress::default();
+    let mut progress = DeliveryProgress::default();
     let begun = progress.begin(&before[0].newest.id, "before-1").await;
     begun.unwrap();
     let outbox = outbox(recorder, progress).resume(&before);

@@ -10,6 +10,7 @@ use rackwatch_core::stored::encode;
 use rackwatch_runtime::redis::{Connection, RawEntry, entries};
 use redis::{RedisResult, Value};
 
+use crate::failpoint;
 use crate::stored::read_one;
 
 use super::{Repartition, RepartitionError, aside, redistributed};
@@ -39,6 +40,7 @@ impl Repartition {
             fence.arg(&keys.fence).arg("epoch").arg(epoch);
             fence.exec_async(&mut self.connection).await?;
         }
+        failpoint::pass("resize emptied");
         let mut number = 0;
         for keys in from.all().map(PartitionKeys::of) {
             number = self.move_slices(&keys, number).await?;
@@ -77,6 +79,7 @@ impl Repartition {
                 // Not a number that an owner uses: its first complete save deletes these.
                 set.arg(format!("{number}/moved")).arg(encode(&slice));
                 set.exec_async(&mut self.connection).await?;
+                failpoint::pass("resize slice moved");
             }
             number += 1;
             self.moved.slices += 1;
@@ -99,6 +102,7 @@ impl Repartition {
                 .arg(field)
                 .arg(json);
             set.exec_async(&mut self.connection).await?;
+            failpoint::pass("resize episode moved");
             self.moved.episodes += 1;
         }
         Ok(())
@@ -171,6 +175,7 @@ impl Repartition {
                 return Ok(());
             }
             pipeline.exec_async(&mut self.connection).await?;
+            failpoint::pass("resize record moved");
             self.moved.alerts += pipeline.len();
         }
     }

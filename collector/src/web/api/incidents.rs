@@ -1,4 +1,4 @@
-//! Incidents and their acknowledgement.
+//! Incidents, their acknowledgement, and their end by hand.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{Answer, ApiError, JsonBody, Params, author};
 use crate::incidents::operator_actions;
+use crate::incidents::resolve::Resolver;
 use crate::web::Web;
 use crate::web::access::Admitted;
 use crate::web::read_model::{DeviceRow, IncidentRow};
@@ -70,12 +71,20 @@ pub(in crate::web) async fn incident(
     })))
 }
 
-/// The body of an acknowledgement.
+/// The body of an acknowledgement or a resolution.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct NewAck {
+struct Remark {
     by: Option<String>,
     note: String,
+}
+
+/// Parses a remark, which may be left out.
+fn remark(body: JsonBody) -> Answer<Remark> {
+    match body.0? {
+        bytes if bytes.is_empty() => Ok(Remark::default()),
+        bytes => JsonBody(Ok(bytes)).parse(),
+    }
 }
 
 /// Acknowledges an incident in the name of the user.
@@ -86,10 +95,7 @@ pub(in crate::web) async fn ack(
     body: JsonBody,
 ) -> Answer {
     let Path(id) = id.into_inner()?;
-    let new = match body.0? {
-        bytes if bytes.is_empty() => NewAck::default(),
-        bytes => JsonBody(Ok(bytes)).parse()?,
-    };
+    let new = remark(body)?;
     let ack = Ack {
         by: author(&admitted, new.by)?,
         at: web.backend.now().await,
@@ -99,4 +105,28 @@ pub(in crate::web) async fn ack(
     let incident = web.backend.ack(&id, ack).await?;
     tracing::info!(incident, by, "incident acknowledged in the dashboard");
     Ok(Json(json!({ "incident_id": incident, "by": by })))
+}
+
+/// Requests the end of all open alerts of an incident, in the name of the user. Their collectors carry it out within seconds.
+pub(in crate::web) async fn resolve(
+    State(web): State<Arc<Web>>,
+    Extension(admitted): Extension<Admitted>,
+    id: Params<Path<String>>,
+    body: JsonBody,
+) -> Answer {
+    let Path(id) = id.into_inner()?;
+    let new = remark(body)?;
+    let resolver = Resolver {
+        by: author(&admitted, new.by)?,
+        at: web.backend.now().await,
+        note: operator_actions::clean_text(&new.note)?,
+    };
+    let by = resolver.by.clone();
+    let requested = web.backend.resolve(&id, resolver).await?;
+    let (alerts, left) = (requested.alerts(), requested.left);
+    let incident = requested.incident.unwrap_or(id);
+    tracing::info!(incident, by, alerts, "incident resolved in the dashboard");
+    Ok(Json(
+        json!({ "incident_id": incident, "by": by, "alerts": alerts, "left": left }),
+    ))
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Answer, ApiError, Params, device_id};
 use crate::web::Web;
-use crate::web::read_model::DeviceRow;
+use crate::web::read_model::{DeviceRow, ReadModel};
 
 /// Returns the envelope, racks, and the indices of rooms and rows.
 pub(in crate::web) async fn site(State(web): State<Arc<Web>>) -> Answer {
@@ -33,7 +33,7 @@ pub(in crate::web) async fn site(State(web): State<Arc<Web>>) -> Answer {
             "racks": racks,
             "scopes": model.scopes(),
             "incidents": model.incidents().len(),
-            "faults": model.faults(now).len(),
+            "faults": model.faults().len(),
         })
     })))
 }
@@ -108,6 +108,6 @@ pub(in crate::web) async fn device(
 pub(in crate::web) async fn faults(State(web): State<Arc<Web>>) -> Answer {
     web.model.ready().await?;
     let now = web.backend.now().await;
-    let faults = web.model.query(|model| model.faults(now));
+    let faults = web.model.query(ReadModel::faults);
     Ok(Json(json!({ "now": now, "faults": faults })))
 }

@@ -1,9 +1,10 @@
-//! The backend of the demo. Operator actions go to its correlator, and are lost when it ends.
+//! The backend of the demo. Operator actions go to its correlator and its partition, and are lost when it ends.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use rackwatch_core::alert::AlertRecord;
+use rackwatch_core::alert::{AlertRecord, AlertState};
 use rackwatch_core::device::DeviceId;
 use rackwatch_core::incident::silence::Silence;
 use rackwatch_core::incident::{Ack, IncidentId};
@@ -15,8 +16,10 @@ use tokio::sync::mpsc;
 use super::{BackendError, WebBackend};
 use crate::incidents::correlate::memory::OperatorAction;
 use crate::incidents::operator_actions::{self, ActionError};
+use crate::incidents::resolve::{Requested, Resolver};
 use crate::incidents::windows::Window;
 use crate::indices::past::{Points, SeriesRange};
+use crate::ingest::raw_stream::ResolvedByHand;
 use crate::notify::delivery_log::Delivery;
 use crate::series::InMemory;
 use crate::series::history::{self, History, Span};
@@ -31,6 +34,7 @@ pub(crate) struct MemoryBackend {
     model: Arc<SharedReadModel>,
     stats: Arc<Stats>,
     actions: mpsc::UnboundedSender<OperatorAction>,
+    resolutions: mpsc::UnboundedSender<Vec<ResolvedByHand>>,
     operator_state: Mutex<OperatorState>,
 }
 
@@ -47,12 +51,14 @@ impl MemoryBackend {
         model: Arc<SharedReadModel>,
         stats: Arc<Stats>,
         actions: mpsc::UnboundedSender<OperatorAction>,
+        resolutions: mpsc::UnboundedSender<Vec<ResolvedByHand>>,
     ) -> Self {
         Self {
             series,
             model,
             stats,
             actions,
+            resolutions,
             operator_state: Mutex::default(),
         }
     }
@@ -61,6 +67,15 @@ impl MemoryBackend {
         self.operator_state
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the only open incident whose id begins with `prefix`.
+    fn only_open(&self, prefix: &str) -> Result<String, ActionError> {
+        let prefix = operator_actions::checked_prefix(prefix)?;
+        let open = self.model.query(ReadModel::incidents).into_iter();
+        let open = open.map(|one| one.record.id.as_str().to_owned());
+        let matching = open.filter(|known| known.starts_with(&prefix));
+        operator_actions::only_match(&prefix, matching.collect())
     }
 
     /// Sends silences and windows to the correlator, and silences to the read model.
@@ -106,17 +121,37 @@ impl WebBackend for MemoryBackend {
     }
 
     async fn ack(&self, id: &str, ack: Ack) -> Result<String, BackendError> {
-        let id = operator_actions::checked_prefix(id)?;
-        let open = self.model.query(ReadModel::incidents).into_iter();
-        let open = open.map(|one| one.record.id.as_str().to_owned());
-        let id = operator_actions::only_match(
-            &id,
-            open.filter(|known| known.starts_with(&id)).collect(),
-        )?;
+        let id = self.only_open(id)?;
         let _sent = self
             .actions
             .send(OperatorAction::Ack(IncidentId::from_wire(&id), ack));
         Ok(id)
+    }
+
+    async fn resolve(&self, id: &str, resolver: Resolver) -> Result<Requested, BackendError> {
+        let incident = self.only_open(id)?;
+        let alerts = self.model.query(|model| {
+            let newest = model.timeline(&incident).pop();
+            newest.map_or_else(Vec::new, |newest| {
+                let ids = newest.devices.iter().map(|subject| subject.as_id().clone());
+                model.alerts(&ids.collect::<Vec<_>>(), newest.since)
+            })
+        });
+        // The newest record of each alert says whether it is open.
+        let newest: BTreeMap<_, _> = alerts.iter().map(|record| (&record.id, record)).collect();
+        let open = newest
+            .values()
+            .filter(|record| record.state() == AlertState::Firing);
+        let requests =
+            open.map(|record| (record.id.clone(), resolver.request(record.subject.clone())));
+        let requests: Vec<_> = requests.collect();
+        if requests.is_empty() {
+            return Err(ActionError::NothingOpen(incident).into());
+        }
+        let ids = requests.iter().map(|(id, _)| id.to_string());
+        let requested = Requested::of_incident(incident, ids.collect());
+        let _sent = self.resolutions.send(requests);
+        Ok(requested)
     }
 
     async fn add_silence(&self, silence: Silence) -> Result<(), BackendError> {

@@ -22,6 +22,7 @@ use super::{BackendError, WebBackend};
 use crate::config::CollectorConfig;
 use crate::health;
 use crate::incidents::operator_actions;
+use crate::incidents::resolve::{self, Requested, Resolver};
 use crate::incidents::windows::Window;
 use crate::indices::past::{self, Points, SeriesRange};
 use crate::notify::delivery_log::{self, Delivery};
@@ -167,6 +168,12 @@ impl WebBackend for RedisBackend {
     async fn ack(&self, id: &str, ack: Ack) -> Result<String, BackendError> {
         let mut connection = self.connection().await?;
         let done = operator_actions::acknowledge(&mut connection, id, &ack).await;
+        self.action_result(done).await
+    }
+
+    async fn resolve(&self, id: &str, resolver: Resolver) -> Result<Requested, BackendError> {
+        let mut connection = self.connection().await?;
+        let done = resolve::resolve_incident(&mut connection, id, &resolver).await;
         self.action_result(done).await
     }
 

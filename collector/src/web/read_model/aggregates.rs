@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rackwatch_core::device::{DeviceId, Role};
+use rackwatch_core::device::{DataState, DeviceId, Role};
 use rackwatch_core::indices::Aggregate;
 use rackwatch_core::site::Spot;
 
@@ -66,7 +66,11 @@ impl ReadModel {
             sensors: devices.len(),
             faults: devices
                 .iter()
-                .filter(|(_, device)| device.fault.is_some())
+                .filter(|(_, device)| device.state == DataState::Faulty)
+                .count(),
+            stale: devices
+                .iter()
+                .filter(|(_, device)| device.state == DataState::Stale)
                 .count(),
             inlet_min: of_role(Role::Inlet).reduce(f64::min),
             inlet_max: of_role(Role::Inlet).reduce(f64::max),

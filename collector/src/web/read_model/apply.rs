@@ -33,6 +33,7 @@ impl ReadModel {
             Change::Open(episodes) => self.apply_episodes(episodes),
             Change::Alert(record) => self.apply_alert(*record),
             Change::Incident(record) => self.apply_incident(*record),
+            Change::Time(now) => self.apply_time(now),
             Change::Silences(silences) => {
                 if silences != self.silences {
                     self.silences = silences;
@@ -66,7 +67,9 @@ impl ReadModel {
         let before = place(device);
         device.described = Some(description);
         device.place(&id, &self.site);
-        if place(device) == before {
+        let is_in_place = place(device) == before;
+        self.update_state(&id);
+        if is_in_place {
             self.changes.devices.insert(id);
         } else {
             self.changes.reload = true;
@@ -96,6 +99,7 @@ impl ReadModel {
             }
             Err(fault) => device.fault = Some(fault),
         }
+        self.update_state(&id);
         self.changes.devices.insert(id);
     }
 

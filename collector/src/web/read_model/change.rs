@@ -9,6 +9,7 @@ use rackwatch_core::incident::silence::Silence;
 use rackwatch_core::incident::{IncidentId, IncidentRecord};
 use rackwatch_core::reading::Reading;
 use rackwatch_core::site::Site;
+use rackwatch_core::time::Timestamp;
 
 /// A change of the site's state.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub(crate) enum Change {
     Alert(Box<AlertRecord>),
     /// A new incident record.
     Incident(Box<IncidentRecord>),
+    /// The time by Redis' clock.
+    Time(Timestamp),
     /// All silences, in place of the known ones.
     Silences(Vec<Silence>),
 }

@@ -1,26 +1,20 @@
 //! Sensor faults: sensors without data or with implausible readings.
 
-use std::time::Duration;
-
 use rackwatch_core::alert::AlertKind;
-use rackwatch_core::device::DeviceId;
-use rackwatch_core::time::Timestamp;
+use rackwatch_core::device::{DataState, DeviceId};
 
 use super::rows::SensorFault;
 use super::{KnownDevice, ReadModel};
 use crate::incidents::episodes;
 
-/// Age at which a reading is stale, unless three intervals of its sensor are longer.
-const STALE_AFTER: Duration = Duration::from_mins(1);
-
 impl ReadModel {
     /// Returns the sensors with faults, the most severe first.
-    pub(crate) fn faults(&self, now: Timestamp) -> Vec<SensorFault> {
+    pub(crate) fn faults(&self) -> Vec<SensorFault> {
         let mut faults: Vec<SensorFault> = self
             .devices
             .iter()
             .filter_map(|(id, device)| {
-                let problem = self.problem_of(id, device, now)?;
+                let problem = self.problem_of(id, device)?;
                 let device = self.row(id, device);
                 Some(SensorFault { problem, device })
             })
@@ -43,12 +37,16 @@ impl ReadModel {
     }
 
     /// Describes the fault of a sensor, if it has one.
-    fn problem_of(&self, id: &DeviceId, device: &KnownDevice, now: Timestamp) -> Option<String> {
+    fn problem_of(&self, id: &DeviceId, device: &KnownDevice) -> Option<String> {
         let rules = self.open.get(id);
         let fires = |kind: AlertKind| {
             rules.is_some_and(|rules| rules.values().any(|open| open.kind == kind))
         };
-        if let Some(fault) = &device.fault {
+        if let Some(fault) = device
+            .fault
+            .as_ref()
+            .filter(|_| device.state == DataState::Faulty)
+        {
             return Some(if device.has_read || fires(AlertKind::SensorFault) {
                 format!("read failure: {fault}")
             } else {
@@ -60,17 +58,11 @@ impl ReadModel {
         if let Some(symptom) = symptoms.find_map(|kind| kind.info().symptom) {
             return Some(symptom.to_owned());
         }
-        if device.known.leaving {
-            return None;
-        }
-        match device.at {
-            None => return Some("no reading since the page was opened".to_owned()),
-            Some(at) => {
-                let stale_after = STALE_AFTER.max(device.known.interval * 3);
-                if now.since(at) > stale_after {
-                    return Some("last reading is stale".to_owned());
-                }
-            }
+        match device.state {
+            DataState::Withdrawn => return None,
+            DataState::Unknown => return Some("no reading since the page was opened".to_owned()),
+            DataState::Stale => return Some("sends no data".to_owned()),
+            DataState::Live | DataState::Faulty => {}
         }
         let board_severity = episodes::disagrees(device.known.verdict, self.severity(id))?;
         Some(format!(

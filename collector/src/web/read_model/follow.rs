@@ -187,6 +187,7 @@ impl Follower {
         model.apply(Change::Open(episodes::all(connection).await?));
         model.apply(Change::Silences(silences(connection).await?));
         let mut loaded = 0;
+        model.apply(Change::Time(now));
         loop {
             let (changes, has_more) = follower.read(connection).await?;
             loaded += changes.len();
@@ -197,6 +198,8 @@ impl Follower {
                 break;
             }
         }
+        // What was read last may be old.
+        model.apply(Change::Time(now));
         Ok(follower)
     }
 
@@ -282,6 +285,7 @@ impl Follower {
             changes.extend(self.read_descriptions(connection).await?);
         }
         changes.push(Change::Silences(silences(connection).await?));
+        changes.push(Change::Time(time(connection).await?));
         Ok(Some(changes))
     }
 

@@ -1,7 +1,7 @@
 //! Rows of the API: devices, racks, incidents, limits, sensor faults and scopes.
 
 use rackwatch_core::alert::{AlertKind, Severity};
-use rackwatch_core::device::{DeviceId, HardwareLimits, Role, Verdict};
+use rackwatch_core::device::{DataState, DeviceId, HardwareLimits, Role, Verdict};
 use rackwatch_core::incident::IncidentRecord;
 use rackwatch_core::indices::Indices;
 use rackwatch_core::site::Spot;
@@ -52,6 +52,8 @@ pub(crate) struct DeviceRow {
     /// The current value and state.
     #[serde(flatten)]
     pub(crate) now: Now,
+    /// Whether the value is the present one.
+    pub(crate) state: DataState,
     /// The rules that fire on it.
     pub(crate) open: Vec<Open>,
     /// The severity that its own board reports, if the rules disagree.
@@ -63,9 +65,9 @@ pub(crate) struct DeviceRow {
 /// The current value and state of a device. Each change of it is an update.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Now {
-    /// The last good value. It stays while a fault lasts.
+    /// The last good value. It stays while a fault lasts, or while no data arrives.
     pub(crate) value: Option<Celsius>,
-    /// The reason of a current read failure.
+    /// The reason why the value is not the present one: that of a read failure, `no_data`, or `withdrawn`.
     pub(crate) fault: Option<String>,
     /// The time of the last reading or failure.
     pub(crate) at: Option<Timestamp>,
@@ -86,6 +88,8 @@ pub(crate) struct RackRow {
     pub(crate) sensors: usize,
     /// The number of devices with a current read failure.
     pub(crate) faults: usize,
+    /// The number of devices that send no data.
+    pub(crate) stale: usize,
     /// The coolest inlet, in °C.
     pub(crate) inlet_min: Option<f64>,
     /// The warmest inlet, in °C.

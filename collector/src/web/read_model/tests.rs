@@ -116,8 +116,11 @@ fn sensor_faults_are_listed() {
     model.apply(fault("inlet-B07-1", 1));
     model.apply(fault("inlet-B07-2", 1));
     model.apply(reading("exhaust-B07-3", 1, 30.0));
-    let problems = |model: &ReadModel, second| -> Vec<(String, String)> {
-        let faults = model.faults(at(second)).into_iter();
+    let problems = |model: &mut ReadModel, second| -> Vec<(String, String)> {
+        let faults = {
+            model.apply(Change::Time(at(second)));
+            model.faults().into_iter()
+        };
         faults
             .map(|fault| (fault.device.id.to_string(), fault.problem))
             .collect()
@@ -127,13 +130,13 @@ fn sensor_faults_are_listed() {
         ("inlet-B07-2", "absent: timeout"),
     ]
     .map(|(id, problem)| (id.to_owned(), problem.to_owned()));
-    assert_eq!(problems(&model, 2), expected);
-    assert_eq!(problems(&model, 100).len(), 3, "the exhaust is stale");
+    assert_eq!(problems(&mut model, 2), expected);
+    assert_eq!(problems(&mut model, 100).len(), 3, "the exhaust is stale");
     for device in ["inlet-B07-1", "inlet-B07-2"] {
         model.apply(reading(device, 100, 20.0));
     }
     model.apply(reading("exhaust-B07-3", 100, 30.0));
-    assert_eq!(problems(&model, 101), []);
+    assert_eq!(problems(&mut model, 101), []);
 }
 
 #[test]
@@ -187,4 +190,70 @@ fn incidents_have_a_current_peak() {
         AlertKind::StuckSensor,
     )]));
     assert_eq!(peak_now(&model), None);
+}
+
+fn no_data_of(subject: rackwatch_core::subject::Subject) -> Episode {
+    Episode {
+        id: AlertId::of(&subject, "no_data", at(0)),
+        subject,
+        rule: "no_data".to_owned(),
+        kind: AlertKind::NoData,
+        started: at(0),
+        severity: Severity::Warning,
+        threshold: 60.0,
+        temperature: Celsius::ZERO,
+        at: at(60),
+        rack: String::new(),
+        u: None,
+        role: Role::Other,
+    }
+}
+
+#[test]
+fn data_that_stopped_is_shown_as_stale_everywhere() {
+    let mut model = model();
+    for device in ["inlet-B07-1", "inlet-B07-2"] {
+        model.apply(reading(device, 0, 20.0));
+    }
+    model.apply(Change::Time(at(1)));
+    let row = |model: &ReadModel| model.device(&id("inlet-B07-1")).unwrap();
+    assert_eq!(row(&model).state, DataState::Live);
+    assert_eq!(model.racks()[0].inlet_max, Some(20.0));
+    assert!(model.scopes()[0].indices.outside.is_some());
+    model.take_changes();
+    model.apply(Change::Time(at(100)));
+    assert_eq!(row(&model).state, DataState::Stale);
+    assert_eq!(row(&model).now.fault.as_deref(), Some("no_data"));
+    let rack = &model.racks()[0];
+    assert_eq!((rack.inlet_max, rack.stale, rack.faults), (None, 2, 0));
+    assert!(model.scopes().is_empty(), "no index without data");
+    let changed = model.take_changes().devices;
+    assert!(changed.contains(&id("inlet-B07-1")), "viewers see it");
+    model.apply(reading("inlet-B07-1", 101, 20.0));
+    model.apply(Change::Time(at(101)));
+    assert_eq!(row(&model).state, DataState::Live);
+}
+
+#[test]
+fn the_absence_of_an_agent_makes_all_its_devices_stale() {
+    let mut model = model();
+    let description = Description {
+        agent: "host7".to_owned(),
+        rack: Some("B07".to_owned()),
+        // Read every five minutes: by age alone it would be live.
+        interval: Duration::from_mins(5),
+        ..Description::default()
+    };
+    let device = id("inlet-B07-1");
+    model.apply(Change::Described(
+        device.clone(),
+        Some(Box::new(description)),
+    ));
+    model.apply(reading("inlet-B07-1", 0, 20.0));
+    model.apply(Change::Time(at(70)));
+    assert_eq!(model.device(&device).unwrap().state, DataState::Live);
+    let agent = rackwatch_core::subject::Subject::agent("host7");
+    model.apply(Change::Open(vec![no_data_of(agent)]));
+    model.apply(Change::Time(at(71)));
+    assert_eq!(model.device(&device).unwrap().state, DataState::Stale);
 }

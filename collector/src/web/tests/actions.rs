@@ -1,5 +1,9 @@
 //! Tests of the routes of operator actions.
 
+use rackwatch_core::alert::AlertRecord;
+use rackwatch_core::incident::{IncidentTiming, Incidents};
+use rackwatch_core::wire::alert;
+
 use super::*;
 
 #[tokio::test]
@@ -53,6 +57,60 @@ async fn operator_actions_take_effect() {
     }
 }
 
+/// A record of a hot inlet, firing or resolved.
+fn hot(state: &str) -> AlertRecord {
+    let at = (clock::now().millis() - 60_000).to_string();
+    let fields = [
+        ("type", "high_temp"),
+        ("device_id", "inlet-B07-1"),
+        ("temperature", "33.0"),
+        ("timestamp", &at),
+        ("threshold", "32"),
+        ("severity", "critical"),
+        ("state", state),
+        ("alert_id", "a1b2c3d4e5f60708"),
+        ("rule", "high_temp"),
+        ("since", &at),
+    ];
+    let bytes = fields.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+    alert::decode(&bytes.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn an_incident_is_resolved_by_hand() {
+    let mut site = site(&WebConfig::default());
+    let record = hot("firing");
+    let placed = rackwatch_core::site::Site::default();
+    let mut incidents = Incidents::new(IncidentTiming::default());
+    incidents.observe(&record, placed.spot_of(&record, None), clock::now());
+    let opened = incidents.advance(clock::now()).records.remove(0);
+    let id = opened.id.to_string();
+    let path = format!("/api/v1/incidents/{}/resolve", &id[..6]);
+    site.model.apply([
+        Change::Alert(Box::new(record)),
+        Change::Incident(Box::new(opened)),
+    ]);
+    let body = json!({"by": "ann", "note": "removed\n"});
+    let (status, reply) = site.json(Method::POST, &path, &body).await;
+    assert_eq!(status, 200, "{reply}");
+    assert_eq!(
+        reply,
+        json!({"incident_id": id, "by": "ann", "alerts": 1, "left": 0})
+    );
+    let resolutions = site.resolutions.recv().await.unwrap();
+    let [(alert, request)] = resolutions.as_slice() else {
+        panic!("{resolutions:?}");
+    };
+    assert_eq!(alert.as_str(), "a1b2c3d4e5f60708");
+    assert_eq!(
+        (request.by.as_str(), request.note.as_str()),
+        ("ann", "removed")
+    );
+    site.model.apply([Change::Alert(Box::new(hot("resolved")))]);
+    let (status, reply) = site.json(Method::POST, &path, &body).await;
+    assert_eq!(status, 409, "{reply}");
+}
+
 #[tokio::test]
 async fn invalid_actions_are_refused() {
     let site = site(&WebConfig::default());
@@ -97,6 +155,13 @@ async fn invalid_actions_are_refused() {
         ),
         ("incidents/0123456789abcdef/ack", json!({"note": 3}), 400),
         ("incidents/0123456789abcdef/ack", json!({}), 404),
+        (
+            "incidents/0123456789abcdef/resolve",
+            json!({"note": 3}),
+            400,
+        ),
+        ("incidents/0123456789abcdef/resolve", json!({}), 404),
+        ("incidents/0/resolve", json!({}), 400),
     ] {
         let (answered, reply) = site
             .json(Method::POST, &format!("/api/v1/{path}"), &body)

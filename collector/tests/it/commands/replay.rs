@@ -202,3 +202,52 @@ fn history_is_replayed_with_the_descriptions_of_devices() {
         "{err}"
     );
 }
+
+/// A sensor stops while it is hot; another goes on for ten minutes.
+#[test]
+fn alerts_of_a_silent_device_end_after_the_configured_time() {
+    let files = Files::new();
+    let mut text = "timestamp,device_id,temperature\n".to_owned();
+    for step in 0..80 {
+        let (minute, second) = (step * 10 / 60, step * 10 % 60);
+        if step < 12 {
+            writeln!(
+                text,
+                "2026-11-23 10:{minute:02}:{second:02},inlet-B07-1,35.0"
+            )
+            .unwrap();
+        }
+        writeln!(
+            text,
+            "2026-11-23 10:{minute:02}:{second:02},inlet-B07-2,23.5"
+        )
+        .unwrap();
+    }
+    let recording = files.write("silent.csv", &text);
+    let ended = |config: &str| {
+        let config = files.write("collector.toml", config);
+        let (code, out, err) = replay(&[
+            &recording,
+            "--only",
+            "high_temp",
+            "--config",
+            &config,
+            "--json",
+        ]);
+        assert_eq!(code, 0, "{err}");
+        let records = out.lines().map(|line| {
+            let record: serde_json::Value = serde_json::from_str(line).unwrap();
+            record["ended_by"].as_str().unwrap_or_default().to_owned()
+        });
+        records.filter(|by| !by.is_empty()).collect::<Vec<String>>()
+    };
+    assert_eq!(ended(""), Vec::<String>::new(), "a day by default");
+    assert_eq!(ended("[alerts]\nstale_after = '5m'\n"), ["stale"]);
+    let config = files.write("wrong.toml", "[alerts]\nstale_after = '10s'\n");
+    let (code, _, err) = replay(&[&recording, "--config", &config]);
+    assert_eq!(code, 2);
+    assert!(
+        err.contains("alerts.stale_after") && err.contains("at least 1m"),
+        "{err}"
+    );
+}

@@ -266,3 +266,66 @@ fn the_exit_codes_are_in_the_help() {
         assert!(help.out.contains(&format!("  {code}")), "{}", help.out);
     }
 }
+
+#[test]
+fn an_agent_whose_every_entry_is_refused_is_a_problem_by_name() {
+    let (_server, mut redis, url) = server();
+    groups(&mut redis);
+    let at = now().to_string();
+    let mut send = |agent: &str, temperature: &str| {
+        let fields = [
+            ("device_id", "inlet-R1-1"),
+            ("temperature", temperature),
+            ("timestamp", &at),
+            ("agent", agent),
+            ("seq", "r1-1"),
+        ];
+        let id: String = redis.xadd("raw_sensor_data", "*", &fields).unwrap();
+        if temperature == "hot" {
+            let letter = [("reason", "no number"), ("entry", &id), ("agent", agent)];
+            let _: String = redis.xadd("raw_sensor_data:dead", "*", &letter).unwrap();
+        }
+    };
+    for _ in 0..3 {
+        send("host7", "hot");
+        send("host8", "21.0");
+    }
+    send("host9", "21.0");
+    send("host9", "hot");
+    let refused = run(&url, &["status"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.out);
+    let named = "every entry of agent host7 is refused";
+    assert!(refused.out.contains(named), "{}", refused.out);
+    for other in ["host8", "host9"] {
+        let named = format!("agent {other}");
+        assert!(!refused.out.contains(&named), "{}", refused.out);
+    }
+}
+
+#[test]
+fn a_notification_that_failed_for_good_is_a_problem_by_notifier() {
+    let (_server, mut redis, url) = server();
+    groups(&mut redis);
+    let deliver = |redis: &mut redis::Connection, key: &str, state: &str, at: u64| {
+        let json = format!(
+            r#"{{"v":1,"notifier":"ops","key":"{key}","incident_id":"a","event":"opened","title":"too hot: rack R1",
+            "state":"{state}","attempts":1,"at_ms":{at},"reason":"404 Not Found"}}"#
+        );
+        let fields = [("delivery", json)];
+        let _: String = redis.xadd("rackwatch:deliveries", "*", &fields).unwrap();
+    };
+    deliver(&mut redis, "1", "sent", now());
+    deliver(&mut redis, "2", "retrying", now());
+    let well = run(&url, &["status"]);
+    assert_eq!(well.code, Some(0), "{}", well.out);
+    // Of yesterday's, nothing can be done any more.
+    deliver(&mut redis, "3", "failed", now() - 2 * 3_600_000);
+    let past = run(&url, &["status"]);
+    assert_eq!(past.code, Some(0), "{}", past.out);
+    assert!(past.out.contains("warnings: ops"), "{}", past.out);
+    deliver(&mut redis, "4", "failed", now());
+    let failed = run(&url, &["status"]);
+    assert_eq!(failed.code, Some(1), "{}", failed.out);
+    let named = "problems: ops rejected 1 notification in the last hour, and people did not get it: too hot: rack R1 (404 Not Found)";
+    assert!(failed.out.contains(named), "{}", failed.out);
+}

@@ -44,6 +44,7 @@ pub fn incident(event: Event) -> IncidentRecord {
         device_count: 2,
         alerts: 3,
         open: if is_resolved { 0 } else { 2 },
+        stale: 0,
         peak: Some(Celsius::new(33.1).unwrap()),
         left_ms: Some((180_000, 240_000)),
         acked_by: (event == Event::Acked).then(|| "ann".to_owned()),

@@ -122,6 +122,7 @@ pub fn incident(n: u32, count: u32) -> IncidentRecord {
         device_count: 1,
         alerts: 1,
         open: 1,
+        stale: 0,
         peak: None,
         left_ms: None,
         acked_by: None,

@@ -10,6 +10,7 @@
 //! | `duplicated` | readings of several agents of one name |
 //! | `outage` | a target that does not answer |
 //! | `saved` | the stored form |
+//! | `writer` | the last reading of each of its writers |
 
 mod absence;
 mod duplicated;
@@ -19,6 +20,7 @@ mod plan;
 mod reading;
 mod saved;
 mod state;
+mod writer;
 
 use std::collections::HashMap;
 

@@ -144,8 +144,8 @@ impl Duplicates {
         if !lasting {
             // After a restart the returns may be unknown: the present run counts as the first of them.
             let since = agent.returns.map(|(_, last)| last).or(agent.first());
-            let is_over = is_open && since.is_some_and(|last| now.since(last) > FORGOTTEN_AFTER);
-            if is_over {
+            let has_ended = is_open && since.is_some_and(|last| now.since(last) > FORGOTTEN_AFTER);
+            if has_ended {
                 return self.alerts.resolve(subject, now);
             }
         }

@@ -1,6 +1,6 @@
 //! Ends of episodes that no reading ends: by hand, of a forgotten device, or after too long without data.
 //!
-//! What is unknown is not resolved: an episode whose device is silent stays open. Only a person, or
+//! What is unknown is not resolved: an episode whose device sends no data stays open. Only a person, or
 //! `alerts.stale_after`, ends it without good data.
 
 use std::time::Duration;
@@ -36,7 +36,7 @@ impl Stale {
         self.looked = now;
         let after = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
         for device in devices.values_mut().filter(|device| device.heard == 0) {
-            // Known by a stored episode alone: from now on its silence counts.
+            // Known by a stored episode alone: from now on its absence counts.
             device.heard = now;
         }
         let is_stale = |heard: u64| heard > 0 && now.saturating_sub(heard) >= after;

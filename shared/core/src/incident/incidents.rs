@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use super::id::IncidentId;
 use super::lifecycle::Incident;
-use super::member::{Member, StoredMember};
+use super::member::{AlertPlace, Member, StoredMember};
 use super::phase::Ack;
 use super::record::{Changes, Event, IncidentRecord};
 use super::silence::{Silence, Silences};
 use super::timing::IncidentTiming;
 use crate::alert::{AlertId, AlertRecord, Severity};
 use crate::detect::Family;
-use crate::site::Spot;
+use crate::device::DeviceId;
 use crate::stored;
+use crate::subject::Subject;
 use crate::time::Timestamp;
 
 /// Time after an incident in which a fast change back counts as its recovery: the longest window of a default
@@ -83,8 +84,8 @@ impl Incidents {
     }
 
     /// Takes in an alert record of a device at `spot`. A record that was taken in before changes nothing.
-    pub fn observe(&mut self, record: &AlertRecord, spot: Spot, now: Timestamp) {
-        let member = Member::of(record, spot, now);
+    pub fn observe(&mut self, record: &AlertRecord, place: impl Into<AlertPlace>, now: Timestamp) {
+        let member = Member::of(record, place, now);
         if let Some(id) = self.incident_of.get(&record.id) {
             let incident = self.open.get_mut(id);
             if incident.is_some_and(|incident| incident.update(&record.id, &member)) {
@@ -104,6 +105,25 @@ impl Incidents {
                 self.info_alerts.insert(record.id.clone(), (family, member));
             }
             None => self.begin(family, record.id.clone(), member),
+        }
+    }
+
+    /// Returns the sensors with open alerts, each once.
+    pub fn open_sensors(&self) -> Vec<DeviceId> {
+        let members = self
+            .open
+            .values()
+            .flat_map(|incident| incident.members.values());
+        let open = members.filter(|member| member.open);
+        let sensors: BTreeSet<_> = open.filter_map(|member| member.device.sensor()).collect();
+        sensors.into_iter().cloned().collect()
+    }
+
+    /// Finds the open alerts whose sensors send no data. `is_absent` says so of a sensor.
+    pub fn set_absent(&mut self, is_absent: impl Fn(&Subject) -> bool) {
+        for incident in self.open.values_mut() {
+            let changed = incident.set_absent(&is_absent);
+            self.changed_members.extend(changed);
         }
     }
 

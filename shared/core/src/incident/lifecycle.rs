@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::cause::Cause;
+use super::extent::Extent;
 use super::id::IncidentId;
 use super::member::Member;
 use super::phase::{Ack, ActiveAck, Phase};
@@ -22,6 +23,8 @@ use crate::subject::Subject;
 use crate::time::Timestamp;
 use crate::units::Celsius;
 
+/// Shortest repeat interval of an incident whose sensors all send no data: nothing new can be said of it.
+const STALE_REPEAT: Duration = Duration::from_hours(24);
 /// Delay before a historical alert counts: its resolution may follow in the same backlog.
 const HISTORICAL_DELAY: Duration = Duration::from_mins(1);
 
@@ -41,6 +44,12 @@ pub struct Incident {
     pub(super) phase: Phase,
     #[serde(rename = "acknowledgement")]
     ack: Option<ActiveAck>,
+    /// The critical part as of the last notification; none before one.
+    #[serde(rename = "extent", default, skip_serializing_if = "Option::is_none")]
+    extent: Option<Extent>,
+    /// Whether the critical part may have grown since.
+    #[serde(skip)]
+    may_have_grown: bool,
     #[serde(skip)]
     pub(super) members: BTreeMap<AlertId, Member>,
     #[serde(skip)]
@@ -73,6 +82,8 @@ impl Incident {
             severity: member.severity,
             phase: Phase::Pending,
             ack: None,
+            extent: None,
+            may_have_grown: false,
             members: BTreeMap::new(),
             reach: Reach::default(),
             unreported: Some(Event::Pending),
@@ -85,6 +96,7 @@ impl Incident {
         self.severity = self.severity.max(member.severity);
         self.reach.add(&member);
         self.members.insert(alert, member);
+        self.may_have_grown = true;
         self.report(Event::Changed);
     }
 
@@ -92,6 +104,7 @@ impl Incident {
     pub(super) fn restore(&mut self, alert: AlertId, member: Member) {
         self.reach.add(&member);
         self.members.insert(alert, member);
+        self.may_have_grown = true;
     }
 
     /// Merges another record of a member. Returns whether that changed the member.
@@ -103,8 +116,27 @@ impl Incident {
             return false;
         }
         self.severity = self.severity.max(member.severity);
+        self.may_have_grown = true;
         self.report(Event::Changed);
         true
+    }
+
+    /// Finds the open alerts whose sensors send no data. Returns those for which that changed.
+    pub(super) fn set_absent(&mut self, is_absent: impl Fn(&Subject) -> bool) -> Vec<AlertId> {
+        let mut changed = Vec::new();
+        for (alert, member) in &mut self.members {
+            let is_sensor = member.device.sensor().is_some() && member.kind != AlertKind::NoData;
+            let stale = is_sensor && member.open && is_absent(&member.device);
+            if stale != member.stale {
+                member.stale = stale;
+                changed.push(alert.clone());
+            }
+        }
+        if !changed.is_empty() {
+            self.may_have_grown = true;
+            self.report(Event::Changed);
+        }
+        changed
     }
 
     /// Records an acknowledgement. Returns false if it is known, or older than the newest notification.
@@ -115,10 +147,9 @@ impl Incident {
         if is_known || notifications.is_some_and(|notifications| ack.at < notifications.at) {
             return false;
         }
-        let critical_racks = self.critical_racks();
         self.ack = Some(ActiveAck {
             ack,
-            critical_racks,
+            extent: Extent::of(self.members.values()),
         });
         self.report(Event::Acked);
         true
@@ -131,7 +162,7 @@ impl Incident {
         member: &Member,
         group_window: Duration,
     ) -> Option<Near> {
-        let in_rack = self.reach.has_rack(&member.spot);
+        let in_rack = self.reach.has_rack(member);
         if family != self.family {
             // Servers that were too hot switch off, and their agents with them.
             let switched_off = self.family == Family::Heat
@@ -152,7 +183,7 @@ impl Incident {
         let is_recent = member.at.since(self.grown) <= group_window;
         let is_spreading = self.reach.has_spread() && member.severity > Severity::Info;
         if is_recent || is_spreading {
-            self.reach.shared_area(&member.spot)
+            self.reach.shared_area(member)
         } else {
             None
         }
@@ -169,11 +200,14 @@ impl Incident {
             return self.resolve(timing, now);
         }
         self.phase = self.phase.with_open_alert();
-        let (event, severity) = self.due(silences, timing, now)?;
+        let due = self.due(silences, timing, now);
+        let (event, severity) = due?;
         if event == Event::Worse {
             self.ack = None;
         }
         self.phase = self.phase.notified(severity, now);
+        self.extent = Some(self.audible_extent(silences, now));
+        self.may_have_grown = false;
         Some(event)
     }
 
@@ -206,7 +240,7 @@ impl Incident {
 
     /// Returns the notification that is due while alerts are open, with its severity.
     fn due(
-        &self,
+        &mut self,
         silences: &Silences,
         timing: &IncidentTiming,
         now: Timestamp,
@@ -221,19 +255,55 @@ impl Incident {
         let is_repeat = self.ack.is_none() && since_sent >= timing.repeat_interval(sent.peak);
         // Without an unreported event nothing can have come from another rack.
         let ack = self.ack.as_ref().filter(|_| self.unreported.is_some());
-        if sent.peak == Severity::Critical && !is_repeat && ack.is_none() {
+        let may_be_worse = sent.peak < Severity::Critical || ack.is_some() || self.may_have_grown;
+        if !may_be_worse && !is_repeat {
             // The usual case: no need to look at every member.
             return None;
         }
         let severity = self.audible_severity(silences, now)?;
-        let exceeds = |ack: &ActiveAck| !self.critical_racks().is_subset(&ack.critical_racks);
-        if severity > sent.peak || ack.is_some_and(exceeds) {
-            Some((Event::Worse, severity))
-        } else if is_repeat && since_sent >= timing.repeat_interval(severity) {
-            Some((Event::Repeat, severity))
-        } else {
-            None
+        let extent = self.audible_extent(silences, now);
+        let exceeds_ack = ack.is_some_and(|ack| extent.exceeds(&ack.extent));
+        let has_grown = self
+            .extent
+            .as_ref()
+            .is_some_and(|before| extent.is_news(before, since_sent, timing.group_window));
+        if severity > sent.peak || exceeds_ack || has_grown {
+            return Some((Event::Worse, severity));
         }
+        // Unknown before the first notification of this version: what is there is no growth.
+        self.may_have_grown = self
+            .extent
+            .as_ref()
+            .is_some_and(|before| extent.exceeds(before));
+        self.extent.get_or_insert(extent);
+        let interval = if self.is_blind() {
+            timing.repeat_interval(severity).max(STALE_REPEAT)
+        } else {
+            timing.repeat_interval(severity)
+        };
+        (is_repeat && since_sent >= interval).then_some((Event::Repeat, severity))
+    }
+
+    /// Returns whether no open alert has a sensor that sends data, and some sensor is missed.
+    fn is_blind(&self) -> bool {
+        let open = || self.members.values().filter(|member| member.open);
+        let is_missed = |member: &Member| member.stale || member.kind == AlertKind::NoData;
+        open().any(|member| member.stale) && open().all(is_missed)
+    }
+
+    /// Returns the critical part that may cause a notification.
+    fn audible_extent(&self, silences: &Silences, now: Timestamp) -> Extent {
+        Extent::of(self.audible(silences, now))
+    }
+
+    /// Returns the open alerts that may cause a notification.
+    fn audible(&self, silences: &Silences, now: Timestamp) -> impl Iterator<Item = &Member> {
+        self.members.values().filter(move |member| {
+            member.open
+                && member.severity > Severity::Info
+                && (!member.historical || now.since(member.seen) >= HISTORICAL_DELAY)
+                && !silences.cover(member, now)
+        })
     }
 
     /// Keeps the most important event for the next record. `Pending` stands until it was reported.
@@ -244,23 +314,10 @@ impl Incident {
         }
     }
 
-    /// Returns the racks with an open critical alert.
-    fn critical_racks(&self) -> BTreeSet<String> {
-        let open = self.members.values().filter(|member| member.open);
-        open.filter(|member| member.severity == Severity::Critical)
-            .map(|member| member.spot.rack.clone())
-            .collect()
-    }
-
     /// Returns the highest severity among open alerts that may cause a notification now.
     fn audible_severity(&self, silences: &Silences, now: Timestamp) -> Option<Severity> {
-        let audible = self.members.values().filter(|member| {
-            member.open
-                && member.severity > Severity::Info
-                && (!member.historical || now.since(member.seen) >= HISTORICAL_DELAY)
-                && !silences.cover(member, now)
-        });
-        audible.map(|member| member.severity).max()
+        let severities = self.audible(silences, now).map(|member| member.severity);
+        severities.max()
     }
 
     /// Returns the record of `event`. With `is_notification` it carries the id of the newest notification.
@@ -275,7 +332,10 @@ impl Incident {
         let first = members().min_by_key(|member| (member.started, &member.device));
         let cause = Cause::suspect(members());
         let notifications = self.phase.notifications().filter(|_| is_notification);
-        let roles: BTreeSet<_> = members().map(|member| member.role).collect();
+        let own = members().filter(|member| member.missing.is_none());
+        let mut roles: BTreeSet<_> = own.map(|member| member.role).collect();
+        let missing = members().filter_map(|member| member.missing.as_ref());
+        roles.extend(missing.flat_map(|missing| &missing.roles));
         let racks = self.reach.racks.iter().take(IncidentRecord::RACKS);
         let devices = self.reach.devices.iter().take(IncidentRecord::DEVICES);
         IncidentRecord {
@@ -299,9 +359,10 @@ impl Incident {
             rooms: self.reach.rooms.iter().cloned().collect(),
             roles: roles.into_iter().collect(),
             devices: devices.cloned().collect(),
-            device_count: self.reach.devices.len(),
+            device_count: self.reach.sensors(),
             alerts: self.members.len(),
             open: open().count(),
+            stale: open().filter(|member| member.stale).count(),
             peak: self.peak(),
             left_ms: open().filter_map(|member| member.left_ms).min(),
             acked_by: self.ack.as_ref().map(|active| active.ack.by.clone()),

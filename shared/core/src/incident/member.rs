@@ -1,5 +1,6 @@
 //! The alerts of an incident.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,65 @@ use crate::stored::{IfRefused, StoredValue};
 use crate::subject::Subject;
 use crate::time::Timestamp;
 use crate::units::Celsius;
+
+/// The sensors that an agent or a target without data leaves unread.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// The number of sensors.
+    #[serde(rename = "sensors")]
+    pub sensors: usize,
+    /// Their racks, at most [`Missing::NAMES`].
+    #[serde(rename = "racks")]
+    pub racks: BTreeSet<String>,
+    /// Their rows, at most [`Missing::NAMES`].
+    #[serde(rename = "rows")]
+    pub rows: BTreeSet<String>,
+    /// Their rooms, at most [`Missing::NAMES`].
+    #[serde(rename = "rooms")]
+    pub rooms: BTreeSet<String>,
+    /// Their roles.
+    #[serde(rename = "roles")]
+    pub roles: BTreeSet<Role>,
+}
+
+impl Missing {
+    /// The most racks, rows or rooms that are named.
+    pub const NAMES: usize = 1000;
+
+    /// Adds a sensor.
+    pub fn add(&mut self, spot: &Spot, role: Role) {
+        self.sensors += 1;
+        self.roles.insert(role);
+        let named = [
+            (&mut self.racks, &spot.rack),
+            (&mut self.rows, &spot.row),
+            (&mut self.rooms, &spot.room),
+        ];
+        for (set, name) in named {
+            if !name.is_empty() && set.len() < Self::NAMES {
+                set.insert(name.clone());
+            }
+        }
+    }
+}
+
+/// The place of an alert, with the sensors that are missing there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AlertPlace {
+    /// The location of the device.
+    pub spot: Spot,
+    /// The sensors of an agent or a target that sends no data.
+    pub missing: Option<Missing>,
+}
+
+impl From<Spot> for AlertPlace {
+    fn from(spot: Spot) -> Self {
+        Self {
+            spot,
+            missing: None,
+        }
+    }
+}
 
 /// One alert of an incident.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +106,12 @@ pub struct Member {
     pub left_ms: Option<(u64, u64)>,
     /// Whether the alert still fires.
     pub open: bool,
+    /// Whether its sensor sends no data, so that it is not known how the alert goes on.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub stale: bool,
+    /// The sensors of an agent or a target that sends no data.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub missing: Option<Missing>,
     /// Whether the record was old already when it was written, as from a backlog.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub historical: bool,
@@ -53,7 +119,8 @@ pub struct Member {
 
 impl Member {
     /// Returns the member that `record` describes.
-    pub(super) fn of(record: &AlertRecord, spot: Spot, now: Timestamp) -> Self {
+    pub(super) fn of(record: &AlertRecord, place: impl Into<AlertPlace>, now: Timestamp) -> Self {
+        let AlertPlace { spot, missing } = place.into();
         let millis = |left: Duration| u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         Self {
             device: record.subject.clone(),
@@ -72,6 +139,8 @@ impl Member {
                 .left
                 .map(|(least, most)| (millis(least), millis(most))),
             open: record.state() == AlertState::Firing,
+            stale: false,
+            missing,
             historical: record.historical,
         }
     }

@@ -21,12 +21,12 @@
 //! pending. A resolved incident is removed, so it needs no phase.
 //!
 //! An acknowledgement is independent of the phase. It suppresses repeats. It ends when the incident gets worse:
-//! when the severity rises above that of all notifications, or when a critical alert comes from another rack.
-
-use std::collections::BTreeSet;
+//! when the severity rises above that of all notifications, when a critical alert comes from another rack, or when a
+//! critical rack sends no data any more.
 
 use serde::{Deserialize, Serialize};
 
+use super::extent::Extent;
 use crate::alert::Severity;
 use crate::stored::{IfRefused, StoredValue};
 use crate::time::Timestamp;
@@ -115,12 +115,12 @@ impl StoredValue for Ack {
     const IF_REFUSED: IfRefused = IfRefused::HasNoEffect("acknowledge the incidents again");
 }
 
-/// An acknowledgement in force, with the critical racks that it covers.
+/// An acknowledgement in force, with the critical part that it covers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ActiveAck {
     /// The acknowledgement as stored.
     #[serde(flatten)]
     pub(super) ack: Ack,
-    /// The racks that had a critical alert at the time of the acknowledgement.
-    pub(super) critical_racks: BTreeSet<String>,
+    /// The critical part at the time of the acknowledgement.
+    pub(super) extent: Extent,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::member::Member;
+use super::member::{Member, Missing};
 use crate::site::Spot;
 use crate::subject::Subject;
 
@@ -16,6 +16,10 @@ pub(super) struct Reach {
     rows: BTreeSet<String>,
     coolers: BTreeSet<String>,
     pub(super) rooms: BTreeSet<String>,
+    /// Sensors of agents and targets without data.
+    pub(super) missing: usize,
+    /// Subjects that are agents or targets with missing sensors.
+    silent: usize,
 }
 
 /// The closest place that an alert shares with an incident, the nearest first.
@@ -38,7 +42,7 @@ impl Reach {
             coolers,
         } = &member.spot;
         self.places.insert(member.place().to_owned());
-        self.devices.insert(member.device.clone());
+        let is_new = self.devices.insert(member.device.clone());
         let named = [
             (&mut self.racks, rack),
             (&mut self.rows, row),
@@ -50,6 +54,20 @@ impl Reach {
             }
         }
         self.coolers.extend(coolers.iter().cloned());
+        if let Some(missing) = &member.missing {
+            self.racks.extend(missing.racks.iter().cloned());
+            self.rows.extend(missing.rows.iter().cloned());
+            self.rooms.extend(missing.rooms.iter().cloned());
+            if is_new {
+                self.missing += missing.sensors;
+                self.silent += 1;
+            }
+        }
+    }
+
+    /// Returns the number of sensors with alerts, those that are missing included.
+    pub(super) fn sensors(&self) -> usize {
+        self.devices.len() - self.silent + self.missing
     }
 
     /// Returns the racks, and the devices that are in no rack.
@@ -62,9 +80,12 @@ impl Reach {
         self.places.contains(place)
     }
 
-    /// Returns whether the incident covers the rack.
-    pub(super) fn has_rack(&self, spot: &Spot) -> bool {
-        self.racks.contains(&spot.rack)
+    /// Returns whether the incident covers the rack of an alert, or all racks of the sensors that are missing.
+    pub(super) fn has_rack(&self, member: &Member) -> bool {
+        self.racks.contains(&member.spot.rack)
+            || member.missing.as_ref().is_some_and(|missing| {
+                !missing.racks.is_empty() && missing.racks.is_subset(&self.racks)
+            })
     }
 
     /// Returns whether the incident covers several racks.
@@ -73,14 +94,20 @@ impl Reach {
     }
 
     /// Returns the nearest larger place that a location shares: a cooler, a row or a room.
-    pub(super) fn shared_area(&self, spot: &Spot) -> Option<Near> {
+    pub(super) fn shared_area(&self, member: &Member) -> Option<Near> {
+        let spot = &member.spot;
+        let shares = |own: &BTreeSet<String>, named: fn(&Missing) -> &BTreeSet<String>| {
+            let missing = member.missing.as_ref();
+            missing.is_some_and(|missing| !named(missing).is_disjoint(own))
+        };
         let has_cooler = |cooler: &String| self.coolers.contains(cooler);
         if spot.coolers.iter().any(has_cooler) {
             Some(Near::Cooler)
-        } else if self.rows.contains(&spot.row) {
+        } else if self.rows.contains(&spot.row) || shares(&self.rows, |missing| &missing.rows) {
             Some(Near::Row)
         } else {
-            self.rooms.contains(&spot.room).then_some(Near::Room)
+            let in_room = self.rooms.contains(&spot.room);
+            (in_room || shares(&self.rooms, |missing| &missing.rooms)).then_some(Near::Room)
         }
     }
 }

@@ -27,7 +27,7 @@ pub enum Event {
     Resolving,
     /// The first notification was sent.
     Opened,
-    /// The severity rose, or a critical alert came from another rack after an acknowledgement.
+    /// The severity rose, the critical part grew by much, or a critical rack sends no data any more.
     Worse,
     /// The repeat interval has passed without an acknowledgement.
     Repeat,
@@ -114,6 +114,9 @@ pub struct IncidentRecord {
     pub alerts: usize,
     /// The number of alerts that still fire.
     pub open: usize,
+    /// The number of open alerts whose sensor sends no data.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub stale: usize,
     /// The hottest reading of the open alerts, or the coldest where it is too cold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak: Option<Celsius>,
@@ -123,6 +126,14 @@ pub struct IncidentRecord {
     /// The person whose acknowledgement is in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acked_by: Option<String>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl IncidentRecord {

@@ -13,11 +13,10 @@ use std::collections::BTreeMap;
 use super::id::IncidentId;
 use super::incidents::Incidents;
 use super::lifecycle::Incident;
-use super::member::Member;
+use super::member::{AlertPlace, Member};
 use super::phase::{Notifications, Phase};
 use super::record::{Changes, Event, IncidentRecord};
 use crate::alert::{AlertId, AlertRecord, Severity};
-use crate::site::Spot;
 use crate::time::Timestamp;
 
 /// The stored state of incidents that a program could not take over.
@@ -38,10 +37,10 @@ impl LostIncidents {
 }
 
 impl Incidents {
-    /// Groups open alerts at their spots. Alerts that an incident has already stay where they are.
+    /// Groups open alerts at their places. Alerts that an incident has already stay where they are.
     pub fn regroup(
         &mut self,
-        mut alerts: Vec<(AlertRecord, Spot)>,
+        mut alerts: Vec<(AlertRecord, AlertPlace)>,
         lost: LostIncidents,
         now: Timestamp,
     ) {
@@ -54,14 +53,14 @@ impl Incidents {
             let is_minor = is_recovery || record.severity == Severity::Info;
             (!has_opened, is_minor, record.started, record.id.clone())
         });
-        for (record, spot) in alerts {
+        for (record, place) in alerts {
             let id = IncidentId::of(&record.id);
             let former = lost.incidents.get(&id);
             if former.is_none() && !self.open.contains_key(&id) {
-                self.observe(&record, spot, now);
+                self.observe(&record, place, now);
                 continue;
             }
-            let member = Member::of(&record, spot, now);
+            let member = Member::of(&record, place, now);
             if let Some(former) = former {
                 self.continue_lost(id.clone(), former.as_ref(), &record, &member);
             }

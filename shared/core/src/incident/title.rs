@@ -21,14 +21,15 @@ pub(super) fn title(
 ) -> String {
     let symptom = symptom(family, members);
     let sensors = match reach.devices.len() {
+        1 if reach.missing > 1 => format!(", {} sensors", reach.missing),
         1 => String::new(),
         count if all_are(members, |s| matches!(s, Subject::Agent(_))) => {
-            format!(", {count} agents")
+            format!(", {count} agents{}", with_missing(reach))
         }
         count if all_are(members, |s| matches!(s, Subject::Target(_))) => {
-            format!(", {count} targets")
+            format!(", {count} targets{}", with_missing(reach))
         }
-        count => format!(", {count} sensors"),
+        _ => format!(", {} sensors", reach.sensors()),
     };
     let racks: Vec<_> = reach.racks.iter().map(String::as_str).collect();
     let racks = match (cause, racks.as_slice()) {
@@ -36,7 +37,23 @@ pub(super) fn title(
         (_, racks) if racks.len() > MAX_NAMED_RACKS => format!(" in {} racks", racks.len()),
         (_, racks) => format!(" in {}", racks.join(", ")),
     };
-    format!("{symptom}: {cause}{sensors}{racks}")
+    let open = || members.values().filter(|member| member.open);
+    let is_watched = |member: &Member| member.kind.info().family == Family::NoData || !member.stale;
+    let is_blind = open().any(|member| member.stale)
+        && !open().any(|member| is_watched(member) && member.kind.info().family != Family::NoData);
+    let blind = if is_blind {
+        ", and no data any more"
+    } else {
+        ""
+    };
+    format!("{symptom}: {cause}{sensors}{racks}{blind}")
+}
+
+fn with_missing(reach: &Reach) -> String {
+    match reach.missing {
+        0 => String::new(),
+        missing => format!(" with {missing} sensors"),
+    }
 }
 
 fn all_are(members: &BTreeMap<AlertId, Member>, kind: fn(&Subject) -> bool) -> bool {

@@ -41,6 +41,10 @@ pub fn encode(record: &IncidentRecord) -> Vec<(&'static str, String)> {
         ("rooms", some(list::join(&record.rooms))),
         ("roles", some(list::join(roles))),
         ("until", record.until.map(|at| at.to_string())),
+        (
+            "stale",
+            (record.stale > 0).then(|| record.stale.to_string()),
+        ),
         ("peak", record.peak.map(|t| t.to_string())),
         (
             "left_min_ms",
@@ -104,6 +108,10 @@ pub fn decode(fields: &Fields) -> Result<IncidentRecord, Reason> {
         device_count: count("device_count")?,
         alerts: count("alerts")?,
         open: count("open")?,
+        stale: optional("stale")?
+            .map(|text| alert::number(text, "stale"))
+            .transpose()?
+            .unwrap_or(0),
         peak: optional("peak")?.map(alert::celsius).transpose()?,
         left_ms: left("left_min_ms")?.zip(left("left_max_ms")?),
         acked_by: optional("acked_by")?.map(str::to_owned),

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::device::DeviceIdError;
+use crate::device::{DeviceId, DeviceIdError};
 use crate::name::printable;
 use crate::time::Timestamp;
 use crate::units::NotATemperature;
+use crate::words::count;
 
 /// The longest field that is decoded, in bytes: a frame of some 15,000 readings.
 pub const MAX_FIELD: usize = 1 << 20;
@@ -67,6 +68,20 @@ pub enum Reason {
         arrived: Timestamp,
         /// The greatest allowed lead.
         limit: Duration,
+    },
+    /// The device is new, and its partition has as many devices as it may.
+    #[error(
+        "device {device} is new, and the partition already has partition.max_devices = {limit} devices: forget devices \
+         that are gone, or raise the limit ({} refused in this entry)",
+        count(readings, "reading")
+    )]
+    TooManyDevices {
+        /// The device of the first refused reading.
+        device: DeviceId,
+        /// The most devices of a partition.
+        limit: usize,
+        /// The number of refused readings in the entry.
+        readings: usize,
     },
     /// The agent's name is invalid.
     #[error("agent is not a name of 1 to 128 visible characters")]

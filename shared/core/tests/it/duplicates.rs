@@ -1,4 +1,4 @@
-//! Two agents of one name: neither hides the other, and people hear of it.
+//! Two agents of one name: neither hides the other, and there is an alert.
 
 use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
 use rackwatch_core::device::{Description, DeviceId, Role};

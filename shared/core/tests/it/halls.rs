@@ -203,14 +203,14 @@ fn a_rack_rebooted_under_a_silence_causes_no_notification() {
 }
 
 #[test]
-fn lost_cooling_is_one_incident_with_one_notification() {
+fn lost_cooling_is_one_incident_with_one_notification_and_one_of_its_growth() {
     let watch = Watch::hall("cooling-loss@5m/20m", Duration::from_mins(20), None);
     let events: Vec<_> = watch
         .notifications
         .iter()
         .map(|record| record.event)
         .collect();
-    assert_eq!(events, [Event::Opened]);
+    assert_eq!(events, [Event::Opened, Event::Worse]);
     assert!(watch.alerts.len() > 20, "{}", watch.alerts.len());
     assert!(
         watch.notifications[0]

@@ -14,6 +14,7 @@ mod device_kinds;
 mod duplicates;
 mod evaluating;
 mod golden;
+mod growth;
 mod halls;
 mod incident_bounds;
 mod incidents;

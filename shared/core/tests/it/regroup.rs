@@ -19,7 +19,7 @@ fn lost(records: &[IncidentRecord]) -> LostIncidents {
 fn regroup(correlator: &mut Correlator, alerts: &[AlertRecord], lost: LostIncidents, second: u64) {
     let alerts = alerts
         .iter()
-        .map(|alert| (alert.clone(), spot(alert.subject.as_id())));
+        .map(|alert| (alert.clone(), spot(alert.subject.as_id()).into()));
     correlator
         .incidents
         .regroup(alerts.collect(), lost, at(second));

@@ -7,6 +7,9 @@ use rackwatch_core::partition::Partitions;
 use redis::aio::ConnectionLike;
 use redis::{RedisError, RedisResult, cmd};
 
+/// Characters of a wrong value that an error shows.
+const MAX_SHOWN: usize = 40;
+
 /// The partitioning at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Partitioning {
@@ -25,9 +28,17 @@ impl Partitioning {
     ///
     /// # Errors
     ///
-    /// When Redis does not answer, or holds an invalid number.
+    /// When Redis does not answer, or holds no partitioning under the key. That error names the key and the remedy.
     pub async fn read(connection: &mut impl ConnectionLike) -> RedisResult<Self> {
-        Self::from_reply(Self::read_command().query_async(connection).await?)
+        let reply = Self::read_command().query_async(connection).await;
+        Self::from_reply(reply.map_err(|error: RedisError| match error.code() {
+            Some("WRONGTYPE") => invalid(format!(
+                "{key} is not a hash: another program wrote it. Stop that program, delete the key, and restore it with \
+                 `HSET {key} partitions <number in use>`",
+                key = keys::PARTITIONING
+            )),
+            _ => error,
+        })?)
     }
 
     /// Returns the command that reads it, for a pipeline.
@@ -41,21 +52,30 @@ impl Partitioning {
     ///
     /// # Errors
     ///
-    /// When it holds an invalid number.
-    pub fn from_reply((partitions, state): (Option<u16>, Option<String>)) -> RedisResult<Self> {
+    /// When it holds an invalid number or state.
+    pub fn from_reply(
+        (partitions, state): (Option<Vec<u8>>, Option<Vec<u8>>),
+    ) -> RedisResult<Self> {
         let Some(partitions) = partitions else {
             return Ok(Self::Unset);
         };
-        let partitions = Partitions::new(partitions).map_err(|error| {
-            let what = format!("{} holds {error}", keys::PARTITIONING);
-            let kind = redis::ErrorKind::UnexpectedReturnType;
-            RedisError::from((kind, "invalid partitioning", what))
-        })?;
-        Ok(match state.as_deref() {
-            Some("draining") => Self::Draining(partitions),
-            Some("changing") => Self::Changing(partitions),
-            _ => Self::Set(partitions),
-        })
+        let text = String::from_utf8_lossy(&partitions);
+        let number = text.parse().ok().and_then(|n: u16| Partitions::new(n).ok());
+        let remedy = "the number of partitions in use, 0 for none";
+        let partitions = number.ok_or_else(|| garbage("partitions", &text, remedy))?;
+        match state.as_deref() {
+            Some(b"draining") => Ok(Self::Draining(partitions)),
+            Some(b"changing") => Ok(Self::Changing(partitions)),
+            Some(b"set" | b"") | None => Ok(Self::Set(partitions)),
+            Some(other) => {
+                let text = String::from_utf8_lossy(other);
+                Err(garbage(
+                    "state",
+                    &text,
+                    "`set` unless a resize is under way",
+                ))
+            }
+        }
     }
 
     /// Returns the number of partitions that holds, even while it changes.
@@ -67,4 +87,18 @@ impl Partitioning {
             }
         }
     }
+}
+
+/// Returns the error for a field that holds anything else than it should.
+fn garbage(field: &str, found: &str, remedy: &str) -> RedisError {
+    let key = keys::PARTITIONING;
+    let found: String = found.chars().take(MAX_SHOWN).collect();
+    invalid(format!(
+        "{key} holds {field} = {found:?}: set it to {remedy}, with `HSET {key} {field} <value>`"
+    ))
+}
+
+fn invalid(what: String) -> RedisError {
+    let kind = redis::ErrorKind::UnexpectedReturnType;
+    RedisError::from((kind, "invalid partitioning", what))
 }

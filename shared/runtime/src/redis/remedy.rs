@@ -88,6 +88,8 @@ mod tests {
             "BUSY Redis is busy running a script.",
             "CLUSTERDOWN The cluster is down",
             "MISCONF Redis is configured to save RDB snapshots",
+            "ASK 3999 127.0.0.1:6381",
+            "TRYAGAIN Multiple keys request during rehashing of slot",
         ] {
             assert_eq!(remedy(&answer(line)), Remedy::RetryLater, "{line}");
         }

@@ -1,11 +1,11 @@
 //! Checks of arriving entries: pending under the consumer of another program, pending after their commit, or
-//! with ids ahead of Redis' clock.
+//! with ids ahead of Redis' clock. Also what else is read beside them: that clock, and resolutions.
 
 use std::time::{Duration, Instant};
 
 use rackwatch_core::keys;
 
-use super::super::{Entry, RawStreamError};
+use super::super::{Entry, RawStreamError, ResolvedByHand};
 use super::{RedisRawStream, refused};
 use crate::claims;
 
@@ -55,6 +55,19 @@ impl RedisRawStream {
         self.query::<()>("acknowledge committed entries", &ack)
             .await?;
         Ok(entries)
+    }
+
+    /// Reads which alerts people resolved, however long that takes.
+    pub(super) async fn read_resolutions(&mut self) -> Result<Vec<ResolvedByHand>, RawStreamError> {
+        let refused = |error| refused(&self.keys, "read resolutions", error);
+        loop {
+            let mut connection = self.commands.connection().await.map_err(refused)?;
+            let (waiting, key) = (&mut self.resolutions, &self.keys.resolutions);
+            match waiting.read(&mut connection, key).await {
+                Ok(requests) => return Ok(requests),
+                Err(error) => self.commands.recover(&error).await.map_err(refused)?,
+            }
+        }
     }
 
     /// Reads Redis' clock, however long that takes.

@@ -2,13 +2,14 @@
 -- that a Redis out of memory can never acknowledge without the record.
 --
 -- KEYS  1 raw stream  2 alerts  3 dead letters  4 episodes  5 fence  6 losses  7 loss ledger
---       8 clock offsets  9 tally
+--       8 clock offsets  9 tally  10 requests to resolve alerts
 -- ARGV  1 group  2 epoch  3 number of this commit  4 most alerts kept  5 most dead letters kept
 --       6 most losses kept
---       then seven lists, each its length and its members:
+--       then eight lists, each its length and its members:
 --       ids of the batch; alerts, dead letters and losses (each a field count, then fields);
 --       changes of episodes, of the loss ledger and of clock offsets (field, JSON, or field and '' to
---       delete it); then the readings that were late, duplicate and conflicting.
+--       delete it); alerts whose requests are done; then the readings that were late, duplicate and conflicting, and
+--       those of devices beyond the bound.
 -- Returns ok, a refusal of the fence, or behind (an older entry is pending: read that first).
 local refused = refusal(KEYS[5], ARGV[2], ARGV[3])
 if refused then return refused end
@@ -39,12 +40,15 @@ end
 change(KEYS[4])
 change(KEYS[7])
 change(KEYS[8])
-local conflicting = 0
-for _, name in ipairs({'late', 'duplicate', 'conflicting'}) do
-  conflicting = tonumber(take())
-  if conflicting > 0 then redis.call('HINCRBY', KEYS[9], name, conflicting) end
+for _ = 1, tonumber(take()) do redis.call('HDEL', KEYS[10], take()) end
+local newest = {conflicting = 'conflict', beyond = 'last_beyond'}
+for _, name in ipairs({'late', 'duplicate', 'conflicting', 'beyond'}) do
+  local readings = tonumber(take())
+  if readings > 0 then
+    redis.call('HINCRBY', KEYS[9], name, readings)
+    if newest[name] and #done > 0 then redis.call('HSET', KEYS[9], newest[name], done[#done]) end
+  end
 end
-if conflicting > 0 and #done > 0 then redis.call('HSET', KEYS[9], 'conflict', done[#done]) end
 redis.call('HSET', KEYS[5], 'commit', ARGV[3])
 if #done > 0 then
   redis.call('HSET', KEYS[5], 'done', done[#done])

@@ -38,7 +38,8 @@ pub(super) fn invocation<'a>(
         .key(&keys.losses)
         .key(&keys.loss_ledger)
         .key(&keys.clocks)
-        .key(&keys.tally);
+        .key(&keys.tally)
+        .key(&keys.resolutions);
     call.arg(DETECTOR_GROUP)
         .arg(fence.epoch)
         .arg(fence.commit + 1);
@@ -47,21 +48,37 @@ pub(super) fn invocation<'a>(
     for id in &commit.done {
         call.arg(id.to_string());
     }
+    records(&mut call, commit);
+    changes(&mut call, commit, offsets);
+    let tally = &commit.effects.tally;
+    call.arg(tally.late)
+        .arg(tally.duplicate)
+        .arg(tally.conflicting)
+        .arg(commit.beyond);
+    call
+}
+
+/// Adds the entries of other streams.
+fn records(call: &mut ScriptInvocation<'_>, commit: &Commit) {
     call.arg(commit.effects.alerts.len());
     for record in &commit.effects.alerts {
-        entry(&mut call, alert::encode(record));
+        entry(call, alert::encode(record));
     }
     call.arg(commit.dead.len());
     for letter in &commit.dead {
-        dead_letter(&mut call, letter);
+        dead_letter(call, letter);
     }
     call.arg(commit.effects.losses.len());
     for lost in &commit.effects.losses {
-        entry(&mut call, loss::encode(lost));
+        entry(call, loss::encode(lost));
     }
+}
+
+/// Adds the changes of hashes.
+fn changes(call: &mut ScriptInvocation<'_>, commit: &Commit, offsets: &ClockOffsets) {
     call.arg(commit.effects.episodes.len());
     for change in &commit.effects.episodes {
-        episode(&mut call, change);
+        episode(call, change);
     }
     call.arg(commit.effects.agents.len());
     for (agent, runs) in &commit.effects.agents {
@@ -72,11 +89,10 @@ pub(super) fn invocation<'a>(
     for (sender, offsets) in changes {
         call.arg(sender).arg(stored::encode(offsets));
     }
-    let tally = &commit.effects.tally;
-    call.arg(tally.late)
-        .arg(tally.duplicate)
-        .arg(tally.conflicting);
-    call
+    call.arg(commit.resolutions.len());
+    for alert in &commit.resolutions {
+        call.arg(alert.as_str());
+    }
 }
 
 fn entry(call: &mut ScriptInvocation<'_>, fields: Vec<(&'static str, String)>) {

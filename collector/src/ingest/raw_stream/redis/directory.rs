@@ -28,6 +28,8 @@ pub(super) struct Directory {
     site: SiteReader,
     /// Devices of plain clients: only the site describes them.
     plain: HashSet<DeviceId>,
+    /// Described devices of the restored state, and whether plain clients write them, until the next scan.
+    restored: Vec<(DeviceId, bool)>,
     /// Devices that were looked up, and whether they have a description.
     looked_up: HashMap<DeviceId, bool>,
     /// Revision at which devices without a description were last looked up.
@@ -41,14 +43,28 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Returns whether no device was looked up yet.
+    /// Returns whether no device is known yet.
     pub(super) fn is_empty(&self) -> bool {
-        self.looked_up.is_empty()
+        self.looked_up.is_empty() && self.restored.is_empty()
     }
 
-    /// Forgets all devices. What was logged stays known.
+    /// Takes over devices that the next scan is to look at, though no reading of them has arrived.
+    pub(super) fn restore(&mut self, devices: Vec<(DeviceId, bool)>) {
+        self.restored = devices;
+    }
+
+    /// Forgets devices whose readings are refused.
+    pub(super) fn forget(&mut self, devices: &HashSet<DeviceId>) {
+        for device in devices {
+            self.looked_up.remove(device);
+            self.plain.remove(device);
+        }
+    }
+
+    /// Forgets all devices that were looked up. What was logged stays known.
     pub(super) fn reset(&mut self) {
         *self = Self {
+            restored: std::mem::take(&mut self.restored),
             refused: std::mem::take(&mut self.refused),
             ..Self::default()
         };
@@ -125,8 +141,14 @@ impl Directory {
         Ok(updates)
     }
 
-    /// Reads the descriptions of all devices that were looked up, and of those that lost theirs.
+    /// Reads the descriptions of all devices that were looked up or restored, and of those that lost theirs.
     async fn scan(&mut self, connection: &mut Connection) -> RedisResult<Vec<DescriptionUpdate>> {
+        for (device, is_plain) in std::mem::take(&mut self.restored) {
+            if is_plain {
+                self.plain.insert(device.clone());
+            }
+            self.looked_up.entry(device).or_insert(true);
+        }
         let mut updates = Vec::new();
         let mut gone: HashSet<_> = self
             .looked_up

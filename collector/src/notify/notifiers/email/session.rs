@@ -5,15 +5,19 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use lettre::address::Address;
 use lettre::transport::smtp::Error;
-use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::authentication::Mechanism;
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
+use rackwatch_runtime::config::Secret;
 use rackwatch_runtime::error::chain;
 use tokio::time::timeout;
 
+use super::login::Login;
 use crate::notify::notifier::SendOutcome;
 
 /// Longest time for the end of the session, when the mail is already accepted.
@@ -40,11 +44,10 @@ pub(super) struct Server {
     pub(super) timeout: Duration,
 }
 
-/// A login, and the mechanisms that may carry it.
-pub(super) struct Login {
-    pub(super) credentials: Credentials,
-    pub(super) mechanisms: &'static [Mechanism],
-}
+/// The mechanisms that send a password, in the order of preference.
+const PASSWORD_MECHANISMS: &[Mechanism] = &[Mechanism::Plain, Mechanism::Login];
+/// The reply that carries a challenge. To XOAUTH2 it describes an error.
+const CHALLENGE: u16 = 334;
 
 /// The part of a session that failed.
 enum SessionError {
@@ -54,6 +57,8 @@ enum SessionError {
     Content(Error),
     /// The server cannot handle such addresses.
     Addresses,
+    /// There is no access token to log in with.
+    NoToken(String),
 }
 
 impl From<SessionError> for SendOutcome {
@@ -70,6 +75,7 @@ impl From<SessionError> for SendOutcome {
                 retry(format!("mail server refused the mail: {}", chain(&error)))
             }
             SessionError::BeforeContent(what, error) => retry(format!("{what}: {}", chain(&error))),
+            SessionError::NoToken(reason) => retry(reason),
             SessionError::Addresses => {
                 retry("mail server does not support addresses beyond ASCII".to_owned())
             }
@@ -107,13 +113,8 @@ impl Server {
         mail: &[u8],
     ) -> Result<AsyncSmtpConnection, SessionError> {
         let mut connection = self.connect().await?;
-        if let Some(Login {
-            credentials,
-            mechanisms,
-        }) = login
-        {
-            let answer = connection.auth(mechanisms, credentials).await;
-            accepted("mail server refused the login", answer)?;
+        if let Some(login) = login {
+            log_in(&mut connection, login).await?;
         }
         let mut parameters = Vec::new();
         if ![from, to]
@@ -162,6 +163,36 @@ impl Server {
         }
         Ok(connection)
     }
+}
+
+/// Logs in. A refused access token is not used again.
+async fn log_in(connection: &mut AsyncSmtpConnection, login: &Login) -> Result<(), SessionError> {
+    let what = "mail server refused the login";
+    let (user, source) = match login {
+        Login::Password(credentials) => {
+            let answer = connection.auth(PASSWORD_MECHANISMS, credentials).await;
+            return accepted(what, answer).map(drop);
+        }
+        Login::Token { user, source } => (user, source),
+    };
+    let token = source.token().await.map_err(SessionError::NoToken)?;
+    let mut answer = connection.command(xoauth2(user, &token)).await;
+    if let Ok(challenge) = &answer
+        && challenge.has_code(CHALLENGE)
+    {
+        // The refusal follows once the client has answered.
+        answer = connection.command("\r\n").await;
+    }
+    if answer.is_err() {
+        source.refused(&token).await;
+    }
+    accepted(what, answer).map(drop)
+}
+
+/// Returns the command of a login with an access token (developers.google.com, "OAuth 2.0 Mechanism").
+fn xoauth2(user: &str, token: &Secret) -> String {
+    let text = format!("user={user}\x01auth=Bearer {}\x01\x01", token.expose());
+    format!("AUTH XOAUTH2 {}\r\n", BASE64.encode(text))
 }
 
 fn accepted<T>(what: &'static str, answer: Result<T, Error>) -> Result<T, SessionError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::super::duplicates::Writer;
 use super::super::effects::Effects;
 use super::state::Device;
+use super::writer::WriterReading;
 use thin_vec::ThinVec;
 
 use crate::detect::{Decision, Observation, Side};
@@ -16,15 +17,6 @@ use crate::units::Celsius;
 
 /// The age from which the reading of another writer no longer counts.
 const MAX_AGE: Duration = Duration::from_mins(3);
-
-/// The last reading of one of the writers of a device.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::engine) struct WriterReading {
-    writer: Writer,
-    at: Timestamp,
-    /// The temperature; none where it could not be read.
-    value: Option<Celsius>,
-}
 
 impl Device {
     /// Takes in a reading while several agents write the device. Limits are evaluated by the worst temperature

@@ -8,7 +8,7 @@ use thin_vec::ThinVec;
 use super::super::clock::Clock;
 use super::super::rack_number::RackNumber;
 use super::super::records::{Header, Place};
-use super::duplicated::WriterReading;
+use super::writer::WriterReading;
 use crate::alert::Severity;
 use crate::detect::DetectorState;
 use crate::detect::trend::Trend;

@@ -22,6 +22,8 @@ fn keys_groups_and_consumers() {
         ("detector group", keys::DETECTOR_GROUP),
         ("detector consumer", keys::DETECTOR_CONSUMER),
         ("logger group", keys::LOGGER_GROUP),
+        ("alert file group", keys::ALERT_FILE_GROUPS[0]),
+        ("alert file group, JSON", keys::ALERT_FILE_GROUPS[1]),
         ("logger consumer", keys::LOGGER_CONSUMER),
         ("correlator group", keys::CORRELATOR_GROUP),
         ("correlator consumer", keys::CORRELATOR_CONSUMER),
@@ -65,6 +67,7 @@ fn keys_groups_and_consumers() {
             ("loss ledger", keys.loss_ledger),
             ("clock offsets", keys.clocks),
             ("tally", keys.tally),
+            ("resolutions", keys.resolutions),
             ("racks", keys.racks),
             ("snapshot", keys.snapshot),
         ] {

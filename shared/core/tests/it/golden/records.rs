@@ -109,6 +109,7 @@ fn incident(event: Event) -> IncidentRecord {
         device_count: 2,
         alerts: 3,
         open: if is_resolved { 0 } else { 2 },
+        stale: 0,
         peak: Some(celsius(33.1)),
         left_ms: Some((180_000, 240_000)),
         acked_by: Some("ann".to_owned()),

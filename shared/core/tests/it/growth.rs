@@ -1,0 +1,240 @@
+//! Incidents that grow, and incidents whose sensors fall silent: what of that is news.
+
+use std::collections::BTreeSet;
+
+use rackwatch_core::alert::{AlertKind, AlertRecord, Detail, Extras, Severity};
+use rackwatch_core::device::Role;
+use rackwatch_core::incident::{Ack, AlertPlace, Event, IncidentRecord, Incidents, Missing};
+use rackwatch_core::subject::Subject;
+
+use crate::incidents::{Correlator, TIMING, at, hot, resolved, spot};
+
+const CRITICAL: Severity = Severity::Critical;
+
+/// Returns the notifications of these seconds, with their times.
+fn notified(correlator: &mut Correlator, seconds: std::ops::Range<u64>) -> Vec<(u64, Event)> {
+    let step = |second| {
+        let records = correlator.advance(second).into_iter();
+        let sent = records.filter(|record| record.notification_id.is_some());
+        sent.map(move |record| (second, record.event))
+            .collect::<Vec<_>>()
+    };
+    seconds.flat_map(step).collect()
+}
+
+/// Returns a record about an agent that sends no data.
+fn silent(agent: &str, severity: Severity, seconds: u64) -> AlertRecord {
+    let subject = Subject::agent(agent);
+    let like = hot("inlet-A1-1", severity, seconds);
+    AlertRecord {
+        id: rackwatch_core::alert::AlertId::of(&subject, "no_data", at(seconds)),
+        subject,
+        temperature: None,
+        rule: "no_data".to_owned(),
+        role: Role::Other,
+        detail: Detail::new(AlertKind::NoData, Extras::default()),
+        ..like
+    }
+}
+
+/// Returns the sensors of an agent in these racks, ten in each.
+fn missing(racks: &[&str]) -> AlertPlace {
+    let mut missing = Missing::default();
+    for rack in racks {
+        for n in 0..10 {
+            let device = format!("inlet-{rack}-{n}");
+            let device = rackwatch_core::device::DeviceId::new(&device).unwrap();
+            missing.add(&spot(&device), Role::Inlet);
+        }
+    }
+    AlertPlace {
+        missing: Some(missing),
+        ..AlertPlace::default()
+    }
+}
+
+#[test]
+fn racks_that_become_critical_one_after_the_other_are_news_at_each_doubling() {
+    let mut correlator = Correlator::default();
+    let mut sent = Vec::new();
+    for n in 0..9u64 {
+        let device = format!("inlet-A{}-1", n + 1);
+        correlator.observe(&hot(&device, CRITICAL, n * 30), n * 30);
+        sent.extend(notified(&mut correlator, n * 30..(n + 1) * 30));
+    }
+    sent.extend(notified(&mut correlator, 270..700));
+    let events: Vec<_> = sent.iter().map(|(_, event)| *event).collect();
+    assert_eq!(events[0], Event::Opened);
+    assert!(
+        events[1..].iter().all(|event| *event == Event::Worse),
+        "{sent:?}"
+    );
+    assert!((2..=4).contains(&sent.len()), "bounded in rate: {sent:?}");
+    let gaps = sent.windows(2).map(|pair| pair[1].0 - pair[0].0);
+    assert!(gaps.min() >= Some(120), "{sent:?}");
+    // The last one knows of all nine racks.
+    assert!(sent.last().unwrap().0 >= 240, "{sent:?}");
+    assert_eq!(
+        notified(&mut correlator, 700..1500),
+        [],
+        "and then it is quiet"
+    );
+}
+
+#[test]
+fn a_single_rack_that_becomes_critical_later_is_news_after_the_group_window() {
+    let mut correlator = Correlator::default();
+    for device in ["inlet-A1-1", "inlet-A2-1"] {
+        correlator.observe(&hot(device, CRITICAL, 0), 0);
+    }
+    assert_eq!(notified(&mut correlator, 0..600), [(0, Event::Opened)]);
+    correlator.observe(&hot("inlet-A3-1", CRITICAL, 600), 600);
+    assert_eq!(notified(&mut correlator, 600..1700), [(600, Event::Worse)]);
+}
+
+#[test]
+fn a_critical_rack_in_another_row_is_news_whether_acknowledged_or_not() {
+    for is_acknowledged in [false, true] {
+        let mut correlator = Correlator::default();
+        for device in ["inlet-A1-1", "inlet-A2-1", "inlet-A3-1"] {
+            correlator.observe(&hot(device, CRITICAL, 0), 0);
+        }
+        let opened: Vec<IncidentRecord> = correlator.advance(0);
+        if is_acknowledged {
+            let ack = Ack {
+                by: "ada".to_owned(),
+                at: at(10),
+                note: String::new(),
+            };
+            assert!(correlator.incidents.acknowledge(&opened[0].id, ack));
+        }
+        notified(&mut correlator, 1..130);
+        correlator.observe(&hot("inlet-B1-1", CRITICAL, 130), 130);
+        assert_eq!(notified(&mut correlator, 130..200), [(130, Event::Worse)]);
+    }
+}
+
+#[test]
+fn warnings_and_silenced_racks_are_no_growth() {
+    let mut correlator = Correlator::default();
+    correlator.observe(&hot("inlet-A1-1", CRITICAL, 0), 0);
+    assert_eq!(notified(&mut correlator, 0..200), [(0, Event::Opened)]);
+    for n in 2..9 {
+        correlator.observe(&hot(&format!("inlet-A{n}-1"), Severity::Warning, 200), 200);
+    }
+    assert_eq!(notified(&mut correlator, 200..1500), []);
+}
+
+#[test]
+fn growth_is_remembered_over_a_restart() {
+    let mut correlator = Correlator::default();
+    correlator.observe(&hot("inlet-A1-1", CRITICAL, 0), 0);
+    correlator.advance(0);
+    correlator.restart();
+    assert_eq!(
+        notified(&mut correlator, 1..250),
+        [],
+        "the same rack is no news"
+    );
+    correlator.observe(&hot("inlet-A2-1", CRITICAL, 250), 250);
+    assert_eq!(notified(&mut correlator, 250..500), [(250, Event::Worse)]);
+}
+
+#[test]
+fn a_critical_rack_that_falls_silent_is_news_once_and_repeats_once_a_day() {
+    let mut correlator = Correlator::default();
+    correlator.observe(&hot("inlet-A1-1", CRITICAL, 0), 0);
+    assert_eq!(notified(&mut correlator, 0..300), [(0, Event::Opened)]);
+    let absent: BTreeSet<_> = [hot("inlet-A1-1", CRITICAL, 0).subject].into();
+    correlator
+        .incidents
+        .set_absent(|sensor| absent.contains(sensor));
+    let records = correlator.advance(300);
+    assert_eq!((records[0].event, records[0].stale), (Event::Worse, 1));
+    assert_eq!(records[0].severity, CRITICAL, "what is unknown is not over");
+    assert!(
+        records[0].title.ends_with("no data any more"),
+        "{}",
+        records[0].title
+    );
+    assert_eq!(
+        notified(&mut correlator, 301..80_000),
+        [],
+        "no repeat every half hour"
+    );
+    let day = notified(&mut correlator, 80_000..90_000);
+    assert_eq!(day, [(86_700, Event::Repeat)]);
+    // It is heard again, and is well.
+    correlator.incidents.set_absent(|_| false);
+    let heard = correlator.advance(90_000);
+    assert_eq!((heard[0].event, heard[0].stale), (Event::Repeat, 0));
+    correlator.observe(&resolved(&hot("inlet-A1-1", CRITICAL, 0), 90_010), 90_010);
+    assert_eq!(
+        notified(&mut correlator, 90_010..90_020),
+        [(90_010, Event::Resolved)]
+    );
+}
+
+#[test]
+fn the_absence_of_an_agent_has_the_racks_rooms_and_roles_of_its_sensors() {
+    let mut incidents = Incidents::new(TIMING);
+    let racks: Vec<String> = (0..250).map(|n| format!("A{n}")).collect();
+    let racks: Vec<&str> = racks.iter().map(String::as_str).collect();
+    let record = silent("host7", Severity::Warning, 0);
+    incidents.observe(&record, missing(&racks), at(0));
+    let records = incidents.advance(at(20)).records;
+    let [record] = &records[..] else {
+        panic!("one incident: {records:?}");
+    };
+    assert_eq!(record.device_count, 2500);
+    assert_eq!(record.racks.len(), IncidentRecord::RACKS, "bounded");
+    assert_eq!(record.rooms, ["hall"]);
+    assert_eq!(record.roles, [Role::Inlet]);
+    assert!(
+        record
+            .title
+            .contains("agent host7, 2500 sensors in 250 racks"),
+        "{}",
+        record.title
+    );
+}
+
+#[test]
+fn agents_that_fall_silent_in_one_room_are_one_incident() {
+    let mut incidents = Incidents::new(TIMING);
+    for (n, rack) in (0u64..).zip(["A1", "A2", "B1"]) {
+        let record = silent(&format!("host{n}"), Severity::Warning, n);
+        incidents.observe(&record, missing(&[rack]), at(n));
+    }
+    let records = incidents.advance(at(20)).records;
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert!(
+        records[0].title.contains("3 agents with 30 sensors"),
+        "{}",
+        records[0].title
+    );
+    // One in another room is another incident.
+    let record = silent("host9", Severity::Warning, 20);
+    incidents.observe(&record, missing(&["C1"]), at(20));
+    assert_eq!(incidents.len(), 2);
+}
+
+#[test]
+fn an_agent_of_hot_racks_that_falls_silent_joins_their_incident() {
+    let joined = |racks: &[&str]| {
+        let mut incidents = Incidents::new(TIMING);
+        let hot = hot("inlet-A1-1", CRITICAL, 0);
+        incidents.observe(&hot, spot(hot.subject.as_id()), at(0));
+        incidents.observe(
+            &silent("host7", Severity::Warning, 60),
+            missing(racks),
+            at(60),
+        );
+        incidents.len() == 1
+    };
+    assert!(joined(&["A1"]));
+    assert!(
+        !joined(&["A1", "A2"]),
+        "there is more than heat behind this"
+    );
+}
