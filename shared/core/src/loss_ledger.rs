@@ -270,6 +270,21 @@ mod tests {
         assert_eq!(ranges(&next.observe(&entry("a", 8, 1))), [("a", 6, 7)]);
     }
 
+    #[test]
+    fn without_a_gap_nothing_is_lost_and_a_repeat_is_no_progress() {
+        let mut loss_ledger = LossLedger::default();
+        assert_eq!(loss_ledger.observe(&entry("a", 5, 5)), []);
+        assert_eq!(loss_ledger.take_progress().len(), 1);
+        assert_eq!(loss_ledger.observe(&entry("a", 5, 5)), []);
+        assert_eq!(loss_ledger.take_progress(), [], "known");
+        let next = ReportedSequence {
+            prev: Some(entry("a", 5, 1).seq),
+            ..entry("b", 2, 2)
+        };
+        assert_eq!(loss_ledger.observe(&next), [], "begins where it ended");
+        assert_eq!(loss_ledger.take_progress().len(), 1);
+    }
+
     proptest! {
         /// Received and lost readings add up to the produced ones, whatever is missing and whatever comes
         /// twice.

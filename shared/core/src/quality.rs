@@ -83,4 +83,21 @@ mod tests {
         assert!(is_ok(range(0.0, 0.0), 22.0));
         assert!(is_ok(range(90.0, 10.0), 22.0));
     }
+
+    #[test]
+    fn limits_themselves_are_plausible() {
+        let celsius = |degrees| Celsius::new(degrees).unwrap();
+        let range = Some(Range {
+            least: celsius(5.0),
+            most: celsius(60.0),
+        });
+        for good in [5.0, 60.0] {
+            assert!(check(Role::Inlet, range, celsius(good)).is_ok(), "{good}");
+        }
+        for (good, bad) in [(HOTTEST, 125.01), (COLDEST_AIR, -40.01)] {
+            assert!(check(Role::Inlet, None, celsius(good)).is_ok(), "{good}");
+            let fault = check(Role::Inlet, None, celsius(bad)).unwrap_err();
+            assert_eq!(fault, Fault::OUT_OF_RANGE, "{bad}");
+        }
+    }
 }

@@ -321,8 +321,8 @@ mod tests {
 
     /// Returns the state after 22 °C for five minutes, and then this rise in kelvin per minute for `seconds`; a
     /// reading each second.
-    fn rising(rate: f64, seconds: u64) -> Box<RunawayState> {
-        let mut state = Box::<RunawayState>::default();
+    fn rising(rate: f64, seconds: u64) -> RunawayState {
+        let mut state = RunawayState::default();
         for second in 0..=300 + seconds {
             let risen = second.saturating_sub(300) as f64 / 60.0 * rate;
             let value = Celsius::new(22.0 + risen).unwrap();
@@ -333,7 +333,8 @@ mod tests {
 
     /// Returns the common rise of devices that rise at these rates, `seconds` after they began.
     fn found(spec: &RunawaySpec, rates: &[f64], seconds: u64, is_open: bool) -> Option<RackRise> {
-        let states: Vec<_> = rates.iter().map(|rate| rising(*rate, seconds)).collect();
+        let states = rates.iter().map(|rate| Box::new(rising(*rate, seconds)));
+        let states: Vec<_> = states.collect();
         let members: Vec<_> = states.iter().map(|state| (spec, state)).collect();
         rise(spec, at(300 + seconds), &members, is_open)
     }
@@ -406,6 +407,18 @@ mod tests {
     }
 
     #[test]
+    fn a_greater_rate_is_asked_of_every_window() {
+        let spec = RunawaySpec {
+            rate: 2.0,
+            ..spec()
+        };
+        assert_eq!(after(&spec, &[1.9; 4]), None);
+        let slow = after(&spec, &[2.5; 4]).unwrap();
+        assert!(slow > 150, "not a third above the rate: {slow} s");
+        assert!(after(&spec, &[3.5; 4]).unwrap() < 60);
+    }
+
+    #[test]
     fn coarse_sensors_need_a_greater_rise() {
         let coarse = RunawaySpec {
             resolution: Kelvin(2.0),
@@ -421,9 +434,16 @@ mod tests {
         let spec = spec();
         assert_eq!(after(&spec, &[8.0]), None);
         assert_eq!(after(&spec, &[8.0, 0.0, 0.0, 0.0]), None);
-        // With 9 K/min as the second, four times that would find the rack without the others.
-        let capped = after(&spec, &[36.0, 9.0, 0.0, 0.0]).unwrap();
-        assert_eq!(after(&spec, &[13.5, 9.0, 0.0, 0.0]), Some(capped));
+        let beside = |hot: f64| {
+            let mut rates = [0.0; 8];
+            (rates[0], rates[1]) = (hot, 9.0);
+            found(&spec, &rates, 60, false).unwrap()
+        };
+        let spot = beside(36.0);
+        let mean = (13.5 + 9.0) / 8.0;
+        assert!((spot.rate - mean).abs() < 0.3, "{spot:?}");
+        assert_eq!(spot, beside(18.0));
+        assert!(spot.rate > beside(11.0).rate);
     }
 
     #[test]
@@ -432,6 +452,7 @@ mod tests {
         let slow = [0.6; 4];
         assert_eq!(found(&spec, &slow, 210, false), None);
         assert!(found(&spec, &slow, 210, true).is_some());
+        assert!(found(&spec, &slow, 150, true).is_some(), "1.5 K");
         assert_eq!(found(&spec, &[0.4; 4], 210, true), None, "too slow");
         assert_eq!(found(&spec, &slow, 60, true), None, "too little");
     }
@@ -441,7 +462,7 @@ mod tests {
         let spec = spec();
         let warm = |second: u64| Celsius::new(22.0 + second as f64 / 60.0 * 3.0).unwrap();
         let rate = |seconds| {
-            let state = rising(3.0, seconds);
+            let state = Box::new(rising(3.0, seconds));
             spec.rate(&state, at(300 + seconds), warm(seconds)).unwrap()
         };
         assert!((rate(180) - 3.0).abs() < 0.1, "{}", rate(180));

@@ -1,6 +1,8 @@
 //! Wrong clocks of devices, beyond what `evaluating` has: what is no wrong clock, and what the alerts say.
 
-use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
+use std::time::Duration;
+
+use rackwatch_core::alert::{AlertId, AlertKind, AlertRecord, AlertState, Severity};
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Role};
 use rackwatch_core::engine::{Engine, Input};
 use rackwatch_core::time::{StreamId, Timestamp};
@@ -96,7 +98,6 @@ fn readings_that_catch_up_are_not_late_for_good() {
     assert_eq!(clock(&mut engine, backlog), []);
 }
 
-/// A person ends the alert about a clock, or about a device that is known by its stored episode alone.
 #[test]
 fn a_person_can_resolve_an_alert_about_a_clock() {
     let mut engine = engine();
@@ -104,6 +105,13 @@ fn a_person_can_resolve_an_alert_about_a_clock() {
     let id = DeviceId::new(DEVICE).unwrap();
     let at = Timestamp::from_millis(START + 10_000).unwrap();
     let fired = engine.step([Input::ClientClock(id, at, 7)]).alerts;
+    let other = AlertId::of(
+        &fired[0].subject,
+        "clock_skew",
+        fired[0].started.plus(Duration::from_secs(1)),
+    );
+    let other = Input::Resolve(fired[0].subject.clone(), other);
+    assert_eq!(engine.step([other]).alerts, [], "another alert");
     let by_hand = Input::Resolve(fired[0].subject.clone(), fired[0].id.clone());
     let ended = engine.step([by_hand]).alerts;
     assert_eq!((ended.len(), &ended[0].id), (1, &fired[0].id));

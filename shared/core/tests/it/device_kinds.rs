@@ -1,6 +1,6 @@
 //! What a device is, by who writes it and how it is described, and what follows from that.
 
-use rackwatch_core::alert::{AlertKind, AlertState, EndedBy};
+use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, EndedBy};
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Range, Role};
 use rackwatch_core::engine::{Engine, Input};
 use rackwatch_core::indices::{Aggregate, Envelope};
@@ -128,7 +128,7 @@ fn inlet(limit: f64) -> Description {
 fn rules_that_stay_the_same_keep_their_windows_when_a_device_is_described_anew() {
     let mut engine = redescribed(inlet(40.0), inlet(31.0));
     let alerts = engine.step([read(true, "inlet-R1-1", 600, 27.5)]).alerts;
-    let kinds: Vec<_> = alerts.iter().map(|record| record.kind()).collect();
+    let kinds: Vec<_> = alerts.iter().map(AlertRecord::kind).collect();
     assert_eq!(kinds, [AlertKind::Spike], "it knows the ten minutes before");
 }
 

@@ -177,15 +177,16 @@ fn readings_of_two_agents_are_counted_by_what_became_of_them() {
     }
     let [sequence, _] = entry("aaaa", 10_061, 0, 22.0);
     let inputs = [
-        // Taken in before, an old one, a new one, and another value for its instant.
+        // Taken in before, two old ones, a new one, and another value for its instant.
         entry("bbbb", 10_059, 0, 22.0),
         entry("bbbb", 10_050, 0, 22.0),
+        entry("bbbb", 10_051, 0, 22.0),
         entry("bbbb", 10_060, 0, 22.0),
         entry("aaaa", 10_060, 0, 23.0),
         [sequence, fault],
     ];
     let tally = engine.step(inputs.into_iter().flatten()).tally;
     let counts = (tally.evaluated, tally.duplicate, tally.late);
-    assert_eq!(counts, (2, 1, 1));
+    assert_eq!(counts, (2, 1, 2));
     assert_eq!((tally.conflicting, tally.faults), (1, 1));
 }

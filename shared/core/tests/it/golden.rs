@@ -4,6 +4,7 @@
 //! `words_*` are texts for people.
 
 mod names;
+mod phrases;
 mod reading_back;
 mod records;
 mod simulated;

@@ -100,8 +100,7 @@ fn agents_that_vanish_join_only_a_rack_that_was_critically_hot() {
     }
     // And no other trouble of a sensor there does.
     let mut correlator = Correlator::default();
-    let first = hot("inlet-A1-1", Critical, 0);
-    correlator.step(&[first.clone()], 1);
+    correlator.step(&[hot("inlet-A1-1", Critical, 0)], 1);
     let fault = of_kind(&hot("inlet-A1-2", Warning, 60), AlertKind::SensorFault);
     correlator.observe(&fault, 60);
     assert_eq!(correlator.incidents.len(), 2);

@@ -9,6 +9,7 @@
 
 mod absence;
 mod clocks;
+mod decoding;
 mod device_kinds;
 mod duplicates;
 mod evaluating;
@@ -21,6 +22,7 @@ mod inventory;
 mod outage;
 mod properties;
 mod quality;
+mod racks;
 mod regroup;
 mod restored;
 mod resuming;

@@ -156,9 +156,12 @@ fn a_quiet_state_survives_its_json() {
 fn saved_states_are_equal_if_their_json_is() {
     for spec in detectors() {
         let (new, state) = (DetectorState::new(&spec), state(&spec, hour()));
-        let decoded: SavedState = serde_json::from_str(&json(&state)).unwrap();
+        let decoded = |state| serde_json::from_str::<SavedState>(&json(state)).unwrap();
+        let saved = |state: &DetectorState| SavedState::State(state.clone());
         let is_new = json(&new) == json(&state);
-        assert_eq!(SavedState::State(new) == decoded, is_new);
-        assert_eq!(SavedState::State(state), decoded);
+        assert_eq!(decoded(&new) == decoded(&state), is_new);
+        assert_eq!(saved(&new) == saved(&state), is_new);
+        assert_eq!(decoded(&state), decoded(&state));
+        assert_eq!(saved(&state), saved(&state));
     }
 }

@@ -274,3 +274,29 @@ fn a_rule_that_no_longer_matches_the_device_is_not_called_removed() {
     assert_eq!(of("high_temp"), [(ColdStart::RuleNotApplicable, 1)]);
     assert_eq!(of("low_temp"), [(ColdStart::RuleRemoved, 1)]);
 }
+
+#[test]
+fn cold_starts_of_several_slices_add_up_and_say_why() {
+    let (before, _) = hot();
+    let warmer = parse("[[rules]]\ntype = 'high_temp'\nwarning = 29.0").unwrap();
+    let rules = RuleSet::with_defaults(&warmer).unwrap();
+    let mut changed = Engine::new(rules.into());
+    let slice = before.snapshot(last_entry()).next().unwrap();
+    let mut cold = changed.restore(slice.clone());
+    cold.merge(changed.restore(slice));
+    let all: Vec<_> = cold.iter().collect();
+    assert_eq!(all, [("high_temp", ColdStart::RuleChanged, 2)]);
+    let reasons = [
+        (ColdStart::RuleChanged, "rule changed"),
+        (ColdStart::OtherVersion, "state has another version"),
+        (ColdStart::Malformed, "state is malformed"),
+        (
+            ColdStart::RuleNotApplicable,
+            "rule no longer applies to the device",
+        ),
+        (ColdStart::RuleRemoved, "rule removed"),
+    ];
+    for (reason, words) in reasons {
+        assert_eq!(reason.to_string(), words);
+    }
+}

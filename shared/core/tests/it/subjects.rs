@@ -99,11 +99,9 @@ fn troubled(kind: AlertKind) -> (Engine, AlertRecord, Effects) {
         }
         _ => engine.step((0..90).map(|_| Input::Waited(Duration::from_secs(1)))),
     };
-    let [alert] = effects.alerts.as_slice() else {
-        panic!("{:?}", effects.alerts)
-    };
+    assert_eq!(effects.alerts.len(), 1, "{:?}", effects.alerts);
+    let alert = effects.alerts[0].clone();
     assert_eq!((alert.kind(), alert.state()), (kind, AlertState::Firing));
-    let alert = alert.clone();
     (engine, alert, effects)
 }
 
