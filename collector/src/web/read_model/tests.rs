@@ -226,7 +226,13 @@ fn data_that_stopped_is_shown_as_stale_everywhere() {
     assert_eq!(row(&model).now.fault.as_deref(), Some("no_data"));
     let rack = &model.racks()[0];
     assert_eq!((rack.inlet_max, rack.stale, rack.faults), (None, 2, 0));
-    assert!(model.scopes().is_empty(), "no index without data");
+    assert_eq!(model.states()["stale"], 2);
+    let site = &model.scopes()[0];
+    assert_eq!((site.indices.n, site.missing), (0, 2));
+    assert!(
+        site.indices.outside.is_none() && site.indices.rci_hi.is_none(),
+        "no index without data"
+    );
     let changed = model.take_changes().devices;
     assert!(changed.contains(&id("inlet-B07-1")), "viewers see it");
     model.apply(reading("inlet-B07-1", 101, 20.0));

@@ -24,7 +24,7 @@ pub enum DataState {
     Unknown,
 }
 
-/// What is known of a device's data.
+/// The facts about a device's data.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DataFacts {
     /// The age of the last reading; none if none is known.
@@ -40,6 +40,15 @@ pub struct DataFacts {
 }
 
 impl DataState {
+    /// All states, the best first.
+    pub const ALL: [Self; 5] = [
+        Self::Live,
+        Self::Faulty,
+        Self::Stale,
+        Self::Withdrawn,
+        Self::Unknown,
+    ];
+
     /// Returns the state that follows from the facts.
     pub fn of(facts: DataFacts) -> Self {
         let limit = STALE_AFTER.max(facts.interval * 3);
