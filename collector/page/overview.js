@@ -59,7 +59,7 @@ class OverviewPage {
   }
 }
 
-/** How many sensors of a rack are not live, as text to compare by. */
+/** Returns the counts of sensors that are not live as one text, to compare racks by. */
 const dataOf = ({ faults, stale, withdrawn }) => `${faults} ${stale} ${withdrawn}`;
 
 function siteTiles(site, incidents) {
@@ -89,7 +89,7 @@ function withinTile({ envelope }, all) {
   const name = "Within recommended";
   if ((all?.outside ?? null) === null)
     return tile(name, "no data", `class ${envelope.class}, no live inlet`, "warning");
-  const inlets = all.missing ? `inlets; ${count(all.missing)} without data` : `${count(all.n)} inlets`;
+  const inlets = all.missing ? `${count(all.missing)} inlets without data` : `${count(all.n)} inlets`;
   return tile(name, withinText(all), `class ${envelope.class}, ${inlets}`, all.missing ? "warning" : "");
 }
 

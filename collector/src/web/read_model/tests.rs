@@ -241,6 +241,20 @@ fn data_that_stopped_is_shown_as_stale_everywhere() {
 }
 
 #[test]
+fn readings_add_no_devices_beyond_the_bound() {
+    let mut model = model();
+    let known = model.len();
+    model.limit_devices(known + 1, 1);
+    for number in 1..=3 {
+        model.apply(reading(&format!("inlet-X{number}-1"), 0, 20.0));
+    }
+    assert_eq!(model.len(), known + 1);
+    model.apply(reading("inlet-X1-1", 1, 21.0));
+    let value = model.device(&id("inlet-X1-1")).unwrap().now.value;
+    assert_eq!(value, Celsius::new(21.0).ok(), "known devices go on");
+}
+
+#[test]
 fn the_absence_of_an_agent_makes_all_its_devices_stale() {
     let mut model = model();
     let description = Description {
