@@ -12,14 +12,20 @@ export function coolingTable(scopes) {
   return [el("h2", { id: "cooling" }, "Cooling of rooms and rows"), table("Rooms and rows", HEADINGS, parts.map(row))];
 }
 
+/** Returns the share of inlets within the recommended range; counts while some have no data, since those may be anywhere. */
+export function withinText({ outside, n, missing }) {
+  if (outside === null) return "no data";
+  if (missing === 0) return percent(100 * (1 - outside));
+  return `${count(Math.round(n * (1 - outside)))} of ${count(n + missing)}`;
+}
+
 function row(scope) {
   const href = `#/cooling/${scope.scope}/${encodeURIComponent(scope.name)}`;
-  const within = scope.outside === null ? null : 100 * (1 - scope.outside);
   const numbers = [
-    count(scope.n),
-    percent(scope.rci_hi),
-    percent(scope.rci_lo),
-    percent(within),
+    scope.missing > 0 ? `${count(scope.n)} of ${count(scope.n + scope.missing)} live` : count(scope.n),
+    ...(scope.n === 0 && scope.missing > 0
+      ? ["no data", "no data", "no data"]
+      : [percent(scope.rci_hi), percent(scope.rci_lo), withinText(scope)]),
     kelvin(scope.delta_t),
     kelvin(scope.gradient),
   ];

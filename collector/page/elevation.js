@@ -1,6 +1,7 @@
 // The elevation of a rack: its sensors by height, at the front, inside and at the rear.
 
 import { colour } from "./colour.js";
+import { dataProblem, dataState, isLive } from "./data-state.js";
 import { el, muted, setText, show, svg } from "./element.js";
 import { degrees } from "./format.js";
 
@@ -46,26 +47,37 @@ export class Elevation {
   update(sensor, envelope) {
     const mark = this.#marks.get(sensor.id);
     if (!mark) return;
-    const pair = sensor.fault || sensor.role !== "inlet" ? null : colour(sensor.value, envelope);
+    const pair = isLive(sensor) && sensor.role === "inlet" ? colour(sensor.value, envelope) : null;
     mark.rect.setAttribute("fill", pair ? pair[0] : "var(--faint)");
-    mark.text.setAttribute("fill", pair ? pair[1] : "var(--ink)");
-    setText(mark.text, sensor.fault ? "✕" : degrees(sensor.value));
+    mark.text.setAttribute("fill", pair ? pair[1] : isLive(sensor) ? "var(--ink)" : "var(--ink-soft)");
+    setText(mark.text, markText(sensor));
+    mark.rect.setAttribute("stroke-dasharray", isLive(sensor) ? "none" : "4 3");
     const isAlert = ["critical", "warning"].includes(sensor.severity);
-    mark.rect.setAttribute("stroke", isAlert ? `var(--${sensor.severity})` : "none");
+    const edge = isLive(sensor) ? "none" : "var(--ink-soft)";
+    mark.rect.setAttribute("stroke", isAlert ? `var(--${sensor.severity})` : edge);
+    const problem = dataProblem(sensor);
+    const label = `${sensor.name || sensor.id} · U${sensor.u}`;
+    setText(mark.title, problem ? `${label} · ${problem}` : label);
   }
 
   #mark(sensor, x, y) {
     const rect = svg("rect", { x, y, width: 76, height: UNIT + 6, rx: 3, "stroke-width": 2.5 });
     const text = svg("text", { x: x + 38, y: y + 13, class: "mark" });
-    this.#marks.set(sensor.id, { rect, text });
+    const title = svg("title");
+    this.#marks.set(sensor.id, { rect, text, title });
     return svg(
       "a",
       { href: `#/sensor/${encodeURIComponent(sensor.id)}`, "aria-label": `${sensor.id}, U${sensor.u}` },
       rect,
       text,
-      svg("title", null, `${sensor.name || sensor.id} · U${sensor.u}`),
+      title,
     );
   }
+}
+
+function markText(sensor) {
+  const words = { live: degrees(sensor.value), faulty: "✕", stale: "no data", withdrawn: "withdrawn" };
+  return words[dataState(sensor)] ?? "–";
 }
 
 const columnOf = (role) => ({ inlet: 0, exhaust: 2 })[role] ?? 1;

@@ -2,6 +2,7 @@
 
 import { rackLink, sensorLink, severityText } from "./alerts.js";
 import { get } from "./api.js";
+import { missingText } from "./data-state.js";
 import { cell, el, muted, numberCell, rowHeading, show, table } from "./element.js";
 import { subscribe } from "./events.js";
 import { ago, degrees } from "./format.js";
@@ -28,7 +29,9 @@ function faultRow(sensor, now) {
   );
 }
 
-function faultTable(faults, now) {
+function faultTable({ faults, states, now }) {
+  const missing = missingText(states);
+  if (faults.length === 0 && missing) return muted(`No faults. Sensors that are not live: ${missing}.`);
   if (faults.length === 0) return el("p", { class: "good-news" }, "✓ All sensors are readable.");
   const rows = faults.slice(0, MOST).map((sensor) => faultRow(sensor, now));
   return [table("Sensor faults", HEADINGS, rows), faults.length > MOST && muted(`and ${faults.length - MOST} more`)];
@@ -38,8 +41,8 @@ function faultTable(faults, now) {
 export async function faultsPage(place, _argument, isCurrent) {
   const body = el("div");
   const draw = async () => {
-    const { now, faults } = await get("faults");
-    if (isCurrent()) patch(body, faultTable(faults, now));
+    const answer = await get("faults");
+    if (isCurrent()) patch(body, faultTable(answer));
   };
   show(place, el("h1", null, "Sensor faults"), muted(EXPLANATION), body);
   await draw();

@@ -3,9 +3,10 @@
 import { isSensor, openAlerts, rackLink, sensorLink } from "./alerts.js";
 import { get } from "./api.js";
 import { Chart } from "./chart.js";
+import { dataProblem, isLive, valueText } from "./data-state.js";
 import { cell, crumbs, el, fact, link, muted, numberCell, rowHeading, show, table } from "./element.js";
 import { subscribe } from "./events.js";
-import { ago, celsius, clock, degrees, timeLeft } from "./format.js";
+import { ago, celsius, clock, timeLeft } from "./format.js";
 import { IncidentActions } from "./incident-actions.js";
 import { incidentAge, incidentChip, isResolved } from "./incidents.js";
 import { patch } from "./patch.js";
@@ -79,6 +80,7 @@ function incidentHead(incident) {
 
 function incidentFacts(incident) {
   const racks = incident.racks.map((rack, index) => [index > 0 && ", ", rackLink(rack)]);
+  const hasPeak = incident.peak !== undefined && !isResolved(incident);
   const peak = (value) => (value === undefined ? null : celsius(value));
   return [
     fact("First sensor", sensorLink(incident.first)),
@@ -87,7 +89,7 @@ function incidentFacts(incident) {
     fact("Racks", racks),
     fact("Alerts", `${incident.alerts}, ${incident.open} open`),
     fact("Peak when notified", peak(incident.peak)),
-    fact("Peak now", peak(incident.now)),
+    fact("Peak now", peak(incident.now) ?? (hasPeak && "no data")),
     fact("ID", el("code", null, incident.incident_id)),
   ];
 }
@@ -131,8 +133,8 @@ function sensorTable(incident, sensors) {
       rowHeading(sensorLink(sensor.id), sensor.id === incident.first && el("small", null, "first sensor")),
       cell(rackLink(sensor.rack)),
       cell(sensor.role),
-      numberCell(sensor.fault ? "✕" : degrees(sensor.value)),
-      cell(openAlerts(sensor.open) || "ok"),
+      el("td", { class: isLive(sensor) ? "right" : "right past" }, valueText(sensor)),
+      cell([dataProblem(sensor), openAlerts(sensor.open)].filter(Boolean).join(" · ") || "ok"),
     ),
   );
   const more = incident.device_count - sensors.length;

@@ -54,7 +54,7 @@ const openFacts = (incident) => [
 /** Returns the worst temperature that its sensors have now, or had at the last notification. */
 function peakText({ now, peak }) {
   if (now !== undefined) return `${celsius(now)} now`;
-  return peak !== undefined && `${celsius(peak)} when notified`;
+  return peak !== undefined && `${celsius(peak)} when notified, no data now`;
 }
 
 /** Draws open and past incidents, and keeps them up to date. */

@@ -1,7 +1,8 @@
 // The whole site: its key figures, open incidents, and a map of its racks.
 
 import { get } from "./api.js";
-import { coolingTable } from "./cooling-table.js";
+import { coolingTable, withinText } from "./cooling-table.js";
+import { missingText } from "./data-state.js";
 import { el, link, show, tile } from "./element.js";
 import { subscribe } from "./events.js";
 import { celsius, count, percent } from "./format.js";
@@ -49,28 +50,71 @@ class OverviewPage {
   /** Takes rows of racks that have changed. The tiles above the map show the same numbers. */
   updateRacks(rows) {
     const byName = new Map(rows.map((row) => [row.rack, row]));
+    // Counts and indices of the site come with the whole site, and must not contradict the map.
+    const changed = this.site.racks.some((rack) => dataOf(byName.get(rack.rack) ?? rack) !== dataOf(rack));
     this.site.racks = this.site.racks.map((rack) => byName.get(rack.rack) ?? rack);
     this.map.update(rows);
-    patch(this.tiles, siteTiles(this.site, this.incidents));
+    if (changed) this.reload();
+    else patch(this.tiles, siteTiles(this.site, this.incidents));
   }
 }
+
+/** Returns the counts of sensors that are not live as one text, to compare racks by. */
+const dataOf = ({ faults, stale, withdrawn }) => `${faults} ${stale} ${withdrawn}`;
 
 function siteTiles(site, incidents) {
   const all = site.scopes.find((scope) => scope.scope === "site");
   const inlets = site.racks.map((rack) => rack.inlet_max).filter((value) => value !== null);
-  const within = all?.outside === null || all?.outside === undefined ? null : 100 * (1 - all.outside);
   const unacknowledged = incidents.filter((one) => !one.acked_by).length;
   const isCritical = incidents.some((one) => one.severity === "critical");
   const worst = isCritical ? "critical" : incidents.length ? "warning" : "good";
-  const faults = link("#/faults", count(site.faults));
   return [
     tile("Open incidents", count(incidents.length), incidents.length ? `${unacknowledged} unacknowledged` : "", worst),
-    tile("Warmest inlet", celsius(inlets.length ? Math.max(...inlets) : null), `${site.racks.length} racks`),
-    tile("Within recommended", percent(within), `class ${site.envelope.class}, ${count(all?.n ?? 0)} inlets`),
-    tile("RCI high / low", `${percent(all?.rci_hi).replace(" %", "")} / ${percent(all?.rci_lo)}`, "100 % is best"),
-    tile("Sensors", count(site.sensors), site.unplaced ? `${count(site.unplaced)} without a rack` : "all in racks"),
-    tile("Sensor faults", faults, site.faults ? "" : "all sensors readable", site.faults ? "warning" : ""),
+    warmestTile(site, inlets),
+    withinTile(site, all),
+    rciTile(all),
+    sensorTile(site),
+    faultTile(site),
   ];
+}
+
+function warmestTile({ racks }, inlets) {
+  if (inlets.length === 0) return tile("Warmest inlet", "no data", `${racks.length} racks`);
+  const missing = racks.length - inlets.length;
+  const rest = missing > 0 ? `, ${missing} without a live inlet` : "";
+  return tile("Warmest inlet", celsius(Math.max(...inlets)), `${racks.length} racks${rest}`);
+}
+
+function withinTile({ envelope }, all) {
+  const name = "Within recommended";
+  if ((all?.outside ?? null) === null)
+    return tile(name, "no data", `class ${envelope.class}, no live inlet`, "warning");
+  const inlets = all.missing ? `${count(all.missing)} inlets without data` : `${count(all.n)} inlets`;
+  return tile(name, withinText(all), `class ${envelope.class}, ${inlets}`, all.missing ? "warning" : "");
+}
+
+function rciTile(all) {
+  const name = "RCI high / low";
+  if ((all?.rci_hi ?? null) === null) return tile(name, "no data", "no live inlet");
+  const hint = all.missing > 0 ? `of the ${count(all.n)} live inlets` : "100 % is best";
+  return tile(name, `${percent(all.rci_hi).replace(" %", "")} / ${percent(all.rci_lo)}`, hint);
+}
+
+function sensorTile({ sensors, unplaced, states }) {
+  const missing = missingText(states);
+  const place = unplaced ? `${count(unplaced)} without a rack` : "all in racks";
+  if (!missing) return tile("Sensors", count(sensors), place);
+  return tile("Live sensors", `${count(states.live)} of ${count(sensors)}`, missing, states.stale ? "warning" : "");
+}
+
+function faultTile({ faults, sensors, states }) {
+  const readable = states.live === sensors ? "all sensors readable" : missingText(states);
+  return tile(
+    "Sensor faults",
+    link("#/faults", count(faults)),
+    faults ? missingText(states) : readable,
+    faults && "warning",
+  );
 }
 
 function openIncidents(incidents) {

@@ -1,5 +1,6 @@
 // The health of the pipeline: rates, lag, partitions, losses, notifications.
 
+import { SIGNS } from "./alerts.js";
 import { get } from "./api.js";
 import { cell, el, link, muted, numberCell, rowHeading, show, table, tile } from "./element.js";
 import { subscribe } from "./events.js";
@@ -26,7 +27,7 @@ class Rate {
 }
 
 function verdictList({ problems, warnings }) {
-  const items = problems.map((text) => el("li", { class: "bad" }, `✕ ${text}`));
+  const items = problems.map((text) => el("li", { class: "bad verdict" }, `✕ ${text}`));
   return [
     items.length
       ? el("ul", { class: "problems" }, items)
@@ -38,6 +39,20 @@ function verdictList({ problems, warnings }) {
         warnings.map((text) => el("li", null, `▲ ${text}`)),
       ),
   ];
+}
+
+/** Returns the verdict on the room, beside that on the pipeline; the demo has none. */
+function roomLine(room) {
+  if (!room) return null;
+  const text = `Room: ${room.verdict}`;
+  if (room.state === "well") return el("p", { class: "good-news verdict" }, `✓ ${text}`);
+  if (room.state === "unknown") return el("p", { class: "bad" }, `✕ ${text}`);
+  return el(
+    "p",
+    { class: `state verdict ${room.state}` },
+    `${SIGNS[room.state]} ${text} `,
+    link("#/incidents", "Incidents"),
+  );
 }
 
 function figures(facts, readings, rate) {
@@ -141,12 +156,13 @@ export async function pipelinePage(place, _argument, isCurrent) {
   const body = el("div");
   const rate = new Rate();
   const draw = async () => {
-    const [{ facts, verdict, collector }, { deliveries }] = await Promise.all([get("status"), get("deliveries")]);
+    const [{ facts, verdict, room, collector }, { deliveries }] = await Promise.all([get("status"), get("deliveries")]);
     if (!isCurrent()) return;
     const now = Date.now();
     patch(
       body,
       verdictList(verdict),
+      roomLine(room),
       el("dl", { class: "tiles" }, figures(facts, collector.readings, rate.measure(collector.readings, now))),
       partitionSection(facts),
       groupSection(facts),

@@ -2,8 +2,12 @@
 
 import { rackHref, SIGNS } from "./alerts.js";
 import { legendSteps, paint } from "./colour.js";
+import { missingText } from "./data-state.js";
 import { el, emptyState, link, muted, setText, show } from "./element.js";
 import { celsius, count, degrees } from "./format.js";
+
+/** The sign of racks whose sensors send no data, beside the hatching. */
+const NO_DATA_SIGN = "∅";
 
 export class RackMap {
   #cells = new Map();
@@ -83,14 +87,20 @@ export class RackMap {
 const positions = (site) => site.racks.map(({ rack, row, room }) => `${rack} ${row} ${room}`).join();
 
 function fillCell({ node, number, sign }, rack, envelope) {
-  setText(number, degrees(rack.inlet_max));
-  setText(sign, rack.severity ? SIGNS[rack.severity] : rack.faults > 0 ? "✕" : "");
+  const missing = rack.stale + rack.withdrawn;
+  const isBlind = rack.inlet_max === null && missing > 0;
+  const blind = rack.stale > 0 ? "no data" : "withdrawn";
+  setText(number, isBlind ? blind : degrees(rack.inlet_max));
+  const own = missing > 0 ? NO_DATA_SIGN : rack.faults > 0 ? "✕" : "";
+  setText(sign, [rack.severity && SIGNS[rack.severity], own].filter(Boolean).join(" "));
   node.dataset.severity = rack.severity ?? "";
+  node.classList.toggle("blind", isBlind);
   paint(node, rack.inlet_max, envelope);
   const label = [
     `rack ${rack.rack}`,
-    `warmest inlet ${celsius(rack.inlet_max)}`,
+    isBlind ? `no live inlet: ${blind}` : `warmest inlet ${celsius(rack.inlet_max)}`,
     rack.severity && `${rack.severity} alert`,
+    missingText(rack) && `sensors: ${missingText(rack)}`,
     rack.faults > 0 && `${rack.faults} sensor faults`,
   ]
     .filter(Boolean)
@@ -128,6 +138,8 @@ export function mapLegend(envelope) {
     swatch.style.backgroundColor = step.colour[0];
     return el("li", null, swatch, el("span", null, step.text), el("span", { class: "unseen" }, `: ${step.meaning}`));
   });
-  const signs = el("li", null, el("span", null, "◆ critical  ▲ warning  ● info  ✕ sensor fault"));
-  return el("ul", { class: "legend", "aria-label": "Legend" }, steps, signs);
+  const blind = el("li", null, el("span", { class: "swatch blind" }), el("span", null, "no live inlet"));
+  const text = `◆ critical  ▲ warning  ● info  ✕ sensor fault  ${NO_DATA_SIGN} sensors without data`;
+  const signs = el("li", null, el("span", null, text));
+  return el("ul", { class: "legend", "aria-label": "Legend" }, steps, blind, signs);
 }

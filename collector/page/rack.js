@@ -3,6 +3,7 @@
 import { openAlerts, severityText } from "./alerts.js";
 import { get } from "./api.js";
 import { paint } from "./colour.js";
+import { dataProblem, dataState, isLive, isPast, missingText, valueText } from "./data-state.js";
 import {
   cell,
   collapsed,
@@ -64,8 +65,9 @@ class RackPage {
   update(sensor) {
     const row = this.#rows.get(sensor.id);
     if (!row) return;
-    setText(row.value, sensor.fault ? "–" : degrees(sensor.value));
-    paint(row.value, sensor.role === "inlet" && !sensor.fault ? sensor.value : null, this.envelope);
+    setText(row.value, valueText(sensor));
+    row.value.classList.toggle("past", isPast(sensor));
+    paint(row.value, sensor.role === "inlet" && isLive(sensor) ? sensor.value : null, this.envelope);
     setText(row.state, stateText(sensor));
     row.node.dataset.severity = sensor.severity ?? "";
     this.elevation.update(sensor, this.envelope);
@@ -136,26 +138,32 @@ class RackPage {
 const positions = (sensors) => sensors.map(({ id, u, name }) => `${id} ${u} ${name}`).join();
 
 function stateText(sensor) {
-  if (sensor.fault) return `✕ ${sensor.fault.replaceAll("_", " ")}`;
-  if (sensor.open?.length) return openAlerts(sensor.open);
+  const problem = dataProblem(sensor);
+  const sign = { stale: "∅", withdrawn: "∅", faulty: "✕" }[dataState(sensor)];
+  const alerts = sensor.open?.length ? openAlerts(sensor.open) : "";
+  // Without data an alert stays open: what is unknown is not resolved.
+  if (problem) return [sign ? `${sign} ${problem}` : problem, alerts].filter(Boolean).join(" · ");
+  if (alerts) return alerts;
   return sensor.severity ? severityText(sensor.severity) : "ok";
 }
 
 function rackFacts(sensors) {
   const readings = (role) =>
-    sensors
-      .filter((sensor) => sensor.role === role && !sensor.fault && sensor.value !== null)
-      .map((sensor) => sensor.value);
+    sensors.filter((sensor) => sensor.role === role && isLive(sensor)).map((sensor) => sensor.value);
+  const noneOf = (role) => (sensors.some((sensor) => sensor.role === role) ? "no data" : "none");
   const mean = (values) => (values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : null);
   const inlets = readings("inlet");
   const [inlet, exhaust] = [mean(inlets), mean(readings("exhaust"))];
-  const range = inlets.length ? `${degrees(Math.min(...inlets))} to ${celsius(Math.max(...inlets))}` : "none";
+  const range = inlets.length ? `${degrees(Math.min(...inlets))} to ${celsius(Math.max(...inlets))}` : noneOf("inlet");
+  const states = { stale: 0, withdrawn: 0, unknown: 0, faulty: 0, live: 0 };
+  for (const sensor of sensors) states[dataState(sensor)] += 1;
   return [
     fact("Inlets", range),
-    fact("Exhaust", celsius(exhaust)),
+    fact("Exhaust", exhaust === null ? noneOf("exhaust") : celsius(exhaust)),
     fact("ΔT", exhaust === null || inlet === null ? "–" : kelvin(exhaust - inlet)),
     fact("Sensors", String(sensors.length)),
-    fact("Sensor faults", String(sensors.filter((sensor) => sensor.fault).length)),
+    fact("Not live", missingText(states)),
+    fact("Sensor faults", String(states.faulty)),
   ];
 }
 

@@ -3,6 +3,7 @@
 import { kindName, rackHref, severityText } from "./alerts.js";
 import { get } from "./api.js";
 import { Chart } from "./chart.js";
+import { bigValueText, dataProblem, dataState, isLive } from "./data-state.js";
 import { collapsed, crumbs, el, fact, link, muted, numberCell, rowHeading, setText, show, table } from "./element.js";
 import { subscribe } from "./events.js";
 import { ago, celsius, clock, duration } from "./format.js";
@@ -42,8 +43,9 @@ class SensorPage {
 
   drawCurrent() {
     const { device } = this;
-    setText(this.value, device.fault ? "–" : celsius(device.value));
-    this.value.dataset.severity = device.severity ?? "";
+    setText(this.value, bigValueText(device));
+    this.value.classList.toggle("past", !isLive(device));
+    this.value.dataset.severity = isLive(device) ? (device.severity ?? "") : "";
     patch(this.state, stateLines(device));
   }
 
@@ -127,13 +129,15 @@ function stateLines(device) {
     const text = `${severityText(open.severity)}: ${kindName(open.type)} (rule ${open.rule}) since ${clock(open.since)}`;
     return el("p", { class: `state ${open.severity}` }, text);
   });
-  const isHealthy = !device.fault && device.open.length === 0;
+  const isHealthy = isLive(device) && device.open.length === 0;
+  const problem = dataProblem(device);
+  const sign = dataState(device) === "faulty" ? "✕" : "∅";
   return [
-    device.fault && el("p", { class: "bad" }, `✕ read failure: ${device.fault.replaceAll("_", " ")}`),
+    problem && el("p", { class: "bad" }, `${sign} ${problem}`),
     alerts,
     isHealthy && el("p", { class: "good-news" }, "✓ No open alerts"),
     device.board_severity && muted(`The sensor's own board reports ${device.board_severity}.`),
-    muted(`Read ${ago(device.at, Date.now())}`),
+    muted(`Last read ${ago(device.at, Date.now())}`),
   ];
 }
 

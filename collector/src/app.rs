@@ -138,7 +138,14 @@ pub(crate) fn dashboard(
         Box::new(backend),
         false,
     )?;
-    let follow = follow::run(model, connector, rules, envelope, stop.clone());
+    let follow = follow::run(
+        model,
+        connector,
+        rules,
+        envelope,
+        config.partition.max_devices,
+        stop.clone(),
+    );
     Ok(Dashboard { web, follow })
 }
 

@@ -26,6 +26,7 @@ const FILES: &[(&str, &str, &str)] = &[
     page_file!("chart.js", JS),
     page_file!("colour.js", JS),
     page_file!("cooling-table.js", JS),
+    page_file!("data-state.js", JS),
     page_file!("cooling.js", JS),
     page_file!("element.js", JS),
     page_file!("elevation.js", JS),

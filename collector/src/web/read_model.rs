@@ -61,6 +61,8 @@ pub(crate) struct ReadModel {
     envelope: Envelope,
     site: Site,
     devices: HashMap<DeviceId, KnownDevice>,
+    /// The most devices that readings add.
+    max_devices: usize,
     open: BTreeMap<DeviceId, BTreeMap<String, Open>>,
     alerts: VecDeque<AlertRecord>,
     records: VecDeque<IncidentRecord>,
@@ -80,6 +82,7 @@ impl ReadModel {
             envelope,
             site: Site::default(),
             devices: HashMap::new(),
+            max_devices: usize::MAX,
             open: BTreeMap::new(),
             alerts: VecDeque::new(),
             records: VecDeque::new(),
@@ -88,6 +91,11 @@ impl ReadModel {
             now: Timestamp::default(),
             changes: ChangeSet::default(),
         }
+    }
+
+    /// Limits the devices that readings add to so many for each of `partitions`, as their owners do.
+    pub(crate) fn limit_devices(&mut self, max_devices: usize, partitions: usize) {
+        self.max_devices = max_devices.saturating_mul(partitions);
     }
 
     /// Returns the envelope that colours and indices use.

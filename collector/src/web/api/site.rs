@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Answer, ApiError, Params, device_id};
 use crate::web::Web;
-use crate::web::read_model::{DeviceRow, ReadModel};
+use crate::web::read_model::DeviceRow;
 
 /// Returns the envelope, racks, and the indices of rooms and rows.
 pub(in crate::web) async fn site(State(web): State<Arc<Web>>) -> Answer {
@@ -34,6 +34,7 @@ pub(in crate::web) async fn site(State(web): State<Arc<Web>>) -> Answer {
             "scopes": model.scopes(),
             "incidents": model.incidents().len(),
             "faults": model.faults().len(),
+            "states": model.states(),
         })
     })))
 }
@@ -108,6 +109,8 @@ pub(in crate::web) async fn device(
 pub(in crate::web) async fn faults(State(web): State<Arc<Web>>) -> Answer {
     web.model.ready().await?;
     let now = web.backend.now().await;
-    let faults = web.model.query(ReadModel::faults);
-    Ok(Json(json!({ "now": now, "faults": faults })))
+    let (faults, states) = web.model.query(|model| (model.faults(), model.states()));
+    Ok(Json(
+        json!({ "now": now, "faults": faults, "states": states }),
+    ))
 }

@@ -58,20 +58,19 @@ impl ReadModel {
             let values: Vec<f64> = of_role(role).collect();
             (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
         };
+        let in_state = |state| {
+            let each = devices.iter();
+            each.filter(|(_, device)| device.state == state).count()
+        };
         let open = devices.iter().filter_map(|(id, _)| self.open.get(*id));
         RackRow {
             rack: rack.to_owned(),
             row: spot.row,
             room: spot.room,
             sensors: devices.len(),
-            faults: devices
-                .iter()
-                .filter(|(_, device)| device.state == DataState::Faulty)
-                .count(),
-            stale: devices
-                .iter()
-                .filter(|(_, device)| device.state == DataState::Stale)
-                .count(),
+            faults: in_state(DataState::Faulty),
+            stale: in_state(DataState::Stale),
+            withdrawn: in_state(DataState::Withdrawn),
             inlet_min: of_role(Role::Inlet).reduce(f64::min),
             inlet_max: of_role(Role::Inlet).reduce(f64::max),
             delta_t: mean(Role::Exhaust)
@@ -83,46 +82,64 @@ impl ReadModel {
         }
     }
 
-    /// Returns the indices of the site, then of each room, then of each row.
-    pub(crate) fn scopes(&self) -> Vec<Scope> {
-        let mut racks: BTreeMap<[&str; 3], Aggregate> = BTreeMap::new();
+    /// Returns the number of devices in each state of their data, by its name.
+    pub(crate) fn states(&self) -> BTreeMap<&'static str, usize> {
+        let all = DataState::ALL.into_iter();
+        let mut states: BTreeMap<_, _> = all.map(|state| (state.name(), 0)).collect();
         for device in self.devices.values() {
-            let Some(value) = device.good_value() else {
-                continue;
-            };
-            let Spot {
-                rack, row, room, ..
-            } = &device.spot;
-            if rack.is_empty() {
-                continue;
-            }
-            let aggregate = racks.entry([rack, row, room]).or_default();
-            match device.role() {
-                Role::Inlet => aggregate.inlet(value.degrees(), device.known.u, &self.envelope),
-                Role::Exhaust => aggregate.exhaust(value.degrees()),
-                _ => {}
-            }
+            *states.entry(device.state.name()).or_default() += 1;
         }
-        let mut scopes: BTreeMap<(&'static str, String), Aggregate> = BTreeMap::new();
-        for ([_, row, room], rack) in racks {
+        states
+    }
+
+    /// Returns the indices of the site, then of each room, then of each row, also of those without present values.
+    pub(crate) fn scopes(&self) -> Vec<Scope> {
+        let mut scopes: BTreeMap<(&'static str, String), (Aggregate, usize)> = BTreeMap::new();
+        for ([_, row, room], (rack, missing)) in self.rack_aggregates() {
             let aggregate = rack.of_rack();
             for (scope, name) in [("site", ""), ("room", room), ("row", row)] {
                 if scope == "site" || !name.is_empty() {
                     let all = scopes.entry((scope, name.to_owned())).or_default();
-                    all.add(&aggregate);
+                    all.0.add(&aggregate);
+                    all.1 += missing;
                 }
             }
         }
         let order = |scope: &str| ["site", "room", "row"].iter().position(|s| *s == scope);
         let mut rows: Vec<_> = scopes
             .into_iter()
-            .map(|((scope, name), aggregate)| Scope {
+            .map(|((scope, name), (aggregate, missing))| Scope {
                 scope,
                 name,
+                missing,
                 indices: aggregate.indices(&self.envelope),
             })
             .collect();
         rows.sort_by(|a, b| (order(a.scope), &a.name).cmp(&(order(b.scope), &b.name)));
         rows
+    }
+
+    /// Returns, by rack, row and room, the sums over present values and the number of inlets without one.
+    fn rack_aggregates(&self) -> BTreeMap<[&str; 3], (Aggregate, usize)> {
+        let mut racks: BTreeMap<[&str; 3], (Aggregate, usize)> = BTreeMap::new();
+        for device in self.devices.values() {
+            let Spot {
+                rack, row, room, ..
+            } = &device.spot;
+            let role = device.role();
+            if rack.is_empty() || !matches!(role, Role::Inlet | Role::Exhaust) {
+                continue;
+            }
+            let (aggregate, missing) = racks.entry([rack, row, room]).or_default();
+            match (role, device.good_value()) {
+                (Role::Inlet, Some(value)) => {
+                    aggregate.inlet(value.degrees(), device.known.u, &self.envelope);
+                }
+                (Role::Inlet, None) => *missing += 1,
+                (_, Some(value)) => aggregate.exhaust(value.degrees()),
+                (_, None) => {}
+            }
+        }
+        racks
     }
 }

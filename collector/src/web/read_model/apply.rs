@@ -83,6 +83,9 @@ impl ReadModel {
             value,
         } = reading;
         let is_new = !self.devices.contains_key(&id);
+        if is_new && self.devices.len() >= self.max_devices {
+            return;
+        }
         let device = self.devices.entry(id.clone()).or_default();
         if is_new {
             device.place(&id, &self.site);

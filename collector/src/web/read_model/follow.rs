@@ -67,12 +67,13 @@ impl From<ReplyError> for FollowError {
     }
 }
 
-/// Keeps `shared` up to date while there are viewers, until `stop`.
+/// Keeps `shared` up to date while there are viewers, until `stop`. `max_devices` is that of one partition.
 pub(crate) async fn run(
     shared: Arc<SharedReadModel>,
     connector: Connector,
     rules: Arc<RuleSet>,
     envelope: Envelope,
+    max_devices: usize,
     stop: CancellationToken,
 ) {
     while shared.wait_for_viewer(&stop).await {
@@ -80,7 +81,7 @@ pub(crate) async fn run(
             return;
         };
         let model = ReadModel::new(Arc::clone(&rules), envelope);
-        let followed = follow(&shared, &mut connection, model, &stop).await;
+        let followed = follow(&shared, &mut connection, (model, max_devices), &stop).await;
         shared.set_ready(false);
         let error = match followed {
             Ok(()) => continue,
@@ -139,10 +140,10 @@ struct Follower {
 async fn follow(
     shared: &SharedReadModel,
     connection: &mut Connection,
-    mut model: ReadModel,
+    (mut model, max_devices): (ReadModel, usize),
     stop: &CancellationToken,
 ) -> Result<(), FollowError> {
-    let mut follower = Follower::load(connection, &mut model).await?;
+    let mut follower = Follower::load(connection, &mut model, max_devices).await?;
     shared.replace(model);
     let mut slow_read = Instant::now();
     while shared.has_viewers() && !stop.is_cancelled() {
@@ -164,8 +165,13 @@ async fn follow(
 
 impl Follower {
     /// Loads the current state into `model`.
-    async fn load(connection: &mut Connection, model: &mut ReadModel) -> Result<Self, FollowError> {
+    async fn load(
+        connection: &mut Connection,
+        model: &mut ReadModel,
+        max_devices: usize,
+    ) -> Result<Self, FollowError> {
         let partitions = Partitioning::read(connection).await?.partitions();
+        model.limit_devices(max_devices, partitions.all().count());
         let now = time(connection).await?;
         let from = format!("{}-0", now.minus(LOADED_AGE).millis());
         let mut follower = Self {

@@ -90,6 +90,8 @@ pub(crate) struct RackRow {
     pub(crate) faults: usize,
     /// The number of devices that send no data.
     pub(crate) stale: usize,
+    /// The number of devices whose agent has stopped or has removed them.
+    pub(crate) withdrawn: usize,
     /// The coolest inlet, in °C.
     pub(crate) inlet_min: Option<f64>,
     /// The warmest inlet, in °C.
@@ -138,7 +140,7 @@ pub(crate) struct SensorFault {
     pub(crate) device: DeviceRow,
 }
 
-/// The indices of the site, a room or a row.
+/// The indices of the site, a room or a row. They have no values where no inlet has one.
 #[derive(Clone, Debug, Serialize)]
 #[expect(
     clippy::struct_field_names,
@@ -149,6 +151,8 @@ pub(crate) struct Scope {
     pub(crate) scope: &'static str,
     /// The name of the room or row; empty for the site.
     pub(crate) name: String,
+    /// The number of inlets without a present value, which no index includes.
+    pub(crate) missing: usize,
     /// The cooling indices of the scope.
     #[serde(flatten)]
     pub(crate) indices: Indices,

@@ -226,12 +226,32 @@ fn data_that_stopped_is_shown_as_stale_everywhere() {
     assert_eq!(row(&model).now.fault.as_deref(), Some("no_data"));
     let rack = &model.racks()[0];
     assert_eq!((rack.inlet_max, rack.stale, rack.faults), (None, 2, 0));
-    assert!(model.scopes().is_empty(), "no index without data");
+    assert_eq!(model.states()["stale"], 2);
+    let site = &model.scopes()[0];
+    assert_eq!((site.indices.n, site.missing), (0, 2));
+    assert!(
+        site.indices.outside.is_none() && site.indices.rci_hi.is_none(),
+        "no index without data"
+    );
     let changed = model.take_changes().devices;
     assert!(changed.contains(&id("inlet-B07-1")), "viewers see it");
     model.apply(reading("inlet-B07-1", 101, 20.0));
     model.apply(Change::Time(at(101)));
     assert_eq!(row(&model).state, DataState::Live);
+}
+
+#[test]
+fn readings_add_no_devices_beyond_the_bound() {
+    let mut model = model();
+    let known = model.len();
+    model.limit_devices(known + 1, 1);
+    for number in 1..=3 {
+        model.apply(reading(&format!("inlet-X{number}-1"), 0, 20.0));
+    }
+    assert_eq!(model.len(), known + 1);
+    model.apply(reading("inlet-X1-1", 1, 21.0));
+    let value = model.device(&id("inlet-X1-1")).unwrap().now.value;
+    assert_eq!(value, Celsius::new(21.0).ok(), "known devices go on");
 }
 
 #[test]

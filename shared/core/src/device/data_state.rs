@@ -40,6 +40,15 @@ pub struct DataFacts {
 }
 
 impl DataState {
+    /// All states, the best first.
+    pub const ALL: [Self; 5] = [
+        Self::Live,
+        Self::Faulty,
+        Self::Stale,
+        Self::Withdrawn,
+        Self::Unknown,
+    ];
+
     /// Returns the state that follows from the facts.
     pub fn of(facts: DataFacts) -> Self {
         let limit = STALE_AFTER.max(facts.interval * 3);
