@@ -1,4 +1,4 @@
-//! What one program writes, another one reads back without loss.
+//! Records that one program writes and another one reads back without loss.
 
 use std::time::Duration;
 
