@@ -34,6 +34,7 @@ pub(crate) use change::{Change, ChangeSet};
 pub(crate) use rows::{DeviceRow, IncidentRow, Limit, Now, Open, RackRow, Scope};
 pub(crate) use shared::{NotReady, SharedReadModel, Update};
 
+use self::staleness::Absent;
 use crate::incidents::episodes;
 
 /// The last known state of one device.
@@ -71,6 +72,8 @@ pub(crate) struct ReadModel {
     silences: Vec<Silence>,
     /// The time by Redis' clock, as of about a second ago; zero until it is known.
     now: Timestamp,
+    /// What sends no data, as of that time.
+    absent: Absent,
     changes: ChangeSet,
 }
 
@@ -89,6 +92,7 @@ impl ReadModel {
             incidents: BTreeMap::new(),
             silences: Vec::new(),
             now: Timestamp::default(),
+            absent: Absent::default(),
             changes: ChangeSet::default(),
         }
     }

@@ -11,7 +11,7 @@ use super::{KnownDevice, ReadModel};
 
 /// Agents, targets and devices with an alert that they send no data.
 #[derive(Debug, Default)]
-struct Absent {
+pub(super) struct Absent {
     agents: BTreeSet<String>,
     targets: BTreeSet<String>,
     devices: BTreeSet<DeviceId>,
@@ -30,9 +30,9 @@ impl ReadModel {
     /// Moves on to `now` by Redis' clock, and finds the devices whose data became stale or live by that.
     pub(super) fn apply_time(&mut self, now: Timestamp) {
         self.now = now;
-        let absent = self.absent();
+        self.absent = self.absent();
         for (id, device) in &mut self.devices {
-            let state = state_of(device, now, absent.covers(id, device));
+            let state = state_of(device, now, self.absent.covers(id, device));
             if state != device.state {
                 device.state = state;
                 self.changes.devices.insert(id.clone());
@@ -40,11 +40,11 @@ impl ReadModel {
         }
     }
 
-    /// Finds the state of one device whose data or description changed.
+    /// Finds the state of one device whose data or description changed, by the alerts of about a second ago.
     pub(super) fn update_state(&mut self, id: &DeviceId) {
-        let (now, absent) = (self.now, self.absent());
+        let now = self.now;
         if let Some(device) = self.devices.get_mut(id) {
-            device.state = state_of(device, now, absent.covers(id, device));
+            device.state = state_of(device, now, self.absent.covers(id, device));
         }
     }
 
