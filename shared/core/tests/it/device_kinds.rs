@@ -197,7 +197,7 @@ fn indices_count_the_inlets_and_exhausts_of_a_rack_by_their_height() {
     assert_eq!(counts, [(2, 1, 1), (1, 0, 0)]);
     let first = racks.values().next().unwrap();
     assert_eq!((first.gradient_sum, first.exhaust_sum), (3.0, 35.0));
-    let later = engine.step([read(true, "in-1", 121, 20.0)]);
+    let later = engine.step([read(true, "in-1", 120, 20.0)]);
     assert_eq!(later.alerts, []);
     let racks = engine.rack_aggregates(&envelope);
     let inlets: Vec<_> = racks.values().map(|rack| rack.inlets).collect();

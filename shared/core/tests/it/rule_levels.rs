@@ -35,7 +35,11 @@ fn levels_beyond_what_can_be_are_refused() {
 fn a_worse_level_that_is_not_beyond_a_milder_one_is_refused() {
     assert!(is_valid("type = 'drift'\ninfo = 1.0\nwarning = 3.0"));
     assert!(!is_valid("type = 'drift'\ninfo = 3.0\nwarning = 1.0"));
-    assert!(!is_valid("type = 'drift'\ninfo = 3.0\nwarning = 3.0"));
+    for kind in ["high_temp", "low_temp"] {
+        assert!(!is_valid(&format!(
+            "type = '{kind}'\nwarning = 20.0\ncritical = 20.0"
+        )));
+    }
 }
 
 fn id(device: &str) -> DeviceId {
