@@ -375,7 +375,7 @@ fn a_device_that_leaves_alone_is_an_info_until_the_grace_period_is_over() {
 }
 
 /// An agent that returns reads its devices one after the other: those that are still missing get the time of the
-/// rule again, and nobody else does.
+/// rule again, and no other device does.
 #[test]
 fn devices_of_an_agent_that_returns_are_counted_anew_and_those_of_others_are_not() {
     let mut site = Site::new();

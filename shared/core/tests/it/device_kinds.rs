@@ -1,4 +1,4 @@
-//! What a device is, by who writes it and how it is described, and what follows from that.
+//! Kinds of devices, by writer and description, and the consequences of each.
 
 use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, EndedBy};
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Range, Role};
@@ -77,7 +77,7 @@ fn a_forgotten_device_ends_its_alert_with_the_temperature_last_read() {
     assert_eq!(resolution.ended_by, EndedBy::Forgotten);
 }
 
-/// What is impossible for a chip is possible for air that a cooler takes in.
+/// Air that a cooler takes in may be colder than any chip.
 #[test]
 fn the_role_and_the_hardware_decide_what_can_be_a_temperature() {
     let faults = |description: Description, degrees| {

@@ -67,7 +67,7 @@ fn a_fast_change_back_within_an_hour_of_an_incident_is_its_recovery() {
     for (second, incidents) in [(3_000, 0), (3_700, 1)] {
         let mut correlator = Correlator::default();
         over(&mut correlator);
-        // Each step forgets what is over.
+        // Each step forgets recoveries that have passed.
         correlator.advance(30);
         let drop = of_kind(&hot("inlet-A1-2", Warning, second), AlertKind::Drop);
         correlator.observe(&drop, second);
@@ -128,7 +128,7 @@ fn a_spreading_incident_takes_in_late_warnings_and_no_late_infos() {
 }
 
 #[test]
-fn an_incident_tells_its_worst_temperature_while_alerts_are_open() {
+fn an_incident_has_its_worst_temperature_while_alerts_are_open() {
     let with = |record: AlertRecord, degrees: f64| AlertRecord {
         temperature: Celsius::new(degrees).ok(),
         ..record

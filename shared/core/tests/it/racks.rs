@@ -88,7 +88,7 @@ fn a_device_that_gets_company_is_alone_no_more() {
 fn neighbours_that_send_no_data_are_not_compared() {
     let mut engine = engine();
     // Six kelvin within ten minutes, after three hours; all are read each minute.
-    let warm = |minute: u64| 22.0 + minute.saturating_sub(180).min(10) as f64 * 0.6;
+    let degrees_at = |minute: u64| 22.0 + minute.saturating_sub(180).min(10) as f64 * 0.6;
     let mut is_outlier = |minutes: std::ops::Range<u64>, devices: std::ops::RangeInclusive<u64>| {
         let read = |minute: u64, n: u64| Input::Reading {
             entry: StreamId {
@@ -99,7 +99,7 @@ fn neighbours_that_send_no_data_are_not_compared() {
             reading: reading(
                 &format!("inlet-R1-{n}"),
                 minute * 60,
-                if n == 1 { warm(minute) } else { 22.0 },
+                if n == 1 { degrees_at(minute) } else { 22.0 },
             ),
         };
         let inputs = minutes.flat_map(|minute| devices.clone().map(move |n| read(minute, n)));
@@ -116,7 +116,7 @@ fn neighbours_that_send_no_data_are_not_compared() {
     assert!(is_outlier(270..330, 1..=6), "when they are back");
 }
 
-/// What is unusual is learned slowly, or it would be usual before anyone attends to it.
+/// Unusual distances are learned slowly, or they would be usual before a person attends to them.
 #[test]
 fn an_outlier_lasts_for_hours_and_as_long_in_either_direction() {
     let lasts = |sign: f64| {

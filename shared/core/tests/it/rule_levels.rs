@@ -118,18 +118,18 @@ fn a_room_that_is_warm_from_the_start_is_noticed_once_across_a_restart() {
     for device in &devices {
         describe(&mut before, device, 1);
     }
-    let warm = |devices: &[String]| {
+    let inputs = |devices: &[String]| {
         let warm = devices.iter().map(|device| read(device, 0, 29.0));
         warm.collect::<Vec<_>>()
     };
-    let effects = before.step(warm(&devices[..10]));
+    let effects = before.step(inputs(&devices[..10]));
     assert_eq!(effects.notices.len(), 1);
     let mut after = engine();
     for slice in before.snapshot(StreamId::ZERO) {
         let json = stored::encode(&slice);
         after.restore(stored::decode(json.as_bytes()).unwrap());
     }
-    let effects = after.step(warm(&devices[10..]));
+    let effects = after.step(inputs(&devices[10..]));
     assert_eq!(effects.notices, []);
     let severities = effects.alerts.iter().map(|record| record.severity);
     assert!(severities.clone().count() == 10);

@@ -1,4 +1,4 @@
-//! What one program writes, another one reads back without loss.
+//! Entries and ids of one program, read back by another without loss.
 
 use std::time::Duration;
 
