@@ -72,7 +72,7 @@ pub(crate) struct ReadModel {
     silences: Vec<Silence>,
     /// The time by Redis' clock, as of about a second ago; zero until it is known.
     now: Timestamp,
-    /// What sends no data, as of that time.
+    /// The subjects that send no data, as of that time.
     absent: Absent,
     changes: ChangeSet,
 }

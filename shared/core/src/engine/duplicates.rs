@@ -48,6 +48,9 @@ pub(super) struct RecentRuns {
     /// The runs with fresh readings, and the arrival of the last; the present one is the last in the list.
     #[serde(rename = "runs")]
     runs: Vec<(String, Timestamp)>,
+    /// The arrival of the first fresh reading.
+    #[serde(rename = "since", default)]
+    since: Timestamp,
     /// The first and the last return of a run after another had sent.
     #[serde(rename = "returns", default, skip_serializing_if = "Option::is_none")]
     returns: Option<(Timestamp, Timestamp)>,
@@ -126,7 +129,11 @@ impl Duplicates {
         if now.since(reported.at) < FRESH {
             let name = reported.agent.as_str();
             if !self.agents.contains_key(name) {
-                self.agents.insert(name.to_owned(), RecentRuns::default());
+                let new = RecentRuns {
+                    since: now,
+                    ..RecentRuns::default()
+                };
+                self.agents.insert(name.to_owned(), new);
             }
             if let Some(agent) = self.agents.get_mut(name) {
                 agent.observe(&reported.seq.run, now);
@@ -142,9 +149,9 @@ impl Duplicates {
         let subject = Subject::agent(&reported.agent);
         let is_open = self.alerts.get(&subject).is_some();
         if !lasting {
-            // After a restart the returns may be unknown: the present run counts as the first of them.
-            let since = agent.returns.map(|(_, last)| last).or(agent.first());
-            let has_ended = is_open && since.is_some_and(|last| now.since(last) > FORGOTTEN_AFTER);
+            // After a cold start the returns are unknown: the first reading counts as the last of them.
+            let since = agent.returns.map_or(agent.since, |(_, last)| last);
+            let has_ended = is_open && now.since(since) > FORGOTTEN_AFTER;
             if has_ended {
                 return self.alerts.resolve(subject, now);
             }
@@ -202,11 +209,6 @@ impl RecentRuns {
         self.returns.is_some_and(|(first, last)| {
             last.since(first) >= ALTERNATING_FOR && now.since(last) <= FORGOTTEN_AFTER
         })
-    }
-
-    /// Returns the arrival of the oldest run that is remembered.
-    fn first(&self) -> Option<Timestamp> {
-        self.runs.iter().map(|(_, seen)| *seen).min()
     }
 
     /// Returns the names of the runs, such as `a1b2 and c3d4`.

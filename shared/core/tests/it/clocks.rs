@@ -158,3 +158,24 @@ fn what_has_to_last_is_counted_in_the_new_time() {
     let waited = fired[0].at.since(fired[0].started);
     assert_eq!(waited.as_secs(), 60);
 }
+
+#[test]
+fn readings_are_late_from_two_minutes_on() {
+    for (delay, alerts) in [(119, 0), (120, 1)] {
+        let mut engine = engine();
+        let late = (300..400).map(|s| arrives(s, s - delay));
+        assert_eq!(clock(&mut engine, late).len(), alerts, "{delay} s");
+    }
+}
+
+#[test]
+fn a_clock_has_caught_up_once_it_is_beyond_where_it_was() {
+    let mut engine = engine();
+    clock(&mut engine, (600..660).map(|s| arrives(s, s)));
+    assert_eq!(
+        clock(&mut engine, (660..700).map(|s| arrives(s, s - 60))).len(),
+        1
+    );
+    assert_eq!(clock(&mut engine, [arrives(719, 659)]), []);
+    assert_eq!(clock(&mut engine, [arrives(720, 660)]).len(), 1);
+}

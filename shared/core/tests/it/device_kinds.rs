@@ -1,4 +1,4 @@
-//! Kinds of devices, by their writer and description, and the consequences.
+//! Kinds of devices, by writer and description, and the consequences of each.
 
 use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, EndedBy};
 use rackwatch_core::device::{Description, DeviceId, HardwareLimits, Range, Role};
@@ -77,7 +77,7 @@ fn a_forgotten_device_ends_its_alert_with_the_temperature_last_read() {
     assert_eq!(resolution.ended_by, EndedBy::Forgotten);
 }
 
-/// Temperatures that are impossible for a chip are possible for air that a cooler takes in.
+/// Air that a cooler takes in may be colder than any chip.
 #[test]
 fn the_role_and_the_hardware_decide_what_can_be_a_temperature() {
     let faults = |description: Description, degrees| {
@@ -197,7 +197,7 @@ fn indices_count_the_inlets_and_exhausts_of_a_rack_by_their_height() {
     assert_eq!(counts, [(2, 1, 1), (1, 0, 0)]);
     let first = racks.values().next().unwrap();
     assert_eq!((first.gradient_sum, first.exhaust_sum), (3.0, 35.0));
-    let later = engine.step([read(true, "in-1", 121, 20.0)]);
+    let later = engine.step([read(true, "in-1", 120, 20.0)]);
     assert_eq!(later.alerts, []);
     let racks = engine.rack_aggregates(&envelope);
     let inlets: Vec<_> = racks.values().map(|rack| rack.inlets).collect();

@@ -130,6 +130,28 @@ fn the_alert_goes_on_across_a_restart_of_the_collector() {
     );
 }
 
+/// Without the saved slice only the episode is known.
+#[test]
+fn the_alert_ends_after_a_cold_start_too() {
+    let mut before = described();
+    let effects = alternate(&mut before, 10_000..10_050, 22.5);
+    let open = effects
+        .episodes
+        .into_iter()
+        .filter_map(|change| match change {
+            rackwatch_core::engine::EpisodeChange::Open(episode) => Some(*episode),
+            rackwatch_core::engine::EpisodeChange::Close { .. } => None,
+        });
+    let mut after = described();
+    after.resume(open.collect(), effects.agents);
+    let alone = (10_050..10_300).flat_map(|second| entry("aaaa", second, 0, 22.0));
+    let ended = after.step(alone).alerts;
+    assert_eq!(
+        kinds(&ended),
+        [(AlertKind::DuplicateAgent, AlertState::Resolved)]
+    );
+}
+
 /// The new process sends what the last one left in the spool, while its own readings go on.
 #[test]
 fn an_agent_that_restarts_and_drains_its_spool_is_one_agent() {

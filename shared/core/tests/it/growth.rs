@@ -238,3 +238,111 @@ fn an_agent_of_hot_racks_that_falls_silent_joins_their_incident() {
         "there is more than heat behind this"
     );
 }
+
+#[test]
+fn missing_sensors_are_counted_and_their_places_bounded() {
+    let mut missing = Missing::default();
+    for n in 0..Missing::NAMES + 500 {
+        let device = rackwatch_core::device::DeviceId::new(&format!("inlet-A{n}-1")).unwrap();
+        missing.add(&spot(&device), Role::Inlet);
+    }
+    let nowhere = rackwatch_core::site::Spot::default();
+    missing.add(&nowhere, Role::Cpu);
+    assert_eq!(missing.sensors, Missing::NAMES + 501);
+    assert_eq!(missing.racks.len(), Missing::NAMES);
+    assert_eq!(
+        missing.rows.iter().collect::<Vec<_>>(),
+        ["A"],
+        "no empty name"
+    );
+    assert_eq!(missing.roles.len(), 2);
+}
+
+#[test]
+fn stale_alerts_are_in_records_only_where_there_are_some() {
+    let mut correlator = Correlator::default();
+    for device in ["inlet-A1-1", "inlet-A2-1"] {
+        correlator.observe(&hot(device, CRITICAL, 0), 0);
+    }
+    let live = correlator.advance(0).remove(0);
+    let json = serde_json::to_value(&live).unwrap();
+    assert_eq!(json.get("stale"), None);
+    let absent = hot("inlet-A1-1", CRITICAL, 0).subject;
+    correlator.incidents.set_absent(|sensor| *sensor == absent);
+    let blind = correlator.advance(10).remove(0);
+    assert_eq!(serde_json::to_value(&blind).unwrap()["stale"], 1);
+    assert!(
+        !blind.title.contains("no data any more"),
+        "one still sends: {}",
+        blind.title
+    );
+    for record in [live, blind] {
+        let fields = rackwatch_core::wire::incident::encode(&record).into_iter();
+        let fields = fields.map(|(name, value)| (name.as_bytes().to_vec(), value.into_bytes()));
+        let decoded = rackwatch_core::wire::incident::decode(&fields.collect()).unwrap();
+        assert_eq!(decoded, record);
+    }
+}
+
+#[test]
+fn an_incident_with_a_live_sensor_repeats_as_usual() {
+    let mut correlator = Correlator::default();
+    for device in ["inlet-A1-1", "inlet-A2-1"] {
+        correlator.observe(&hot(device, CRITICAL, 0), 0);
+    }
+    correlator.advance(0);
+    let absent = hot("inlet-A1-1", CRITICAL, 0).subject;
+    correlator.incidents.set_absent(|sensor| *sensor == absent);
+    // That it is lost from sight is news two minutes after the first notification.
+    let sent = notified(&mut correlator, 1..2_000);
+    assert_eq!(sent, [(120, Event::Worse), (1_920, Event::Repeat)]);
+}
+
+#[test]
+fn only_sensors_with_open_alerts_may_be_stale() {
+    let mut correlator = Correlator::default();
+    let (first, second) = (
+        hot("inlet-A1-1", CRITICAL, 0),
+        hot("inlet-A1-2", CRITICAL, 0),
+    );
+    correlator.observe(&first, 0);
+    correlator.observe(&second, 0);
+    correlator.observe(&resolved(&second, 1), 1);
+    correlator.incidents.observe(
+        &silent("host7", Severity::Warning, 1),
+        missing(&["A1"]),
+        at(1),
+    );
+    let sensors = correlator.incidents.open_sensors();
+    assert_eq!(sensors, [first.subject.as_id().clone()]);
+    correlator.incidents.set_absent(|_| true);
+    let record = correlator.advance(2).remove(0);
+    assert_eq!(
+        (record.open, record.stale),
+        (2, 1),
+        "the absence itself is not stale"
+    );
+    assert!(
+        record.title.ends_with("no data any more"),
+        "{}",
+        record.title
+    );
+}
+
+#[test]
+fn growth_counts_from_the_end_of_the_pause_and_of_the_group_window() {
+    let at_second = |second: u64| {
+        let mut correlator = Correlator::default();
+        for device in ["inlet-A1-1", "inlet-A2-1", "inlet-A3-1"] {
+            correlator.observe(&hot(device, CRITICAL, 0), 0);
+        }
+        correlator.advance(0);
+        // Not a doubling, and in the same row.
+        correlator.observe(&hot("inlet-A4-1", CRITICAL, second), second);
+        notified(&mut correlator, second..second + 400)
+    };
+    assert_eq!(at_second(200), [(300, Event::Worse)]);
+    assert_eq!(at_second(299), [(300, Event::Worse)]);
+    assert_eq!(at_second(300), [(300, Event::Worse)]);
+    assert_eq!(at_second(301), [(301, Event::Worse)]);
+}

@@ -1,8 +1,11 @@
 //! Where incidents begin and end: what joins, what does not, and what the last record says.
 
 use rackwatch_core::alert::{AlertId, AlertKind, AlertRecord, Detail, Extras, Severity};
+use rackwatch_core::device::Role;
 use rackwatch_core::incident::silence::{Matcher, Silence};
-use rackwatch_core::incident::{Event, IncidentRecord, Incidents, LostIncidents};
+use rackwatch_core::incident::{
+    Ack, AlertPlace, Event, IncidentRecord, Incidents, LostIncidents, Missing,
+};
 use rackwatch_core::subject::Subject;
 use rackwatch_core::units::Celsius;
 
@@ -64,7 +67,7 @@ fn a_fast_change_back_within_an_hour_of_an_incident_is_its_recovery() {
     for (second, incidents) in [(3_000, 0), (3_700, 1)] {
         let mut correlator = Correlator::default();
         over(&mut correlator);
-        // Each step forgets resolved ones.
+        // Each step forgets recoveries that have passed.
         correlator.advance(30);
         let drop = of_kind(&hot("inlet-A1-2", Warning, second), AlertKind::Drop);
         correlator.observe(&drop, second);
@@ -125,7 +128,7 @@ fn a_spreading_incident_takes_in_late_warnings_and_no_late_infos() {
 }
 
 #[test]
-fn an_incident_shows_its_worst_temperature_while_alerts_are_open() {
+fn an_incident_has_its_worst_temperature_while_alerts_are_open() {
     let with = |record: AlertRecord, degrees: f64| AlertRecord {
         temperature: Celsius::new(degrees).ok(),
         ..record
@@ -309,4 +312,49 @@ fn the_last_record_of_a_lost_incident_is_of_now() {
     let ended = &changes.records[0];
     assert_eq!((ended.at, ended.until), (at(100), Some(at(100))));
     assert_eq!((ended.left_ms, ended.open), (None, 0));
+}
+
+#[test]
+fn an_acknowledgement_of_the_very_moment_of_the_notification_counts() {
+    let mut correlator = Correlator::default();
+    correlator.observe(&hot("inlet-A1-1", Critical, 0), 10);
+    let id = correlator.advance(10)[0].id.clone();
+    let ack = |second| Ack {
+        by: "ann".to_owned(),
+        at: at(second),
+        note: String::new(),
+    };
+    assert!(
+        !correlator.incidents.acknowledge(&id, ack(9)),
+        "of one before"
+    );
+    assert!(correlator.incidents.acknowledge(&id, ack(10)));
+}
+
+#[test]
+fn a_matcher_has_up_to_two_hundred_bytes_and_a_title_does_not_count_to_one() {
+    let matcher = |length| Matcher {
+        rack: Some("a".repeat(length)),
+        ..Matcher::default()
+    };
+    matcher(200).compile().unwrap();
+    matcher(201).compile().unwrap_err();
+    let title = |sensors| {
+        let mut missing = Missing::default();
+        for _ in 0..sensors {
+            missing.add(
+                &spot(hot("inlet-A1-1", Warning, 0).subject.as_id()),
+                Role::Inlet,
+            );
+        }
+        let place = AlertPlace {
+            missing: Some(missing),
+            ..AlertPlace::default()
+        };
+        let mut incidents = Incidents::new(TIMING);
+        incidents.observe(&absent(Subject::agent("h"), 0), place, at(1));
+        incidents.advance(at(1)).records[0].title.clone()
+    };
+    assert!(title(2).contains("2 sensors"), "{}", title(2));
+    assert!(!title(1).contains("sensors"), "{}", title(1));
 }

@@ -26,6 +26,7 @@ mod racks;
 mod regroup;
 mod restored;
 mod resuming;
+mod rule_levels;
 mod rules;
 mod runaway;
 mod stale;

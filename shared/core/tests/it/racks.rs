@@ -88,7 +88,7 @@ fn a_device_that_gets_company_is_alone_no_more() {
 fn neighbours_that_send_no_data_are_not_compared() {
     let mut engine = engine();
     // Six kelvin within ten minutes, after three hours; all are read each minute.
-    let rising = |minute: u64| 22.0 + minute.saturating_sub(180).min(10) as f64 * 0.6;
+    let degrees_at = |minute: u64| 22.0 + minute.saturating_sub(180).min(10) as f64 * 0.6;
     let mut is_outlier = |minutes: std::ops::Range<u64>, devices: std::ops::RangeInclusive<u64>| {
         let read = |minute: u64, n: u64| Input::Reading {
             entry: StreamId {
@@ -99,7 +99,7 @@ fn neighbours_that_send_no_data_are_not_compared() {
             reading: reading(
                 &format!("inlet-R1-{n}"),
                 minute * 60,
-                if n == 1 { rising(minute) } else { 22.0 },
+                if n == 1 { degrees_at(minute) } else { 22.0 },
             ),
         };
         let inputs = minutes.flat_map(|minute| devices.clone().map(move |n| read(minute, n)));
@@ -114,4 +114,39 @@ fn neighbours_that_send_no_data_are_not_compared() {
         "of what they were is known nothing"
     );
     assert!(is_outlier(270..330, 1..=6), "when they are back");
+}
+
+/// Unusual distances are learned slowly, or they would be usual before a person attends to them.
+#[test]
+fn an_outlier_lasts_for_hours_and_as_long_in_either_direction() {
+    let lasts = |sign: f64| {
+        let mut engine = engine();
+        let degrees = |minute: u64, n: u64| {
+            let moved = minute.saturating_sub(180).min(10) as f64 * 0.6;
+            22.0 + if n == 1 { sign * moved } else { 0.0 }
+        };
+        let read = |minute: u64, n: u64| Input::Reading {
+            entry: StreamId {
+                ms: START + minute * 60_000,
+                seq: 0,
+            },
+            by_agent: false,
+            reading: reading(&format!("inlet-R1-{n}"), minute * 60, degrees(minute, n)),
+        };
+        let all = (0..7 * 1440).flat_map(|minute| (1..=6).map(move |n| read(minute, n)));
+        let alerts = engine.step(all).alerts;
+        let outliers = alerts
+            .into_iter()
+            .filter(|r| r.kind() == AlertKind::Outlier);
+        let outliers: Vec<_> = outliers.collect();
+        let (first, last) = (outliers.first().unwrap(), outliers.last().unwrap());
+        (
+            first.at.millis() - START,
+            last.at.since(first.at).as_secs() / 60,
+        )
+    };
+    let (warm, cold) = (lasts(1.0), lasts(-1.0));
+    assert!(warm.0.abs_diff(cold.0) <= 60_000, "{warm:?} {cold:?}");
+    assert!(warm.1.abs_diff(cold.1) <= 2, "{warm:?} {cold:?}");
+    assert!(warm.1 > 360, "{warm:?}");
 }

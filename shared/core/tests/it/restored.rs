@@ -1,4 +1,4 @@
-//! The memory of a restored device: after each kind of past, the rest is reported as without a restart.
+//! State of a restored device: after each kind of past, the rest is reported as without a restart.
 
 use std::time::Duration;
 
@@ -245,7 +245,7 @@ fn under(rules: &str, before: Vec<Input>, after: Vec<Input>) -> Vec<AlertRecord>
 }
 
 #[test]
-fn the_end_by_another_rule_is_distinguished_from_the_end_by_readings() {
+fn an_end_by_another_rule_differs_from_one_by_readings() {
     let ended_by = |rules: &str, before: Vec<Input>, after| {
         let ended = under(rules, before, vec![after]);
         assert_eq!(ended.len(), 1, "{ended:?}");

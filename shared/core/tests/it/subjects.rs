@@ -245,3 +245,15 @@ fn a_person_can_resolve_an_alert_of_a_device_that_only_its_episode_names() {
     assert_eq!((ended_by, engine.open()), (EndedBy::Operator, 0));
     assert_eq!(ended[0].severity, Severity::Warning);
 }
+
+#[test]
+fn a_clock_is_wrong_beyond_five_seconds() {
+    for (skew, alerts) in [(5_000, 0), (-5_000, 0), (5_001, 1), (-5_001, 1)] {
+        let mut engine = described();
+        let mut inputs = entries("aaaa", 0, false);
+        if let Some(Input::Sequence(sequence)) = inputs.first_mut() {
+            sequence.skew = Some(skew);
+        }
+        assert_eq!(engine.step(inputs).alerts.len(), alerts, "{skew} ms");
+    }
+}

@@ -371,6 +371,6 @@ mod tests {
             "of the reading before"
         );
         assert_eq!(state.rise(FIRST + 30, 42), None, "before the first reading");
-        assert_eq!(state.rise(FIRST + 45, 12), None, "without readings since");
+        assert_eq!(state.rise(FIRST + 45, 12), None, "no reading since");
     }
 }

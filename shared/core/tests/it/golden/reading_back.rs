@@ -1,4 +1,4 @@
-//! Records that one program writes and another one reads back without loss.
+//! Entries and ids of one program, read back by another without loss.
 
 use std::time::Duration;
 
