@@ -14,6 +14,7 @@ mod incidents;
 mod rows;
 mod shared;
 mod staleness;
+mod unread_subjects;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -34,7 +35,7 @@ pub(crate) use change::{Change, ChangeSet};
 pub(crate) use rows::{DeviceRow, IncidentRow, Limit, Now, Open, RackRow, Scope};
 pub(crate) use shared::{NotReady, SharedReadModel, Update};
 
-use self::staleness::Absent;
+use self::unread_subjects::UnreadSubjects;
 use crate::incidents::episodes;
 
 /// The last known state of one device.
@@ -73,7 +74,7 @@ pub(crate) struct ReadModel {
     /// The time by Redis' clock, as of about a second ago; zero until it is known.
     now: Timestamp,
     /// The subjects that send no data, as of that time.
-    absent: Absent,
+    absent: UnreadSubjects,
     changes: ChangeSet,
 }
 
@@ -92,7 +93,7 @@ impl ReadModel {
             incidents: BTreeMap::new(),
             silences: Vec::new(),
             now: Timestamp::default(),
-            absent: Absent::default(),
+            absent: UnreadSubjects::default(),
             changes: ChangeSet::default(),
         }
     }
