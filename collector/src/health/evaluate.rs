@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rackwatch_core::keys::{ALERT_FILE_GROUPS, CORRELATOR_GROUP, DETECTOR_GROUP, LOGGER_GROUP};
+use rackwatch_core::name::printable;
 use rackwatch_core::words::count;
 use rackwatch_runtime::redis::format_bytes;
 use serde::Serialize;
@@ -55,6 +56,7 @@ pub(crate) fn evaluate(facts: &Facts) -> HealthVerdict {
     verdict.deliveries(facts);
     verdict.agents(facts);
     verdict.device_bound(facts);
+    verdict.undescribed(facts);
     verdict.memory(facts);
     let ahead = Duration::from_millis(facts.ids_ahead_ms);
     if ahead > MAX_AHEAD {
@@ -212,6 +214,7 @@ impl HealthVerdict {
     /// Reports agents whose readings are not stored.
     fn agents(&mut self, facts: &Facts) {
         for RefusedAgent { agent, reason } in &facts.refused_agents {
+            let (agent, reason) = (printable(agent), printable(reason));
             self.problems.push(format!(
                 "every entry of agent {agent} is refused, so none of its readings is stored or evaluated: {reason}"
             ));
@@ -232,6 +235,24 @@ impl HealthVerdict {
                  letters\", stop a client that makes up device ids, forget devices that are gone (`devices forget`), or \
                  raise the limit",
                 count(*beyond, "reading"),
+                format_duration(age)
+            ));
+        }
+    }
+
+    /// Reports readings that no rule looks at, because their devices are not described.
+    fn undescribed(&mut self, facts: &Facts) {
+        let NotEvaluated {
+            undescribed,
+            last_undescribed_ms,
+            ..
+        } = &facts.not_evaluated;
+        let age = last_undescribed_ms.map(Duration::from_millis);
+        if let Some(age) = age.filter(|age| *age < REFUSING) {
+            self.problems.push(format!(
+                "{} of agents' devices without a description not evaluated, the last {} ago: describe the devices in \
+                 rackwatch:devices, or leave the field `agent` out of the entries",
+                count(*undescribed, "reading"),
                 format_duration(age)
             ));
         }

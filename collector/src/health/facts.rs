@@ -158,8 +158,12 @@ pub(crate) struct NotEvaluated {
     pub(crate) last_conflict_ms: Option<u64>,
     /// Readings of devices beyond `partition.max_devices`, which are dead letters.
     pub(crate) beyond: u64,
+    /// Readings of agents' devices without a description.
+    pub(crate) undescribed: u64,
     /// The age of the last of them.
     pub(crate) last_beyond_ms: Option<u64>,
+    /// The age of the last reading of an agent's device without a description.
+    pub(crate) last_undescribed_ms: Option<u64>,
 }
 
 /// Counts of described devices.
@@ -208,8 +212,10 @@ impl NotEvaluated {
         self.duplicate += other.duplicate;
         self.conflicting += other.conflicting;
         self.beyond += other.beyond;
+        self.undescribed += other.undescribed;
         let newest = |ours: Option<u64>, theirs| [ours, theirs].into_iter().flatten().min();
         self.last_conflict_ms = newest(self.last_conflict_ms, other.last_conflict_ms);
         self.last_beyond_ms = newest(self.last_beyond_ms, other.last_beyond_ms);
+        self.last_undescribed_ms = newest(self.last_undescribed_ms, other.last_undescribed_ms);
     }
 }

@@ -126,7 +126,7 @@ impl Facts {
             unless_wrong_type(self.partition(connection, keys, now).await)?;
             if self.dead.last_hour > 0 {
                 let limits = (now, config.stream.max_future);
-                let refused = refused_agents(connection, &keys.raw, limits).await;
+                let refused = refused_agents(connection, keys, limits).await;
                 self.refused_agents.extend(unless_wrong_type(refused)?);
             }
         }

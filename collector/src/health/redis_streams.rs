@@ -195,8 +195,10 @@ pub(super) async fn not_evaluated(
     now: Timestamp,
 ) -> RedisResult<NotEvaluated> {
     let mut read = redis::cmd("HMGET");
-    let counts = ["late", "duplicate", "conflicting", "beyond"];
-    read.arg(key).arg(&counts).arg(&["conflict", "last_beyond"]);
+    let counts = ["late", "duplicate", "conflicting", "beyond", "undescribed"];
+    read.arg(key)
+        .arg(&counts)
+        .arg(&["conflict", "last_beyond", "last_undescribed"]);
     let all: Vec<Option<String>> = read.query_async(connection).await?;
     let text = |index: usize| all.get(index)?.as_deref();
     let count = |index| text(index).and_then(|count| count.parse().ok());
@@ -209,8 +211,10 @@ pub(super) async fn not_evaluated(
         duplicate: count(1).unwrap_or(0),
         conflicting: count(2).unwrap_or(0),
         beyond: count(3).unwrap_or(0),
-        last_conflict_ms: age(4),
-        last_beyond_ms: age(5),
+        undescribed: count(4).unwrap_or(0),
+        last_conflict_ms: age(5),
+        last_beyond_ms: age(6),
+        last_undescribed_ms: age(7),
     })
 }
 

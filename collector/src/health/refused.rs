@@ -63,7 +63,7 @@ impl Facts {
         let acked = acks.iter().filter(|(id, _)| is_open(id)).count();
         let mut by_severity: BTreeMap<_, _> = Severity::ALL.into_iter().map(|s| (s, 0)).collect();
         for (_, incident) in &open {
-            *by_severity.entry(incident.severity()).or_default() += 1;
+            *by_severity.entry(incident.severity_now()).or_default() += 1;
         }
         self.incidents = Incidents {
             open: open.len(),

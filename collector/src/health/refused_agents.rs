@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rackwatch_core::time::Timestamp;
+use rackwatch_core::clock_offsets::{ClockOffsets, SenderOffsets};
+use rackwatch_core::keys::PartitionKeys;
+use rackwatch_core::stored::StoredValues;
+use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::wire::{self, field};
-use rackwatch_runtime::redis::{Connection, RawEntry, entries};
+use rackwatch_runtime::redis::{Connection, RawEntry, entries, scan_hash};
 use serde::Serialize;
 
 /// Newest entries that are looked at, for each partition.
@@ -24,16 +27,20 @@ pub(crate) struct RefusedAgent {
 /// Reads the newest entries of a raw stream, and returns the agents with refused ones only.
 pub(super) async fn refused_agents(
     connection: &mut Connection,
-    stream: &str,
+    keys: &PartitionKeys,
     (now, max_future): (Timestamp, Duration),
 ) -> anyhow::Result<Vec<RefusedAgent>> {
     let mut read = redis::cmd("XREVRANGE");
-    read.arg(stream).arg("+").arg("-");
+    read.arg(&keys.raw).arg("+").arg("-");
     read.arg("COUNT").arg(MAX_ENTRIES);
     let newest = entries(read.query_async(connection).await?)?;
+    // Readings of a wrong clock are corrected, and not refused.
+    let clocks =
+        StoredValues::<SenderOffsets>::from_hash(scan_hash(connection, &keys.clocks).await?);
+    let clocks = ClockOffsets::resume(clocks.values);
     let mut agents: BTreeMap<String, Vec<Option<String>>> = BTreeMap::new();
     for entry in newest {
-        let Some((agent, refusal)) = refusal(entry, now, max_future) else {
+        let Some((agent, refusal)) = refusal(entry, &clocks, (now, max_future)) else {
             continue;
         };
         let newest = agents.entry(agent).or_default();
@@ -52,8 +59,8 @@ pub(super) async fn refused_agents(
 /// Returns the agent of an entry, and the reason if nothing of it is taken; `None` for a plain client.
 fn refusal(
     entry: RawEntry,
-    now: Timestamp,
-    max_future: Duration,
+    clocks: &ClockOffsets,
+    (now, max_future): (Timestamp, Duration),
 ) -> Option<(String, Option<String>)> {
     let fields = entry.fields?;
     let agent = fields
@@ -62,7 +69,14 @@ fn refusal(
     let agent = String::from_utf8_lossy(&agent?.1).into_owned();
     // Ids ahead of Redis' clock are no arrival.
     let arrived = Timestamp::from_millis(entry.id.0).unwrap_or(Timestamp::MAX);
-    let decoded = wire::decode(&fields).without_future(arrived.min(now), max_future);
+    let id = StreamId {
+        ms: entry.id.0,
+        seq: entry.id.1,
+    };
+    let mut decoded = wire::decode(&fields);
+    let ahead = decoded.sender().and_then(|sender| clocks.at(sender, id));
+    decoded.correct(ahead.unwrap_or(0));
+    let decoded = decoded.without_future(arrived.min(now), max_future);
     let is_refused = decoded.readings.is_empty();
     let reason = decoded.reject.filter(|_| is_refused);
     Some((agent, reason.map(|reject| reject.reason.to_string())))

@@ -72,6 +72,13 @@ fn push_measurement(record: &AlertRecord, line: &mut String) {
             // Writing to a String cannot fail.
             let _ok = write!(line, "{:.1} °C", temperature.degrees());
         }
+        // Nothing is known of how it goes on.
+        None if record
+            .resolution
+            .is_some_and(|end| end.ended_by != EndedBy::Readings) =>
+        {
+            line.push_str("ended");
+        }
         None => line.push_str(&record.detail.without_temperature(&facts)),
     }
     match record.resolution {

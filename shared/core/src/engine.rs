@@ -327,17 +327,19 @@ impl Engine {
             let change = self.hardware.describe(id, device.description(), now);
             effects.inventory.extend(change);
         }
-        let is_forgotten = now.is_none() && !device.is_of_plain_client();
+        if now.is_none() && !device.is_of_plain_client() {
+            if device.description().is_some() {
+                self.forget(id, effects);
+                self.end_empty_subjects(before, id, effects);
+            }
+            return;
+        }
         if device.set_description(now) {
             if was_leaving && !device.is_leaving() && device.heard > 0 {
                 // Its agent is back, though no reading has arrived yet.
                 device.heard = self.absence.listening.count;
             }
-            if is_forgotten {
-                self.forget(id, effects);
-            } else {
-                self.replan(id, effects);
-            }
+            self.replan(id, effects);
             self.end_empty_subjects(before, id, effects);
         }
     }
@@ -529,16 +531,20 @@ impl Engine {
         };
         let agent = before.agent.filter(|name| is_empty(name, Device::agent));
         let target = before.target.filter(|name| is_empty(name, Device::target));
+        let mut ended = Vec::new();
         if let Some(agent) = agent {
             let agent = Subject::agent(&agent);
-            effects.report_all(self.absence.end(agent.clone(), at));
-            effects.report_all(self.agent_clocks.end(agent.clone(), at));
-            effects.report_all(self.duplicates.end(agent, at));
+            ended.extend(self.absence.end(agent.clone(), at));
+            ended.extend(self.agent_clocks.end(agent.clone(), at));
+            ended.extend(self.duplicates.end(agent, at));
         }
         if let Some(target) = target {
             let target = Subject::target(&target);
-            effects.report_all(self.absence.end(target.clone(), at));
-            effects.report_all(self.outages.end(target, at));
+            ended.extend(self.absence.end(target.clone(), at));
+            ended.extend(self.outages.end(target, at));
         }
+        // It was not heard again: there is nothing left of it.
+        let ended = ended.into_iter();
+        effects.report_all(ended.map(|event| event.ended_by(EndedBy::Forgotten)));
     }
 }

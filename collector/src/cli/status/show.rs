@@ -130,9 +130,12 @@ fn not_evaluated(facts: &NotEvaluated) -> String {
         late,
         duplicate,
         conflicting,
+        undescribed,
         ..
     } = facts;
-    format!("{late} late, {duplicate} duplicate, {conflicting} conflicting")
+    format!(
+        "{late} late, {duplicate} duplicate, {conflicting} conflicting, {undescribed} without a description"
+    )
 }
 
 fn losses(facts: &Facts) -> String {

@@ -77,6 +77,14 @@ impl Extent {
         has_doubled || is_elsewhere || since >= group_window
     }
 
+    /// Returns whether all racks that a member concerns are critical here.
+    pub(super) fn covers(&self, member: &Member) -> bool {
+        match &member.missing {
+            Some(missing) if !missing.racks.is_empty() => missing.racks.is_subset(&self.critical),
+            _ => self.critical.contains(member.place()),
+        }
+    }
+
     /// Returns whether anything here was not in the notification of `before`.
     pub(super) fn exceeds(&self, before: &Self) -> bool {
         !self.critical.is_subset(&before.critical) || !self.blind.is_subset(&before.blind)

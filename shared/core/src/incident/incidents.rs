@@ -156,6 +156,7 @@ impl Incidents {
                 continue;
             };
             incident.unreported = None;
+            incident.update_severity();
             let record = incident.record(event, notification.is_some(), now);
             changes.records.push(record);
             if event == Event::Resolved {

@@ -41,6 +41,9 @@ pub struct Incident {
     grown: Timestamp,
     /// The peak severity of its alerts.
     severity: Severity,
+    /// The highest severity of its open alerts as of its last record.
+    #[serde(rename = "now", default, skip_serializing_if = "Option::is_none")]
+    now: Option<Severity>,
     pub(super) phase: Phase,
     #[serde(rename = "acknowledgement")]
     ack: Option<ActiveAck>,
@@ -72,6 +75,17 @@ impl Incident {
         self.severity
     }
 
+    /// Returns the highest severity of its open alerts as of its last record, or the peak once none is open.
+    pub fn severity_now(&self) -> Severity {
+        self.now.unwrap_or(self.severity)
+    }
+
+    /// Finds the highest severity of its open alerts.
+    pub(super) fn update_severity(&mut self) {
+        let open = self.members.values().filter(|member| member.open);
+        self.now = open.map(|member| member.severity).max();
+    }
+
     /// Returns the incident that `first` opens, without any member.
     pub(super) fn opened_by(first: &AlertId, family: Family, member: &Member) -> Self {
         Self {
@@ -80,6 +94,7 @@ impl Incident {
             opened: member.seen,
             grown: member.at,
             severity: member.severity,
+            now: None,
             phase: Phase::Pending,
             ack: None,
             extent: None,
@@ -167,8 +182,9 @@ impl Incident {
             // Servers that were too hot switch off, and their agents with them.
             let switched_off = self.family == Family::Heat
                 && self.severity == Severity::Critical
-                && member.kind == AlertKind::NoData;
-            return (switched_off && in_rack).then_some(Near::Rack);
+                && member.kind == AlertKind::NoData
+                && Extent::of(self.members.values()).covers(member);
+            return switched_off.then_some(Near::Rack);
         }
         if self.reach.devices.contains(&member.device) {
             return Some(Near::Device);
@@ -270,11 +286,13 @@ impl Incident {
         if severity > sent.peak || exceeds_ack || has_grown {
             return Some((Event::Worse, severity));
         }
-        // Unknown before the first notification of this version: what is there is no growth.
+        // A silence may end, and a historical alert may last: what is not audible now may be news later. Unknown
+        // before the first notification of this version: what is there is no growth.
+        let extent_of_all = Extent::of(self.members.values());
         self.may_have_grown = self
             .extent
             .as_ref()
-            .is_some_and(|before| extent.exceeds(before));
+            .is_some_and(|before| extent_of_all.exceeds(before));
         self.extent.get_or_insert(extent);
         let interval = if self.is_blind() {
             timing.repeat_interval(severity).max(STALE_REPEAT)
@@ -359,7 +377,7 @@ impl Incident {
             rooms: self.reach.rooms.iter().cloned().collect(),
             roles: roles.into_iter().collect(),
             devices: devices.cloned().collect(),
-            device_count: self.reach.sensors(),
+            device_count: self.reach.sensors(self.family),
             alerts: self.members.len(),
             open: open().count(),
             stale: open().filter(|member| member.stale).count(),
@@ -380,8 +398,11 @@ impl Incident {
 
     /// Returns the worst open temperature: the hottest, or the coldest where it is too cold.
     fn peak(&self) -> Option<Celsius> {
-        let open = self.members.values().filter(|member| member.open);
-        let temperatures = open.filter_map(|member| member.temperature);
+        let open = || self.members.values().filter(|member| member.open);
+        // The last value of a sensor that sends no data is no present one, unless there is no other.
+        let is_live = open().any(|member| !member.stale && member.temperature.is_some());
+        let shown = open().filter(|member| !(is_live && member.stale));
+        let temperatures = shown.filter_map(|member| member.temperature);
         let degrees = |a: &Celsius, b: &Celsius| a.degrees().total_cmp(&b.degrees());
         match self.family {
             Family::Heat => temperatures.max_by(degrees),

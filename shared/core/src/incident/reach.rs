@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::member::{Member, Missing};
+use crate::detect::Family;
 use crate::site::Spot;
 use crate::subject::Subject;
 
@@ -65,9 +66,14 @@ impl Reach {
         }
     }
 
-    /// Returns the number of sensors with alerts, those that are missing included.
-    pub(super) fn sensors(&self) -> usize {
-        self.devices.len() - self.silent + self.missing
+    /// Returns the number of sensors with alerts. Where missing data is the trouble, those of agents and targets count;
+    /// elsewhere they may be the same ones.
+    pub(super) fn sensors(&self, family: Family) -> usize {
+        let own = self.devices.len() - self.silent;
+        match family {
+            Family::NoData => own + self.missing,
+            Family::Heat | Family::Cold | Family::Sensor => own,
+        }
     }
 
     /// Returns the racks, and the devices that are in no rack.

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::cause::Cause;
 use super::member::Member;
 use super::reach::Reach;
-use crate::alert::{AlertId, Severity};
+use crate::alert::{AlertId, AlertKind, Severity};
 use crate::detect::Family;
 use crate::subject::Subject;
+use crate::words::count;
 
 /// Racks named in a title. More are counted.
 const MAX_NAMED_RACKS: usize = 4;
@@ -29,7 +30,7 @@ pub(super) fn title(
         count if all_are(members, |s| matches!(s, Subject::Target(_))) => {
             format!(", {count} targets{}", with_missing(reach))
         }
-        _ => format!(", {} sensors", reach.sensors()),
+        _ => format!(", {} sensors", reach.sensors(family)),
     };
     let racks: Vec<_> = reach.racks.iter().map(String::as_str).collect();
     let racks = match (cause, racks.as_slice()) {
@@ -37,14 +38,14 @@ pub(super) fn title(
         (_, racks) if racks.len() > MAX_NAMED_RACKS => format!(" in {} racks", racks.len()),
         (_, racks) => format!(" in {}", racks.join(", ")),
     };
-    let open = || members.values().filter(|member| member.open);
-    let is_watched = |member: &Member| member.kind.info().family == Family::NoData || !member.stale;
-    let is_blind = open().any(|member| member.stale)
-        && !open().any(|member| is_watched(member) && member.kind.info().family != Family::NoData);
-    let blind = if is_blind {
-        ", and no data any more"
-    } else {
-        ""
+    let open = members
+        .values()
+        .filter(|member| member.open && member.kind != AlertKind::NoData);
+    let (stale, live): (Vec<_>, Vec<_>) = open.partition(|member| member.stale);
+    let blind = match (stale.len(), live.len()) {
+        (0, _) => String::new(),
+        (_, 0) => ", and no data any more".to_owned(),
+        (stale, _) => format!(", {} without data", count(stale, "alert")),
     };
     format!("{symptom}: {cause}{sensors}{racks}{blind}")
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use rackwatch_core::alert::{AlertKind, AlertRecord, Detail, Extras, Severity};
 use rackwatch_core::device::Role;
+use rackwatch_core::incident::silence::{Matcher, Silence};
 use rackwatch_core::incident::{Ack, AlertPlace, Event, IncidentRecord, Incidents, Missing};
 use rackwatch_core::subject::Subject;
 
@@ -345,4 +346,86 @@ fn growth_counts_from_the_end_of_the_pause_and_of_the_group_window() {
     assert_eq!(at_second(299), [(300, Event::Worse)]);
     assert_eq!(at_second(300), [(300, Event::Worse)]);
     assert_eq!(at_second(301), [(301, Event::Worse)]);
+}
+
+/// A rack that became critical under a silence.
+#[test]
+fn growth_under_a_silence_is_news_when_the_silence_ends() {
+    let mut correlator = Correlator::default();
+    correlator.observe(&hot("inlet-A1-1", CRITICAL, 0), 0);
+    assert_eq!(notified(&mut correlator, 0..200), [(0, Event::Opened)]);
+    correlator.incidents.set_silences(vec![silence_of("A2")]);
+    correlator.observe(&hot("inlet-A2-1", CRITICAL, 200), 200);
+    assert_eq!(notified(&mut correlator, 200..400), []);
+    correlator.incidents.set_silences(Vec::new());
+    assert_eq!(notified(&mut correlator, 400..500), [(400, Event::Worse)]);
+}
+
+fn silence_of(rack: &str) -> Silence {
+    Silence {
+        id: "s1".to_owned(),
+        matcher: Matcher {
+            rack: Some(rack.to_owned()),
+            ..Matcher::default()
+        },
+        from: at(0),
+        until: at(100_000),
+        reason: "patching".to_owned(),
+        by: "ann".to_owned(),
+    }
+}
+
+/// Its record was old when it was written, and it lasts.
+#[test]
+fn a_historical_alert_that_lasts_is_growth_too() {
+    let mut correlator = Correlator::default();
+    correlator.observe(&hot("inlet-A1-1", CRITICAL, 0), 0);
+    assert_eq!(notified(&mut correlator, 0..200), [(0, Event::Opened)]);
+    let late = AlertRecord {
+        historical: true,
+        ..hot("inlet-A2-1", CRITICAL, 200)
+    };
+    correlator.observe(&late, 200);
+    assert_eq!(notified(&mut correlator, 200..400), [(260, Event::Worse)]);
+}
+
+/// Elsewhere the absence would join without a word.
+#[test]
+fn an_agent_of_a_rack_with_warnings_alone_has_an_incident_of_its_own() {
+    let mut incidents = Incidents::new(TIMING);
+    for (device, severity) in [("inlet-A1-1", CRITICAL), ("inlet-A2-1", Severity::Warning)] {
+        let hot = hot(device, severity, 0);
+        incidents.observe(&hot, spot(hot.subject.as_id()), at(0));
+    }
+    incidents.observe(
+        &silent("host7", Severity::Warning, 60),
+        missing(&["A2"]),
+        at(60),
+    );
+    assert_eq!(incidents.len(), 2);
+}
+
+/// The last value of a sensor that sends no data is not how hot it is now.
+#[test]
+fn a_record_shows_the_hottest_live_value_and_how_much_is_without_data() {
+    let mut correlator = Correlator::default();
+    let hotter = AlertRecord {
+        temperature: Some(rackwatch_core::units::Celsius::new(39.0).unwrap()),
+        ..hot("inlet-A1-1", CRITICAL, 0)
+    };
+    correlator.observe(&hotter, 0);
+    correlator.observe(&hot("inlet-A2-1", CRITICAL, 0), 0);
+    correlator.advance(0);
+    let absent = hotter.subject.clone();
+    correlator.incidents.set_absent(|sensor| *sensor == absent);
+    let record = correlator.advance(10).remove(0);
+    assert_eq!(
+        record.peak.map(rackwatch_core::units::Celsius::degrees),
+        Some(33.0)
+    );
+    assert!(
+        record.title.ends_with("1 alert without data"),
+        "{}",
+        record.title
+    );
 }

@@ -41,8 +41,8 @@ change(KEYS[4])
 change(KEYS[7])
 change(KEYS[8])
 for _ = 1, tonumber(take()) do redis.call('HDEL', KEYS[10], take()) end
-local newest = {conflicting = 'conflict', beyond = 'last_beyond'}
-for _, name in ipairs({'late', 'duplicate', 'conflicting', 'beyond'}) do
+local newest = {conflicting = 'conflict', beyond = 'last_beyond', undescribed = 'last_undescribed'}
+for _, name in ipairs({'late', 'duplicate', 'conflicting', 'beyond', 'undescribed'}) do
   local readings = tonumber(take())
   if readings > 0 then
     redis.call('HINCRBY', KEYS[9], name, readings)

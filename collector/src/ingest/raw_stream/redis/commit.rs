@@ -54,7 +54,8 @@ pub(super) fn invocation<'a>(
     call.arg(tally.late)
         .arg(tally.duplicate)
         .arg(tally.conflicting)
-        .arg(commit.beyond);
+        .arg(commit.beyond)
+        .arg(tally.undescribed);
     call
 }
 
