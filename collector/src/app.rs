@@ -69,6 +69,7 @@ pub(crate) async fn run(
     tracing::info!(page, "dashboard listening");
     let serve = web::serve(listener, tls, web, stop.clone());
     let connector = Connector::new(&config.redis)?;
+    let deliveries = health::delivery_keys(&config.notify);
     let pipeline = pipeline(config, screen, stats, stop.clone())?;
 
     let mut stages = JoinSet::new();
@@ -83,16 +84,18 @@ pub(crate) async fn run(
     stages.spawn(pipeline);
     let ended = finish(stages, &stop).await;
     match ended {
-        Err(error) if health::is_wrong_type(&error) => Err(explain(error, &connector).await),
+        Err(error) if health::is_wrong_type(&error) => {
+            Err(explain(error, &connector, &deliveries).await)
+        }
         ended => ended,
     }
 }
 
 /// Names the keys of the wrong type that ended the collector, which Redis does not.
-async fn explain(error: RunError, connector: &Connector) -> RunError {
+async fn explain(error: RunError, connector: &Connector, deliveries: &[String]) -> RunError {
     let look = async {
         let mut connection = connector.open(Purpose::Commands).await.ok()?;
-        health::broken_keys(&mut connection).await.ok()
+        health::broken_keys(&mut connection, deliveries).await.ok()
     };
     let found = tokio::time::timeout(EXPLAIN_TIMEOUT, look).await;
     match found.ok().flatten() {
@@ -186,7 +189,12 @@ pub(crate) fn pipeline(
     let leader = lead(leases(), pulse, stop.clone(), move |epoch, stop| {
         leader.clone().run(epoch, stop)
     });
-    let watch = health::watch(connector.clone(), Arc::clone(&stats), stop.clone());
+    let watch = health::watch(
+        connector.clone(),
+        health::delivery_keys(&config.notify),
+        Arc::clone(&stats),
+        stop.clone(),
+    );
     let announcer = Announcer::new(announcement(&config, &rules));
     let partitions = PartitionStages {
         connector: connector.clone(),

@@ -107,7 +107,7 @@ async fn check(config: String, settings: &CollectorConfig, connector: &Connector
             steps.push(connect(StepResult::Ok));
             steps.extend(probe(&mut connection).await);
             steps.extend(commits(&mut connection).await);
-            steps.push(keys(&mut connection).await);
+            steps.push(keys(&mut connection, settings).await);
             match project(&mut connection, &settings.series).await {
                 Ok(projection) => memory = Some(projection),
                 Err(error) => steps.push(no_series(&error)),
@@ -124,9 +124,10 @@ async fn check(config: String, settings: &CollectorConfig, connector: &Connector
 }
 
 /// Checks that the keys of ours hold what they should.
-async fn keys(connection: &mut Connection) -> Step {
+async fn keys(connection: &mut Connection, config: &CollectorConfig) -> Step {
     let started = Instant::now();
-    let result = match health::broken_keys(connection).await {
+    let result = match health::broken_keys(connection, &health::delivery_keys(&config.notify)).await
+    {
         Ok(broken) if broken.is_empty() => StepResult::Ok,
         Ok(broken) => StepResult::Failed {
             detail: broken.join("; "),

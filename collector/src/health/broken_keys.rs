@@ -11,6 +11,7 @@ use rackwatch_runtime::redis::{Connection, Partitioning, Remedy, remedy};
 use redis::{RedisError, RedisResult};
 
 use crate::incidents::site::version_fault;
+use crate::notify::NotifierConfig;
 
 /// Keys that stand once, with their types.
 const SHARED: [(&str, &str); 18] = [
@@ -34,12 +35,22 @@ const SHARED: [(&str, &str); 18] = [
     (incidents::ACKS, "hash"),
 ];
 
-/// Returns a line for each key that holds something else, with what to do.
+/// Returns the keys with the progress of these notifiers.
+pub(crate) fn delivery_keys(notifiers: &[NotifierConfig]) -> Vec<String> {
+    let keys = notifiers.iter().flat_map(NotifierConfig::progress_keys);
+    keys.map(|(_, key)| key).collect()
+}
+
+/// Returns a line for each key that holds something else, with what to do. `deliveries` are the [`delivery_keys`] of the
+/// configured notifiers.
 ///
 /// # Errors
 ///
 /// If Redis does not answer.
-pub(crate) async fn broken_keys(connection: &mut Connection) -> RedisResult<Vec<String>> {
+pub(crate) async fn broken_keys(
+    connection: &mut Connection,
+    deliveries: &[String],
+) -> RedisResult<Vec<String>> {
     let (partitions, garbage) = match Partitioning::read(connection).await {
         Ok(partitioning) => (partitioning.partitions(), None),
         Err(error) if is_wrong_type(&error) => (Partitions::PLAIN, None),
@@ -52,7 +63,8 @@ pub(crate) async fn broken_keys(connection: &mut Connection) -> RedisResult<Vec<
         Err(error) => return Err(error),
     };
     let mut broken: Vec<String> = garbage.into_iter().collect();
-    let expected = expected(partitions);
+    let mut expected = expected(partitions);
+    expected.extend(deliveries.iter().map(|key| (key.clone(), "hash")));
     let mut types = redis::pipe();
     for (key, _) in &expected {
         types.cmd("TYPE").arg(key);

@@ -14,7 +14,7 @@ use rackwatch_runtime::redis::{Connection, Partitioning, ServerInfo, scan_hash, 
 use redis::RedisResult;
 
 use super::attendance::unattended;
-use super::broken_keys::{broken_keys, unless_garbage, unless_wrong_type};
+use super::broken_keys::{broken_keys, delivery_keys, unless_garbage, unless_wrong_type};
 use super::facts::{
     Dead, Devices, Facts, Incidents, Losses, NotEvaluated, Owned, Projection, Streams,
 };
@@ -41,7 +41,7 @@ pub(crate) async fn gather(
     config: &CollectorConfig,
     endpoint: String,
 ) -> anyhow::Result<Facts> {
-    let broken_keys = broken_keys(connection).await?;
+    let broken_keys = broken_keys(connection, &delivery_keys(&config.notify)).await?;
     let partitioning = unless_garbage(Partitioning::read(connection).await)?;
     let all: Vec<_> = partitioning.partitions().all().collect();
     let keys: Vec<_> = all.iter().map(|p| PartitionKeys::of(*p)).collect();
@@ -76,7 +76,9 @@ pub(crate) async fn gather(
         losses: Losses::default(),
         not_evaluated: NotEvaluated::default(),
         incidents: Incidents::default(),
-        failing_notifiers: notifiers::failing(connection, &config.notify, now).await?,
+        failing_notifiers: unless_wrong_type(
+            notifiers::failing(connection, &config.notify, now).await,
+        )?,
         refused,
         open_episodes: Severity::ALL.into_iter().map(|s| (s, 0)).collect(),
         series,

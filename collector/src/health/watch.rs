@@ -19,14 +19,20 @@ use crate::waiting;
 /// Looks within the time after which an entry waits too long.
 const LOOKS_PER_LIMIT: u32 = 6;
 
-/// Looks at what waits until `stop`. A look that fails counts as none.
-pub(crate) async fn run(connector: Connector, stats: Arc<Stats>, stop: CancellationToken) {
+/// Looks at what waits until `stop`. A look that fails counts as none. `deliveries` are the keys with the progress of
+/// notifiers.
+pub(crate) async fn run(
+    connector: Connector,
+    deliveries: Vec<String>,
+    stats: Arc<Stats>,
+    stop: CancellationToken,
+) {
     let progress = stats.progress();
     let pulse = progress.begin(Stage::Watch);
     let pause = progress.limit() / LOOKS_PER_LIMIT;
     let (mut is_refused, mut logged) = (false, Vec::new());
     while let Some(mut connection) = connector.open_until(Purpose::Commands, &stop).await {
-        log_broken_keys(&mut connection).await;
+        log_broken_keys(&mut connection, &deliveries).await;
         loop {
             let looking = stop.run_until_cancelled(look(&mut connection, &stats));
             match looking.await {
@@ -62,8 +68,11 @@ fn log_failure(error: &RedisError, is_refused: &mut bool) {
 }
 
 /// Logs keys that hold something else: some stop no stage, and would be missed.
-async fn log_broken_keys(connection: &mut Connection) {
-    for line in broken_keys(connection).await.unwrap_or_default() {
+async fn log_broken_keys(connection: &mut Connection, deliveries: &[String]) {
+    for line in broken_keys(connection, deliveries)
+        .await
+        .unwrap_or_default()
+    {
         tracing::error!("{line}");
     }
 }

@@ -141,3 +141,24 @@ fn applying_the_site_again_replaces_a_version_that_is_no_number() {
     let (_, text) = output(&server.url(), "status");
     assert!(!text.contains("banana"), "{text}");
 }
+
+#[test]
+fn a_damaged_progress_of_a_notifier_is_named_by_status_and_check() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let key = "{rackwatch:incidents}:delivery:ops";
+    spoil(redis, key, &["SET", "banana"]);
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("collector.toml");
+    let notifier = "[[notify]]\nname = 'ops'\ntype = 'webhook'\nurl = 'http://127.0.0.1:9/'\n";
+    std::fs::write(&file, notifier).unwrap();
+    let file = file.display().to_string();
+    for command in ["status", "check"] {
+        let mut program = collector(&[command, "--redis", &server.url(), "--config", &file]);
+        let code = program.wait_exit(DEADLINE).unwrap().code();
+        let text = program.stdout() + &program.stderr();
+        assert_eq!(code, Some(1), "{command}: {text}");
+        let named = format!("{key} is a string, expected a hash");
+        assert!(text.contains(&named), "{command}: {text}");
+    }
+}

@@ -1,4 +1,4 @@
-//! The agents, targets and devices of which alerts say that they send no data.
+//! The agents, targets and devices with an alert that they send no data.
 
 use std::collections::{BTreeMap, BTreeSet};
 
