@@ -3,19 +3,21 @@
 //! In: the counters and the read model at one moment. Out: text in the format that the scraper asks for.
 
 use std::collections::BTreeMap;
+mod counters;
+
 use std::fmt;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, EncodeMetric, prometheus_text, text,
+    DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, prometheus_text, text,
 };
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::registry::{Registry, Unit};
 use rackwatch_core::alert::Severity;
 use rackwatch_core::device::DataState;
 use rackwatch_core::units::Celsius;
 
+use self::counters::counters;
 use crate::peers::{Announcement, differences};
 use crate::stats::{Counts, Stats};
 use crate::web::read_model::{DeviceRow, RackRow, ReadModel, Scope};
@@ -176,78 +178,6 @@ fn samples<'r, R, L, V>(
 ) -> impl Iterator<Item = (L, V)> {
     rows.iter()
         .filter_map(move |row| Some((labels(row), value(row)?)))
-}
-
-/// The name, the help and the value of a counter.
-type NamedCounter = (&'static str, &'static str, fn(&Counts) -> u64);
-
-/// The counters of the pipeline. The encoder ends their names with `_total`.
-const COUNTERS: [NamedCounter; 11] = [
-    (
-        "rackwatch_entries",
-        "Stream entries that this collector has evaluated.",
-        |counts| counts.entries,
-    ),
-    (
-        "rackwatch_readings",
-        "Readings that this collector has evaluated.",
-        |counts| counts.readings,
-    ),
-    (
-        "rackwatch_reading_faults",
-        "Readings without a temperature.",
-        |counts| counts.faults,
-    ),
-    (
-        "rackwatch_readings_late",
-        "Readings older than their device's last, stored and not evaluated.",
-        |counts| counts.late,
-    ),
-    (
-        "rackwatch_readings_duplicate",
-        "Readings that came again.",
-        |counts| counts.duplicate,
-    ),
-    (
-        "rackwatch_readings_conflicting",
-        "Readings that differ from another of the same device and time.",
-        |counts| counts.conflicting,
-    ),
-    (
-        "rackwatch_readings_beyond_max_devices",
-        "Readings of devices beyond partition.max_devices, which are dead letters.",
-        |counts| counts.beyond,
-    ),
-    (
-        "rackwatch_dead_letters",
-        "Entries that could not be decoded.",
-        |counts| counts.dead,
-    ),
-    (
-        "rackwatch_alerts_fired",
-        "Firing alert records that this collector has written.",
-        |counts| counts.firing,
-    ),
-    (
-        "rackwatch_alerts_fired_critical",
-        "Critical firing alert records that this collector has written.",
-        |counts| counts.critical,
-    ),
-    (
-        "rackwatch_alerts_resolved",
-        "Resolved alert records that this collector has written.",
-        |counts| counts.resolved,
-    ),
-];
-
-/// Writes the counters of the pipeline.
-fn counters(encoder: &mut DescriptorEncoder<'_>, counts: Counts) -> fmt::Result {
-    for (name, help, count) in COUNTERS {
-        let counter = ConstCounter::new(count(&counts));
-        let metric = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
-        counter.encode(metric)?;
-    }
-    Ok(())
 }
 
 /// Writes the gauges of the pipeline.

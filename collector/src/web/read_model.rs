@@ -14,6 +14,7 @@ mod incidents;
 mod rows;
 mod shared;
 mod staleness;
+mod streams;
 mod unread_subjects;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};

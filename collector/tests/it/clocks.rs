@@ -142,3 +142,34 @@ fn a_plain_client_from_the_future_is_corrected_from_its_second_reading_on() {
     let skewed = alerts_of(redis, "clock_skew");
     assert_eq!(skewed.len(), 1, "reported once: {skewed:?}");
 }
+
+/// The clock is wrong, and the readings are corrected.
+#[test]
+fn an_agent_with_a_corrected_clock_is_not_called_refused() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let described = r#"{"v":1,"agent":"skewp","role":"inlet","rack":"R7"}"#;
+    let _: () = redis
+        .hset("rackwatch:devices", "inlet-R7-1", described)
+        .unwrap();
+    let _collector = running(&server.url());
+    for n in 1..5u64 {
+        let at = now() + 3_600_000 + n;
+        let (at, seq) = (at.to_string(), format!("a-{n}"));
+        let mut fields = vec![
+            ("device_id", "inlet-R7-1"),
+            ("temperature", "22.0"),
+            ("timestamp", &at),
+            ("agent", "skewp"),
+            ("seq", &seq),
+        ];
+        if n == 1 {
+            fields.push(("skew", "3600000"));
+        }
+        xadd(redis, &fields);
+    }
+    wait_all_done(redis);
+    let mut status = crate::rig::collector(&["status", "--redis", &server.url()]);
+    let exit = status.wait_exit(DEADLINE).unwrap();
+    assert_eq!(exit.code(), Some(0), "{}", status.stdout());
+}

@@ -13,12 +13,11 @@ use rackwatch_core::clock_offsets::{ClockOffsets, SenderOffsets};
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::incident::silence::Silence;
 use rackwatch_core::indices::Envelope;
-use rackwatch_core::keys::{self, PartitionKeys};
+use rackwatch_core::keys;
 use rackwatch_core::partition::Partitions;
 use rackwatch_core::rules::RuleSet;
 use rackwatch_core::stored::StoredValues;
-use rackwatch_core::time::{StreamId, Timestamp};
-use rackwatch_core::wire::{self, alert, incident};
+use rackwatch_core::wire::{alert, incident};
 use rackwatch_runtime::redis::{
     self as reply, Connection, Connector, Partitioning, Purpose, RawEntry, ReplyError,
     RequestError, recover, scan_hash,
@@ -27,6 +26,7 @@ use redis::{RedisError, RedisResult, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::change::Change;
+use super::streams::{StreamContent, StreamPosition, decode, last_id, positions};
 use super::{ReadModel, SharedReadModel};
 use crate::incidents::correlate::time;
 use crate::incidents::episodes;
@@ -107,22 +107,6 @@ pub(crate) async fn run(
 
 async fn pause(length: Duration, stop: &CancellationToken) {
     stop.run_until_cancelled(tokio::time::sleep(length)).await;
-}
-
-/// A stream, and the id of the last entry read.
-struct StreamPosition {
-    stream: String,
-    last_id: String,
-    content: StreamContent,
-    /// The clocks of its senders: a hash, and what was read from it.
-    clocks: Option<(String, ClockOffsets)>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum StreamContent {
-    Readings,
-    Alerts,
-    Incidents,
 }
 
 /// Positions in all streams, and the last read versions of data that changes seldom.
@@ -334,72 +318,6 @@ impl Follower {
     }
 }
 
-/// Returns the streams to follow: readings from the id `from` on, records from the beginning.
-fn positions(partitions: Partitions, from: &str) -> Vec<StreamPosition> {
-    let position = |stream, last_id: &str, content| StreamPosition {
-        stream,
-        last_id: last_id.to_owned(),
-        content,
-        clocks: None,
-    };
-    let each = partitions.all().map(PartitionKeys::of);
-    let mut streams: Vec<_> = each
-        .flat_map(|keys| {
-            [
-                StreamPosition {
-                    clocks: Some((keys.clocks, ClockOffsets::default())),
-                    ..position(keys.raw, from, StreamContent::Readings)
-                },
-                position(keys.alerts, "0-0", StreamContent::Alerts),
-            ]
-        })
-        .collect();
-    // Readings come first, then alerts, then incidents, as one causes the other.
-    streams.sort_by_key(|position| position.content);
-    let incidents = keys::INCIDENTS.to_owned();
-    streams.push(position(incidents, "0-0", StreamContent::Incidents));
-    streams
-}
-
-/// Decodes an entry into changes. An entry that cannot be decoded is skipped.
-fn decode(position: &StreamPosition, entry: &RawEntry, changes: &mut Vec<Change>) {
-    let Some(fields) = &entry.fields else {
-        return;
-    };
-    match position.content {
-        StreamContent::Readings => {
-            let arrived = StreamId {
-                ms: entry.id.0,
-                seq: entry.id.1,
-            };
-            let clocks = position.clocks.as_ref().map(|(_, offsets)| offsets);
-            changes.extend(readings(arrived, fields, clocks));
-        }
-        StreamContent::Alerts => {
-            let record = alert::decode(fields).ok();
-            changes.extend(record.map(|record| Change::Alert(Box::new(record))));
-        }
-        StreamContent::Incidents => {
-            let record = incident::decode(fields).ok();
-            changes.extend(record.map(|record| Change::Incident(Box::new(record))));
-        }
-    }
-}
-
-/// Returns the readings of an entry at corrected time, without those from the future.
-fn readings(
-    arrived: StreamId,
-    fields: &wire::Fields,
-    clocks: Option<&ClockOffsets>,
-) -> impl Iterator<Item = Change> + use<> {
-    let at = Timestamp::from_millis(arrived.ms).unwrap_or_default();
-    let mut decoded = wire::decode(fields);
-    let ahead = clocks.and_then(|clocks| clocks.at(decoded.sender()?, arrived));
-    decoded.correct(ahead.unwrap_or(0));
-    let decoded = decoded.without_future(at, wire::Decoded::MAX_FUTURE);
-    decoded.readings.into_iter().map(Change::Reading)
-}
-
 /// Reads the last entries of a stream, oldest first.
 async fn newest(connection: &mut Connection, stream: &str) -> Result<Vec<RawEntry>, FollowError> {
     let mut command = redis::cmd("XREVRANGE");
@@ -408,12 +326,6 @@ async fn newest(connection: &mut Connection, stream: &str) -> Result<Vec<RawEntr
     let mut entries = reply::entries(command.query_async(connection).await?)?;
     entries.reverse();
     Ok(entries)
-}
-
-/// Returns the id after which to read on, `0-0` without entries.
-fn last_id(entries: &[RawEntry]) -> String {
-    let last = entries.last().map_or((0, 0), |entry| entry.id);
-    format!("{}-{}", last.0, last.1)
 }
 
 async fn revision(connection: &mut Connection) -> RedisResult<Option<u64>> {
