@@ -6,13 +6,13 @@
 
 pub mod clock_skew;
 pub mod detector;
+mod differences;
 pub mod drift;
 pub mod duplicate_agent;
 pub mod fingerprint;
 pub mod keys;
 pub mod kind;
 pub mod limit;
-pub mod neighbours;
 pub mod no_data;
 pub mod outlier;
 mod registry;
@@ -30,9 +30,7 @@ use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-pub use detector::{
-    Decision, Detector, DeviceTraits, Finding, Needs, Neighbours, Observation, Spec,
-};
+pub use detector::{Compares, Decision, Detector, DeviceTraits, Finding, Observation, Peer, Spec};
 pub use keys::{KeyInfo, RawValue};
 pub use kind::{AlertFacts, AnomalyKind, Extras, Family, KindInfo, Payload, Peak, Phrase, Side};
 pub use saved::SavedState;
@@ -40,6 +38,7 @@ pub use saved::SavedState;
 use self::fingerprint::SpecFingerprint;
 use self::keys::Keys;
 use self::registry::registry;
+use crate::device::Role;
 use crate::severity::Severity;
 use crate::time::Timestamp;
 use crate::units::Celsius;
@@ -59,6 +58,11 @@ registry! {
         clock_skew: ClockSkew;
         duplicate_agent: DuplicateAgent;
     }
+}
+
+impl DetectorState {
+    /// Stands for a state that was taken out for a moment.
+    pub(crate) const PLACEHOLDER: Self = Self::HighTemp(limit::LimitState::CLEAR);
 }
 
 impl AlertKind {

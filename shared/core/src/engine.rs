@@ -67,7 +67,6 @@ use self::outages::Outages;
 use self::racks::Racks;
 use self::stale::Stale;
 use crate::alert::{AlertId, EndedBy};
-use crate::detect::Needs;
 use crate::device::{Description, DeviceId};
 use crate::episode::Episode;
 use crate::indices::{Aggregate, Envelope};
@@ -414,16 +413,9 @@ impl Engine {
             FollowUp::TargetFailure => {
                 effects.report_all(self.outages.evaluate(&mut self.devices, reading));
             }
-            FollowUp::Compare {
-                peers,
-                neighbours,
-                gap,
-            } => {
-                if peers {
-                    self.compare_peers(reading, gap, effects);
-                }
-                if neighbours {
-                    self.compare_neighbours(reading, gap, effects);
+            FollowUp::Compare { rules, gap } => {
+                for index in rules {
+                    self.compare(index, reading, gap, effects);
                 }
             }
         }
@@ -441,35 +433,16 @@ impl Engine {
         effects.report_all(self.outages.answer(&mut self.devices, reading));
     }
 
-    /// Evaluates a device that was just read by the rules that look at the same detector of the whole rack.
-    fn compare_peers(&mut self, reading: &Reading, gap: Duration, effects: &mut Effects) {
+    /// Lets a rule of the device that was just read compare it with its rack.
+    fn compare(&mut self, index: usize, reading: &Reading, gap: Duration, effects: &mut Effects) {
         let id = &reading.device;
-        let Some(plan) = self.devices.get(id).map(|device| Arc::clone(device.plan())) else {
+        let device = self.devices.get(id);
+        let Some(now) = device.and_then(|device| device.observation(index, reading, gap)) else {
             return;
         };
-        for (index, rule) in plan.rules.iter().enumerate() {
-            if rule.detector.needs() != Needs::Peers {
-                continue;
-            }
-            let device = self.devices.get(id);
-            let Some(now) = device.and_then(|device| device.observation(index, reading, gap))
-            else {
-                return;
-            };
-            let finding = self
-                .racks
-                .observe_peers(&self.devices, id, &rule.detector, &now);
-            if let Some(device) = self.devices.get_mut(id) {
-                device.observe_peers(index, reading, finding, effects);
-            }
-        }
-    }
-
-    /// Evaluates a device that was just read by the rules that look at the neighbours' temperatures.
-    fn compare_neighbours(&mut self, reading: &Reading, gap: Duration, effects: &mut Effects) {
-        let found = self.racks.neighbours(&self.devices, reading);
-        if let Some(device) = self.devices.get_mut(&reading.device) {
-            device.evaluate_neighbours(reading, gap, &found, effects);
+        let finding = self.racks.observe(&mut self.devices, (id, index), &now);
+        if let Some(device) = self.devices.get_mut(id) {
+            device.observe_rack(index, reading, finding, effects);
         }
     }
 

@@ -13,7 +13,6 @@ use serde::de::DeserializeOwned;
 use super::fingerprint::SpecFingerprint;
 use super::keys::Keys;
 use super::kind::AnomalyKind;
-pub use super::neighbours::Neighbours;
 use crate::device::{DeviceId, HardwareLimits, Role};
 use crate::severity::Severity;
 use crate::time::Timestamp;
@@ -67,6 +66,8 @@ pub struct Observation {
     pub value: Celsius,
     /// Whether the rule has an open episode on this device.
     pub is_open: bool,
+    /// The role of the sensor.
+    pub role: Role,
 }
 
 /// The result of a detector for one observation.
@@ -74,22 +75,34 @@ pub struct Observation {
 pub enum Decision {
     /// A finding, or none.
     Decided(Option<Finding>),
-    /// No decision yet: the detector still needs its [inputs](Spec::NEEDS).
-    NeedsInput,
+    /// No decision yet: the detector compares the device with its rack first.
+    NeedsRack,
     /// No decision: the episode of the rule stays as it is.
     Undecided,
 }
 
-/// The inputs that a detector needs besides the readings of its own device.
+/// The way in which a detector compares a device with its rack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Needs {
-    /// No other inputs.
+pub enum Compares {
+    /// Not at all: the readings of the device suffice.
     Nothing,
-    /// The newest temperatures of the other devices in the rack: [`Neighbours`].
-    Neighbours,
-    /// The states that the same detector keeps for all devices of the rack. At most one of the
-    /// devices has an episode.
-    Peers,
+    /// Each device has its own episodes.
+    Each,
+    /// One episode is about the whole rack: while one is open on another device, none is looked for.
+    Rack,
+}
+
+/// Another device of the rack that has the same detector.
+#[derive(Debug)]
+pub struct Peer<'a, S: Spec> {
+    /// The parameters of its detector.
+    pub spec: &'a S,
+    /// The state of its detector.
+    pub state: &'a S::State,
+    /// The role of its sensor.
+    pub role: Role,
+    /// Its newest temperature, at most two minutes old.
+    pub value: Celsius,
 }
 
 /// The properties of a device that decide which rules apply to it, and with which parameters.
@@ -168,8 +181,8 @@ pub trait Spec: Clone + Debug + PartialEq {
     /// The version of the JSON of a state, raised when its meaning changes. States saved by another
     /// version start cold.
     const STATE_VERSION: u32 = 1;
-    /// The inputs that it needs besides the readings of its own device.
-    const NEEDS: Needs = Needs::Nothing;
+    /// The way in which it compares a device with its rack.
+    const COMPARES: Compares = Compares::Nothing;
     /// Whether its state knows the rate of change, so that the device needs no separate trend.
     const KNOWS_RATE: bool = false;
     /// Whether it evaluates failed readings too.
@@ -194,22 +207,12 @@ pub trait Spec: Clone + Debug + PartialEq {
     /// Evaluates the next reading.
     fn observe(&self, state: &mut Self::State, now: &Observation) -> Decision;
 
-    /// Evaluates the reading with its neighbours, for detectors that need them. If one detector of a
-    /// device returns [`Decision::NeedsInput`] for them, this is called for all that need them.
-    fn observe_neighbours(
+    /// Evaluates the reading with the other devices of the rack, after [`Decision::NeedsRack`].
+    fn observe_rack(
         &self,
         _state: &mut Self::State,
         _now: &Observation,
-        _neighbours: &Neighbours,
-    ) -> Option<Finding> {
-        None
-    }
-
-    /// Evaluates the states of all devices of the rack, for detectors that need them.
-    fn observe_peers(
-        &self,
-        _now: &Observation,
-        _peers: &[(&Self, &Self::State)],
+        _peers: &[Peer<'_, Self>],
     ) -> Option<Finding> {
         None
     }

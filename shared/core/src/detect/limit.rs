@@ -227,6 +227,11 @@ impl From<u8> for LimitState {
 }
 
 impl LimitState {
+    /// No level is crossed.
+    pub(super) const CLEAR: Self = Self {
+        crossed: [false; 3],
+    };
+
     /// Takes in the next reading.
     pub fn observe(&mut self, spec: &LimitSpec, value: Celsius) -> Option<Finding> {
         let inside = match spec.side {

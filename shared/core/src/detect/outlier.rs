@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::detector::{
-    Decision, Detector, DeviceTraits, Finding, Needs, Neighbours, Observation, Spec,
+    Compares, Decision, Detector, DeviceTraits, Finding, Observation, Peer, Spec,
 };
 use super::fingerprint::SpecFingerprint;
 use super::keys::{KelvinLevel, keys};
@@ -96,7 +96,7 @@ impl Detector for Outlier {
 
 impl Spec for OutlierSpec {
     type State = OutlierState;
-    const NEEDS: Needs = Needs::Neighbours;
+    const COMPARES: Compares = Compares::Each;
 
     fn fingerprint(&self, to: &mut SpecFingerprint) {
         to.numbers(self.levels.map(|level| level.map(|level| level.0)));
@@ -108,19 +108,21 @@ impl Spec for OutlierSpec {
 
     fn observe(&self, state: &mut OutlierState, now: &Observation) -> Decision {
         if state.is_due(now.at) {
-            Decision::NeedsInput
+            Decision::NeedsRack
         } else {
             Decision::Decided(state.finding(self, now.at))
         }
     }
 
-    fn observe_neighbours(
+    fn observe_rack(
         &self,
         state: &mut OutlierState,
         now: &Observation,
-        neighbours: &Neighbours,
+        peers: &[Peer<'_, Self>],
     ) -> Option<Finding> {
-        state.compare(self, now.at, now.value, neighbours.median);
+        let same_role = peers.iter().filter(|peer| peer.role == now.role);
+        let mut values: Vec<f64> = same_role.map(|peer| peer.value.degrees()).collect();
+        state.compare(self, now.at, now.value, middle(&mut values));
         state.finding(self, now.at)
     }
 }
@@ -135,6 +137,22 @@ pub struct OutlierSpec {
 impl OutlierSpec {
     fn mildest(&self) -> Option<f64> {
         self.levels.iter().flatten().map(|level| level.0).next()
+    }
+}
+
+/// Two neighbours that differ by more than this do not say which of the three is the odd one, in kelvin.
+const AGREEMENT: f64 = 2.0;
+
+/// Returns the middle of the neighbours' temperatures; none where the odd one cannot be told.
+fn middle(values: &mut [f64]) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    match *values {
+        [] | [_] => None,
+        [low, high] => (high - low <= AGREEMENT).then(|| f64::midpoint(low, high)),
+        _ => {
+            let (before, after) = ((values.len() - 1) / 2, values.len() / 2);
+            Some(f64::midpoint(values[before], values[after]))
+        }
     }
 }
 
@@ -286,6 +304,15 @@ mod tests {
         }
         found.remove(0);
         found
+    }
+
+    #[test]
+    fn the_middle_of_two_that_agree_and_of_more_than_two() {
+        assert_eq!(middle(&mut [21.0]), None);
+        assert_eq!(middle(&mut [21.0, 22.0]), Some(21.5));
+        assert_eq!(middle(&mut [24.0, 21.0]), None);
+        assert_eq!(middle(&mut [1.0, 9.0, 2.0]), Some(2.0));
+        assert_eq!(middle(&mut [1.0, 9.0, 2.0, 3.0]), Some(2.5));
     }
 
     #[test]

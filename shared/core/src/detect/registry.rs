@@ -155,10 +155,12 @@ macro_rules! registry {
                 }
             }
 
-            /// Returns the inputs that it needs besides its own device.
-            pub fn needs(&self) -> Needs {
+            /// Returns the way in which it compares a device with its rack.
+            pub fn compares(&self) -> Compares {
                 match self {
-                    $($(Self::$variant(_) => <<$module::$variant as Detector>::Spec as Spec>::NEEDS,)+)+
+                    $($(Self::$variant(_) => {
+                        <<$module::$variant as Detector>::Spec as Spec>::COMPARES
+                    })+)+
                 }
             }
 
@@ -201,25 +203,19 @@ macro_rules! registry {
                     $($(Self::$variant(spec) => spec.set_critical_limit(limit),)+)+
                 }
             }
+        }
 
-            /// Evaluates the states of all devices of the rack that have the same detector.
-            pub fn observe_peers(
-                &self,
-                now: &Observation,
-                peers: &[(&Self, &DetectorState)],
-            ) -> Option<Finding> {
-                match self {
-                    $($(Self::$variant(spec) => {
-                        let same = peers.iter().filter_map(|peer| match peer {
-                            (Self::$variant(spec), DetectorState::$variant(state)) => {
-                                Some((spec, state))
-                            }
-                            _ => None,
-                        });
-                        spec.observe_peers(now, &same.collect::<Vec<_>>())
-                    })+)+
-                }
-            }
+        /// Another device of the rack, before it is known whether it has the same detector.
+        #[derive(Clone, Copy, Debug)]
+        pub struct RackPeer<'a> {
+            /// The detector with its parameters.
+            pub spec: &'a DetectorSpec,
+            /// The state of the detector.
+            pub state: &'a DetectorState,
+            /// The role of its sensor.
+            pub role: Role,
+            /// Its newest temperature.
+            pub value: Celsius,
         }
 
         /// The state of one detector on one device. Its JSON does not name the kind: the rule
@@ -264,16 +260,26 @@ macro_rules! registry {
                 }
             }
 
-            /// Evaluates the reading with its neighbours.
-            pub fn observe_neighbours(
+            /// Evaluates the reading with the other devices of the rack. Peers with another detector are left
+            /// out.
+            pub fn observe_rack(
                 &mut self,
                 spec: &DetectorSpec,
                 now: &Observation,
-                neighbours: &Neighbours,
+                peers: &[RackPeer<'_>],
             ) -> Option<Finding> {
                 match (self, spec) {
                     $($((Self::$variant(state), DetectorSpec::$variant(spec)) => {
-                        spec.observe_neighbours(state, now, neighbours)
+                        let same = peers.iter().filter_map(|peer| match (peer.spec, peer.state) {
+                            (DetectorSpec::$variant(spec), Self::$variant(state)) => Some(Peer {
+                                spec,
+                                state,
+                                role: peer.role,
+                                value: peer.value,
+                            }),
+                            _ => None,
+                        });
+                        spec.observe_rack(state, now, &same.collect::<Vec<_>>())
                     })+)+
                     _ => None,
                 }

@@ -18,7 +18,9 @@ use std::time::Duration;
 pub use buckets::RunawayState;
 
 use self::buckets::{BUCKET, PART, bucket};
-use super::detector::{Decision, Detector, DeviceTraits, Finding, Needs, Observation, Spec};
+use super::detector::{
+    Compares, Decision, Detector, DeviceTraits, Finding, Observation, Peer, Spec,
+};
 use super::fingerprint::SpecFingerprint;
 use super::keys::{KelvinLevel, NumberRange, keys};
 use super::kind::{AlertFacts, AnomalyKind, Extras, Family, KindInfo, Payload, Peak, Phrase};
@@ -137,7 +139,7 @@ pub struct RunawaySpec {
 
 impl Spec for RunawaySpec {
     type State = Box<RunawayState>;
-    const NEEDS: Needs = Needs::Peers;
+    const COMPARES: Compares = Compares::Rack;
     const KNOWS_RATE: bool = true;
 
     fn fingerprint(&self, to: &mut SpecFingerprint) {
@@ -157,18 +159,21 @@ impl Spec for RunawaySpec {
 
     fn observe(&self, state: &mut Box<RunawayState>, now: &Observation) -> Decision {
         if state.observe(self.rise, now.at, now.value) || now.is_open {
-            Decision::NeedsInput
+            Decision::NeedsRack
         } else {
             Decision::Undecided
         }
     }
 
-    fn observe_peers(
+    fn observe_rack(
         &self,
+        state: &mut Box<RunawayState>,
         now: &Observation,
-        peers: &[(&Self, &Box<RunawayState>)],
+        peers: &[Peer<'_, Self>],
     ) -> Option<Finding> {
-        let found = rise(self, now.at, peers, now.is_open)?;
+        let own = std::iter::once((self, &*state));
+        let members = own.chain(peers.iter().map(|peer| (peer.spec, peer.state)));
+        let found = rise(self, now.at, &members.collect::<Vec<_>>(), now.is_open)?;
         Some(Finding {
             window: Some(found.window),
             rate: Some(found.rate),

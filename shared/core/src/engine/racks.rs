@@ -1,21 +1,24 @@
 //! Racks: the devices that are compared with each other.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::device::{Device, Devices};
 use super::rack_number::RackNumber;
-use crate::detect::{DetectorSpec, Finding, Neighbours, Observation};
+use crate::detect::{Compares, Finding, Observation, RackPeer};
 use crate::device::DeviceId;
-use crate::reading::Reading;
+use crate::rules::PlannedRule;
 use crate::time::Timestamp;
 
-/// The age from which a device's reading is not compared any more.
+/// The age up to which a device's reading is compared, where it is not read more seldom.
 const MAX_AGE: Duration = Duration::from_mins(2);
+/// The intervals after which a reading is not compared any more.
+const INTERVALS: u32 = 2;
 /// The most devices that are compared across racks with one device each: a zone of thousands would cost too
 /// much.
 const MAX_LONE_DEVICES: usize = 64;
-/// The most neighbours that are compared: so many suffice for their mean.
+/// The most neighbours that are compared with one device each: so many suffice for a median.
 const MAX_NEIGHBOURS: usize = 16;
 
 /// All racks, with their devices.
@@ -101,64 +104,63 @@ impl Racks {
         }
     }
 
-    /// Returns the temperatures of the other devices in the rack of the device that was read.
-    pub(super) fn neighbours(&self, devices: &Devices, reading: &Reading) -> Neighbours {
-        let own = devices.get(&reading.device);
-        let rack = own.and_then(|own| self.all.get(own.rack()?.index()));
-        let (Some(own), Some(rack)) = (own, rack) else {
-            return Neighbours::default();
-        };
-        let role = own.role_and_height().0;
-        let most = MAX_NEIGHBOURS.min(rack.devices.len());
-        let (mut all, mut same_role) = (Vec::with_capacity(most), Vec::with_capacity(most));
-        for id in rack.devices.iter().take(MAX_NEIGHBOURS) {
-            let device = devices.get(id).filter(|_| *id != reading.device);
-            let current = device.filter(|device| is_current(device, reading.at));
-            let Some((device, value)) = current.and_then(|d| Some((d, d.value()?))) else {
-                continue;
-            };
-            all.push(value);
-            if device.role_and_height().0 == role {
-                same_role.push(value);
-            }
-        }
-        Neighbours::of(&all, &mut same_role)
-    }
-
-    /// Lets a detector of the device that was read decide with its peers: the devices of the rack that have a
-    /// rule of the same kind. Returns none while an episode is open on another one of them.
-    pub(super) fn observe_peers(
+    /// Lets rule number `index` of the device that was read decide with its peers: the other devices of the rack
+    /// that have the rule. Returns none while another one of them has an episode that is about the rack.
+    pub(super) fn observe(
         &self,
-        devices: &Devices,
-        id: &DeviceId,
-        detector: &DetectorSpec,
+        devices: &mut Devices,
+        (id, index): (&DeviceId, usize),
         now: &Observation,
     ) -> Option<Finding> {
-        let rack = self.all.get(devices.get(id)?.rack()?.index())?;
-        let group = if rack.devices.len() > 1 {
-            &rack.devices
-        } else {
-            self.alone.get(&rack.zone)?
+        let own = devices.get_mut(id)?;
+        let rack = self.all.get(own.rack()?.index())?;
+        let plan = Arc::clone(own.plan());
+        let rule = plan.rules.get(index)?;
+        let mut state = own.take_detector(index)?;
+        let peers = self.peers(devices, (id, rack), rule, now);
+        let finding = peers.and_then(|peers| state.observe_rack(&rule.detector, now, &peers));
+        if let Some(own) = devices.get_mut(id) {
+            own.put_detector(index, state);
+        }
+        finding
+    }
+
+    /// Returns the peers that were read within the last minutes; none while another one has the rack's episode.
+    fn peers<'a>(
+        &self,
+        devices: &'a Devices,
+        (own, rack): (&DeviceId, &Rack),
+        rule: &PlannedRule,
+        now: &Observation,
+    ) -> Option<Vec<RackPeer<'a>>> {
+        let compares = rule.detector.compares();
+        let (group, most) = match compares {
+            Compares::Rack if rack.devices.len() == 1 => {
+                (self.alone.get(&rack.zone)?, MAX_LONE_DEVICES)
+            }
+            Compares::Rack => (&rack.devices, MAX_LONE_DEVICES),
+            _ => (&rack.devices, MAX_NEIGHBOURS),
         };
-        let mut peers = Vec::with_capacity(group.len().min(MAX_LONE_DEVICES));
-        for id in group.iter().take(MAX_LONE_DEVICES) {
-            let Some(device) = devices.get(id).filter(|d| is_current(d, now.at)) else {
+        let mut peers = Vec::with_capacity(group.len().min(most));
+        for id in group.iter().filter(|id| *id != own).take(most) {
+            let device = devices.get(id).filter(|device| is_current(device, now.at));
+            let Some((peer, is_open)) =
+                device.and_then(|device| device.peer(&rule.name, rule.kind))
+            else {
                 continue;
             };
-            let Some((spec, state, is_open)) = device.peer(detector.kind()) else {
-                continue;
-            };
-            if !now.is_open && is_open {
+            if compares == Compares::Rack && is_open && !now.is_open {
                 return None;
             }
-            peers.push((spec, state));
+            peers.push(peer);
         }
-        detector.observe_peers(now, &peers)
+        Some(peers)
     }
 }
 
 fn is_current(device: &Device, at: Timestamp) -> bool {
+    let limit = MAX_AGE.max(device.usual_pause() * INTERVALS);
     device
         .last_read()
-        .is_some_and(|last| at.since(last) < MAX_AGE)
+        .is_some_and(|last| at.since(last) < limit)
 }

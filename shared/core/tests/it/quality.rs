@@ -1,5 +1,6 @@
 //! Implausible readings are faults, and a lasting fault of a sensor is one alert.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState, Severity};
@@ -206,23 +207,36 @@ fn one_sensor_that_leaves_its_neighbours_is_an_outlier() {
     assert!((8 * hour..10 * hour).contains(&over), "{over}");
 }
 
+/// Of three sensors, the one that leaves two which agree is the outlier; where those differ too, none is.
 #[test]
-fn of_three_sensors_none_is_an_outlier() {
-    let engine = &mut engine();
-    for n in 1..=3 {
-        described(engine, &format!("inlet-R1-{n}"), Role::Inlet, 60);
-    }
-    let mut records = Vec::new();
-    for minute in 0..60 * 6 {
+fn of_three_sensors_one_is_an_outlier_if_the_others_agree() {
+    let found = |second: f64| {
+        let engine = &mut engine();
         for n in 1..=3 {
-            let value = Ok(if n == 3 && minute > 120 { 26.0 } else { 21.0 });
-            records.extend(read(engine, &format!("inlet-R1-{n}"), minute * 60, value));
+            described(engine, &format!("inlet-R1-{n}"), Role::Inlet, 60);
         }
-    }
-    assert!(
-        records.iter().all(|r| r.kind() != AlertKind::Outlier),
-        "{records:?}"
-    );
+        let mut records = Vec::new();
+        for minute in 0..60 * 6 {
+            for n in 1..=3 {
+                let value = match n {
+                    3 if minute > 120 => 26.0,
+                    2 => second,
+                    _ => 21.0,
+                };
+                records.extend(read(
+                    engine,
+                    &format!("inlet-R1-{n}"),
+                    minute * 60,
+                    Ok(value),
+                ));
+            }
+        }
+        let outliers = records.iter().filter(|r| r.kind() == AlertKind::Outlier);
+        let devices: BTreeSet<_> = outliers.map(|r| r.subject.as_str().to_owned()).collect();
+        devices
+    };
+    assert_eq!(found(21.5), ["inlet-R1-3".to_owned()].into());
+    assert_eq!(found(24.0), BTreeSet::new());
 }
 
 #[test]

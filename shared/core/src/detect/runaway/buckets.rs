@@ -1,9 +1,8 @@
 //! The last minutes of one device, in buckets of five seconds.
 
-use std::fmt::Write;
-
 use serde::{Deserialize, Serialize};
 
+use super::super::differences;
 use crate::time::Timestamp;
 use crate::units::{Celsius, Kelvin};
 
@@ -148,106 +147,34 @@ fn place(bucket: u32) -> usize {
     bucket as usize % KEPT
 }
 
-/// In JSON an array: the bucket of the newest reading, the readings in it, and the buckets as one text.
-///
-/// The text has one item for each bucket, the oldest first; as a list of numbers the buckets would be
-/// most of a device's state. An item is the difference from the bucket before, in hundredths, the first
-/// one from zero. `A` stands for 0, `B` for +1, `C` for -1 and so on to `Y` for -12; any other difference
-/// is in decimal and ends with `Z`. A dot stands for a bucket without a reading.
+/// In JSON an array: the bucket of the newest reading, the readings in it, and the buckets as
+/// [differences], the oldest first, from the first one with a reading on.
 type RunawayJson = (u32, u8, String);
-
-/// The largest difference that a single letter stands for.
-const LETTERS: i32 = 12;
 
 impl From<RunawayState> for RunawayJson {
     fn from(state: RunawayState) -> Self {
-        let (mut text, mut before) = (String::new(), 0);
         let buckets = (0..LENGTH).rev().map(|age| state.newest.wrapping_sub(age));
         let values = buckets.map(|bucket| state.values[place(bucket)]);
-        for value in values.skip_while(|value| *value == EMPTY) {
-            if value == EMPTY {
-                text.push('.');
-                continue;
-            }
-            let difference = i32::from(value) - before;
-            before = i32::from(value);
-            let code = if difference > 0 {
-                difference * 2 - 1
-            } else {
-                -difference * 2
-            };
-            match u8::try_from(code).ok().filter(|_| code <= LETTERS * 2) {
-                Some(code) => text.push(char::from(b'A' + code)),
-                // Writing to a String cannot fail.
-                None => drop(write!(text, "{difference}Z")),
-            }
-        }
+        let known = values.skip_while(|value| *value == EMPTY);
+        let text = differences::text(known.map(|value| (value != EMPTY).then_some(value)));
         (state.newest, state.count, text)
     }
 }
 
-/// A text that is not that of a [`RunawayJson`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not the buckets of a runaway")]
-pub struct NotBuckets;
-
 impl TryFrom<RunawayJson> for RunawayState {
-    type Error = NotBuckets;
+    type Error = differences::NotDifferences;
 
-    fn try_from((newest, count, text): RunawayJson) -> Result<Self, NotBuckets> {
-        let values = values_of(&text)?;
+    fn try_from((newest, count, text): RunawayJson) -> Result<Self, Self::Error> {
+        let values = differences::values(&text, KEPT)?;
         let mut state = Self {
             newest,
             count,
             ..Self::default()
         };
         for (age, value) in (0..LENGTH).zip(values.into_iter().rev()) {
-            state.values[place(newest.wrapping_sub(age))] = value;
+            state.values[place(newest.wrapping_sub(age))] = value.unwrap_or(EMPTY);
         }
         Ok(state)
-    }
-}
-
-/// Returns the buckets that a text stands for, the oldest first.
-fn values_of(text: &str) -> Result<Vec<i16>, NotBuckets> {
-    let (mut values, mut before) = (Vec::with_capacity(KEPT), 0_i32);
-    let mut decimal = String::new();
-    for letter in text.bytes() {
-        let difference = match letter {
-            b'.' => None,
-            b'Z' => {
-                let number = decimal.parse::<i32>().map_err(|_| NotBuckets)?;
-                decimal.clear();
-                Some(number)
-            }
-            b'A'..=b'Y' => {
-                let code = i32::from(letter - b'A');
-                Some(if code % 2 == 1 {
-                    (code + 1) / 2
-                } else {
-                    -code / 2
-                })
-            }
-            _ => {
-                decimal.push(char::from(letter));
-                continue;
-            }
-        };
-        if !decimal.is_empty() || values.len() == KEPT {
-            return Err(NotBuckets);
-        }
-        values.push(match difference {
-            None => EMPTY,
-            Some(difference) => {
-                before = before.checked_add(difference).ok_or(NotBuckets)?;
-                i16::try_from(before).map_err(|_| NotBuckets)?
-            }
-        });
-    }
-    if decimal.is_empty() {
-        Ok(values)
-    } else {
-        Err(NotBuckets)
     }
 }
 
@@ -287,35 +214,12 @@ mod tests {
     }
 
     #[test]
-    fn a_small_difference_is_a_letter_and_a_great_one_a_number() {
+    fn its_json_has_the_buckets_as_differences() {
         let temperatures = [2200, 2201, 2200, 2212, 2200, 2213, 2200].map(Some);
         let state = state(&temperatures);
         let json = serde_json::to_string(&state).unwrap();
         assert_eq!(json, r#"[360000006,1,"2200ZBCXY13Z-13Z"]"#);
         assert_eq!(serde_json::from_str::<RunawayState>(&json).unwrap(), state);
-    }
-
-    #[test]
-    fn every_difference_reads_back_as_it_was_written() {
-        for difference in -30..=30 {
-            let state = state(&[Some(-10), None, Some(difference - 10), Some(-10), None]);
-            let json = serde_json::to_string(&state).unwrap();
-            let again: RunawayState = serde_json::from_str(&json).unwrap();
-            assert_eq!(again, state, "{difference}: {json}");
-        }
-    }
-
-    #[test]
-    fn a_text_that_no_state_has_is_refused() {
-        let values = |text: &str| values_of(text).map(|values| values.len());
-        assert_eq!(values("2200ZA."), Ok(3));
-        assert_eq!(values(&".".repeat(KEPT)), Ok(KEPT));
-        for wrong in [
-            "22", "22A", "22.", "Z", "A1", "--1Z", "a", "40000Z", "32767ZB",
-        ] {
-            assert_eq!(values(wrong), Err(NotBuckets), "{wrong}");
-        }
-        assert_eq!(values(&".".repeat(KEPT + 1)), Err(NotBuckets));
     }
 
     #[test]

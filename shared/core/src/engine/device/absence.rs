@@ -1,6 +1,7 @@
 //! A device that sends no data, and one that is heard again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::effects::{AlertEvent, Effects};
 use super::super::records::{Evidence, Header, Place};
@@ -15,6 +16,8 @@ use crate::units::Celsius;
 
 /// The multiple of the longest recent pause after which a device is absent.
 const PAUSES: u64 = 3;
+/// The longest pause that is taken for the interval of a device: a longer one is an outage.
+const LONGEST_PAUSE: Duration = Duration::from_mins(15);
 
 impl Device {
     /// Returns the severity of absence, and after how many milliseconds of listening it begins; none where the
@@ -29,6 +32,15 @@ impl Device {
         let has_rhythm = self.has_interval() || self.pause > 0;
         (self.heard > 0 && self.evaluated > 0 && has_rhythm)
             .then_some((spec.severity, after.max(self.pause * PAUSES)))
+    }
+
+    /// Returns the time between two readings, as it is described or was seen lately; zero where it is unknown.
+    pub(in crate::engine) fn usual_pause(&self) -> Duration {
+        let described = self.description.as_ref().map(|known| known.interval);
+        match described.filter(|interval| !interval.is_zero()) {
+            Some(interval) => interval,
+            None => Duration::from_millis(self.pause).min(LONGEST_PAUSE),
+        }
     }
 
     /// Returns whether an interval is described.

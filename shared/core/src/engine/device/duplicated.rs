@@ -76,7 +76,7 @@ impl Device {
             .iter()
             .filter_map(|known| known.value)
             .collect();
-        let plan = Arc::clone(&self.plan);
+        let (plan, role) = (Arc::clone(&self.plan), self.role());
         for (index, rule) in plan.rules.iter().enumerate() {
             let worst = match rule.kind.info().side {
                 Some(Side::Above) => values.iter().copied().reduce(Celsius::max),
@@ -92,6 +92,7 @@ impl Device {
                 gap: Duration::ZERO,
                 value,
                 is_open,
+                role,
             };
             if let Decision::Decided(finding) = state.observe(&rule.detector, &now) {
                 self.observe_value(index, (&reading.device, at, value), finding, effects);

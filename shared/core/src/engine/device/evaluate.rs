@@ -5,15 +5,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use thin_vec::ThinVec;
+
 use super::super::commissioning::FirstReading;
 use super::super::effects::{AlertEvent, Effects};
 use super::super::records::{Evidence, mildest_threshold};
 use super::reading::FollowUp;
 use super::state::Device;
 use crate::alert::{EndedBy, Extras, Severity};
-use crate::detect::{
-    AlertKind, Decision, DetectorSpec, DetectorState, Finding, Needs, Neighbours, Observation,
-};
+use crate::detect::{AlertKind, Compares, Decision, Finding, Observation, RackPeer};
 use crate::device::DeviceId;
 use crate::episode::{Change, Open};
 use crate::reading::{Fault, Reading};
@@ -51,7 +51,8 @@ impl Device {
             value,
             fault: None,
         };
-        let (mut peers, mut neighbours, mut needs_trend) = (false, false, true);
+        let role = self.role();
+        let (mut comparing, mut needs_trend) = (ThinVec::new(), true);
         for index in 0..plan.rules.len().min(self.detectors.len()) {
             let detector = &plan.rules[index].detector;
             needs_trend &= !detector.knows_rate();
@@ -60,30 +61,26 @@ impl Device {
                 gap,
                 value,
                 is_open: self.open(index).is_some(),
+                role,
             };
             match self.detectors[index].observe(detector, &now) {
                 Decision::Decided(finding) => {
                     self.observe(index, reading, finding, first.as_deref_mut(), effects);
                 }
-                Decision::NeedsInput => match detector.needs() {
-                    Needs::Neighbours => neighbours = true,
-                    Needs::Peers => peers = true,
-                    Needs::Nothing => {}
-                },
+                Decision::NeedsRack => comparing.push(index),
                 Decision::Undecided => {}
             }
         }
         if needs_trend {
             self.trend.observe(at, value);
         }
-        if peers || neighbours {
+        if comparing.is_empty() {
+            FollowUp::None
+        } else {
             FollowUp::Compare {
-                peers,
-                neighbours,
+                rules: comparing,
                 gap,
             }
-        } else {
-            FollowUp::None
         }
     }
 
@@ -99,36 +96,12 @@ impl Device {
             gap,
             value: reading.value.as_ref().ok().copied()?,
             is_open: self.open(index).is_some(),
+            role: self.role(),
         })
     }
 
-    /// Evaluates the temperatures of the neighbours, after [`Device::evaluate`] of the same reading.
-    pub(in crate::engine) fn evaluate_neighbours(
-        &mut self,
-        reading: &Reading,
-        gap: Duration,
-        neighbours: &Neighbours,
-        effects: &mut Effects,
-    ) {
-        let Some(evaluated) = Evaluated::of(reading) else {
-            return;
-        };
-        let plan = Arc::clone(&self.plan);
-        for (index, rule) in plan.rules.iter().enumerate() {
-            if rule.detector.needs() != Needs::Neighbours {
-                continue;
-            }
-            let now = self.observation(index, reading, gap);
-            let (Some(state), Some(now)) = (self.detectors.get_mut(index), now) else {
-                continue;
-            };
-            let finding = state.observe_neighbours(&rule.detector, &now, neighbours);
-            self.observe(index, evaluated, finding, None, effects);
-        }
-    }
-
     /// Takes in what rule number `index` found in its rack, after [`Device::evaluate`] of the same reading.
-    pub(in crate::engine) fn observe_peers(
+    pub(in crate::engine) fn observe_rack(
         &mut self,
         index: usize,
         reading: &Reading,
@@ -293,21 +266,33 @@ impl Device {
         }
     }
 
-    /// Returns the first rule of this kind with its state, and whether it has an open episode.
+    /// Returns the device as a peer of one with this rule, and whether the rule has an open episode on it.
+    ///
+    /// Rules of one name are the same rule. Another role may have its own rule of the kind.
     pub(in crate::engine) fn peer(
         &self,
+        name: &str,
         kind: AlertKind,
-    ) -> Option<(&DetectorSpec, &DetectorState, bool)> {
-        let index = self.plan.rules.iter().position(|rule| rule.kind == kind)?;
-        let state = self.detectors.get(index)?;
-        let is_open = self.open(index).is_some();
-        Some((&self.plan.rules[index].detector, state, is_open))
+    ) -> Option<(RackPeer<'_>, bool)> {
+        let value = self.last_value()?;
+        let rules = &self.plan.rules;
+        let same = rules
+            .iter()
+            .position(|rule| rule.name == name && rule.kind == kind);
+        let index = same.or_else(|| rules.iter().position(|rule| rule.kind == kind))?;
+        let peer = RackPeer {
+            spec: &rules[index].detector,
+            state: self.detectors.get(index)?,
+            role: self.role(),
+            value,
+        };
+        Some((peer, self.open(index).is_some()))
     }
 
     /// Returns whether a rule compares the device with its rack.
     pub(in crate::engine) fn compares_rack(&self) -> bool {
         let mut rules = self.plan.rules.iter();
-        rules.any(|rule| rule.detector.needs() != Needs::Nothing)
+        rules.any(|rule| rule.detector.compares() != Compares::Nothing)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use thin_vec::ThinVec;
+
 use super::super::clock::{Delay, WrongBy, WrongClock};
 use super::super::commissioning::{Commissioning, FirstReading};
 use super::super::effects::{AlertEvent, Effects};
@@ -17,16 +19,14 @@ use crate::time::{StreamId, Timestamp, format_duration};
 use crate::units::Celsius;
 
 /// The work left for the engine after a device took in a reading, because it needs other devices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum FollowUp {
     /// Nothing remains to be done.
     None,
     /// Compare the reading with the rack, by the rules that ask for it.
     Compare {
-        /// Whether a rule asks that looks at the same detector of the whole rack.
-        peers: bool,
-        /// Whether a rule asks that looks at the neighbours' temperatures.
-        neighbours: bool,
+        /// The numbers of these rules in the device's plan.
+        rules: ThinVec<usize>,
         /// The time since the last reading that was evaluated.
         gap: Duration,
     },

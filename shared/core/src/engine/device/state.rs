@@ -158,6 +158,19 @@ impl Device {
         self.trackers.get_mut(index)
     }
 
+    /// Takes the state of a rule out, so that it can change while other devices are looked at. It has to be
+    /// [put back](Self::put_detector).
+    pub(in crate::engine) fn take_detector(&mut self, index: usize) -> Option<DetectorState> {
+        let place = self.detectors.get_mut(index)?;
+        Some(std::mem::replace(place, DetectorState::PLACEHOLDER))
+    }
+
+    pub(in crate::engine) fn put_detector(&mut self, index: usize, state: DetectorState) {
+        if let Some(place) = self.detectors.get_mut(index) {
+            *place = state;
+        }
+    }
+
     pub(super) fn set_tracker(&mut self, index: usize, tracker: Tracker) {
         if tracker.is_idle() {
             return;
