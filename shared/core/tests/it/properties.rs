@@ -1,17 +1,19 @@
 //! Properties that hold for any readings.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rackwatch_core::alert::{AlertRecord, AlertState};
+use rackwatch_core::alert::{AlertKind, AlertRecord, AlertState};
 use rackwatch_core::device::{Description, DeviceId, Role};
 use rackwatch_core::engine::{Engine, Input};
 use rackwatch_core::reading::Reading;
+use rackwatch_core::rules::RuleSet;
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::units::Celsius;
 
-use crate::trace::{START, engine, input, inputs, traces};
+use crate::trace::{START, engine, input, inputs, reading, traces};
 
 /// Seconds that are enough for every hold, and for flapping.
 const GOOD: u64 = 3 * 3600;
@@ -47,6 +49,23 @@ proptest! {
             prop_assert!(fired >= 1 && over == 1, "{id}: {fired} firing, {over} resolved");
         }
         prop_assert_eq!(engine.open(), 0);
+    }
+
+    /// A rule finds the same whether the others are there or not. Only the words differ: the time until the critical
+    /// limit comes from that limit.
+    #[test]
+    fn rules_do_not_influence_each_other(trace in prop_oneof![traces(), calm()]) {
+        let found = |engine: &mut Engine, kind: AlertKind| {
+            let records = engine.step(inputs(&trace)).alerts.into_iter();
+            let of_kind = records.filter(|record| record.kind() == kind);
+            let facts = |r: AlertRecord| (r.subject, r.at, r.severity, r.started, r.id, r.temperature, r.resolution);
+            of_kind.map(facts).collect::<Vec<_>>()
+        };
+        for kind in AlertKind::RULES {
+            let rules = RuleSet::with_defaults(&[]).unwrap().of(&[kind]);
+            let alone = found(&mut Engine::new(Arc::new(rules)), kind);
+            prop_assert_eq!(alone, found(&mut engine(), kind), "{}", kind);
+        }
     }
 
     /// Two zones with racks of the same name: the order of their readings changes nothing.
@@ -85,6 +104,25 @@ fn devices(trace: &[Reading]) -> Vec<DeviceId> {
     devices.sort();
     devices.dedup();
     devices
+}
+
+/// Four sensors of whole degrees that seldom change, each read at its own second.
+fn calm() -> impl Strategy<Value = Vec<Reading>> {
+    let step = (0..4usize, 1u64..40, 0..12u8);
+    prop::collection::vec(step, 400..900).prop_map(|steps| {
+        let (mut now, mut levels) = (600, [22.0f64; 4]);
+        let one = |(device, gap, change): (usize, u64, u8)| {
+            now += gap;
+            let change = match change {
+                0 => 1.0,
+                1 => -1.0,
+                _ => 0.0,
+            };
+            levels[device] = (levels[device] + change).clamp(18.0, 27.0);
+            reading(&format!("inlet-R1-{device}"), now, levels[device])
+        };
+        steps.into_iter().map(one).collect()
+    })
 }
 
 fn of_two_zones() -> Engine {
