@@ -158,7 +158,8 @@ impl SourceTask {
     }
 
     async fn discover(&mut self, first: bool) -> Result<(), ChannelClosed> {
-        let Ok(devices) = timeout(self.source.discovery_timeout(), self.source.discover()).await
+        let Ok(mut devices) =
+            timeout(self.source.discovery_timeout(), self.source.discover()).await
         else {
             let source = self.source.kind();
             warn!(
@@ -167,6 +168,9 @@ impl SourceTask {
             );
             return Ok(());
         };
+        for device in &mut devices {
+            device.description.rereads = self.source.supports_reread();
+        }
         let has_changed = self.devices.update(&devices);
         let (source, count) = (self.source.kind(), devices.len());
         if has_changed {

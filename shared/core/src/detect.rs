@@ -22,6 +22,7 @@ pub mod sensor_fault;
 pub mod stuck;
 pub mod swing;
 pub mod trend;
+pub mod usual;
 
 use std::fmt;
 use std::time::Duration;

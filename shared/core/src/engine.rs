@@ -47,7 +47,7 @@ mod snapshot;
 mod stale;
 mod subjects;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,6 +93,8 @@ pub struct Engine {
     ahead: Duration,
     outages: Outages,
     stale: Stale,
+    /// Devices with a jump that waits to be confirmed.
+    jumps: BTreeSet<DeviceId>,
     /// The plans in use. Devices with equal plans share one.
     plans: Vec<Arc<Plan>>,
     /// Stored episodes that the first step after a restore takes over.
@@ -124,6 +126,7 @@ impl Engine {
             ahead: Duration::ZERO,
             outages: Outages::default(),
             stale: Stale::default(),
+            jumps: BTreeSet::new(),
             plans: Vec::new(),
             resumed: None,
             open: HashSet::new(),
@@ -230,6 +233,9 @@ impl Engine {
             if let Some(description) = device.description() {
                 // The place was known before the restart: that is no change.
                 let _change = self.hardware.describe(&id, None, description);
+            }
+            if device.holds_jump() {
+                self.jumps.insert(id.clone());
             }
             self.devices.insert(id.clone(), Box::new(device));
             // A plan without state ends no episode.
@@ -359,6 +365,7 @@ impl Engine {
 
     /// Checks which devices are absent, and ends the episodes of those that have been for long.
     fn check_absence(&mut self, effects: &mut Effects) {
+        self.check_jumps(effects);
         effects.report_all(self.absence.check(&mut self.devices));
         let (now, after) = (self.absence.listening.count, self.rules.stale_after());
         for id in self.stale.end(&mut self.devices, (now, after), effects) {
@@ -407,8 +414,52 @@ impl Engine {
             return;
         }
         device.forget_writers();
+        let device = match device.confirmed_by(reading) {
+            None => device,
+            Some(jump) => {
+                self.read_jump(&jump, effects);
+                match self.devices.get_mut(&reading.device) {
+                    Some(device) => device,
+                    None => return,
+                }
+            }
+        };
         let commissioning = &mut self.commissioning;
-        match device.read((entry, arrived, listened), reading, commissioning, effects) {
+        let follow_up = device.read((entry, arrived, listened), reading, commissioning, effects);
+        if device.holds_jump() {
+            self.jumps.insert(reading.device.clone());
+        }
+        self.follow_up(follow_up, reading, effects);
+    }
+
+    /// Evaluates a jump that was held back.
+    fn read_jump(&mut self, jump: &Reading, effects: &mut Effects) {
+        let commissioning = (&mut self.commissioning, self.absence.listening.count);
+        if let Some(device) = self.devices.get_mut(&jump.device) {
+            let follow_up = device.evaluate_jump(jump, commissioning, effects);
+            self.follow_up(follow_up, jump, effects);
+        }
+    }
+
+    /// Evaluates the jumps that no other reading confirmed in time.
+    fn check_jumps(&mut self, effects: &mut Effects) {
+        let listened = self.absence.listening.count;
+        let mut due = Vec::new();
+        self.jumps.retain(|id| {
+            let Some(device) = self.devices.get_mut(id) else {
+                return false;
+            };
+            due.extend(device.waited_for(id, listened));
+            device.holds_jump()
+        });
+        for jump in due {
+            self.read_jump(&jump, effects);
+        }
+    }
+
+    /// Does what a reading leaves to be done because it needs other devices.
+    fn follow_up(&mut self, follow_up: FollowUp, reading: &Reading, effects: &mut Effects) {
+        match follow_up {
             FollowUp::None => {}
             FollowUp::TargetFailure => {
                 effects.report_all(self.outages.evaluate(&mut self.devices, reading));

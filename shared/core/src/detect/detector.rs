@@ -68,6 +68,9 @@ pub struct Observation {
     pub is_open: bool,
     /// The role of the sensor.
     pub role: Role,
+    /// The level of the device before this reading, in °C; none at the first one. See
+    /// [`UsualLevel`](super::usual::UsualLevel).
+    pub usual: Option<f64>,
 }
 
 /// The result of a detector for one observation.

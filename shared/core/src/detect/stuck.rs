@@ -368,6 +368,7 @@ mod tests {
                     value: Celsius::new(value(index)).unwrap(),
                     is_open: false,
                     role: Role::Inlet,
+                    usual: None,
                 };
                 let mut state = std::mem::take(&mut self.states[index]);
                 found = match self.spec.observe(&mut state, &now) {

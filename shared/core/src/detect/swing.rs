@@ -164,6 +164,13 @@ impl SwingLevel {
             width: (millis / u64::from(BUCKETS)).max(1),
         }
     }
+
+    /// Returns the change that two readings must show which are `gap` apart, in kelvin: where they are further apart
+    /// than the window, they must change at the rate of the level.
+    fn by_rate(&self, gap: Duration) -> f64 {
+        let windows = gap.as_secs_f64() / self.within.as_secs_f64();
+        self.by.0 * windows.max(1.0)
+    }
 }
 
 /// The parameters of a swing.
@@ -217,7 +224,7 @@ impl Spec for SwingSpec {
     }
 
     fn observe(&self, state: &mut SwingState, now: &Observation) -> Decision {
-        Decision::Decided(state.observe(self, now.at, now.gap, now.value))
+        Decision::Decided(state.observe(self, now))
     }
 }
 
@@ -247,31 +254,39 @@ struct Extreme {
 }
 
 impl SwingState {
-    /// Takes in the next reading, `gap` after the last one.
-    pub fn observe(
-        &mut self,
-        spec: &SwingSpec,
-        at: Timestamp,
-        gap: Duration,
-        value: Celsius,
-    ) -> Option<Finding> {
-        let value = hundredths(value.degrees());
+    /// Takes in the next reading, which must be newer than the last.
+    pub fn observe(&mut self, spec: &SwingSpec, now: &Observation) -> Option<Finding> {
+        let value = hundredths(now.value.degrees());
         let (mut worst, mut start) = (None, 0);
         let levels = (0..).zip(spec.levels.iter().zip(Severity::ALL));
         for (number, (level, severity)) in levels {
             let Some(level) = level else { continue };
             let newest = Extreme {
                 level: number,
-                bucket: bucket(level, at),
+                bucket: bucket(level, now.at),
                 hundredths: value,
             };
-            let furthest = self.turn(spec.direction, &mut start, newest, gap >= level.within);
-            let change = f64::from((i32::from(value) - i32::from(furthest)).abs()) / 100.0;
-            if change >= level.by.0 - TOLERANCE {
+            let last = self.last(start, number);
+            let furthest = self.turn(spec.direction, &mut start, newest, now.gap >= level.within);
+            let in_window = spec.direction.change(furthest, value);
+            let since_last = last.map_or(0.0, |last| spec.direction.change(last, value));
+            let change = in_window.max(since_last);
+            let is_beyond = in_window >= level.by.0 - TOLERANCE
+                || since_last >= level.by_rate(now.gap) - TOLERANCE;
+            let is_return = now
+                .usual
+                .is_some_and(|usual| spec.direction.beyond(usual, now.value) < level.by.0 * AWAY);
+            if is_beyond && !is_return {
                 worst = Some(Finding::of(severity).with_change(change));
             }
         }
         worst
+    }
+
+    /// Returns the last temperature in the window that begins at `start`, in hundredths.
+    fn last(&self, start: usize, level: u8) -> Option<i16> {
+        let window = self.0[start..].iter().take_while(|e| e.level == level);
+        window.last().map(|extreme| extreme.hundredths)
     }
 
     /// Takes the newest reading into the window that begins at `start`, and returns the furthest
@@ -324,6 +339,9 @@ impl SwingState {
     }
 }
 
+/// The part of a level by which a temperature must be away from the usual one: less is a return to it.
+const AWAY: f64 = 0.5;
+
 /// Buckets allocated at once: doubling would waste more than there is.
 const GROWTH: usize = 4;
 
@@ -337,6 +355,23 @@ fn bucket(level: &SwingLevel, at: Timestamp) -> u8 {
 }
 
 impl Direction {
+    /// Returns the change from one temperature to another in this direction, in kelvin. Both are in hundredths.
+    fn change(self, from: i16, to: i16) -> f64 {
+        let rise = f64::from(i32::from(to) - i32::from(from)) / 100.0;
+        match self {
+            Self::Rise => rise,
+            Self::Fall => -rise,
+        }
+    }
+
+    /// Returns how far a temperature is beyond the usual level in this direction, in kelvin.
+    fn beyond(self, usual: f64, value: Celsius) -> f64 {
+        match self {
+            Self::Rise => value.degrees() - usual,
+            Self::Fall => usual - value.degrees(),
+        }
+    }
+
     /// Returns whether `a` is further than `b` from the end of this direction.
     fn is_further(self, a: i16, b: i16) -> bool {
         match self {
@@ -370,6 +405,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::device::Role;
 
     fn spec(direction: Direction) -> SwingSpec {
         let level =
@@ -380,15 +416,24 @@ mod tests {
         }
     }
 
+    fn now(at: Timestamp, gap: Duration, degrees: f64) -> Observation {
+        Observation {
+            at,
+            gap,
+            value: Celsius::new(degrees).unwrap(),
+            is_open: false,
+            role: Role::Inlet,
+            usual: None,
+        }
+    }
+
     fn worst(direction: Direction, readings: &[(u64, f64)]) -> Option<Severity> {
         let spec = spec(direction);
         let (mut state, mut last) = (SwingState::default(), Timestamp::default());
         let see = |(second, t): &(u64, f64)| {
             let at = Timestamp::from_millis(1_700_000_000_000 + second * 1000).unwrap();
             let gap = at.since(std::mem::replace(&mut last, at));
-            state
-                .observe(&spec, at, gap, Celsius::new(*t).unwrap())
-                .map(|f| f.severity)
+            state.observe(&spec, &now(at, gap, *t)).map(|f| f.severity)
         };
         readings.iter().filter_map(see).max()
     }
@@ -402,11 +447,55 @@ mod tests {
             .map(|m: u64| (m * 60, 20.0 + m as f64 / 60.0))
             .collect();
         assert_eq!(worst(Direction::Rise, &climb), None);
-        assert_eq!(worst(Direction::Rise, &[(5, 20.1), (304, 22.1)]), None);
+        assert_eq!(worst(Direction::Rise, &[(5, 20.1), (309, 22.1)]), None);
         assert_eq!(
             worst(Direction::Rise, &[(0, 20.1), (270, 22.1)]),
             Some(Severity::Info)
         );
+    }
+
+    /// Each of these is a reading of a recorded room that was polled every five minutes.
+    #[test]
+    fn a_change_from_one_poll_to_the_next_is_seen_however_long_the_interval() {
+        let polls = [(0, 28.8), (303, 29.1), (866, 25.2), (1170, 24.6)];
+        assert_eq!(worst(Direction::Fall, &polls), Some(Severity::Info));
+        assert_eq!(worst(Direction::Rise, &polls), None);
+        let polls = [(0, 25.2), (303, 25.2), (607, 30.0), (911, 30.0)];
+        assert_eq!(worst(Direction::Rise, &polls), Some(Severity::Info));
+        // The same change within an outage of hours may have been slow.
+        assert_eq!(worst(Direction::Rise, &[(0, 25.0), (20_000, 30.0)]), None);
+    }
+
+    #[test]
+    fn a_return_to_the_usual_level_is_no_change_of_its_own() {
+        let spec = spec(Direction::Rise);
+        let found = |dip: f64, back: f64| {
+            let mut state = SwingState::default();
+            let mut found = None;
+            for (second, degrees) in [(0, 22.0), (60, dip), (120, back)] {
+                let at = Timestamp::from_millis(1_700_000_000_000 + second * 1000).unwrap();
+                let gap = Duration::from_secs(60);
+                let reading = Observation {
+                    usual: Some(22.0),
+                    ..now(at, gap, degrees)
+                };
+                found = state.observe(&spec, &reading).map(|f| f.severity);
+            }
+            found
+        };
+        assert_eq!(found(18.0, 22.0), None);
+        assert_eq!(found(18.0, 22.9), None);
+        assert_eq!(
+            found(18.0, 23.0),
+            Some(Severity::Info),
+            "more than a return"
+        );
+        assert_eq!(
+            found(15.0, 24.4),
+            Some(Severity::Info),
+            "no return, but not 5 K beyond"
+        );
+        assert_eq!(found(22.0, 24.0), Some(Severity::Info));
     }
 
     proptest! {
@@ -429,13 +518,14 @@ mod tests {
                 seen.push((second, t));
                 let at = Timestamp::from_millis(second * 1000).unwrap();
                 let gap = Duration::from_secs(gap);
-                let found = state.observe(&spec, at, gap, Celsius::new(t).unwrap()).is_some();
+                let found = state.observe(&spec, &now(at, gap, t)).is_some();
+                let is_rate = gap.as_secs() >= 300 && change >= 4.0 * gap.as_secs_f64() / 300.0 - 0.02;
                 let rise = |within: u64| seen.iter()
                     .filter(|(s, _)| second - s <= within)
                     .map(|(_, v)| t - v)
                     .fold(0.0, f64::max);
                 if rise(269) >= 4.01 { prop_assert!(found) }
-                if rise(300) < 3.98 { prop_assert!(!found) }
+                if rise(300) < 3.98 && !is_rate { prop_assert!(!found) }
             }
         }
     }

@@ -47,6 +47,9 @@ pub struct Description {
     /// The interval between readings, in milliseconds.
     #[serde(rename = "interval_ms", with = "crate::time::millis")]
     pub interval: Duration,
+    /// Whether its agent reads a jump twice before it sends it. A jump of any other device waits for the next reading.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rereads: bool,
     /// The smallest step between readings, in kelvin, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolution: Option<Kelvin>,

@@ -19,6 +19,7 @@ mod halls;
 mod incident_bounds;
 mod incidents;
 mod inventory;
+mod jumps;
 mod outage;
 mod properties;
 mod quality;

@@ -52,6 +52,7 @@ fn state(spec: &DetectorSpec, readings: impl IntoIterator<Item = (u64, f64)>) ->
             value: Celsius::new(degrees).unwrap(),
             is_open: false,
             role: Role::Inlet,
+            usual: None,
         };
         let (now, colder) = (at(degrees), at(degrees - 1.0));
         for peer in &mut peers {

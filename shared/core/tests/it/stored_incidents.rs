@@ -233,6 +233,7 @@ fn descriptions_are_pinned() {
         rack: Some("A1".to_owned()),
         u: Some(12),
         interval: Duration::from_secs(1),
+        rereads: true,
         resolution: Some(Kelvin(0.5)),
         limits: limits(),
         verdict: Some(Verdict::Warning),

@@ -77,6 +77,7 @@ impl Device {
             .filter_map(|known| known.value)
             .collect();
         let (plan, role) = (Arc::clone(&self.plan), self.role());
+        let usual = self.usual.degrees();
         for (index, rule) in plan.rules.iter().enumerate() {
             let worst = match rule.kind.info().side {
                 Some(Side::Above) => values.iter().copied().reduce(Celsius::max),
@@ -93,6 +94,7 @@ impl Device {
                 value,
                 is_open,
                 role,
+                usual,
             };
             if let Decision::Decided(finding) = state.observe(&rule.detector, &now) {
                 self.observe_value(index, (&reading.device, at, value), finding, effects);

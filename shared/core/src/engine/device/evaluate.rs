@@ -51,7 +51,7 @@ impl Device {
             value,
             fault: None,
         };
-        let role = self.role();
+        let (role, usual) = (self.role(), self.usual.degrees());
         let (mut comparing, mut needs_trend) = (ThinVec::new(), true);
         for index in 0..plan.rules.len().min(self.detectors.len()) {
             let detector = &plan.rules[index].detector;
@@ -62,6 +62,7 @@ impl Device {
                 value,
                 is_open: self.open(index).is_some(),
                 role,
+                usual,
             };
             match self.detectors[index].observe(detector, &now) {
                 Decision::Decided(finding) => {
@@ -74,6 +75,7 @@ impl Device {
         if needs_trend {
             self.trend.observe(at, value);
         }
+        self.usual.observe(gap, value);
         if comparing.is_empty() {
             FollowUp::None
         } else {
@@ -97,6 +99,7 @@ impl Device {
             value: reading.value.as_ref().ok().copied()?,
             is_open: self.open(index).is_some(),
             role: self.role(),
+            usual: self.usual.degrees(),
         })
     }
 

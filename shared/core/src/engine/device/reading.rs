@@ -68,6 +68,24 @@ impl Device {
             Ok(value) => value,
             Err(fault) => return self.read_fault(reading, &fault, effects),
         };
+        if self.held.is_some() {
+            self.drop_held(&reading.device, effects);
+        }
+        if self.must_be_confirmed(value) {
+            self.last = Some((reading.at, self.last_value()));
+            self.hold(reading.at, value);
+            return FollowUp::None;
+        }
+        self.accept((reading, value), (commissioning, listened), effects)
+    }
+
+    /// Evaluates a temperature that is believed.
+    pub(super) fn accept(
+        &mut self,
+        (reading, value): (&Reading, Celsius),
+        (commissioning, listened): (&mut Commissioning, u64),
+        effects: &mut Effects,
+    ) -> FollowUp {
         self.failing = None;
         self.last = Some((reading.at, Some(value)));
         if self.description.is_none() && self.by_agent == Some(true) {
@@ -150,6 +168,7 @@ impl Device {
     ) {
         let (id, at) = (&reading.device, reading.at);
         self.trend = Trend::default();
+        self.held = None;
         for (rule, detector) in self.plan.rules.iter().zip(&mut self.detectors) {
             *detector = DetectorState::new(&rule.detector);
         }

@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::super::clock::Clock;
 use super::super::cold_starts::{ColdStart, ColdStarts};
+use super::jump::HeldJump;
 use super::state::Device;
 use crate::detect::SavedState;
 use crate::detect::trend::Trend;
+use crate::detect::usual::UsualLevel;
 use crate::device::{Description, DeviceId};
 use crate::episode::Tracker;
 use crate::rules::{PlannedRule, RuleKey, RuleSet};
@@ -35,6 +37,12 @@ pub(in crate::engine) struct SavedDevice {
     evaluated: u32,
     #[serde(rename = "trend", default)]
     trend: Trend,
+    #[serde(
+        rename = "usual",
+        default,
+        skip_serializing_if = "UsualLevel::is_unknown"
+    )]
+    usual: UsualLevel,
     #[serde(rename = "clock", default, skip_serializing_if = "Clock::is_fine")]
     clock: Clock,
     #[serde(rename = "heard", default)]
@@ -43,6 +51,8 @@ pub(in crate::engine) struct SavedDevice {
     pause: u64,
     #[serde(rename = "fail", default, skip_serializing_if = "Option::is_none")]
     failing: Option<Timestamp>,
+    #[serde(rename = "held", default, skip_serializing_if = "Option::is_none")]
+    held: Option<Box<HeldJump>>,
     /// The number of its plan in the slice.
     #[serde(rename = "plan")]
     plan: u32,
@@ -80,10 +90,12 @@ impl Device {
             last: self.last,
             evaluated: self.evaluated,
             trend: self.trend.clone(),
+            usual: self.usual,
             clock: self.clock.clone(),
             heard: self.heard,
             pause: self.pause,
             failing: self.failing,
+            held: self.held.clone(),
             plan,
             detectors: states.map(SavedState::State).collect(),
             trackers: trackers.filter(|(_, tracker)| !tracker.is_idle()).collect(),
@@ -163,10 +175,12 @@ impl SavedDevice {
             last: self.last,
             evaluated: self.evaluated,
             trend: self.trend,
+            usual: self.usual,
             clock: self.clock,
             heard: self.heard,
             pause: self.pause,
             failing: self.failing,
+            held: self.held,
             through: self.through,
             ..Device::default()
         };

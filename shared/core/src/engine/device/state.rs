@@ -8,10 +8,12 @@ use thin_vec::ThinVec;
 use super::super::clock::Clock;
 use super::super::rack_number::RackNumber;
 use super::super::records::{Header, Place};
+use super::jump::HeldJump;
 use super::writer::WriterReading;
 use crate::alert::Severity;
 use crate::detect::DetectorState;
 use crate::detect::trend::Trend;
+use crate::detect::usual::UsualLevel;
 use crate::device::{Description, DeviceId, HardwareLimits, Range, Role};
 use crate::episode::{Episode, Open, Tracker};
 use crate::rules::{DeviceTraits, Plan, PlannedRule};
@@ -32,6 +34,7 @@ pub(in crate::engine) struct Device {
     /// The rack of the devices that it is compared with.
     pub(super) rack: Option<RackNumber>,
     pub(super) trend: Trend,
+    pub(super) usual: UsualLevel,
     /// The newest reading that was taken in, with the last temperature.
     pub(super) last: Option<(Timestamp, Option<Celsius>)>,
     /// The time of the last evaluation, in seconds from 1970; zero for never.
@@ -49,6 +52,8 @@ pub(in crate::engine) struct Device {
     pub(super) pause: u64,
     /// The first failure of its target, while no alert reports it.
     pub(super) failing: Option<Timestamp>,
+    /// A jump that waits to be confirmed.
+    pub(super) held: Option<Box<HeldJump>>,
     /// Stored episodes of a device without saved state, until its plan is known.
     pub(super) carried: Option<Box<[Episode]>>,
 }

@@ -206,6 +206,7 @@ fn descriptions() {
         rack: Some("B07".to_owned()),
         u: Some(42),
         interval: Duration::from_secs(1),
+        rereads: true,
         resolution: Some(Kelvin(0.5)),
         limits: HardwareLimits {
             low_critical: Some(celsius(3.0)),
