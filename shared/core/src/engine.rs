@@ -232,6 +232,8 @@ impl Engine {
                 // The place was known before the restart: that is no change.
                 let _change = self.hardware.describe(&id, None, description);
             }
+            // That of an older slice is counted, and may have been in another rack.
+            self.withdraw(&id);
             self.devices.insert(id.clone(), Box::new(device));
             // A plan without state ends no episode.
             self.replan(&id, &mut Effects::default());
@@ -352,10 +354,17 @@ impl Engine {
         device.end_episodes(id, EndedBy::Forgotten, |_, _| true, effects);
         device.end_carried(EndedBy::Forgotten, |_| true, effects);
         device.end_clock_alert(id, EndedBy::Forgotten, |_| true, effects);
-        self.racks.place(id, device.rack(), None);
-        let role = device.set_counted(None);
-        self.commissioning.count(role, None);
+        self.withdraw(id);
         self.devices.remove(id);
+    }
+
+    /// Takes a device out of its rack and out of the count of its role.
+    fn withdraw(&mut self, id: &DeviceId) {
+        if let Some(device) = self.devices.get_mut(id) {
+            self.racks.place(id, device.rack(), None);
+            let role = device.set_counted(None);
+            self.commissioning.count(role, None);
+        }
     }
 
     /// Checks which devices are absent, and ends the episodes of those that have been for long.
