@@ -228,10 +228,8 @@ impl StuckState {
 
     /// Returns a finding if the sensor is stuck at the time of its newest reading.
     pub fn finding(&self, spec: &StuckSpec, at: Timestamp) -> Option<Finding> {
-        if self.since == 0 || self.low > self.high {
-            return None;
-        }
         let step = (f64::from(self.step) / 100.0).max(spec.resolution.0);
+        // Less than zero before the first comparison.
         let apart = (f64::from(self.high) - f64::from(self.low)) / 100.0;
         let moved = apart >= KELVIN.max(STEPS * step);
         let still = f64::from(at.seconds().saturating_sub(self.since));

@@ -271,7 +271,7 @@ impl Incident {
         let is_repeat = self.ack.is_none() && since_sent >= timing.repeat_interval(sent.peak);
         // Without an unreported event nothing can have come from another rack.
         let ack = self.ack.as_ref().filter(|_| self.unreported.is_some());
-        let may_be_worse = sent.peak < Severity::Critical || ack.is_some() || self.may_have_grown;
+        let may_be_worse = ack.is_some() || self.may_have_grown;
         if !may_be_worse && !is_repeat {
             // The usual case: no need to look at every member.
             return None;
@@ -286,14 +286,10 @@ impl Incident {
         if severity > sent.peak || exceeds_ack || has_grown {
             return Some((Event::Worse, severity));
         }
-        // A silence may end, and a historical alert may last: what is not audible now may be news later. Unknown
-        // before the first notification of this version: what is there is no growth.
-        let extent_of_all = Extent::of(self.members.values());
-        self.may_have_grown = self
-            .extent
-            .as_ref()
-            .is_some_and(|before| extent_of_all.exceeds(before));
-        self.extent.get_or_insert(extent);
+        // Unknown before the first notification of this version: what is audible now is no growth.
+        let before = self.extent.get_or_insert(extent);
+        // A silence may end, and a historical alert may last: what is not audible now may be news later.
+        self.may_have_grown = Extent::of(self.members.values()).exceeds(before);
         let interval = if self.is_blind() {
             timing.repeat_interval(severity).max(STALE_REPEAT)
         } else {
