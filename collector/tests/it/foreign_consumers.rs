@@ -62,7 +62,7 @@ fn entries_pending_under_another_consumer_are_taken_over() {
 /// Returns the number of readings in a device's series, those included that were stored after a newer one: the commit
 /// of that one waited for an entry that the other client held.
 fn stored(redis: &mut Connection, device: &str) -> usize {
-    let late: usize = redis.xlen(format!("sensor:{device}:temp:late")).unwrap();
+    let late: usize = redis.zcard(format!("sensor:{device}:temp:late")).unwrap();
     plain_series(redis, device).len() + late
 }
 
