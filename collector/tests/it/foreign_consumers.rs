@@ -49,6 +49,9 @@ fn entries_pending_under_another_consumer_are_taken_over() {
     wait_all_done(redis);
     assert_eq!(plain_series(redis, "inlet-R1-1").len(), 9);
     assert_eq!(alerts_of(redis, "high_temp").len(), 1);
+    collector
+        .wait_stderr_contains("another consumer had entries pending", DEADLINE)
+        .unwrap();
     let log = collector.stderr();
     let lines = log.matches("another consumer had entries pending");
     assert_eq!(lines.count(), 1, "{log}");

@@ -241,8 +241,9 @@ fn open_alerts_of_refused_incidents_are_grouped_and_notified_again() {
 
     let mut second = running(&url);
     wait_notified(redis, &[("opened", "critical"), ("repeat", "critical")]);
-    let log = second.stderr();
     for key in [OPEN, MEMBERS] {
+        second.wait_stderr_contains(key, DEADLINE).unwrap();
+        let log = second.stderr();
         let refused = ["stored state refused", key, "version 2", "version 1"];
         assert_eq!(lines_with(&log, &refused), 1, "{log}");
     }

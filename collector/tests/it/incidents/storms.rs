@@ -6,7 +6,7 @@ use rackwatch_testing::{Answer, RedisServer, Request, WebhookReceiver};
 use serde_json::Value;
 
 use super::notifying::{Notifying, delivery_log, incident, notifier, wait, wait_ready, write};
-use crate::rig::connect;
+use crate::rig::{DEADLINE, connect};
 
 fn body(request: &Request) -> Value {
     serde_json::from_str(&request.body).unwrap()
@@ -156,8 +156,10 @@ fn a_wrong_routing_key_of_pagerduty_is_waited_for() {
         });
     };
     wait_state("retrying");
+    collector
+        .wait_stderr_contains("routing key", DEADLINE)
+        .unwrap();
     let stderr = collector.stderr();
-    assert!(stderr.contains("routing key"), "{stderr}");
     assert!(!stderr.contains("hunter2"), "{stderr}");
     // Any other fault of the event is the message's.
     pager.answer(Answer::Body(
