@@ -14,9 +14,10 @@ mod room;
 mod watch;
 
 pub(crate) use attendance::unattended;
-pub(crate) use broken_keys::{broken_keys, delivery_keys, is_wrong_type};
+pub(crate) use broken_keys::{broken_keys, is_wrong_type};
 pub(crate) use evaluate::{HealthVerdict, SERIES_MEMORY_LIMIT, evaluate};
 pub(crate) use facts::{Facts, Group, Incidents, Losses, NotEvaluated, Owned, Streams};
 pub(crate) use gather::gather;
+pub(crate) use notifiers::KnownNotifiers;
 pub(crate) use room::{RoomState, RoomVerdict, room};
 pub(crate) use watch::run as watch;

@@ -126,8 +126,11 @@ async fn check(config: String, settings: &CollectorConfig, connector: &Connector
 /// Checks that the keys of ours hold what they should.
 async fn keys(connection: &mut Connection, config: &CollectorConfig) -> Step {
     let started = Instant::now();
-    let result = match health::broken_keys(connection, &health::delivery_keys(&config.notify)).await
-    {
+    let look = async {
+        let notifiers = health::KnownNotifiers::read(connection, &config.notify).await?;
+        health::broken_keys(connection, &notifiers.keys()).await
+    };
+    let result = match look.await {
         Ok(broken) if broken.is_empty() => StepResult::Ok,
         Ok(broken) => StepResult::Failed {
             detail: broken.join("; "),

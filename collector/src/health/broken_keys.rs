@@ -10,11 +10,11 @@ use rackwatch_runtime::error::chain;
 use rackwatch_runtime::redis::{Connection, Partitioning, Remedy, remedy};
 use redis::{RedisError, RedisResult};
 
+use crate::feed::damage::damage;
 use crate::incidents::site::version_fault;
-use crate::notify::NotifierConfig;
 
 /// Keys that stand once, with their types.
-const SHARED: [(&str, &str); 18] = [
+const SHARED: [(&str, &str); 19] = [
     (keys::RAW, "stream"),
     (keys::DEVICES, "hash"),
     (keys::DEVICES_REVISION, "string"),
@@ -33,16 +33,11 @@ const SHARED: [(&str, &str); 18] = [
     (incidents::OPEN, "hash"),
     (incidents::MEMBERS, "hash"),
     (incidents::ACKS, "hash"),
+    (incidents::NOTIFIERS, "hash"),
 ];
 
-/// Returns the keys with the progress of these notifiers.
-pub(crate) fn delivery_keys(notifiers: &[NotifierConfig]) -> Vec<String> {
-    let keys = notifiers.iter().flat_map(NotifierConfig::progress_keys);
-    keys.map(|(_, key)| key).collect()
-}
-
-/// Returns a line for each key that holds something else, with what to do. `deliveries` are the [`delivery_keys`] of the
-/// configured notifiers.
+/// Returns a line for each key that holds something else, with what to do. `deliveries` are the keys with the progress
+/// of notifiers ([`KnownNotifiers`](super::notifiers::KnownNotifiers)).
 ///
 /// # Errors
 ///
@@ -63,8 +58,7 @@ pub(crate) async fn broken_keys(
         Err(error) => return Err(error),
     };
     let mut broken: Vec<String> = garbage.into_iter().collect();
-    let mut expected = expected(partitions);
-    expected.extend(deliveries.iter().map(|key| (key.clone(), "hash")));
+    let expected = expected(partitions);
     let mut types = redis::pipe();
     for (key, _) in &expected {
         types.cmd("TYPE").arg(key);
@@ -77,6 +71,9 @@ pub(crate) async fn broken_keys(
                  Rackwatch makes the key again"
             ));
         }
+    }
+    for key in deliveries {
+        broken.extend(damage(connection, key).await?);
     }
     broken.extend(site_fault(connection).await?);
     Ok(broken)

@@ -11,6 +11,7 @@
 //! end of an incident is sent at any hour, but only to a recipient that was notified of the incident.
 
 mod digest;
+pub(crate) mod mending;
 mod notification;
 pub(crate) mod progress;
 mod reports;
@@ -87,8 +88,25 @@ impl Outbox {
     }
 
     /// Takes over the open incidents: the notifier gets the last notification of each that it was notified of, and the
-    /// outbox the newest record of each that waits. `open` has both for each incident.
-    pub fn resume(mut self, open: &[OpenIncident]) -> Self {
+    /// outbox the newest record of each that waits. `open` has both for each incident. If the recipient `has_lost` its
+    /// progress, all of them wait: some of their notifications may come again, under the same keys.
+    ///
+    /// # Errors
+    ///
+    /// Fails on a stop, and if Redis refuses for a lasting reason.
+    pub async fn resume(
+        mut self,
+        open: &[OpenIncident],
+        has_lost: bool,
+    ) -> Result<Self, StageError> {
+        let lost = open.iter().filter(|_| has_lost);
+        for incident in lost {
+            let key = incident.notification.as_ref();
+            if let Some(key) = key.and_then(|record| record.notification_id.as_ref()) {
+                let progress = &mut self.sender.progress;
+                progress.wait(&incident.newest.id, key).await?;
+            }
+        }
         let progress = &self.sender.progress;
         let begun = open
             .iter()
@@ -101,7 +119,7 @@ impl Outbox {
             .map(|record| (record.id.clone(), record.clone()))
             .collect();
         self.sender.notifier.resume(begun);
-        self
+        Ok(self)
     }
 
     /// Sends the notifications of `feed` until the feed stops.
@@ -127,7 +145,10 @@ impl Outbox {
         &mut self,
         feed: &mut impl Feed<Record = IncidentRecord>,
     ) -> Result<(), StageError> {
-        let fed = feed.next().await?;
+        let fed = match feed.next().await {
+            Err(StageError::Damaged { .. }) => return self.sender.progress.mend().await,
+            fed => fed?,
+        };
         self.log_queued(&fed).await;
         for entry in fed {
             let id = entry.id;
@@ -301,8 +322,22 @@ impl Outbox {
             failpoint::pass(failpoint::SENT);
         }
         match entry {
-            Some(id) => feed.acknowledge(&[id]).await,
+            Some(id) => self.acknowledge(feed, &[id]).await,
             None => Ok(()),
+        }
+    }
+
+    /// Acknowledges entries, however long their progress is damaged.
+    async fn acknowledge(
+        &mut self,
+        feed: &mut impl Feed<Record = IncidentRecord>,
+        ids: &[StreamId],
+    ) -> Result<(), StageError> {
+        loop {
+            match feed.acknowledge(ids).await {
+                Err(StageError::Damaged { .. }) => self.sender.progress.mend().await?,
+                done => return done,
+            }
         }
     }
 
@@ -340,7 +375,7 @@ impl Outbox {
         }
         failpoint::pass(failpoint::SENT);
         let ids: Vec<StreamId> = collected.iter().filter_map(|one| one.id).collect();
-        feed.acknowledge(&ids).await
+        self.acknowledge(feed, &ids).await
     }
 
     async fn send_digest(&mut self, digest: &Digest<'_>) -> Result<(), StageError> {

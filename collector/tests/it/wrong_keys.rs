@@ -47,6 +47,7 @@ fn a_key_of_the_wrong_type_is_named_by_the_collector_status_and_check() {
         ("rackwatch:incidents", &text, "string", "stream"),
         ("{rackwatch:incidents}:open", &text, "string", "hash"),
         ("{rackwatch:incidents}:fence", &text, "string", "hash"),
+        ("{rackwatch:incidents}:notifiers", &text, "string", "hash"),
     ] {
         let server = RedisServer::start().unwrap();
         let redis = &mut connect(&server.url());
