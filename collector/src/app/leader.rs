@@ -13,6 +13,7 @@ use super::finish::finish;
 use super::outboxes::Outboxes;
 use crate::config::CollectorConfig;
 use crate::incidents::correlate::Correlator;
+use crate::incidents::muting::Muting;
 use crate::indices;
 use crate::notify::Heartbeat;
 use crate::notify::console::Console;
@@ -33,8 +34,9 @@ impl LeaderStages {
     pub(super) async fn run(self, epoch: u64, stop: CancellationToken) -> Result<(), RunError> {
         let mut stages: JoinSet<Result<(), RunError>> = JoinSet::new();
         // From here on, and not only once the outboxes have begun, alerts wait for this collector.
-        let correlator = self.correlator(epoch, &stop);
-        match self.spawn_outboxes(&mut stages, &stop).await {
+        let muting = Muting::default();
+        let correlator = self.correlator(epoch, &stop).answering(muting.clone());
+        match self.spawn_outboxes(&mut stages, muting, &stop).await {
             Ok(()) => {}
             Err(RunError::Incidents(StageError::Stopped)) => return Ok(()),
             Err(error) => return Err(error),
@@ -81,11 +83,13 @@ impl LeaderStages {
     async fn spawn_outboxes(
         &self,
         stages: &mut JoinSet<Result<(), RunError>>,
+        muting: Muting,
         stop: &CancellationToken,
     ) -> Result<(), RunError> {
         let outboxes = Outboxes {
             connector: self.connector.clone(),
             config: Arc::clone(&self.config),
+            muting,
             stop: stop.clone(),
         };
         outboxes.spawn(stages).await

@@ -17,6 +17,7 @@ use super::error::RunError;
 use crate::config::CollectorConfig;
 use crate::feed::position::{PositionFeed, ReaderKeys, ensure_group, group_position};
 use crate::incidents::correlate::open;
+use crate::incidents::muting::Muting;
 use crate::notify::delivery_log::DeliveryLog;
 use crate::notify::failures::RecipientKey;
 use crate::notify::outbox::mending::Mending;
@@ -29,6 +30,7 @@ use crate::stage::StageError;
 pub(super) struct Outboxes {
     pub(super) connector: Connector,
     pub(super) config: Arc<CollectorConfig>,
+    pub(super) muting: Muting,
     pub(super) stop: CancellationToken,
 }
 
@@ -40,6 +42,7 @@ struct Opening {
     routes: Routes,
     names: ReaderKeys,
     failures: Failures,
+    muting: Muting,
     stop: CancellationToken,
 }
 
@@ -138,6 +141,7 @@ impl Outboxes {
                 group_position,
             },
             failures: failures.clone(),
+            muting: self.muting.clone(),
             stop: self.stop.clone(),
         };
         Ok(recipients.into_iter().zip(&keys).map(opening).collect())
@@ -213,7 +217,8 @@ impl Opening {
             (log, self.failures),
             self.stop,
         );
-        let outbox = outbox.resume(&open, feed.has_lost_progress()).await?;
+        let outbox = outbox.heeding(self.muting);
+        let outbox = outbox.resume(&open, feed.lost_progress_at()).await?;
         outbox.run(feed).await
     }
 

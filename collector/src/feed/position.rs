@@ -70,8 +70,8 @@ pub struct PositionFeed<T> {
     position: StreamId,
     /// The position that Redis has.
     stored: Option<StreamId>,
-    /// The reader had a group, and no position of its own.
-    has_lost_progress: bool,
+    /// The position of the group, if the reader had none of its own.
+    lost_progress_at: Option<StreamId>,
     /// Entries after the position that were read, and whether they are acknowledged.
     unfinished: BTreeMap<StreamId, bool>,
     looked_at_group: Instant,
@@ -101,7 +101,7 @@ impl<T> PositionFeed<T> {
             read: StreamId::ZERO,
             position: StreamId::ZERO,
             stored: None,
-            has_lost_progress: false,
+            lost_progress_at: None,
             unfinished: BTreeMap::new(),
             looked_at_group: Instant::now(),
         };
@@ -111,9 +111,9 @@ impl<T> PositionFeed<T> {
         Ok(feed)
     }
 
-    /// Returns whether the progress of the reader was lost, so that it goes on where its group is.
-    pub fn has_lost_progress(&self) -> bool {
-        self.has_lost_progress
+    /// Returns the position of the group if the progress of the reader was lost, so that it goes on there.
+    pub fn lost_progress_at(&self) -> Option<StreamId> {
+        self.lost_progress_at
     }
 
     /// Returns the stored position, that of the group, or the end of the stream.
@@ -123,7 +123,7 @@ impl<T> PositionFeed<T> {
             match starting_point(&mut connection, &self.stream, &self.names.progress).await {
                 Ok((Some(stored), _)) => return Ok(stored),
                 Ok((None, end)) => {
-                    self.has_lost_progress = self.names.group_position.is_some();
+                    self.lost_progress_at = self.names.group_position;
                     return Ok(self.names.group_position.unwrap_or(end));
                 }
                 Err(error) => self.recover(&error).await?,

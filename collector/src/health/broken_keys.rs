@@ -48,7 +48,8 @@ pub(crate) async fn broken_keys(
 ) -> RedisResult<Vec<String>> {
     let (partitions, garbage) = match Partitioning::read(connection).await {
         Ok(partitioning) => (partitioning.partitions(), None),
-        Err(error) if is_wrong_type(&error) => (Partitions::PLAIN, None),
+        // The types below name it.
+        Err(error) if Partitioning::is_another_type(&error) => (Partitions::PLAIN, None),
         Err(error) if is_garbage(&error) => {
             let named = error
                 .detail()
@@ -65,18 +66,38 @@ pub(crate) async fn broken_keys(
     }
     let found: Vec<String> = types.query_async(connection).await?;
     for ((key, expected), found) in expected.iter().zip(found) {
-        if found != "none" && found != *expected {
-            broken.push(format!(
-                "{key} is a {found}, expected a {expected}: look at what wrote it, then delete or rename it; \
-                 Rackwatch makes the key again"
-            ));
+        if found == "none" || found == *expected {
+            continue;
         }
-    }
-    for key in deliveries {
-        broken.extend(damage(connection, key).await?);
+        let remedy = if key == keys::PARTITIONING {
+            // The number of partitions is known nowhere else.
+            Partitioning::RESTORE
+        } else {
+            "look at what wrote it, then delete or rename it; Rackwatch makes the key again"
+        };
+        broken.push(format!(
+            "{key} is a {found}, expected a {expected}: {remedy}"
+        ));
     }
     broken.extend(site_fault(connection).await?);
+    broken.extend(damaged(connection, deliveries).await?);
     Ok(broken)
+}
+
+/// Returns a line for each of these keys with the progress of notifiers that is damaged, with what to do.
+///
+/// # Errors
+///
+/// If Redis does not answer.
+pub(super) async fn damaged(
+    connection: &mut Connection,
+    deliveries: &[String],
+) -> RedisResult<Vec<String>> {
+    let mut damaged = Vec::new();
+    for key in deliveries {
+        damaged.extend(damage(connection, key).await?);
+    }
+    Ok(damaged)
 }
 
 /// Returns the keys of ours with their types.

@@ -14,7 +14,7 @@ use rackwatch_runtime::redis::{Connection, Partitioning, ServerInfo, scan_hash, 
 use redis::RedisResult;
 
 use super::attendance::unattended;
-use super::broken_keys::{broken_keys, unless_garbage, unless_wrong_type};
+use super::broken_keys::{broken_keys, damaged, unless_garbage, unless_wrong_type};
 use super::facts::{
     Dead, Devices, Facts, Incidents, Losses, NotEvaluated, Owned, Projection, Streams,
 };
@@ -22,6 +22,7 @@ use super::failed_deliveries::failed_deliveries;
 use super::notifiers::KnownNotifiers;
 use super::redis_streams::{added, dead, group, length, losses, newest, not_evaluated, rate};
 use super::refused_agents::refused_agents;
+use super::wrong_series::wrong_series;
 use crate::config::CollectorConfig;
 use crate::incidents::site::SiteReader;
 use crate::peers;
@@ -42,7 +43,7 @@ pub(crate) async fn gather(
     endpoint: String,
 ) -> anyhow::Result<Facts> {
     let notifiers = KnownNotifiers::read(connection, &config.notify).await?;
-    let broken_keys = broken_keys(connection, &notifiers.keys()).await?;
+    let mut broken_keys = broken_keys(connection, &[]).await?;
     let partitioning = unless_garbage(Partitioning::read(connection).await)?;
     let all: Vec<_> = partitioning.partitions().all().collect();
     let keys: Vec<_> = all.iter().map(|p| PartitionKeys::of(*p)).collect();
@@ -55,6 +56,8 @@ pub(crate) async fn gather(
     } else {
         Some("keys in Redis hold something else".to_owned())
     };
+    // These stop one notifier, and neither alerts nor incidents.
+    broken_keys.extend(damaged(connection, &notifiers.keys()).await?);
     let mut facts = Facts {
         endpoint,
         redis: ServerInfo::read(connection).await?,
@@ -69,6 +72,7 @@ pub(crate) async fn gather(
         announced: BTreeMap::new(),
         unattended,
         broken_keys,
+        wrong_series: Vec::new(),
         groups: Vec::new(),
         entries_per_second: None,
         dead: Dead::default(),
@@ -129,6 +133,8 @@ impl Facts {
                 let limits = (now, config.stream.max_future);
                 let refused = refused_agents(connection, keys, limits).await;
                 self.refused_agents.extend(unless_wrong_type(refused)?);
+                let wrong = wrong_series(connection, keys, (self.series.backend, now)).await;
+                self.wrong_series.extend(unless_wrong_type(wrong)?);
             }
         }
         Ok(())

@@ -172,7 +172,7 @@ async fn open_incidents_are_repeated_until_resolved() {
     let begun = progress.begin(&before[0].newest.id, "before-1").await;
     begun.unwrap();
     let outbox = outbox(recorder, progress)
-        .resume(&before, false)
+        .resume(&before, None)
         .await
         .unwrap();
     outbox.run(feed).await.unwrap();

@@ -110,6 +110,11 @@ fn a_notifier_whose_progress_is_damaged_at_the_start_waits_alone_and_misses_noth
             ready.is_ok_and(|(code, _)| code == 200).then_some(())
         });
         assert!(has(&all.webhook, "inlet-R9-1", "opened").is_none());
+        // An incident whose beginning was sent ends meanwhile.
+        send(redis, "inlet-R1-1", start + 2000, "24.0");
+        wait("its end", || {
+            (chats(&all.chat, "inlet-R1-1") > 1).then_some(())
+        });
         // Without its configuration too.
         let (code, status, _) = command(&server.url(), &["status"]);
         assert_eq!(code, Some(1), "{status}");
@@ -123,7 +128,6 @@ fn a_notifier_whose_progress_is_damaged_at_the_start_waits_alone_and_misses_noth
             _ => redis.del(WEBHOOK).unwrap(),
         }
         wait("what waited", || has(&all.webhook, "inlet-R9-1", "opened"));
-        send(redis, "inlet-R1-1", start + 2000, "24.0");
         wait("the end of the first", || {
             has(&all.webhook, "inlet-R1-1", "resolved")
         });
