@@ -141,7 +141,7 @@ async fn keys(connection: &mut Connection, config: &CollectorConfig) -> Step {
         },
         Err(error) => StepResult::Failed {
             detail: error.to_string(),
-            advice: "allow the user TYPE, HGET and HMGET (ACL SETUSER)",
+            advice: "allow the user TYPE, HGET, HMGET and HSCAN (ACL SETUSER)",
         },
     };
     Step {
