@@ -4,7 +4,6 @@
 //! windows, `resolve` asks for the end of alerts, `windows` decides when windows are open, `site` reads the placement of devices, and `episodes` the open
 //! episodes.
 
-pub mod muting;
 pub mod site;
 pub mod episodes;
 pub mod windows;

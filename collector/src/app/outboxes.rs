@@ -17,7 +17,7 @@ use super::error::RunError;
 use crate::config::CollectorConfig;
 use crate::feed::position::{PositionFeed, ReaderKeys, ensure_group, group_position};
 use crate::incidents::correlate::open;
-use crate::incidents::muting::Muting;
+use crate::muting::Muting;
 use crate::notify::delivery_log::DeliveryLog;
 use crate::notify::failures::RecipientKey;
 use crate::notify::outbox::mending::Mending;

@@ -9,18 +9,18 @@ const SHOWN: usize = 200;
 
 /// Returns an error in one line. Errors of Redis are explained instead of printed with their causes.
 pub(super) fn explain(error: &anyhow::Error) -> String {
-    let mut told = String::new();
+    let mut line = String::new();
     for cause in error.chain() {
         if let Some(redis) = cause.downcast_ref::<RedisError>() {
-            return told + &of_redis(redis);
+            return line + &of_redis(redis);
         }
         if let Some(connect) = cause.downcast_ref::<ConnectError>() {
-            return told + &of_connecting(connect);
+            return line + &of_connecting(connect);
         }
         let text = cause.to_string();
-        if !told.contains(&text) {
-            told.push_str(&text);
-            told.push_str(": ");
+        if !line.contains(&text) {
+            line.push_str(&text);
+            line.push_str(": ");
         }
     }
     chain(error.as_ref())

@@ -39,7 +39,7 @@ use self::step_error::StepError;
 use self::store::{Loaded, Store};
 use crate::failpoint;
 use crate::incidents::episodes;
-use crate::incidents::muting::Muting;
+use crate::muting::Muting;
 use crate::progress::Pulse;
 use crate::stage::StageError;
 

@@ -39,7 +39,7 @@ use super::notifier::Recipient;
 use super::route::{RouteMatch, Routes};
 use crate::failpoint;
 use crate::feed::{Feed, FeedEntry};
-use crate::incidents::muting::Muting;
+use crate::muting::Muting;
 use crate::stage::StageError;
 
 /// The stage that sends the notifications of one recipient.
