@@ -146,7 +146,6 @@ async fn write(connection: &mut Connection, all: &[PublishedNotifier]) -> RedisR
         .query_async(connection)
         .await?;
     let mut replace = redis::pipe();
-    replace.atomic();
     for field in known {
         if !all.iter().any(|one| one.field().as_bytes() == field) {
             replace.cmd("HDEL").arg(incidents::NOTIFIERS).arg(field);

@@ -76,7 +76,7 @@ impl Repartition {
             let partition = self.zones.of_device(self.to, request.subject.as_str());
             let key = PartitionKeys::of(partition).resolutions;
             let mut set = redis::pipe();
-            set.atomic().cmd("HSET").arg(&key).arg(alert).arg(json);
+            set.cmd("HSET").arg(&key).arg(alert).arg(json);
             if left > 0 {
                 set.cmd("PEXPIRE").arg(&key).arg(left);
             }

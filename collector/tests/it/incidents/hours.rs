@@ -102,7 +102,7 @@ fn what_waits_and_is_silenced_when_the_hours_begin_is_sent_when_the_silence_ends
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let [receiver, chat] = [(); 2].map(|()| WebhookReceiver::start(0).unwrap());
-    let hours = 6;
+    let hours = 15;
     // A chat with the same hours shows that they have begun.
     let text =
         from_in(&receiver, hours) + &from_in(&chat, hours).replace("\"webhook\"", "\"slack\"");
@@ -145,7 +145,7 @@ fn what_is_resolved_while_it_waits_and_is_silenced_is_never_sent() {
     let server = RedisServer::start().unwrap();
     let redis = &mut connect(&server.url());
     let receiver = WebhookReceiver::start(0).unwrap();
-    let notifying = Notifying::new(&server.url(), &from_in(&receiver, 5));
+    let notifying = Notifying::new(&server.url(), &from_in(&receiver, 15));
     let _collector = notifying.start();
     site(redis);
     let start = now();

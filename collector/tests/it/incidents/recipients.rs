@@ -4,7 +4,7 @@ use rackwatch_testing::{RedisServer, SmtpReceiver};
 use redis::{Commands, Connection};
 use serde_json::Value;
 
-use super::notifying::{Notifying, incident, mail, wait, wait_ready, write};
+use super::notifying::{Notifying, incident, mail, wait, write};
 use super::now;
 use crate::rig::{connect, send};
 
@@ -91,7 +91,13 @@ fn only_a_refused_content_ends_the_attempts_to_send_a_mail() {
     let smtp = SmtpReceiver::start().unwrap();
     let notifying = Notifying::new(&server.url(), &mail(smtp.port()));
     let _collector = notifying.start();
-    wait_ready(redis, "email");
+    for recipient in [ANN, OPS] {
+        // The group is there with the first of them.
+        wait("its position", || {
+            let is_there: bool = redis.hexists(progress(recipient), "position").ok()?;
+            is_there.then_some(())
+        });
+    }
     for (n, command) in ["EHLO", "MAIL", "RCPT", "DATA"].into_iter().enumerate() {
         let reason = format!("no {command} today");
         smtp.refuse(command, &format!("554 {reason}"));
