@@ -122,6 +122,13 @@ fn a_consumer_that_keeps_reading_makes_status_wrong_by_name() {
         "{}",
         status.stdout()
     );
+    let command = "XGROUP DELCONSUMER 'raw_sensor_data' 'anomaly_detector_group' 'stranger'";
+    assert!(status.stdout().contains(command), "{}", status.stdout());
+    assert!(
+        status.stdout().contains("(last active "),
+        "{}",
+        status.stdout()
+    );
 }
 
 #[test]

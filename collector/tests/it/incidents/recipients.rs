@@ -97,11 +97,10 @@ fn only_a_refused_content_ends_the_attempts_to_send_a_mail() {
     let notifying = Notifying::new(&server.url(), &mail(smtp.port()));
     let _collector = notifying.start();
     for recipient in [ANN, OPS] {
-        wait("the position of each recipient", || {
-            redis
-                .exists(progress(recipient))
-                .ok()
-                .filter(|there| *there)
+        // The group is there with the first of them.
+        wait("its position", || {
+            let is_there: bool = redis.hexists(progress(recipient), "position").ok()?;
+            is_there.then_some(())
         });
     }
     for (n, command) in ["EHLO", "MAIL", "RCPT", "DATA"].into_iter().enumerate() {

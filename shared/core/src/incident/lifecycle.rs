@@ -324,6 +324,12 @@ impl Incident {
         })
     }
 
+    /// Returns whether alerts are open, and none of them may cause a notification.
+    pub(super) fn is_muted(&self, silences: &Silences, now: Timestamp) -> bool {
+        let is_open = self.members.values().any(|member| member.open);
+        is_open && self.audible(silences, now).next().is_none()
+    }
+
     /// Keeps the most important event for the next record. `Pending` stands until it was reported.
     fn report(&mut self, event: Event) {
         let unreported = self.unreported.get_or_insert(event);
