@@ -12,8 +12,8 @@ const MOST = 500;
 const RELOAD_EVERY = 5000;
 const HEADINGS = ["Sensor", "Fault", "Rack", "Target", ">Last °C", "Last read", "Alert"];
 const EXPLANATION =
-  "Sensors that cannot be read, are stuck, send no data or differ from their neighbours, and sensors whose own board " +
-  "reports another state than Rackwatch. A sensor that was never read is absent, and raises no alert.";
+  "Sensors that cannot be read, are stuck, send no data or differ from their neighbours, that no rule looks at, and " +
+  "sensors whose own board reports another state than Rackwatch. A sensor that was never read is absent, and raises no alert.";
 
 function faultRow(sensor, now) {
   return el(

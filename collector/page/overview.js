@@ -60,7 +60,7 @@ class OverviewPage {
 }
 
 /** Returns the counts of sensors that are not live as one text, to compare racks by. */
-const dataOf = ({ faults, stale, withdrawn }) => `${faults} ${stale} ${withdrawn}`;
+const dataOf = (rack) => `${rack.faults} ${rack.not_evaluated} ${rack.stale} ${rack.withdrawn}`;
 
 function siteTiles(site, incidents) {
   const all = site.scopes.find((scope) => scope.scope === "site");
@@ -104,7 +104,7 @@ function sensorTile({ sensors, unplaced, states }) {
   const missing = missingText(states);
   const place = unplaced ? `${count(unplaced)} without a rack` : "all in racks";
   if (!missing) return tile("Sensors", count(sensors), place);
-  return tile("Live sensors", `${count(states.live)} of ${count(sensors)}`, missing, states.stale ? "warning" : "");
+  return tile("Live sensors", `${count(states.live)} of ${count(sensors)}`, missing, states.stale + states.not_evaluated ? "warning" : "");
 }
 
 function faultTile({ faults, sensors, states }) {

@@ -3,7 +3,7 @@
 import { kindName, rackHref, severityText } from "./alerts.js";
 import { get } from "./api.js";
 import { Chart } from "./chart.js";
-import { bigValueText, dataProblem, dataState, isLive } from "./data-state.js";
+import { bigValueText, dataProblem, dataState, isLive, STATE_SIGNS } from "./data-state.js";
 import { collapsed, crumbs, el, fact, link, muted, numberCell, rowHeading, setText, show, table } from "./element.js";
 import { subscribe } from "./events.js";
 import { ago, celsius, clock, duration } from "./format.js";
@@ -98,7 +98,7 @@ class SensorPage {
       if (id !== this.id) continue;
       const severityChanged = severity !== this.device.severity;
       Object.assign(this.device, { value, fault, at, severity });
-      if (!fault) this.chart.push(at, value);
+      if (!fault || fault === "not_evaluated") this.chart.push(at, value);
       this.drawCurrent();
       if (severityChanged) this.reload();
     }
@@ -131,7 +131,7 @@ function stateLines(device) {
   });
   const isHealthy = isLive(device) && device.open.length === 0;
   const problem = dataProblem(device);
-  const sign = dataState(device) === "faulty" ? "✕" : "∅";
+  const sign = STATE_SIGNS[dataState(device)] ?? "∅";
   return [
     problem && el("p", { class: "bad" }, `${sign} ${problem}`),
     alerts,

@@ -69,6 +69,7 @@ impl ReadModel {
             room: spot.room,
             sensors: devices.len(),
             faults: in_state(DataState::Faulty),
+            not_evaluated: in_state(DataState::NotEvaluated),
             stale: in_state(DataState::Stale),
             withdrawn: in_state(DataState::Withdrawn),
             inlet_min: of_role(Role::Inlet).reduce(f64::min),

@@ -67,7 +67,8 @@ pub(crate) struct DeviceRow {
 pub(crate) struct Now {
     /// The last good value. It stays while a fault lasts, or while no data arrives.
     pub(crate) value: Option<Celsius>,
-    /// The reason why the value is not the present one: that of a read failure, `no_data`, or `withdrawn`.
+    /// The reason why the value is not the present one: that of a read failure,
+    /// `not_evaluated`, `no_data`, or `withdrawn`.
     pub(crate) fault: Option<String>,
     /// The time of the last reading or failure.
     pub(crate) at: Option<Timestamp>,
@@ -88,6 +89,8 @@ pub(crate) struct RackRow {
     pub(crate) sensors: usize,
     /// The number of devices with a current read failure.
     pub(crate) faults: usize,
+    /// The number of devices whose readings no rule looks at, because their description is missing or refused.
+    pub(crate) not_evaluated: usize,
     /// The number of devices that send no data.
     pub(crate) stale: usize,
     /// The number of devices whose agent has stopped or has removed them.
