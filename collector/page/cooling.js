@@ -43,6 +43,14 @@ const CHARTS = [
   },
   { index: "delta_t", title: "ΔT: exhaust above inlet", name: "ΔT", format: kelvin },
   { index: "gradient", title: "Top-to-bottom ΔT", name: "Top-to-bottom ΔT", format: kelvin, worst: Math.max },
+  {
+    index: "coverage",
+    title: "Inlets with data: below 50 %, the other indices are unknown",
+    name: "Inlets with data",
+    format: percent,
+    worst: Math.min,
+    convert: (value) => 100 * value,
+  },
 ];
 
 /** A chart of one index under its heading. It stays in the page when it is redrawn, and keeps the focus. */

@@ -87,14 +87,21 @@ function warmestTile({ racks }, inlets) {
 
 function withinTile({ envelope }, all) {
   const name = "Within recommended";
+  if (isUnknown(all)) return tile(name, "unknown", coverageText(all), "warning");
   if ((all?.outside ?? null) === null)
     return tile(name, "no data", `class ${envelope.class}, no live inlet`, "warning");
   const inlets = all.missing ? `${count(all.missing)} inlets without data` : `${count(all.n)} inlets`;
   return tile(name, withinText(all), `class ${envelope.class}, ${inlets}`, all.missing ? "warning" : "");
 }
 
+/** Returns whether some inlets have data, but too few to compute an index of. */
+const isUnknown = (all) => all?.n > 0 && all.rci_hi === null;
+
+const coverageText = ({ n, missing }) => `only ${count(n)} of ${count(n + missing)} inlets have data`;
+
 function rciTile(all) {
   const name = "RCI high / low";
+  if (isUnknown(all)) return tile(name, "unknown", coverageText(all), "warning");
   if ((all?.rci_hi ?? null) === null) return tile(name, "no data", "no live inlet");
   const hint = all.missing > 0 ? `of the ${count(all.n)} live inlets` : "100 % is best";
   return tile(name, `${percent(all.rci_hi).replace(" %", "")} / ${percent(all.rci_lo)}`, hint);

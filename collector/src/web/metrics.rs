@@ -349,7 +349,8 @@ fn indices(encoder: &mut DescriptorEncoder<'_>, scopes: &[Scope]) -> fmt::Result
     let index = Gauge {
         name: "rackwatch_index",
         unit: Some(Unit::Other("percent".to_owned())),
-        help: "Rack cooling index of the site, a room or a row (Herrlin 2005).",
+        help: "Rack cooling index of the site, a room or a row (Herrlin 2005). Absent while it rests on less than half of \
+               the inlets.",
     };
     let ends = scopes.iter().flat_map(|scope| {
         let ends = [
@@ -361,7 +362,17 @@ fn indices(encoder: &mut DescriptorEncoder<'_>, scopes: &[Scope]) -> fmt::Result
             Some((labels, value?))
         })
     });
-    index.write(encoder, ends)
+    index.write(encoder, ends)?;
+    let coverage = Gauge {
+        name: "rackwatch_index_coverage",
+        unit: Some(Unit::Other("ratio".to_owned())),
+        help: "Share of the inlets of the site, a room or a row that have a present value, and that indices rest on.",
+    };
+    let shares = scopes.iter().filter_map(|scope| {
+        let labels = [("scope", scope.scope), ("name", &scope.name)];
+        Some((labels, scope.indices.coverage?))
+    });
+    coverage.write(encoder, shares)
 }
 
 #[cfg(test)]

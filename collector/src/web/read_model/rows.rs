@@ -143,7 +143,7 @@ pub(crate) struct SensorFault {
     pub(crate) device: DeviceRow,
 }
 
-/// The indices of the site, a room or a row. They have no values where no inlet has one.
+/// The indices of the site, a room or a row. They have no values where too few inlets have one.
 #[derive(Clone, Debug, Serialize)]
 #[expect(
     clippy::struct_field_names,
@@ -154,8 +154,6 @@ pub(crate) struct Scope {
     pub(crate) scope: &'static str,
     /// The name of the room or row; empty for the site.
     pub(crate) name: String,
-    /// The number of inlets without a present value, which no index includes.
-    pub(crate) missing: usize,
     /// The cooling indices of the scope.
     #[serde(flatten)]
     pub(crate) indices: Indices,

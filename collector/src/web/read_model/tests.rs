@@ -234,7 +234,7 @@ fn data_that_stopped_is_shown_as_stale_everywhere() {
     assert_eq!((rack.inlet_max, rack.stale, rack.faults), (None, 2, 0));
     assert_eq!(model.states()["stale"], 2);
     let site = &model.scopes()[0];
-    assert_eq!((site.indices.n, site.missing), (0, 2));
+    assert_eq!((site.indices.n, site.indices.missing), (0, 2));
     assert!(
         site.indices.outside.is_none() && site.indices.rci_hi.is_none(),
         "no index without data"
@@ -301,6 +301,28 @@ fn a_device_whose_new_description_is_refused_is_not_evaluated_until_it_is_valid(
     let described = Change::Described(id("inlet-B07-1"), Some(Box::new(description)));
     model.apply(described);
     assert_eq!(state(&model), DataState::Live);
+}
+
+/// 100 % of one inlet is not 100 % of a room.
+#[test]
+fn an_index_that_rests_on_few_inlets_is_unknown() {
+    let mut model = model();
+    for number in 1..=8 {
+        let device = format!("inlet-C01-{number}");
+        model.apply(reading(&device, 0, 20.0));
+    }
+    model.apply(Change::Time(at(1)));
+    let site = |model: &ReadModel| model.scopes()[0].indices.clone();
+    // The two inlets of the other rack are described, and were never read.
+    assert_eq!(
+        (site(&model).rci_hi, site(&model).coverage),
+        (Some(100.0), Some(0.8))
+    );
+    model.apply(reading("inlet-C01-1", 100, 20.0));
+    model.apply(Change::Time(at(100)));
+    let few = site(&model);
+    assert_eq!((few.n, few.missing, few.coverage), (1, 9, Some(0.1)));
+    assert_eq!((few.rci_hi, few.rci_lo, few.outside), (None, None, None));
 }
 
 #[test]
