@@ -238,7 +238,6 @@ impl ReadModel {
             now,
             state: device.state,
             open: open.cloned().collect(),
-            leaving: known.leaving,
         }
     }
 }

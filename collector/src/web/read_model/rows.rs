@@ -58,8 +58,6 @@ pub(crate) struct DeviceRow {
     pub(crate) open: Vec<Open>,
     /// The severity that its own board reports, if the rules disagree.
     pub(crate) board_severity: Option<Verdict>,
-    /// Its agent announced a shutdown or removed it.
-    pub(crate) leaving: bool,
 }
 
 /// The current value and state of a device. Each change of it is an update.
