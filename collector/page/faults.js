@@ -6,6 +6,7 @@ import { missingText } from "./data-state.js";
 import { cell, el, muted, numberCell, rowHeading, show, table } from "./element.js";
 import { subscribe } from "./events.js";
 import { ago, degrees } from "./format.js";
+import { newest } from "./newest.js";
 import { patch } from "./patch.js";
 
 const MOST = 500;
@@ -40,9 +41,10 @@ function faultTable({ faults, states, now }) {
 /** Draws the sensor faults, and keeps them up to date. */
 export async function faultsPage(place, _argument, isCurrent) {
   const body = el("div");
+  const getFaults = newest(get);
   const draw = async () => {
-    const answer = await get("faults");
-    if (isCurrent()) patch(body, faultTable(answer));
+    const answer = await getFaults("faults");
+    if (answer && isCurrent()) patch(body, faultTable(answer));
   };
   show(place, el("h1", null, "Sensor faults"), muted(EXPLANATION), body);
   await draw();

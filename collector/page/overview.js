@@ -7,6 +7,7 @@ import { el, link, show, tile } from "./element.js";
 import { subscribe } from "./events.js";
 import { celsius, count, percent } from "./format.js";
 import { incidentList } from "./incidents.js";
+import { newest } from "./newest.js";
 import { patch } from "./patch.js";
 import { mapLegend, RackMap } from "./rack-map.js";
 
@@ -15,6 +16,8 @@ const RELOAD_EVERY = 5000;
 const MAX_INCIDENTS = 8;
 
 class OverviewPage {
+  #get = newest(() => Promise.all([get("site"), get("incidents")]));
+
   constructor(isCurrent) {
     this.isCurrent = isCurrent;
     this.tiles = el("dl", { class: "tiles" });
@@ -23,7 +26,9 @@ class OverviewPage {
   }
 
   async load() {
-    const [site, incidents] = await Promise.all([get("site"), get("incidents")]);
+    const answer = await this.#get();
+    if (!answer) return;
+    const [site, incidents] = answer;
     this.site = site;
     this.incidents = incidents.open;
   }

@@ -21,6 +21,7 @@ import {
 import { Elevation } from "./elevation.js";
 import { subscribe } from "./events.js";
 import { celsius, degrees, duration, kelvin } from "./format.js";
+import { newest } from "./newest.js";
 import { patch } from "./patch.js";
 import { silenceForm } from "./silence-forms.js";
 
@@ -29,6 +30,7 @@ const HEADINGS = ["Sensor", "Role", ">U", ">°C", "State", "Source", ">Interval"
 /** One rack, or with an empty name the sensors without a rack. */
 class RackPage {
   #rows = new Map();
+  #get = newest(get);
 
   constructor(name, isCurrent) {
     Object.assign(this, { name, isCurrent });
@@ -40,7 +42,8 @@ class RackPage {
 
   async load() {
     const path = this.hasRack ? `racks/${encodeURIComponent(this.name)}` : "devices?rack=";
-    const answer = await get(path);
+    const answer = await this.#get(path);
+    if (!answer) return;
     const { rack, sensors } = this.hasRack ? answer : { rack: null, sensors: answer };
     Object.assign(this, { rack, sensors });
   }

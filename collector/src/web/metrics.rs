@@ -366,7 +366,7 @@ fn indices(encoder: &mut DescriptorEncoder<'_>, scopes: &[Scope]) -> fmt::Result
     let coverage = Gauge {
         name: "rackwatch_index_coverage",
         unit: Some(Unit::Other("ratio".to_owned())),
-        help: "Share of the inlets of the site, a room or a row that have a present value, and that indices rest on.",
+        help: "Part of the inlets of the site, a room or a row with a present value, from 0 to 1. Indices rest on these.",
     };
     let shares = scopes.iter().filter_map(|scope| {
         let labels = [("scope", scope.scope), ("name", &scope.name)];

@@ -56,7 +56,7 @@ struct DeviceRow {
 }
 
 /// A device before its data are known.
-struct Known {
+struct ListedDevice {
     /// Its id; none for a field of the hash that cannot be one.
     device: Result<DeviceId, String>,
     /// Whether an agent sends its newest readings; none where no reading is among the newest.
@@ -74,7 +74,7 @@ pub(super) async fn list(args: ListArgs) -> Outcome {
     let known = known(&mut connection, &site).await?;
     let open = episodes::all(&mut connection).await?;
     let worst = episodes::worst(&open);
-    let absent = state::Absent::of(&open);
+    let absent = state::AbsentSubjects::of(&open);
     let ids = known.values().filter_map(|one| one.device.clone().ok());
     let ids: Vec<DeviceId> = ids.collect();
     let mut series = series::open(connection.clone(), &config.series).await?;
@@ -105,7 +105,7 @@ pub(super) async fn list(args: ListArgs) -> Outcome {
 async fn known(
     connection: &mut Connection,
     site: &SiteReader,
-) -> anyhow::Result<BTreeMap<String, Known>> {
+) -> anyhow::Result<BTreeMap<String, ListedDevice>> {
     let mut senders = recent::senders(connection).await?;
     let mut known = BTreeMap::new();
     for (device_id, json) in scan_hash(connection, keys::DEVICES).await? {
@@ -120,7 +120,7 @@ async fn known(
         };
         known.insert(
             device_id,
-            Known {
+            ListedDevice {
                 device,
                 by_agent,
                 description,
@@ -129,7 +129,7 @@ async fn known(
         );
     }
     let undescribed = senders.into_iter().map(|(device, by_agent)| {
-        let one = Known {
+        let one = ListedDevice {
             device: Ok(device.clone()),
             by_agent: Some(by_agent),
             description: None,
@@ -144,7 +144,7 @@ async fn known(
     Ok(known)
 }
 
-impl Known {
+impl ListedDevice {
     /// Applies the site. A plain client's device without a description is an inlet.
     fn place(&mut self, site: &SiteReader) {
         let Ok(device) = &self.device else {

@@ -10,9 +10,9 @@ use rackwatch_core::subject::Subject;
 use crate::incidents::episodes;
 
 /// The subjects of alerts that no data arrives.
-pub(super) struct Absent(BTreeSet<Subject>);
+pub(super) struct AbsentSubjects(BTreeSet<Subject>);
 
-impl Absent {
+impl AbsentSubjects {
     /// Returns them among the open episodes.
     pub(super) fn of(open: &[Episode]) -> Self {
         let open = open.iter();

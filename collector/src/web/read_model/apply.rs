@@ -29,7 +29,7 @@ impl ReadModel {
                     self.changes.reload = true;
                 }
             }
-            Change::Refused(id, reason) => self.apply_refusal(id, reason),
+            Change::Refused(id, reason) => self.apply_refusal(&id, reason),
             Change::Reading { reading, by_agent } => self.apply_reading(reading, by_agent),
             Change::Open(episodes) => self.apply_episodes(episodes),
             Change::Alert(record) => self.apply_alert(*record),
@@ -79,12 +79,12 @@ impl ReadModel {
     }
 
     /// Takes back the description of a device: the present one is refused, so nothing is known of it.
-    fn apply_refusal(&mut self, id: DeviceId, reason: String) {
+    fn apply_refusal(&mut self, id: &DeviceId, reason: String) {
         let device = self.devices.entry(id.clone()).or_default();
         device.described = None;
         device.refused = Some(reason);
-        device.place(&id, &self.site);
-        self.update_state(&id);
+        device.place(id, &self.site);
+        self.update_state(id);
         self.changes.reload = true;
     }
 

@@ -9,7 +9,7 @@ use crate::indices::KEPT_FOR;
 /// Inventory changes kept in their stream, roughly.
 const MAX_INVENTORY_CHANGES: u64 = 10_000;
 
-/// Builds the command that publishes the aggregates of each rack. The time that the key has left tells its age.
+/// Builds the command that publishes the aggregates of each rack. Its age is the difference to the time that the key has left.
 pub(super) fn rack_aggregates(keys: &PartitionKeys, json: &str) -> Cmd {
     let mut set = redis::cmd("SET");
     set.arg(&keys.racks)
