@@ -151,8 +151,8 @@ impl Device {
     /// arrival: the clock was set forward meanwhile.
     fn has_jumped(&self, arrived: u64, at: Timestamp) -> bool {
         let taken = self.last.map_or(Duration::ZERO, |(last, _)| at.since(last));
-        let passed = Duration::from_millis(arrived.saturating_sub(self.through.ms));
-        taken > passed + TOLERANCE
+        let elapsed = Duration::from_millis(arrived.saturating_sub(self.through.ms));
+        taken > elapsed + TOLERANCE
     }
 
     /// Moves everything that has to last to a new time, which begins at `at`.
