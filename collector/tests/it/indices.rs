@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::rig::{DEADLINE, collector, connect, running, send, wait_all_done};
 
-/// The life of published aggregates, in seconds. The time that is left tells their age.
+/// The life of published aggregates, in seconds. Their age is the difference to the time that is left.
 const KEPT: u64 = 24 * 3600;
 
 /// Writes the aggregates of three racks as the owners of two partitions would.

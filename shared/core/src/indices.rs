@@ -115,7 +115,7 @@ impl Aggregate {
         self.missing_exhausts += 1;
     }
 
-    /// Returns the aggregate of the same sensors, none of which has a present value.
+    /// Returns the aggregate of the same sensors, all without a present value.
     #[must_use]
     pub fn without_values(&self) -> Self {
         Self {

@@ -42,7 +42,7 @@ fn an_incident_is_acknowledged_by_the_id_of_one_of_its_alerts() {
     assert!(err.contains("no open incident"), "{err}");
 }
 
-/// What is worse than what a person has seen is news, and nobody has taken it on.
+/// A rise of severity is news, which the person has not seen.
 #[test]
 fn an_acknowledgement_that_growth_ended_is_not_counted() {
     let server = RedisServer::start().unwrap();

@@ -27,6 +27,7 @@ pub enum DataState {
 }
 
 /// The facts about a device's data.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DataFacts {
     /// The age of the last reading; none if none is known.
