@@ -116,7 +116,12 @@ function sensorTile({ sensors, unplaced, states }) {
   const missing = missingText(states);
   const place = unplaced ? `${count(unplaced)} without a rack` : "all in racks";
   if (!missing) return tile("Sensors", count(sensors), place);
-  return tile("Live sensors", `${count(states.live)} of ${count(sensors)}`, missing, states.stale + states.not_evaluated ? "warning" : "");
+  return tile(
+    "Live sensors",
+    `${count(states.live)} of ${count(sensors)}`,
+    missing,
+    states.stale + states.not_evaluated ? "warning" : "",
+  );
 }
 
 function faultTile({ faults, sensors, states }) {
