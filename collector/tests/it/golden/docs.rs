@@ -57,7 +57,9 @@ fn golden_shape(file: &str, section: &str) -> String {
     let path = root().join("collector/tests/golden").join(file);
     let text = fs::read_to_string(&path).unwrap();
     let heading = format!("==== {section}\n");
-    let (_, rest) = text.split_once(&heading).expect("the section exists");
+    let Some((_, rest)) = text.split_once(&heading) else {
+        panic!("{file} has no section {section}");
+    };
     let body = rest.split("\n==== ").next().unwrap_or_default();
     match body.find("\n{\n") {
         Some(start) => shape::of_json(&serde_json::from_str(&body[start..]).unwrap()),
