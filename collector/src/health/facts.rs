@@ -176,7 +176,7 @@ pub(crate) struct NotEvaluated {
 pub(crate) struct Devices {
     pub(crate) described: usize,
     pub(crate) unplaced: usize,
-    pub(crate) leaving: usize,
+    pub(crate) withdrawn: usize,
     /// The number of devices by reading interval in milliseconds.
     #[serde(skip)]
     pub(crate) intervals: BTreeMap<u64, u64>,

@@ -218,7 +218,7 @@ async fn devices(connection: &mut Connection) -> RedisResult<(Devices, Vec<Refus
         }
         devices.described += 1;
         devices.unplaced += usize::from(described.rack.is_none_or(|rack| rack.is_empty()));
-        devices.leaving += usize::from(described.leaving);
+        devices.withdrawn += usize::from(described.leaving);
         let interval_ms = match u64::try_from(described.interval.as_millis()) {
             Ok(0) | Err(_) => DEFAULT_INTERVAL_MS,
             Ok(ms) => ms,

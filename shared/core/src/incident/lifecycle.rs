@@ -154,6 +154,11 @@ impl Incident {
         changed
     }
 
+    /// Returns whether an acknowledgement is in force. Growth ends it.
+    pub fn is_acknowledged(&self) -> bool {
+        self.ack.is_some()
+    }
+
     /// Records an acknowledgement. Returns false if it is known, or older than the newest notification.
     pub(super) fn acknowledge(&mut self, ack: Ack) -> bool {
         let known = |known: &ActiveAck| known.ack.at >= ack.at;
