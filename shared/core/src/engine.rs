@@ -189,10 +189,10 @@ impl Engine {
         self.open.len()
     }
 
-    /// Returns the sums of each (zone, rack) over the inlets and exhausts that were read within two minutes of
-    /// the newest reading of all.
+    /// Returns the sums of each (zone, rack) over the inlets and exhausts with a present reading, which is at most two
+    /// minutes or three intervals old, and the number of those without one.
     pub fn rack_aggregates(&self, envelope: &Envelope) -> BTreeMap<(String, String), Aggregate> {
-        rack_aggregates::of(&self.devices, envelope)
+        rack_aggregates::of(&self.devices, self.absence.listening.count, envelope)
     }
 
     /// Returns the state in slices that stand for the stream up to `through`. Each slice is made when it is

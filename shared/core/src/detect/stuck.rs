@@ -79,6 +79,7 @@ impl Detector for StuckSensor {
             severity: keys.levels.severity()?,
             least: pending_for.unwrap_or(STILL),
             resolution: device.step(),
+            longest_gap: LONGEST_GAP.max(device.interval),
         })
     }
 
@@ -101,6 +102,8 @@ pub struct StuckSpec {
     pub least: Duration,
     /// The step of this device's readings, as it is described.
     pub resolution: Kelvin,
+    /// The longest time between two readings that counts as a time with the same value.
+    pub longest_gap: Duration,
 }
 
 impl Spec for StuckSpec {
@@ -118,6 +121,7 @@ impl Spec for StuckSpec {
     }
 
     fn observe(&self, state: &mut StuckState, now: &Observation) -> Decision {
+        state.skip(now.gap.saturating_sub(self.longest_gap));
         if state.observe(now.at, now.value) {
             Decision::NeedsInput
         } else {
@@ -138,6 +142,10 @@ impl Spec for StuckSpec {
 
 /// Shortest time with the same value where the rule does not say it.
 const STILL: Duration = Duration::from_mins(30);
+
+/// Longest time between two readings that counts, unless the interval of the device is longer. The value of a longer gap
+/// is unknown, or the clock was set forward, and no such time has passed.
+const LONGEST_GAP: Duration = Duration::from_mins(5);
 
 /// The steps, and the kelvin, by which the neighbours must have moved: sensors at other heights of a rack
 /// do not move quite alike.
@@ -219,6 +227,14 @@ impl StuckState {
         due
     }
 
+    /// Leaves out a time before the next reading, in which the value is unknown.
+    pub fn skip(&mut self, unknown: Duration) {
+        if self.since != 0 {
+            let seconds = u32::try_from(unknown.as_secs()).unwrap_or(u32::MAX);
+            self.since = self.since.saturating_add(seconds);
+        }
+    }
+
     /// Takes in the mean of the neighbours.
     pub fn compare(&mut self, mean: Option<f64>) {
         if let Some(mean) = mean.map(hundredths) {
@@ -252,6 +268,7 @@ mod tests {
             severity: Severity::Warning,
             least: Duration::from_mins(30),
             resolution: Kelvin(resolution),
+            longest_gap: LONGEST_GAP,
         }
     }
 

@@ -154,6 +154,11 @@ impl Incident {
         changed
     }
 
+    /// Returns whether an acknowledgement is in force. Growth ends it.
+    pub fn is_acknowledged(&self) -> bool {
+        self.ack.is_some()
+    }
+
     /// Records an acknowledgement. Returns false if it is known, or older than the newest notification.
     pub(super) fn acknowledge(&mut self, ack: Ack) -> bool {
         let known = |known: &ActiveAck| known.ack.at >= ack.at;
@@ -318,6 +323,12 @@ impl Incident {
                 && (!member.historical || now.since(member.seen) >= HISTORICAL_DELAY)
                 && !silences.cover(member, now)
         })
+    }
+
+    /// Returns whether alerts are open, and none of them may cause a notification.
+    pub(super) fn is_muted(&self, silences: &Silences, now: Timestamp) -> bool {
+        let is_open = self.members.values().any(|member| member.open);
+        is_open && self.audible(silences, now).next().is_none()
     }
 
     /// Keeps the most important event for the next record. `Pending` stands until it was reported.

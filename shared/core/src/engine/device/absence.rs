@@ -31,6 +31,13 @@ impl Device {
             .then_some((spec.severity, after.max(self.pause * PAUSES)))
     }
 
+    /// Returns the time between its readings in milliseconds: the described interval, or the longest recent pause.
+    pub(in crate::engine) fn rhythm(&self) -> u64 {
+        let interval = self.description.as_ref().map(|known| known.interval);
+        let interval = interval.unwrap_or_default().as_millis();
+        u64::try_from(interval).unwrap_or(u64::MAX).max(self.pause)
+    }
+
     /// Returns whether an interval is described.
     fn has_interval(&self) -> bool {
         let described = self.description.as_ref();
