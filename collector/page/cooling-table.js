@@ -14,7 +14,7 @@ export function coolingTable(scopes) {
 
 /** Returns the share of inlets within the recommended range; counts while some have no data, since those may be anywhere. */
 export function withinText({ outside, n, missing }) {
-  if (outside === null) return "no data";
+  if (outside === null) return n > 0 ? "unknown" : "no data";
   if (missing === 0) return percent(100 * (1 - outside));
   return `${count(Math.round(n * (1 - outside)))} of ${count(n + missing)}`;
 }
@@ -23,8 +23,8 @@ function row(scope) {
   const href = `#/cooling/${scope.scope}/${encodeURIComponent(scope.name)}`;
   const numbers = [
     scope.missing > 0 ? `${count(scope.n)} of ${count(scope.n + scope.missing)} live` : count(scope.n),
-    ...(scope.n === 0 && scope.missing > 0
-      ? ["no data", "no data", "no data"]
+    ...(scope.rci_hi === null && scope.missing > 0
+      ? Array(3).fill(scope.n > 0 ? "unknown" : "no data")
       : [percent(scope.rci_hi), percent(scope.rci_lo), withinText(scope)]),
     kelvin(scope.delta_t),
     kelvin(scope.gradient),

@@ -6,6 +6,7 @@ import { Chart } from "./chart.js";
 import { crumbs, el, emptyState, link, setText, show } from "./element.js";
 import { subscribe } from "./events.js";
 import { duration, kelvin, percent } from "./format.js";
+import { newest } from "./newest.js";
 import { RangeButtons } from "./ranges.js";
 
 const DAY = 86_400;
@@ -43,6 +44,14 @@ const CHARTS = [
   },
   { index: "delta_t", title: "ΔT: exhaust above inlet", name: "ΔT", format: kelvin },
   { index: "gradient", title: "Top-to-bottom ΔT", name: "Top-to-bottom ΔT", format: kelvin, worst: Math.max },
+  {
+    index: "coverage",
+    title: "Inlets with data: below 50 %, the other indices are unknown",
+    name: "Inlets with data",
+    format: percent,
+    worst: Math.min,
+    convert: (value) => 100 * value,
+  },
 ];
 
 /** A chart of one index under its heading. It stays in the page when it is redrawn, and keeps the focus. */
@@ -69,6 +78,8 @@ class IndexPanel {
 }
 
 class CoolingPage {
+  #get = newest(get);
+
   constructor(scope, name, isCurrent) {
     Object.assign(this, { scope, name, isCurrent });
     this.panels = CHARTS.map((chart) => new IndexPanel(chart));
@@ -81,8 +92,8 @@ class CoolingPage {
   async load() {
     const to = Date.now();
     const path = `indices/${encodeURIComponent(this.scope)}/${encodeURIComponent(this.name)}`;
-    const data = await get(`${path}?from=${to - this.ranges.seconds * 1000}&to=${to}&points=400`);
-    if (!this.isCurrent()) return;
+    const data = await this.#get(`${path}?from=${to - this.ranges.seconds * 1000}&to=${to}&points=400`);
+    if (!data || !this.isCurrent()) return;
     const filled = this.panels.filter(({ index }) => data.indices[index]?.length);
     const drawn = filled.map(({ index }) => index).join();
     if (drawn !== this.drawn) {

@@ -76,7 +76,8 @@ export class Elevation {
 }
 
 function markText(sensor) {
-  const words = { live: degrees(sensor.value), faulty: "✕", stale: "no data", withdrawn: "withdrawn" };
+  const value = degrees(sensor.value);
+  const words = { live: value, faulty: "✕", unevaluated: `? ${value}`, stale: "no data", withdrawn: "withdrawn" };
   return words[dataState(sensor)] ?? "–";
 }
 

@@ -6,14 +6,15 @@ import { missingText } from "./data-state.js";
 import { cell, el, muted, numberCell, rowHeading, show, table } from "./element.js";
 import { subscribe } from "./events.js";
 import { ago, degrees } from "./format.js";
+import { newest } from "./newest.js";
 import { patch } from "./patch.js";
 
 const MOST = 500;
 const RELOAD_EVERY = 5000;
 const HEADINGS = ["Sensor", "Fault", "Rack", "Target", ">Last °C", "Last read", "Alert"];
 const EXPLANATION =
-  "Sensors that cannot be read, are stuck, send no data or differ from their neighbours, and sensors whose own board " +
-  "reports another state than Rackwatch. A sensor that was never read is absent, and raises no alert.";
+  "Sensors that cannot be read, are stuck, send no data or differ from their neighbours, that no rule looks at, and " +
+  "sensors whose own board reports another state than Rackwatch. A sensor that was never read is absent, and raises no alert.";
 
 function faultRow(sensor, now) {
   return el(
@@ -40,9 +41,10 @@ function faultTable({ faults, states, now }) {
 /** Draws the sensor faults, and keeps them up to date. */
 export async function faultsPage(place, _argument, isCurrent) {
   const body = el("div");
+  const getFaults = newest(get);
   const draw = async () => {
-    const answer = await get("faults");
-    if (isCurrent()) patch(body, faultTable(answer));
+    const answer = await getFaults("faults");
+    if (answer && isCurrent()) patch(body, faultTable(answer));
   };
   show(place, el("h1", null, "Sensor faults"), muted(EXPLANATION), body);
   await draw();

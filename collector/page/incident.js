@@ -9,6 +9,7 @@ import { subscribe } from "./events.js";
 import { ago, celsius, clock, timeLeft } from "./format.js";
 import { IncidentActions } from "./incident-actions.js";
 import { incidentAge, incidentChip, isResolved } from "./incidents.js";
+import { newest } from "./newest.js";
 import { patch } from "./patch.js";
 
 const RELOAD_EVERY = 5000;
@@ -16,6 +17,9 @@ const RELOAD_EVERY = 5000;
 const LEAST_MARGIN = 5 * 60_000;
 
 class IncidentPage {
+  #getIncident = newest(get);
+  #getSeries = newest(get);
+
   constructor(id, isCurrent) {
     Object.assign(this, { id, isCurrent });
     this.head = el("div");
@@ -33,8 +37,9 @@ class IncidentPage {
   }
 
   async load() {
-    const { incident, timeline, sensors, deliveries } = await get(`incidents/${encodeURIComponent(this.id)}`);
-    if (!this.isCurrent()) return;
+    const answer = await this.#getIncident(`incidents/${encodeURIComponent(this.id)}`);
+    if (!answer || !this.isCurrent()) return;
+    const { incident, timeline, sensors, deliveries } = answer;
     patch(this.head, incidentHead(incident));
     this.actions.draw(incident);
     patch(
@@ -54,8 +59,9 @@ class IncidentPage {
     const margin = Math.max(LEAST_MARGIN, ((until ?? Date.now()) - since) / 4);
     const from = Math.round(since - margin);
     const to = Math.round(Math.min(Date.now(), until ? until + margin : Number.POSITIVE_INFINITY));
-    const data = await get(`devices/${encodeURIComponent(first)}/series?from=${from}&to=${to}&points=600`);
-    if (!this.isCurrent()) return;
+    const path = `devices/${encodeURIComponent(first)}/series?from=${from}&to=${to}&points=600`;
+    const data = await this.#getSeries(path);
+    if (!data || !this.isCurrent()) return;
     this.rise.hidden = data.points.length === 0;
     if (!this.rise.hidden) this.chart.draw(data);
   }

@@ -7,6 +7,7 @@ import { el, link, show, tile } from "./element.js";
 import { subscribe } from "./events.js";
 import { celsius, count, percent } from "./format.js";
 import { incidentList } from "./incidents.js";
+import { newest } from "./newest.js";
 import { patch } from "./patch.js";
 import { mapLegend, RackMap } from "./rack-map.js";
 
@@ -15,6 +16,8 @@ const RELOAD_EVERY = 5000;
 const MAX_INCIDENTS = 8;
 
 class OverviewPage {
+  #get = newest(() => Promise.all([get("site"), get("incidents")]));
+
   constructor(isCurrent) {
     this.isCurrent = isCurrent;
     this.tiles = el("dl", { class: "tiles" });
@@ -23,7 +26,9 @@ class OverviewPage {
   }
 
   async load() {
-    const [site, incidents] = await Promise.all([get("site"), get("incidents")]);
+    const answer = await this.#get();
+    if (!answer) return;
+    const [site, incidents] = answer;
     this.site = site;
     this.incidents = incidents.open;
   }
@@ -60,7 +65,7 @@ class OverviewPage {
 }
 
 /** Returns the counts of sensors that are not live as one text, to compare racks by. */
-const dataOf = ({ faults, stale, withdrawn }) => `${faults} ${stale} ${withdrawn}`;
+const dataOf = (rack) => `${rack.faults} ${rack.not_evaluated} ${rack.stale} ${rack.withdrawn}`;
 
 function siteTiles(site, incidents) {
   const all = site.scopes.find((scope) => scope.scope === "site");
@@ -87,14 +92,21 @@ function warmestTile({ racks }, inlets) {
 
 function withinTile({ envelope }, all) {
   const name = "Within recommended";
+  if (isUnknown(all)) return tile(name, "unknown", coverageText(all), "warning");
   if ((all?.outside ?? null) === null)
     return tile(name, "no data", `class ${envelope.class}, no live inlet`, "warning");
   const inlets = all.missing ? `${count(all.missing)} inlets without data` : `${count(all.n)} inlets`;
   return tile(name, withinText(all), `class ${envelope.class}, ${inlets}`, all.missing ? "warning" : "");
 }
 
+/** Returns whether some inlets have data, but too few to compute an index of. */
+const isUnknown = (all) => all?.n > 0 && all.rci_hi === null;
+
+const coverageText = ({ n, missing }) => `only ${count(n)} of ${count(n + missing)} inlets have data`;
+
 function rciTile(all) {
   const name = "RCI high / low";
+  if (isUnknown(all)) return tile(name, "unknown", coverageText(all), "warning");
   if ((all?.rci_hi ?? null) === null) return tile(name, "no data", "no live inlet");
   const hint = all.missing > 0 ? `of the ${count(all.n)} live inlets` : "100 % is best";
   return tile(name, `${percent(all.rci_hi).replace(" %", "")} / ${percent(all.rci_lo)}`, hint);
@@ -104,7 +116,12 @@ function sensorTile({ sensors, unplaced, states }) {
   const missing = missingText(states);
   const place = unplaced ? `${count(unplaced)} without a rack` : "all in racks";
   if (!missing) return tile("Sensors", count(sensors), place);
-  return tile("Live sensors", `${count(states.live)} of ${count(sensors)}`, missing, states.stale ? "warning" : "");
+  return tile(
+    "Live sensors",
+    `${count(states.live)} of ${count(sensors)}`,
+    missing,
+    states.stale + states.not_evaluated ? "warning" : "",
+  );
 }
 
 function faultTile({ faults, sensors, states }) {

@@ -6,8 +6,9 @@ import { missingText } from "./data-state.js";
 import { el, emptyState, link, muted, setText, show } from "./element.js";
 import { celsius, count, degrees } from "./format.js";
 
-/** The sign of racks whose sensors send no data, beside the hatching. */
+/** The signs of racks whose sensors send no data, beside the hatching, and of racks with sensors that no rule looks at. */
 const NO_DATA_SIGN = "∅";
+const NOT_EVALUATED_SIGN = "?";
 
 export class RackMap {
   #cells = new Map();
@@ -88,11 +89,12 @@ const positions = (site) => site.racks.map(({ rack, row, room }) => `${rack} ${r
 
 function fillCell({ node, number, sign }, rack, envelope) {
   const missing = rack.stale + rack.withdrawn;
-  const isBlind = rack.inlet_max === null && missing > 0;
-  const blind = rack.stale > 0 ? "no data" : "withdrawn";
+  const isBlind = rack.inlet_max === null && missing + rack.not_evaluated > 0;
+  const blind = rack.not_evaluated > 0 ? "not evaluated" : rack.stale > 0 ? "no data" : "withdrawn";
   setText(number, isBlind ? blind : degrees(rack.inlet_max));
   const own = missing > 0 ? NO_DATA_SIGN : rack.faults > 0 ? "✕" : "";
-  setText(sign, [rack.severity && SIGNS[rack.severity], own].filter(Boolean).join(" "));
+  const unevaluated = rack.not_evaluated > 0 && NOT_EVALUATED_SIGN;
+  setText(sign, [rack.severity && SIGNS[rack.severity], own, unevaluated].filter(Boolean).join(" "));
   node.dataset.severity = rack.severity ?? "";
   node.classList.toggle("blind", isBlind);
   paint(node, rack.inlet_max, envelope);
@@ -139,7 +141,7 @@ export function mapLegend(envelope) {
     return el("li", null, swatch, el("span", null, step.text), el("span", { class: "unseen" }, `: ${step.meaning}`));
   });
   const blind = el("li", null, el("span", { class: "swatch blind" }), el("span", null, "no live inlet"));
-  const text = `◆ critical  ▲ warning  ● info  ✕ sensor fault  ${NO_DATA_SIGN} sensors without data`;
+  const text = `◆ critical  ▲ warning  ● info  ✕ sensor fault  ${NO_DATA_SIGN} sensors without data  ${NOT_EVALUATED_SIGN} sensors not evaluated`;
   const signs = el("li", null, el("span", null, text));
   return el("ul", { class: "legend", "aria-label": "Legend" }, steps, blind, signs);
 }

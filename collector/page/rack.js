@@ -3,7 +3,7 @@
 import { openAlerts, severityText } from "./alerts.js";
 import { get } from "./api.js";
 import { paint } from "./colour.js";
-import { dataProblem, dataState, isLive, isPast, missingText, valueText } from "./data-state.js";
+import { dataProblem, dataState, isLive, isPast, missingText, STATE_SIGNS, valueText } from "./data-state.js";
 import {
   cell,
   collapsed,
@@ -21,6 +21,7 @@ import {
 import { Elevation } from "./elevation.js";
 import { subscribe } from "./events.js";
 import { celsius, degrees, duration, kelvin } from "./format.js";
+import { newest } from "./newest.js";
 import { patch } from "./patch.js";
 import { silenceForm } from "./silence-forms.js";
 
@@ -29,6 +30,7 @@ const HEADINGS = ["Sensor", "Role", ">U", ">°C", "State", "Source", ">Interval"
 /** One rack, or with an empty name the sensors without a rack. */
 class RackPage {
   #rows = new Map();
+  #get = newest(get);
 
   constructor(name, isCurrent) {
     Object.assign(this, { name, isCurrent });
@@ -40,7 +42,8 @@ class RackPage {
 
   async load() {
     const path = this.hasRack ? `racks/${encodeURIComponent(this.name)}` : "devices?rack=";
-    const answer = await get(path);
+    const answer = await this.#get(path);
+    if (!answer) return;
     const { rack, sensors } = this.hasRack ? answer : { rack: null, sensors: answer };
     Object.assign(this, { rack, sensors });
   }
@@ -139,7 +142,7 @@ const positions = (sensors) => sensors.map(({ id, u, name }) => `${id} ${u} ${na
 
 function stateText(sensor) {
   const problem = dataProblem(sensor);
-  const sign = { stale: "∅", withdrawn: "∅", faulty: "✕" }[dataState(sensor)];
+  const sign = STATE_SIGNS[dataState(sensor)];
   const alerts = sensor.open?.length ? openAlerts(sensor.open) : "";
   // Without data an alert stays open: what is unknown is not resolved.
   if (problem) return [sign ? `${sign} ${problem}` : problem, alerts].filter(Boolean).join(" · ");
@@ -155,14 +158,14 @@ function rackFacts(sensors) {
   const inlets = readings("inlet");
   const [inlet, exhaust] = [mean(inlets), mean(readings("exhaust"))];
   const range = inlets.length ? `${degrees(Math.min(...inlets))} to ${celsius(Math.max(...inlets))}` : noneOf("inlet");
-  const states = { stale: 0, withdrawn: 0, unknown: 0, faulty: 0, live: 0 };
+  const states = { unevaluated: 0, stale: 0, withdrawn: 0, unknown: 0, faulty: 0, live: 0 };
   for (const sensor of sensors) states[dataState(sensor)] += 1;
   return [
     fact("Inlets", range),
     fact("Exhaust", exhaust === null ? noneOf("exhaust") : celsius(exhaust)),
     fact("ΔT", exhaust === null || inlet === null ? "–" : kelvin(exhaust - inlet)),
     fact("Sensors", String(sensors.length)),
-    fact("Not live", missingText(states)),
+    fact("Not live", missingText({ ...states, not_evaluated: states.unevaluated })),
     fact("Sensor faults", String(states.faulty)),
   ];
 }

@@ -3,10 +3,11 @@
 import { kindName, rackHref, severityText } from "./alerts.js";
 import { get } from "./api.js";
 import { Chart } from "./chart.js";
-import { bigValueText, dataProblem, dataState, isLive } from "./data-state.js";
+import { bigValueText, dataProblem, dataState, isLive, STATE_SIGNS } from "./data-state.js";
 import { collapsed, crumbs, el, fact, link, muted, numberCell, rowHeading, setText, show, table } from "./element.js";
 import { subscribe } from "./events.js";
 import { ago, celsius, clock, duration } from "./format.js";
+import { newest } from "./newest.js";
 import { patch } from "./patch.js";
 import { RangeButtons } from "./ranges.js";
 import { silenceForm } from "./silence-forms.js";
@@ -27,6 +28,9 @@ const RELOAD_EVERY = 30_000;
 const MAX_ROWS = 200;
 
 class SensorPage {
+  #getDevice = newest(get);
+  #getSeries = newest(get);
+
   constructor(id, isCurrent) {
     Object.assign(this, { id, isCurrent });
     this.chart = new Chart();
@@ -38,7 +42,8 @@ class SensorPage {
   }
 
   async load() {
-    this.device = (await get(`devices/${encodeURIComponent(this.id)}`)).device;
+    const answer = await this.#getDevice(`devices/${encodeURIComponent(this.id)}`);
+    if (answer) this.device = answer.device;
   }
 
   drawCurrent() {
@@ -53,8 +58,8 @@ class SensorPage {
     const to = Date.now();
     const query = `from=${to - this.ranges.seconds * 1000}&to=${to}&points=600`;
     try {
-      const data = await get(`devices/${encodeURIComponent(this.id)}/series?${query}`);
-      if (!this.isCurrent()) return;
+      const data = await this.#getSeries(`devices/${encodeURIComponent(this.id)}/series?${query}`);
+      if (!data || !this.isCurrent()) return;
       this.chart.draw(data);
       setText(this.resolution, resolutionText(data.every_ms));
     } catch (error) {
@@ -98,7 +103,7 @@ class SensorPage {
       if (id !== this.id) continue;
       const severityChanged = severity !== this.device.severity;
       Object.assign(this.device, { value, fault, at, severity });
-      if (!fault) this.chart.push(at, value);
+      if (!fault || fault === "not_evaluated") this.chart.push(at, value);
       this.drawCurrent();
       if (severityChanged) this.reload();
     }
@@ -131,7 +136,7 @@ function stateLines(device) {
   });
   const isHealthy = isLive(device) && device.open.length === 0;
   const problem = dataProblem(device);
-  const sign = dataState(device) === "faulty" ? "✕" : "∅";
+  const sign = STATE_SIGNS[dataState(device)] ?? "∅";
   return [
     problem && el("p", { class: "bad" }, `${sign} ${problem}`),
     alerts,

@@ -10,6 +10,7 @@
 mod error;
 mod finish;
 mod leader;
+mod outboxes;
 mod partition;
 mod sinks;
 
@@ -69,7 +70,7 @@ pub(crate) async fn run(
     tracing::info!(page, "dashboard listening");
     let serve = web::serve(listener, tls, web, stop.clone());
     let connector = Connector::new(&config.redis)?;
-    let deliveries = health::delivery_keys(&config.notify);
+    let deliveries = health::KnownNotifiers::configured(&config.notify).keys();
     let pipeline = pipeline(config, screen, stats, stop.clone())?;
 
     let mut stages = JoinSet::new();
@@ -191,7 +192,7 @@ pub(crate) fn pipeline(
     });
     let watch = health::watch(
         connector.clone(),
-        health::delivery_keys(&config.notify),
+        health::KnownNotifiers::configured(&config.notify).keys(),
         Arc::clone(&stats),
         stop.clone(),
     );

@@ -4,6 +4,7 @@
 //! in the room.
 
 mod common;
+mod explain;
 mod output;
 mod server;
 mod time_arg;
@@ -37,11 +38,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use rackwatch_runtime::error::chain;
 use rackwatch_runtime::logging;
 use rackwatch_runtime::shutdown;
 
 use common::{Failure, Outcome, until_stopped};
+use explain::explain;
 use output::remark;
 
 /// Time that reads which hang in the kernel get before the program ends without them.
@@ -89,7 +90,7 @@ impl Cli {
             Err(Failure::Usage(error)) => (Some(error), 2),
         };
         if let Some(error) = error {
-            remark(&format!("error: {}", chain(error.as_ref())));
+            remark(&format!("error: {}", explain(&error)));
         }
         logging::flush();
         ExitCode::from(code)

@@ -28,7 +28,7 @@ pub const NAMES: [&str; 16] = [
 pub const SENT: &str = "before incident acknowledged";
 
 /// Every place of a change of the partitioning, in the order in which it passes them.
-pub const RESIZE: [&str; 14] = [
+pub const RESIZE: [&str; 16] = [
     "resize draining",
     "resize released",
     "resize planned",
@@ -38,7 +38,9 @@ pub const RESIZE: [&str; 14] = [
     "resize emptied",
     "resize slice moved",
     "resize episode moved",
+    "resize resolution moved",
     "resize record moved",
+    "resize group moved",
     "resize redistributed",
     "resize straggler moved",
     "resize switched",

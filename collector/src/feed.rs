@@ -3,6 +3,7 @@
 //! Promise: each record comes at least once, in order, and again until it is acknowledged. [`redis`] reads alerts
 //! through a consumer group, [`position`] incidents for each recipient, [`memory`] the alerts of the demo.
 
+pub(crate) mod damage;
 pub mod memory;
 pub mod position;
 pub mod redis;

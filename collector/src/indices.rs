@@ -31,6 +31,12 @@ use crate::stored::read_one;
 /// Interval between points in production. Tests use a shorter one.
 pub const INTERVAL: Duration = Duration::from_mins(1);
 
+/// Time for which published rack aggregates count: 12 times their interval, so that a change of owner leaves no gap.
+const FRESH_FOR: Duration = Duration::from_mins(3);
+
+/// Time for which they are kept. Older ones still say which sensors there should be.
+pub(crate) const KEPT_FOR: Duration = Duration::from_hours(24);
+
 /// The aggregate of one rack.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RackAggregate {
@@ -136,16 +142,26 @@ async fn work(
     }
 }
 
-/// Reads the rack aggregates of all partitions.
+/// Reads the rack aggregates of all partitions. The sensors of a partition without an owner have no present value.
 async fn read_aggregates(connection: &mut Connection) -> RedisResult<Vec<RackAggregate>> {
     let mut racks = Vec::new();
     for partition in Partitioning::read(connection).await?.partitions().all() {
         let key = PartitionKeys::of(partition).racks;
-        let mut get = redis::cmd("GET");
-        get.arg(&key);
-        let json: Option<String> = get.query_async(connection).await?;
+        let mut get = redis::pipe();
+        get.get(&key).ttl(&key);
+        let (json, left): (Option<String>, i64) = get.query_async(connection).await?;
         let stored = json.and_then(|json| read_one::<RackAggregates>(&key, json.as_bytes()));
-        racks.extend(stored.unwrap_or_default().racks);
+        let left = Duration::from_secs(u64::try_from(left).unwrap_or(0));
+        let is_fresh = KEPT_FOR.saturating_sub(left) < FRESH_FOR;
+        let each = stored.unwrap_or_default().racks.into_iter();
+        racks.extend(each.map(|rack| RackAggregate {
+            aggregate: if is_fresh {
+                rack.aggregate
+            } else {
+                rack.aggregate.without_values()
+            },
+            ..rack
+        }));
     }
     Ok(racks)
 }

@@ -10,6 +10,7 @@ pub mod progress;
 pub mod peers;
 pub mod stats;
 pub mod stage;
+pub mod muting;
 pub(crate) mod fencing;
 pub(crate) mod claims;
 pub(crate) mod waiting;

@@ -25,6 +25,7 @@ pub mod line;
 mod notifier;
 mod notifiers;
 pub mod outbox;
+pub mod published;
 pub mod route;
 mod text;
 

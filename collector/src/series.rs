@@ -28,6 +28,7 @@ mod reply;
 mod rollup;
 mod storage;
 mod timeseries;
+mod wrong_keys;
 
 use std::time::Duration;
 
@@ -40,6 +41,7 @@ pub use config::{SeriesBackend, SeriesConfig};
 pub use open::{InMemory, open};
 pub(crate) use open::{are_time_series, is_missing};
 pub use storage::Series;
+pub(crate) use wrong_keys::{REFUSED, wrong_keys};
 
 /// A temperature of one device.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,6 +10,12 @@ pub enum StageError {
     /// The program stops, by a signal or because another stage ended.
     #[error("stopped")]
     Stopped,
+    /// A key that only one notifier needs holds something else. It waits until an operator mends the key.
+    #[error("{line}")]
+    Damaged {
+        /// The key, what it holds, and what to do.
+        line: String,
+    },
     /// Redis refuses for a reason that does not pass by itself.
     #[error("{what}")]
     Refused {

@@ -4,22 +4,19 @@
 use std::sync::Arc;
 
 use rackwatch_core::incident::IncidentRecord;
-use rackwatch_core::keys;
-use rackwatch_core::wire::incident;
 use rackwatch_runtime::redis::Connector;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::error::RunError;
 use super::finish::finish;
+use super::outboxes::Outboxes;
 use crate::config::CollectorConfig;
-use crate::feed::position::{PositionFeed, ReaderKeys};
-use crate::incidents::correlate::{Correlator, open};
+use crate::incidents::correlate::Correlator;
 use crate::indices;
+use crate::muting::Muting;
+use crate::notify::Heartbeat;
 use crate::notify::console::Console;
-use crate::notify::delivery_log::DeliveryLog;
-use crate::notify::outbox::{self, Outbox};
-use crate::notify::{Failures, Heartbeat, NotifierConfig};
 use crate::progress::{Progress, Stage};
 use crate::stage::StageError;
 
@@ -37,8 +34,9 @@ impl LeaderStages {
     pub(super) async fn run(self, epoch: u64, stop: CancellationToken) -> Result<(), RunError> {
         let mut stages: JoinSet<Result<(), RunError>> = JoinSet::new();
         // From here on, and not only once the outboxes have begun, alerts wait for this collector.
-        let correlator = self.correlator(epoch, &stop);
-        match self.spawn_outboxes(&mut stages, &stop).await {
+        let muting = Muting::default();
+        let correlator = self.correlator(epoch, &stop).answering(muting.clone());
+        match self.spawn_outboxes(&mut stages, muting, &stop).await {
             Ok(()) => {}
             Err(RunError::Incidents(StageError::Stopped)) => return Ok(()),
             Err(error) => return Err(error),
@@ -85,62 +83,15 @@ impl LeaderStages {
     async fn spawn_outboxes(
         &self,
         stages: &mut JoinSet<Result<(), RunError>>,
+        muting: Muting,
         stop: &CancellationToken,
     ) -> Result<(), RunError> {
-        let names = self.config.notify.iter().map(|one| one.name().to_owned());
-        let failures = Failures::new(names);
-        let mut outboxes = Vec::new();
-        for notifier in &self.config.notify {
-            self.open_outboxes(notifier, &failures, stop, &mut outboxes)
-                .await?;
-        }
-        if outboxes.is_empty() {
-            return Ok(());
-        }
-        let open = open::newest_records(&self.connector, stop).await;
-        for (outbox, feed) in outboxes {
-            let outbox = outbox.resume(&open);
-            stages.spawn(async move { outbox.run(feed).await.map_err(RunError::Incidents) });
-        }
-        Ok(())
-    }
-
-    /// Adds an outbox, with its feed, for each recipient of a notifier.
-    async fn open_outboxes(
-        &self,
-        notifier: &NotifierConfig,
-        failures: &Failures,
-        stop: &CancellationToken,
-        outboxes: &mut Vec<(Outbox, PositionFeed<IncidentRecord>)>,
-    ) -> Result<(), RunError> {
-        let (recipients, routes) = notifier.build(self.config.web.public_url.as_deref())?;
-        let keys = notifier.progress_keys().into_iter().map(|(_, key)| key);
-        let keys: Vec<String> = keys.collect();
-        let connector = self.connector.at(keys::INCIDENTS);
-        for (recipient, progress) in recipients.into_iter().zip(&keys) {
-            let names = ReaderKeys {
-                group: keys::notifier_group(notifier.name()),
-                consumer: keys::CORRELATOR_CONSUMER,
-                progress: progress.clone(),
-                others: keys
-                    .iter()
-                    .filter(|key| *key != progress)
-                    .cloned()
-                    .collect(),
-            };
-            let stream = (keys::INCIDENTS.to_owned(), incident::decode as _);
-            let feed = PositionFeed::open(connector.clone(), stream, names, stop.clone());
-            let feed = feed.await.map_err(RunError::Incidents)?;
-            let progress =
-                outbox::DeliveryProgress::load(connector.clone(), progress.clone(), stop.clone());
-            let progress = progress.await.map_err(RunError::Incidents)?;
-            let log = DeliveryLog::new(self.connector.at(keys::DELIVERIES));
-            let shared = (log, failures.clone());
-            let routes = routes.clone();
-            let common = &notifier.common;
-            let outbox = Outbox::new(common, recipient, routes, progress, shared, stop.clone());
-            outboxes.push((outbox, feed));
-        }
-        Ok(())
+        let outboxes = Outboxes {
+            connector: self.connector.clone(),
+            config: Arc::clone(&self.config),
+            muting,
+            stop: stop.clone(),
+        };
+        outboxes.spawn(stages).await
     }
 }

@@ -5,12 +5,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use rackwatch_core::keys::CHECK_PREFIX;
+use rackwatch_core::keys::{CHECK_PREFIX, PartitionKeys};
 use rackwatch_runtime::backoff::random;
 use rackwatch_runtime::config;
 use rackwatch_runtime::error::chain;
 use rackwatch_runtime::redis::probe::{Step, StepResult, probe};
-use rackwatch_runtime::redis::{ConnectError, Connection, Connector, Purpose};
+use rackwatch_runtime::redis::{
+    ConnectError, Connection, Connector, Partitioning, Purpose, server_time,
+};
 use redis::{Cmd, RedisError, RedisResult, Value};
 use serde::Serialize;
 
@@ -108,6 +110,7 @@ async fn check(config: String, settings: &CollectorConfig, connector: &Connector
             steps.extend(probe(&mut connection).await);
             steps.extend(commits(&mut connection).await);
             steps.push(keys(&mut connection, settings).await);
+            steps.extend(series_keys(&mut connection, settings).await);
             match project(&mut connection, &settings.series).await {
                 Ok(projection) => memory = Some(projection),
                 Err(error) => steps.push(no_series(&error)),
@@ -126,8 +129,11 @@ async fn check(config: String, settings: &CollectorConfig, connector: &Connector
 /// Checks that the keys of ours hold what they should.
 async fn keys(connection: &mut Connection, config: &CollectorConfig) -> Step {
     let started = Instant::now();
-    let result = match health::broken_keys(connection, &health::delivery_keys(&config.notify)).await
-    {
+    let look = async {
+        let notifiers = health::KnownNotifiers::read(connection, &config.notify).await?;
+        health::broken_keys(connection, &notifiers.keys()).await
+    };
+    let result = match look.await {
         Ok(broken) if broken.is_empty() => StepResult::Ok,
         Ok(broken) => StepResult::Failed {
             detail: broken.join("; "),
@@ -135,7 +141,7 @@ async fn keys(connection: &mut Connection, config: &CollectorConfig) -> Step {
         },
         Err(error) => StepResult::Failed {
             detail: error.to_string(),
-            advice: "allow the user TYPE, HGET and HMGET (ACL SETUSER)",
+            advice: "allow the user TYPE, HGET, HMGET and HSCAN (ACL SETUSER)",
         },
     };
     Step {
@@ -143,6 +149,29 @@ async fn keys(connection: &mut Connection, config: &CollectorConfig) -> Step {
         result,
         took: started.elapsed(),
     }
+}
+
+/// Checks that the series which refused readings lately are series. `None` if nothing can be said.
+async fn series_keys(connection: &mut Connection, config: &CollectorConfig) -> Option<Step> {
+    let started = Instant::now();
+    let series = series::open(connection.clone(), &config.series)
+        .await
+        .ok()?;
+    let partitioning = Partitioning::read(connection).await.ok()?;
+    let now = server_time(connection).await.ok()?;
+    let mut wrong = Vec::new();
+    for keys in partitioning.partitions().all().map(PartitionKeys::of) {
+        let found = health::wrong_series(connection, &keys, (series.name(), now)).await;
+        wrong.extend(found.unwrap_or_default());
+    }
+    (!wrong.is_empty()).then(|| Step {
+        name: "series keys",
+        result: StepResult::Failed {
+            detail: wrong.join("; "),
+            advice: "readings are not stored there",
+        },
+        took: started.elapsed(),
+    })
 }
 
 fn refused(error: &ConnectError) -> StepResult {

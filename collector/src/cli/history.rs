@@ -9,7 +9,6 @@ use clap::Args;
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::keys;
 use rackwatch_core::time::Timestamp;
-use rackwatch_runtime::clock;
 use rackwatch_runtime::redis::{Connection, scan_hash};
 
 use super::common::{Common, Failure, Outcome};
@@ -64,9 +63,10 @@ fn grain(text: &str) -> Result<Grain, String> {
 /// Prints the history of the device.
 pub(super) async fn run(args: HistoryArgs) -> Outcome {
     let config = args.common.load()?;
-    let now = clock::now();
-    let (from, to) = args.range.resolve(now)?;
     let (_, mut connection) = server::open(&config.redis).await?;
+    // Readings have Redis' time, whatever this host's clock says.
+    let now = server::now(&mut connection).await?;
+    let (from, to) = args.range.resolve(now)?;
     let mut series = series::open(connection.clone(), &config.series).await?;
     let span = Span {
         from,

@@ -22,7 +22,8 @@ use crate::stored::read_hash;
 #[command(
     after_help = "Examples:\n  rackwatch-collector indices\n  rackwatch-collector indices room hall-1 --from -7d\n\n\
     RCI is 100 % if all inlets are within the limits that ASHRAE recommends, and 0 % if all are at the allowable\n\
-    limits. Outside is the share of inlets that are beyond the recommended limits now.",
+    limits. Outside is the share of inlets that are beyond the recommended limits now. Indices that rest on less\n\
+    than half of the inlets are unknown.",
     mut_arg("from", |from| from.default_value("-1d"))
 )]
 pub(super) struct IndicesArgs {
@@ -175,13 +176,31 @@ fn table(all: &[CurrentIndices]) -> String {
         table.push(vec![
             format!("{scope} {name}"),
             values["class"].as_str().unwrap_or("-").to_owned(),
-            values["n"].to_string(),
-            number("rci_hi", "%", 1.0, 1),
-            number("rci_lo", "%", 1.0, 1),
+            inlets(values),
+            known_or(values, number("rci_hi", "%", 1.0, 1)),
+            known_or(values, number("rci_lo", "%", 1.0, 1)),
             number("delta_t", "K", 1.0, 1),
             number("gradient", "K", 1.0, 1),
-            number("outside", "%", 100.0, 0),
+            known_or(values, number("outside", "%", 100.0, 0)),
         ]);
     }
     table.text()
+}
+
+/// Returns the number of inlets with a present value, and of all where some have none.
+fn inlets(values: &Value) -> String {
+    let count = |key: &str| values[key].as_u64().unwrap_or(0);
+    match (count("n"), count("missing")) {
+        (n, 0) => n.to_string(),
+        (n, missing) => format!("{n} of {}", n + missing),
+    }
+}
+
+/// Returns `unknown` in place of a missing index of an area that has inlets.
+fn known_or(values: &Value, text: String) -> String {
+    if text == "-" && !values["coverage"].is_null() {
+        "unknown".to_owned()
+    } else {
+        text
+    }
 }

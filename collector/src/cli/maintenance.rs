@@ -5,7 +5,6 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Subcommand};
 use rackwatch_core::keys;
 use rackwatch_core::time::Timestamp;
-use rackwatch_runtime::clock;
 
 use super::common::{AuthorArgs, Common, Outcome, usage};
 use super::matcher::{MatcherArgs, describe, remove_all};
@@ -97,6 +96,9 @@ pub(super) async fn run(args: MaintenanceArgs) -> Outcome {
 
 async fn add(args: AddArgs) -> Outcome {
     let config = args.common.load()?;
+    let (_, mut connection) = server::open(&config.redis).await?;
+    // Collectors open windows by Redis' time.
+    let now = server::now(&mut connection).await?;
     let when = match (args.cron, args.from) {
         (Some(cron), _) => WindowTimes::Scheduled {
             cron,
@@ -104,7 +106,6 @@ async fn add(args: AddArgs) -> Outcome {
             zone: args.zone,
         },
         (None, from) => {
-            let now = clock::now();
             let from = from.map_or(now, |from| from.resolve(now));
             WindowTimes::Once {
                 from,
@@ -120,10 +121,8 @@ async fn add(args: AddArgs) -> Outcome {
         by: args.author.name(),
     };
     window
-        .check(clock::now())
+        .check(now)
         .map_err(|error| usage(anyhow::anyhow!("invalid maintenance window: {error}")))?;
-    let (_, mut connection) = server::open(&config.redis).await?;
-    let now = server::now(&mut connection).await?;
     operator_actions::add_window(&mut connection, &window, now).await?;
     print(&format!(
         "Maintenance of {} {} ({})\n",

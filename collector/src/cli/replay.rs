@@ -16,7 +16,6 @@ use rackwatch_core::keys;
 use rackwatch_core::rules::RuleSet;
 use rackwatch_core::time::Timestamp;
 use rackwatch_core::words::count;
-use rackwatch_runtime::clock;
 use rackwatch_runtime::redis::scan_hash;
 use tokio_util::sync::CancellationToken;
 
@@ -217,9 +216,10 @@ async fn history(
     config: &CollectorConfig,
     pattern: &Glob,
 ) -> Result<Vec<Recording>, Failure> {
-    let now = clock::now();
-    let (from, to) = args.range.resolve(now)?;
     let (_, mut connection) = server::open(&config.redis).await?;
+    // Readings have Redis' time, whatever this host's clock says.
+    let now = server::now(&mut connection).await?;
+    let (from, to) = args.range.resolve(now)?;
     let mut series = series::open(connection.clone(), &config.series).await?;
     let matches = pattern.compile_matcher();
     let mut recordings = Vec::new();

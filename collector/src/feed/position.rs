@@ -6,6 +6,9 @@
 //!
 //! A position only moves past an entry that is acknowledged, and all before it. What lies behind it comes again after a
 //! restart, and at no other time.
+//!
+//! A reader whose hash was damaged or deleted goes on from the group, which never moves past a reader whose position is
+//! unknown. An error about that hash is [`StageError::Damaged`]; the same call may be repeated once the hash is mended.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,13 +17,16 @@ use async_trait::async_trait;
 use rackwatch_core::time::StreamId;
 use rackwatch_core::wire::{Fields, Reason};
 use rackwatch_runtime::redis::{
-    self as reply, Connection, Connector, Purpose, Session, unless_refused,
+    self as reply, Connection, Connector, Purpose, Remedy, Session, is_group_there, remedy,
+    unless_refused,
 };
-use redis::{RedisResult, Script, Value};
+use redis::{ErrorKind, RedisResult, Script, Value};
 use tokio_util::sync::CancellationToken;
 
+use super::damage::{POSITION, damage, position};
 use super::{Feed, FeedEntry};
 use crate::stage::StageError;
+use crate::waiting::{find_group, last_delivered};
 
 /// Longest time that a read blocks: short enough for a quick stop.
 const BLOCK: Duration = Duration::from_millis(1000);
@@ -28,8 +34,6 @@ const BLOCK: Duration = Duration::from_millis(1000);
 const MAX_RECORDS: usize = 100;
 /// Interval at which an idle reader makes sure that the group exists.
 const GROUP_INTERVAL: Duration = Duration::from_secs(30);
-/// The field of the position in the reader's hash.
-const POSITION: &str = "position";
 
 /// A function that decodes the fields of an entry.
 type Decode<T> = fn(&Fields) -> Result<T, Reason>;
@@ -45,6 +49,9 @@ pub struct ReaderKeys {
     pub progress: String,
     /// The hashes of the other readers of the group.
     pub others: Vec<String>,
+    /// The position of the group before any of its readers was opened: a reader without a position of its own goes on
+    /// there.
+    pub group_position: Option<StreamId>,
 }
 
 /// A feed from a stream in Redis, for one reader.
@@ -61,6 +68,10 @@ pub struct PositionFeed<T> {
     read: StreamId,
     /// The last entry that is acknowledged with all before it.
     position: StreamId,
+    /// The position that Redis has.
+    stored: Option<StreamId>,
+    /// The position of the group, if the reader had none of its own.
+    lost_progress_at: Option<StreamId>,
     /// Entries after the position that were read, and whether they are acknowledged.
     unfinished: BTreeMap<StreamId, bool>,
     looked_at_group: Instant,
@@ -89,6 +100,8 @@ impl<T> PositionFeed<T> {
             stop,
             read: StreamId::ZERO,
             position: StreamId::ZERO,
+            stored: None,
+            lost_progress_at: None,
             unfinished: BTreeMap::new(),
             looked_at_group: Instant::now(),
         };
@@ -98,12 +111,21 @@ impl<T> PositionFeed<T> {
         Ok(feed)
     }
 
-    /// Returns the stored position, or the end of the stream.
+    /// Returns the position of the group if the progress of the reader was lost, so that it goes on there.
+    pub fn lost_progress_at(&self) -> Option<StreamId> {
+        self.lost_progress_at
+    }
+
+    /// Returns the stored position, that of the group, or the end of the stream.
     async fn start(&mut self) -> Result<StreamId, StageError> {
         loop {
             let mut connection = self.connection().await?;
-            match stored_or_end(&mut connection, &self.stream, &self.names.progress).await {
-                Ok(start) => return Ok(start),
+            match starting_point(&mut connection, &self.stream, &self.names.progress).await {
+                Ok((Some(stored), _)) => return Ok(stored),
+                Ok((None, end)) => {
+                    self.lost_progress_at = self.names.group_position;
+                    return Ok(self.names.group_position.unwrap_or(end));
+                }
                 Err(error) => self.recover(&error).await?,
             }
         }
@@ -115,8 +137,21 @@ impl<T> PositionFeed<T> {
     }
 
     async fn recover(&mut self, error: &redis::RedisError) -> Result<(), StageError> {
+        self.check_damage(error).await?;
         let recovered = self.commands.recover(error).await;
         recovered.map_err(|error| StageError::of_request(refusal(&self.stream, &self.names), error))
+    }
+
+    /// Fails if the hash of the reader is the reason for `error`.
+    async fn check_damage(&mut self, error: &redis::RedisError) -> Result<(), StageError> {
+        if remedy(error) != Remedy::Fatal {
+            return Ok(());
+        }
+        let mut connection = self.connection().await?;
+        match damage(&mut connection, &self.names.progress).await {
+            Ok(Some(line)) => Err(StageError::Damaged { line }),
+            Ok(None) | Err(_) => Ok(()),
+        }
     }
 
     /// Writes the position, and moves or creates the group.
@@ -133,7 +168,10 @@ impl<T> PositionFeed<T> {
             call.arg(self.names.consumer);
             let done: RedisResult<String> = call.invoke_async(&mut connection).await;
             match done {
-                Ok(_) => return Ok(()),
+                Ok(_) => {
+                    self.stored = Some(self.position);
+                    return Ok(());
+                }
                 Err(error) => self.recover(&error).await?,
             }
         }
@@ -169,17 +207,33 @@ fn refusal(stream: &str, names: &ReaderKeys) -> String {
     format!("Redis refused to read {stream} for {}", names.group)
 }
 
-async fn stored_or_end(
+/// Returns the stored position of a reader, and the end of the stream.
+async fn starting_point(
     connection: &mut Connection,
     stream: &str,
     progress: &str,
-) -> RedisResult<StreamId> {
+) -> RedisResult<(Option<StreamId>, StreamId)> {
     let mut command = redis::cmd("HGET");
     command.arg(progress).arg(POSITION);
-    let stored: Option<String> = command.query_async(connection).await?;
-    if let Some(position) = stored.and_then(|text| text.parse().ok()) {
-        return Ok(position);
+    let stored: Option<Vec<u8>> = command.query_async(connection).await?;
+    let end = end(connection, stream).await?;
+    let Some(stored) = stored else {
+        return Ok((None, end));
+    };
+    let Some(stored) = position(&stored) else {
+        return Err((ErrorKind::Client, "position is no id").into());
+    };
+    if stored > end {
+        // No entry has such an id: Redis lost the entries, or the position is garbage. New entries must not wait for it.
+        let mut command = redis::cmd("HSET");
+        command.arg(progress).arg(POSITION).arg(end.to_string());
+        command.exec_async(connection).await?;
     }
+    Ok((Some(stored.min(end)), end))
+}
+
+/// Returns the id of the last entry that the stream had.
+async fn end(connection: &mut Connection, stream: &str) -> RedisResult<StreamId> {
     let mut command = redis::cmd("XINFO");
     command.arg("STREAM").arg(stream);
     // Without the stream there is nothing to skip.
@@ -189,6 +243,71 @@ async fn stored_or_end(
     Ok(end
         .and_then(|text| text.parse().ok())
         .unwrap_or(StreamId::ZERO))
+}
+
+/// Returns the position of the consumer group `group`, if it exists.
+///
+/// # Errors
+///
+/// Fails on a stop, and if Redis refuses for a lasting reason.
+pub(crate) async fn group_position(
+    session: &mut Session,
+    (stream, group): (&str, &str),
+) -> Result<Option<StreamId>, StageError> {
+    position_of_group(session, (stream, group), false).await
+}
+
+/// Returns the position of the consumer group `group`, created at the end of the stream if it is missing.
+///
+/// # Errors
+///
+/// Fails on a stop, and if Redis refuses for a lasting reason.
+pub(crate) async fn ensure_group(
+    session: &mut Session,
+    (stream, group): (&str, &str),
+) -> Result<Option<StreamId>, StageError> {
+    position_of_group(session, (stream, group), true).await
+}
+
+async fn position_of_group(
+    session: &mut Session,
+    (stream, group): (&str, &str),
+    create: bool,
+) -> Result<Option<StreamId>, StageError> {
+    let what = || format!("Redis refused to read {stream} for {group}");
+    loop {
+        let connected = session.connection().await;
+        let mut connection = connected.map_err(|error| StageError::of_request(what(), error))?;
+        match find_or_create(&mut connection, (stream, group), create).await {
+            Ok(position) => return Ok(position),
+            Err(error) => {
+                let recovered = session.recover(&error).await;
+                recovered.map_err(|error| StageError::of_request(what(), error))?;
+            }
+        }
+    }
+}
+
+async fn find_or_create(
+    connection: &mut Connection,
+    (stream, group): (&str, &str),
+    create: bool,
+) -> RedisResult<Option<StreamId>> {
+    let found = find_group(connection, stream, group).await?;
+    if let Some(position) = found.as_ref().and_then(last_delivered) {
+        return Ok(Some(position));
+    }
+    if !create {
+        return Ok(None);
+    }
+    let end = end(connection, stream).await?;
+    let mut command = redis::cmd("XGROUP");
+    command.arg("CREATE").arg(stream).arg(group);
+    command.arg(end.to_string()).arg("MKSTREAM");
+    match command.exec_async(connection).await {
+        Err(error) if !is_group_there(&error) => Err(error),
+        _ => Ok(Some(end)),
+    }
 }
 
 #[async_trait]
@@ -225,14 +344,13 @@ impl<T: Send> Feed for PositionFeed<T> {
                 *is_done = true;
             }
         }
-        let before = self.position;
         while let Some(first) = self.unfinished.first_entry()
             && *first.get()
         {
             self.position = *first.key();
             first.remove();
         }
-        if self.position == before {
+        if self.stored == Some(self.position) {
             return Ok(());
         }
         self.store_position().await

@@ -10,11 +10,11 @@ use rackwatch_runtime::error::chain;
 use rackwatch_runtime::redis::{Connection, Partitioning, Remedy, remedy};
 use redis::{RedisError, RedisResult};
 
+use crate::feed::damage::damage;
 use crate::incidents::site::version_fault;
-use crate::notify::NotifierConfig;
 
 /// Keys that stand once, with their types.
-const SHARED: [(&str, &str); 18] = [
+const SHARED: [(&str, &str); 19] = [
     (keys::RAW, "stream"),
     (keys::DEVICES, "hash"),
     (keys::DEVICES_REVISION, "string"),
@@ -33,16 +33,11 @@ const SHARED: [(&str, &str); 18] = [
     (incidents::OPEN, "hash"),
     (incidents::MEMBERS, "hash"),
     (incidents::ACKS, "hash"),
+    (incidents::NOTIFIERS, "hash"),
 ];
 
-/// Returns the keys with the progress of these notifiers.
-pub(crate) fn delivery_keys(notifiers: &[NotifierConfig]) -> Vec<String> {
-    let keys = notifiers.iter().flat_map(NotifierConfig::progress_keys);
-    keys.map(|(_, key)| key).collect()
-}
-
-/// Returns a line for each key that holds something else, with what to do. `deliveries` are the [`delivery_keys`] of the
-/// configured notifiers.
+/// Returns a line for each key that holds something else, with what to do. `deliveries` are the keys with the progress
+/// of notifiers ([`KnownNotifiers`](super::notifiers::KnownNotifiers)).
 ///
 /// # Errors
 ///
@@ -53,7 +48,8 @@ pub(crate) async fn broken_keys(
 ) -> RedisResult<Vec<String>> {
     let (partitions, garbage) = match Partitioning::read(connection).await {
         Ok(partitioning) => (partitioning.partitions(), None),
-        Err(error) if is_wrong_type(&error) => (Partitions::PLAIN, None),
+        // The types below name it.
+        Err(error) if Partitioning::is_another_type(&error) => (Partitions::PLAIN, None),
         Err(error) if is_garbage(&error) => {
             let named = error
                 .detail()
@@ -63,23 +59,45 @@ pub(crate) async fn broken_keys(
         Err(error) => return Err(error),
     };
     let mut broken: Vec<String> = garbage.into_iter().collect();
-    let mut expected = expected(partitions);
-    expected.extend(deliveries.iter().map(|key| (key.clone(), "hash")));
+    let expected = expected(partitions);
     let mut types = redis::pipe();
     for (key, _) in &expected {
         types.cmd("TYPE").arg(key);
     }
     let found: Vec<String> = types.query_async(connection).await?;
     for ((key, expected), found) in expected.iter().zip(found) {
-        if found != "none" && found != *expected {
-            broken.push(format!(
-                "{key} is a {found}, expected a {expected}: look at what wrote it, then delete or rename it; \
-                 Rackwatch makes the key again"
-            ));
+        if found == "none" || found == *expected {
+            continue;
         }
+        let remedy = if key == keys::PARTITIONING {
+            // The number of partitions is known nowhere else.
+            Partitioning::RESTORE
+        } else {
+            "look at what wrote it, then delete or rename it; Rackwatch makes the key again"
+        };
+        broken.push(format!(
+            "{key} is a {found}, expected a {expected}: {remedy}"
+        ));
     }
     broken.extend(site_fault(connection).await?);
+    broken.extend(damaged(connection, deliveries).await?);
     Ok(broken)
+}
+
+/// Returns a line for each of these keys with the progress of notifiers that is damaged, with what to do.
+///
+/// # Errors
+///
+/// If Redis does not answer.
+pub(super) async fn damaged(
+    connection: &mut Connection,
+    deliveries: &[String],
+) -> RedisResult<Vec<String>> {
+    let mut damaged = Vec::new();
+    for key in deliveries {
+        damaged.extend(damage(connection, key).await?);
+    }
+    Ok(damaged)
 }
 
 /// Returns the keys of ours with their types.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use rackwatch_core::keys::{ALERT_FILE_GROUPS, CORRELATOR_GROUP, DETECTOR_GROUP, LOGGER_GROUP};
+use rackwatch_core::keys::{
+    ALERT_FILE_GROUPS, DETECTOR_GROUP, INCIDENTS, LOGGER_GROUP, notifier_group,
+};
 use rackwatch_core::name::printable;
 use rackwatch_core::words::count;
 use rackwatch_runtime::redis::format_bytes;
@@ -42,6 +44,7 @@ pub(crate) struct HealthVerdict {
 pub(crate) fn evaluate(facts: &Facts) -> HealthVerdict {
     let mut verdict = HealthVerdict::default();
     verdict.problems.extend(facts.broken_keys.iter().cloned());
+    verdict.problems.extend(facts.wrong_series.iter().cloned());
     verdict.owners(facts);
     verdict.leader(facts);
     verdict.refused(facts);
@@ -51,7 +54,7 @@ pub(crate) fn evaluate(facts: &Facts) -> HealthVerdict {
         .extend(differing.iter().map(Difference::line));
     verdict.notifiers(facts);
     for group in &facts.groups {
-        verdict.group(group);
+        verdict.group(group, facts);
     }
     verdict.deliveries(facts);
     verdict.agents(facts);
@@ -68,8 +71,13 @@ pub(crate) fn evaluate(facts: &Facts) -> HealthVerdict {
     }
     let dead = facts.dead.last_hour;
     if dead > 0 {
+        let remedy = if facts.wrong_series.is_empty() {
+            "fix the client that wrote them"
+        } else {
+            "mend the keys that they name, or fix the client that wrote them"
+        };
         verdict.warnings.push(format!(
-            "{} in the last hour: see the reasons under \"dead letters\", and fix the client that wrote them",
+            "{} in the last hour: see the reasons under \"dead letters\", and {remedy}",
             count(dead, "dead letter")
         ));
     }
@@ -130,11 +138,15 @@ impl HealthVerdict {
         }
     }
 
-    /// Reports recipients that no notification has reached for a while.
+    /// Reports recipients that no notification has reached for a while, or for which one waits for too long.
     fn notifiers(&mut self, facts: &Facts) {
         for failing in &facts.failing_notifiers {
             let lasts = Duration::from_millis(failing.failing_ms);
-            if lasts < REPORT_AFTER {
+            let group = notifier_group(&failing.notifier);
+            let mut groups = facts.groups.iter();
+            let group = groups.find(|known| known.name == group && known.stream == INCIDENTS);
+            let waits = group.and_then(|group| too_old(group.oldest_unread_ms));
+            if lasts < REPORT_AFTER && waits.is_none() {
                 continue;
             }
             let to = failing.recipient.as_ref();
@@ -159,7 +171,7 @@ impl HealthVerdict {
         }
     }
 
-    fn group(&mut self, group: &Group) {
+    fn group(&mut self, group: &Group, facts: &Facts) {
         let Group { name, stream, .. } = group;
         if !group.exists {
             self.problems.push(format!(
@@ -167,19 +179,18 @@ impl HealthVerdict {
             ));
             return;
         }
-        if !group.foreign.is_empty() {
-            self.problems.push(format!(
-                "another program reads {stream} as consumer {} of {name}, and takes entries from the \
-                 collector: stop it, or give it a consumer group of its own",
-                group.foreign.join(", ")
-            ));
+        let foreign = group.foreign_consumers.iter();
+        self.problems
+            .extend(foreign.map(|consumer| consumer.line(stream, name)));
+        if stream == INCIDENTS {
+            self.notifier_group(group, facts);
+            return;
         }
         let log = match name.as_str() {
             DETECTOR_GROUP => "detector",
             LOGGER_GROUP => "console",
             name if ALERT_FILE_GROUPS.contains(&name) => "alert file",
-            CORRELATOR_GROUP => "correlator",
-            _ => "notifier",
+            _ => "correlator",
         };
         if let Some(lag) = group.lag.filter(|lag| *lag > MAX_LAG) {
             self.problems.push(format!(
@@ -198,6 +209,28 @@ impl HealthVerdict {
                  at the collector's log"
             ));
         }
+    }
+
+    /// Reports notifications that wait without an attempt that failed. [`HealthVerdict::notifiers`] reports the others.
+    fn notifier_group(&mut self, group: &Group, facts: &Facts) {
+        let is_it = |notifier: &str| notifier_group(notifier) == group.name;
+        let mut failing = facts.failing_notifiers.iter();
+        let age = too_old(group.oldest_unread_ms);
+        let Some(age) = age.filter(|_| !failing.any(|failing| is_it(&failing.notifier))) else {
+            return;
+        };
+        let reason = match &facts.incidents.leader {
+            None => "no collector is the notification leader, start `rackwatch-collector run`"
+                .to_owned(),
+            Some(leader) => format!(
+                "no attempt has failed, so the leader {leader} does not run the notifier, or is stuck: look at its \
+                 configuration and its log"
+            ),
+        };
+        self.problems.push(format!(
+            "a notification has waited for {age} in {}: {reason}",
+            group.name
+        ));
     }
 
     /// Reports notifications that people did not get.

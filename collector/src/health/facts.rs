@@ -7,6 +7,7 @@ use rackwatch_core::wire::loss::LossSummary;
 use serde::{Serialize, Serializer};
 
 use super::failed_deliveries::FailedDeliveries;
+use super::foreign_consumers::ForeignConsumer;
 use super::refused_agents::RefusedAgent;
 use crate::peers::Announcement;
 use crate::stored::RefusedState;
@@ -33,6 +34,8 @@ pub(crate) struct Facts {
     pub(crate) announced: BTreeMap<String, Announcement>,
     /// Keys that hold something else, a line for each.
     pub(crate) broken_keys: Vec<String>,
+    /// Keys of series that hold something else, a line for each.
+    pub(crate) wrong_series: Vec<String>,
     /// The reason why alerts and incidents may be out of date.
     pub(crate) unattended: Option<String>,
     pub(crate) groups: Vec<Group>,
@@ -122,6 +125,8 @@ pub(crate) struct Group {
     pub(crate) oldest_unread_ms: Option<u64>,
     /// Consumers of other programs that read from the group, or have entries pending.
     pub(crate) foreign: Vec<String>,
+    /// The same consumers, with what is known of them.
+    pub(crate) foreign_consumers: Vec<ForeignConsumer>,
 }
 
 /// Dead letters: entries that could not be decoded.
@@ -171,7 +176,7 @@ pub(crate) struct NotEvaluated {
 pub(crate) struct Devices {
     pub(crate) described: usize,
     pub(crate) unplaced: usize,
-    pub(crate) leaving: usize,
+    pub(crate) withdrawn: usize,
     /// The number of devices by reading interval in milliseconds.
     #[serde(skip)]
     pub(crate) intervals: BTreeMap<u64, u64>,

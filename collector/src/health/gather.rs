@@ -14,14 +14,15 @@ use rackwatch_runtime::redis::{Connection, Partitioning, ServerInfo, scan_hash, 
 use redis::RedisResult;
 
 use super::attendance::unattended;
-use super::broken_keys::{broken_keys, delivery_keys, unless_garbage, unless_wrong_type};
+use super::broken_keys::{broken_keys, damaged, unless_garbage, unless_wrong_type};
 use super::facts::{
     Dead, Devices, Facts, Incidents, Losses, NotEvaluated, Owned, Projection, Streams,
 };
 use super::failed_deliveries::failed_deliveries;
-use super::notifiers;
+use super::notifiers::KnownNotifiers;
 use super::redis_streams::{added, dead, group, length, losses, newest, not_evaluated, rate};
 use super::refused_agents::refused_agents;
+use super::wrong_series::wrong_series;
 use crate::config::CollectorConfig;
 use crate::incidents::site::SiteReader;
 use crate::peers;
@@ -41,7 +42,8 @@ pub(crate) async fn gather(
     config: &CollectorConfig,
     endpoint: String,
 ) -> anyhow::Result<Facts> {
-    let broken_keys = broken_keys(connection, &delivery_keys(&config.notify)).await?;
+    let notifiers = KnownNotifiers::read(connection, &config.notify).await?;
+    let mut broken_keys = broken_keys(connection, &[]).await?;
     let partitioning = unless_garbage(Partitioning::read(connection).await)?;
     let all: Vec<_> = partitioning.partitions().all().collect();
     let keys: Vec<_> = all.iter().map(|p| PartitionKeys::of(*p)).collect();
@@ -54,6 +56,8 @@ pub(crate) async fn gather(
     } else {
         Some("keys in Redis hold something else".to_owned())
     };
+    // These stop one notifier, and neither alerts nor incidents.
+    broken_keys.extend(damaged(connection, &notifiers.keys()).await?);
     let mut facts = Facts {
         endpoint,
         redis: ServerInfo::read(connection).await?,
@@ -68,6 +72,7 @@ pub(crate) async fn gather(
         announced: BTreeMap::new(),
         unattended,
         broken_keys,
+        wrong_series: Vec::new(),
         groups: Vec::new(),
         entries_per_second: None,
         dead: Dead::default(),
@@ -76,9 +81,7 @@ pub(crate) async fn gather(
         losses: Losses::default(),
         not_evaluated: NotEvaluated::default(),
         incidents: Incidents::default(),
-        failing_notifiers: unless_wrong_type(
-            notifiers::failing(connection, &config.notify, now).await,
-        )?,
+        failing_notifiers: notifiers.failing(connection, now).await?,
         refused,
         open_episodes: Severity::ALL.into_iter().map(|s| (s, 0)).collect(),
         series,
@@ -87,7 +90,7 @@ pub(crate) async fn gather(
     unless_wrong_type(facts.incidents(connection).await)?;
     facts.failed_deliveries = unless_wrong_type(failed_deliveries(connection, now).await)?;
     facts
-        .groups_and_partitions(connection, config, (&all, &keys, now))
+        .groups_and_partitions(connection, (config, &notifiers), (&all, &keys, now))
         .await?;
     facts.entries_per_second = rate(connection, &keys, before).await?;
     // Last, so that a collector that has just begun had the time to announce itself.
@@ -115,11 +118,11 @@ impl Facts {
     async fn groups_and_partitions(
         &mut self,
         connection: &mut Connection,
-        config: &CollectorConfig,
+        (config, notifiers): (&CollectorConfig, &KnownNotifiers),
         (all, keys, now): (&[PartitionId], &[PartitionKeys], Timestamp),
     ) -> anyhow::Result<()> {
-        for notifier in &config.notify {
-            let name = keys::notifier_group(notifier.name());
+        for notifier in notifiers.names() {
+            let name = keys::notifier_group(notifier);
             let group = group(connection, keys::INCIDENTS, &name, now).await;
             self.groups.extend(unless_wrong_type(group.map(Some))?);
         }
@@ -130,6 +133,8 @@ impl Facts {
                 let limits = (now, config.stream.max_future);
                 let refused = refused_agents(connection, keys, limits).await;
                 self.refused_agents.extend(unless_wrong_type(refused)?);
+                let wrong = wrong_series(connection, keys, (self.series.backend, now)).await;
+                self.wrong_series.extend(unless_wrong_type(wrong)?);
             }
         }
         Ok(())
@@ -213,7 +218,7 @@ async fn devices(connection: &mut Connection) -> RedisResult<(Devices, Vec<Refus
         }
         devices.described += 1;
         devices.unplaced += usize::from(described.rack.is_none_or(|rack| rack.is_empty()));
-        devices.leaving += usize::from(described.leaving);
+        devices.withdrawn += usize::from(described.leaving);
         let interval_ms = match u64::try_from(described.interval.as_millis()) {
             Ok(0) | Err(_) => DEFAULT_INTERVAL_MS,
             Ok(ms) => ms,

@@ -1,37 +1,104 @@
-//! The notifiers that fail, as their progress in Redis says.
+//! The notifiers that are known, and those that fail, as their progress in Redis and the leader say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use rackwatch_core::keys::incidents;
 use rackwatch_core::time::Timestamp;
-use rackwatch_runtime::redis::Connection;
+use rackwatch_runtime::redis::{Connection, is_wrong_type};
 use redis::RedisResult;
 
 use super::facts::FailingNotifier;
+use crate::feed::damage::damage;
 use crate::notify::NotifierConfig;
+use crate::notify::failures::{LastingFailure, RecipientKey};
 use crate::notify::outbox::progress;
+use crate::notify::published;
 
-/// Returns the recipients of all notifiers whose attempts fail.
-pub(super) async fn failing(
-    connection: &mut Connection,
-    notifiers: &[NotifierConfig],
-    now: Timestamp,
-) -> RedisResult<Vec<FailingNotifier>> {
-    let mut failing = Vec::new();
-    for notifier in notifiers {
-        for (recipient, key) in notifier.progress_keys() {
-            let mut read = redis::cmd("HMGET");
-            read.arg(key).arg(&progress::FAILURE);
-            let values: Vec<Option<String>> = read.query_async(connection).await?;
-            let fields = progress::FAILURE.into_iter().zip(values);
-            let fields = fields.filter_map(|(name, value)| Some((name.to_owned(), value?)));
-            let fields: BTreeMap<String, String> = fields.collect();
-            failing.extend(progress::failure(&fields).map(|failure| FailingNotifier {
-                notifier: notifier.name().to_owned(),
-                recipient,
+/// The recipients of the configured notifiers, and of those that the leader published. So a command without the
+/// collector's configuration knows them too.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KnownNotifiers(BTreeMap<RecipientKey, Option<LastingFailure>>);
+
+impl KnownNotifiers {
+    /// Returns the recipients of these notifiers alone.
+    pub(crate) fn configured(notifiers: &[NotifierConfig]) -> Self {
+        let recipients = notifiers.iter().flat_map(|notifier| {
+            let keys = notifier.progress_keys().into_iter();
+            keys.map(|(recipient, _)| ((notifier.name().to_owned(), recipient), None))
+        });
+        Self(recipients.collect())
+    }
+
+    /// Adds those that the leader published.
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not answer.
+    pub(crate) async fn read(
+        connection: &mut Connection,
+        notifiers: &[NotifierConfig],
+    ) -> RedisResult<Self> {
+        let mut known = Self::configured(notifiers);
+        let published = match published::read(connection).await {
+            Err(error) if is_wrong_type(&error) => Vec::new(),
+            published => published?,
+        };
+        for one in published {
+            let failure = one.failure();
+            known.0.insert((one.notifier, one.recipient), failure);
+        }
+        Ok(known)
+    }
+
+    /// Returns the keys with the progress of all recipients.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let keys = self.0.keys();
+        keys.map(|(notifier, recipient)| incidents::delivery(notifier, recipient.as_deref()))
+            .collect()
+    }
+
+    /// Returns the names of all notifiers.
+    pub(super) fn names(&self) -> BTreeSet<&str> {
+        self.0.keys().map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Returns the recipients whose attempts fail.
+    pub(super) async fn failing(
+        &self,
+        connection: &mut Connection,
+        now: Timestamp,
+    ) -> RedisResult<Vec<FailingNotifier>> {
+        let mut failing = Vec::new();
+        for ((notifier, recipient), published) in &self.0 {
+            let key = incidents::delivery(notifier, recipient.as_deref());
+            let failure = if damage(connection, &key).await?.is_some() {
+                // The leader knows since when.
+                published.clone()
+            } else {
+                stored_failure(connection, &key).await?
+            };
+            failing.extend(failure.map(|failure| FailingNotifier {
+                notifier: notifier.clone(),
+                recipient: recipient.clone(),
                 failing_ms: u64::try_from(now.since(failure.since).as_millis()).unwrap_or(u64::MAX),
                 reason: failure.reason,
             }));
         }
+        Ok(failing)
     }
-    Ok(failing)
+}
+
+/// Returns the failure in the progress of a recipient.
+async fn stored_failure(
+    connection: &mut Connection,
+    key: &str,
+) -> RedisResult<Option<LastingFailure>> {
+    let mut read = redis::cmd("HMGET");
+    read.arg(key).arg(&progress::FAILURE);
+    let values: Vec<Option<Vec<u8>>> = read.query_async(connection).await?;
+    let fields = progress::FAILURE.into_iter().zip(values);
+    let fields =
+        fields.filter_map(|(name, value)| Some((name.to_owned(), String::from_utf8(value?).ok()?)));
+    let fields: BTreeMap<String, String> = fields.collect();
+    Ok(progress::failure(&fields))
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rackwatch_core::keys::{self, PartitionKeys};
+use rackwatch_core::keys::PartitionKeys;
 use rackwatch_core::time::{StreamId, Timestamp};
 use rackwatch_core::wire::loss;
 use rackwatch_runtime::redis::{Connection, entries, reply_field, unless_refused};
 use redis::{RedisResult, Value};
 
 use super::facts::{Dead, Group, Losses, MAX_LISTED, NotEvaluated};
+use super::foreign_consumers::foreign_consumers;
 use crate::waiting::{find_group, first_after, last_delivered, oldest_pending};
 
 /// Time over which the rate of entries is measured.
@@ -18,8 +19,6 @@ const RATE_OVER: Duration = Duration::from_secs(1);
 const MAX_UNREAD: u64 = 20_000;
 /// Unread entries read by one command.
 const UNREAD_PAGE: usize = 1000;
-/// Time after which a consumer of another program that no longer reads is of no concern.
-const FOREIGN_IDLE: Duration = Duration::from_mins(5);
 /// Dead letters and loss records counted at most, for each partition.
 const MAX_COUNTED: usize = 1000;
 
@@ -90,6 +89,7 @@ pub(super) async fn group(
         oldest_pending_ms: None,
         oldest_unread_ms: None,
         foreign: Vec::new(),
+        foreign_consumers: Vec::new(),
     };
     let Some(found) = found else { return Ok(group) };
     let number = |name| reply_field::<Option<u64>>(&found, name).flatten();
@@ -102,28 +102,10 @@ pub(super) async fn group(
         group.oldest_unread_ms = first.map(age);
         group.lag = Some(unread(connection, stream, read).await?);
     }
-    group.foreign = foreign_consumers(connection, stream, name).await?;
+    group.foreign_consumers = foreign_consumers(connection, stream, name).await?;
+    let foreign = group.foreign_consumers.iter();
+    group.foreign = foreign.map(|consumer| consumer.name.clone()).collect();
     Ok(group)
-}
-
-/// Returns the consumers of a group that no program of ours uses, if they read lately or have entries
-/// pending.
-async fn foreign_consumers(
-    connection: &mut Connection,
-    stream: &str,
-    group: &str,
-) -> RedisResult<Vec<String>> {
-    let mut ask = redis::cmd("XINFO");
-    ask.arg("CONSUMERS").arg(stream).arg(group);
-    let all: Vec<BTreeMap<String, Value>> = ask.query_async(connection).await?;
-    let ours = keys::consumer_of(group);
-    let foreign = all.into_iter().filter_map(|consumer| {
-        let name = reply_field::<String>(&consumer, "name").filter(|name| name != ours)?;
-        let pending: u64 = reply_field(&consumer, "pending").unwrap_or(0);
-        let idle = Duration::from_millis(reply_field(&consumer, "idle").unwrap_or(0));
-        (pending > 0 || idle < FOREIGN_IDLE).then_some(name)
-    });
-    Ok(foreign.collect())
 }
 
 /// Counts the entries after `read`, up to [`MAX_UNREAD`]. The `lag` of XINFO is of no use here: Redis 7.0 to 8.0 count

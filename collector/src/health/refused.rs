@@ -58,9 +58,9 @@ impl Facts {
         let open = self.read::<Incident>(connection, incidents::OPEN).await?;
         self.read::<StoredMember>(connection, incidents::MEMBERS)
             .await?;
-        let acks = self.read::<Ack>(connection, incidents::ACKS).await?;
-        let is_open = |id: &String| open.iter().any(|(known, _)| known == id);
-        let acked = acks.iter().filter(|(id, _)| is_open(id)).count();
+        self.read::<Ack>(connection, incidents::ACKS).await?;
+        // An acknowledgement stays stored when growth has ended it.
+        let acked = open.iter().filter(|(_, one)| one.is_acknowledged()).count();
         let mut by_severity: BTreeMap<_, _> = Severity::ALL.into_iter().map(|s| (s, 0)).collect();
         for (_, incident) in &open {
             *by_severity.entry(incident.severity_now()).or_default() += 1;

@@ -39,6 +39,7 @@ use self::step_error::StepError;
 use self::store::{Loaded, Store};
 use crate::failpoint;
 use crate::incidents::episodes;
+use crate::muting::Muting;
 use crate::progress::Pulse;
 use crate::stage::StageError;
 
@@ -55,6 +56,7 @@ pub struct Correlator<T> {
     epoch: u64,
     pulse: Pulse,
     timing: IncidentTiming,
+    muting: Muting,
     stop: CancellationToken,
     on_record: T,
 }
@@ -82,9 +84,16 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
             epoch,
             pulse,
             timing,
+            muting: Muting::default(),
             stop,
             on_record,
         }
+    }
+
+    /// Makes the correlator answer the questions of `muting`.
+    pub fn answering(mut self, muting: Muting) -> Self {
+        self.muting = muting;
+        self
     }
 
     /// Runs until `stop`, or until another collector is the leader.
@@ -152,7 +161,7 @@ impl<T: Fn(&IncidentRecord) + Send> Correlator<T> {
         };
         tracing::debug!(open = session.incidents.len(), "incidents loaded");
         while !self.stop.is_cancelled() {
-            let (records, more) = session.step(&mut connection).await?;
+            let (records, more) = session.step(&mut connection, &self.muting).await?;
             self.connector.accepted();
             self.pulse.beat();
             records.iter().for_each(&self.on_record);
@@ -182,6 +191,7 @@ impl Session {
     async fn step(
         &mut self,
         connection: &mut Connection,
+        muting: &Muting,
     ) -> Result<(Vec<IncidentRecord>, bool), StepError> {
         let (partitioning, silences, windows, acks): (_, Hash, Hash, Hash) = redis::pipe()
             .add_command(Partitioning::read_command())
@@ -220,6 +230,7 @@ impl Session {
             self.incidents.acknowledge(&id, ack);
         }
         let changes = self.incidents.advance(now);
+        muting.answer(|incident| self.incidents.is_muted(incident, now));
         let progress = self.store.through.unwrap_or_default();
         if !changes.is_empty() || now.since(progress) >= PROGRESS_INTERVAL {
             failpoint::pass("before incidents written");

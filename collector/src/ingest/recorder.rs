@@ -4,16 +4,19 @@
 //! refused with its reason. Faults are not temperatures and are not stored here.
 
 mod masters;
+mod refusals;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use rackwatch_core::time::StreamId;
 use rackwatch_core::wire::field;
 use rackwatch_runtime::clock;
 use rackwatch_runtime::redis::{Connector, Purpose, RequestError, Session};
 use tokio_util::sync::CancellationToken;
 
 use self::masters::Masters;
+use self::refusals::Refusals;
 use super::raw_stream::{DeadLetter, DescriptionUpdate, Entry};
 use super::relief::Relief;
 use super::timer::Timer;
@@ -55,6 +58,7 @@ pub struct Recorder {
     close_idle: Timer,
     sweep: Timer,
     masters: Masters,
+    refusals: Refusals,
 }
 
 impl Recorder {
@@ -81,6 +85,7 @@ impl Recorder {
             close_idle: Timer::every(CLOSE_IDLE_INTERVAL),
             sweep: Timer::every(SWEEP_INTERVAL),
             masters: Masters::default(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -176,18 +181,36 @@ impl Recorder {
                 return Ok(Vec::new());
             };
             match series.store(&points).await {
-                Ok(stored) => {
-                    let refused = stored.refused.into_iter();
-                    let letter = |(index, reason): (usize, String)| DeadLetter {
-                        id: origins[index],
-                        reason: format!("series refused the reading: {reason}"),
-                        fields: fields(&points[index]),
-                    };
-                    return Ok(refused.map(letter).collect());
-                }
+                Ok(stored) if stored.refused.is_empty() => return Ok(Vec::new()),
+                Ok(stored) => return Ok(self.letters(stored.refused, &points, &origins).await),
                 Err(error) => self.recover(error).await?,
             }
         }
+    }
+
+    /// Returns dead letters for the points that were refused.
+    async fn letters(
+        &mut self,
+        refused: Vec<(usize, String)>,
+        points: &[Point],
+        origins: &[StreamId],
+    ) -> Vec<DeadLetter> {
+        let (indices, refused): (Vec<_>, Vec<_>) = refused
+            .into_iter()
+            .map(|(index, reason)| (index, (&points[index].device, reason)))
+            .unzip();
+        let connection = match &self.place {
+            Place::Redis(session, ..) => session.open_connection(),
+            Place::Memory(_) => None,
+        };
+        let backend = self.series.as_ref().map_or("none", Series::name);
+        let reasons = self.refusals.reasons(connection, backend, &refused).await;
+        let letter = |(index, reason): (usize, String)| DeadLetter {
+            id: origins[index],
+            reason,
+            fields: fields(&points[index]),
+        };
+        indices.into_iter().zip(reasons).map(letter).collect()
     }
 
     /// Writes open minutes of idle devices and applies the retention, if either is due.

@@ -1,7 +1,8 @@
 //! The notifiers that fail now, as the outboxes of one leader see each other.
 //!
-//! A notifier fails from the first refused attempt until the next message arrives. After [`REPORT_AFTER`] the others
-//! report it. The start of a failure is part of the progress of the recipient, so it outlives the leader.
+//! A notifier fails from the first refused attempt until the next message arrives, and while its progress in Redis is
+//! damaged. After [`REPORT_AFTER`] the others report it. The start of a failure is part of the progress of the recipient,
+//! or, while that is damaged, of what the leader [publishes](super::published), so it outlives the leader.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,23 +33,58 @@ pub struct Failures(Arc<Mutex<Shared>>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// The names of all notifiers.
-    notifiers: Vec<String>,
+    /// All recipients.
+    recipients: Vec<RecipientKey>,
     failing: BTreeMap<RecipientKey, LastingFailure>,
+    /// The recipients whose progress is damaged.
+    damaged: BTreeMap<RecipientKey, LastingFailure>,
+    /// The failures that the former leader published.
+    before: BTreeMap<RecipientKey, LastingFailure>,
 }
 
 impl Failures {
-    /// Returns the failures of these notifiers, none so far.
-    pub fn new(notifiers: impl IntoIterator<Item = String>) -> Self {
+    /// Returns the failures of these recipients, none so far. `before` are those that the former leader published.
+    pub(crate) fn new(
+        recipients: Vec<RecipientKey>,
+        before: BTreeMap<RecipientKey, LastingFailure>,
+    ) -> Self {
         Self(Arc::new(Mutex::new(Shared {
-            notifiers: notifiers.into_iter().collect(),
-            failing: BTreeMap::new(),
+            recipients,
+            before,
+            ..Shared::default()
         })))
+    }
+
+    /// Notes that the progress of a recipient is damaged. Returns the failure, which may have begun earlier.
+    pub(crate) fn set_damaged(
+        &self,
+        recipient: &RecipientKey,
+        now: Timestamp,
+        reason: &str,
+    ) -> LastingFailure {
+        let mut shared = self.lock();
+        let known = [&shared.damaged, &shared.failing, &shared.before];
+        let since = known.iter().find_map(|all| all.get(recipient));
+        let failure = LastingFailure {
+            since: since.map_or(now, |failure| failure.since),
+            reason: reason.to_owned(),
+        };
+        shared.damaged.insert(recipient.clone(), failure.clone());
+        failure
+    }
+
+    /// Notes that the progress of a recipient can be used. Returns whether it was damaged.
+    pub(crate) fn clear_damaged(&self, recipient: &RecipientKey) -> bool {
+        let mut shared = self.lock();
+        shared.before.remove(recipient);
+        shared.damaged.remove(recipient).is_some()
     }
 
     /// Sets or clears the failure of one recipient.
     pub(crate) fn set(&self, recipient: &RecipientKey, failure: Option<&LastingFailure>) {
-        let failing = &mut self.lock().failing;
+        let mut shared = self.lock();
+        shared.before.remove(recipient);
+        let failing = &mut shared.failing;
         match failure {
             Some(failure) => drop(failing.insert(recipient.clone(), failure.clone())),
             None => drop(failing.remove(recipient)),
@@ -57,20 +93,35 @@ impl Failures {
 
     /// Returns whether `notifier` is configured.
     pub(crate) fn knows(&self, notifier: &str) -> bool {
-        self.lock().notifiers.iter().any(|name| name == notifier)
+        let recipients = &self.lock().recipients;
+        recipients.iter().any(|(name, _)| name == notifier)
     }
 
     /// Returns whether there is a notifier besides `notifier`.
     pub(crate) fn has_others(&self, notifier: &str) -> bool {
-        self.lock().notifiers.iter().any(|name| name != notifier)
+        let recipients = &self.lock().recipients;
+        recipients.iter().any(|(name, _)| name != notifier)
+    }
+
+    /// Returns every recipient with its failure, if it fails.
+    pub(crate) fn all(&self) -> Vec<(RecipientKey, Option<LastingFailure>)> {
+        let shared = self.lock();
+        let recipients = shared.recipients.iter();
+        let of = |recipient: &RecipientKey| {
+            let failure = shared.damaged.get(recipient);
+            let failure = failure.or_else(|| shared.failing.get(recipient));
+            (recipient.clone(), failure.cloned())
+        };
+        recipients.map(of).collect()
     }
 
     /// Returns the oldest failure of each notifier that fails. Where a notifier has several recipients, the reason names
     /// the one that fails.
     pub(crate) fn by_notifier(&self) -> BTreeMap<String, LastingFailure> {
         let mut all = BTreeMap::<String, LastingFailure>::new();
-        for ((notifier, recipient), failure) in &self.lock().failing {
-            let mut failure = failure.clone();
+        let failing = self.all().into_iter();
+        let failing = failing.filter_map(|(recipient, failure)| Some((recipient, failure?)));
+        for ((notifier, recipient), mut failure) in failing {
             if let Some(recipient) = recipient {
                 failure.reason = format!("{recipient}: {}", failure.reason);
             }
@@ -101,7 +152,8 @@ mod tests {
             reason: "550".to_owned(),
         };
         let [ann, bob] = ["ann", "bob"].map(|to| ("team".to_owned(), Some(to.to_owned())));
-        let failures = Failures::new(["team".to_owned()]);
+        let recipients = vec![ann.clone(), bob.clone()];
+        let failures = Failures::new(recipients, BTreeMap::new());
         failures.set(&ann, Some(&failure(2)));
         failures.set(&bob, Some(&failure(1)));
         let oldest = failures.by_notifier()["team"].clone();

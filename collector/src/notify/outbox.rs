@@ -7,10 +7,11 @@
 //! by one. The [delivery log](super::delivery_log) records the state of each.
 //!
 //! Outside the hours of its routes a recipient gets nothing. What it misses waits in its [`DeliveryProgress`]: the newest
-//! notification of each incident. It is sent when the hours begin, if the incident still fires and is not acknowledged. The
-//! end of an incident is sent at any hour, but only to a recipient that was notified of the incident.
+//! notification of each incident. It is sent when the hours begin, if the incident still fires and is not acknowledged, and
+//! no sooner than silences leave one of its alerts audible. The end of an incident is sent at any hour, but only to a recipient that was notified of the incident.
 
 mod digest;
+pub(crate) mod mending;
 mod notification;
 pub(crate) mod progress;
 mod reports;
@@ -38,6 +39,7 @@ use super::notifier::Recipient;
 use super::route::{RouteMatch, Routes};
 use crate::failpoint;
 use crate::feed::{Feed, FeedEntry};
+use crate::muting::Muting;
 use crate::stage::StageError;
 
 /// The stage that sends the notifications of one recipient.
@@ -50,6 +52,10 @@ pub struct Outbox {
     collecting_since: Option<Instant>,
     /// The newest record of each incident whose notification waits for the hours of a route.
     waiting: BTreeMap<IncidentId, IncidentRecord>,
+    /// Knows the incidents that silences mute. None in tests without a correlator.
+    muting: Option<Muting>,
+    /// The position at which the progress was lost.
+    lost_at: Option<StreamId>,
 }
 
 /// An open incident as the stream describes it.
@@ -83,12 +89,37 @@ impl Outbox {
             collected: Vec::new(),
             collecting_since: None,
             waiting: BTreeMap::new(),
+            muting: None,
+            lost_at: None,
         }
     }
 
+    /// Makes the outbox keep what waits for the hours of a route while `muting` says that silences mute it.
+    pub fn heeding(mut self, muting: Muting) -> Self {
+        self.muting = Some(muting);
+        self
+    }
+
     /// Takes over the open incidents: the notifier gets the last notification of each that it was notified of, and the
-    /// outbox the newest record of each that waits. `open` has both for each incident.
-    pub fn resume(mut self, open: &[OpenIncident]) -> Self {
+    /// outbox the newest record of each that waits. `open` has both for each incident. If the recipient has lost its progress
+    /// at the position `lost_at`, all of them wait: some of their notifications may come again, under the same keys.
+    ///
+    /// # Errors
+    ///
+    /// Fails on a stop, and if Redis refuses for a lasting reason.
+    pub async fn resume(
+        mut self,
+        open: &[OpenIncident],
+        lost_at: Option<StreamId>,
+    ) -> Result<Self, StageError> {
+        self.lost_at = lost_at;
+        for incident in open.iter().filter(|_| lost_at.is_some()) {
+            let key = incident.notification.as_ref();
+            if let Some(key) = key.and_then(|record| record.notification_id.as_ref()) {
+                let progress = &mut self.sender.progress;
+                progress.wait(&incident.newest.id, key).await?;
+            }
+        }
         let progress = &self.sender.progress;
         let begun = open
             .iter()
@@ -101,7 +132,7 @@ impl Outbox {
             .map(|record| (record.id.clone(), record.clone()))
             .collect();
         self.sender.notifier.resume(begun);
-        self
+        Ok(self)
     }
 
     /// Sends the notifications of `feed` until the feed stops.
@@ -127,7 +158,10 @@ impl Outbox {
         &mut self,
         feed: &mut impl Feed<Record = IncidentRecord>,
     ) -> Result<(), StageError> {
-        let fed = feed.next().await?;
+        let fed = match feed.next().await {
+            Err(StageError::Damaged { .. }) => return self.sender.progress.mend().await,
+            fed => fed?,
+        };
         self.log_queued(&fed).await;
         for entry in fed {
             let id = entry.id;
@@ -168,7 +202,9 @@ impl Outbox {
     /// the incident, anything else for those whom the routes select.
     fn when(&self, record: &IncidentRecord) -> RouteMatch {
         match record.event {
-            Event::Resolved | Event::Acked if self.knows(&record.id) => RouteMatch::Now,
+            Event::Resolved | Event::Acked if self.knows(&record.id) || self.may_know(record) => {
+                RouteMatch::Now
+            }
             Event::Resolved | Event::Acked => RouteMatch::Never,
             _ => self.routes.when(record, clock::now()),
         }
@@ -178,6 +214,13 @@ impl Outbox {
     fn knows(&self, incident: &IncidentId) -> bool {
         let is_collected = |one: &Notification| one.record.id == *incident;
         self.sender.progress.has_begun(incident) || self.collected.iter().any(is_collected)
+    }
+
+    /// Returns whether the recipient may have been notified of the incident before its progress was lost.
+    fn may_know(&self, record: &IncidentRecord) -> bool {
+        let began_before = |lost: StreamId| record.since.millis() <= lost.ms;
+        self.lost_at.is_some_and(began_before)
+            && self.routes.when(record, clock::now()) != RouteMatch::Never
     }
 
     /// Returns the notification of an entry, unless it has none, or the recipient is not to be notified now.
@@ -257,13 +300,16 @@ impl Outbox {
             .await
     }
 
-    /// Returns the notifications whose hours have begun, of incidents that still fire and are not acknowledged.
+    /// Returns the notifications whose hours have begun, of incidents that still fire and are neither acknowledged nor
+    /// muted by silences.
     fn take_due_waiting(&mut self) -> Vec<Notification> {
         let now = clock::now();
         let due = self.waiting.extract_if(.., |_, record| {
             record.until.is_none()
                 && record.acked_by.is_none()
                 && self.routes.when(record, now) == RouteMatch::Now
+                && (self.muting.as_ref())
+                    .is_none_or(|muting| muting.is_muted(&record.id) == Some(false))
         });
         let progress = &self.sender.progress;
         let notification = |(incident, record): (IncidentId, IncidentRecord)| {
@@ -301,8 +347,22 @@ impl Outbox {
             failpoint::pass(failpoint::SENT);
         }
         match entry {
-            Some(id) => feed.acknowledge(&[id]).await,
+            Some(id) => self.acknowledge(feed, &[id]).await,
             None => Ok(()),
+        }
+    }
+
+    /// Acknowledges entries, however long their progress is damaged.
+    async fn acknowledge(
+        &mut self,
+        feed: &mut impl Feed<Record = IncidentRecord>,
+        ids: &[StreamId],
+    ) -> Result<(), StageError> {
+        loop {
+            match feed.acknowledge(ids).await {
+                Err(StageError::Damaged { .. }) => self.sender.progress.mend().await?,
+                done => return done,
+            }
         }
     }
 
@@ -340,7 +400,7 @@ impl Outbox {
         }
         failpoint::pass(failpoint::SENT);
         let ids: Vec<StreamId> = collected.iter().filter_map(|one| one.id).collect();
-        feed.acknowledge(&ids).await
+        self.acknowledge(feed, &ids).await
     }
 
     async fn send_digest(&mut self, digest: &Digest<'_>) -> Result<(), StageError> {

@@ -2,11 +2,13 @@
 //!
 //! Agents hold their readings back. Collectors finish what is in the streams and release their
 //! partitions. Then a plan is written (`plan`), the old keys are renamed (`set_aside`), and detector
-//! state, open episodes, the loss ledger and past alerts are redistributed by the zone of each device.
+//! state, open episodes, the loss ledger, requests to resolve alerts, and past alerts with the groups that read them are
+//! redistributed by the zone of each device.
 //! The new number holds from one write on; the renamed keys are deleted after it. Each step can be
 //! repeated, and the plan says which is next, so that a change that was killed anywhere is simply run
 //! again.
 
+mod groups;
 mod plan;
 mod redistribute;
 mod set_aside;

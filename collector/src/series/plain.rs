@@ -24,7 +24,8 @@ use redis::{Cmd, Value, cmd};
 use super::backend::{Footprint, PointOutcome, Query, SeriesStore};
 use super::rollup::{self, Minute, buckets};
 use super::{Aggregate, Point, Resolution, Samples, SeriesConfig, SeriesError, reply};
-use xadd::{FIELD, LATE_MINUTE, LATE_READING, Script, StreamValue, add, id, late};
+pub(super) use xadd::late;
+use xadd::{FIELD, LATE_MINUTE, LATE_READING, Script, StreamValue, add, id};
 
 /// Default retention of raw readings: 10,000 devices at 1 Hz then take some 4 GB.
 pub(super) const RETENTION: Duration = Duration::from_hours(6);

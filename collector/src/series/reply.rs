@@ -72,6 +72,10 @@ fn is_about_key(error: &ServerError) -> bool {
 /// Returns the text of an error, with its code unless that is `ERR`.
 pub(super) fn error_text(error: &ServerError) -> String {
     match (error.code(), error.details()) {
+        ("WRONGTYPE", _) => {
+            "WRONGTYPE: its key in Redis has another type, look at what wrote the key, then rename or delete it"
+                .to_owned()
+        }
         ("ERR", Some(details)) => details.to_owned(),
         (code, Some(details)) => format!("{code} {details}"),
         (code, None) => code.to_owned(),

@@ -104,6 +104,14 @@ impl Series {
         Ok(refused)
     }
 
+    /// Returns the time of each device's last stored reading; none where no reading is stored.
+    pub(crate) async fn newest(
+        &mut self,
+        devices: &[DeviceId],
+    ) -> Result<Vec<Option<Timestamp>>, SeriesError> {
+        self.store.newest(devices).await
+    }
+
     /// Reads a range of a device's temperatures; empty if there are none.
     pub async fn range(
         &mut self,

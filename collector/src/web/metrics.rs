@@ -274,7 +274,7 @@ fn sensors(encoder: &mut DescriptorEncoder<'_>, rows: &[DeviceRow]) -> fmt::Resu
     let temperature = Gauge {
         name: "rackwatch_temperature",
         unit: Some(Unit::Celsius),
-        help: "Temperature of a sensor, absent unless good readings arrive.",
+        help: "Temperature of a sensor, absent unless good readings arrive and are evaluated.",
     };
     let degrees = samples(rows, labels, |row| {
         let value = row.now.value.filter(|_| row.state == DataState::Live);
@@ -284,7 +284,7 @@ fn sensors(encoder: &mut DescriptorEncoder<'_>, rows: &[DeviceRow]) -> fmt::Resu
     let up = Gauge {
         name: "rackwatch_sensor_up",
         unit: None,
-        help: "1 while good readings of a sensor arrive, 0 otherwise.",
+        help: "1 while good readings of a sensor arrive and are evaluated, 0 otherwise.",
     };
     let succeeded = samples(rows, labels, |row| {
         let is_known = row.state != DataState::Unknown;
@@ -303,9 +303,12 @@ fn sensors(encoder: &mut DescriptorEncoder<'_>, rows: &[DeviceRow]) -> fmt::Resu
     let severity = Gauge {
         name: "rackwatch_sensor_severity",
         unit: None,
-        help: "Highest severity that fires on a sensor: 0 none, 1 info, 2 warning, 3 critical.",
+        help: "Highest severity that fires on a sensor: 0 none, 1 info, 2 warning, 3 critical. Absent while no rule looks at it.",
     };
-    let ranks = samples(rows, labels, |row| Some(rank(row.now.severity)));
+    let ranks = samples(rows, labels, |row| {
+        let is_evaluated = row.state != DataState::NotEvaluated || row.now.severity.is_some();
+        is_evaluated.then(|| rank(row.now.severity))
+    });
     severity.write(encoder, ranks)
 }
 
@@ -346,7 +349,8 @@ fn indices(encoder: &mut DescriptorEncoder<'_>, scopes: &[Scope]) -> fmt::Result
     let index = Gauge {
         name: "rackwatch_index",
         unit: Some(Unit::Other("percent".to_owned())),
-        help: "Rack cooling index of the site, a room or a row (Herrlin 2005).",
+        help: "Rack cooling index of the site, a room or a row (Herrlin 2005). Absent while it rests on less than half of \
+               the inlets.",
     };
     let ends = scopes.iter().flat_map(|scope| {
         let ends = [
@@ -358,7 +362,17 @@ fn indices(encoder: &mut DescriptorEncoder<'_>, scopes: &[Scope]) -> fmt::Result
             Some((labels, value?))
         })
     });
-    index.write(encoder, ends)
+    index.write(encoder, ends)?;
+    let coverage = Gauge {
+        name: "rackwatch_index_coverage",
+        unit: Some(Unit::Other("ratio".to_owned())),
+        help: "Part of the inlets of the site, a room or a row with a present value, from 0 to 1. Indices rest on these.",
+    };
+    let shares = scopes.iter().filter_map(|scope| {
+        let labels = [("scope", scope.scope), ("name", &scope.name)];
+        Some((labels, scope.indices.coverage?))
+    });
+    coverage.write(encoder, shares)
 }
 
 #[cfg(test)]

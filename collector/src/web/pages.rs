@@ -37,6 +37,7 @@ const FILES: &[(&str, &str, &str)] = &[
     page_file!("incident.js", JS),
     page_file!("incidents.js", JS),
     page_file!("overview.js", JS),
+    page_file!("newest.js", JS),
     page_file!("patch.js", JS),
     page_file!("pipeline.js", JS),
     page_file!("rack-map.js", JS),

@@ -44,6 +44,10 @@ use crate::incidents::episodes;
 struct KnownDevice {
     /// The description that its agent sent.
     described: Option<Box<Description>>,
+    /// The reason why that description is refused.
+    refused: Option<String>,
+    /// An agent has sent a reading of it.
+    by_agent: bool,
     /// The description with the site file applied.
     known: Description,
     spot: Spot,
@@ -151,7 +155,9 @@ impl ReadModel {
 
     /// Returns the limits of the rules that apply to a device.
     pub(crate) fn limits(&self, id: &DeviceId) -> Vec<Limit> {
-        let Some(device) = self.devices.get(id) else {
+        // No rule looks at devices with an unknown role.
+        let known = self.devices.get(id);
+        let Some(device) = known.filter(|device| !device.is_undescribed()) else {
             return Vec::new();
         };
         let traits = DeviceTraits {
@@ -204,6 +210,7 @@ impl ReadModel {
             fault: match device.state {
                 DataState::Live | DataState::Unknown => None,
                 DataState::Faulty => device.fault.as_ref().map(Fault::to_string),
+                DataState::NotEvaluated => Some("not_evaluated".to_owned()),
                 DataState::Stale => Some("no_data".to_owned()),
                 DataState::Withdrawn => Some("withdrawn".to_owned()),
             },
@@ -231,7 +238,6 @@ impl ReadModel {
             now,
             state: device.state,
             open: open.cloned().collect(),
-            leaving: known.leaving,
         }
     }
 }
@@ -246,12 +252,18 @@ impl KnownDevice {
         self.known = known;
     }
 
-    /// Returns its role. Devices without a description count as inlets.
+    /// Returns its role. A plain client's devices without a description are inlets; the role of an agent's is unknown.
     fn role(&self) -> Role {
         match &self.described {
             Some(_) => self.known.role,
+            None if self.by_agent => Role::Other,
             None => Role::Inlet,
         }
+    }
+
+    /// Returns whether no rule looks at its readings, because an agent sends them and nothing describes them.
+    fn is_undescribed(&self) -> bool {
+        self.by_agent && self.described.is_none()
     }
 
     /// Returns its value if that is the present one.

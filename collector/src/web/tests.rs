@@ -41,11 +41,14 @@ fn site(config: &WebConfig) -> Site {
     let rules = Arc::new(RuleSet::with_defaults(&[]).unwrap());
     let model = Arc::new(SharedReadModel::new(rules, Profile::default().envelope()));
     model.set_ready(true);
-    model.apply([Change::Reading(Reading {
-        device: DeviceId::new("inlet-B07-1").unwrap(),
-        at: clock::now(),
-        value: Ok(Celsius::new(24.5).unwrap()),
-    })]);
+    model.apply([Change::Reading {
+        reading: Reading {
+            device: DeviceId::new("inlet-B07-1").unwrap(),
+            at: clock::now(),
+            value: Ok(Celsius::new(24.5).unwrap()),
+        },
+        by_agent: false,
+    }]);
     let stats = Arc::new(Stats::default());
     let series = InMemory::new(&SeriesConfig::default());
     let (sender, actions) = mpsc::unbounded_channel();
@@ -248,11 +251,14 @@ async fn event_streams_are_bounded_and_report_changes() {
     assert_eq!(stream.status(), StatusCode::OK);
     let second = site.ask(Method::GET, "/api/v1/events", "", None).await;
     assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
-    site.model.apply([Change::Reading(Reading {
-        device: DeviceId::new("inlet-B07-1").unwrap(),
-        at: clock::now().plus(Duration::from_secs(1)),
-        value: Ok(Celsius::new(31.25).unwrap()),
-    })]);
+    site.model.apply([Change::Reading {
+        reading: Reading {
+            device: DeviceId::new("inlet-B07-1").unwrap(),
+            at: clock::now().plus(Duration::from_secs(1)),
+            value: Ok(Celsius::new(31.25).unwrap()),
+        },
+        by_agent: false,
+    }]);
     let mut body = stream.into_body().into_data_stream();
     let mut text = String::new();
     while !text.contains("31.25") {
@@ -294,11 +300,14 @@ async fn heartbeats_come_whatever_else_happens() {
     let mut text = String::new();
     while text.matches("event: heartbeat").count() < 3 {
         // An update that this client did not subscribe to.
-        site.model.apply([Change::Reading(Reading {
-            device: DeviceId::new("inlet-B07-1").unwrap(),
-            at: clock::now().plus(Duration::from_secs(1)),
-            value: Ok(Celsius::new(31.25).unwrap()),
-        })]);
+        site.model.apply([Change::Reading {
+            reading: Reading {
+                device: DeviceId::new("inlet-B07-1").unwrap(),
+                at: clock::now().plus(Duration::from_secs(1)),
+                value: Ok(Celsius::new(31.25).unwrap()),
+            },
+            by_agent: false,
+        }]);
         let next = std::future::poll_fn(|context| {
             futures_util::Stream::poll_next(std::pin::Pin::new(&mut body), context)
         });

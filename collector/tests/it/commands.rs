@@ -7,6 +7,7 @@ use serde_json::Value;
 
 mod alerts;
 mod drill;
+mod errors;
 mod history;
 mod others;
 mod replay;

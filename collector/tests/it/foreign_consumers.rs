@@ -49,6 +49,9 @@ fn entries_pending_under_another_consumer_are_taken_over() {
     wait_all_done(redis);
     assert_eq!(plain_series(redis, "inlet-R1-1").len(), 9);
     assert_eq!(alerts_of(redis, "high_temp").len(), 1);
+    collector
+        .wait_stderr_contains("another consumer had entries pending", DEADLINE)
+        .unwrap();
     let log = collector.stderr();
     let lines = log.matches("another consumer had entries pending");
     assert_eq!(lines.count(), 1, "{log}");
@@ -62,7 +65,7 @@ fn entries_pending_under_another_consumer_are_taken_over() {
 /// Returns the number of readings in a device's series, those included that were stored after a newer one: the commit
 /// of that one waited for an entry that the other client held.
 fn stored(redis: &mut Connection, device: &str) -> usize {
-    let late: usize = redis.xlen(format!("sensor:{device}:temp:late")).unwrap();
+    let late: usize = redis.zcard(format!("sensor:{device}:temp:late")).unwrap();
     plain_series(redis, device).len() + late
 }
 
@@ -116,6 +119,13 @@ fn a_consumer_that_keeps_reading_makes_status_wrong_by_name() {
         status
             .stdout()
             .contains("as consumer stranger of anomaly_detector_group"),
+        "{}",
+        status.stdout()
+    );
+    let command = "XGROUP DELCONSUMER 'raw_sensor_data' 'anomaly_detector_group' 'stranger'";
+    assert!(status.stdout().contains(command), "{}", status.stdout());
+    assert!(
+        status.stdout().contains("(last active "),
         "{}",
         status.stdout()
     );

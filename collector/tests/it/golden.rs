@@ -4,6 +4,7 @@
 //! texts for people.
 
 mod notifiers;
+mod docs;
 mod lines;
 mod offline;
 mod running;

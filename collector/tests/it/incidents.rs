@@ -1,5 +1,6 @@
 //! Incidents through Redis: what is written, which notifications are sent, and that nothing is lost or sent twice.
 
+mod damaged;
 mod failing;
 mod hours;
 mod notifiers;

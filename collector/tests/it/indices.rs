@@ -15,16 +15,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::rig::{DEADLINE, collector, connect, running, send, wait_all_done};
 
+/// The life of published aggregates, in seconds. Their age is the difference to the time that is left.
+const KEPT: u64 = 24 * 3600;
+
 /// Writes the aggregates of three racks as the owners of two partitions would.
 fn prepare(redis: &mut redis::Connection) {
     let racks = r#"{"v":1,"racks":[
         {"zone":"hall-2","rack":"B01","inlets":2,"inlet_sum":50.0,"above":2.0,"outside":1,
          "exhausts":1,"exhaust_sum":36.0,"gradients":1,"gradient_sum":3.0},
         {"zone":"hall-2","rack":"B02","inlets":2,"inlet_sum":46.0}]}"#;
-    let other = r#"{"v":1,"racks":[{"zone":"hall-3","rack":"C01","inlets":1,"inlet_sum":20.0}]}"#;
+    let other = r#"{"v":1,"racks":[{"zone":"hall-3","rack":"C01","inlets":1,"inlet_sum":20.0},
+        {"zone":"hall-4","rack":"D01","inlets":1,"missing":2,"inlet_sum":20.0}]}"#;
     let _: () = redis.hset("rackwatch:layout", "partitions", 2).unwrap();
-    let _: () = redis.set("rackwatch:{0}:racks", racks).unwrap();
-    let _: () = redis.set("rackwatch:{1}:racks", other).unwrap();
+    let _: () = redis.set_ex("rackwatch:{0}:racks", racks, KEPT).unwrap();
+    let _: () = redis.set_ex("rackwatch:{1}:racks", other, KEPT).unwrap();
     let site = r#"{"v":1,"site":{"racks":[{"rack":["B*"],"row":"B"}]}}"#;
     let _: () = redis
         .hset_multiple("rackwatch:site", &[("version", "1"), ("site", site)])
@@ -73,6 +77,25 @@ async fn check(url: &str, points: impl Fn(&mut redis::Connection, &str) -> Vec<f
         (&newest["gradient"], &newest["outside"]),
         (&3.0.into(), &0.25.into())
     );
+    let newest = |redis: &mut redis::Connection, scope: &str| -> Value {
+        let json: String = redis.hget("rackwatch:indices", scope).unwrap();
+        serde_json::from_str(&json).unwrap()
+    };
+    let few = newest(redis, "room hall-4");
+    assert_eq!(
+        (&few["n"], &few["missing"], &few["rci_hi"]),
+        (&1.into(), &2.into(), &Value::Null)
+    );
+    let mut program = collector(&["indices", "--redis", url]);
+    assert!(program.wait_exit(DEADLINE).unwrap().success());
+    let report = program.stdout();
+    let line = report.lines().find(|line| line.starts_with("room hall-4"));
+    let words: Vec<_> = line.unwrap().split_whitespace().collect();
+    assert_eq!(
+        words[3..8],
+        ["1", "of", "3", "unknown", "unknown"],
+        "{report}"
+    );
     past_is_averaged(&config, url, redis).await;
 }
 
@@ -104,7 +127,7 @@ async fn past_is_averaged(config: &RedisConfig, url: &str, redis: &mut redis::Co
             width: Duration::from_secs(120),
         };
         let all = past::read(&mut connection, &series, stretch).await.unwrap();
-        assert_eq!(all.len(), 6);
+        assert_eq!(all.len(), 7);
         let (name, points) = all.into_iter().next().unwrap();
         assert_eq!(name, "rci_hi");
         let points = points.into_iter().map(|(at, value)| (at.millis(), value));

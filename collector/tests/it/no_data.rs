@@ -115,7 +115,9 @@ fn ids_ahead_of_time_do_not_hide_missing_data() {
         alerts(redis).iter().any(is_missing).then_some(())
     })
     .unwrap();
-    assert!(collector.stderr().contains("ids of entries are ahead"));
+    collector
+        .wait_stderr_contains("ids of entries are ahead", DEADLINE)
+        .unwrap();
     let mut status = crate::rig::collector(&["status", "--redis", &server.url()]);
     status.wait_exit(DEADLINE).unwrap();
     let text = status.stdout();

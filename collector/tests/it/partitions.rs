@@ -288,7 +288,24 @@ fn with_state(url: &str) -> (Connection, Program) {
     crate::rig::xadd(&mut redis, &[("device_id", "inlet-R1-1")]);
     crate::rig::send(&mut redis, "inlet-R1-1", START, "30.0");
     crate::rig::wait_all_done(&mut redis);
+    // A group of another program, which has read nothing yet.
+    let () = redis.xgroup_create("anomaly_alerts", "mine", "0").unwrap();
     (redis, running)
+}
+
+/// Returns the devices of the records that the group `mine` has not read, over four partitions.
+fn unread_of_mine(redis: &mut Connection) -> Vec<String> {
+    let mut devices = Vec::new();
+    for keys in Partitions::new(4).unwrap().all().map(PartitionKeys::of) {
+        let read: Option<redis::streams::StreamReadReply> = redis::cmd("XREADGROUP")
+            .arg(&["GROUP", "mine", "me", "STREAMS", &keys.alerts, ">"])
+            .query(redis)
+            .unwrap();
+        let entries = read.into_iter().flat_map(|read| read.keys);
+        let entries = entries.flat_map(|stream| stream.ids);
+        devices.extend(entries.filter_map(|entry| entry.get::<String>("device_id")));
+    }
+    devices
 }
 
 const START: u64 = 1_795_438_931_000;
@@ -314,6 +331,24 @@ fn kill_and_resume(failpoint: &str) {
         assert_eq!(ended.code(), None, "{failpoint}: {}", killed.stderr());
     };
     let is_of_straggler = failpoint == "resize straggler moved";
+    if failpoint == "resize resolution moved" {
+        // A request that no owner takes in, since it is about no open alert of that partition.
+        let request =
+            format!("{{\"v\":1,\"device\":\"inlet-R7-1\",\"by\":\"ann\",\"at_ms\":{START}}}");
+        drop(collector);
+        let () = redis
+            .hset("rackwatch:resolutions", "ffff", request)
+            .unwrap();
+        kill(failpoint);
+        resize(&url, "4");
+        let keys = PartitionKeys::of(Partitions::new(4).unwrap().of_zone("default"));
+        assert!(
+            redis
+                .hexists::<_, _, bool>(keys.resolutions, "ffff")
+                .unwrap()
+        );
+        return;
+    }
     kill(if is_of_straggler {
         "resize planned"
     } else {
@@ -345,6 +380,7 @@ fn kill_and_resume(failpoint: &str) {
     assert_eq!(entries_of(redis, 4, |keys| &keys.alerts), 1, "{failpoint}");
     assert_eq!(entries_of(redis, 4, |keys| &keys.losses), 1, "{failpoint}");
     assert_eq!(entries_of(redis, 4, |keys| &keys.dead), 1, "{failpoint}");
+    assert_eq!(unread_of_mine(redis), ["inlet-R1-1"], "{failpoint}");
     let left: Vec<String> = redis.keys("*:aside").unwrap();
     assert!(left.is_empty(), "{failpoint}: {left:?}");
     // Once more changes nothing.
@@ -429,4 +465,71 @@ fn garbage_in_the_partitioning_is_an_error_that_names_the_key() {
     let _: () = redis.set("rackwatch:layout", "text").unwrap();
     let error = show();
     assert!(error.contains("rackwatch:layout is not a hash"), "{error}");
+}
+
+#[test]
+fn what_waits_for_a_reader_or_an_owner_is_carried_over() {
+    let server = RedisServer::start().unwrap();
+    let url = server.url();
+    let (mut redis, mut collector) = with_state(&url);
+    let redis = &mut redis;
+    collector.term().unwrap();
+    collector.wait_exit(DEADLINE).unwrap();
+    // An alert that neither the console nor the correlator has read, and a request that no owner has taken in.
+    let all: redis::streams::StreamRangeReply = redis.xrange_all("anomaly_alerts").unwrap();
+    let open: String = all.ids[0].get("alert_id").unwrap();
+    let now = rackwatch_runtime::clock::now().millis();
+    let mut fields: std::collections::BTreeMap<String, String> = all.ids[0]
+        .map
+        .iter()
+        .map(|(name, value)| (name.clone(), redis::from_redis_value_ref(value).unwrap()))
+        .collect();
+    fields.insert("alert_id".to_owned(), "00000000deadbeef".to_owned());
+    fields.insert("device_id".to_owned(), "inlet-R8-1".to_owned());
+    fields.insert("severity".to_owned(), "critical".to_owned());
+    fields.insert("timestamp".to_owned(), now.to_string());
+    fields.remove("historical");
+    let fields: Vec<_> = fields.into_iter().collect();
+    let _id: String = redis.xadd("anomaly_alerts", "*", &fields).unwrap();
+    let request = format!("{{\"v\":1,\"device\":\"inlet-R1-1\",\"by\":\"ann\",\"at_ms\":{now}}}");
+    let () = redis.hset("rackwatch:resolutions", &open, request).unwrap();
+    let () = redis.expire("rackwatch:resolutions", 600).unwrap();
+    // As a leader that was still busy with other alerts leaves it.
+    let fence = "{rackwatch:incidents}:fence";
+    let () = redis.hset(fence, "through", now + 60_000).unwrap();
+
+    resize(&url, "4");
+    let resolutions = Partitions::new(4).unwrap().all().map(PartitionKeys::of);
+    let ttl: Vec<i64> = resolutions
+        .map(|keys| redis.ttl(keys.resolutions).unwrap())
+        .filter(|ttl| *ttl > 0)
+        .collect();
+    assert_eq!(ttl.len(), 1, "{ttl:?}");
+    assert!(ttl[0] <= 600, "{ttl:?}");
+    let collector = running(&url);
+    wait_until_sync(DEADLINE, "the console has the alert", || {
+        collector.stdout().contains("inlet-R8-1").then_some(())
+    })
+    .unwrap();
+    wait_until_sync(DEADLINE, "the correlator has the alert", || {
+        let all: redis::streams::StreamRangeReply = redis.xrange_all("rackwatch:incidents").ok()?;
+        let mut devices = all
+            .ids
+            .iter()
+            .filter_map(|one| one.get::<String>("devices"));
+        devices
+            .any(|devices| devices.contains("inlet-R8-1"))
+            .then_some(())
+    })
+    .unwrap();
+    wait_until_sync(DEADLINE, "the owner carries the request out", || {
+        let keys = PartitionKeys::of(Partitions::new(4).unwrap().of_zone("default"));
+        let all: redis::streams::StreamRangeReply = redis.xrange_all(keys.alerts).ok()?;
+        let mut ends = all
+            .ids
+            .iter()
+            .filter_map(|one| one.get::<String>("ended_by"));
+        ends.any(|by| by == "operator").then_some(())
+    })
+    .unwrap();
 }

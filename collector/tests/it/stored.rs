@@ -7,6 +7,7 @@ use rackwatch_collector::incidents::resolve_request::ResolveRequest;
 use rackwatch_collector::incidents::windows::{Window, WindowTimes};
 use rackwatch_collector::indices::{NewestIndices, RackAggregate, RackAggregates};
 use rackwatch_collector::notify::delivery_log::{Delivery, State};
+use rackwatch_collector::notify::published::PublishedNotifier;
 use rackwatch_collector::peers::Announcement;
 use rackwatch_core::device::DeviceId;
 use rackwatch_core::incident::silence::Matcher;
@@ -91,6 +92,20 @@ fn deliveries_are_pinned() {
         reason: "timeout".to_owned(),
     };
     assert_golden(&delivery, include_str!("../golden/stored/delivery.v1.json"));
+}
+
+#[test]
+fn published_notifiers_are_pinned() {
+    let notifier = PublishedNotifier {
+        notifier: "team".to_owned(),
+        recipient: Some("ops@example.org".to_owned()),
+        failing_since: Some(at(0)),
+        reason: "550 no such user".to_owned(),
+    };
+    assert_golden(
+        &notifier,
+        include_str!("../golden/stored/published_notifier.v1.json"),
+    );
 }
 
 #[test]
@@ -241,8 +256,9 @@ fn open_alerts_of_refused_incidents_are_grouped_and_notified_again() {
 
     let mut second = running(&url);
     wait_notified(redis, &[("opened", "critical"), ("repeat", "critical")]);
-    let log = second.stderr();
     for key in [OPEN, MEMBERS] {
+        second.wait_stderr_contains(key, DEADLINE).unwrap();
+        let log = second.stderr();
         let refused = ["stored state refused", key, "version 2", "version 1"];
         assert_eq!(lines_with(&log, &refused), 1, "{log}");
     }

@@ -113,6 +113,64 @@ fn data_is_shown_and_operator_actions_take_effect() {
     );
 }
 
+/// Rules look at no reading of a device whose role is unknown, so nothing may show it as well.
+#[test]
+fn devices_that_nothing_describes_are_shown_as_not_evaluated() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let mut describe = |device: &str, json: &str| {
+        let _: () = redis.hset("rackwatch:devices", device, json).unwrap();
+        let _: () = redis.incr("rackwatch:devices:revision", 1).unwrap();
+    };
+    let good = r#"{"v":1,"agent":"host7","role":"inlet","rack":"R1","interval_ms":1000}"#;
+    describe("inlet-R1-1", good);
+    describe("inlet-R1-2", r#"{"v":9,"agent":"host7","role":"inlet"}"#);
+    let (_collector, port) = running(&server.url());
+    let redis = &mut connect(&server.url());
+    for device in ["inlet-R1-1", "inlet-R1-2", "inlet-R1-3"] {
+        let fields = [
+            ("device_id", device.to_owned()),
+            ("temperature", "22.0".to_owned()),
+            ("timestamp", now().to_string()),
+            ("agent", "host7".to_owned()),
+        ];
+        let _: String = redis.xadd("raw_sensor_data", "*", &fields).unwrap();
+    }
+    let states = |live: u64, not_evaluated: u64| {
+        let what = format!("{live} live, {not_evaluated} not evaluated");
+        wait(&what, || {
+            let site = get(port, "/api/v1/site");
+            let states = &site["states"];
+            (states["live"] == live && states["not_evaluated"] == not_evaluated).then_some(site)
+        })
+    };
+    let site = states(1, 2);
+    assert_eq!(site["racks"][0]["not_evaluated"], 2, "{site}");
+    let metrics = http_get(port, "/metrics").unwrap().1;
+    let of = |name: &str, device: &str| {
+        let label = format!("device=\"{device}\"");
+        let mut lines = metrics.lines().filter(|line| line.starts_with(name));
+        let line = lines.find(|line| line.contains(&label))?;
+        line.rsplit_once(' ').map(|(_, value)| value.to_owned())
+    };
+    assert_eq!(
+        of("rackwatch_sensor_up", "inlet-R1-1").as_deref(),
+        Some("1")
+    );
+    for device in ["inlet-R1-2", "inlet-R1-3"] {
+        assert_eq!(of("rackwatch_sensor_up", device).as_deref(), Some("0"));
+        assert_eq!(of("rackwatch_temperature", device), None);
+        assert_eq!(of("rackwatch_sensor_severity", device), None);
+    }
+    // A description that was valid and is replaced by one that is not says nothing any more.
+    let mut describe = |device: &str, json: &str| {
+        let _: () = redis.hset("rackwatch:devices", device, json).unwrap();
+        let _: () = redis.incr("rackwatch:devices:revision", 1).unwrap();
+    };
+    describe("inlet-R1-1", r#"{"v":9}"#);
+    states(0, 3);
+}
+
 #[test]
 fn any_collector_shows_all_partitions() {
     let server = RedisServer::start().unwrap();

@@ -3,7 +3,8 @@
 use rackwatch_testing::{RedisServer, wait_until_sync};
 use redis::Connection;
 
-use crate::rig::{DEADLINE, collector, connect, running};
+use crate::incidents::now;
+use crate::rig::{DEADLINE, alerts, collector, connect, plain_series, running, send};
 
 /// Puts a value of another type in a key.
 fn spoil(redis: &mut Connection, key: &str, command: &[&str]) {
@@ -47,6 +48,7 @@ fn a_key_of_the_wrong_type_is_named_by_the_collector_status_and_check() {
         ("rackwatch:incidents", &text, "string", "stream"),
         ("{rackwatch:incidents}:open", &text, "string", "hash"),
         ("{rackwatch:incidents}:fence", &text, "string", "hash"),
+        ("{rackwatch:incidents}:notifiers", &text, "string", "hash"),
     ] {
         let server = RedisServer::start().unwrap();
         let redis = &mut connect(&server.url());
@@ -61,6 +63,17 @@ fn a_key_of_the_wrong_type_is_named_by_the_collector_status_and_check() {
             let (code, text) = output(&server.url(), command);
             assert_eq!(code, Some(1), "{command}, {key}: {text}");
             assert!(text.contains(&named), "{command}, {key}: {text}");
+            // The number of partitions is known nowhere else: Rackwatch cannot make that key again.
+            let remedy = if key == "rackwatch:layout" {
+                "HSET rackwatch:layout partitions"
+            } else {
+                "Rackwatch makes the key again"
+            };
+            assert!(text.contains(remedy), "{command}, {key}: {text}");
+            let named = text.lines().filter(|line| line.contains(key));
+            if key == "rackwatch:layout" {
+                assert_eq!(named.count(), 1, "{command}, {key}: {text}");
+            }
         }
     }
 }
@@ -160,5 +173,46 @@ fn a_damaged_progress_of_a_notifier_is_named_by_status_and_check() {
         assert_eq!(code, Some(1), "{command}: {text}");
         let named = format!("{key} is a string, expected a hash");
         assert!(text.contains(&named), "{command}: {text}");
+    }
+}
+
+#[test]
+fn a_series_of_the_wrong_type_is_named_and_its_readings_are_evaluated() {
+    for (command, found) in [
+        (&["SET", "banana"][..], "string"),
+        (&["HSET", "a", "b"], "hash"),
+    ] {
+        let server = RedisServer::start().unwrap();
+        let redis = &mut connect(&server.url());
+        let key = "sensor:inlet-R1-1:temp";
+        spoil(redis, key, command);
+        let running = running(&server.url());
+        send(redis, "inlet-R1-1", now(), "33.0");
+        wait_until_sync(DEADLINE, "the alert", || {
+            let alerts = alerts(redis);
+            let mut devices = alerts.iter().map(|[_, device, ..]| device.as_str());
+            devices.any(|device| device == "inlet-R1-1").then_some(())
+        })
+        .unwrap();
+        let named = format!("{key} is a {found}, expected a stream: ");
+        for command in ["status", "check"] {
+            let (code, text) = output(&server.url(), command);
+            assert_eq!(code, Some(1), "{command}: {text}");
+            assert!(text.contains(&named), "{command}: {text}");
+            assert!(text.contains("rename or delete it"), "{command}: {text}");
+        }
+        assert!(running.stderr().contains(&named), "{}", running.stderr());
+        // Once the key is gone, readings are stored again, and nothing is wrong any more.
+        let _: () = redis::cmd("DEL").arg(key).query(redis).unwrap();
+        send(redis, "inlet-R1-1", now(), "33.0");
+        wait_until_sync(DEADLINE, "the series", || {
+            (plain_series(redis, "inlet-R1-1").len() == 1).then_some(())
+        })
+        .unwrap();
+        let (_, text) = output(&server.url(), "status");
+        let problems = text
+            .lines()
+            .find(|line| line.starts_with("pipeline: problems"));
+        assert!(problems.is_none_or(|line| !line.contains(key)), "{text}");
     }
 }

@@ -350,11 +350,58 @@ mod tests {
     fn clocks_within_the_tolerance_leave_no_trace() {
         let mut offsets = ClockOffsets::default();
         let agent = Sender::Agent("web01", "a");
-        for (second, skew) in [(0, 4_900), (60, -4_900), (120, 0)] {
+        for (second, skew) in [(0, 5_000), (60, -5_000), (120, 0)] {
             let now = seen(second, skew / 1000, Some(skew));
             assert_eq!(offsets.observe(agent, &now, MAX_FUTURE), None);
         }
+        let id = client();
+        let ahead = seen(180, MAX_FUTURE.as_secs().cast_signed(), None);
+        let observed = offsets.observe(Sender::Client(&id), &ahead, MAX_FUTURE);
+        assert_eq!(observed, None);
         assert_eq!(offsets.changes().len(), 0);
+    }
+
+    #[test]
+    fn each_sender_with_a_wrong_clock_has_a_field_and_others_have_none() {
+        let mut offsets = ClockOffsets::default();
+        let id = client();
+        let wrong = seen(0, HOUR, Some(HOUR * 1000));
+        offsets.observe(Sender::Agent("web01", "a"), &wrong, MAX_FUTURE);
+        offsets.observe(Sender::Client(&id), &seen(1, HOUR, None), MAX_FUTURE);
+        let right = Sender::Agent("web02", "a");
+        assert_eq!(
+            offsets.observe(right, &seen(2, 0, Some(0)), MAX_FUTURE),
+            None
+        );
+        assert_eq!(offsets.at(right, seen(2, 0, None).entry), None);
+        let fields: Vec<_> = offsets.changes().map(|(field, _)| field).collect();
+        assert_eq!(fields, ["agent web01", "device inlet-R7-1"]);
+    }
+
+    #[test]
+    fn an_offset_stays_while_readings_fit_it() {
+        let mut offsets = ClockOffsets::default();
+        let agent = Sender::Agent("web01", "a");
+        for (second, skew) in [
+            (0, HOUR * 1000),
+            (1, HOUR * 1000 + 5_000),
+            (2, HOUR * 1000 - 5_000),
+        ] {
+            let now = seen(second, HOUR, Some(skew));
+            assert_eq!(offsets.observe(agent, &now, MAX_FUTURE), Some(HOUR));
+        }
+        let id = client();
+        let mut observe = |second, ahead| {
+            let now = seen(second, ahead, None);
+            offsets.observe(Sender::Client(&id), &now, MAX_FUTURE)
+        };
+        observe(0, HOUR);
+        assert_eq!(observe(1, HOUR), Some(HOUR));
+        for second in 2..5 {
+            let most = HOUR + MAX_FUTURE.as_secs().cast_signed();
+            assert_eq!(observe(second, most), Some(HOUR));
+        }
+        assert_eq!(observe(5, -HOUR), Some(HOUR), "a backlog");
     }
 
     #[test]
@@ -373,6 +420,35 @@ mod tests {
         assert_eq!(observe(4, HOUR + 1), Some(HOUR + 1));
         assert_eq!(observe(5, HOUR), Some(HOUR + 1));
         assert_eq!(observe(6, 0), Some(0), "the clock was put right");
+    }
+
+    #[test]
+    fn readings_from_the_future_that_disagree_begin_no_offset() {
+        let mut offsets = ClockOffsets::default();
+        let id = client();
+        let mut observe = |second, ahead| {
+            let now = seen(second, ahead, None);
+            offsets.observe(Sender::Client(&id), &now, MAX_FUTURE)
+        };
+        assert_eq!(observe(0, HOUR), Some(0));
+        assert_eq!(observe(1, 2 * HOUR), Some(0), "another lead");
+        // Its clock has not moved on: the same reading once more.
+        assert_eq!(observe(2, 2 * HOUR - 1), Some(0));
+        assert_eq!(observe(3, 2 * HOUR), Some(2 * HOUR));
+    }
+
+    #[test]
+    fn a_reading_that_is_only_late_by_the_corrected_clock_puts_no_clock_right() {
+        let mut offsets = ClockOffsets::default();
+        let id = client();
+        let mut observe = |second, ahead| {
+            let now = seen(second, ahead, None);
+            offsets.observe(Sender::Client(&id), &now, MAX_FUTURE)
+        };
+        assert_eq!(observe(0, 90), Some(0));
+        assert_eq!(observe(1, 90), Some(90));
+        assert_eq!(observe(2, 30), Some(90), "a minute late");
+        assert_eq!(observe(3, 0), Some(0), "90 seconds late, or right");
     }
 
     #[test]

@@ -191,10 +191,10 @@ impl Engine {
         self.open.len()
     }
 
-    /// Returns the sums of each (zone, rack) over the inlets and exhausts that were read within two minutes of
-    /// the newest reading of all.
+    /// Returns the sums of each (zone, rack) over the inlets and exhausts with a present reading, which is at most two
+    /// minutes or three intervals old, and the number of those without one.
     pub fn rack_aggregates(&self, envelope: &Envelope) -> BTreeMap<(String, String), Aggregate> {
-        rack_aggregates::of(&self.devices, envelope)
+        rack_aggregates::of(&self.devices, self.absence.listening.count, envelope)
     }
 
     /// Returns the state in slices that stand for the stream up to `through`. Each slice is made when it is
@@ -237,6 +237,8 @@ impl Engine {
             if device.holds_jump() {
                 self.jumps.insert(id.clone());
             }
+            // That of an older slice is counted, and may have been in another rack.
+            self.withdraw(&id);
             self.devices.insert(id.clone(), Box::new(device));
             // A plan without state ends no episode.
             self.replan(&id, &mut Effects::default());
@@ -357,10 +359,17 @@ impl Engine {
         device.end_episodes(id, EndedBy::Forgotten, |_, _| true, effects);
         device.end_carried(EndedBy::Forgotten, |_| true, effects);
         device.end_clock_alert(id, EndedBy::Forgotten, |_| true, effects);
-        self.racks.place(id, device.rack(), None);
-        let role = device.set_counted(None);
-        self.commissioning.count(role, None);
+        self.withdraw(id);
         self.devices.remove(id);
+    }
+
+    /// Takes a device out of its rack and out of the count of its role.
+    fn withdraw(&mut self, id: &DeviceId) {
+        if let Some(device) = self.devices.get_mut(id) {
+            self.racks.place(id, device.rack(), None);
+            let role = device.set_counted(None);
+            self.commissioning.count(role, None);
+        }
     }
 
     /// Checks which devices are absent, and ends the episodes of those that have been for long.

@@ -4,8 +4,14 @@
 //! Offices: The Rack Cooling Index (RCI)", ASHRAE Transactions 111(2), 2005). It is 100 % if no intake is beyond
 //! the recommended limit, and 0 % if all intakes are at the allowable limit on average. An index is meaningless
 //! without the number of intakes and the class of equipment, so both accompany it.
+//!
+//! An index says nothing of sensors without a present value. So it comes with its coverage, the share of inlets that it
+//! rests on, and is unknown below [`MIN_COVERAGE`].
 
 use serde::{Deserialize, Serialize};
+
+/// The least share of sensors that an index may rest on. The others may be anywhere, and are the majority below it.
+pub const MIN_COVERAGE: f64 = 0.5;
 
 /// Limits of the air that equipment takes in.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,6 +30,8 @@ pub struct Envelope {
 pub struct Aggregate {
     /// The number of valid inlet readings.
     pub inlets: u32,
+    /// The number of inlets without a present value, and of devices that may be inlets, because nothing describes them.
+    pub missing: u32,
     /// The sum of inlet temperatures, in °C.
     pub inlet_sum: f64,
     /// The sum of excesses over the recommended range, in kelvin.
@@ -34,6 +42,8 @@ pub struct Aggregate {
     pub outside: u32,
     /// The number of valid exhaust readings.
     pub exhausts: u32,
+    /// The number of exhausts without a present value.
+    pub missing_exhausts: u32,
     /// The sum of exhaust temperatures, in °C.
     pub exhaust_sum: f64,
     /// The number of racks with inlets at several heights.
@@ -48,16 +58,21 @@ pub struct Aggregate {
     highest: Option<(u16, f64)>,
 }
 
-/// The indices of one place. An index without data is none.
+/// The indices of one place. An index without data is none, and so is one that rests on too small a share of sensors.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Indices {
     /// The number of intakes: the n of RCI.
     pub n: u32,
+    /// The number of inlets without a present value, which no index includes.
+    pub missing: u32,
+    /// The share of inlets that the indices rest on, from 0 to 1; none without inlets.
+    pub coverage: Option<f64>,
     /// RCI of the high end, in percent.
     pub rci_hi: Option<f64>,
     /// RCI of the low end, in percent.
     pub rci_lo: Option<f64>,
-    /// The difference between the mean exhaust and the mean inlet temperature, in kelvin.
+    /// The difference between the mean exhaust and the mean inlet temperature, in kelvin. It needs enough of both.
     pub delta_t: Option<f64>,
     /// The mean top-to-bottom difference of racks, in kelvin.
     pub gradient: Option<f64>,
@@ -90,10 +105,32 @@ impl Aggregate {
         self.exhaust_sum += celsius;
     }
 
+    /// Adds an inlet without a present value.
+    pub fn missing_inlet(&mut self) {
+        self.missing += 1;
+    }
+
+    /// Adds an exhaust without a present value.
+    pub fn missing_exhaust(&mut self) {
+        self.missing_exhausts += 1;
+    }
+
+    /// Returns the aggregate of the same sensors, all without a present value.
+    #[must_use]
+    pub fn without_values(&self) -> Self {
+        Self {
+            missing: self.inlets + self.missing,
+            missing_exhausts: self.exhausts + self.missing_exhausts,
+            ..Self::default()
+        }
+    }
+
     /// Completes the aggregate of one rack, once all its sensors were added.
     #[must_use]
     pub fn of_rack(mut self) -> Self {
-        if let (Some((low, cool)), Some((high, warm))) = (self.lowest, self.highest)
+        let is_covered = is_enough(share(self.inlets, self.missing));
+        if is_covered
+            && let (Some((low, cool)), Some((high, warm))) = (self.lowest, self.highest)
             && low < high
         {
             self.gradients = 1;
@@ -105,6 +142,8 @@ impl Aggregate {
     /// Adds the aggregate of another place.
     pub fn add(&mut self, other: &Self) {
         self.inlets += other.inlets;
+        self.missing += other.missing;
+        self.missing_exhausts += other.missing_exhausts;
         self.inlet_sum += other.inlet_sum;
         self.above += other.above;
         self.below += other.below;
@@ -117,28 +156,50 @@ impl Aggregate {
 
     /// Computes the indices within an envelope.
     pub fn indices(&self, envelope: &Envelope) -> Indices {
+        let coverage = share(self.inlets, self.missing);
+        let inlets = if is_enough(coverage) { self.inlets } else { 0 };
+        let exhausts = if is_enough(share(self.exhausts, self.missing_exhausts)) {
+            self.exhausts
+        } else {
+            0
+        };
+        let gradients = if inlets > 0 { self.gradients } else { 0 };
         let mean = |sum: f64, count: u32| (count > 0).then(|| sum / f64::from(count));
         let rci = |beyond: f64, recommended: f64, allowable: f64| {
-            let most = (allowable - recommended).abs() * f64::from(self.inlets);
-            (self.inlets > 0).then(|| 100.0 * (1.0 - beyond / most))
+            let most = (allowable - recommended).abs() * f64::from(inlets);
+            (inlets > 0).then(|| 100.0 * (1.0 - beyond / most))
         };
         let (low, high) = envelope.recommended;
-        let inlet = mean(self.inlet_sum, self.inlets);
-        let exhaust = mean(self.exhaust_sum, self.exhausts);
+        let inlet = mean(self.inlet_sum, inlets);
+        let exhaust = mean(self.exhaust_sum, exhausts);
         Indices {
             n: self.inlets,
+            missing: self.missing,
+            coverage,
             rci_hi: rci(self.above, high, envelope.allowable.1),
             rci_lo: rci(self.below, low, envelope.allowable.0),
             delta_t: exhaust.zip(inlet).map(|(exhaust, inlet)| exhaust - inlet),
-            gradient: mean(self.gradient_sum, self.gradients),
-            outside: mean(f64::from(self.outside), self.inlets),
+            gradient: mean(self.gradient_sum, gradients),
+            outside: mean(f64::from(self.outside), inlets),
         }
     }
 }
 
+/// Returns the share of sensors with a present value, from 0 to 1; none without sensors.
+fn share(present: u32, missing: u32) -> Option<f64> {
+    let all = f64::from(present) + f64::from(missing);
+    (all > 0.0).then(|| f64::from(present) / all)
+}
+
+fn is_enough(coverage: Option<f64>) -> bool {
+    coverage.is_some_and(|share| share >= MIN_COVERAGE)
+}
+
 impl Indices {
     /// The names of the indices, as keys carry them.
-    pub const NAMES: [&str; 6] = ["rci_hi", "rci_lo", "delta_t", "gradient", "outside", "n"];
+    pub const NAMES: [&str; 7] = [
+        "rci_hi", "rci_lo", "delta_t", "gradient", "outside", "n", "coverage",
+    ];
 
     /// Returns each index that has data, with its name.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, f64)> {
@@ -149,6 +210,7 @@ impl Indices {
             self.gradient,
             self.outside,
             Some(f64::from(self.n)),
+            self.coverage,
         ];
         let named = Self::NAMES.into_iter().zip(values);
         named.filter_map(|(name, value)| Some((name, value?)))
@@ -185,5 +247,46 @@ mod tests {
         row.add(&rack);
         assert_eq!(row.indices(&A1), Indices { n: 8, ..indices });
         assert_eq!(Aggregate::default().indices(&A1), Indices::default());
+    }
+
+    #[test]
+    fn an_index_of_too_few_sensors_is_unknown() {
+        let rack = |live: u16, missing: u16| {
+            let mut rack = Aggregate::default();
+            for u in 0..live {
+                rack.inlet(20.0, Some(u), &A1);
+                rack.exhaust(30.0);
+            }
+            for _ in 0..missing {
+                rack.missing_inlet();
+                rack.missing_exhaust();
+            }
+            rack.of_rack().indices(&A1)
+        };
+        let half = rack(4, 4);
+        assert_eq!((half.rci_hi, half.coverage), (Some(100.0), Some(0.5)));
+        assert_eq!(
+            (half.delta_t, half.gradient, half.outside),
+            (Some(10.0), Some(0.0), Some(0.0))
+        );
+        let few = rack(3, 5);
+        let unknown = Indices {
+            n: 3,
+            missing: 5,
+            coverage: Some(0.375),
+            ..Indices::default()
+        };
+        assert_eq!(few, unknown);
+        let mut one_sided = Aggregate::default();
+        one_sided.inlet(20.0, None, &A1);
+        one_sided.exhaust(30.0);
+        one_sided.missing_exhaust();
+        one_sided.missing_exhaust();
+        let indices = one_sided.indices(&A1);
+        assert_eq!((indices.delta_t, indices.rci_hi), (None, Some(100.0)));
+        let mut lost = Aggregate::default();
+        lost.inlet(20.0, None, &A1);
+        let lost = lost.without_values().indices(&A1);
+        assert_eq!((lost.n, lost.missing, lost.rci_hi), (0, 1, None));
     }
 }

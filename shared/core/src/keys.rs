@@ -77,6 +77,10 @@ pub mod incidents {
     /// Acknowledgements, a hash from incident ids to versioned JSON.
     pub const ACKS: &str = "{rackwatch:incidents}:acks";
 
+    /// The recipients of the leader's notifiers, a hash from `<notifier>` or `<notifier>:<recipient>` to versioned JSON:
+    /// since when each fails, and why.
+    pub const NOTIFIERS: &str = "{rackwatch:incidents}:notifiers";
+
     /// Returns the progress of one recipient of a notifier, a hash. A notifier with a single receiver has no
     /// recipients by name.
     pub fn delivery(notifier: &str, recipient: Option<&str>) -> String {

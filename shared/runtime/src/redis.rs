@@ -21,7 +21,9 @@ pub use connect::{Connector, Purpose};
 pub use connection::Connection;
 pub use error::ConnectError;
 pub use partitioning::Partitioning;
-pub use remedy::{Remedy, is_group_there, is_no_group, is_out_of_memory, may_be_another, remedy};
+pub use remedy::{
+    Remedy, is_group_there, is_no_group, is_out_of_memory, is_wrong_type, may_be_another, remedy,
+};
 pub use replication::replication_id;
 pub use reply::{Fields, RawEntry, ReplyError, entries, streams};
 pub use scan::{HashPages, scan_hash};

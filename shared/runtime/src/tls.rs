@@ -39,7 +39,8 @@ impl TryFrom<String> for Fingerprint {
     fn try_from(text: String) -> Result<Self, NotAFingerprint> {
         let digits: String = text.chars().filter(|c| *c != ':').collect();
         let mut bytes = [0; 32];
-        if digits.len() != 2 * bytes.len() || !digits.is_ascii() {
+        // A sign is no digit, though a number may have one.
+        if digits.len() != 2 * bytes.len() || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
             return Err(NotAFingerprint);
         }
         for (index, byte) in bytes.iter_mut().enumerate() {
@@ -127,6 +128,8 @@ mod tests {
         let read = |text: &str| Fingerprint::try_from(text.to_owned());
         assert_eq!(read(&plain).unwrap(), read(&colons).unwrap());
         assert_eq!(read("ab"), Err(NotAFingerprint));
-        assert_eq!(read(&"xy".repeat(32)), Err(NotAFingerprint));
+        for pair in ["xy", "+a", "-a", " a"] {
+            assert_eq!(read(&pair.repeat(32)), Err(NotAFingerprint), "{pair}");
+        }
     }
 }

@@ -23,6 +23,9 @@ pub enum ClientError {
     /// The address is not a URL or a host.
     #[error("address {0:?} is neither a host nor an https:// or http:// URL")]
     Address(String),
+    /// Two keys name different certificates to trust.
+    #[error("{0} and {1} contradict each other: set one of ca_file, fingerprint and insecure")]
+    Contradiction(&'static str, &'static str),
     /// The file with the authorities cannot be read.
     #[error("cannot read ca_file {}", path.display())]
     Authority {
@@ -37,6 +40,20 @@ pub enum ClientError {
         /// Reason why the certificates are unusable.
         source: reqwest::Error,
     },
+}
+
+/// Refuses settings that name several ways to trust a certificate: all but one would have no effect.
+fn trust_is_clear(settings: &RedfishTarget) -> Result<(), ClientError> {
+    let keys = [
+        ("ca_file", settings.ca_file.is_some()),
+        ("fingerprint", settings.fingerprint.is_some()),
+        ("insecure", settings.insecure),
+    ];
+    let mut set = keys.into_iter().filter(|(_, is_set)| *is_set);
+    match (set.next(), set.next()) {
+        (Some((one, _)), Some((other, _))) => Err(ClientError::Contradiction(one, other)),
+        _ => Ok(()),
+    }
 }
 
 /// A request that failed.
@@ -87,6 +104,7 @@ impl Client {
     ) -> Result<Self, ClientError> {
         let base = base(&common.address, common.port)
             .ok_or_else(|| ClientError::Address(common.address.clone()))?;
+        trust_is_clear(settings)?;
         tls::install_provider();
         let own = base.host_str().unwrap_or_default().to_owned();
         let redirects = redirect::Policy::custom(move |attempt| {
@@ -252,4 +270,25 @@ fn request_error(error: &reqwest::Error) -> RedfishError {
         cause = error.source();
     }
     RedfishError::Unreachable(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_name_one_way_to_trust_a_certificate() {
+        let insecure = RedfishTarget {
+            insecure: true,
+            ..RedfishTarget::default()
+        };
+        assert!(trust_is_clear(&RedfishTarget::default()).is_ok());
+        assert!(trust_is_clear(&insecure).is_ok());
+        let both = RedfishTarget {
+            ca_file: Some("/ca.pem".into()),
+            ..insecure
+        };
+        let error = trust_is_clear(&both).unwrap_err().to_string();
+        assert!(error.contains("ca_file and insecure"), "{error}");
+    }
 }

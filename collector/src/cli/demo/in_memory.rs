@@ -168,7 +168,11 @@ fn changes(event: &SamplerEvent) -> Vec<Change> {
             .map(|d| Change::Described(d.device, Some(Box::new(d.description))))
             .collect(),
         SamplerEvent::Sample(sample) => {
-            let readings = sample.readings.iter().cloned().map(Change::Reading);
+            let readings = sample.readings.iter().cloned();
+            let readings = readings.map(|reading| Change::Reading {
+                reading,
+                by_agent: true,
+            });
             let now = Change::Time(clock::now());
             std::iter::once(now).chain(readings).collect()
         }

@@ -32,7 +32,7 @@ struct IndexStyle {
 }
 
 /// Indices in the order of the table.
-const STYLES: [IndexStyle; 5] = [
+const STYLES: [IndexStyle; 6] = [
     IndexStyle {
         index: "outside",
         title: "within recommended",
@@ -63,6 +63,12 @@ const STYLES: [IndexStyle; 5] = [
         unit: "K",
         percentage: false,
     },
+    IndexStyle {
+        index: "coverage",
+        title: "inlets with data",
+        unit: "%",
+        percentage: true,
+    },
 ];
 
 /// Returns a row for each index with points: average, minimum, maximum and sparkline.
@@ -87,6 +93,7 @@ pub(super) fn table(range: SeriesRange<'_>, all: &[(&'static str, Points)]) -> S
         is_empty = false;
         let value = |(_, value): &(Timestamp, f64)| match style.index {
             "outside" => 100.0 * (1.0 - value),
+            "coverage" => 100.0 * value,
             _ => *value,
         };
         let values: Vec<f64> = points.iter().map(value).collect();

@@ -95,8 +95,8 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
     let version = redis.version.as_deref().unwrap_or("unknown version");
     let used = redis.used_memory.map_or("unknown".to_owned(), size);
     let devices = format!(
-        "{} known, {} without a rack, {} leaving",
-        devices.described, devices.unplaced, devices.leaving
+        "{} known, {} without a rack, {} withdrawn",
+        devices.described, devices.unplaced, devices.withdrawn
     );
     let severities = facts.open_episodes.iter().rev();
     let open: Vec<_> = severities

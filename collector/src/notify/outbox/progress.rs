@@ -3,15 +3,19 @@
 //! In: the hash of the recipient. Out: its changes, each written before the position in the stream moves past the entry
 //! that caused it. The fields are `position` (`feed/position.rs`), `failing_since`, `failing_reason`, `begun:<incident>`,
 //! `waiting:<incident>` and `reported:<notifier>`. A field that cannot be read counts as missing.
+//!
+//! While the key holds something else, the recipient gets nothing, counts as failing, and waits for the key to be mended
+//! ([`DeliveryProgress::mend`]). Then everything is written again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rackwatch_core::incident::IncidentId;
 use rackwatch_core::time::Timestamp;
-use rackwatch_runtime::redis::{Connector, Purpose, Session};
+use rackwatch_runtime::redis::{Connector, Purpose, RequestError, Session, is_wrong_type};
 use tokio_util::sync::CancellationToken;
 
-use crate::notify::failures::LastingFailure;
+use super::mending::Mending;
+use crate::notify::failures::{Failures, LastingFailure, RecipientKey};
 use crate::stage::StageError;
 
 /// The fields of a failure.
@@ -42,10 +46,11 @@ pub struct DeliveryProgress {
 struct Store {
     session: Session,
     key: String,
+    mending: Mending,
 }
 
 impl DeliveryProgress {
-    /// Reads the progress from the hash `key`.
+    /// Reads the progress of `recipient` from the hash `key`. `failures` get to know if the key is damaged later.
     ///
     /// # Errors
     ///
@@ -53,20 +58,44 @@ impl DeliveryProgress {
     pub async fn load(
         connector: Connector,
         key: String,
+        (recipient, failures): (RecipientKey, Failures),
         stop: CancellationToken,
     ) -> Result<Self, StageError> {
+        let mending = Mending::new((recipient, failures), key.clone(), stop.clone());
         let mut session = Session::new(connector, Purpose::Commands, stop);
         let mut command = redis::cmd("HGETALL");
         command.arg(&key);
-        let fields: BTreeMap<String, String> = session.query(&command).await.map_err(|error| {
-            StageError::of_request(format!("Redis refused to read {key}"), error)
-        })?;
+        let read: Result<BTreeMap<Vec<u8>, Vec<u8>>, _> = session.query(&command).await;
+        let fields = match read {
+            Ok(fields) => fields,
+            Err(RequestError::Refused(error)) if is_wrong_type(&error) => {
+                return Err(mending.damage(&mut session, &error).await);
+            }
+            Err(error) => {
+                let what = format!("Redis refused to read {key}");
+                return Err(StageError::of_request(what, error));
+            }
+        };
+        // Bytes that are no text are nothing of ours.
+        let fields: BTreeMap<String, String> = fields
+            .into_iter()
+            .filter_map(|(name, value)| {
+                Some((
+                    String::from_utf8(name).ok()?,
+                    String::from_utf8(value).ok()?,
+                ))
+            })
+            .collect();
         let mut progress = Self::default();
         for (name, value) in &fields {
             progress.take(name, value);
         }
         progress.failure = failure(&fields);
-        progress.store = Some(Store { session, key });
+        progress.store = Some(Store {
+            session,
+            key,
+            mending,
+        });
         Ok(progress)
     }
 
@@ -75,7 +104,11 @@ impl DeliveryProgress {
             self.begun.insert(IncidentId::from_wire(id));
         } else if let Some(id) = name.strip_prefix(WAITING) {
             let id = IncidentId::from_wire(id);
-            self.waiting.insert(id, value.to_owned());
+            let is_key = !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic());
+            // The key goes into headers of messages. One that cannot was not written by us.
+            let key = if is_key { value } else { id.as_str() };
+            let key = key.to_owned();
+            self.waiting.insert(id, key);
         } else if let Some(notifier) = name.strip_prefix(REPORTED)
             && let Some(since) = time(value)
         {
@@ -196,15 +229,72 @@ impl DeliveryProgress {
     }
 
     async fn write(&mut self, name: &str, words: &[&str]) -> Result<(), StageError> {
-        let Some(Store { session, key }) = &mut self.store else {
+        let Some(Store { session, key, .. }) = &mut self.store else {
             return Ok(());
         };
         let mut command = redis::cmd(name);
         command.arg(&*key).arg(words);
-        let written = session.query::<u64>(&command).await;
-        written
-            .map(drop)
-            .map_err(|error| StageError::of_request(format!("Redis refused to write {key}"), error))
+        match session.query::<u64>(&command).await {
+            Ok(_) => Ok(()),
+            Err(RequestError::Refused(error)) if is_wrong_type(&error) => self.mend().await,
+            Err(error) => {
+                let what = format!("Redis refused to write {key}");
+                Err(StageError::of_request(what, error))
+            }
+        }
+    }
+
+    /// Waits until the key can be used, and writes everything again but the position. The recipient counts as failing
+    /// meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Fails on a stop, and if Redis refuses for a lasting reason.
+    pub(super) async fn mend(&mut self) -> Result<(), StageError> {
+        let fields = self.fields();
+        let Some(Store {
+            session,
+            key,
+            mending,
+        }) = &mut self.store
+        else {
+            return Ok(());
+        };
+        loop {
+            mending.wait(session).await?;
+            if fields.is_empty() {
+                return Ok(());
+            }
+            let mut command = redis::cmd("HSET");
+            command.arg(&*key).arg(&fields);
+            match session.query::<u64>(&command).await {
+                Ok(_) => return Ok(()),
+                Err(RequestError::Refused(error)) if is_wrong_type(&error) => {}
+                Err(error) => {
+                    let what = format!("Redis refused to write {key}");
+                    return Err(StageError::of_request(what, error));
+                }
+            }
+        }
+    }
+
+    /// Returns all fields of the hash but the position.
+    fn fields(&self) -> Vec<(String, String)> {
+        let begun = self.begun.iter();
+        let begun = begun.map(|id| (format!("{BEGUN}{id}"), id.to_string()));
+        let waiting = self.waiting.iter();
+        let waiting = waiting.map(|(id, key)| (format!("{WAITING}{id}"), key.clone()));
+        let reported = self.reported.iter();
+        let reported = reported.map(|(name, at)| (format!("{REPORTED}{name}"), at.to_string()));
+        let failure = self.failure.iter().flat_map(|failure| {
+            let values = [failure.since.to_string(), failure.reason.clone()];
+            FAILURE.map(str::to_owned).into_iter().zip(values)
+        });
+        begun
+            .chain(waiting)
+            .chain(reported)
+            .chain(failure)
+            .collect()
     }
 }
 

@@ -171,7 +171,10 @@ async fn open_incidents_are_repeated_until_resolved() {
     let mut progress = DeliveryProgress::default();
     let begun = progress.begin(&before[0].newest.id, "before-1").await;
     begun.unwrap();
-    let outbox = outbox(recorder, progress).resume(&before);
+    let outbox = outbox(recorder, progress)
+        .resume(&before, None)
+        .await
+        .unwrap();
     outbox.run(feed).await.unwrap();
     let keys = keys.lock().unwrap().clone();
     assert_eq!(keys, ["100-1", "before-1", "100-1", "before-1", "100-1"]);

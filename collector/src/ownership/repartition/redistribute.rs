@@ -11,6 +11,7 @@ use rackwatch_runtime::redis::{Connection, RawEntry, entries};
 use redis::{RedisResult, Value};
 
 use crate::failpoint;
+use crate::incidents::resolve_request::ResolveRequest;
 use crate::stored::read_one;
 
 use super::{Repartition, RepartitionError, aside, redistributed};
@@ -47,11 +48,40 @@ impl Repartition {
             self.move_episodes(&keys).await?;
             self.move_loss_ledger(&keys).await?;
             self.move_clocks(&keys).await?;
+            self.move_resolutions(&keys).await?;
         }
         let streams: [fn(&PartitionKeys) -> &String; 3] =
             [|keys| &keys.alerts, |keys| &keys.losses, |keys| &keys.dead];
         for stream in streams {
             self.move_stream(from, stream).await?;
+            self.move_groups(from, stream).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves the requests to resolve alerts by hand. They expire when the old ones would have.
+    async fn move_resolutions(&mut self, old: &PartitionKeys) -> RedisResult<()> {
+        let old = aside(&old.resolutions);
+        let (all, left): (HashMap<String, Vec<u8>>, i64) = redis::pipe()
+            .cmd("HGETALL")
+            .arg(&old)
+            .cmd("PTTL")
+            .arg(&old)
+            .query_async(&mut self.connection)
+            .await?;
+        for (alert, json) in all {
+            let Some(request) = read_one::<ResolveRequest>(&old, &json) else {
+                continue;
+            };
+            let partition = self.zones.of_device(self.to, request.subject.as_str());
+            let key = PartitionKeys::of(partition).resolutions;
+            let mut set = redis::pipe();
+            set.cmd("HSET").arg(&key).arg(alert).arg(json);
+            if left > 0 {
+                set.cmd("PEXPIRE").arg(&key).arg(left);
+            }
+            set.exec_async(&mut self.connection).await?;
+            failpoint::pass("resize resolution moved");
         }
         Ok(())
     }

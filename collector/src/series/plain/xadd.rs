@@ -78,7 +78,7 @@ impl Script {
 }
 
 /// Returns the sorted set beside a stream: [`SeriesKeys::late`](rackwatch_core::keys::SeriesKeys::late) for readings.
-pub(super) fn late(stream: &str) -> String {
+pub(in crate::series) fn late(stream: &str) -> String {
     format!("{stream}:late")
 }
 

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rackwatch_core::device::{DataState, DeviceId, Role};
-use rackwatch_core::indices::Aggregate;
+use rackwatch_core::indices::{Aggregate, Envelope};
 use rackwatch_core::site::Spot;
+use rackwatch_core::units::Celsius;
 
 use super::rows::{RackRow, Scope};
 use super::{KnownDevice, ReadModel};
@@ -54,10 +55,10 @@ impl ReadModel {
                 .filter(move |(_, device)| device.role() == role);
             each.filter_map(|(_, device)| Some(device.good_value()?.degrees()))
         };
-        let mean = |role| {
-            let values: Vec<f64> = of_role(role).collect();
-            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-        };
+        let mut aggregate = Aggregate::default();
+        for (_, device) in devices.iter().filter(|(_, device)| device.is_counted()) {
+            device.add_to(&mut aggregate, &self.envelope);
+        }
         let in_state = |state| {
             let each = devices.iter();
             each.filter(|(_, device)| device.state == state).count()
@@ -69,13 +70,12 @@ impl ReadModel {
             room: spot.room,
             sensors: devices.len(),
             faults: in_state(DataState::Faulty),
+            not_evaluated: in_state(DataState::NotEvaluated),
             stale: in_state(DataState::Stale),
             withdrawn: in_state(DataState::Withdrawn),
             inlet_min: of_role(Role::Inlet).reduce(f64::min),
             inlet_max: of_role(Role::Inlet).reduce(f64::max),
-            delta_t: mean(Role::Exhaust)
-                .zip(mean(Role::Inlet))
-                .map(|(exhaust, inlet)| exhaust - inlet),
+            delta_t: aggregate.indices(&self.envelope).delta_t,
             severity: devices.iter().filter_map(|(id, _)| self.severity(id)).max(),
             open: open.map(BTreeMap::len).sum(),
             at: devices.iter().filter_map(|(_, device)| device.at).max(),
@@ -94,24 +94,22 @@ impl ReadModel {
 
     /// Returns the indices of the site, then of each room, then of each row, also of those without present values.
     pub(crate) fn scopes(&self) -> Vec<Scope> {
-        let mut scopes: BTreeMap<(&'static str, String), (Aggregate, usize)> = BTreeMap::new();
-        for ([_, row, room], (rack, missing)) in self.rack_aggregates() {
-            let aggregate = rack.of_rack();
+        let mut scopes: BTreeMap<(&'static str, String), Aggregate> = BTreeMap::new();
+        for ([_, row, room], rack) in self.rack_aggregates() {
+            let rack = rack.of_rack();
             for (scope, name) in [("site", ""), ("room", room), ("row", row)] {
                 if scope == "site" || !name.is_empty() {
                     let all = scopes.entry((scope, name.to_owned())).or_default();
-                    all.0.add(&aggregate);
-                    all.1 += missing;
+                    all.add(&rack);
                 }
             }
         }
         let order = |scope: &str| ["site", "room", "row"].iter().position(|s| *s == scope);
         let mut rows: Vec<_> = scopes
             .into_iter()
-            .map(|((scope, name), (aggregate, missing))| Scope {
+            .map(|((scope, name), aggregate)| Scope {
                 scope,
                 name,
-                missing,
                 indices: aggregate.indices(&self.envelope),
             })
             .collect();
@@ -119,27 +117,35 @@ impl ReadModel {
         rows
     }
 
-    /// Returns, by rack, row and room, the sums over present values and the number of inlets without one.
-    fn rack_aggregates(&self) -> BTreeMap<[&str; 3], (Aggregate, usize)> {
-        let mut racks: BTreeMap<[&str; 3], (Aggregate, usize)> = BTreeMap::new();
+    /// Returns, by rack, row and room, the sums over present values and the number of sensors without one.
+    fn rack_aggregates(&self) -> BTreeMap<[&str; 3], Aggregate> {
+        let mut racks: BTreeMap<[&str; 3], Aggregate> = BTreeMap::new();
         for device in self.devices.values() {
             let Spot {
                 rack, row, room, ..
             } = &device.spot;
-            let role = device.role();
-            if rack.is_empty() || !matches!(role, Role::Inlet | Role::Exhaust) {
-                continue;
-            }
-            let (aggregate, missing) = racks.entry([rack, row, room]).or_default();
-            match (role, device.good_value()) {
-                (Role::Inlet, Some(value)) => {
-                    aggregate.inlet(value.degrees(), device.known.u, &self.envelope);
-                }
-                (Role::Inlet, None) => *missing += 1,
-                (_, Some(value)) => aggregate.exhaust(value.degrees()),
-                (_, None) => {}
+            if !rack.is_empty() && device.is_counted() {
+                let aggregate = racks.entry([rack, row, room]).or_default();
+                device.add_to(aggregate, &self.envelope);
             }
         }
         racks
+    }
+}
+
+impl KnownDevice {
+    /// Returns whether indices count it. A device that nothing describes may be an inlet.
+    fn is_counted(&self) -> bool {
+        self.is_undescribed() || matches!(self.role(), Role::Inlet | Role::Exhaust)
+    }
+
+    /// Adds it to the sums of its rack, with its present value if there is one.
+    fn add_to(&self, aggregate: &mut Aggregate, envelope: &Envelope) {
+        match (self.role(), self.good_value().map(Celsius::degrees)) {
+            (Role::Exhaust, Some(value)) => aggregate.exhaust(value),
+            (Role::Exhaust, None) => aggregate.missing_exhaust(),
+            (_, Some(value)) => aggregate.inlet(value, self.known.u, envelope),
+            (_, None) => aggregate.missing_inlet(),
+        }
     }
 }

@@ -29,7 +29,8 @@ impl ReadModel {
                     self.changes.reload = true;
                 }
             }
-            Change::Reading(reading) => self.apply_reading(reading),
+            Change::Refused(id, reason) => self.apply_refusal(&id, reason),
+            Change::Reading { reading, by_agent } => self.apply_reading(reading, by_agent),
             Change::Open(episodes) => self.apply_episodes(episodes),
             Change::Alert(record) => self.apply_alert(*record),
             Change::Incident(record) => self.apply_incident(*record),
@@ -66,6 +67,7 @@ impl ReadModel {
         };
         let before = place(device);
         device.described = Some(description);
+        device.refused = None;
         device.place(&id, &self.site);
         let is_in_place = place(device) == before;
         self.update_state(&id);
@@ -76,7 +78,17 @@ impl ReadModel {
         }
     }
 
-    fn apply_reading(&mut self, reading: Reading) {
+    /// Takes back the description of a device: the present one is refused, so nothing is known of it.
+    fn apply_refusal(&mut self, id: &DeviceId, reason: String) {
+        let device = self.devices.entry(id.clone()).or_default();
+        device.described = None;
+        device.refused = Some(reason);
+        device.place(id, &self.site);
+        self.update_state(id);
+        self.changes.reload = true;
+    }
+
+    fn apply_reading(&mut self, reading: Reading, by_agent: bool) {
         let Reading {
             device: id,
             at,
@@ -87,10 +99,13 @@ impl ReadModel {
             return;
         }
         let device = self.devices.entry(id.clone()).or_default();
+        // An agent's device without a description has another role than a plain client's.
+        let is_role_new = by_agent && !device.by_agent && device.described.is_none();
+        device.by_agent |= by_agent;
         if is_new {
             device.place(&id, &self.site);
-            self.changes.reload = true;
         }
+        self.changes.reload |= is_new || is_role_new;
         if device.at.is_some_and(|last| at <= last) {
             return;
         }

@@ -18,8 +18,15 @@ pub(crate) enum Change {
     Site(Site),
     /// A new description of a device, or none once the device is deleted.
     Described(DeviceId, Option<Box<Description>>),
+    /// A description that this version refuses, with the reason.
+    Refused(DeviceId, String),
     /// A new reading of a device.
-    Reading(Reading),
+    Reading {
+        /// The reading.
+        reading: Reading,
+        /// An agent sent it. Otherwise a plain client did.
+        by_agent: bool,
+    },
     /// All open episodes, in place of the known ones.
     Open(Vec<Episode>),
     /// A new alert record.

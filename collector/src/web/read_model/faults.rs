@@ -62,6 +62,7 @@ impl ReadModel {
             DataState::Withdrawn => return None,
             DataState::Unknown => return Some("no reading since the page was opened".to_owned()),
             DataState::Stale => return Some("sends no data".to_owned()),
+            DataState::NotEvaluated => return Some(device.why_not_evaluated()),
             DataState::Live | DataState::Faulty => {}
         }
         let board_severity = episodes::disagrees(device.known.verdict, self.severity(id))?;
@@ -69,5 +70,15 @@ impl ReadModel {
             "its board reports {}, no rule does",
             board_severity.name()
         ))
+    }
+}
+
+impl KnownDevice {
+    /// Returns why no rule looks at its readings.
+    fn why_not_evaluated(&self) -> String {
+        match &self.refused {
+            Some(reason) => format!("not evaluated: its description is refused, {reason}"),
+            None => "not evaluated: its agent has not described it".to_owned(),
+        }
     }
 }

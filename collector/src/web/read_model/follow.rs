@@ -16,7 +16,7 @@ use rackwatch_core::indices::Envelope;
 use rackwatch_core::keys;
 use rackwatch_core::partition::Partitions;
 use rackwatch_core::rules::RuleSet;
-use rackwatch_core::stored::StoredValues;
+use rackwatch_core::stored::{StoredValue as _, StoredValues};
 use rackwatch_core::wire::{alert, incident};
 use rackwatch_runtime::redis::{
     self as reply, Connection, Connector, Partitioning, Purpose, RawEntry, ReplyError,
@@ -302,10 +302,9 @@ impl Follower {
             json.hash(&mut hasher);
             let hash = hasher.finish();
             if self.descriptions.get(&id) != Some(&hash)
-                && let (Ok(id), Ok(description)) =
-                    (DeviceId::new(&id), Description::from_json(&json))
+                && let Ok(id) = DeviceId::new(&id)
             {
-                changes.push(Change::Described(id, Some(Box::new(description))));
+                changes.push(description(id, &json));
             }
             hashes.insert(id, hash);
         }
@@ -315,6 +314,14 @@ impl Follower {
         changes.extend(deleted.map(|id| Change::Described(id, None)));
         self.descriptions = hashes;
         Ok(changes)
+    }
+}
+
+/// Decodes a description. One that is refused takes the place of the last one too.
+fn description(id: DeviceId, json: &[u8]) -> Change {
+    match Description::from_json(json) {
+        Ok(description) => Change::Described(id, Some(Box::new(description))),
+        Err(error) => Change::Refused(id, error.comparison(Description::VERSION)),
     }
 }
 

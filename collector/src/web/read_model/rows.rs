@@ -58,8 +58,6 @@ pub(crate) struct DeviceRow {
     pub(crate) open: Vec<Open>,
     /// The severity that its own board reports, if the rules disagree.
     pub(crate) board_severity: Option<Verdict>,
-    /// Its agent announced a shutdown or removed it.
-    pub(crate) leaving: bool,
 }
 
 /// The current value and state of a device. Each change of it is an update.
@@ -67,7 +65,8 @@ pub(crate) struct DeviceRow {
 pub(crate) struct Now {
     /// The last good value. It stays while a fault lasts, or while no data arrives.
     pub(crate) value: Option<Celsius>,
-    /// The reason why the value is not the present one: that of a read failure, `no_data`, or `withdrawn`.
+    /// The reason why the value is not the present one: that of a read failure,
+    /// `not_evaluated`, `no_data`, or `withdrawn`.
     pub(crate) fault: Option<String>,
     /// The time of the last reading or failure.
     pub(crate) at: Option<Timestamp>,
@@ -88,6 +87,8 @@ pub(crate) struct RackRow {
     pub(crate) sensors: usize,
     /// The number of devices with a current read failure.
     pub(crate) faults: usize,
+    /// The number of devices whose readings no rule looks at, because their description is missing or refused.
+    pub(crate) not_evaluated: usize,
     /// The number of devices that send no data.
     pub(crate) stale: usize,
     /// The number of devices whose agent has stopped or has removed them.
@@ -140,7 +141,7 @@ pub(crate) struct SensorFault {
     pub(crate) device: DeviceRow,
 }
 
-/// The indices of the site, a room or a row. They have no values where no inlet has one.
+/// The indices of the site, a room or a row. They have no values where too few inlets have one.
 #[derive(Clone, Debug, Serialize)]
 #[expect(
     clippy::struct_field_names,
@@ -151,8 +152,6 @@ pub(crate) struct Scope {
     pub(crate) scope: &'static str,
     /// The name of the room or row; empty for the site.
     pub(crate) name: String,
-    /// The number of inlets without a present value, which no index includes.
-    pub(crate) missing: usize,
     /// The cooling indices of the scope.
     #[serde(flatten)]
     pub(crate) indices: Indices,

@@ -268,11 +268,14 @@ mod tests {
     }
 
     fn reading(second: u64, degrees: f64) -> Change {
-        Change::Reading(Reading {
-            device: DeviceId::new("inlet-B07-1").unwrap(),
-            at: Timestamp::from_millis(1_795_000_000_000 + second * 1000).unwrap(),
-            value: Ok(Celsius::new(degrees).unwrap()),
-        })
+        Change::Reading {
+            reading: Reading {
+                device: DeviceId::new("inlet-B07-1").unwrap(),
+                at: Timestamp::from_millis(1_795_000_000_000 + second * 1000).unwrap(),
+                value: Ok(Celsius::new(degrees).unwrap()),
+            },
+            by_agent: false,
+        }
     }
 
     #[test]

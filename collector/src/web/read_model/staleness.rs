@@ -35,6 +35,7 @@ fn state_of(device: &KnownDevice, now: Timestamp, is_absent: bool) -> DataState 
         age: device.at.map(|at| now.since(at)),
         interval: device.known.interval,
         is_faulty: device.fault.is_some(),
+        is_undescribed: device.is_undescribed(),
         is_absent,
         is_leaving: device.known.leaving,
     })

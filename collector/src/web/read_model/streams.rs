@@ -88,7 +88,9 @@ fn readings(
     let ahead = clocks.and_then(|clocks| clocks.at(decoded.sender()?, arrived));
     decoded.correct(ahead.unwrap_or(0));
     let decoded = decoded.without_future(at, wire::Decoded::MAX_FUTURE);
-    decoded.readings.into_iter().map(Change::Reading)
+    let by_agent = decoded.agent.is_some();
+    let readings = decoded.readings.into_iter();
+    readings.map(move |reading| Change::Reading { reading, by_agent })
 }
 
 /// Returns the id after which to read on, `0-0` without entries.

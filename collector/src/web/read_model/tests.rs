@@ -53,19 +53,25 @@ fn model() -> ReadModel {
 }
 
 fn reading(device: &str, second: u64, degrees: f64) -> Change {
-    Change::Reading(Reading {
-        device: id(device),
-        at: at(second),
-        value: Ok(Celsius::new(degrees).unwrap()),
-    })
+    Change::Reading {
+        reading: Reading {
+            device: id(device),
+            at: at(second),
+            value: Ok(Celsius::new(degrees).unwrap()),
+        },
+        by_agent: false,
+    }
 }
 
 fn fault(device: &str, second: u64) -> Change {
-    Change::Reading(Reading {
-        device: id(device),
-        at: at(second),
-        value: Err(Fault::TIMEOUT),
-    })
+    Change::Reading {
+        reading: Reading {
+            device: id(device),
+            at: at(second),
+            value: Err(Fault::TIMEOUT),
+        },
+        by_agent: false,
+    }
 }
 
 #[test]
@@ -228,7 +234,7 @@ fn data_that_stopped_is_shown_as_stale_everywhere() {
     assert_eq!((rack.inlet_max, rack.stale, rack.faults), (None, 2, 0));
     assert_eq!(model.states()["stale"], 2);
     let site = &model.scopes()[0];
-    assert_eq!((site.indices.n, site.missing), (0, 2));
+    assert_eq!((site.indices.n, site.indices.missing), (0, 2));
     assert!(
         site.indices.outside.is_none() && site.indices.rci_hi.is_none(),
         "no index without data"
@@ -238,6 +244,85 @@ fn data_that_stopped_is_shown_as_stale_everywhere() {
     model.apply(reading("inlet-B07-1", 101, 20.0));
     model.apply(Change::Time(at(101)));
     assert_eq!(row(&model).state, DataState::Live);
+}
+
+fn of_agent(device: &str, second: u64) -> Change {
+    Change::Reading {
+        reading: Reading {
+            device: id(device),
+            at: at(second),
+            value: Ok(Celsius::new(20.0).unwrap()),
+        },
+        by_agent: true,
+    }
+}
+
+/// Its role is unknown, so no rule looks at it.
+#[test]
+fn a_device_of_an_agent_that_nothing_describes_is_not_evaluated() {
+    let mut model = model();
+    model.apply(of_agent("inlet-B08-1", 0));
+    model.apply(Change::Time(at(1)));
+    let row = model.device(&id("inlet-B08-1")).unwrap();
+    assert_eq!(
+        (row.state, row.role),
+        (DataState::NotEvaluated, Role::Other)
+    );
+    assert_eq!(row.now.fault.as_deref(), Some("not_evaluated"));
+    assert!(model.limits(&id("inlet-B08-1")).is_empty());
+    let racks = model.racks();
+    let rack = racks.iter().find(|rack| rack.rack == "B08").unwrap();
+    assert_eq!((rack.not_evaluated, rack.inlet_max), (1, None));
+    assert_eq!(model.states()["not_evaluated"], 1);
+    let faults = model.faults();
+    let fault = faults.iter().find(|one| one.device.id == id("inlet-B08-1"));
+    assert!(fault.unwrap().problem.starts_with("not evaluated: "));
+    model.apply(Change::Time(at(100)));
+    let row = model.device(&id("inlet-B08-1")).unwrap();
+    assert_eq!(row.state, DataState::Stale, "nothing arrives either");
+}
+
+#[test]
+fn a_device_whose_new_description_is_refused_is_not_evaluated_until_it_is_valid() {
+    let mut model = model();
+    model.apply(of_agent("inlet-B07-1", 0));
+    let state = |model: &ReadModel| model.device(&id("inlet-B07-1")).unwrap().state;
+    assert_eq!(state(&model), DataState::Live);
+    let reason = "version 2 found, version 1 understood".to_owned();
+    model.apply(Change::Refused(id("inlet-B07-1"), reason.clone()));
+    assert_eq!(state(&model), DataState::NotEvaluated);
+    let faults = model.faults();
+    let fault = faults.iter().find(|one| one.device.id == id("inlet-B07-1"));
+    assert!(fault.unwrap().problem.contains(&reason));
+    let description = Description {
+        role: Role::Inlet,
+        ..Description::default()
+    };
+    let described = Change::Described(id("inlet-B07-1"), Some(Box::new(description)));
+    model.apply(described);
+    assert_eq!(state(&model), DataState::Live);
+}
+
+/// 100 % of one inlet is not 100 % of a room.
+#[test]
+fn an_index_that_rests_on_few_inlets_is_unknown() {
+    let mut model = model();
+    for number in 1..=8 {
+        let device = format!("inlet-C01-{number}");
+        model.apply(reading(&device, 0, 20.0));
+    }
+    model.apply(Change::Time(at(1)));
+    let site = |model: &ReadModel| model.scopes()[0].indices.clone();
+    // The two inlets of the other rack are described, and were never read.
+    assert_eq!(
+        (site(&model).rci_hi, site(&model).coverage),
+        (Some(100.0), Some(0.8))
+    );
+    model.apply(reading("inlet-C01-1", 100, 20.0));
+    model.apply(Change::Time(at(100)));
+    let few = site(&model);
+    assert_eq!((few.n, few.missing, few.coverage), (1, 9, Some(0.1)));
+    assert_eq!((few.rci_hi, few.rci_lo, few.outside), (None, None, None));
 }
 
 #[test]

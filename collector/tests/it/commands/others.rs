@@ -24,11 +24,18 @@ fn devices_are_listed() {
     let _: () = redis.hset("rackwatch:episodes", "y inlet", open).unwrap();
     let board = r#"{"role":"inlet","interval_ms":1000,"verdict":"ok"}"#;
     let _: () = redis.hset("rackwatch:devices", "y", board).unwrap();
+    let read = |redis: &mut redis::Connection, device: &str| {
+        let (key, id) = (format!("sensor:{device}:temp"), format!("{}-0", now()));
+        let _: String = redis.xadd(key, id, &[("t", "22.0")]).unwrap();
+    };
+    for device in [DEVICE, "y"] {
+        read(&mut redis, device);
+    }
     assert_eq!(
         run(&url, &["devices", "list"]).out,
         "device       role   rack  u   source  agent  every  limits       state\n\
          inlet-B07-1  inlet  B07   42  hwmon   h1     1s     critical 42  ok\n\
-         x            other  -     -   -       -      500ms  -            leaving\n\
+         x            other  -     -   -       -      500ms  -            withdrawn\n\
          y            inlet  -     -   -       -      1s     -            critical, but its board says ok\n"
     );
     let list = json(&run(&url, &["devices", "list", "--json"]));
@@ -36,6 +43,73 @@ fn devices_are_listed() {
         (&list[0]["device_id"], &list[0]["u"]),
         (&DEVICE.into(), &42.into())
     );
+}
+
+/// A device that no rule looks at, or whose readings never arrived, is not well.
+#[test]
+fn devices_that_are_not_evaluated_are_not_listed_as_ok() {
+    let (_server, mut redis, url) = server();
+    let at = now();
+    let good = r#"{"agent":"h1","role":"inlet","interval_ms":1000}"#;
+    for (device, json) in [
+        ("inlet-A-1", good),
+        ("inlet-A-2", r#"{"v":9,"agent":"h1"}"#),
+        ("inlet A 3", good),
+    ] {
+        let _: () = redis.hset("rackwatch:devices", device, json).unwrap();
+    }
+    let entry = |device: &str, agent: Option<&str>| {
+        let mut fields = vec![
+            ("device_id", device.to_owned()),
+            ("temperature", "22.0".to_owned()),
+            ("timestamp", at.to_string()),
+        ];
+        fields.extend(agent.map(|agent| ("agent", agent.to_owned())));
+        fields
+    };
+    for (device, agent) in [
+        ("inlet-A-2", Some("h1")),
+        ("inlet-A-4", Some("h1")),
+        ("inlet-A-5", None),
+    ] {
+        let fields = entry(device, agent);
+        let _: String = redis.xadd("raw_sensor_data", "*", &fields).unwrap();
+    }
+    let states = |url: &str| {
+        let list = json(&run(url, &["devices", "list", "--json"]));
+        let rows = list.as_array().unwrap().clone();
+        let row = |row: &serde_json::Value| {
+            let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+            (text("device_id"), text("state"), text("not_evaluated"))
+        };
+        rows.iter().map(row).collect::<Vec<_>>()
+    };
+    let expected = [
+        ("inlet A 3", "not_evaluated", "not a device id: "),
+        ("inlet-A-1", "unknown", ""),
+        (
+            "inlet-A-2",
+            "not_evaluated",
+            "description refused: version 9 found, version 1 understood",
+        ),
+        (
+            "inlet-A-4",
+            "not_evaluated",
+            "its agent has not described it",
+        ),
+        ("inlet-A-5", "unknown", ""),
+    ];
+    let listed = states(&url);
+    for ((device, state, why), seen) in expected.iter().zip(&listed) {
+        assert_eq!((*device, *state), (seen.0.as_str(), seen.1.as_str()));
+        assert!(
+            seen.2.starts_with(why) && seen.2.is_empty() == why.is_empty(),
+            "{seen:?}"
+        );
+    }
+    assert_eq!(listed.len(), expected.len(), "{listed:?}");
+    let text = run(&url, &["devices", "list"]).out;
+    assert!(!text.lines().any(|line| line.ends_with(" ok")), "{text}");
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn status_reports_health_and_problems() {
     );
     assert!(
         well.out
-            .contains("devices      2 known, 1 without a rack, 0 leaving\n"),
+            .contains("devices      2 known, 1 without a rack, 0 withdrawn\n"),
         "{}",
         well.out
     );

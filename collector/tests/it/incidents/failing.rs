@@ -4,8 +4,8 @@ use rackwatch_testing::{Answer, Program, RedisServer, WebhookReceiver};
 use redis::{Commands, Connection};
 use serde_json::Value;
 
-use super::notifying::{Notifying, delivery_log, notifier, wait};
-use super::now;
+use super::notifying::{Notifying, delivery_log, incident, notifier, wait, wait_ready};
+use super::{command, now};
 use crate::rig::{DEADLINE, connect, send};
 
 const WEBHOOK: &str = "{rackwatch:incidents}:delivery:webhook";
@@ -101,4 +101,38 @@ fn status_and_the_log_say_that_the_only_notifier_fails() {
     assert!(output.contains(expected), "{output}");
     assert!(output.contains("receiver answered 503"), "{output}");
     assert!(!output.contains("hunter2"), "{output}");
+    // Without the configuration too.
+    let (code, output, _) = command(&server.url(), &["status"]);
+    assert_eq!(code, Some(1));
+    assert!(output.contains(expected), "{output}");
+    assert!(output.contains("receiver answered 503"), "{output}");
+    assert!(!output.contains("hunter2"), "{output}");
+}
+
+#[test]
+fn status_blames_the_receiver_and_not_the_notifier_while_a_notification_waits() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let webhook = WebhookReceiver::start(0).unwrap();
+    webhook.answer(Answer::Status(503));
+    let text = notifier("webhook", &format!("url = \"{}\"", webhook.url()));
+    let notifying = Notifying::new(&server.url(), &text);
+    let _collector = notifying.start();
+    wait_ready(redis, "webhook");
+    // A notification that has waited for two minutes.
+    let fields = rackwatch_core::wire::incident::encode(&incident(1, 1));
+    let id = format!("{}-0", now() - 120_000);
+    let _id: String = redis.xadd("rackwatch:incidents", id, &fields).unwrap();
+    wait("a failed attempt", || {
+        let failing: Option<String> = redis.hget(WEBHOOK, "failing_since").ok()?;
+        failing.map(drop)
+    });
+    let expected = "notifier \"webhook\" has delivered nothing for ";
+    let output = wait("the published state", || {
+        let (_, output, _) = command(&server.url(), &["status"]);
+        output.contains(expected).then_some(output)
+    });
+    assert!(output.contains("receiver answered 503"), "{output}");
+    assert!(!output.contains("the notifier is down"), "{output}");
+    assert!(!output.contains("a notification has waited"), "{output}");
 }

@@ -3,7 +3,7 @@
 use rackwatch_testing::{RedisServer, WebhookReceiver};
 
 use super::notifying::{Notifying, delivery_log, notifier, wait};
-use super::{now, wait_notified};
+use super::{command, now, records, wait_notified};
 use crate::rig::{connect, send};
 
 /// Returns a time of day in UTC, so many seconds from now.
@@ -84,4 +84,92 @@ fn what_still_fires_when_the_hours_begin_is_sent_once() {
         .collect();
     let incident = first.headers["webhook-id"].trim_end_matches("-1");
     assert_eq!(ids, [format!("{incident}-1"), format!("{incident}-2")]);
+}
+
+/// Silences the rack R1, and returns the id of the silence.
+fn silence(url: &str) -> String {
+    let args = [
+        "silence", "add", "--rack", "R1", "--for", "2h", "--by", "ann",
+    ];
+    let (code, out, err) = command(url, &args);
+    assert_eq!(code, Some(0), "{err}");
+    let (_, id) = out.trim_end().rsplit_once('(').unwrap();
+    id.trim_end_matches(')').to_owned()
+}
+
+#[test]
+fn what_waits_and_is_silenced_when_the_hours_begin_is_sent_when_the_silence_ends() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let [receiver, chat] = [(); 2].map(|()| WebhookReceiver::start(0).unwrap());
+    let hours = 15;
+    // A chat with the same hours shows that they have begun.
+    let text =
+        from_in(&receiver, hours) + &from_in(&chat, hours).replace("\"webhook\"", "\"slack\"");
+    let notifying = Notifying::new(&server.url(), &text);
+    let _collector = notifying.start();
+    let start = now();
+    // Two rooms, so that two incidents come of it.
+    site(redis);
+    send(redis, "inlet-R1-1", start, "33.0");
+    send(redis, "inlet-R9-1", start, "33.0");
+    wait_notified(redis, &[("opened", "critical"), ("opened", "critical")]);
+    let id = silence(&server.url());
+    let sent = |text: &str| {
+        let requests = receiver.requests();
+        let mut bodies = requests.iter().map(|request| &request.body);
+        bodies.any(|body| body.contains(text))
+    };
+    wait("the hours", || sent("inlet-R9-1").then_some(()));
+    // Both were due at once, and the silenced one is still due.
+    let is_waiting = |redis: &mut redis::Connection| {
+        let key = "{rackwatch:incidents}:delivery:webhook";
+        let fields: Vec<String> = redis::Commands::hkeys(redis, key).unwrap();
+        fields.iter().any(|field| field.starts_with("waiting:"))
+    };
+    send(redis, "inlet-R9-1", start + 1000, "24.0");
+    wait("a later message", || {
+        (receiver.requests().len() == 2).then_some(())
+    });
+    assert!(!sent("inlet-R1-1"), "{:?}", records(redis));
+    assert!(is_waiting(redis));
+    let (code, ..) = command(&server.url(), &["silence", "remove", &id]);
+    assert_eq!(code, Some(0));
+    wait("the end of the silence", || {
+        sent("inlet-R1-1").then_some(())
+    });
+}
+
+#[test]
+fn what_is_resolved_while_it_waits_and_is_silenced_is_never_sent() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let receiver = WebhookReceiver::start(0).unwrap();
+    let notifying = Notifying::new(&server.url(), &from_in(&receiver, 15));
+    let _collector = notifying.start();
+    site(redis);
+    let start = now();
+    send(redis, "inlet-R1-1", start, "33.0");
+    send(redis, "inlet-R9-1", start, "33.0");
+    wait_notified(redis, &[("opened", "critical"), ("opened", "critical")]);
+    silence(&server.url());
+    wait("the hours", || receiver.requests().pop());
+    send(redis, "inlet-R1-1", start + 1000, "24.0");
+    wait("both ends are decided", || {
+        let states = delivery_log(redis);
+        let skipped = states.values().filter(|state| *state == "skipped");
+        (skipped.count() >= 2).then_some(())
+    });
+    let requests = receiver.requests();
+    assert!(requests.iter().all(|one| !one.body.contains("inlet-R1-1")));
+}
+
+/// Places R1 and R9 in rooms of their own.
+fn site(redis: &mut redis::Connection) {
+    for (device, room) in [("inlet-R1-1", "hall-1"), ("inlet-R9-1", "hall-9")] {
+        let rack = &device[6..8];
+        let json =
+            format!("{{\"v\":1,\"rack\":\"{rack}\",\"zone\":\"{room}\",\"role\":\"inlet\"}}");
+        let () = redis::Commands::hset(redis, "rackwatch:devices", device, json).unwrap();
+    }
 }

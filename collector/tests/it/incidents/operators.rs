@@ -42,6 +42,36 @@ fn an_incident_is_acknowledged_by_the_id_of_one_of_its_alerts() {
     assert!(err.contains("no open incident"), "{err}");
 }
 
+/// A rise of severity is news, which the person has not seen.
+#[test]
+fn an_acknowledgement_that_growth_ended_is_not_counted() {
+    let server = RedisServer::start().unwrap();
+    let (redis, url) = (&mut connect(&server.url()), server.url());
+    let _collector = running(&url);
+    send(redis, "inlet-R1-1", now(), "29.0");
+    wait_notified(redis, &[("opened", "warning")]);
+    let open: Vec<String> = redis.hkeys("{rackwatch:incidents}:open").unwrap();
+    let (code, _, err) = command(&url, &["ack", &open[0], "--by", "ann"]);
+    assert_eq!(code, Some(0), "{err}");
+    let acknowledged = |count: u64| {
+        wait_until_sync(DEADLINE, "status counts it", || {
+            let (_, out, _) = command(&url, &["status", "--json"]);
+            let status: serde_json::Value = serde_json::from_str(&out).ok()?;
+            let incidents = &status["facts"]["incidents"];
+            (incidents["open"] == 1 && incidents["acked"] == count).then_some(())
+        })
+        .unwrap();
+    };
+    acknowledged(1);
+    send(redis, "inlet-R1-1", now(), "33.0");
+    wait_until_sync(DEADLINE, "it is worse", || {
+        let last = records(redis).pop()?;
+        (last.0 == "worse").then_some(())
+    })
+    .unwrap();
+    acknowledged(0);
+}
+
 #[test]
 fn a_silence_suppresses_notifications_until_it_ends() {
     let server = RedisServer::start().unwrap();

@@ -1,12 +1,12 @@
 //! Mail to several recipients: each has its own progress, and only a refused content ends the attempts.
 
-use rackwatch_testing::{RedisServer, SmtpReceiver};
+use rackwatch_testing::{RedisServer, SmtpReceiver, wait_until_sync};
 use redis::{Commands, Connection};
 use serde_json::Value;
 
-use super::notifying::{Notifying, incident, mail, wait, wait_ready, write};
+use super::notifying::{Notifying, incident, mail, wait, write};
 use super::now;
-use crate::rig::{connect, send};
+use crate::rig::{DEADLINE, connect, send};
 
 const OPS: &str = "ops@example.org";
 const ANN: &str = "ann@example.org";
@@ -25,10 +25,15 @@ fn state_of(redis: &mut Connection, recipient: &str) -> Option<(String, String)>
 }
 
 fn wait_state(redis: &mut Connection, recipient: &str, state: &str, reason: &str) {
-    wait(&format!("{recipient}: {state}: {reason}"), || {
-        let (now, why) = state_of(redis, recipient)?;
-        (now == state && why.contains(reason)).then_some(())
+    let is_so = |(now, why): &(String, String)| now == state && why.contains(reason);
+    let reached = wait_until_sync(DEADLINE, reason, || {
+        state_of(redis, recipient).filter(is_so)
     });
+    assert!(
+        reached.is_ok(),
+        "{recipient} is {:?}, not {state}: {reason}",
+        state_of(redis, recipient)
+    );
 }
 
 /// Returns the key of a recipient's progress.
@@ -91,7 +96,13 @@ fn only_a_refused_content_ends_the_attempts_to_send_a_mail() {
     let smtp = SmtpReceiver::start().unwrap();
     let notifying = Notifying::new(&server.url(), &mail(smtp.port()));
     let _collector = notifying.start();
-    wait_ready(redis, "email");
+    for recipient in [ANN, OPS] {
+        // The group is there with the first of them.
+        wait("its position", || {
+            let is_there: bool = redis.hexists(progress(recipient), "position").ok()?;
+            is_there.then_some(())
+        });
+    }
     for (n, command) in ["EHLO", "MAIL", "RCPT", "DATA"].into_iter().enumerate() {
         let reason = format!("no {command} today");
         smtp.refuse(command, &format!("554 {reason}"));

@@ -46,8 +46,7 @@ impl AnomalyKind for ClockSkew {
 /// The error of a wrong clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SkewPayload {
-    /// Milliseconds that the clock is ahead of Redis' clock, or of its own former time; negative where it
-    /// is behind.
+    /// Milliseconds that the clock is ahead of Redis' clock; negative where it is behind.
     pub ms: i64,
     /// The consequence, where the readings cannot be corrected.
     pub reason: Option<String>,

@@ -352,6 +352,26 @@ mod tests {
         (began, worst)
     }
 
+    /// Returns the hours in which drifts began and ended.
+    fn lasting(hours: u64, value: impl Fn(f64) -> f64) -> Vec<(u64, u64)> {
+        let (mut state, mut all) = (DriftState::default(), Vec::new());
+        let mut began = None;
+        for minute in (0..hours * 60).step_by(5) {
+            let at = Timestamp::from_millis(minute * 60_000).unwrap();
+            let value = Celsius::new(value(minute as f64 / 60.0)).unwrap();
+            let is_found = state.observe(&spec(), at, value).is_some();
+            match began {
+                None if is_found => began = Some(minute / 60),
+                Some(hour) if !is_found => {
+                    all.push((hour, minute / 60));
+                    began = None;
+                }
+                _ => {}
+            }
+        }
+        all
+    }
+
     fn daily(hour: f64) -> f64 {
         22.0 + 0.8 * (hour / 24.0 * TAU).sin() + 0.5 * (hour * 6.0 * TAU).sin()
     }
@@ -388,6 +408,50 @@ mod tests {
             last.is_some_and(|hour| hour > 244 && hour < 70 * 24),
             "{last:?}"
         );
+    }
+
+    #[test]
+    fn a_second_drift_begins_after_the_cool_down_at_the_earliest() {
+        // Six hours each.
+        let warm = |hours: &[f64]| {
+            let hours = hours.to_vec();
+            move |hour: f64| {
+                let is_warm = hours.iter().any(|from| (0.0..6.0).contains(&(hour - from)));
+                daily(hour) + if is_warm { 4.0 } else { 0.0 }
+            }
+        };
+        let (began, _) = begins(15 * 24, warm(&[240.0, 256.0]));
+        assert_eq!(began.len(), 1, "{began:?}");
+        let (began, _) = begins(15 * 24, warm(&[240.0, 270.0]));
+        assert_eq!(began.len(), 2, "{began:?}");
+    }
+
+    #[test]
+    fn a_drift_ends_when_half_of_what_is_unusual_is_gone() {
+        let warm = |hour: f64| {
+            if (240.0..246.0).contains(&hour) {
+                23.5
+            } else {
+                22.0
+            }
+        };
+        let all = lasting(15 * 24, warm);
+        assert!(matches!(all[..], [(240..246, 250..254)]), "{all:?}");
+    }
+
+    #[test]
+    fn a_fault_in_a_quiet_room_becomes_usual_within_two_weeks() {
+        let step = |hour: f64| if hour < 240.0 { 22.0 } else { 26.0 };
+        let all = lasting(40 * 24, step);
+        assert!(matches!(all[..], [(240, 536..580)]), "{all:?}");
+    }
+
+    #[test]
+    fn the_severity_is_that_of_the_change() {
+        for (change, severity) in [(1.5, Severity::Info), (5.0, Severity::Warning)] {
+            let step = |hour: f64| 22.0 + if hour < 240.0 { 0.0 } else { change };
+            assert_eq!(begins(12 * 24, step).1, Some(severity), "{change}");
+        }
     }
 
     #[test]

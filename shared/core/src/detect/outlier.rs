@@ -341,6 +341,21 @@ mod tests {
     }
 
     #[test]
+    fn what_lasts_for_days_becomes_usual_in_either_direction() {
+        for sign in [1.0, -1.0] {
+            let moves = |minute: u64| sign * if minute < 3 * 1440 { 3.5 } else { -1.0 };
+            let all = found(12 * 24, moves);
+            let (began, ended) = (all[0].0, all[all.len() - 1]);
+            assert!((4320..4335).contains(&began), "{all:?}");
+            let days = (ended.0 - began) / 1440;
+            assert!(
+                (4..7).contains(&days) && ended.1.is_none(),
+                "{days}: {all:?}"
+            );
+        }
+    }
+
+    #[test]
     fn nobody_is_so_hot_as_a_rule() {
         let all = found(48, |_| 9.0);
         assert_eq!(all, [(60, Some(Severity::Warning))]);

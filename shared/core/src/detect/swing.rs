@@ -320,9 +320,7 @@ impl SwingState {
             (false, 0) => {}
             (false, _) => drop(known.drain(upto..end)),
             (true, 0) => {
-                if known.len() == known.capacity() {
-                    known.reserve_exact(GROWTH);
-                }
+                make_room(known);
                 known.insert(upto, newest);
             }
             (true, _) => {
@@ -344,6 +342,12 @@ const AWAY: f64 = 0.5;
 
 /// Buckets allocated at once: doubling would waste more than there is.
 const GROWTH: usize = 4;
+
+fn make_room(known: &mut ThinVec<Extreme>) {
+    if known.len() == known.capacity() {
+        known.reserve_exact(GROWTH);
+    }
+}
 
 /// Returns the low byte of the number of the bucket into which `at` falls.
 #[expect(

@@ -38,7 +38,7 @@ impl Trend {
         if self.kept.len() == KEPT {
             self.kept.remove(0);
         }
-        if self.kept.capacity() == 0 {
+        if self.kept.is_empty() {
             self.kept.reserve_exact(KEPT);
         }
         #[expect(

@@ -15,6 +15,8 @@ pub enum DataState {
     Live,
     /// The device cannot be read.
     Faulty,
+    /// Readings arrive that no rule looks at, because the description of an agent's device is missing or refused.
+    NotEvaluated,
     /// No reading has arrived for a while.
     Stale,
     /// Its agent has stopped, or has removed the device.
@@ -25,6 +27,7 @@ pub enum DataState {
 }
 
 /// The facts about a device's data.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DataFacts {
     /// The age of the last reading; none if none is known.
@@ -33,6 +36,8 @@ pub struct DataFacts {
     pub interval: Duration,
     /// The last reading is a fault.
     pub is_faulty: bool,
+    /// An agent sends its readings, and no valid description says what it measures.
+    pub is_undescribed: bool,
     /// An alert says that the device, its target or its agent sends no data.
     pub is_absent: bool,
     /// Its agent announced a stop, or that it removed the device.
@@ -41,9 +46,10 @@ pub struct DataFacts {
 
 impl DataState {
     /// All states, the best first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Live,
         Self::Faulty,
+        Self::NotEvaluated,
         Self::Stale,
         Self::Withdrawn,
         Self::Unknown,
@@ -57,6 +63,7 @@ impl DataState {
             _ if facts.is_absent => Self::Stale,
             None => Self::Unknown,
             Some(age) if age > limit => Self::Stale,
+            Some(_) if facts.is_undescribed => Self::NotEvaluated,
             Some(_) if facts.is_faulty => Self::Faulty,
             Some(_) => Self::Live,
         }
@@ -67,6 +74,7 @@ impl DataState {
         match self {
             Self::Live => "live",
             Self::Faulty => "faulty",
+            Self::NotEvaluated => "not_evaluated",
             Self::Stale => "stale",
             Self::Withdrawn => "withdrawn",
             Self::Unknown => "unknown",
@@ -102,6 +110,16 @@ mod tests {
             ..fresh
         };
         assert_eq!(of(faulty), DataState::Faulty);
+        let undescribed = DataFacts {
+            is_undescribed: true,
+            ..faulty
+        };
+        assert_eq!(of(undescribed), DataState::NotEvaluated);
+        let silent = DataFacts {
+            age: old.age,
+            ..undescribed
+        };
+        assert_eq!(of(silent), DataState::Stale);
         let absent = DataFacts {
             is_absent: true,
             ..faulty

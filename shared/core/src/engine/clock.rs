@@ -143,9 +143,12 @@ impl Clock {
     }
 
     /// Begins a new time with the reading of `at`; `from` is the newest of the old time. Returns whether that is
-    /// a new alert.
-    pub(super) fn begin(&mut self, at: Timestamp, from: Timestamp) -> bool {
+    /// a new alert. A clock that is right now raises none.
+    pub(super) fn begin(&mut self, at: Timestamp, from: Timestamp, is_right: bool) -> bool {
         self.behind = None;
+        if is_right && self.wrong.is_none() {
+            return false;
+        }
         let is_open = self.wrong.is_some();
         self.wrong = Some(WrongClock {
             started: at,

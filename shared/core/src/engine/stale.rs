@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::device::Devices;
+use super::device::{Device, Devices};
 use super::effects::Effects;
 use crate::alert::{AlertId, EndedBy};
 use crate::detect::AlertKind;
@@ -14,6 +14,9 @@ use crate::time::Timestamp;
 
 /// The interval of looks at all devices, in milliseconds of listening.
 const LOOK_EVERY_MS: u64 = 60_000;
+
+/// The least number of a device's intervals without data, however short `alerts.stale_after` is.
+const INTERVALS: u64 = 3;
 
 /// The devices that have sent no data for long.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -39,8 +42,12 @@ impl Stale {
             // Known by a stored episode alone: from now on its absence counts.
             device.heard = now;
         }
-        let is_stale = |heard: u64| heard > 0 && now.saturating_sub(heard) >= after;
-        let stale = devices.iter().filter(|(_, device)| is_stale(device.heard));
+        // Between two readings of a slow device nothing is missing.
+        let is_stale = |device: &Device| {
+            let after = after.max(device.rhythm().saturating_mul(INTERVALS));
+            device.heard > 0 && now.saturating_sub(device.heard) >= after
+        };
+        let stale = devices.iter().filter(|(_, device)| is_stale(device));
         let mut stale: Vec<_> = stale.map(|(id, _)| id.clone()).collect();
         // The map's order must not show in the records.
         stale.sort_unstable();

@@ -132,6 +132,13 @@ impl Incidents {
         self.silences = Silences::new(all);
     }
 
+    /// Returns whether an incident has open alerts, and silences cover all that may cause a notification. False for an
+    /// unknown incident.
+    pub fn is_muted(&self, id: &IncidentId, now: Timestamp) -> bool {
+        let incident = self.open.get(id);
+        incident.is_some_and(|incident| incident.is_muted(&self.silences, now))
+    }
+
     /// Acknowledges an incident. Returns false if it is unknown, or if the acknowledgement is not new.
     pub fn acknowledge(&mut self, id: &IncidentId, ack: Ack) -> bool {
         let incident = self.open.get_mut(id);

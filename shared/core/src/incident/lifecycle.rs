@@ -154,6 +154,11 @@ impl Incident {
         changed
     }
 
+    /// Returns whether an acknowledgement is in force. Growth ends it.
+    pub fn is_acknowledged(&self) -> bool {
+        self.ack.is_some()
+    }
+
     /// Records an acknowledgement. Returns false if it is known, or older than the newest notification.
     pub(super) fn acknowledge(&mut self, ack: Ack) -> bool {
         let known = |known: &ActiveAck| known.ack.at >= ack.at;
@@ -271,7 +276,7 @@ impl Incident {
         let is_repeat = self.ack.is_none() && since_sent >= timing.repeat_interval(sent.peak);
         // Without an unreported event nothing can have come from another rack.
         let ack = self.ack.as_ref().filter(|_| self.unreported.is_some());
-        let may_be_worse = sent.peak < Severity::Critical || ack.is_some() || self.may_have_grown;
+        let may_be_worse = ack.is_some() || self.may_have_grown;
         if !may_be_worse && !is_repeat {
             // The usual case: no need to look at every member.
             return None;
@@ -286,14 +291,10 @@ impl Incident {
         if severity > sent.peak || exceeds_ack || has_grown {
             return Some((Event::Worse, severity));
         }
-        // A silence may end, and a historical alert may last: what is not audible now may be news later. Unknown
-        // before the first notification of this version: what is there is no growth.
-        let extent_of_all = Extent::of(self.members.values());
-        self.may_have_grown = self
-            .extent
-            .as_ref()
-            .is_some_and(|before| extent_of_all.exceeds(before));
-        self.extent.get_or_insert(extent);
+        // Unknown before the first notification of this version: what is audible now is no growth.
+        let before = self.extent.get_or_insert(extent);
+        // A silence may end, and a historical alert may last: what is not audible now may be news later.
+        self.may_have_grown = Extent::of(self.members.values()).exceeds(before);
         let interval = if self.is_blind() {
             timing.repeat_interval(severity).max(STALE_REPEAT)
         } else {
@@ -322,6 +323,12 @@ impl Incident {
                 && (!member.historical || now.since(member.seen) >= HISTORICAL_DELAY)
                 && !silences.cover(member, now)
         })
+    }
+
+    /// Returns whether alerts are open, and none of them may cause a notification.
+    pub(super) fn is_muted(&self, silences: &Silences, now: Timestamp) -> bool {
+        let is_open = self.members.values().any(|member| member.open);
+        is_open && self.audible(silences, now).next().is_none()
     }
 
     /// Keeps the most important event for the next record. `Pending` stands until it was reported.

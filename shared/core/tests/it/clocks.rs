@@ -179,3 +179,82 @@ fn a_clock_has_caught_up_once_it_is_beyond_where_it_was() {
     assert_eq!(clock(&mut engine, [arrives(719, 659)]), []);
     assert_eq!(clock(&mut engine, [arrives(720, 660)]).len(), 1);
 }
+
+/// However many readings it takes to notice, and whatever time the reading before had.
+#[test]
+fn an_alert_about_a_clock_set_back_says_by_how_much_it_is_wrong() {
+    for step in [60u64, 3_600] {
+        let mut engine = engine();
+        clock(&mut engine, (7_200..7_260).map(|s| arrives(s, s)));
+        let fired = clock(&mut engine, (7_260..7_300).map(|s| arrives(s, s - step)));
+        let skew = fired[0].detail.extras().skew_ms.unwrap();
+        assert_eq!(skew, -1000 * step.cast_signed(), "{step} s");
+    }
+    // The readings before were ahead by as much.
+    let mut engine = engine();
+    clock(&mut engine, (7_200..7_260).map(|s| arrives(s, s + 50)));
+    let fired = clock(&mut engine, (7_260..7_300).map(|s| arrives(s, s - 50)));
+    assert_eq!(fired[0].detail.extras().skew_ms, Some(-50_000));
+}
+
+/// An agent's clock was wrong, and its readings are corrected until it reports that it was put right.
+#[test]
+fn a_clock_that_is_right_by_being_set_back_is_no_alert() {
+    let mut engine = engine();
+    clock(&mut engine, (600..660).map(|s| arrives(s, s)));
+    clock(&mut engine, (660..690).map(|s| arrives(s, s + 30)));
+    assert_eq!(clock(&mut engine, (690..760).map(|s| arrives(s, s))), []);
+    let heat = |second: u64| Input::Reading {
+        entry: StreamId {
+            ms: START + second * 1000,
+            seq: 0,
+        },
+        by_agent: false,
+        reading: reading(DEVICE, second, 40.0),
+    };
+    let alerts = engine.step((760..770).map(heat)).alerts;
+    let is_hot = alerts.iter().any(|r| r.kind() == AlertKind::HighTemp);
+    assert!(is_hot, "it is evaluated: {alerts:?}");
+}
+
+/// The neighbours move by more than a kelvin within the half hour in which the sensor has its value: too short a time,
+/// whatever its clock says.
+#[test]
+fn a_clock_that_is_put_right_leaves_no_sensor_stuck() {
+    let mut engine = engine();
+    let neighbours = ["inlet-R1-2", "inlet-R1-3", "inlet-R1-4"];
+    let tick = |second: u64, back: u64, own: f64, others: f64| {
+        let read = move |device: &str, back: u64, degrees: f64| Input::Reading {
+            entry: StreamId {
+                ms: START + second * 1000,
+                seq: 0,
+            },
+            by_agent: false,
+            reading: reading(device, second - back, degrees),
+        };
+        let mut all: Vec<_> = neighbours.map(|device| read(device, 0, others)).into();
+        all.push(read(DEVICE, back, own));
+        all
+    };
+    let mut stuck = Vec::new();
+    let mut step = |second: u64, back: u64, own: f64, others: f64| {
+        let alerts = engine.step(tick(second, back, own, others)).alerts;
+        let all = alerts.into_iter();
+        stuck.extend(all.filter(|r| r.kind() == AlertKind::StuckSensor));
+    };
+    let start = 10_000;
+    for n in 0..60 {
+        step(start + 10 * n, 0, 21.0 + 0.1 * (n % 7) as f64, 22.0);
+    }
+    // Set back by an hour for twenty minutes, and put right.
+    for n in 60..240 {
+        let back = if n < 180 { 3_600 } else { 0 };
+        let own = if n < 100 {
+            21.0 + 0.1 * (n % 7) as f64
+        } else {
+            21.5
+        };
+        step(start + 10 * n, back, own, 22.0 + 0.01 * n as f64);
+    }
+    assert_eq!(stuck, []);
+}

@@ -195,11 +195,68 @@ fn indices_count_the_inlets_and_exhausts_of_a_rack_by_their_height() {
     let counts = |rack: &Aggregate| (rack.inlets, rack.exhausts, rack.gradients);
     let counts: Vec<_> = racks.values().map(counts).collect();
     assert_eq!(counts, [(2, 1, 1), (1, 0, 0)]);
+    let missing: Vec<_> = racks.values().map(|rack| rack.missing).collect();
+    assert_eq!(missing, [0, 1], "the role of the last one is unknown");
     let first = racks.values().next().unwrap();
     assert_eq!((first.gradient_sum, first.exhaust_sum), (3.0, 35.0));
     let later = engine.step([read(true, "in-1", 120, 20.0)]);
     assert_eq!(later.alerts, []);
     let racks = engine.rack_aggregates(&envelope);
-    let inlets: Vec<_> = racks.values().map(|rack| rack.inlets).collect();
-    assert_eq!(inlets, [1], "what was read two minutes ago counts no more");
+    let counts = |rack: &Aggregate| (rack.inlets, rack.missing, rack.missing_exhausts);
+    let counts: Vec<_> = racks.values().map(counts).collect();
+    assert_eq!(
+        counts,
+        [(1, 1, 1), (0, 2, 0)],
+        "what was read two minutes ago is missing"
+    );
+    let failed = Input::Reading {
+        entry: StreamId::ZERO,
+        by_agent: true,
+        reading: rackwatch_core::reading::Reading {
+            value: Err(rackwatch_core::reading::Fault::TIMEOUT),
+            ..reading("in-1", 121, 20.0)
+        },
+    };
+    engine.step([failed]);
+    let racks = engine.rack_aggregates(&envelope);
+    let first = racks.values().next().unwrap();
+    assert_eq!(
+        (first.inlets, first.missing),
+        (0, 2),
+        "the last value is no present one"
+    );
+}
+
+/// The newest reading of all is the present one only while some arrives.
+#[test]
+fn no_value_is_present_once_nothing_arrives() {
+    let mut engine = engine();
+    let inlet = Description {
+        role: Role::Inlet,
+        rack: Some("R1".into()),
+        ..Description::default()
+    };
+    engine.step([describe("in-1", inlet)]);
+    let arrives = |second: u64| Input::Reading {
+        entry: StreamId {
+            ms: START + second * 1000,
+            seq: 0,
+        },
+        by_agent: true,
+        reading: reading("in-1", second, 20.0),
+    };
+    engine.step((0..10).map(arrives));
+    let envelope = Envelope {
+        class: "A1",
+        recommended: (18.0, 27.0),
+        allowable: (15.0, 32.0),
+    };
+    let of = |engine: &Engine| {
+        let racks = engine.rack_aggregates(&envelope);
+        let rack = racks.values().next().unwrap().clone();
+        (rack.inlets, rack.missing)
+    };
+    assert_eq!(of(&engine), (1, 0));
+    engine.step([Input::Waited(std::time::Duration::from_mins(3))]);
+    assert_eq!(of(&engine), (0, 1));
 }

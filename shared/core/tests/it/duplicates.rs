@@ -150,6 +150,26 @@ fn the_alert_ends_after_a_cold_start_too() {
         kinds(&ended),
         [(AlertKind::DuplicateAgent, AlertState::Resolved)]
     );
+    let after = ended[0].at.since(at(10_050)).as_secs();
+    assert!(
+        (180..=182).contains(&after),
+        "the other may return, {after} s"
+    );
+}
+
+#[test]
+fn one_alert_says_nothing_about_another_agent() {
+    let mut engine = described();
+    let of_another = |input: Input| match input {
+        Input::Sequence(sequence) => Input::Sequence(Box::new(ReportedSequence {
+            agent: "host8".to_owned(),
+            ..*sequence
+        })),
+        other => other,
+    };
+    alternate(&mut engine, 10_000..10_050, 22.5);
+    let [sequence, _] = entry("cccc", 10_050, 0, 22.5);
+    assert_eq!(engine.step([of_another(sequence)]).alerts, []);
 }
 
 /// The new process sends what the last one left in the spool, while its own readings go on.

@@ -293,8 +293,8 @@ fn a_clock_that_was_set_back_leaves_no_sensor_unwatched() {
     assert_eq!(skew.severity, Severity::Warning);
     assert_eq!(
         skew.detail.extras().skew_ms,
-        Some(-3_589_000),
-        "from the last reading by the old time"
+        Some(-3_600_000),
+        "by Redis' clock"
     );
     assert_eq!(
         of(AlertKind::HighTemp, &reported).len(),

@@ -3,6 +3,7 @@
 //! `contract_*` are what other programs rely on. `format_*` are formats of Rackwatch's own programs.
 //! `words_*` are texts for people.
 
+mod kinds;
 mod names;
 mod phrases;
 mod reading_back;

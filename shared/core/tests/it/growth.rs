@@ -7,6 +7,7 @@ use rackwatch_core::device::Role;
 use rackwatch_core::incident::silence::{Matcher, Silence};
 use rackwatch_core::incident::{Ack, AlertPlace, Event, IncidentRecord, Incidents, Missing};
 use rackwatch_core::subject::Subject;
+use rackwatch_core::units::Celsius;
 
 use crate::incidents::{Correlator, TIMING, at, hot, resolved, spot};
 
@@ -153,6 +154,8 @@ fn a_critical_rack_that_falls_silent_is_news_once_and_repeats_once_a_day() {
     let records = correlator.advance(300);
     assert_eq!((records[0].event, records[0].stale), (Event::Worse, 1));
     assert_eq!(records[0].severity, CRITICAL, "what is unknown is not over");
+    let last = records[0].peak.map(Celsius::degrees);
+    assert_eq!(last, Some(33.0), "the last value, where there is no other");
     assert!(
         records[0].title.ends_with("no data any more"),
         "{}",
@@ -221,6 +224,41 @@ fn agents_that_fall_silent_in_one_room_are_one_incident() {
 }
 
 #[test]
+fn an_agent_without_data_in_the_rack_of_another_joins_it_however_late() {
+    let mut incidents = Incidents::new(TIMING);
+    let mut observe = |agent: &str, racks: &[&str], seconds| {
+        let record = silent(agent, Severity::Warning, seconds);
+        incidents.observe(&record, missing(racks), at(seconds));
+        incidents.len()
+    };
+    assert_eq!(observe("host1", &["A1"], 0), 1);
+    assert_eq!(observe("host2", &["A1"], 1_000), 1);
+    assert_eq!(observe("host3", &["A2"], 2_000), 2, "another rack");
+    assert_eq!(observe("host4", &[], 3_000), 3, "its place is unknown");
+}
+
+/// Of two incidents in one room, each with an agent in one row.
+#[test]
+fn an_agent_without_data_joins_the_incident_of_its_row() {
+    let mut incidents = Incidents::new(TIMING);
+    let racks = [
+        ("A1", 0),
+        ("B1", 400),
+        ("A1", 401),
+        ("B1", 402),
+        ("A2", 403),
+        ("B2", 404),
+    ];
+    for (n, (rack, seconds)) in racks.into_iter().enumerate() {
+        let record = silent(&format!("host{n}"), Severity::Warning, seconds);
+        incidents.observe(&record, missing(&[rack]), at(seconds));
+    }
+    let records = incidents.advance(at(500)).records;
+    let racks: Vec<_> = records.iter().map(|record| &record.racks).collect();
+    assert_eq!(racks, [&["A1", "A2"], &["B1", "B2"]]);
+}
+
+#[test]
 fn an_agent_of_hot_racks_that_falls_silent_joins_their_incident() {
     let joined = |racks: &[&str]| {
         let mut incidents = Incidents::new(TIMING);
@@ -234,6 +272,7 @@ fn an_agent_of_hot_racks_that_falls_silent_joins_their_incident() {
         incidents.len() == 1
     };
     assert!(joined(&["A1"]));
+    assert!(!joined(&[]), "the places of its sensors are unknown");
     assert!(
         !joined(&["A1", "A2"]),
         "there is more than heat behind this"
@@ -331,6 +370,21 @@ fn only_sensors_with_open_alerts_may_be_stale() {
 }
 
 #[test]
+fn the_absence_of_a_sensor_is_not_stale() {
+    let mut correlator = Correlator::default();
+    let record = AlertRecord {
+        temperature: None,
+        rule: "no_data".to_owned(),
+        detail: Detail::new(AlertKind::NoData, Extras::default()),
+        ..hot("inlet-A1-1", Severity::Warning, 0)
+    };
+    correlator.observe(&record, 0);
+    assert_eq!(correlator.advance(20)[0].stale, 0);
+    correlator.incidents.set_absent(|_| true);
+    assert_eq!(correlator.advance(21), [], "it is what the alert is about");
+}
+
+#[test]
 fn growth_counts_from_the_end_of_the_pause_and_of_the_group_window() {
     let at_second = |second: u64| {
         let mut correlator = Correlator::default();
@@ -410,7 +464,7 @@ fn an_agent_of_a_rack_with_warnings_alone_has_an_incident_of_its_own() {
 fn a_record_shows_the_hottest_live_value_and_how_much_is_without_data() {
     let mut correlator = Correlator::default();
     let hotter = AlertRecord {
-        temperature: Some(rackwatch_core::units::Celsius::new(39.0).unwrap()),
+        temperature: Some(Celsius::new(39.0).unwrap()),
         ..hot("inlet-A1-1", CRITICAL, 0)
     };
     correlator.observe(&hotter, 0);
@@ -419,10 +473,7 @@ fn a_record_shows_the_hottest_live_value_and_how_much_is_without_data() {
     let absent = hotter.subject.clone();
     correlator.incidents.set_absent(|sensor| *sensor == absent);
     let record = correlator.advance(10).remove(0);
-    assert_eq!(
-        record.peak.map(rackwatch_core::units::Celsius::degrees),
-        Some(33.0)
-    );
+    assert_eq!(record.peak.map(Celsius::degrees), Some(33.0));
     assert!(
         record.title.ends_with("1 alert without data"),
         "{}",

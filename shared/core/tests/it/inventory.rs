@@ -4,7 +4,7 @@ use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::engine::{Engine, Input, InventoryChange};
 use rackwatch_core::time::StreamId;
 
-use crate::trace::engine;
+use crate::trace::{engine, inputs, reading};
 
 fn describe(engine: &mut Engine, device: &str, host: &str, rack: &str) -> Vec<InventoryChange> {
     let description = Description {
@@ -33,6 +33,23 @@ fn a_device_with_another_rack_is_a_change_and_a_new_one_is_not() {
         (Some("R1"), Some("R2"))
     );
     assert_eq!(describe(engine, "inlet-a-1", "a", "R2"), []);
+}
+
+#[test]
+fn devices_are_known_from_their_description_or_first_reading_on() {
+    let mut engine = engine();
+    let described = DeviceId::new("inlet-a-1").unwrap();
+    let read = DeviceId::new("inlet-R1-1").unwrap();
+    for device in [&described, &read] {
+        assert!(!engine.knows(device));
+    }
+    describe(&mut engine, described.as_str(), "a", "R1");
+    engine.step(inputs(&[reading(read.as_str(), 1, 22.0)]));
+    for device in [&described, &read] {
+        assert!(engine.knows(device));
+    }
+    let with_descriptions: Vec<_> = engine.described_devices().collect();
+    assert_eq!(with_descriptions, [(&described, false)]);
 }
 
 #[test]

@@ -160,14 +160,15 @@ fn after_an_outage_failures_are_counted_anew() {
 fn an_outage_goes_on_across_a_restart() {
     let mut room = Room::new();
     room.ticks(5, &[], &Fault::TIMEOUT);
+    let begun = Timestamp::from_millis(room.ms + 10_000).unwrap();
     assert_eq!(room.ticks(4, &ALL, &Fault::TIMEOUT), []);
     room.restart(&[]);
     let reported = room.ticks(8, &ALL, &Fault::TIMEOUT);
     assert_eq!(names(&reported), [("target:a", Firing)]);
+    assert_eq!(reported[0].started, begun, "counted across the restart");
     assert_eq!(
         reported[0].at.since(reported[0].started),
-        Duration::from_mins(1),
-        "counted across the restart"
+        Duration::from_mins(1)
     );
     let reported = reported[0].clone();
     let episode = rackwatch_core::episode::Episode {

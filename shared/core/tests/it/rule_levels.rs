@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rackwatch_core::alert::{AlertKind, Severity};
 use rackwatch_core::device::{Description, DeviceId, Role};
-use rackwatch_core::engine::{Engine, Input};
+use rackwatch_core::engine::{Engine, Input, Slice};
 use rackwatch_core::rules::{RuleSet, parse};
 use rackwatch_core::stored;
 use rackwatch_core::time::StreamId;
@@ -111,6 +111,38 @@ fn the_peak_of_a_drift_is_the_furthest_along_its_change() {
     );
 }
 
+fn through_json(engine: &Engine) -> Vec<Slice> {
+    let decoded = |slice| stored::decode(stored::encode(&slice).as_bytes()).unwrap();
+    engine.snapshot(StreamId::ZERO).map(decoded).collect()
+}
+
+/// After a crash while slices were written, some are older than others, and a device may be in two.
+#[test]
+fn a_warm_room_counts_each_device_of_older_and_younger_slices_once() {
+    let mut before = engine();
+    let devices: Vec<_> = (1..=150).map(|n| format!("inlet-R1-{n}")).collect();
+    for device in &devices {
+        describe(&mut before, device, 1);
+    }
+    before.step([0, 1].map(|second| read(&devices[0], second, 22.0)));
+    let older = through_json(&before);
+    before.step([10, 11].map(|second| read(&devices[0], second, 22.0)));
+    let younger = through_json(&before);
+    assert_eq!(older.len(), 2);
+    let both: Vec<_> = older.iter().chain(&younger).collect();
+    for slices in [vec![&older[0], &younger[1]], both] {
+        let mut after = engine();
+        for slice in slices {
+            after.restore(slice.clone());
+        }
+        after.resume(Vec::new(), Vec::new());
+        let warm = devices[1..].iter().map(|device| read(device, 20, 29.0));
+        let notices = after.step(warm).notices;
+        let counts: Vec<_> = notices.iter().map(|n| (n.beyond, n.known)).collect();
+        assert_eq!(counts, [(46, 150)]);
+    }
+}
+
 #[test]
 fn a_room_that_is_warm_from_the_start_is_noticed_once_across_a_restart() {
     let mut before = engine();
@@ -125,9 +157,8 @@ fn a_room_that_is_warm_from_the_start_is_noticed_once_across_a_restart() {
     let effects = before.step(inputs(&devices[..10]));
     assert_eq!(effects.notices.len(), 1);
     let mut after = engine();
-    for slice in before.snapshot(StreamId::ZERO) {
-        let json = stored::encode(&slice);
-        after.restore(stored::decode(json.as_bytes()).unwrap());
+    for slice in through_json(&before) {
+        after.restore(slice);
     }
     let effects = after.step(inputs(&devices[10..]));
     assert_eq!(effects.notices, []);

@@ -178,3 +178,30 @@ fn a_person_resolves_the_absence_of_an_agent() {
         [(AlertKind::NoData, absent.severity, EndedBy::Operator)]
     );
 }
+
+/// A short `alerts.stale_after` ends nothing between two readings.
+#[test]
+fn no_alert_of_a_slow_sensor_ends_between_two_readings() {
+    let rules = RuleSet::with_defaults(&[]).unwrap();
+    let rules = rules.with_stale_after(Duration::from_mins(1));
+    let mut engine = Engine::new(Arc::new(rules));
+    let description = Description {
+        agent: "host7".to_owned(),
+        role: Role::Inlet,
+        interval: Duration::from_mins(5),
+        ..Description::default()
+    };
+    engine.step([Input::Describe(id(), Some(Box::new(description)))]);
+    let mut records = Vec::new();
+    for n in 2..10 {
+        records.extend(engine.step(read(300 * n..300 * n + 1, 45.0)).alerts);
+        records.extend(wait(&mut engine, 4));
+    }
+    let is_hot = |record: &AlertRecord| record.kind() == AlertKind::HighTemp;
+    assert!(records.iter().any(is_hot), "{records:?}");
+    assert_eq!(ends(&records), []);
+    assert!(
+        !ends(&wait(&mut engine, 20)).is_empty(),
+        "three intervals later"
+    );
+}

@@ -176,6 +176,30 @@ fn every_alert_about_an_agent_or_a_target_goes_on_after_a_cold_start() {
 }
 
 #[test]
+fn stored_episodes_of_sensors_alone_make_devices_known() {
+    let devices = |effects: Effects| {
+        let mut engine = engine();
+        engine.resume(open(&effects), effects.agents);
+        (engine.open(), engine.devices())
+    };
+    for kind in KINDS {
+        assert_eq!(devices(troubled(kind).2), (1, 0), "{kind}");
+    }
+    // The other sensor of its target works.
+    let mut engine = described();
+    steps(&mut engine, &["aaaa"], 0..30);
+    let one_fails = (30..130).flat_map(|second| {
+        let mut inputs = entries("aaaa", second, true);
+        inputs[1] = entries("aaaa", second, false).swap_remove(1);
+        inputs
+    });
+    let effects = engine.step(one_fails);
+    assert_eq!(effects.alerts[0].kind(), AlertKind::SensorFault);
+    assert_eq!(effects.alerts[0].subject.as_str(), DEVICES[1]);
+    assert_eq!(devices(effects), (1, 1));
+}
+
+#[test]
 fn two_agents_of_one_name_are_found_as_soon_across_a_restart() {
     let mut before = described();
     steps(&mut before, &["aaaa"], 0..30);

@@ -30,6 +30,11 @@ pub enum ConnectError {
         /// Address, shown without user and password.
         url: RedisUrl,
     },
+    /// One TLS setting takes the effect of another.
+    #[error(
+        "redis.ca_file has no effect while any certificate is accepted: unset redis.tls_insecure and #insecure, or redis.ca_file"
+    )]
+    TlsContradiction,
     /// A file named in the settings cannot be read.
     #[error("cannot read {key} {}: check that it exists and this user may read it", file.display())]
     File {
@@ -164,6 +169,7 @@ impl ConnectError {
         match self {
             Self::Url { .. }
             | Self::TlsUnused { .. }
+            | Self::TlsContradiction
             | Self::SentinelUnused { .. }
             | Self::File { .. }
             | Self::Pem { .. }

@@ -10,6 +10,9 @@ use redis::{RedisError, RedisResult, cmd};
 /// Characters of a wrong value that an error shows.
 const MAX_SHOWN: usize = 40;
 
+/// The words for a key of another type.
+const NOT_A_HASH: &str = "is not a hash";
+
 /// The partitioning at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Partitioning {
@@ -24,6 +27,17 @@ pub enum Partitioning {
 }
 
 impl Partitioning {
+    /// The remedy for a key of another type.
+    pub const RESTORE: &'static str = "stop the program that wrote it, delete the key, and restore it with \
+        `HSET rackwatch:layout partitions <number in use, 0 for none>`";
+
+    /// Returns whether an error of [`Partitioning::read`] says that the key has another type.
+    pub fn is_another_type(error: &RedisError) -> bool {
+        error
+            .detail()
+            .is_some_and(|detail| detail.contains(NOT_A_HASH))
+    }
+
     /// Reads the partitioning from Redis.
     ///
     /// # Errors
@@ -33,9 +47,9 @@ impl Partitioning {
         let reply = Self::read_command().query_async(connection).await;
         Self::from_reply(reply.map_err(|error: RedisError| match error.code() {
             Some("WRONGTYPE") => invalid(format!(
-                "{key} is not a hash: another program wrote it. Stop that program, delete the key, and restore it with \
-                 `HSET {key} partitions <number in use>`",
-                key = keys::PARTITIONING
+                "{} {NOT_A_HASH}: {}",
+                keys::PARTITIONING,
+                Self::RESTORE
             )),
             _ => error,
         })?)

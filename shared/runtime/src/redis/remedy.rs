@@ -50,6 +50,12 @@ pub fn is_no_group(error: &RedisError) -> bool {
     code(error).as_deref() == Some("NOGROUP")
 }
 
+/// Returns whether a key holds another type than the command is for. Within a script, Redis before 7 puts its own words
+/// before the code.
+pub fn is_wrong_type(error: &RedisError) -> bool {
+    code(error).as_deref() == Some("WRONGTYPE") || error.to_string().contains("WRONGTYPE")
+}
+
 /// Returns whether the consumer group to create exists already. Some servers that imitate Redis put
 /// `ERR` before the code.
 pub fn is_group_there(error: &RedisError) -> bool {

@@ -2,7 +2,8 @@
 //!
 //! In: the entries of a batch. Out: descriptions that are new or changed. A new device is looked up
 //! before its first reading is evaluated. Every writer of a description increments a revision; when
-//! that changes, the whole hash is scanned page by page, at most every half minute.
+//! that changes, the whole hash is scanned page by page: within a second on small sites, and at most every half minute
+//! on large ones, so that scans take a hundredth of the time.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -18,8 +19,17 @@ use crate::incidents::site::SiteReader;
 
 /// Devices in one HMGET, so that none stalls Redis.
 const LOOKUP_SIZE: usize = 500;
-/// Shortest time between scans: one of 100,000 devices takes 100 calls.
-const SCAN_INTERVAL: Duration = Duration::from_secs(30);
+/// Shortest time between scans.
+const MIN_SCAN_INTERVAL: Duration = Duration::from_secs(1);
+/// Time between scans after which one is due, however long it takes: one of 100,000 devices takes 100 calls.
+const MAX_SCAN_INTERVAL: Duration = Duration::from_secs(30);
+/// Time between scans, as a multiple of the time that one takes.
+const SCAN_SHARE: u32 = 100;
+
+/// Returns the pause after a scan that took `took`.
+fn scan_interval(took: Duration) -> Duration {
+    (took * SCAN_SHARE).clamp(MIN_SCAN_INTERVAL, MAX_SCAN_INTERVAL)
+}
 
 /// Devices that were looked up, and how they were described.
 #[derive(Debug, Default)]
@@ -36,8 +46,8 @@ pub(super) struct Directory {
     lookup_revision: u64,
     /// Revision at which the hash was last scanned.
     scan_revision: u64,
-    /// Time of that scan.
-    last_scan: Option<Instant>,
+    /// End of that scan, and the time to the next one.
+    last_scan: Option<(Instant, Duration)>,
     /// Descriptions that this version does not understand.
     refused: RefusedDescriptions,
 }
@@ -106,10 +116,11 @@ impl Directory {
         }
         let may_scan = self
             .last_scan
-            .is_none_or(|last_scan| last_scan.elapsed() >= SCAN_INTERVAL);
+            .is_none_or(|(ended, pause)| ended.elapsed() >= pause);
         if revision != self.scan_revision && may_scan {
+            let started = Instant::now();
             updates.extend(self.scan(connection).await?);
-            self.last_scan = Some(Instant::now());
+            self.last_scan = Some((Instant::now(), scan_interval(started.elapsed())));
             self.scan_revision = revision;
         }
         self.refused.log_if_due(Instant::now());
@@ -202,6 +213,19 @@ impl Directory {
                 is_placed.then(|| Box::new(description))
             }
             None => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_sites_are_scanned_soon_and_large_ones_seldom() {
+        for (took_ms, seconds) in [(0, 1), (5, 1), (50, 5), (300, 30), (5_000, 30)] {
+            let interval = scan_interval(Duration::from_millis(took_ms));
+            assert_eq!(interval.as_secs(), seconds, "{took_ms} ms");
         }
     }
 }

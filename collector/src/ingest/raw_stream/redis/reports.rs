@@ -1,25 +1,21 @@
 //! Reports that an owner publishes beside its commits: rack aggregates and inventory changes.
 
-use std::time::Duration;
-
 use rackwatch_core::engine::{InventoryChange, InventoryPlace};
 use rackwatch_core::keys::{self, PartitionKeys};
 use redis::{Cmd, Pipeline};
 
-/// Life of published rack aggregates: 12 times their interval, so that a change of owner leaves no
-/// gap, and a rack without an owner disappears.
-const RACK_AGGREGATES_TTL: Duration = Duration::from_mins(3);
+use crate::indices::KEPT_FOR;
 
 /// Inventory changes kept in their stream, roughly.
 const MAX_INVENTORY_CHANGES: u64 = 10_000;
 
-/// Builds the command that publishes the aggregates of each rack.
+/// Builds the command that publishes the aggregates of each rack. Its age is the difference to the time that the key has left.
 pub(super) fn rack_aggregates(keys: &PartitionKeys, json: &str) -> Cmd {
     let mut set = redis::cmd("SET");
     set.arg(&keys.racks)
         .arg(json)
         .arg("EX")
-        .arg(RACK_AGGREGATES_TTL.as_secs());
+        .arg(KEPT_FOR.as_secs());
     set
 }
 

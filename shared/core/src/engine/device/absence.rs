@@ -34,13 +34,21 @@ impl Device {
             .then_some((spec.severity, after.max(self.pause * PAUSES)))
     }
 
-    /// Returns the time between two readings, as it is described or was seen lately; zero where it is unknown.
+    /// Returns the time between two readings; zero where it is unknown. A pause of hours is an outage and no interval.
     pub(in crate::engine) fn usual_pause(&self) -> Duration {
-        let described = self.description.as_ref().map(|known| known.interval);
-        match described.filter(|interval| !interval.is_zero()) {
-            Some(interval) => interval,
-            None => Duration::from_millis(self.pause).min(LONGEST_PAUSE),
+        let pause = Duration::from_millis(self.rhythm());
+        if self.has_interval() {
+            pause
+        } else {
+            pause.min(LONGEST_PAUSE)
         }
+    }
+
+    /// Returns the time between its readings in milliseconds: the described interval, or the longest recent pause.
+    pub(in crate::engine) fn rhythm(&self) -> u64 {
+        let interval = self.description.as_ref().map(|known| known.interval);
+        let interval = interval.unwrap_or_default().as_millis();
+        u64::try_from(interval).unwrap_or(u64::MAX).max(self.pause)
     }
 
     /// Returns whether an interval is described.

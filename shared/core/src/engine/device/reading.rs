@@ -10,6 +10,7 @@ use super::super::effects::{AlertEvent, Effects};
 use super::super::records::{CLOCK_SKEW, Evidence, Header};
 use super::state::Device;
 use crate::alert::{AlertKind, Extras, Severity};
+use crate::clock_offsets::TOLERANCE;
 use crate::detect::DetectorState;
 use crate::detect::trend::Trend;
 use crate::device::DeviceId;
@@ -17,6 +18,9 @@ use crate::quality;
 use crate::reading::{Fault, Reading};
 use crate::time::{StreamId, Timestamp, format_duration};
 use crate::units::Celsius;
+
+/// The same as [`TOLERANCE`], in milliseconds.
+const TOLERANCE_MS: u64 = TOLERANCE.as_secs() * 1000;
 
 /// The work left for the engine after a device took in a reading, because it needs other devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,11 +56,15 @@ impl Device {
         {
             return FollowUp::None;
         }
+        let is_put_right = self.has_jumped(arrived, reading.at);
         self.through = self.through.max(entry);
         self.clock.in_time();
         if let Ok(value) = reading.value
             && let Some(wrong) = self.clock.recovers(reading.at)
         {
+            if is_put_right {
+                self.rebase(reading.at);
+            }
             let end = self.clock_recovered(&reading.device, wrong, reading.at, Some(value));
             effects.report(end);
         }
@@ -140,7 +148,7 @@ impl Device {
             && !is_repeated
             && self.clock.behind(arrived, reading.at)
         {
-            self.restart_clock(reading, value, last, effects);
+            self.restart_clock(reading, value, (last, arrived), effects);
             return true;
         }
         let is_other = |value: &Celsius| self.last_value() != Some(*value);
@@ -157,13 +165,28 @@ impl Device {
         false
     }
 
+    /// Returns whether a reading of `at` that arrived at `arrived` is further from the last one than that is from its
+    /// arrival: the clock was set forward meanwhile.
+    fn has_jumped(&self, arrived: u64, at: Timestamp) -> bool {
+        let taken = self.last.map_or(Duration::ZERO, |(last, _)| at.since(last));
+        let elapsed = Duration::from_millis(arrived.saturating_sub(self.through.ms));
+        taken > elapsed + TOLERANCE
+    }
+
+    /// Moves everything that has to last to a new time, which begins at `at`.
+    fn rebase(&mut self, at: Timestamp) {
+        for tracker in &mut self.trackers {
+            tracker.rebase(at);
+        }
+    }
+
     /// Begins a new time: the device's clock was set back from `last`. Its windows start cold, its episodes go
-    /// on.
+    /// on. A clock that is right by that was wrong before, and is no alert.
     fn restart_clock(
         &mut self,
         reading: &Reading,
         value: Celsius,
-        last: Timestamp,
+        (last, arrived): (Timestamp, u64),
         effects: &mut Effects,
     ) {
         let (id, at) = (&reading.device, reading.at);
@@ -172,18 +195,21 @@ impl Device {
         for (rule, detector) in self.plan.rules.iter().zip(&mut self.detectors) {
             *detector = DetectorState::new(&rule.detector);
         }
-        for tracker in &mut self.trackers {
-            tracker.rebase(at);
-        }
+        self.rebase(at);
+        // By Redis' clock: the last reading may have had a wrong time too.
+        let skew = at
+            .millis()
+            .cast_signed()
+            .saturating_sub(arrived.cast_signed());
+        let is_right = skew.unsigned_abs() <= TOLERANCE_MS;
         // Set back again while the alert is open: still the same problem.
-        if !self.clock.begin(at, last) {
+        if !self.clock.begin(at, last, is_right) {
             return;
         }
-        let by = i64::try_from(last.since(at).as_millis()).ok();
         let evidence = Evidence {
             temperature: Some(value),
             extras: Extras {
-                skew_ms: by.map(|by| -by),
+                skew_ms: Some(skew),
                 ..Extras::default()
             },
             ..Evidence::at(at)

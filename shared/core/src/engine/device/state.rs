@@ -217,13 +217,32 @@ impl Device {
         self.rack = rack;
     }
 
-    /// Returns the last temperature in °C, if the device was ever read.
-    pub(in crate::engine) fn value(&self) -> Option<f64> {
-        self.last_value().map(Celsius::degrees)
-    }
-
     pub(super) fn last_value(&self) -> Option<Celsius> {
         self.last.and_then(|(_, value)| value)
+    }
+
+    /// Returns the temperature if it is the present one: the last reading was good, is at most `max_age` or three
+    /// intervals older than the `newest` of all, and the device was heard within that time of `listened`, the count of
+    /// listening in milliseconds.
+    pub(in crate::engine) fn present_value(
+        &self,
+        newest: Timestamp,
+        listened: u64,
+        max_age: Duration,
+    ) -> Option<f64> {
+        let (last, value) = self.last?;
+        let interval = self.description().map(|known| known.interval);
+        let max_age = max_age.max(interval.unwrap_or_default() * 3);
+        // Several writers are evaluated apart, and leave no time here.
+        let is_good = self.evaluated == last.seconds() || !self.writers.is_empty();
+        let quiet = Duration::from_millis(listened.saturating_sub(self.heard));
+        let is_present = is_good && newest.since(last) < max_age && quiet < max_age;
+        value.filter(|_| is_present).map(Celsius::degrees)
+    }
+
+    /// Returns whether no rule looks at it, because an agent writes it and nothing describes it.
+    pub(in crate::engine) fn is_undescribed(&self) -> bool {
+        self.description.is_none() && self.by_agent == Some(true)
     }
 
     /// Returns the time of the last reading.

@@ -46,6 +46,7 @@ fn keys_groups_and_consumers() {
         ("incidents open", keys::incidents::OPEN),
         ("incidents members", keys::incidents::MEMBERS),
         ("incidents acks", keys::incidents::ACKS),
+        ("incidents notifiers", keys::incidents::NOTIFIERS),
         ("newest indices", keys::INDICES),
         ("index series", &keys::index("rack", "B07", "rci_hi")),
         ("check prefix", keys::CHECK_PREFIX),

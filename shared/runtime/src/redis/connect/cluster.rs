@@ -29,6 +29,8 @@ pub(super) struct Nodes {
     login: RedisConnectionInfo,
     tcp: TcpSettings,
     tls: Option<Tls>,
+    /// The configured addresses, which are never dropped.
+    configured: Arc<[Address]>,
     /// Addresses in the order in which to ask them.
     known: Arc<Mutex<Vec<Address>>>,
 }
@@ -79,6 +81,7 @@ impl Nodes {
             login,
             tcp,
             tls,
+            configured: known.clone().into(),
             known: Arc::new(Mutex::new(known)),
         }
     }
@@ -139,7 +142,7 @@ impl Nodes {
         Err(failure.unwrap_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound).into()))
     }
 
-    /// Adds nodes. The known ones stay, because the configured ones are among them.
+    /// Adds nodes. The configured ones stay.
     fn learn(&self, nodes: &[Address]) {
         let mut known = self.known();
         for node in nodes {
@@ -147,12 +150,19 @@ impl Nodes {
                 known.push(node.clone());
             }
         }
-        // Bounds memory where nodes come and go under ever new addresses.
-        known.truncate(MAX_KNOWN);
+        bound(&mut known, &self.configured, MAX_KNOWN);
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Vec<Address>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bounds memory where nodes come and go under ever new addresses. Keeps the configured ones before all others.
+fn bound(known: &mut Vec<Address>, configured: &[Address], max: usize) {
+    if known.len() > max {
+        known.sort_by_key(|node| !configured.contains(node));
+        known.truncate(max.max(configured.len()));
     }
 }
 
@@ -161,5 +171,26 @@ impl OpenNode for Opener {
     async fn open(&self, node: &Address) -> RedisResult<MultiplexedConnection> {
         let client = self.nodes.client(node)?;
         open_client(&client, self.connect, self.response).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configured_nodes_are_never_dropped() {
+        let node = |port| Address {
+            host: "10.0.0.1".to_owned(),
+            port,
+        };
+        let configured = [node(1), node(2)];
+        // The order changes with each attempt.
+        let mut known = vec![node(3), node(4), node(1), node(5), node(2)];
+        bound(&mut known, &configured, 5);
+        assert_eq!(known.len(), 5);
+        bound(&mut known, &configured, 3);
+        assert_eq!(known.len(), 3);
+        assert!(configured.iter().all(|node| known.contains(node)));
     }
 }

@@ -20,7 +20,9 @@ pub(super) fn with_login(
         url: config.url.clone(),
         source: (redis::ErrorKind::InvalidClientConfig, expected).into(),
     })?;
-    if !hosts.tls {
+    if hosts.tls {
+        trust_is_clear(config.tls_insecure, config)?;
+    } else {
         tls_unused(config)?;
     }
     hosts.user = config.username.clone().or(hosts.user);
@@ -42,6 +44,14 @@ fn tls_unused(config: &RedisConfig) -> Result<(), ConnectError> {
             url: config.url.clone(),
         }),
     }
+}
+
+/// Refuses an authority to trust where any certificate is accepted.
+fn trust_is_clear(insecure: bool, config: &RedisConfig) -> Result<(), ConnectError> {
+    if insecure && config.ca_file.is_some() {
+        return Err(ConnectError::TlsContradiction);
+    }
+    Ok(())
 }
 
 /// Refuses settings of Sentinels for an address that names none.
@@ -114,6 +124,7 @@ pub(super) fn client(
         return Client::open(info).map_err(unusable);
     };
     let insecure = insecure || config.tls_insecure;
+    trust_is_clear(insecure, config)?;
     let info = info.set_addr(ConnectionAddr::TcpTls {
         host,
         port,

@@ -77,6 +77,13 @@ fn wrong_settings_are_errors_that_say_what_to_do() {
             },
             "redis.tls_insecure is",
         ),
+        (
+            RedisConfig {
+                tls_insecure: true,
+                ..ca("rediss+cluster://rack", "/ca.pem")
+            },
+            "redis.ca_file has no effect",
+        ),
     ] {
         let error = Connector::new(&config).unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
