@@ -155,7 +155,7 @@ const STILL: Duration = Duration::from_mins(30);
 /// The steps, and the hundredths of a kelvin, by which the neighbours must have moved: sensors at other heights of a
 /// rack do not move quite alike.
 const STEPS: i32 = 3;
-const LEAST: i32 = 70;
+const LEAST: i32 = 50;
 /// The neighbours must have moved by this many times the farthest that they ordinarily do without it.
 const ORDINARY: i32 = 2;
 /// A neighbour that differs by this or more is not believed, in kelvin: broken probes of recorded rooms read 64 °C and

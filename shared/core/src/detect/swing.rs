@@ -231,11 +231,15 @@ impl Spec for SwingSpec {
 /// Buckets in a window.
 const BUCKETS: u8 = 10;
 
+/// The level under which the last temperature is kept, behind the windows.
+const LAST: u8 = 3;
+
 /// Less than a hundredth of a kelvin, the precision of temperatures here: 22.1 - 20.1 must count as 2.0
 /// although neither has an exact binary form.
 const TOLERANCE: f64 = 1e-3;
 
-/// The windows of one swing on one device, level by level, the oldest and furthest bucket first. Small,
+/// The windows of one swing on one device, level by level, the oldest and furthest bucket first, and then the last
+/// temperature. Small,
 /// since there are two of these for each device. In JSON an array of numbers, one a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -245,7 +249,7 @@ pub struct SwingState(ThinVec<Extreme>);
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "i64", into = "i64")]
 struct Extreme {
-    /// The level of the window, from info to critical.
+    /// The level of the window, from info to critical, or [`LAST`].
     level: u8,
     /// The low byte of the bucket's number: the buckets of a window are less than 256 apart.
     bucket: u8,
@@ -258,6 +262,7 @@ impl SwingState {
     pub fn observe(&mut self, spec: &SwingSpec, now: &Observation) -> Option<Finding> {
         let value = hundredths(now.value.degrees());
         let (mut worst, mut start) = (None, 0);
+        let last = self.take_last();
         let levels = (0..).zip(spec.levels.iter().zip(Severity::ALL));
         for (number, (level, severity)) in levels {
             let Some(level) = level else { continue };
@@ -266,7 +271,6 @@ impl SwingState {
                 bucket: bucket(level, now.at),
                 hundredths: value,
             };
-            let last = self.last(start, number);
             let furthest = self.turn(spec.direction, &mut start, newest, now.gap >= level.within);
             let in_window = spec.direction.change(furthest, value);
             let since_last = last.map_or(0.0, |last| spec.direction.change(last, value));
@@ -280,13 +284,22 @@ impl SwingState {
                 worst = Some(Finding::of(severity).with_change(change));
             }
         }
+        let Self(known) = self;
+        make_room(known);
+        known.push(Extreme {
+            level: LAST,
+            bucket: 0,
+            hundredths: value,
+        });
         worst
     }
 
-    /// Returns the last temperature in the window that begins at `start`, in hundredths.
-    fn last(&self, start: usize, level: u8) -> Option<i16> {
-        let window = self.0[start..].iter().take_while(|e| e.level == level);
-        window.last().map(|extreme| extreme.hundredths)
+    /// Takes the last temperature out, in hundredths.
+    fn take_last(&mut self) -> Option<i16> {
+        let Self(known) = self;
+        let last = known.last().copied().filter(|last| last.level == LAST)?;
+        known.pop();
+        Some(last.hundredths)
     }
 
     /// Takes the newest reading into the window that begins at `start`, and returns the furthest
