@@ -143,7 +143,7 @@ impl OutlierSpec {
 /// Two neighbours that differ by more than this do not say which of the three is the odd one, in kelvin.
 const AGREEMENT: f64 = 2.0;
 
-/// Returns the middle of the neighbours' temperatures; none where the odd one cannot be told.
+/// Returns the middle of the neighbours' temperatures; none where it is unclear which one is odd.
 fn middle(values: &mut [f64]) -> Option<f64> {
     values.sort_unstable_by(f64::total_cmp);
     match *values {

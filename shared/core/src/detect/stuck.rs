@@ -193,7 +193,7 @@ pub struct StuckState {
     moved: i16,
     /// The farthest that they ordinarily move without a change of this sensor.
     ordinary: i16,
-    /// Changes of the value so far, and readings of the current one, as far as it matters.
+    /// Changes of the value so far, and readings of the current one; both stop at 255.
     changes: u8,
     readings: u8,
     /// The range of the device itself, for its neighbours.
@@ -339,7 +339,7 @@ mod tests {
         }
     }
 
-    /// A rack of sensors, the first one of which is watched.
+    /// A rack of sensors; the first one is watched.
     struct Rack {
         spec: StuckSpec,
         states: Vec<Box<StuckState>>,

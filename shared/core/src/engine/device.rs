@@ -5,7 +5,7 @@
 //! | `state` | the state itself, and its description |
 //! | `plan` | a new plan, and stored episodes after a restart |
 //! | `reading` | a reading, from its timestamp to its rules |
-//! | `jump` | a reading far away from the one before |
+//! | `jump`, `held_jump` | a reading far away from the one before |
 //! | `evaluate` | the rules |
 //! | `absence` | no readings at all |
 //! | `duplicated` | readings of several agents of one name |
@@ -16,6 +16,7 @@
 mod absence;
 mod duplicated;
 mod evaluate;
+mod held_jump;
 mod jump;
 mod outage;
 mod plan;

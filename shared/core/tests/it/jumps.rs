@@ -110,7 +110,7 @@ fn a_jump_counts_if_no_other_reading_comes() {
         let high = critical(&facts(effects.alerts), AlertKind::HighTemp);
         waited.extend(high.into_iter().map(|at| (second, at)));
     }
-    // Three intervals, and up to five seconds until somebody looks.
+    // Three intervals, and up to five seconds until the next check.
     let [(second, at)] = waited[..] else {
         panic!("{waited:?}")
     };

@@ -97,7 +97,7 @@ impl MovementHistory {
     }
 
     /// Returns the range, in hundredths of a kelvin, over which the device has moved since a time in seconds from
-    /// 1970, as far as it is known; none where it was not read before half of that time.
+    /// 1970, within the periods that are kept; none where it was read for less than half of that time.
     pub fn since(&self, since: u32) -> Option<i16> {
         // Periods that began later. The one in which it falls may have moved before it.
         let first = since / PERIOD + 1;

@@ -6,10 +6,9 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::super::commissioning::Commissioning;
 use super::super::effects::Effects;
+use super::held_jump::HeldJump;
 use super::reading::FollowUp;
 use super::state::Device;
 use crate::device::{DeviceId, Role};
@@ -23,31 +22,6 @@ const JUMP: f64 = 10.0;
 /// The shortest and, in intervals of the device, the usual time for which a jump waits to be confirmed.
 const SHORTEST: Duration = Duration::from_mins(1);
 const INTERVALS: u32 = 3;
-
-/// A jump that waits to be confirmed. In JSON an array.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "HeldJson", into = "HeldJson")]
-pub(in crate::engine) struct HeldJump {
-    /// The reading.
-    at: Timestamp,
-    value: Celsius,
-    /// The time at which it was heard, by the count of listening.
-    heard: u64,
-}
-
-type HeldJson = (Timestamp, Celsius, u64);
-
-impl From<HeldJson> for HeldJump {
-    fn from((at, value, heard): HeldJson) -> Self {
-        Self { at, value, heard }
-    }
-}
-
-impl From<HeldJump> for HeldJson {
-    fn from(held: HeldJump) -> Self {
-        (held.at, held.value, held.heard)
-    }
-}
 
 impl Device {
     /// Returns whether a plausible reading must be confirmed: it is the first one after a jump.

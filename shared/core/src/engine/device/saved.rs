@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::clock::Clock;
 use super::super::cold_starts::{ColdStart, ColdStarts};
-use super::jump::HeldJump;
+use super::held_jump::HeldJump;
 use super::state::Device;
 use crate::detect::SavedState;
 use crate::detect::trend::Trend;

@@ -8,7 +8,7 @@ use thin_vec::ThinVec;
 use super::super::clock::Clock;
 use super::super::rack_number::RackNumber;
 use super::super::records::{Header, Place};
-use super::jump::HeldJump;
+use super::held_jump::HeldJump;
 use super::writer::WriterReading;
 use crate::alert::Severity;
 use crate::detect::DetectorState;
