@@ -21,6 +21,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::PublishConfig;
+use crate::host_clock::{ClockState, HostClock, Moment};
 use crate::inventory::Inventory;
 use crate::sampler::SamplerEvent;
 use crate::spool::Spool;
@@ -57,6 +58,7 @@ struct State {
     queue: Queue,
     recent: RecentEntries,
     inventory: Inventory,
+    clock: HostClock,
     is_closed: bool,
     /// Whether the disk holds readings.
     has_spooled: bool,
@@ -73,6 +75,8 @@ pub struct Work {
     pub descriptions: Vec<(DeviceId, String)>,
     /// Entries in the order of their sequence numbers.
     pub entries: Vec<Entry>,
+    /// The skew of the host's clock in milliseconds that each entry has to report, if any.
+    pub skews: Vec<Option<i64>>,
     /// Device to look up in Redis: if its description is missing, others may be lost too.
     pub probe: Option<DeviceId>,
     origin: Origin,
@@ -100,6 +104,7 @@ impl Work {
     ) -> Self {
         Self {
             descriptions,
+            skews: vec![None; entries.len()],
             entries,
             probe,
             origin: Origin::Memory,
@@ -142,6 +147,7 @@ impl Backlog {
                 queue: Queue::new(config.format, config.queue.get(), run, prev),
                 recent: RecentEntries::new(config.queue.get()),
                 inventory,
+                clock: HostClock::new(run, Moment::now()),
                 is_closed: false,
                 has_spooled: spool.as_ref().is_some_and(|spool| !spool.is_empty()),
                 disk_retry_at: None,
@@ -175,12 +181,15 @@ impl Backlog {
         let mut state = self.lock();
         match event {
             SamplerEvent::Discovered(devices) => state.inventory.update(devices),
-            SamplerEvent::Sample(mut sample) => {
+            SamplerEvent::Sample(mut sample, stamped) => {
                 let State {
-                    queue, inventory, ..
+                    queue,
+                    inventory,
+                    clock,
+                    ..
                 } = &mut *state;
                 sample.readings.retain(|r| inventory.is_on(&r.device));
-                queue.push(sample);
+                queue.push(sample, clock.state(stamped));
             }
         }
         drop(state);
@@ -230,6 +239,7 @@ impl Backlog {
         Work {
             descriptions: state.inventory.pending(Instant::now()),
             probe: state.inventory.probe(),
+            skews: state.clock.reports(clock_states(&entries)),
             entries,
             origin,
         }
@@ -278,13 +288,26 @@ impl Backlog {
                 }
             }
         }
-        self.lock().recent.add(entries, Instant::now());
+        let mut state = self.lock();
+        state.clock.mark_reported(clock_states(&entries));
+        state.recent.add(entries, Instant::now());
     }
 
     /// Schedules the entries of the last minute to be sent again, after Redis may have lost them,
     /// and returns how many there are.
     pub fn resend(&self) -> usize {
         self.lock().recent.resend()
+    }
+
+    /// Returns whether the skew of the host's clock has to be measured before the next entry is sent.
+    pub fn is_skew_due(&self, now: Moment) -> bool {
+        self.lock().clock.is_due(now)
+    }
+
+    /// Records a measurement of the skew: at `asked` Redis was asked for its time, and `round_trip` later replied with
+    /// seconds and microseconds since 1970.
+    pub fn update_skew(&self, asked: Moment, round_trip: Duration, redis_time: (u64, u64)) {
+        self.lock().clock.update(asked, round_trip, redis_time);
     }
 
     /// Marks these descriptions as written.
@@ -323,4 +346,9 @@ impl Backlog {
         // A panic while the lock is held stops the whole agent anyway.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the run of each entry, and the state of the clock when its readings were taken.
+fn clock_states(entries: &[Entry]) -> impl Iterator<Item = (&Arc<str>, ClockState)> {
+    entries.iter().map(|entry| (&entry.run, entry.clock))
 }

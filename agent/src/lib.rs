@@ -8,6 +8,8 @@ pub mod config;
 
 pub mod source;
 
+pub mod host_clock;
+
 pub mod sampler;
 
 pub mod inventory;

@@ -6,7 +6,8 @@
 //! acknowledged it. If the acknowledgement is lost, the entry is sent twice with the same `seq`.
 //! Beyond `publish.safety_cap` Redis drops the oldest entries. When the stream has vanished or the
 //! replication id has changed, Redis may have lost entries that it acknowledged: those of the last
-//! minute are sent again.
+//! minute are sent again. The skew of the host's clock is measured before anything is sent, and entries report the skew
+//! of the time at which their readings were taken ([`crate::host_clock`]).
 //!
 //! While Redis is unreachable, full, loading or a replica, the publisher retries until it succeeds.
 //! At the stop it has three seconds for what is left.
@@ -14,21 +15,19 @@
 mod batch;
 mod route;
 mod sender;
-mod skew;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rackwatch_runtime::backoff::{self, Backoff};
-use rackwatch_runtime::clock;
 use rackwatch_runtime::redis::{Connection, Connector, Purpose, Remedy, remedy};
 use redis::RedisError;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::backlog::Backlog;
+use crate::host_clock::Moment;
 use batch::{Batch, BatchOutcome};
 use route::{Route, RouteReply};
-use skew::ClockSkew;
 
 pub use sender::{Sender, new_run};
 
@@ -73,7 +72,6 @@ pub struct Publisher {
     route: Option<Route>,
     /// Replication id of the Redis that has the entries sent so far.
     replication: Option<String>,
-    skew: ClockSkew,
     /// Whether a change of the partitioning was logged.
     is_on_hold: bool,
     sender: Sender,
@@ -94,7 +92,6 @@ impl Publisher {
             connection: None,
             route: None,
             replication: None,
-            skew: ClockSkew::default(),
             is_on_hold: false,
             sender,
             backoff: Backoff::new(RETRY.0, RETRY.1),
@@ -140,12 +137,12 @@ impl Publisher {
             let Some(mut connection) = self.connect().await else {
                 continue;
             };
-            if self.skew.is_due(clock::now()) {
+            if self.backlog.is_skew_due(Moment::now()) {
                 self.measure_skew(&mut connection).await;
             }
             let Some(route) = &self.route else { continue };
             let work = self.backlog.next(BATCH_SIZE).await;
-            let batch = Batch::new(work, &self.sender, route, self.skew.unreported());
+            let batch = Batch::new(work, &self.sender, route);
             match batch.send(&mut connection).await {
                 Ok(outcome) => self.apply(batch, outcome).await,
                 Err(error) => {
@@ -181,12 +178,13 @@ impl Publisher {
     }
 
     async fn measure_skew(&mut self, connection: &mut Connection) {
-        let (asked_at, started) = (clock::now(), Instant::now());
+        let asked = Moment::now();
         let reply: redis::RedisResult<(u64, u64)> =
             redis::cmd("TIME").query_async(connection).await;
         // A broken connection shows at the next command.
         if let Ok(redis_time) = reply {
-            self.skew.update(asked_at, started.elapsed(), redis_time);
+            let round_trip = asked.instant.elapsed();
+            self.backlog.update_skew(asked, round_trip, redis_time);
         }
     }
 
@@ -235,9 +233,6 @@ impl Publisher {
             .await;
         if let Some(route) = &mut self.route {
             route.exists |= sent.entries > 0;
-            if sent.entries > 0 {
-                self.skew.mark_reported();
-            }
             if outcome
                 .partitioning
                 .is_some_and(|partitioning| partitioning != route.partitioning)

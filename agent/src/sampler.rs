@@ -18,13 +18,13 @@ use std::time::Duration;
 
 use rackwatch_core::reading::Sample;
 use rackwatch_core::time::Timestamp;
-use rackwatch_runtime::clock;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::host_clock::Moment;
 use crate::source::{DiscoveredDevice, Source};
 use known_devices::KnownDevices;
 
@@ -45,8 +45,8 @@ const STOP_GRACE: Duration = Duration::from_millis(300);
 pub enum SamplerEvent {
     /// The present devices of a source, before their first readings and again from time to time.
     Discovered(Vec<DiscoveredDevice>),
-    /// The readings of one source at one tick.
-    Sample(Sample),
+    /// The readings of one source at one tick, and the moment whose clock stamped them.
+    Sample(Sample, Moment),
 }
 
 /// A failure that ends the sampler.
@@ -146,12 +146,13 @@ impl SourceTask {
                 }
             }
             let offset = self.source.offset();
-            let now = clock::now().minus(offset);
+            let stamped = Moment::now();
+            let now = stamped.wall.minus(offset);
             let tick = tick::next(now, self.source.interval(), last);
             last = Some(tick);
             let at = tick.plus(offset);
-            tokio::time::sleep(at.since(clock::now())).await;
-            if self.sample(at).await.is_err() {
+            tokio::time::sleep(at.since(stamped.wall)).await;
+            if self.sample(at, stamped).await.is_err() {
                 return;
             }
         }
@@ -181,7 +182,7 @@ impl SourceTask {
         self.send(SamplerEvent::Discovered(devices)).await
     }
 
-    async fn sample(&mut self, at: Timestamp) -> Result<(), ChannelClosed> {
+    async fn sample(&mut self, at: Timestamp, stamped: Moment) -> Result<(), ChannelClosed> {
         let read = timeout(self.source.deadline(), self.source.read(at)).await;
         self.log_lateness(read.is_err());
         let mut readings = match read {
@@ -197,8 +198,8 @@ impl SourceTask {
         if readings.is_empty() {
             return Ok(());
         }
-        self.send(SamplerEvent::Sample(Sample { at, readings }))
-            .await
+        let sample = Sample { at, readings };
+        self.send(SamplerEvent::Sample(sample, stamped)).await
     }
 
     fn log_lateness(&mut self, is_late: bool) {

@@ -43,12 +43,14 @@
 //! text and 8 bytes. An **optional number** is one byte, 0 or 1, and after a 1 the number. A **gap**
 //! is one byte: 0 none, 1 `queue_full`, 2 `spool_full`, 3 `spool_age`, 4 `spool_corrupt`.
 //!
-//! The payload of a **record**, version 2:
+//! The payload of a **record**, version 3:
 //!
 //! | bytes | content |
 //! | --- | --- |
-//! | 1 | version: 2 |
+//! | 1 | version: 3 |
 //! | 8 | time of the write by the spool's own clock, milliseconds; version 1 has no such number |
+//! | 8 | milliseconds by which the host's clock had been set since the run began, signed; from version 3 on |
+//! | … | one byte, 0 or 1, and after a 1 the 8 bytes of the milliseconds by which that clock was ahead of Redis', signed; from version 3 on |
 //! | 1 | gap before this record |
 //! | 8 | timestamp of the sample, milliseconds since 1970 UTC |
 //! | … | number of the last reading |

@@ -12,6 +12,7 @@ mod finish;
 mod leader;
 mod outboxes;
 mod partition;
+mod setup;
 mod sinks;
 
 use std::sync::Arc;

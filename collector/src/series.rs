@@ -41,7 +41,7 @@ pub use config::{SeriesBackend, SeriesConfig};
 pub use open::{InMemory, open};
 pub(crate) use open::{are_time_series, is_missing};
 pub use storage::Series;
-pub(crate) use wrong_keys::{REFUSED, wrong_keys};
+pub(crate) use wrong_keys::{REFUSED, REFUSED_MINUTE, SeriesContent, WrongKey, wrong_keys};
 
 /// A temperature of one device.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,8 +67,8 @@ pub struct Stored {
     pub duplicates: usize,
     /// Points that the backend refused: index in the batch, and reason.
     pub refused: Vec<(usize, String)>,
-    /// Number of roll-up values that the backend refused, although it took their readings.
-    pub minutes_refused: usize,
+    /// The device of each roll-up value that the backend refused, although it took the readings.
+    pub minutes_refused: Vec<DeviceId>,
 }
 
 /// A way to make one temperature of several.

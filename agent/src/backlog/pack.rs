@@ -49,6 +49,7 @@ fn continues(record: &Record, entry: &Entry, readings: &[Reading]) -> bool {
         && record.seq.n + 1 == entry.n
         && entry.gap.is_none()
         && entry.prev.is_none()
+        && entry.clock.is_same(record.clock)
         && record.sample.readings.len() < MAX_READINGS
         // A frame holds each device once.
         && !readings.iter().any(is_present)
@@ -71,6 +72,7 @@ fn split<'a>(
             },
             prev: entry.prev.clone().filter(|_| is_first),
             gap: entry.gap.filter(|_| is_first),
+            clock: entry.clock,
             sample: Sample {
                 at: readings
                     .first()
@@ -92,6 +94,7 @@ pub(super) fn entry(record: Record) -> Entry {
         prev: record.prev,
         gap: record.gap,
         queued: Instant::now(),
+        clock: record.clock,
         content: Content::Frame(record.sample),
     }
 }
@@ -105,6 +108,7 @@ mod tests {
 
     use super::super::queue::Queue;
     use super::*;
+    use crate::host_clock::ClockState;
 
     fn sample(second: u64, readings: usize) -> Sample {
         let at = Timestamp::from_millis(1_700_000_000_000 + second * 1000).unwrap();
@@ -122,7 +126,7 @@ mod tests {
     fn numbers(format: EntryFormat, samples: &[Sample]) -> Vec<(u64, usize, u64)> {
         let mut queue = Queue::new(format, 100_000, "r1", None);
         for sample in samples {
-            queue.push(sample.clone());
+            queue.push(sample.clone(), ClockState::default());
         }
         let records = records(&queue.front(100_000));
         let numbers =

@@ -13,6 +13,8 @@ use rackwatch_core::reading::{Reading, Sample};
 use rackwatch_core::wire::{EntryFormat, Gap, Seq};
 use tracing::{info, warn};
 
+use crate::host_clock::ClockState;
+
 /// One entry of the stream to be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
@@ -26,6 +28,8 @@ pub struct Entry {
     pub gap: Option<Gap>,
     /// Time at which it entered the queue.
     pub queued: Instant,
+    /// State of the host's clock when they were taken.
+    pub clock: ClockState,
     /// Readings that become one entry.
     pub content: Content,
 }
@@ -83,27 +87,28 @@ impl Queue {
         }
     }
 
-    /// Appends a sample, and drops the oldest entries while too many readings wait. The newest
+    /// Appends a sample that was taken in this state of the clock, and drops the oldest entries while too many readings wait. The newest
     /// entry always stays.
-    pub fn push(&mut self, sample: Sample) {
+    pub fn push(&mut self, sample: Sample, clock: ClockState) {
         match self.format {
             EntryFormat::Reading => {
                 for reading in sample.readings {
-                    self.append(Content::Reading(reading));
+                    self.append(Content::Reading(reading), clock);
                 }
             }
             EntryFormat::Frame if sample.readings.is_empty() => {}
-            EntryFormat::Frame => self.append(Content::Frame(sample)),
+            EntryFormat::Frame => self.append(Content::Frame(sample), clock),
         }
     }
 
-    fn append(&mut self, content: Content) {
+    fn append(&mut self, content: Content, clock: ClockState) {
         let mut entry = Entry {
             run: Arc::clone(&self.run),
             n: self.last,
             prev: self.prev.take(),
             gap: None,
             queued: Instant::now(),
+            clock,
             content,
         };
         self.last += entry.readings() as u64;
@@ -213,11 +218,11 @@ mod tests {
     #[test]
     fn entries_stay_until_acknowledged_and_keep_their_numbers() {
         let mut queue = Queue::new(EntryFormat::Reading, 100, "r", None);
-        queue.push(sample(3));
+        queue.push(sample(3), ClockState::default());
         assert_eq!(numbers(&queue), [1, 2, 3]);
         assert_eq!(queue.front(2).len(), 2);
         queue.remove_through(2);
-        queue.push(sample(1));
+        queue.push(sample(1), ClockState::default());
         assert_eq!(numbers(&queue), [3, 4]);
         queue.remove_through(4);
         assert!(queue.is_empty());
@@ -227,8 +232,8 @@ mod tests {
     #[test]
     fn the_oldest_are_dropped_and_counted() {
         let mut queue = Queue::new(EntryFormat::Reading, 4, "r", None);
-        queue.push(sample(3));
-        queue.push(sample(3));
+        queue.push(sample(3), ClockState::default());
+        queue.push(sample(3), ClockState::default());
         assert_eq!(numbers(&queue), [3, 4, 5, 6]);
         assert_eq!((queue.waiting(), queue.dropped()), (4, 2));
         let gaps: Vec<_> = queue.front(2).iter().map(|entry| entry.gap).collect();
@@ -241,12 +246,12 @@ mod tests {
     #[test]
     fn a_frame_is_one_entry_and_counts_its_readings() {
         let mut queue = Queue::new(EntryFormat::Frame, 4, "r", None);
-        queue.push(sample(3));
-        queue.push(sample(0));
-        queue.push(sample(3));
+        queue.push(sample(3), ClockState::default());
+        queue.push(sample(0), ClockState::default());
+        queue.push(sample(3), ClockState::default());
         assert_eq!(numbers(&queue), [6]);
         assert_eq!((queue.waiting(), queue.dropped()), (3, 3));
-        queue.push(sample(9));
+        queue.push(sample(9), ClockState::default());
         assert_eq!(
             numbers(&queue),
             [15],

@@ -78,6 +78,7 @@ mod tests {
 
     use super::super::queue::Content;
     use super::*;
+    use crate::host_clock::ClockState;
 
     fn entry(n: u64) -> Entry {
         Entry {
@@ -86,6 +87,7 @@ mod tests {
             prev: None,
             gap: None,
             queued: Instant::now(),
+            clock: ClockState::default(),
             content: Content::Frame(Sample {
                 at: Timestamp::default(),
                 readings: Vec::new(),

@@ -65,7 +65,12 @@ impl Backlog {
             if !all && (state.is_sending || !is_due) {
                 return false;
             }
-            state.queue.front(ENTRIES_AT_ONCE)
+            let mut entries = state.queue.front(ENTRIES_AT_ONCE);
+            for entry in &mut entries {
+                // The next run does not know when the clock was set in this one.
+                entry.clock.skew = state.clock.skew(&entry.run, entry.clock);
+            }
+            entries
         };
         let (records, last): (Vec<_>, Vec<_>) = pack::records(&entries).into_iter().unzip();
         let written = if records.is_empty() {

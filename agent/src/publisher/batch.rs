@@ -52,13 +52,12 @@ pub(super) struct BatchTotals {
 }
 
 impl Batch {
-    /// Builds the commands; the first entry reports `skew`, the lead of this host's clock.
-    pub(super) fn new(work: Work, sender: &Sender, route: &Route, skew: Option<i64>) -> Self {
+    /// Builds the commands.
+    pub(super) fn new(work: Work, sender: &Sender, route: &Route) -> Self {
         let mut pipeline = redis::pipe();
         write_descriptions(&mut pipeline, &work.descriptions);
         let description_commands = pipeline.len();
-        let skews = std::iter::once(skew).chain(std::iter::repeat(None));
-        for (entry, skew) in work.entries.iter().zip(skews) {
+        for (entry, skew) in work.entries.iter().zip(&work.skews) {
             let command = pipeline.cmd("XADD").arg(&route.stream);
             if route.exists {
                 // A vanished stream must not be created anew with this entry as its first.
@@ -69,7 +68,7 @@ impl Batch {
                 .arg("~")
                 .arg(sender.safety_cap.get())
                 .arg("*")
-                .arg(sender.fields(entry, skew));
+                .arg(sender.fields(entry, *skew));
         }
         if let Some(device) = &work.probe {
             pipeline
@@ -187,6 +186,7 @@ mod tests {
 
     use super::*;
     use crate::backlog::{Content, Entry};
+    use crate::host_clock::ClockState;
 
     fn batch() -> Batch {
         let device = DeviceId::new("cpu-1").unwrap();
@@ -196,13 +196,14 @@ mod tests {
             prev: None,
             gap: None,
             queued: std::time::Instant::now(),
+            clock: ClockState::default(),
             content: Content::Reading(Reading {
                 device: device.clone(),
                 at: Timestamp::default(),
                 value: Err(Fault::TIMEOUT),
             }),
         };
-        let work = Work::from_memory(
+        let mut work = Work::from_memory(
             vec![(device.clone(), "{}".to_owned())],
             vec![entry(7), entry(8), entry(9)],
             Some(device.clone()),
@@ -217,7 +218,8 @@ mod tests {
             exists: true,
             partitioning: Partitioning::Unset,
         };
-        Batch::new(work, &sender, &route, Some(12))
+        work.skews[1] = Some(12);
+        Batch::new(work, &sender, &route)
     }
 
     fn refused() -> Value {
@@ -234,11 +236,8 @@ mod tests {
         let at = |command: &str| text.find(command).unwrap();
         assert!(at("HSET") < at("INCR") && at("INCR") < at("XADD") && at("XADD") < at("HEXISTS"));
         assert!(text.contains("r1-7"), "{text}");
-        assert_eq!(
-            text.matches("skew").count(),
-            1,
-            "only the first entry reports it"
-        );
+        assert_eq!(text.matches("skew").count(), 1, "only one entry reports it");
+        assert!(at("r1-8") < at("skew") && at("skew") < at("r1-9"));
     }
 
     #[test]

@@ -37,6 +37,18 @@ impl Encoder {
         self.0.extend_from_slice(&number.to_le_bytes());
     }
 
+    pub(super) fn i64(&mut self, number: i64) {
+        self.0.extend_from_slice(&number.to_le_bytes());
+    }
+
+    /// Writes a presence byte, and the number if there is one.
+    pub(super) fn optional_i64(&mut self, number: Option<i64>) {
+        self.u8(u8::from(number.is_some()));
+        if let Some(number) = number {
+            self.i64(number);
+        }
+    }
+
     pub(super) fn f64(&mut self, number: f64) {
         self.0.extend_from_slice(&number.to_le_bytes());
     }
@@ -125,6 +137,23 @@ impl<'a> Decoder<'a> {
 
     pub(super) fn f64(&mut self) -> Option<f64> {
         self.array().map(f64::from_le_bytes)
+    }
+
+    pub(super) fn i64(&mut self) -> Option<i64> {
+        self.array().map(i64::from_le_bytes)
+    }
+
+    /// Reads a presence byte, and the number if there is one.
+    #[expect(
+        clippy::option_option,
+        reason = "the outer one is `None` for a payload that makes no sense"
+    )]
+    pub(super) fn optional_i64(&mut self) -> Option<Option<i64>> {
+        match self.u8()? {
+            0 => Some(None),
+            1 => self.i64().map(Some),
+            _ => None,
+        }
     }
 
     pub(super) fn text(&mut self) -> Option<&'a str> {

@@ -11,9 +11,10 @@ use rackwatch_core::units::Celsius;
 use rackwatch_core::wire::{Gap, Seq};
 
 use super::codec::{Decoder, Encoder};
+use crate::host_clock::ClockState;
 
 /// Version of the records that this agent writes, and the newest that it reads.
-pub const RECORD_VERSION: u8 = 2;
+pub const RECORD_VERSION: u8 = 3;
 
 /// Most readings of one record. A larger sample becomes several records, so that no field of a
 /// stream entry grows beyond what a collector accepts.
@@ -32,6 +33,8 @@ pub struct Record {
     pub prev: Option<Seq>,
     /// Reason why numbers before this record are missing.
     pub gap: Option<Gap>,
+    /// State of the host's clock when its readings were taken. Versions before 3 do not know it.
+    pub clock: ClockState,
     /// Readings of one tick: all carry the sample's timestamp.
     pub sample: Sample,
 }
@@ -64,6 +67,8 @@ impl Record {
     pub fn encode(&self, now: Duration) -> Vec<u8> {
         let mut out = Encoder::new(RECORD_VERSION);
         out.u64(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+        out.i64(self.clock.set_by);
+        out.optional_i64(self.clock.skew);
         out.gap(self.gap);
         out.u64(self.sample.at.millis());
         out.seq(&self.seq);
@@ -92,23 +97,38 @@ impl Record {
     /// When the bytes are damaged, or hold a record of an unknown version.
     pub fn decode(bytes: &[u8]) -> Result<StoredRecord, RecordError> {
         let (version, mut payload, length) = Decoder::open(bytes).ok_or(RecordError::Damaged)?;
-        let written = match version {
-            1 => None,
-            2 => Some(Duration::from_millis(
-                payload.u64().ok_or(RecordError::Damaged)?,
-            )),
-            other => return Err(RecordError::UnknownVersion(other)),
+        if !(1..=RECORD_VERSION).contains(&version) {
+            return Err(RecordError::UnknownVersion(version));
+        }
+        let written = if version >= 2 {
+            let millis = payload.u64().ok_or(RecordError::Damaged)?;
+            Some(Duration::from_millis(millis))
+        } else {
+            None
+        };
+        let clock = if version >= 3 {
+            clock(&mut payload).ok_or(RecordError::Damaged)?
+        } else {
+            ClockState::default()
         };
         Ok(StoredRecord {
-            record: content(payload).ok_or(RecordError::Damaged)?,
+            record: content(payload, clock).ok_or(RecordError::Damaged)?,
             written,
             length,
         })
     }
 }
 
+/// Reads what version 3 added.
+fn clock(payload: &mut Decoder<'_>) -> Option<ClockState> {
+    Some(ClockState {
+        set_by: payload.i64()?,
+        skew: payload.optional_i64()?,
+    })
+}
+
 /// Reads what the versions have in common.
-fn content(mut payload: Decoder<'_>) -> Option<Record> {
+fn content(mut payload: Decoder<'_>, clock: ClockState) -> Option<Record> {
     let gap = payload.gap()?;
     let at = Timestamp::from_millis(payload.u64()?)?;
     let seq = payload.seq()?;
@@ -129,6 +149,7 @@ fn content(mut payload: Decoder<'_>) -> Option<Record> {
         seq,
         prev,
         gap,
+        clock,
         sample: Sample { at, readings },
     })
 }
@@ -159,6 +180,15 @@ mod tests {
         0a 696e6c65742d52312d31 00 0000000000803540 \
         0a 696e6c65742d52312d32 01 07 74696d656f7574";
 
+    const VERSION_3: &str = "\
+        68000000 864713a9 \
+        03 1027000000000000 80eed2ffffffffff 01 dc05000000000000 02 f3f57f08a2010000 \
+        03 6d696b 2a00000000000000 \
+        01 03 6d696a 0700000000000000 \
+        02000000 \
+        0a 696e6c65742d52312d31 00 0000000000803540 \
+        0a 696e6c65742d52312d32 01 07 74696d656f7574";
+
     const NOW: Duration = Duration::from_secs(10);
 
     fn golden() -> Record {
@@ -176,6 +206,10 @@ mod tests {
             seq: seq("mik", 42),
             prev: Some(seq("mij", 7)),
             gap: Some(Gap::SpoolFull),
+            clock: ClockState {
+                set_by: -2_953_600,
+                skew: Some(1_500),
+            },
             sample: Sample {
                 at,
                 readings: vec![
@@ -183,6 +217,14 @@ mod tests {
                     reading("inlet-R1-2", Err(Fault::TIMEOUT)),
                 ],
             },
+        }
+    }
+
+    /// Returns the record without what only version 3 holds.
+    fn without_clock() -> Record {
+        Record {
+            clock: ClockState::default(),
+            ..golden()
         }
     }
 
@@ -204,7 +246,7 @@ mod tests {
     fn version_1_is_read() {
         let bytes = from_hex(VERSION_1);
         let stored = StoredRecord {
-            record: golden(),
+            record: without_clock(),
             written: None,
             length: bytes.len(),
         };
@@ -212,8 +254,19 @@ mod tests {
     }
 
     #[test]
-    fn version_2_keeps_its_bytes() {
+    fn version_2_is_read() {
         let bytes = from_hex(VERSION_2);
+        let stored = StoredRecord {
+            record: without_clock(),
+            written: Some(NOW),
+            length: bytes.len(),
+        };
+        assert_eq!(Record::decode(&bytes), Ok(stored));
+    }
+
+    #[test]
+    fn version_3_keeps_its_bytes() {
+        let bytes = from_hex(VERSION_3);
         assert_eq!(hex(&golden().encode(NOW)), hex(&bytes));
         let stored = StoredRecord {
             record: golden(),
@@ -225,11 +278,11 @@ mod tests {
 
     #[test]
     fn an_unknown_version_is_not_read() {
-        let mut out = Encoder::new(3);
+        let mut out = Encoder::new(4);
         out.text("fields of the future");
         assert_eq!(
             Record::decode(&out.finish()),
-            Err(RecordError::UnknownVersion(3))
+            Err(RecordError::UnknownVersion(4))
         );
     }
 
@@ -269,6 +322,8 @@ mod tests {
             seq in any_seq(),
             prev in prop::option::of(any_seq()),
             gap in prop::option::of(any_gap()),
+            set_by in any::<i64>(),
+            skew in prop::option::of(any::<i64>()),
             millis in 0u64..=Timestamp::MAX.millis(),
             values in prop::collection::vec(("[A-Za-z0-9._:-]{1,128}", any_value()), 0..40),
         ) -> Record {
@@ -278,7 +333,8 @@ mod tests {
                 at,
                 value,
             });
-            Record { seq, prev, gap, sample: Sample { at, readings: readings.collect() } }
+            let clock = ClockState { set_by, skew };
+            Record { seq, prev, gap, clock, sample: Sample { at, readings: readings.collect() } }
         }
     }
 
@@ -293,7 +349,7 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_payloads_never_panic(version in 1u8..=2, payload in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn arbitrary_payloads_never_panic(version in 1u8..=RECORD_VERSION, payload in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut out = Encoder::new(version);
             for byte in payload {
                 out.u8(byte);

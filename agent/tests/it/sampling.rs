@@ -25,7 +25,7 @@ async fn sampled(sources: Vec<Box<dyn Source>>, device: &str, enough: usize) -> 
                 .count()
         };
         while count(&readings) < enough {
-            if let SamplerEvent::Sample(sample) = observed.recv().await.unwrap() {
+            if let SamplerEvent::Sample(sample, _) = observed.recv().await.unwrap() {
                 readings.extend(sample.readings);
             }
         }

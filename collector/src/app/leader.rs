@@ -41,11 +41,14 @@ impl LeaderStages {
             Err(RunError::Incidents(StageError::Stopped)) => return Ok(()),
             Err(error) => return Err(error),
         }
-        if let Some(heartbeat) = Heartbeat::new(&self.config.heartbeat)? {
-            let (connector, stop) = (self.connector.clone(), stop.clone());
-            let progress = Arc::clone(&self.progress);
+        let (connector, progress) = (self.connector.clone(), Arc::clone(&self.progress));
+        let heartbeat = self.config.heartbeat.clone();
+        if heartbeat.is_configured() {
+            let stop = stop.clone();
             stages.spawn(async move {
-                heartbeat.run(connector, progress, stop).await;
+                if let Some(heartbeat) = Heartbeat::wait(&heartbeat, &stop).await {
+                    heartbeat.run(connector, progress, stop).await;
+                }
                 Ok(())
             });
         }

@@ -1,6 +1,7 @@
 //! The outboxes of the leader: one for each recipient of each notifier, and what is published about them.
 //!
-//! A recipient whose progress is damaged is opened once its key is mended. Nothing else waits for it.
+//! A recipient whose progress is damaged is opened once its key is mended, and one whose notifier cannot be set up once it can
+//! ([`super::setup`]). Nothing else waits for it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::error::RunError;
+use super::setup::{Ready, Setup};
 use crate::config::CollectorConfig;
 use crate::feed::position::{PositionFeed, ReaderKeys, ensure_group, group_position};
 use crate::incidents::correlate::open;
@@ -22,8 +24,7 @@ use crate::notify::delivery_log::DeliveryLog;
 use crate::notify::failures::RecipientKey;
 use crate::notify::outbox::mending::Mending;
 use crate::notify::outbox::{DeliveryProgress, OpenIncident, Outbox};
-use crate::notify::route::Routes;
-use crate::notify::{CommonConfig, Failures, NotifierConfig, Recipient, published};
+use crate::notify::{CommonConfig, Failures, NotifierConfig, published};
 use crate::stage::StageError;
 
 /// The parts from which the outboxes are built.
@@ -38,8 +39,12 @@ pub(super) struct Outboxes {
 struct Opening {
     connector: Connector,
     common: CommonConfig,
-    recipient: Recipient,
-    routes: Routes,
+    /// The number of the recipient in its notifier, and its address where the notifier has several.
+    number: usize,
+    address: Option<String>,
+    setup: Setup,
+    /// `None` while the notifier cannot be set up.
+    ready: Option<Ready>,
     names: ReaderKeys,
     failures: Failures,
     muting: Muting,
@@ -115,36 +120,41 @@ impl Outboxes {
         notifier: &NotifierConfig,
         failures: &Failures,
     ) -> Result<Vec<Opening>, RunError> {
-        let (recipients, routes) = notifier.build(self.config.web.public_url.as_deref())?;
-        let keys = notifier.progress_keys().into_iter().map(|(_, key)| key);
-        let keys: Vec<String> = keys.collect();
+        let dashboard = self.config.web.public_url.as_deref();
+        let setup = Setup::new(notifier, dashboard, failures, &self.stop);
+        let ready = setup.try_all().await;
+        let recipients = notifier.progress_keys();
+        let keys: Vec<String> = recipients.iter().map(|(_, key)| key.clone()).collect();
         let connector = self.connector.at(keys::INCIDENTS);
         let group = keys::notifier_group(notifier.name());
         // Before any recipient moves it.
         let mut session = Session::new(connector.clone(), Purpose::Commands, self.stop.clone());
         let group_position = group_position(&mut session, (keys::INCIDENTS, &group)).await;
         let group_position = group_position.map_err(RunError::Incidents)?;
-        let opening = |(recipient, progress): (Recipient, &String)| Opening {
+        let opening = |(number, ((address, progress), ready))| Opening {
             connector: connector.clone(),
             common: notifier.common.clone(),
-            recipient,
-            routes: routes.clone(),
+            number,
+            address,
+            setup: setup.clone(),
+            ready,
             names: ReaderKeys {
                 group: group.clone(),
                 consumer: keys::CORRELATOR_CONSUMER,
-                progress: progress.clone(),
                 others: keys
                     .iter()
-                    .filter(|key| *key != progress)
+                    .filter(|key| **key != progress)
                     .cloned()
                     .collect(),
+                progress,
                 group_position,
             },
             failures: failures.clone(),
             muting: self.muting.clone(),
             stop: self.stop.clone(),
         };
-        Ok(recipients.into_iter().zip(&keys).map(opening).collect())
+        let all = recipients.into_iter().zip(ready).enumerate();
+        Ok(all.map(opening).collect())
     }
 }
 
@@ -167,7 +177,7 @@ impl Opening {
     async fn open_or_damaged(&mut self) -> Result<Option<Opened>, StageError> {
         match self.open().await {
             Err(StageError::Damaged { line }) => {
-                self.failures.set_damaged(&self.key(), clock::now(), &line);
+                self.failures.set_blocked(&self.key(), clock::now(), &line);
                 let group = (keys::INCIDENTS, self.names.group.as_str());
                 self.names.group_position = ensure_group(&mut self.session(), group).await?;
                 Ok(None)
@@ -197,11 +207,16 @@ impl Opening {
 
     /// Runs the outbox, with the incidents that were open when its feed was opened.
     async fn run(
-        self,
+        mut self,
         opened: Option<Opened>,
         open: Arc<[OpenIncident]>,
     ) -> Result<(), StageError> {
+        let (recipient, routes) = match self.ready.take() {
+            Some(ready) => ready,
+            None => self.setup.wait(self.number, &self.key()).await?,
+        };
         let ((feed, progress), open) = if let Some(opened) = opened {
+            self.failures.clear_blocked(&self.key());
             (opened, open)
         } else {
             let opened = self.open_when_mended().await?;
@@ -211,8 +226,8 @@ impl Opening {
         let log = DeliveryLog::new(self.connector.at(keys::DELIVERIES));
         let outbox = Outbox::new(
             &self.common,
-            self.recipient,
-            self.routes,
+            recipient,
+            routes,
             progress,
             (log, self.failures),
             self.stop,
@@ -223,7 +238,7 @@ impl Opening {
     }
 
     fn key(&self) -> RecipientKey {
-        (self.common.name.to_string(), self.recipient.address.clone())
+        (self.common.name.to_string(), self.address.clone())
     }
 
     fn session(&self) -> Session {

@@ -168,7 +168,7 @@ async fn series_keys(connection: &mut Connection, config: &CollectorConfig) -> O
         name: "series keys",
         result: StepResult::Failed {
             detail: wrong.join("; "),
-            advice: "readings are not stored there",
+            advice: "what belongs there is not stored",
         },
         took: started.elapsed(),
     })

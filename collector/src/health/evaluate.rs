@@ -146,7 +146,7 @@ impl HealthVerdict {
             let mut groups = facts.groups.iter();
             let group = groups.find(|known| known.name == group && known.stream == INCIDENTS);
             let waits = group.and_then(|group| too_old(group.oldest_unread_ms));
-            if lasts < REPORT_AFTER && waits.is_none() {
+            if lasts < REPORT_AFTER && waits.is_none() && !failing.waits {
                 continue;
             }
             let to = failing.recipient.as_ref();

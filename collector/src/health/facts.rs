@@ -101,6 +101,8 @@ pub(crate) struct FailingNotifier {
     /// The time since the first failed attempt.
     pub(crate) failing_ms: u64,
     pub(crate) reason: String,
+    /// Whether the notifier waits until it can be set up, and attempts nothing.
+    pub(crate) waits: bool,
 }
 
 /// Lengths of the streams, summed over all partitions.

@@ -12,12 +12,12 @@ use crate::feed::damage::damage;
 use crate::notify::NotifierConfig;
 use crate::notify::failures::{LastingFailure, RecipientKey};
 use crate::notify::outbox::progress;
-use crate::notify::published;
+use crate::notify::published::{self, PublishedNotifier};
 
 /// The recipients of the configured notifiers, and of those that the leader published. So a command without the
 /// collector's configuration knows them too.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct KnownNotifiers(BTreeMap<RecipientKey, Option<LastingFailure>>);
+pub(crate) struct KnownNotifiers(BTreeMap<RecipientKey, Option<PublishedNotifier>>);
 
 impl KnownNotifiers {
     /// Returns the recipients of these notifiers alone.
@@ -44,8 +44,8 @@ impl KnownNotifiers {
             published => published?,
         };
         for one in published {
-            let failure = one.failure();
-            known.0.insert((one.notifier, one.recipient), failure);
+            let recipient = (one.notifier.clone(), one.recipient.clone());
+            known.0.insert(recipient, Some(one));
         }
         Ok(known)
     }
@@ -71,9 +71,11 @@ impl KnownNotifiers {
         let mut failing = Vec::new();
         for ((notifier, recipient), published) in &self.0 {
             let key = incidents::delivery(notifier, recipient.as_deref());
-            let failure = if damage(connection, &key).await?.is_some() {
+            let is_damaged = damage(connection, &key).await?.is_some();
+            let is_blocked = published.as_ref().is_some_and(|one| one.blocked);
+            let failure = if is_damaged || is_blocked {
                 // The leader knows since when.
-                published.clone()
+                published.as_ref().and_then(PublishedNotifier::failure)
             } else {
                 stored_failure(connection, &key).await?
             };
@@ -82,6 +84,8 @@ impl KnownNotifiers {
                 recipient: recipient.clone(),
                 failing_ms: u64::try_from(now.since(failure.since).as_millis()).unwrap_or(u64::MAX),
                 reason: failure.reason,
+                // Damage is a problem of its own.
+                waits: is_blocked && !is_damaged,
             }));
         }
         Ok(failing)

@@ -1,4 +1,4 @@
-//! Keys of series that hold something else, found by the readings that they refused.
+//! Keys of series and their roll-ups that hold something else, found by the readings and minutes that they refused.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use rackwatch_core::time::Timestamp;
 use rackwatch_core::wire::field;
 use rackwatch_runtime::redis::{Connection, entries};
 
-use crate::series::{REFUSED, wrong_keys};
+use crate::series::{REFUSED, REFUSED_MINUTE, wrong_keys};
 
 /// Age of the dead letters that are looked at.
 const RECENT: Duration = Duration::from_hours(1);
@@ -19,7 +19,7 @@ const MAX_LETTERS: usize = 1000;
 const MAX_LISTED: usize = 10;
 
 /// Returns a line for each key of a series that holds something else, with what to do. The newest dead letters say which
-/// series refused a reading.
+/// series refused a reading or a minute.
 ///
 /// # Errors
 ///
@@ -42,19 +42,26 @@ pub(crate) async fn wrong_series(
         .collect();
     let found = wrong_keys(connection, backend, &refused).await?;
     let more = found.len().saturating_sub(MAX_LISTED);
-    let mut lines: Vec<String> = found.into_values().take(MAX_LISTED).collect();
+    let lines = found.into_iter().map(|wrong| wrong.line);
+    let mut lines: Vec<String> = lines.take(MAX_LISTED).collect();
     if more > 0 {
         lines.push(format!("{more} more keys of series hold something else"));
     }
     Ok(lines)
 }
 
-/// Returns the device of a dead letter whose reading its series refused.
+/// Returns the device of a dead letter whose reading or minute its series refused.
 fn refused(fields: &[(Vec<u8>, Vec<u8>)]) -> Option<DeviceId> {
     let text = |wanted: &str| {
         let found = fields.iter().find(|(name, _)| name == wanted.as_bytes());
         std::str::from_utf8(&found?.1).ok()
     };
-    text("reason")?.strip_prefix(REFUSED)?;
+    let reason = text("reason")?;
+    if ![REFUSED, REFUSED_MINUTE]
+        .iter()
+        .any(|prefix| reason.starts_with(prefix))
+    {
+        return None;
+    }
     DeviceId::new(text(field::DEVICE_ID)?).ok()
 }

@@ -240,6 +240,10 @@ impl<S: RawStream> Partition<S> {
         failpoint::pass("before store");
         let refused = self.parts.recorder.store(entries).await?;
         commit.dead.extend(refused);
+        if let Some(last) = commit.done.last() {
+            let minutes = self.parts.recorder.refused_minutes(*last);
+            commit.dead.extend(minutes);
+        }
         commit.dead.extend(beyond.letters);
         let readings: usize = entries
             .iter()

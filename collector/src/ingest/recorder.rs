@@ -9,10 +9,11 @@ mod refusals;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rackwatch_core::device::DeviceId;
 use rackwatch_core::time::StreamId;
 use rackwatch_core::wire::field;
 use rackwatch_runtime::clock;
-use rackwatch_runtime::redis::{Connector, Purpose, RequestError, Session};
+use rackwatch_runtime::redis::{Connection, Connector, Purpose, RequestError, Session};
 use tokio_util::sync::CancellationToken;
 
 use self::masters::Masters;
@@ -93,8 +94,9 @@ impl Recorder {
     /// came through the same [`Series`]. Returns the name of the backend.
     pub async fn begin(&mut self) -> Result<&'static str, RecorderError> {
         self.series = None;
+        self.refusals.report_again();
         self.open().await?;
-        Ok(self.series.as_ref().map_or("none", Series::name))
+        Ok(self.backend())
     }
 
     async fn open(&mut self) -> Result<(), RecorderError> {
@@ -181,11 +183,41 @@ impl Recorder {
                 return Ok(Vec::new());
             };
             match series.store(&points).await {
-                Ok(stored) if stored.refused.is_empty() => return Ok(Vec::new()),
-                Ok(stored) => return Ok(self.letters(stored.refused, &points, &origins).await),
+                Ok(stored) => {
+                    self.note_minutes(&stored.minutes_refused).await;
+                    return Ok(self.letters(stored.refused, &points, &origins).await);
+                }
                 Err(error) => self.recover(error).await?,
             }
         }
+    }
+
+    /// Returns the dead letters that name the keys of refused minutes. They hold no readings, and belong to the commit of the
+    /// entry `id`.
+    pub fn refused_minutes(&mut self, id: StreamId) -> Vec<DeadLetter> {
+        self.refusals.take_minutes(id)
+    }
+
+    /// Names the keys of roll-ups that refused minutes of these devices.
+    async fn note_minutes(&mut self, refused: &[DeviceId]) {
+        if refused.is_empty() {
+            return;
+        }
+        let (connection, backend) = (self.open_connection(), self.backend());
+        self.refusals
+            .note_minutes(connection, backend, refused)
+            .await;
+    }
+
+    fn open_connection(&self) -> Option<Connection> {
+        match &self.place {
+            Place::Redis(session, ..) => session.open_connection(),
+            Place::Memory(_) => None,
+        }
+    }
+
+    fn backend(&self) -> &'static str {
+        self.series.as_ref().map_or("none", Series::name)
     }
 
     /// Returns dead letters for the points that were refused.
@@ -195,15 +227,14 @@ impl Recorder {
         points: &[Point],
         origins: &[StreamId],
     ) -> Vec<DeadLetter> {
+        if refused.is_empty() {
+            return Vec::new();
+        }
         let (indices, refused): (Vec<_>, Vec<_>) = refused
             .into_iter()
             .map(|(index, reason)| (index, (&points[index].device, reason)))
             .unzip();
-        let connection = match &self.place {
-            Place::Redis(session, ..) => session.open_connection(),
-            Place::Memory(_) => None,
-        };
-        let backend = self.series.as_ref().map_or("none", Series::name);
+        let (connection, backend) = (self.open_connection(), self.backend());
         let reasons = self.refusals.reasons(connection, backend, &refused).await;
         let letter = |(index, reason): (usize, String)| DeadLetter {
             id: origins[index],
@@ -221,8 +252,14 @@ impl Recorder {
         let mut done = Ok(());
         if self.close_idle.is_due() {
             self.close_idle.restart();
-            done = series.close_idle(clock::now()).await.map(drop);
+            match series.close_idle(clock::now()).await {
+                Ok(refused) => self.note_minutes(&refused).await,
+                Err(error) => done = Err(error),
+            }
         }
+        let Some(series) = &mut self.series else {
+            return Ok(());
+        };
         if done.is_ok() && self.sweep.is_due() {
             self.sweep.restart();
             done = series.sweep(clock::now()).await;

@@ -1,8 +1,8 @@
 //! The notifiers that fail now, as the outboxes of one leader see each other.
 //!
-//! A notifier fails from the first refused attempt until the next message arrives, and while its progress in Redis is
-//! damaged. After [`REPORT_AFTER`] the others report it. The start of a failure is part of the progress of the recipient,
-//! or, while that is damaged, of what the leader [publishes](super::published), so it outlives the leader.
+//! A notifier fails from the first refused attempt until the next message arrives, while its progress in Redis is
+//! damaged, and while it cannot be set up. After [`REPORT_AFTER`] the others report it. The start of a failure is part of the progress of the recipient,
+//! or, in the last two cases, of what the leader [publishes](super::published), so it outlives the leader.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,8 +36,8 @@ struct Shared {
     /// All recipients.
     recipients: Vec<RecipientKey>,
     failing: BTreeMap<RecipientKey, LastingFailure>,
-    /// The recipients whose progress is damaged.
-    damaged: BTreeMap<RecipientKey, LastingFailure>,
+    /// The recipients whose progress is damaged, or whose notifier cannot be set up.
+    blocked: BTreeMap<RecipientKey, LastingFailure>,
     /// The failures that the former leader published.
     before: BTreeMap<RecipientKey, LastingFailure>,
 }
@@ -55,29 +55,34 @@ impl Failures {
         })))
     }
 
-    /// Notes that the progress of a recipient is damaged. Returns the failure, which may have begun earlier.
-    pub(crate) fn set_damaged(
+    /// Notes that the progress of a recipient is damaged, or that its notifier cannot be set up. Returns the failure, which may have begun earlier.
+    pub(crate) fn set_blocked(
         &self,
         recipient: &RecipientKey,
         now: Timestamp,
         reason: &str,
     ) -> LastingFailure {
         let mut shared = self.lock();
-        let known = [&shared.damaged, &shared.failing, &shared.before];
+        let known = [&shared.blocked, &shared.failing, &shared.before];
         let since = known.iter().find_map(|all| all.get(recipient));
         let failure = LastingFailure {
             since: since.map_or(now, |failure| failure.since),
             reason: reason.to_owned(),
         };
-        shared.damaged.insert(recipient.clone(), failure.clone());
+        shared.blocked.insert(recipient.clone(), failure.clone());
         failure
     }
 
-    /// Notes that the progress of a recipient can be used. Returns whether it was damaged.
-    pub(crate) fn clear_damaged(&self, recipient: &RecipientKey) -> bool {
+    /// Notes that a recipient can be sent to. Returns whether it was blocked.
+    pub(crate) fn clear_blocked(&self, recipient: &RecipientKey) -> bool {
         let mut shared = self.lock();
         shared.before.remove(recipient);
-        shared.damaged.remove(recipient).is_some()
+        shared.blocked.remove(recipient).is_some()
+    }
+
+    /// Returns whether nothing can be sent to a recipient.
+    pub(crate) fn is_blocked(&self, recipient: &RecipientKey) -> bool {
+        self.lock().blocked.contains_key(recipient)
     }
 
     /// Sets or clears the failure of one recipient.
@@ -108,7 +113,7 @@ impl Failures {
         let shared = self.lock();
         let recipients = shared.recipients.iter();
         let of = |recipient: &RecipientKey| {
-            let failure = shared.damaged.get(recipient);
+            let failure = shared.blocked.get(recipient);
             let failure = failure.or_else(|| shared.failing.get(recipient));
             (recipient.clone(), failure.cloned())
         };

@@ -12,6 +12,7 @@ use std::time::Duration;
 use rackwatch_core::keys::PartitionKeys;
 use rackwatch_runtime::config::checked::one_of;
 use rackwatch_runtime::config::{self, KeyError, Secret};
+use rackwatch_runtime::error::chain;
 use rackwatch_runtime::redis::{Connection, Connector, Partitioning, Purpose};
 use rackwatch_runtime::tls;
 use redis::RedisResult;
@@ -29,6 +30,8 @@ use crate::waiting;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Shortest interval: monitors count by the minute.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+/// Pause between two attempts to read the address.
+const SETUP_PAUSE: Duration = Duration::from_secs(1);
 /// Pause between two looks whether this collector is ready for the first request.
 const START_PAUSE: Duration = Duration::from_millis(250);
 
@@ -56,6 +59,11 @@ impl Default for HeartbeatConfig {
 }
 
 impl HeartbeatConfig {
+    /// Returns whether an address is configured.
+    pub(crate) fn is_configured(&self) -> bool {
+        self.url.is_some() || self.url_file.is_some()
+    }
+
     /// Checks that the address is set once.
     ///
     /// # Errors
@@ -90,13 +98,36 @@ impl Heartbeat {
     ///
     /// When the file cannot be read, or the address is not `http://` or `https://`.
     pub fn new(config: &HeartbeatConfig) -> Result<Option<Self>, SetupError> {
-        if config.url.is_none() && config.url_file.is_none() {
+        if !config.is_configured() {
             return Ok(None);
         }
         Self::build(config).map(Some).map_err(|kind| SetupError {
             section: "heartbeat".to_owned(),
             source: kind,
         })
+    }
+
+    /// Sets up the heartbeat for a term of a leader, once its file can be read: it may be gone since the start. `None` on a stop,
+    /// and without an address.
+    pub(crate) async fn wait(config: &HeartbeatConfig, stop: &CancellationToken) -> Option<Self> {
+        let mut logged = None;
+        loop {
+            let config = config.clone();
+            // A disk that hangs holds up no other stage.
+            let built = tokio::task::spawn_blocking(move || Self::new(&config)).await;
+            let reason = match built {
+                Ok(Ok(heartbeat)) => return heartbeat,
+                Ok(Err(error)) => chain(&error),
+                // The runtime stops.
+                Err(error) => error.to_string(),
+            };
+            if logged.as_ref() != Some(&reason) {
+                tracing::error!(reason, "heartbeat waits until its address can be read");
+                logged = Some(reason);
+            }
+            let pausing = stop.run_until_cancelled(tokio::time::sleep(SETUP_PAUSE));
+            pausing.await?;
+        }
     }
 
     fn build(config: &HeartbeatConfig) -> Result<Self, SetupErrorKind> {

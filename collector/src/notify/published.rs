@@ -2,7 +2,7 @@
 //!
 //! In: the [`Failures`] of the leader. Out: a value for each recipient in the hash `{rackwatch:incidents}:notifiers`. Reasons
 //! have a bounded length, and no secrets, like those in the log. Nothing depends on the hash but `status`, `check`, and
-//! the start of a failure while the progress of its recipient is damaged.
+//! the start of a failure while the progress of its recipient is damaged, or its notifier cannot be set up.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -42,6 +42,9 @@ pub struct PublishedNotifier {
     /// The reason of the last failed attempt.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// Whether nothing is attempted, because the notifier cannot be set up or its progress is damaged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blocked: bool,
 }
 
 impl StoredValue for PublishedNotifier {
@@ -52,7 +55,11 @@ impl StoredValue for PublishedNotifier {
 }
 
 impl PublishedNotifier {
-    fn of((notifier, recipient): RecipientKey, failure: Option<LastingFailure>) -> Self {
+    fn of(
+        (notifier, recipient): RecipientKey,
+        failure: Option<LastingFailure>,
+        blocked: bool,
+    ) -> Self {
         let failing_since = failure.as_ref().map(|failure| failure.since);
         let reason = failure.map_or_else(String::new, |failure| failure.reason);
         Self {
@@ -60,6 +67,7 @@ impl PublishedNotifier {
             recipient,
             failing_since,
             reason: reason.chars().take(REASON_LIMIT).collect(),
+            blocked,
         }
     }
 
@@ -111,7 +119,10 @@ pub(crate) async fn run(connector: Connector, failures: Failures, stop: Cancella
         loop {
             let all = failures.all().into_iter();
             let all: Vec<_> = all
-                .map(|(of, failure)| PublishedNotifier::of(of, failure))
+                .map(|(of, failure)| {
+                    let blocked = failures.is_blocked(&of);
+                    PublishedNotifier::of(of, failure, blocked)
+                })
                 .collect();
             let is_fresh = written
                 .as_ref()

@@ -58,9 +58,9 @@ pub(super) trait SeriesStore: Send + std::fmt::Debug {
     /// Writes points; the first value of a time stays. Returns the outcome of each point.
     async fn append(&mut self, points: &[Point]) -> Result<Vec<PointOutcome>, SeriesError>;
 
-    /// Writes minutes; the last value of a minute stays. Returns how many of the values (three a
-    /// minute) were refused.
-    async fn write_minutes(&mut self, minutes: &[Minute]) -> Result<usize, SeriesError>;
+    /// Writes minutes; the last value of a minute stays. Returns the device of each value (three
+    /// a minute) that was refused.
+    async fn write_minutes(&mut self, minutes: &[Minute]) -> Result<Vec<DeviceId>, SeriesError>;
 
     /// Reads ranges. Returns the samples of each, or the reason why it cannot be read.
     async fn read(

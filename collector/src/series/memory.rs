@@ -136,7 +136,7 @@ impl SeriesStore for Memory {
         Ok(points.iter().map(|point| kept.keep(point)).collect())
     }
 
-    async fn write_minutes(&mut self, minutes: &[Minute]) -> Result<usize, SeriesError> {
+    async fn write_minutes(&mut self, minutes: &[Minute]) -> Result<Vec<DeviceId>, SeriesError> {
         let mut all = self.kept();
         let retention = all.rollup_retention;
         for minute in minutes {
@@ -150,7 +150,7 @@ impl SeriesStore for Memory {
                 drop_before(kept, oldest);
             }
         }
-        Ok(0)
+        Ok(Vec::new())
     }
 
     async fn read(

@@ -195,7 +195,7 @@ impl SeriesStore for Plain {
         .await
     }
 
-    async fn write_minutes(&mut self, minutes: &[Minute]) -> Result<usize, SeriesError> {
+    async fn write_minutes(&mut self, minutes: &[Minute]) -> Result<Vec<DeviceId>, SeriesError> {
         let values = rollup::values(self.keys, minutes);
         let items: Vec<_> = values
             .iter()
@@ -213,8 +213,11 @@ impl SeriesStore for Plain {
             self.rollup_retention,
         )
         .await?;
-        let refused = |outcome: &&PointOutcome| matches!(outcome, PointOutcome::Refused(_));
-        Ok(outcomes.iter().filter(refused).count())
+        let all = values.iter().zip(outcomes);
+        let refused = all.filter(|(_, outcome)| matches!(outcome, PointOutcome::Refused(_)));
+        Ok(refused
+            .map(|((minute, ..), _)| minute.device.clone())
+            .collect())
     }
 
     async fn read(

@@ -80,25 +80,25 @@ impl Series {
         Ok(stored)
     }
 
-    /// Writes open minutes of idle devices. Must be called every few seconds. Returns how many values
-    /// were refused.
-    pub async fn close_idle(&mut self, now: Timestamp) -> Result<usize, SeriesError> {
+    /// Writes open minutes of idle devices. Must be called every few seconds. Returns the device of
+    /// each value that was refused.
+    pub async fn close_idle(&mut self, now: Timestamp) -> Result<Vec<DeviceId>, SeriesError> {
         self.rollups.close_before(now.minus(IDLE_MINUTE));
         self.settle().await
     }
 
     /// Writes the minutes that are due; they stay due until that succeeds.
-    async fn settle(&mut self) -> Result<usize, SeriesError> {
-        let mut refused = 0;
+    async fn settle(&mut self) -> Result<Vec<DeviceId>, SeriesError> {
+        let mut refused = Vec::new();
         // Minutes are three values each.
         for chunk in self.rollups.finished().chunks(self.max_batch.div_ceil(3)) {
-            refused += self.store.write_minutes(chunk).await?;
+            refused.extend(self.store.write_minutes(chunk).await?);
         }
         self.rollups.written();
         // After the finished ones: a reading may have come late for one of them.
         while let Some(stale) = self.rollups.stale(RECOMPUTE_BATCH, self.raw_retention) {
             let minutes = recompute(self.store.as_mut(), &stale).await?;
-            refused += self.store.write_minutes(&minutes).await?;
+            refused.extend(self.store.write_minutes(&minutes).await?);
             self.rollups.recomputed(&stale);
         }
         Ok(refused)

@@ -233,7 +233,7 @@ impl SeriesStore for TimeSeries {
         Ok(errors.into_iter().map(outcome).collect())
     }
 
-    async fn write_minutes(&mut self, minutes: &[Minute]) -> Result<usize, SeriesError> {
+    async fn write_minutes(&mut self, minutes: &[Minute]) -> Result<Vec<DeviceId>, SeriesError> {
         let values = rollup::values(self.keys, minutes);
         let items: Vec<_> = values
             .iter()
@@ -249,7 +249,13 @@ impl SeriesStore for TimeSeries {
         };
         let mut connection = self.connection.clone();
         let errors = add(&mut connection, self.most, &items, create).await?;
-        Ok(errors.into_iter().flatten().count())
+        let refused = values
+            .iter()
+            .zip(errors)
+            .filter(|(_, error)| error.is_some());
+        Ok(refused
+            .map(|((minute, ..), _)| minute.device.clone())
+            .collect())
     }
 
     async fn read(

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rackwatch_agent::app::pipeline;
 use rackwatch_agent::config::AgentConfig;
+use rackwatch_agent::host_clock::ClockState;
 use rackwatch_agent::source::Source;
 use rackwatch_agent::source::simulated::{Simulated, SimulatedConfig};
 use rackwatch_agent::spool::files::Folder;
@@ -60,6 +61,7 @@ fn outage(folder: &TempDir, bytes: u64) -> u64 {
             },
             prev: None,
             gap: None,
+            clock: ClockState::default(),
             sample: Sample {
                 at,
                 readings: (0..SENSORS).map(reading).collect(),

@@ -9,6 +9,7 @@ mod oauth;
 mod operators;
 mod recipients;
 mod resolving;
+mod secrets;
 mod storms;
 mod webhooks;
 

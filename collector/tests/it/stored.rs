@@ -101,6 +101,7 @@ fn published_notifiers_are_pinned() {
         recipient: Some("ops@example.org".to_owned()),
         failing_since: Some(at(0)),
         reason: "550 no such user".to_owned(),
+        blocked: false,
     };
     assert_golden(
         &notifier,

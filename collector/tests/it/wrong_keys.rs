@@ -1,7 +1,7 @@
 //! Keys of ours that hold something else: the collector, `status` and `check` name them, and say what to do.
 
 use rackwatch_testing::{RedisServer, wait_until_sync};
-use redis::Connection;
+use redis::{Commands, Connection};
 
 use crate::incidents::now;
 use crate::rig::{DEADLINE, alerts, collector, connect, plain_series, running, send};
@@ -214,5 +214,73 @@ fn a_series_of_the_wrong_type_is_named_and_its_readings_are_evaluated() {
             .lines()
             .find(|line| line.starts_with("pipeline: problems"));
         assert!(problems.is_none_or(|line| !line.contains(key)), "{text}");
+    }
+}
+
+/// Returns the dead letters as text.
+fn dead_letters(redis: &mut Connection) -> Vec<String> {
+    let all: redis::streams::StreamRangeReply = redis.xrange_all("raw_sensor_data:dead").unwrap();
+    let text = |entry: &redis::streams::StreamId| {
+        let field = |name: &String| entry.get::<String>(name).unwrap_or_default();
+        let fields = entry
+            .map
+            .keys()
+            .map(|name| format!("{name}={}", field(name)));
+        fields.collect::<Vec<_>>().join(" ")
+    };
+    all.ids.iter().map(text).collect()
+}
+
+#[test]
+fn a_roll_up_of_the_wrong_type_is_named_and_its_readings_are_stored() {
+    for (which, command, found) in [
+        ("avg", &["SET", "banana"][..], "string"),
+        ("max", &["HSET", "a", "b"], "hash"),
+    ] {
+        let server = RedisServer::start().unwrap();
+        let redis = &mut connect(&server.url());
+        let key = format!("sensor:inlet-R1-1:temp:1m:{which}");
+        spoil(redis, &key, command);
+        let running = running(&server.url());
+        let minute = now() / 60_000 * 60_000;
+        for back in [3, 2, 1] {
+            send(redis, "inlet-R1-1", minute - back * 60_000, "22.0");
+        }
+        let named = format!("{key} is a {found}, expected a stream: ");
+        wait_until_sync(DEADLINE, "the log names the key", || {
+            running.stderr().contains(&named).then_some(())
+        })
+        .unwrap();
+        wait_until_sync(DEADLINE, "status names the key", || {
+            let (code, text) = output(&server.url(), "status");
+            (code == Some(1) && text.contains(&named)).then_some(())
+        })
+        .unwrap();
+        let (code, text) = output(&server.url(), "check");
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains(&named), "{text}");
+        assert!(text.contains("rename or delete it"), "{text}");
+        assert_eq!(running.stderr().matches(&named).count(), 1);
+        // The readings are stored: no dead letter holds one.
+        assert_eq!(plain_series(redis, "inlet-R1-1").len(), 3);
+        let letters = dead_letters(redis);
+        assert!(
+            letters.iter().all(|letter| !letter.contains("temperature")),
+            "{letters:?}"
+        );
+        assert!(letters.len() <= 1, "{letters:?}");
+        // Once the key is gone, minutes are stored again, and nothing is wrong any more.
+        let _: () = redis::cmd("DEL").arg(&key).query(redis).unwrap();
+        send(redis, "inlet-R1-1", minute, "22.0");
+        wait_until_sync(DEADLINE, "the minute", || {
+            let length: Option<u64> = redis.xlen(&key).ok();
+            (length == Some(1)).then_some(())
+        })
+        .unwrap();
+        let (_, text) = output(&server.url(), "status");
+        let problems = text
+            .lines()
+            .find(|line| line.starts_with("pipeline: problems"));
+        assert!(problems.is_none_or(|line| !line.contains(&key)), "{text}");
     }
 }

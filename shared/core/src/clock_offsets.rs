@@ -3,7 +3,8 @@
 //! In: what each entry says about its sender's clock, in the order of the stream. Out: the seconds by which that
 //! clock is ahead, which the reader of the stream subtracts from the timestamps. Two observations count:
 //!
-//! - An agent measures its clock against Redis' and reports the difference. An offset of either sign follows.
+//! - An agent measures its clock against Redis' and reports the difference, as it was when the readings were taken. An offset
+//!   of either sign follows.
 //! - Without a measurement only timestamps from the future show a wrong clock. The second reading with the same
 //!   lead begins an offset. Old timestamps never do: a backlog looks the same.
 //!
@@ -344,6 +345,23 @@ mod tests {
             assert_eq!(offsets.at(agent, next.entry), Some(ahead));
             assert_eq!(offsets.at(Sender::Agent("web01", "b"), next.entry), None);
         }
+    }
+
+    #[test]
+    fn readings_from_before_a_step_that_come_later_have_their_own_offset() {
+        let mut offsets = ClockOffsets::default();
+        let agent = Sender::Agent("web01", "a");
+        let mut observe = |second, ahead: i64, skew: Option<i64>| {
+            let now = seen(second, ahead, skew);
+            offsets.observe(agent, &now, MAX_FUTURE)
+        };
+        assert_eq!(observe(0, HOUR, Some(HOUR * 1000)), Some(HOUR));
+        assert_eq!(observe(1, 0, Some(0)), Some(0));
+        // Redis lost both: the agent sends them again.
+        assert_eq!(observe(2, HOUR, Some(HOUR * 1000)), Some(HOUR));
+        assert_eq!(observe(3, HOUR, None), Some(HOUR));
+        assert_eq!(observe(4, 0, Some(0)), Some(0));
+        assert_eq!(observe(5, 0, None), Some(0));
     }
 
     #[test]

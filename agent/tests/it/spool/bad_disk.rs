@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rackwatch_agent::backlog::Backlog;
 use rackwatch_agent::config::{IdentityConfig, PublishConfig};
+use rackwatch_agent::host_clock::Moment;
 use rackwatch_agent::inventory::Inventory;
 use rackwatch_agent::name::Name;
 use rackwatch_agent::sampler::SamplerEvent;
@@ -33,6 +34,11 @@ async fn spool(disk: &Disk, sync: SyncPolicy) -> (Spool, Option<Seq>) {
 
 /// Returns a backlog of at most twenty readings in memory over this disk, and a sender that fills it.
 async fn backlog(disk: &Disk) -> (Backlog, mpsc::Sender<SamplerEvent>) {
+    backlog_of(disk, "r1").await
+}
+
+/// Returns the backlog of a run.
+pub(super) async fn backlog_of(disk: &Disk, run: &str) -> (Backlog, mpsc::Sender<SamplerEvent>) {
     let identity = IdentityConfig {
         name: Name::new("node7").unwrap(),
         ..IdentityConfig::default()
@@ -43,7 +49,7 @@ async fn backlog(disk: &Disk) -> (Backlog, mpsc::Sender<SamplerEvent>) {
         ..PublishConfig::default()
     };
     let (spool, prev) = spool(disk, SyncPolicy::Always).await;
-    let backlog = Backlog::new(&config, inventory, "r1", Some(spool), prev);
+    let backlog = Backlog::new(&config, inventory, run, Some(spool), prev);
     let (events, incoming) = mpsc::channel(100);
     tokio::spawn(backlog.clone().fill(incoming, CancellationToken::new()));
     tokio::spawn(backlog.clone().spill(CancellationToken::new()));
@@ -61,7 +67,7 @@ async fn with_a_read_only_disk_the_newest_readings_stay_in_memory() {
     disk.read_only(true);
     for second in 0..10 {
         events
-            .send(SamplerEvent::Sample(sample(second)))
+            .send(SamplerEvent::Sample(sample(second), Moment::now()))
             .await
             .unwrap();
     }
@@ -80,7 +86,10 @@ async fn with_a_read_only_disk_the_newest_readings_stay_in_memory() {
 async fn an_unreadable_disk_is_retried_without_blocking_new_readings() {
     let disk = Disk::default();
     let (backlog, events) = backlog(&disk).await;
-    events.send(SamplerEvent::Sample(sample(0))).await.unwrap();
+    events
+        .send(SamplerEvent::Sample(sample(0), Moment::now()))
+        .await
+        .unwrap();
     wait_until(SOON, "it goes to disk", async || {
         (backlog.stats().await.spooled == 3).then_some(())
     })
@@ -98,7 +107,10 @@ async fn an_unreadable_disk_is_retried_without_blocking_new_readings() {
         () = std::future::ready(()) => {}
     }
     // New readings are sent all the same, and the rest once the disk recovers.
-    events.send(SamplerEvent::Sample(sample(1))).await.unwrap();
+    events
+        .send(SamplerEvent::Sample(sample(1), Moment::now()))
+        .await
+        .unwrap();
     assert!(backlog.wait().await);
     let work = backlog.next(100).await;
     assert_eq!(work.entries.len(), 3);

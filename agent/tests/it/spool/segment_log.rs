@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use rackwatch_agent::host_clock::ClockState;
 use rackwatch_agent::spool::record::Record;
 use rackwatch_agent::spool::segment_log::{Bounds, SegmentLog};
 use rackwatch_core::device::DeviceId;
@@ -41,6 +42,7 @@ pub(super) fn record(second: u64) -> Record {
         },
         prev: None,
         gap: None,
+        clock: ClockState::default(),
         sample: Sample {
             at: at(second),
             readings: (0..3).map(reading).collect(),

@@ -1,17 +1,18 @@
 //! Spool files of this and other versions of the agent.
 
 use rackwatch_agent::spool::files::Files;
-use rackwatch_agent::spool::record::Record;
+use rackwatch_agent::spool::record::{RECORD_VERSION, Record};
 use rackwatch_agent::spool::segment_log::SegmentLog;
 use rackwatch_core::wire::Gap;
 
 use super::disk::Disk;
 use super::segment_log::{LARGE, after, record};
 
-/// Segments as versions 1 and 2 of the record wrote them, with the records of seconds 0 to 2. Never
+/// Segments as each version of the record wrote them, with the records of seconds 0 to 2. Never
 /// regenerate these files: agents in the field hold such segments.
 const VERSION_1: &[u8] = include_bytes!("version_1.segment");
-const GOLDEN: &[u8] = include_bytes!("version_2.segment");
+const VERSION_2: &[u8] = include_bytes!("version_2.segment");
+const GOLDEN: &[u8] = include_bytes!("version_3.segment");
 
 const FIRST: &str = "000000000001.segment";
 const SECOND: &str = "000000000002.segment";
@@ -35,7 +36,7 @@ fn drain(disk: &Disk) -> Vec<Record> {
 fn with_newer_last_record() -> Vec<u8> {
     let mut bytes = GOLDEN.to_vec();
     let start = bytes.len() - record(2).encode(after(2)).len();
-    bytes[start + 8] = 3;
+    bytes[start + 8] = RECORD_VERSION + 1;
     let (length, payload) = (
         bytes[start..start + 4].to_vec(),
         bytes[start + 8..].to_vec(),
@@ -56,13 +57,21 @@ fn a_segment_of_version_1_is_read() {
 #[test]
 fn a_segment_of_version_2_is_read() {
     let disk = Disk::default();
+    disk.put(FIRST, VERSION_2);
+    let expected: Vec<_> = (0..3).map(record).collect();
+    assert_eq!(drain(&disk), expected);
+}
+
+#[test]
+fn a_segment_of_version_3_is_read() {
+    let disk = Disk::default();
     disk.put(FIRST, GOLDEN);
     let expected: Vec<_> = (0..3).map(record).collect();
     assert_eq!(drain(&disk), expected);
 }
 
 #[test]
-fn a_segment_of_version_2_is_written() {
+fn a_segment_of_version_3_is_written() {
     let disk = Disk::default();
     let (mut log, _) = SegmentLog::open(Box::new(disk.clone()), LARGE).unwrap();
     for second in 0..3 {

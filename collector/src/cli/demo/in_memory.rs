@@ -167,7 +167,7 @@ fn changes(event: &SamplerEvent) -> Vec<Change> {
             .cloned()
             .map(|d| Change::Described(d.device, Some(Box::new(d.description))))
             .collect(),
-        SamplerEvent::Sample(sample) => {
+        SamplerEvent::Sample(sample, _) => {
             let readings = sample.readings.iter().cloned();
             let readings = readings.map(|reading| Change::Reading {
                 reading,
@@ -188,6 +188,6 @@ fn message(event: SamplerEvent) -> SamplerMessage {
                 .map(|d| (d.device, d.description))
                 .collect(),
         ),
-        SamplerEvent::Sample(sample) => SamplerMessage::Sample(sample),
+        SamplerEvent::Sample(sample, _) => SamplerMessage::Sample(sample),
     }
 }

@@ -67,7 +67,7 @@ impl Mending {
                 Ok(Some(line)) => {
                     let damaged = self
                         .failures
-                        .set_damaged(&self.recipient, clock::now(), &line);
+                        .set_blocked(&self.recipient, clock::now(), &line);
                     if logged.as_ref() != Some(&damaged.reason) {
                         tracing::error!(
                             notifier,
@@ -83,7 +83,7 @@ impl Mending {
             let pausing = self.stop.run_until_cancelled(tokio::time::sleep(PAUSE));
             pausing.await.ok_or(StageError::Stopped)?;
         }
-        if self.failures.clear_damaged(&self.recipient) {
+        if self.failures.clear_blocked(&self.recipient) {
             tracing::info!(
                 notifier,
                 recipient,

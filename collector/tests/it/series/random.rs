@@ -83,7 +83,7 @@ async fn store(series: &mut Series, readings: &[(&'static str, u64, f64)], model
     }
     let stored = series.store(&points).await.unwrap();
     assert_eq!(stored.refused, []);
-    assert_eq!(stored.minutes_refused, 0);
+    assert_eq!(stored.minutes_refused, []);
 }
 
 /// Returns average, minimum and maximum of every minute but the last.

@@ -14,7 +14,8 @@ pub struct Provenance {
     pub prev: Option<Seq>,
     /// The reason for missing numbers before this one.
     pub gap: Option<Gap>,
-    /// Milliseconds that the agent's clock is ahead of Redis' clock, where it has just compared them.
+    /// Milliseconds that the agent's clock was ahead of Redis' clock when the readings were taken: in the first entry since
+    /// the clocks were compared, and wherever it differs from the entry before.
     pub skew: Option<i64>,
 }
 
