@@ -342,6 +342,7 @@ mod tests {
     /// A rack of sensors; the first one is watched.
     struct Rack {
         spec: StuckSpec,
+        #[expect(clippy::vec_box, reason = "as a device keeps it")]
         states: Vec<Box<StuckState>>,
         last: Option<u64>,
     }

@@ -1,5 +1,7 @@
 //! The range over which a device moved lately: short ago in periods of ten minutes, before that in hours.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::differences;
@@ -8,9 +10,9 @@ use crate::units::Celsius;
 /// The length of a short period, in seconds.
 const PERIOD: u32 = 600;
 /// The number of short periods, and of those that make a long one.
-const SHORT: usize = 6;
+const SHORT: u32 = 6;
 /// The number of long periods.
-const LONG: usize = 6;
+const LONG: u32 = 6;
 /// The time constant of the mean that stands for the temperature, in seconds. The air in front of a rack swings by
 /// half a kelvin from one sample to the next, which is no movement of the room.
 const MEAN: f64 = 30.0;
@@ -25,9 +27,9 @@ pub struct MovementHistory {
     /// The number of the newest short period, counted from 1970; zero before the first reading.
     newest: u32,
     /// The short periods, each at its number modulo their count.
-    short: [Range; SHORT],
+    short: [Range; SHORT as usize],
     /// The long ones, in the same way.
-    long: [Range; LONG],
+    long: [Range; LONG as usize],
 }
 
 /// The lowest and the highest temperature of a period, in tenths of a degree.
@@ -53,15 +55,15 @@ impl Default for MovementHistory {
         Self {
             mean: 0.0,
             newest: 0,
-            short: [Range::EMPTY; SHORT],
-            long: [Range::EMPTY; LONG],
+            short: [Range::EMPTY; SHORT as usize],
+            long: [Range::EMPTY; LONG as usize],
         }
     }
 }
 
 impl MovementHistory {
     /// Takes in the temperature at `at`, in seconds from 1970, `gap` after the last one.
-    pub fn observe(&mut self, at: u32, gap: std::time::Duration, value: Celsius) {
+    pub fn observe(&mut self, at: u32, gap: Duration, value: Celsius) {
         let period = at / PERIOD;
         let value = value.degrees();
         let mean = if self.newest == 0 {
@@ -79,7 +81,7 @@ impl MovementHistory {
             high: tenths,
         };
         self.short[place(period, SHORT)].add(now);
-        self.long[place(period / SHORT as u32, LONG)].add(now);
+        self.long[place(period / SHORT, LONG)].add(now);
         #[expect(clippy::cast_possible_truncation, reason = "single precision is meant")]
         let mean = mean as f32;
         self.mean = mean;
@@ -87,12 +89,8 @@ impl MovementHistory {
 
     /// Empties the periods between the newest one and this one.
     fn turn(&mut self, period: u32) {
-        clear(&mut self.short, self.newest, period);
-        clear(
-            &mut self.long,
-            self.newest / SHORT as u32,
-            period / SHORT as u32,
-        );
+        clear(&mut self.short, SHORT, self.newest, period);
+        clear(&mut self.long, LONG, self.newest / SHORT, period / SHORT);
         self.newest = self.newest.max(period);
     }
 
@@ -101,12 +99,12 @@ impl MovementHistory {
     pub fn since(&self, since: u32) -> Option<i16> {
         // Periods that began later. The one in which it falls may have moved before it.
         let first = since / PERIOD + 1;
-        let first_hour = first.div_ceil(SHORT as u32);
+        let first_hour = first.div_ceil(SHORT);
         let mut range = Range::EMPTY;
         let mut oldest = self.newest;
-        let hours = recent(&self.long, self.newest / SHORT as u32, first_hour);
-        let periods = recent(&self.short, self.newest, first);
-        let hours = hours.map(|(hour, range)| (hour * SHORT as u32, range));
+        let hours = recent(&self.long, LONG, self.newest / SHORT, first_hour);
+        let periods = recent(&self.short, SHORT, self.newest, first);
+        let hours = hours.map(|(hour, range)| (hour * SHORT, range));
         for (period, known) in hours.chain(periods) {
             range.add(known);
             oldest = oldest.min(period);
@@ -119,25 +117,29 @@ impl MovementHistory {
 }
 
 /// The short periods that the long ones reach back.
-const REACH: u32 = ((LONG - 1) * SHORT) as u32;
+const REACH: u32 = (LONG - 1) * SHORT;
 
 /// Returns the index of a period.
-fn place(period: u32, count: usize) -> usize {
-    period as usize % count
+fn place(period: u32, count: u32) -> usize {
+    (period % count) as usize
 }
 
 /// Empties the periods after the `newest` one up to `now`.
-fn clear(periods: &mut [Range], newest: u32, now: u32) {
-    let count = periods.len();
-    for period in (newest.saturating_add(1)..=now).rev().take(count) {
+fn clear(periods: &mut [Range], count: u32, newest: u32, now: u32) {
+    for period in (newest.saturating_add(1)..=now).rev().take(periods.len()) {
         periods[place(period, count)] = Range::EMPTY;
     }
 }
 
 /// Returns the periods that are kept, from the `first` on, which have readings.
-fn recent(periods: &[Range], newest: u32, first: u32) -> impl Iterator<Item = (u32, Range)> {
-    let oldest = newest.saturating_sub(periods.len() as u32 - 1).max(first);
-    let kept = (oldest..=newest).map(|period| (period, periods[place(period, periods.len())]));
+fn recent(
+    periods: &[Range],
+    count: u32,
+    newest: u32,
+    first: u32,
+) -> impl Iterator<Item = (u32, Range)> {
+    let oldest = newest.saturating_sub(count - 1).max(first);
+    let kept = (oldest..=newest).map(move |period| (period, periods[place(period, count)]));
     kept.filter(|(_, range)| range.low <= range.high)
 }
 
@@ -149,7 +151,7 @@ impl From<MovementHistory> for HistoryJson {
     fn from(history: MovementHistory) -> Self {
         let newest = history.newest;
         let short = oldest_first(newest, SHORT).map(|place| history.short[place]);
-        let long = oldest_first(newest / SHORT as u32, LONG).map(|place| history.long[place]);
+        let long = oldest_first(newest / SHORT, LONG).map(|place| history.long[place]);
         let values = short.chain(long).flat_map(|range| {
             let is_known = range.low <= range.high;
             [range.low, range.high].map(|value| is_known.then_some(value))
@@ -167,14 +169,14 @@ impl TryFrom<HistoryJson> for MovementHistory {
     type Error = differences::NotDifferences;
 
     fn try_from((mean, newest, text): HistoryJson) -> Result<Self, Self::Error> {
-        let mut values = differences::values(&text, (SHORT + LONG) * 2)?.into_iter();
+        let mut values = differences::values(&text, (SHORT + LONG) as usize * 2)?.into_iter();
         let mut history = Self {
             mean,
             newest,
             ..Self::default()
         };
         let short = oldest_first(newest, SHORT).map(|place| (true, place));
-        let long = oldest_first(newest / SHORT as u32, LONG).map(|place| (false, place));
+        let long = oldest_first(newest / SHORT, LONG).map(|place| (false, place));
         for (is_short, place) in short.chain(long) {
             let (Some(low), Some(high)) = (values.next().flatten(), values.next().flatten()) else {
                 continue;
@@ -191,6 +193,6 @@ impl TryFrom<HistoryJson> for MovementHistory {
 }
 
 /// Returns the indices of the periods, that of the oldest first.
-fn oldest_first(newest: u32, count: usize) -> impl Iterator<Item = usize> {
-    (1..=count).map(move |age| place(newest, count).wrapping_add(age) % count)
+fn oldest_first(newest: u32, count: u32) -> impl Iterator<Item = usize> {
+    (1..=count).map(move |after| place(newest % count + after, count))
 }
