@@ -3,7 +3,7 @@
 //! No engine knows such an alert, so no reading would ever end it. Its records show how it stands: they are written in
 //! the same step as the episode. An alert whose newest record is its end is only waiting for the correlator.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use rackwatch_core::alert::{AlertId, AlertRecord, AlertState};
@@ -36,7 +36,7 @@ pub async fn open_members(connection: &mut Connection) -> RedisResult<BTreeMap<A
         .collect())
 }
 
-/// Returns the lost episodes of a partition, of which `open` are not.
+/// Returns the lost episodes of a partition; `open` are the stored ones.
 ///
 /// # Errors
 ///
@@ -85,7 +85,7 @@ pub async fn of_partition(
 pub async fn among(
     connection: &mut Connection,
     mut members: BTreeMap<AlertId, Member>,
-    open: &HashSet<AlertId>,
+    open: &BTreeSet<AlertId>,
 ) -> RedisResult<Vec<(PartitionKeys, Episode)>> {
     members.retain(|alert, _| !open.contains(alert));
     let mut lost = Vec::new();
@@ -119,7 +119,7 @@ fn is_firing(record: &AlertRecord) -> bool {
     record.state() == AlertState::Firing
 }
 
-/// Returns the newest record of each alert in the stream of a partition, as far as there is one.
+/// Returns the newest record of each alert that has one in the stream of a partition.
 async fn newest_records(
     connection: &mut Connection,
     keys: &PartitionKeys,

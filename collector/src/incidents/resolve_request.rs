@@ -23,7 +23,7 @@ pub struct ResolveRequest {
     /// A remark, which may be empty.
     #[serde(rename = "note", skip_serializing_if = "String::is_empty", default)]
     pub note: String,
-    /// The episode as far as it is known, if its stored value was lost: no owner may know it then.
+    /// The episode, if its stored value was lost: the owner may not know it then.
     #[serde(rename = "lost", skip_serializing_if = "Option::is_none", default)]
     pub lost: Option<Box<Episode>>,
 }
