@@ -31,6 +31,7 @@ use crate::config::{CollectorConfig, WebConfig};
 use crate::health;
 use crate::notify::Heartbeat;
 use crate::notify::console::{Console, Screen};
+use crate::optional_key::is_wrong_type;
 use crate::ownership::leader::lead;
 use crate::ownership::lease::{CollectorName, Leases};
 use crate::ownership::owner::{Owner, OwnershipTerm};
@@ -86,9 +87,7 @@ pub(crate) async fn run(
     stages.spawn(pipeline);
     let ended = finish(stages, &stop).await;
     match ended {
-        Err(error) if health::is_wrong_type(&error) => {
-            Err(explain(error, &connector, &deliveries).await)
-        }
+        Err(error) if is_wrong_type(&error) => Err(explain(error, &connector, &deliveries).await),
         ended => ended,
     }
 }

@@ -16,7 +16,7 @@ mod watch;
 mod wrong_series;
 
 pub(crate) use attendance::unattended;
-pub(crate) use broken_keys::{broken_keys, is_wrong_type};
+pub(crate) use broken_keys::broken_keys;
 pub(crate) use evaluate::{HealthVerdict, SERIES_MEMORY_LIMIT, evaluate};
 pub(crate) use facts::{Facts, Group, Incidents, Losses, NotEvaluated, Owned, Streams};
 pub(crate) use gather::gather;

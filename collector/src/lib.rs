@@ -14,6 +14,7 @@ pub mod muting;
 pub(crate) mod fencing;
 pub(crate) mod claims;
 pub(crate) mod waiting;
+pub(crate) mod optional_key;
 
 pub(crate) mod ownership;
 pub mod series;

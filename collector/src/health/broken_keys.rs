@@ -2,16 +2,14 @@
 //!
 //! Redis answers WRONGTYPE without naming a key. So the collector looks here for the keys after that error.
 
-use std::error::Error;
-
 use rackwatch_core::keys::{self, PartitionKeys, incidents};
 use rackwatch_core::partition::Partitions;
-use rackwatch_runtime::error::chain;
 use rackwatch_runtime::redis::{Connection, Partitioning, Remedy, remedy};
 use redis::{RedisError, RedisResult};
 
 use crate::feed::damage::damage;
 use crate::incidents::site::version_fault;
+use crate::optional_key::is_wrong_type;
 
 /// Keys that stand once, with their types.
 const SHARED: [(&str, &str); 19] = [
@@ -134,11 +132,6 @@ async fn site_fault(connection: &mut Connection) -> RedisResult<Option<String>> 
         Err(error) if is_wrong_type(&error) => Ok(None),
         version => Ok(version?.as_deref().and_then(version_fault)),
     }
-}
-
-/// Returns whether an error, or a cause of it, is a key of the wrong type.
-pub(crate) fn is_wrong_type(error: &(dyn Error + 'static)) -> bool {
-    chain(error).contains("WRONGTYPE")
 }
 
 /// Returns whether a value makes no sense. Such an error is ours: it has no code of Redis, and names the key.

@@ -30,10 +30,10 @@ pub(crate) async fn run(
     let progress = stats.progress();
     let pulse = progress.begin(Stage::Watch);
     let pause = progress.limit() / LOOKS_PER_LIMIT;
-    let (mut is_refused, mut logged) = (false, Vec::new());
+    let (mut is_refused, mut logged, mut broken) = (false, Vec::new(), Vec::new());
     while let Some(mut connection) = connector.open_until(Purpose::Commands, &stop).await {
-        log_broken_keys(&mut connection, &deliveries).await;
         loop {
+            log_broken_keys(&mut connection, &deliveries, &mut broken).await;
             let looking = stop.run_until_cancelled(look(&mut connection, &stats));
             match looking.await {
                 None => return,
@@ -67,14 +67,19 @@ fn log_failure(error: &RedisError, is_refused: &mut bool) {
     }
 }
 
-/// Logs keys that hold something else: some stop no stage, and would be missed.
-async fn log_broken_keys(connection: &mut Connection, deliveries: &[String]) {
-    for line in broken_keys(connection, deliveries)
-        .await
-        .unwrap_or_default()
-    {
+/// Logs each key that holds something else once: some stop no stage, and would be missed.
+async fn log_broken_keys(
+    connection: &mut Connection,
+    deliveries: &[String],
+    logged: &mut Vec<String>,
+) {
+    let Ok(found) = broken_keys(connection, deliveries).await else {
+        return;
+    };
+    for line in found.iter().filter(|line| !logged.contains(line)) {
         tracing::error!("{line}");
     }
+    *logged = found;
 }
 
 /// Logs each new difference between the running collectors once.

@@ -40,6 +40,7 @@ use self::store::{Loaded, Store};
 use crate::failpoint;
 use crate::incidents::episodes;
 use crate::muting::Muting;
+use crate::optional_key::{is_wrong_type, unless_wrong_type};
 use crate::progress::Pulse;
 use crate::stage::StageError;
 
@@ -193,17 +194,7 @@ impl Session {
         connection: &mut Connection,
         muting: &Muting,
     ) -> Result<(Vec<IncidentRecord>, bool), StepError> {
-        let (partitioning, silences, windows, acks): (_, Hash, Hash, Hash) = redis::pipe()
-            .add_command(Partitioning::read_command())
-            .cmd("HGETALL")
-            .arg(keys::SILENCES)
-            .cmd("HGETALL")
-            .arg(keys::WINDOWS)
-            .cmd("HGETALL")
-            .arg(incidents::ACKS)
-            .query_async(connection)
-            .await?;
-        let partitioning = Partitioning::from_reply(partitioning)?;
+        let (partitioning, [silences, windows, acks]) = read_input(connection).await?;
         // Its streams are being moved: a group that is created now would make an old one again.
         let is_changing = matches!(partitioning, Partitioning::Changing(_));
         if partitioning.partitions() != self.streams.partitions() {
@@ -279,6 +270,32 @@ impl Session {
             .set_absent(|sensor| absent.covers(sensor, &described));
         Ok(())
     }
+}
+
+/// Reads the partitioning, then silences, windows and acknowledgements. One of these of another type counts as empty:
+/// a notification too many is better than none.
+async fn read_input(connection: &mut Connection) -> RedisResult<(Partitioning, [Hash; 3])> {
+    let hashes = [keys::SILENCES, keys::WINDOWS, incidents::ACKS];
+    let mut all = redis::pipe();
+    all.add_command(Partitioning::read_command());
+    for key in hashes {
+        all.cmd("HGETALL").arg(key);
+    }
+    match all.query_async::<(_, Hash, Hash, Hash)>(connection).await {
+        Err(error) if is_wrong_type(&error) => {}
+        read => {
+            let (partitioning, silences, windows, acks) = read?;
+            let partitioning = Partitioning::from_reply(partitioning)?;
+            return Ok((partitioning, [silences, windows, acks]));
+        }
+    }
+    let partitioning = Partitioning::read(connection).await?;
+    let mut found = <[Hash; 3]>::default();
+    for (key, hash) in hashes.into_iter().zip(&mut found) {
+        let read = redis::cmd("HGETALL").arg(key).query_async(connection).await;
+        *hash = unless_wrong_type(read)?;
+    }
+    Ok((partitioning, found))
 }
 
 /// Returns the record, marked as historical if it waited too long to be read.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rackwatch_core::alert::AlertId;
+use rackwatch_core::episode::Episode;
 use rackwatch_core::incident::StoredMember;
 use rackwatch_core::keys::{PartitionKeys, incidents};
 use rackwatch_core::stored::encode;
@@ -17,9 +18,9 @@ use rackwatch_runtime::redis::{Connection, Partitioning};
 use redis::{AsyncCommands as _, RedisResult};
 use tokio::time::{Instant, sleep};
 
-use super::episodes;
 use super::operator_actions::{ActionError, checked_prefix, find_incidents, only_match};
 use super::resolve_request::ResolveRequest;
+use super::{episodes, lost_episodes};
 use crate::stored::read_hash;
 
 /// Requests in one command, so that none stalls Redis.
@@ -71,6 +72,8 @@ struct OpenAlert {
     key: String,
     id: AlertId,
     subject: Subject,
+    /// The episode, if it was lost.
+    lost: Option<Box<Episode>>,
 }
 
 impl Resolver {
@@ -81,6 +84,7 @@ impl Resolver {
             by: self.by.clone(),
             at: self.at,
             note: self.note.clone(),
+            lost: None,
         }
     }
 }
@@ -169,8 +173,10 @@ async fn is_waiting(connection: &mut Connection, requested: &Requested) -> Redis
     Ok(false)
 }
 
-/// Returns the open alerts of all partitions.
+/// Returns the open alerts of all partitions, with those of incidents whose episodes were lost.
 async fn open_alerts(connection: &mut Connection) -> RedisResult<Vec<OpenAlert>> {
+    // Before the episodes: an alert that ends meanwhile has a record of it.
+    let members = lost_episodes::open_members(connection).await?;
     let partitioning = Partitioning::read(connection).await?;
     let mut open = Vec::new();
     for keys in partitioning.partitions().all().map(PartitionKeys::of) {
@@ -179,8 +185,17 @@ async fn open_alerts(connection: &mut Connection) -> RedisResult<Vec<OpenAlert>>
             key: keys.resolutions.clone(),
             id: episode.id,
             subject: episode.subject,
+            lost: None,
         }));
     }
+    let known = open.iter().map(|alert| alert.id.clone()).collect();
+    let lost = lost_episodes::among(connection, members, &known).await?;
+    open.extend(lost.into_iter().map(|(keys, episode)| OpenAlert {
+        key: keys.resolutions,
+        id: episode.id.clone(),
+        subject: episode.subject.clone(),
+        lost: Some(Box::new(episode)),
+    }));
     Ok(open)
 }
 
@@ -202,10 +217,11 @@ async fn request(
         alerts.truncate(room);
         for some in alerts.chunks(PAGE) {
             let values = some.iter().map(|alert| {
-                (
-                    alert.id.as_str(),
-                    encode(&resolver.request(alert.subject.clone())),
-                )
+                let request = ResolveRequest {
+                    lost: alert.lost.clone(),
+                    ..resolver.request(alert.subject.clone())
+                };
+                (alert.id.as_str(), encode(&request))
             });
             let values: Vec<_> = values.collect();
             let life = ResolveRequest::LIFE.as_secs();

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use rackwatch_core::episode::Episode;
 use rackwatch_core::stored::{IfRefused, StoredValue};
 use rackwatch_core::subject::Subject;
 use rackwatch_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// A request to resolve one alert: a value of `rackwatch:resolutions`, under the id of the alert.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ResolveRequest {
     /// The sensor, target or agent of the alert.
     #[serde(rename = "device")]
@@ -22,6 +23,9 @@ pub struct ResolveRequest {
     /// A remark, which may be empty.
     #[serde(rename = "note", skip_serializing_if = "String::is_empty", default)]
     pub note: String,
+    /// The episode, if its stored value was lost: the owner may not know it then.
+    #[serde(rename = "lost", skip_serializing_if = "Option::is_none", default)]
+    pub lost: Option<Box<Episode>>,
 }
 
 impl StoredValue for ResolveRequest {

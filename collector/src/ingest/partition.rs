@@ -9,11 +9,13 @@ mod by_hand;
 mod device_bound;
 mod inputs;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rackwatch_core::alert::AlertRecord;
-use rackwatch_core::engine::{ColdStarts, Engine, Notice};
+use rackwatch_core::alert::{AlertId, AlertRecord};
+use rackwatch_core::engine::{ColdStarts, Engine, EpisodeChange, Notice};
+use rackwatch_core::episode::Episode;
 use rackwatch_core::indices::Envelope;
 use rackwatch_core::partition::PartitionId;
 use rackwatch_core::rules::RuleSet;
@@ -25,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use self::by_hand::{log_resolutions, resolved_by_hand};
 use self::device_bound::Beyond;
 use self::inputs::{dead_letter, inputs};
-use super::raw_stream::{Batch, Commit, RawStream, RawStreamError, SliceNumber};
+use super::raw_stream::{Batch, Commit, RawStream, RawStreamError, ResolvedByHand, SliceNumber};
 use super::recorder::{Recorder, RecorderError};
 use super::timer::Timer;
 use crate::failpoint;
@@ -95,6 +97,8 @@ pub struct Parts<S> {
 pub struct Partition<S> {
     parts: Parts<S>,
     engine: Engine,
+    /// Alerts with a lost episode that ended by hand.
+    ended_lost: HashSet<AlertId>,
     save: Timer,
     rack_aggregates: Timer,
     pulse: Pulse,
@@ -105,6 +109,7 @@ impl<S: RawStream> Partition<S> {
     pub fn new(parts: Parts<S>) -> Self {
         Self {
             engine: Engine::new(Arc::clone(&parts.rules)),
+            ended_lost: HashSet::new(),
             save: Timer::every(parts.save_every),
             rack_aggregates: Timer::every(RACK_AGGREGATES_INTERVAL),
             pulse: parts.stats.progress().begin(Stage::Partition(parts.id)),
@@ -146,7 +151,8 @@ impl<S: RawStream> Partition<S> {
 
     /// Takes the stream over and works until the stop.
     async fn own(&mut self) -> Result<(), PartitionError> {
-        let caught_up = self.resume().await?;
+        let (caught_up, lost) = self.resume().await?;
+        self.store_lost(lost).await?;
         failpoint::pass("state loaded");
         let series = self.parts.recorder.begin().await?;
         tracing::info!(
@@ -188,8 +194,10 @@ impl<S: RawStream> Partition<S> {
     }
 
     /// Restores the state of the last owner and catches up with its last commit. Returns the number
-    /// of entries that this took.
-    async fn resume(&mut self) -> Result<usize, PartitionError> {
+    /// of entries that this took, and the episodes that are to be stored again.
+    async fn resume(&mut self) -> Result<(usize, Vec<Episode>), PartitionError> {
+        // A commit whose outcome is unknown may not have ended them.
+        self.ended_lost.clear();
         // The old state goes before the new one comes.
         self.engine = Engine::new(Arc::clone(&self.parts.rules));
         let engine = &mut self.engine;
@@ -202,7 +210,9 @@ impl<S: RawStream> Partition<S> {
                 "saved detector state not taken over"
             );
         }
-        engine.resume(resume.episodes, resume.agents);
+        let lost = resume.lost;
+        let episodes = resume.episodes.into_iter().chain(lost.iter().cloned());
+        engine.resume(episodes.collect(), resume.agents);
         // Without saved state, all that the stream still holds is run through.
         let mut at = resume.saved.unwrap_or(StreamId::ZERO);
         let mut entries = 0;
@@ -222,7 +232,25 @@ impl<S: RawStream> Partition<S> {
         let described = engine.described_devices();
         let described = described.map(|(id, is_plain)| (id.clone(), is_plain));
         self.parts.stream.restore_devices(described.collect());
-        Ok(entries)
+        Ok((entries, lost))
+    }
+
+    /// Stores episodes that were lost: what is unknown is not resolved. Their next reading shows how they go on.
+    async fn store_lost(&mut self, lost: Vec<Episode>) -> Result<(), PartitionError> {
+        if lost.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!(
+            partition = %self.parts.id, alerts = lost.len(),
+            "open alerts of incidents had no stored episode, made it again from their records: they stay open until \
+             a reading or a person ends them"
+        );
+        let mut commit = Commit::default();
+        let open = lost
+            .into_iter()
+            .map(|episode| EpisodeChange::Open(Box::new(episode)));
+        commit.effects.episodes = open.collect();
+        Ok(self.parts.stream.commit(commit).await?)
     }
 
     /// Stores, evaluates and commits a batch.
@@ -252,6 +280,7 @@ impl<S: RawStream> Partition<S> {
         let requests = batch.resolutions.clone();
         commit.resolutions = requests.iter().map(|(alert, _)| alert.clone()).collect();
         commit.effects = self.engine.step(inputs(batch));
+        self.end_lost(&requests, &mut commit.effects.alerts);
         // The clock decides which alerts are news, and nothing else. It is Redis': this host's may be wrong.
         let news = self.parts.stream.now().minus(AlertRecord::NEWS);
         for alert in &mut commit.effects.alerts {
@@ -272,6 +301,21 @@ impl<S: RawStream> Partition<S> {
         log_resolutions(self.parts.id, &requests, &resolved);
         failpoint::pass("after commit");
         Ok(())
+    }
+
+    /// Ends alerts that a person resolved and the engine does not know, since their episodes were lost. Each ends once,
+    /// though two people may have asked for it.
+    fn end_lost(&mut self, requests: &[ResolvedByHand], records: &mut Vec<AlertRecord>) {
+        for (alert, request) in requests {
+            let is_ended =
+                |record: &AlertRecord| record.id == *alert && record.resolution.is_some();
+            if let Some(lost) = request.lost.as_ref().filter(|lost| lost.id == *alert)
+                && !records.iter().any(is_ended)
+                && self.ended_lost.insert(alert.clone())
+            {
+                records.push(lost.ended_by_hand());
+            }
+        }
     }
 
     fn count(&self, commit: &Commit, readings: usize) {

@@ -122,6 +122,8 @@ pub struct Resume {
     pub saved: Option<StreamId>,
     /// Open episodes of the partition.
     pub episodes: Vec<Episode>,
+    /// Open episodes that are not stored any more, as the alerts of incidents show.
+    pub lost: Vec<Episode>,
     /// Sequence numbers of each agent's last readings.
     pub agents: Vec<(String, Runs)>,
     /// Last entry that was committed.

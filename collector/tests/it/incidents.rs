@@ -3,6 +3,7 @@
 mod damaged;
 mod failing;
 mod hours;
+mod lost_episodes;
 mod notifiers;
 mod notifying;
 mod oauth;

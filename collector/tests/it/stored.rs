@@ -70,6 +70,7 @@ fn resolutions_are_pinned() {
         by: "ann".to_owned(),
         at: at(0),
         note: "sensor was removed".to_owned(),
+        lost: None,
     };
     assert_golden(
         &request,

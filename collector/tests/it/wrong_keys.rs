@@ -3,7 +3,7 @@
 use rackwatch_testing::{RedisServer, wait_until_sync};
 use redis::{Commands, Connection};
 
-use crate::incidents::now;
+use crate::incidents::{now, wait_notified};
 use crate::rig::{DEADLINE, alerts, collector, connect, plain_series, running, send};
 
 /// Puts a value of another type in a key.
@@ -283,4 +283,62 @@ fn a_roll_up_of_the_wrong_type_is_named_and_its_readings_are_stored() {
             .find(|line| line.starts_with("pipeline: problems"));
         assert!(problems.is_none_or(|line| !line.contains(&key)), "{text}");
     }
+}
+
+#[test]
+fn keys_that_evaluation_does_not_need_are_named_and_stop_nothing() {
+    for key in [
+        "rackwatch:resolutions",
+        "rackwatch:clocks",
+        "rackwatch:tally",
+        "rackwatch:silences",
+        "rackwatch:windows",
+        "{rackwatch:incidents}:acks",
+    ] {
+        let server = RedisServer::start().unwrap();
+        let redis = &mut connect(&server.url());
+        let url = server.url();
+        let mut first = running(&url);
+        first
+            .wait_stderr_contains("partition taken over", DEADLINE)
+            .unwrap();
+        // While a collector runs, and at the start of the next one.
+        spoil(redis, key, &["SET", "banana"]);
+        send(redis, "inlet-R1-1", now(), "33.0");
+        wait_notified(redis, &[("opened", "critical")]);
+        let named = format!("{key} is a string, expected a hash: ");
+        first.wait_stderr_contains(&named, DEADLINE).unwrap();
+        first.kill().unwrap();
+        let second = running(&url);
+        send(redis, "inlet-R1-1", now(), "24.0");
+        wait_notified(redis, &[("opened", "critical"), ("resolved", "critical")]);
+        second.wait_stderr_contains(&named, DEADLINE).unwrap();
+        for command in ["status", "check"] {
+            let (code, text) = output(&url, command);
+            assert_eq!(code, Some(1), "{command}: {text}");
+            assert!(text.contains(&named), "{command}: {text}");
+        }
+        assert_eq!(redis.get::<_, String>(key).unwrap(), "banana", "{key}");
+    }
+}
+
+#[test]
+fn a_commit_that_meets_a_key_of_the_wrong_type_writes_nothing() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let mut first = running(&server.url());
+    first
+        .wait_stderr_contains("partition taken over", DEADLINE)
+        .unwrap();
+    spoil(redis, "rackwatch:episodes", &["SET", "banana"]);
+    send(redis, "inlet-R1-1", now(), "33.0");
+    let code = first.wait_exit(DEADLINE).unwrap().code();
+    assert_eq!(code, Some(1), "{}", first.stderr());
+    let named = "rackwatch:episodes is a string, expected a hash: ";
+    assert!(first.stderr().contains(named), "{}", first.stderr());
+    assert_eq!(redis.xlen::<_, u64>("anomaly_alerts").unwrap(), 0);
+    let _: () = redis.del("rackwatch:episodes").unwrap();
+    let _second = running(&server.url());
+    wait_notified(redis, &[("opened", "critical")]);
+    assert_eq!(alerts(redis).len(), 1, "{:?}", alerts(redis));
 }

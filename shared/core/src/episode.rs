@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{AlertId, AlertKind, AlertRecord, Detail, Extras, Severity};
+use crate::alert::{
+    AlertId, AlertKind, AlertRecord, Detail, EndedBy, Extras, Resolution, Severity,
+};
 use crate::detect::{Family, Finding};
 use crate::device::Role;
 use crate::stored::{IfRefused, StoredValue};
@@ -30,8 +32,8 @@ pub struct Timing {
 
 /// An open episode as it was reported: a value of `rackwatch:episodes`.
 ///
-/// A collector refuses the episodes of another version and starts without them. If the problem is still there,
-/// its alert fires again. While the input stream still has the first reading beyond, the state comes to the same
+/// A collector refuses the episodes of another version. One whose alert an incident still has open is made again from
+/// its record. It starts without the others: if the problem is still there, its alert fires again. While the input stream still has the first reading beyond, the state comes to the same
 /// start as before, so that the record has the same alert id and receivers drop it as a repeat. Otherwise the
 /// alert has a new id, and the former one is never resolved. A refused value stays in Redis until an alert of
 /// the same subject and rule replaces it; a collector that understands it takes it over again.
@@ -76,6 +78,39 @@ pub struct Episode {
 }
 
 impl Episode {
+    /// Returns the open episode that a firing record reported, for one whose stored value was lost.
+    pub fn of_record(record: &AlertRecord) -> Self {
+        Self {
+            id: record.id.clone(),
+            subject: record.subject.clone(),
+            rule: record.rule.clone(),
+            kind: record.kind(),
+            started: record.started,
+            severity: record.severity,
+            threshold: record.threshold,
+            temperature: record.temperature.unwrap_or(Celsius::ZERO),
+            at: record.at,
+            rack: record.rack.clone(),
+            u: record.u,
+            role: record.role,
+        }
+    }
+
+    /// Returns the record by which a person ends an episode that no engine knows, since its stored value was lost. Of
+    /// the time after its last record nothing is known.
+    pub fn ended_by_hand(&self) -> AlertRecord {
+        let resolution = Resolution {
+            duration: self.at.since(self.started),
+            peak: None,
+            ended_by: EndedBy::Operator,
+        };
+        AlertRecord {
+            temperature: None,
+            resolution: Some(resolution),
+            ..self.record()
+        }
+    }
+
     /// Returns the last record of the episode, without the details that only the record itself had.
     pub fn record(&self) -> AlertRecord {
         let has_temperature = matches!(self.kind.info().family, Family::Heat | Family::Cold);

@@ -9,6 +9,15 @@
 local refused = refusal(KEYS[1], ARGV[1], ARGV[2])
 if refused then return refused end
 
+-- Before the first write: what a script wrote before it failed stays written. Acknowledgements are not needed.
+for key, kind in pairs({[2] = 'stream', [3] = 'hash', [4] = 'hash'}) do
+  local found = redis.call('TYPE', KEYS[key]).ok
+  if found ~= 'none' and found ~= kind then
+    return redis.error_reply('WRONGTYPE ' .. KEYS[key] .. ' is no ' .. kind)
+  end
+end
+local has_acks = redis.call('TYPE', KEYS[5]).ok == 'hash'
+
 at = 5
 for _ = 1, tonumber(take()) do
   local fields = take_some(tonumber(take()))
@@ -23,7 +32,7 @@ end
 for _ = 1, tonumber(take()) do
   local id = take()
   redis.call('HDEL', KEYS[3], id)
-  redis.call('HDEL', KEYS[5], id)
+  if has_acks then redis.call('HDEL', KEYS[5], id) end
 end
 for _ = 1, tonumber(take()) do redis.call('HDEL', KEYS[4], take()) end
 redis.call('HSET', KEYS[1], 'commit', ARGV[2], 'through', ARGV[4])

@@ -42,6 +42,7 @@ use crate::claims::NextLook;
 use crate::config::StreamConfig;
 use crate::fencing::{self, Answer, Fence};
 use crate::ingest::relief::Relief;
+use crate::optional_key::is_wrong_type;
 use crate::stage::StageError;
 
 /// A partition while this collector owns it.
@@ -365,7 +366,9 @@ impl RawStream for RedisRawStream {
         changes: &[InventoryChange],
     ) -> Result<(), RawStreamError> {
         let add = reports::inventory_changes(changes);
-        let added = self.commands.exec(&add).await;
-        added.map_err(|error| refused(&self.keys, "publish inventory changes", error))
+        match self.commands.exec(&add).await {
+            Err(RequestError::Refused(error)) if is_wrong_type(&error) => Ok(()),
+            added => added.map_err(|error| refused(&self.keys, "publish inventory changes", error)),
+        }
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::id::IncidentId;
-use crate::alert::{AlertKind, AlertRecord, AlertState, Severity};
+use crate::alert::{AlertId, AlertKind, AlertRecord, AlertState, Severity};
 use crate::device::Role;
+use crate::episode::Episode;
 use crate::site::Spot;
 use crate::stored::{IfRefused, StoredValue};
 use crate::subject::Subject;
@@ -142,6 +143,25 @@ impl Member {
             stale: false,
             missing,
             historical: record.historical,
+        }
+    }
+
+    /// Returns the open episode behind this alert, for one whose stored value and records were lost. Its threshold and
+    /// height in the rack are unknown: 0 and none.
+    pub fn episode(&self, alert: &AlertId) -> Episode {
+        Episode {
+            id: alert.clone(),
+            subject: self.device.clone(),
+            rule: self.rule.clone(),
+            kind: self.kind,
+            started: self.started,
+            severity: self.severity,
+            threshold: 0.0,
+            temperature: self.temperature.unwrap_or(Celsius::ZERO),
+            at: self.at,
+            rack: self.spot.rack.clone(),
+            u: None,
+            role: self.role,
         }
     }
 

@@ -8,6 +8,7 @@ use rackwatch_core::keys;
 use super::super::{Entry, RawStreamError, ResolvedByHand};
 use super::{RedisRawStream, refused};
 use crate::claims;
+use crate::optional_key::unless_wrong_type;
 
 /// Interval of warnings that ids are ahead of Redis' clock.
 const AHEAD_WARNING_INTERVAL: Duration = Duration::from_mins(10);
@@ -63,7 +64,7 @@ impl RedisRawStream {
         loop {
             let mut connection = self.commands.connection().await.map_err(refused)?;
             let (waiting, key) = (&mut self.resolutions, &self.keys.resolutions);
-            match waiting.read(&mut connection, key).await {
+            match unless_wrong_type(waiting.read(&mut connection, key).await) {
                 Ok(requests) => return Ok(requests),
                 Err(error) => self.commands.recover(&error).await.map_err(refused)?,
             }

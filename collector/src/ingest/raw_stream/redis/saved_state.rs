@@ -15,6 +15,8 @@ use redis::{RedisResult, Script, ScriptInvocation};
 
 use super::super::{Restore, Resume, SliceNumber};
 use crate::fencing::Fence;
+use crate::incidents::lost_episodes;
+use crate::optional_key::{is_wrong_type, unless_wrong_type};
 use crate::stored::log_refusals;
 
 /// The state that the last owner left.
@@ -51,20 +53,25 @@ pub(super) async fn load(
         .arg(&keys.loss_ledger)
         .query_async(connection)
         .await?;
-    let offsets: HashMap<String, Vec<u8>> = redis::cmd("HGETALL")
+    let offsets = redis::cmd("HGETALL")
         .arg(&keys.clocks)
-        .query_async(connection)
-        .await?;
+        .query_async::<HashMap<String, Vec<u8>>>(connection)
+        .await;
+    // Wrong clocks show again in the readings, so that evaluation goes on without these.
+    let offsets = unless_wrong_type(offsets)?;
     let episodes = StoredValues::<Episode>::from_hash(episodes);
     log_refusals::<Episode>(&keys.episodes, &episodes.refusals);
     let agents = StoredValues::<Runs>::from_hash(agents);
     log_refusals::<Runs>(&keys.loss_ledger, &agents.refusals);
     let offsets = StoredValues::<SenderOffsets>::from_hash(offsets);
     log_refusals::<SenderOffsets>(&keys.clocks, &offsets.refusals);
+    let episodes: Vec<_> = episodes.into_values().collect();
+    let lost = lost(connection, keys, &episodes).await?;
     let resume = Resume {
         saved,
         agents: agents.values,
-        episodes: episodes.into_values().collect(),
+        episodes,
+        lost,
         done: done
             .and_then(|id| id.parse().ok())
             .unwrap_or(StreamId::ZERO),
@@ -74,6 +81,25 @@ pub(super) async fn load(
         resume,
         offsets: ClockOffsets::resume(offsets.values),
     }))
+}
+
+/// Returns the episodes that are lost. Nothing else of the state needs the alerts of incidents, so that a key of the
+/// wrong type among them stops nothing here.
+async fn lost(
+    connection: &mut Connection,
+    keys: &PartitionKeys,
+    open: &[Episode],
+) -> RedisResult<Vec<Episode>> {
+    match lost_episodes::of_partition(connection, keys, open).await {
+        Err(error) if is_wrong_type(&error) => {
+            tracing::warn!(
+                stream = keys.raw, %error,
+                "whether episodes were lost is unknown, since the alerts of incidents are unreadable"
+            );
+            Ok(Vec::new())
+        }
+        found => found,
+    }
 }
 
 /// Passes each slice to `restore`; returns the oldest position that one of them stands for.
