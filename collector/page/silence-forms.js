@@ -48,6 +48,11 @@ function select(options, selected) {
   return el("select", null, choices);
 }
 
+/** Returns the pattern that matches this name alone: a rack may be named `*`. */
+function literal(name) {
+  return name.replace(/[\\*?[\]{}]/g, "\\$&");
+}
+
 /** The fields that say what a silence or window covers, for what reason, and who creates it. */
 function commonFields(preset) {
   const [key, value] = preset ? Object.entries(preset)[0] : [];
@@ -55,7 +60,7 @@ function commonFields(preset) {
     SUBJECTS.map(([name, title]) => [title, name]),
     key,
   );
-  const pattern = el("input", { required: true, maxlength: 200, value: value ?? "", placeholder: "B07 or B*" });
+  const pattern = el("input", { required: true, maxlength: 200, value: literal(value ?? ""), placeholder: "B07 or B*" });
   const reason = el("input", { maxlength: 300, placeholder: "kernel updates" });
   const by = operatorName.input();
   return {

@@ -12,6 +12,7 @@ mod refused;
 mod refused_agents;
 mod redis_streams;
 mod room;
+pub(crate) mod undescribed;
 mod watch;
 mod wrong_series;
 
@@ -21,6 +22,7 @@ pub(crate) use evaluate::{HealthVerdict, SERIES_MEMORY_LIMIT, evaluate};
 pub(crate) use facts::{Facts, Group, Incidents, Losses, NotEvaluated, Owned, Streams};
 pub(crate) use gather::gather;
 pub(crate) use notifiers::KnownNotifiers;
+pub(crate) use refused::without_effect;
 pub(crate) use room::{RoomState, RoomVerdict, room};
 pub(crate) use watch::run as watch;
 pub(crate) use wrong_series::wrong_series;

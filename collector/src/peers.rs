@@ -95,6 +95,7 @@ impl Difference {
         let group = |(value, names): (&String, &Vec<String>)| {
             let shown = match self.part {
                 "version" => value.as_str(),
+                _ if value == UNKNOWN => UNKNOWN,
                 _ => value.get(..SHOWN_DIGITS).unwrap_or(value),
             };
             format!("{} ({shown})", list(names, "and"))
@@ -155,7 +156,7 @@ pub(crate) async fn running(connection: &mut Connection) -> RedisResult<Vec<Stri
     Ok(all)
 }
 
-/// Returns what each of these collectors announces.
+/// Returns what each of these collectors announces. One that has just begun has announced nothing yet.
 ///
 /// # Errors
 ///
@@ -170,12 +171,11 @@ pub(crate) async fn announcements(
     let mut get = redis::cmd("HMGET");
     get.arg(keys::ANNOUNCEMENTS).arg(running);
     let all: Vec<Option<Vec<u8>>> = get.query_async(connection).await?;
-    let understood = |json: Option<Vec<u8>>| {
-        let decoded = json.and_then(|json| decode(&json).ok());
-        decoded.unwrap_or_else(Announcement::unknown)
-    };
-    let announced = all.into_iter().map(understood);
-    Ok(running.iter().cloned().zip(announced).collect())
+    let announced = running.iter().zip(all).filter_map(|(name, json)| {
+        let decoded = decode(&json?).ok();
+        Some((name.clone(), decoded.unwrap_or_else(Announcement::unknown)))
+    });
+    Ok(announced.collect())
 }
 
 /// Writes the announcement of this collector.

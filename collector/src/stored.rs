@@ -1,7 +1,7 @@
 //! Versioned values in Redis: what this program understands is read, the rest is logged.
 
 use rackwatch_core::stored::{
-    DecodeError, IfRefused, Refusal, StoredValue, StoredValues, counted, decode,
+    DecodeError, ErrorClass, IfRefused, Refusal, StoredValue, StoredValues, counted, decode,
 };
 use rackwatch_runtime::redis::{Connection, scan_hash};
 use redis::RedisResult;
@@ -70,6 +70,9 @@ pub fn log_refusal<T: StoredValue>(
     );
 }
 
+/// Fields that a line names.
+const MAX_FIELDS: usize = 3;
+
 /// Stored values that this program does not understand, for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RefusedState {
@@ -81,6 +84,11 @@ pub struct RefusedState {
     pub count: usize,
     /// The reason, which names the versions.
     pub reason: String,
+    /// The first fields of the hash among them, at most [`MAX_FIELDS`].
+    pub fields: Vec<String>,
+    /// They are no values of any version, so that only deleting them helps.
+    #[serde(skip)]
+    is_garbage: bool,
     #[serde(skip)]
     consequence: IfRefused,
 }
@@ -93,6 +101,11 @@ impl RefusedState {
             kind: T::NAME,
             count: refusal.ids.len(),
             reason: refusal.error.comparison(T::VERSION),
+            fields: refusal.ids.iter().take(MAX_FIELDS).cloned().collect(),
+            is_garbage: matches!(
+                refusal.error.class(),
+                ErrorClass::Malformed | ErrorClass::TooLong
+            ),
             consequence: T::IF_REFUSED,
         };
         refusals.iter().map(of).collect()
@@ -101,6 +114,31 @@ impl RefusedState {
     /// Returns whether an operator must act: Rackwatch goes on without its own state.
     pub fn is_problem(&self) -> bool {
         matches!(self.consequence, IfRefused::HasNoEffect(_))
+    }
+
+    /// Returns the fields as words of a command.
+    fn named(&self) -> Vec<String> {
+        let word = |field: &String| {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
+            match field.chars().all(is_plain) && !field.is_empty() {
+                true => field.clone(),
+                false => format!("{field:?}"),
+            }
+        };
+        self.fields.iter().map(word).collect()
+    }
+
+    /// Returns words for the fields that are not listed.
+    fn others(&self) -> String {
+        match self.count.saturating_sub(self.fields.len()) {
+            0 => String::new(),
+            others => format!(", and {others} more"),
+        }
+    }
+
+    /// Returns the command that deletes the fields.
+    fn hdel(&self) -> String {
+        format!("HDEL {} {}", self.key, self.named().join(" "))
     }
 
     /// Returns a line that says what was refused, why, and what to do or what follows.
@@ -113,7 +151,20 @@ impl RefusedState {
         };
         match self.consequence {
             IfRefused::HasNoEffect(remedy) => {
-                let remedy = remedy.replace("{them}", them);
+                let remedy = if self.is_garbage {
+                    format!(
+                        "look at what wrote {them}, then delete {them} with `{}`{}",
+                        self.hdel(),
+                        self.others()
+                    )
+                } else {
+                    let named = self.named().join(", ");
+                    format!(
+                        "{}; {named}{}",
+                        remedy.replace("{them}", them),
+                        self.others()
+                    )
+                };
                 format!("{values} in {key} {have} no effect ({reason}): {remedy}")
             }
             IfRefused::StartsCold(consequence) => {

@@ -131,13 +131,18 @@ async fn keys(connection: &mut Connection, config: &CollectorConfig) -> Step {
     let started = Instant::now();
     let look = async {
         let notifiers = health::KnownNotifiers::read(connection, &config.notify).await?;
-        health::broken_keys(connection, &notifiers.keys()).await
+        let broken = health::broken_keys(connection, &notifiers.keys()).await?;
+        if broken.is_empty() {
+            health::without_effect(connection).await
+        } else {
+            Ok(broken)
+        }
     };
     let result = match look.await {
         Ok(broken) if broken.is_empty() => StepResult::Ok,
         Ok(broken) => StepResult::Failed {
             detail: broken.join("; "),
-            advice: "the collector cannot work with these keys",
+            advice: "the collector cannot work with these keys or fields",
         },
         Err(error) => StepResult::Failed {
             detail: error.to_string(),

@@ -5,6 +5,8 @@ mod list;
 mod recent;
 mod state;
 
+use std::collections::BTreeSet;
+
 use clap::{Args, Subcommand};
 use rackwatch_core::device::{Description, DeviceId};
 use rackwatch_core::keys;
@@ -14,6 +16,7 @@ use redis::RedisResult;
 use super::common::{Common, Failure, Outcome};
 use super::output::print;
 use super::server;
+use crate::health::undescribed;
 
 /// List known devices and inventory changes, or forget devices
 #[derive(Clone, Debug, Args)]
@@ -72,6 +75,27 @@ async fn withdrawn(connection: &mut Connection, agent: Option<&str>) -> RedisRes
     Ok(withdrawn)
 }
 
+/// Takes devices out of those that nothing describes. Returns the ones that were among them.
+async fn forget_undescribed(
+    connection: &mut Connection,
+    devices: &[DeviceId],
+) -> RedisResult<BTreeSet<DeviceId>> {
+    let meant: BTreeSet<&str> = devices.iter().map(DeviceId::as_str).collect();
+    let all = undescribed::all(connection).await?.into_iter();
+    let all: Vec<_> = all
+        .filter(|one| meant.contains(one.device.as_str()))
+        .collect();
+    if !all.is_empty() {
+        let mut remove = redis::pipe();
+        for one in &all {
+            let member = keys::undescribed(&one.device, &one.agent);
+            remove.zrem(keys::UNDESCRIBED, member);
+        }
+        let _removed: Vec<u64> = remove.query_async(connection).await?;
+    }
+    Ok(all.into_iter().map(|one| one.device).collect())
+}
+
 async fn forget(args: ForgetArgs) -> Outcome {
     let config = args.common.load()?;
     let (_, mut connection) = server::open(&config.redis).await?;
@@ -90,9 +114,10 @@ async fn forget(args: ForgetArgs) -> Outcome {
     all.incr(keys::DEVICES_REVISION, 1);
     let mut removed: Vec<u64> = all.query_async(&mut connection).await?;
     removed.truncate(devices.len());
+    let undescribed = forget_undescribed(&mut connection, &devices).await?;
     let mut unknown = Vec::new();
     for (device, removed) in devices.iter().zip(removed) {
-        if removed == 0 {
+        if removed == 0 && !undescribed.contains(device) {
             unknown.push(device.as_str());
         } else {
             print(&format!(

@@ -12,10 +12,11 @@ use crate::incidents::site::version_fault;
 use crate::optional_key::is_wrong_type;
 
 /// Keys that stand once, with their types.
-const SHARED: [(&str, &str); 19] = [
+const SHARED: [(&str, &str); 20] = [
     (keys::RAW, "stream"),
     (keys::DEVICES, "hash"),
     (keys::DEVICES_REVISION, "string"),
+    (keys::UNDESCRIBED, "zset"),
     (keys::PARTITIONING, "hash"),
     (keys::COLLECTORS, "zset"),
     (keys::ANNOUNCEMENTS, "hash"),
@@ -80,6 +81,19 @@ pub(crate) async fn broken_keys(
     broken.extend(site_fault(connection).await?);
     broken.extend(damaged(connection, deliveries).await?);
     Ok(broken)
+}
+
+/// Returns whether a line of [`broken_keys`] is about a key that says what is open, or whether that is up to date. The others
+/// hold reports, deliveries, and offsets of clocks.
+pub(super) fn bears_on_room(line: &str) -> bool {
+    let key = line.split(' ').next().unwrap_or_default();
+    let has_no_bearing = [
+        keys::DELIVERIES,
+        keys::UNDESCRIBED,
+        keys::INVENTORY_CHANGES,
+        incidents::NOTIFIERS,
+    ];
+    !has_no_bearing.contains(&key) && !key.ends_with(":clocks") && !key.ends_with(":tally")
 }
 
 /// Returns a line for each of these keys with the progress of notifiers that is damaged, with what to do.

@@ -59,7 +59,7 @@ pub(crate) fn evaluate(facts: &Facts) -> HealthVerdict {
     verdict.deliveries(facts);
     verdict.agents(facts);
     verdict.device_bound(facts);
-    verdict.undescribed(facts);
+    verdict.problems.extend(facts.undescribed.line());
     verdict.memory(facts);
     let ahead = Duration::from_millis(facts.ids_ahead_ms);
     if ahead > MAX_AHEAD {
@@ -273,32 +273,14 @@ impl HealthVerdict {
         }
     }
 
-    /// Reports readings that no rule looks at, because their devices are not described.
-    fn undescribed(&mut self, facts: &Facts) {
-        let NotEvaluated {
-            undescribed,
-            last_undescribed_ms,
-            ..
-        } = &facts.not_evaluated;
-        let age = last_undescribed_ms.map(Duration::from_millis);
-        if let Some(age) = age.filter(|age| *age < REFUSING) {
-            self.problems.push(format!(
-                "{} of agents' devices without a description not evaluated, the last {} ago: describe the devices in \
-                 rackwatch:devices, or leave the field `agent` out of the entries",
-                count(*undescribed, "reading"),
-                format_duration(age)
-            ));
-        }
-    }
-
     fn memory(&mut self, facts: &Facts) {
         let redis = &facts.redis;
         self.warnings.extend(redis.eviction_warning());
         let share = redis.used_memory.and_then(|used| redis.fraction(used));
         if share.is_some_and(|share| share > MEMORY_LIMIT) {
             self.problems.push(
-                "Redis uses over 90 % of its maxmemory: raise it, or shorten \
-                 series.raw_retention, before it refuses writes"
+                "Redis uses over 90 % of its maxmemory, and refuses writes when it is full: raise it, or shorten \
+                 series.raw_retention"
                     .to_owned(),
             );
         }

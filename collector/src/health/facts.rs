@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use super::failed_deliveries::FailedDeliveries;
 use super::foreign_consumers::ForeignConsumer;
 use super::refused_agents::RefusedAgent;
+use super::undescribed::UndescribedDevices;
 use crate::peers::Announcement;
 use crate::stored::RefusedState;
 use rackwatch_runtime::redis::ServerInfo;
@@ -48,6 +49,8 @@ pub(crate) struct Facts {
     pub(crate) failed_deliveries: Vec<FailedDeliveries>,
     pub(crate) losses: Losses,
     pub(crate) not_evaluated: NotEvaluated,
+    /// Devices of agents that nothing describes.
+    pub(crate) undescribed: UndescribedDevices,
     pub(crate) devices: Devices,
     pub(crate) open_episodes: BTreeMap<Severity, usize>,
     pub(crate) incidents: Incidents,

@@ -14,7 +14,7 @@ use rackwatch_runtime::redis::{Connection, Partitioning, ServerInfo, scan_hash, 
 use redis::RedisResult;
 
 use super::attendance::unattended;
-use super::broken_keys::{broken_keys, damaged, unless_garbage, unless_wrong_type};
+use super::broken_keys::{bears_on_room, broken_keys, damaged, unless_garbage, unless_wrong_type};
 use super::facts::{
     Dead, Devices, Facts, Incidents, Losses, NotEvaluated, Owned, Projection, Streams,
 };
@@ -22,6 +22,7 @@ use super::failed_deliveries::failed_deliveries;
 use super::notifiers::KnownNotifiers;
 use super::redis_streams::{added, dead, group, length, losses, newest, not_evaluated, rate};
 use super::refused_agents::refused_agents;
+use super::undescribed::{UndescribedDevices, undescribed};
 use super::wrong_series::wrong_series;
 use crate::config::CollectorConfig;
 use crate::incidents::site::SiteReader;
@@ -51,10 +52,9 @@ pub(crate) async fn gather(
     let now = server_time(connection).await?;
     let (devices, refused) = unless_wrong_type(devices(connection).await)?;
     let series = projection(connection, config, &devices).await?;
-    let unattended = if broken_keys.is_empty() {
-        unattended(connection).await?
-    } else {
-        Some("keys in Redis hold something else".to_owned())
+    let unattended = match broken_keys.iter().any(|line| bears_on_room(line)) {
+        true => Some("keys in Redis hold something else".to_owned()),
+        false => unattended(connection).await?,
     };
     // These stop one notifier, and neither alerts nor incidents.
     broken_keys.extend(damaged(connection, &notifiers.keys()).await?);
@@ -80,6 +80,7 @@ pub(crate) async fn gather(
         failed_deliveries: Vec::new(),
         losses: Losses::default(),
         not_evaluated: NotEvaluated::default(),
+        undescribed: UndescribedDevices::default(),
         incidents: Incidents::default(),
         failing_notifiers: notifiers.failing(connection, now).await?,
         refused,
@@ -88,6 +89,7 @@ pub(crate) async fn gather(
         devices,
     };
     unless_wrong_type(facts.incidents(connection).await)?;
+    facts.undescribed(connection, (config, now)).await?;
     facts.failed_deliveries = unless_wrong_type(failed_deliveries(connection, now).await)?;
     facts
         .groups_and_partitions(connection, (config, &notifiers), (&all, &keys, now))
@@ -114,6 +116,17 @@ async fn projection(
 }
 
 impl Facts {
+    /// Adds the devices of agents that nothing describes.
+    async fn undescribed(
+        &mut self,
+        connection: &mut Connection,
+        (config, now): (&CollectorConfig, Timestamp),
+    ) -> anyhow::Result<()> {
+        let limits = (now, config.alerts.stale_after);
+        self.undescribed = unless_wrong_type(undescribed(connection, limits).await)?;
+        Ok(())
+    }
+
     /// Adds the groups of the notifiers, and the facts about each partition.
     async fn groups_and_partitions(
         &mut self,

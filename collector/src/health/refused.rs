@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rackwatch_core::alert::Severity;
+use rackwatch_core::device::Description;
 use rackwatch_core::engine::Slice;
 use rackwatch_core::incident::silence::Silence;
 use rackwatch_core::incident::{Ack, Incident, StoredMember};
@@ -10,7 +11,7 @@ use rackwatch_core::keys::{self, PartitionKeys, incidents};
 use rackwatch_core::loss_ledger::Runs;
 use rackwatch_core::site::StoredSite;
 use rackwatch_core::stored::{StoredValue, StoredValues, decode};
-use rackwatch_runtime::redis::{Connection, scan_hash};
+use rackwatch_runtime::redis::{Connection, Partitioning, scan_hash};
 use redis::RedisResult;
 
 use super::facts::{Facts, Incidents};
@@ -26,6 +27,52 @@ for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
   if string.sub(json, 1, #ARGV[1]) ~= ARGV[1] then others[#others + 1] = field end
 end
 return others";
+
+/// Returns a line for each reason why values that people or agents wrote have no effect, with what to do.
+///
+/// # Errors
+///
+/// If Redis does not answer, or a key holds something else.
+pub(crate) async fn without_effect(connection: &mut Connection) -> RedisResult<Vec<String>> {
+    let mut refused = descriptions(connection).await?;
+    refused.extend(hash::<Silence>(connection, keys::SILENCES).await?);
+    refused.extend(hash::<Window>(connection, keys::WINDOWS).await?);
+    refused.extend(hash::<Ack>(connection, incidents::ACKS).await?);
+    let partitioning = Partitioning::read(connection).await?;
+    for keys in partitioning.partitions().all().map(PartitionKeys::of) {
+        refused.extend(hash::<ResolveRequest>(connection, &keys.resolutions).await?);
+    }
+    let problems = refused.iter().filter(|one| one.is_problem());
+    Ok(problems.map(RefusedState::line).collect())
+}
+
+/// Returns the refused descriptions, which may lack a version.
+async fn descriptions(connection: &mut Connection) -> RedisResult<Vec<RefusedState>> {
+    let mut values = StoredValues::<Description>::default();
+    for (field, json) in scan_hash(connection, keys::DEVICES).await? {
+        if let Err(error) = Description::from_json(&json) {
+            values.refuse(&field, error);
+        }
+    }
+    Ok(RefusedState::of::<Description>(
+        keys::DEVICES,
+        &values.refusals,
+    ))
+}
+
+/// Returns the refused values of a hash.
+async fn hash<T: StoredValue>(
+    connection: &mut Connection,
+    key: &str,
+) -> RedisResult<Vec<RefusedState>> {
+    let mut values = StoredValues::<T>::default();
+    for (field, json) in scan_hash(connection, key).await? {
+        if let Err(error) = decode::<T>(&json) {
+            values.refuse(&field, error);
+        }
+    }
+    Ok(RefusedState::of::<T>(key, &values.refusals))
+}
 
 impl Facts {
     /// Reads a hash, and notes the values that this version refuses.

@@ -15,6 +15,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use rackwatch_core::device::DeviceId;
+use rackwatch_core::name;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -87,9 +88,9 @@ impl From<BackendError> for ApiError {
             BackendError::Action(ActionError::ShortPrefix(_) | ActionError::Invalid(_)) => {
                 StatusCode::BAD_REQUEST
             }
-            BackendError::Action(ActionError::Redis(_)) | BackendError::Unavailable(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            BackendError::Action(ActionError::Redis(_))
+            | BackendError::BrokenKeys(_)
+            | BackendError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error)
     }
@@ -167,6 +168,11 @@ fn author(admitted: &Admitted, given: Option<String>) -> Answer<String> {
         .map(|name| operator_actions::clean_text(&name))
         .transpose()?;
     let given = given.filter(|name| !name.is_empty());
+    let invisible = given.iter().flat_map(|name| name.chars());
+    if let Some(c) = invisible.into_iter().find(|c| name::is_invisible(*c)) {
+        let why = format!("by has the invisible character {c:?}: leave it out");
+        return Err(ApiError::bad(why));
+    }
     let name = admitted.name.clone().or(given);
     Ok(name.unwrap_or_else(|| "dashboard".to_owned()))
 }

@@ -24,6 +24,9 @@ pub(crate) enum BackendError {
     /// The action is invalid or conflicts with the stored state.
     #[error(transparent)]
     Action(#[from] ActionError),
+    /// Keys in Redis hold something else: a line for each, with what to do.
+    #[error("{0}")]
+    BrokenKeys(String),
     /// Redis is unreachable or too slow.
     #[error("Redis is unreachable: {0}")]
     Unavailable(String),

@@ -7,6 +7,7 @@
 
 mod aggregates;
 mod apply;
+mod behind;
 mod change;
 mod faults;
 pub(crate) mod follow;
@@ -36,6 +37,7 @@ pub(crate) use change::{Change, ChangeSet};
 pub(crate) use rows::{DeviceRow, IncidentRow, Limit, Now, Open, RackRow, Scope};
 pub(crate) use shared::{NotReady, SharedReadModel, Update};
 
+use self::behind::Behind;
 use self::unread_subjects::UnreadSubjects;
 use crate::incidents::episodes;
 
@@ -55,6 +57,8 @@ struct KnownDevice {
     value: Option<Celsius>,
     fault: Option<Fault>,
     at: Option<Timestamp>,
+    /// Its newest readings are older than `at`.
+    behind: Option<Behind>,
     /// At least one good reading since the model was built.
     has_read: bool,
     /// Whether the value still says anything.

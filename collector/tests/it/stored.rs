@@ -397,3 +397,40 @@ fn status_reports_refused_state_of_partitions() {
         assert!(warnings.contains(line), "{line}: {warnings}");
     }
 }
+
+/// One bad field is found by name, and the command that is named clears it.
+#[test]
+fn garbage_in_a_field_is_named_with_the_command_that_clears_it() {
+    let server = RedisServer::start().unwrap();
+    let mut redis = crate::rig::connect(&server.url());
+    let run = |command: &str| {
+        let mut program = crate::rig::collector(&[command, "--redis", &server.url()]);
+        let code = program.wait_exit(crate::rig::DEADLINE).unwrap().code();
+        (code, program.stdout())
+    };
+    for (key, field) in [
+        ("rackwatch:devices", "inlet-R1-1"),
+        ("rackwatch:resolutions", "deadbeef"),
+        ("rackwatch:silences", "x"),
+    ] {
+        let hset = ["HSET", key, field, "{\"nonsense"];
+        let () = redis::cmd(hset[0])
+            .arg(&hset[1..])
+            .query::<u64>(&mut redis)
+            .map(|_| ())
+            .unwrap();
+        let remedy = format!("HDEL {key} {field}");
+        for command in ["status", "check"] {
+            let (code, text) = run(command);
+            assert_eq!(code, Some(1), "{command}: {text}");
+            assert!(text.contains(&remedy), "{command}: {text}");
+            assert!(!text.contains("all checks passed"), "{text}");
+        }
+        let words: Vec<_> = remedy.split(' ').collect();
+        let mut clear = redis::cmd(words[0]);
+        let cleared: u64 = clear.arg(&words[1..]).query(&mut redis).unwrap();
+        assert_eq!(cleared, 1);
+        let (_, text) = run("status");
+        assert!(!text.contains("HDEL"), "{text}");
+    }
+}

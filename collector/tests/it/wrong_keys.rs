@@ -341,4 +341,29 @@ fn a_commit_that_meets_a_key_of_the_wrong_type_writes_nothing() {
     let _second = running(&server.url());
     wait_notified(redis, &[("opened", "critical")]);
     assert_eq!(alerts(redis).len(), 1, "{:?}", alerts(redis));
+
+/// None of these keys says what is open.
+#[test]
+fn a_broken_key_of_deliveries_leaves_the_room_known_and_the_api_names_it() {
+    let server = RedisServer::start().unwrap();
+    let redis = &mut connect(&server.url());
+    let port = rackwatch_testing::free_port().unwrap();
+    let listen = format!("127.0.0.1:{port}");
+    let _running = collector(&["run", "--redis", &server.url(), "--listen", &listen]);
+    wait_until_sync(DEADLINE, "the room is well", || {
+        let (_, text) = output(&server.url(), "status");
+        text.contains("room: all is well").then_some(())
+    })
+    .unwrap();
+    let key = "rackwatch:deliveries";
+    spoil(redis, key, &["SET", "banana"]);
+    let (code, text) = output(&server.url(), "status");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("room: all is well"), "{text}");
+    let (status, body) = rackwatch_testing::http_get(port, "/api/v1/deliveries").unwrap();
+    assert_eq!(status, 503, "{body}");
+    let named = format!("{key} is a string, expected a stream: ");
+    assert!(body.contains(&named), "{body}");
+    assert!(body.contains("delete or rename it"), "{body}");
+    assert!(!body.contains("unreachable"), "{body}");
 }

@@ -24,6 +24,9 @@ pub const RAW: &str = "raw_sensor_data";
 pub const ALERTS: &str = "anomaly_alerts";
 /// Device descriptions, a hash of versioned JSON.
 pub const DEVICES: &str = "rackwatch:devices";
+/// Agents' devices without a description whose readings arrived, a sorted set of [`undescribed`] by the last arrival in
+/// milliseconds since 1970.
+pub const UNDESCRIBED: &str = "rackwatch:undescribed";
 /// A counter that changes with [`DEVICES`], so that readers know when to look.
 pub const DEVICES_REVISION: &str = "rackwatch:devices:revision";
 /// The partitioning, a hash; collectors write it, agents read it.
@@ -48,6 +51,11 @@ pub const INCIDENTS: &str = "rackwatch:incidents";
 pub const CORRELATOR_GROUP: &str = "alert_correlator_group";
 /// The consumer name of the correlator and of all notifiers. Only the leader runs them.
 pub const CORRELATOR_CONSUMER: &str = "owner";
+
+/// Returns the member of [`UNDESCRIBED`] for a device of an agent: `<device> <agent>`, since an id contains no space.
+pub fn undescribed(device: &DeviceId, agent: &str) -> String {
+    format!("{device} {agent}")
+}
 
 /// Returns the group on [`INCIDENTS`] that shows how far the last recipient of a notifier is.
 pub fn notifier_group(name: &str) -> String {

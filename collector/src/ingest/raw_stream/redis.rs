@@ -18,6 +18,7 @@ mod refused_descriptions;
 mod reports;
 mod resolutions;
 mod saved_state;
+mod undescribed;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use self::clock::RedisClock;
 use self::directory::Directory;
 use self::reader::Reader;
 use self::resolutions::WaitingResolutions;
+use self::undescribed::Undescribed;
 use super::{Batch, Commit, Entry, RawStream, RawStreamError, Restore, Resume, SliceNumber};
 use crate::claims::NextLook;
 use crate::config::StreamConfig;
@@ -70,6 +72,8 @@ pub struct RedisRawStream {
     /// Entries younger than this are kept for people to look at.
     keep: Duration,
     directory: Directory,
+    /// Devices of agents that nothing describes.
+    undescribed: Undescribed,
     /// The next look for entries that another consumer has pending.
     claims: NextLook,
     clock: RedisClock,
@@ -109,6 +113,7 @@ impl RedisRawStream {
             committed: StreamId::ZERO,
             keep: stream.keep,
             directory: Directory::default(),
+            undescribed: Undescribed::default(),
             claims: NextLook::default(),
             clock: RedisClock::default(),
             offsets: ClockOffsets::default(),
@@ -201,6 +206,20 @@ impl RedisRawStream {
         }
     }
 
+    /// Writes down the devices that nothing describes. It is a report, so a failure is no reason to stop: a later
+    /// arrival writes it again.
+    async fn write_undescribed(&mut self) {
+        let Some(all) = self.undescribed.take_due() else {
+            return;
+        };
+        // Not repeated: the next command waits until Redis is well.
+        if let Ok(mut connection) = self.commands.connection().await
+            && let Err(error) = all.exec_async(&mut connection).await
+        {
+            tracing::debug!(%error, key = keys::UNDESCRIBED, "not written");
+        }
+    }
+
     /// Deletes entries that are older than every slice of detector state and than `keep`.
     async fn trim(&mut self) -> Result<(), RawStreamError> {
         let keep = u64::try_from(self.keep.as_millis()).unwrap_or(u64::MAX);
@@ -273,6 +292,8 @@ impl RawStream for RedisRawStream {
         self.correct(&mut entries);
         self.report_ahead(&entries);
         let mut batch = self.with_descriptions(entries).await?;
+        self.undescribed
+            .note(&batch.entries, self.directory.waiting());
         if self.resolutions.take_due() {
             batch.resolutions = self.read_resolutions().await?;
         }
@@ -281,6 +302,7 @@ impl RawStream for RedisRawStream {
 
     fn forget_devices(&mut self, devices: &HashSet<DeviceId>) {
         self.directory.forget(devices);
+        self.undescribed.forget(devices);
     }
 
     fn restore_devices(&mut self, devices: Vec<(DeviceId, bool)>) {
@@ -326,6 +348,7 @@ impl RawStream for RedisRawStream {
         self.fence.commit += 1;
         self.offsets.mark_stored();
         self.committed = commit.done.last().copied().unwrap_or(self.committed);
+        self.write_undescribed().await;
         Ok(())
     }
 

@@ -70,10 +70,20 @@ impl RedisBackend {
         }
     }
 
-    /// Drops the connection, which may be broken. The next request opens another.
+    /// Drops the connection, which may be broken. The next request opens another. After an error about a key of the wrong
+    /// type, which Redis does not name, looks for it.
     async fn unavailable(&self, error: impl std::fmt::Display) -> BackendError {
-        *self.connection.lock().await = None;
-        BackendError::Unavailable(error.to_string())
+        let kept = self.connection.lock().await.take();
+        let error = error.to_string();
+        if error.contains("WRONGTYPE")
+            && let Some(mut connection) = kept
+            && let Ok(Ok(broken)) =
+                timeout(REDIS_TIMEOUT, health::broken_keys(&mut connection, &[])).await
+            && !broken.is_empty()
+        {
+            return BackendError::BrokenKeys(broken.join("; "));
+        }
+        BackendError::Unavailable(error)
     }
 
     /// Converts the result of an operator action.

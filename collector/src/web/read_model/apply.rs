@@ -9,6 +9,7 @@ use rackwatch_core::incident::{Event, IncidentRecord};
 use rackwatch_core::reading::Reading;
 use rackwatch_core::site::Site;
 
+use super::behind::Behind;
 use super::change::{Change, ChangeSet};
 use super::rows::Open;
 use super::{KnownDevice, ReadModel};
@@ -19,7 +20,7 @@ const MAX_ALERTS: usize = 5_000;
 const MAX_INCIDENT_RECORDS: usize = 5_000;
 
 impl ReadModel {
-    /// Applies a change. A reading that is older than the known one is ignored.
+    /// Applies a change. A reading that is older than the known one is ignored, unless no newer one comes.
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
             Change::Site(site) => self.apply_site(site),
@@ -106,9 +107,20 @@ impl ReadModel {
             device.place(&id, &self.site);
         }
         self.changes.reload |= is_new || is_role_new;
-        if device.at.is_some_and(|last| at <= last) {
-            return;
+        if let Some(last) = device.at
+            && at <= last
+        {
+            let now = self.now;
+            let is_set_back = at < last
+                && device
+                    .behind
+                    .get_or_insert_with(|| Behind::begin(now))
+                    .count(now);
+            if !is_set_back {
+                return;
+            }
         }
+        device.behind = None;
         device.at = Some(at);
         match value {
             Ok(value) => {

@@ -36,7 +36,7 @@ fn state_of(device: &KnownDevice, now: Timestamp, is_absent: bool) -> DataState 
         interval: device.known.interval,
         is_faulty: device.fault.is_some(),
         is_undescribed: device.is_undescribed(),
-        is_absent,
+        is_absent: is_absent || device.behind.is_some_and(|behind| behind.is_lasting(now)),
         is_leaving: device.known.leaving,
     })
 }

@@ -362,3 +362,32 @@ fn the_absence_of_an_agent_makes_all_its_devices_stale() {
     model.apply(Change::Time(at(71)));
     assert_eq!(model.device(&device).unwrap().state, DataState::Stale);
 }
+
+/// A clock that was set back: the last value is old, though readings arrive.
+#[test]
+fn a_value_is_not_live_while_only_older_readings_arrive() {
+    let mut model = model();
+    let row = |model: &ReadModel| model.device(&id("inlet-B07-1")).unwrap();
+    model.apply(reading("inlet-B07-1", 600, 24.0));
+    model.apply(Change::Time(at(600)));
+    // A single late one says nothing.
+    model.apply(reading("inlet-B07-1", 590, 33.0));
+    model.apply(Change::Time(at(604)));
+    assert_eq!(row(&model).state, DataState::Live);
+    model.apply(reading("inlet-B07-1", 605, 24.0));
+    for second in 1..=4 {
+        model.apply(reading("inlet-B07-1", second, 33.5));
+        model.apply(Change::Time(at(605 + second)));
+    }
+    assert_eq!(row(&model).state, DataState::Stale, "the engine waits");
+    for second in 5..=12 {
+        model.apply(reading("inlet-B07-1", second, 33.5));
+        model.apply(Change::Time(at(605 + second)));
+    }
+    let now = row(&model);
+    assert_eq!(now.state, DataState::Stale, "its time is long past");
+    assert_eq!(now.now.value, Celsius::new(33.5).ok(), "a new time began");
+    model.apply(reading("inlet-B07-1", 618, 24.5));
+    model.apply(Change::Time(at(618)));
+    assert_eq!(row(&model).state, DataState::Live);
+}

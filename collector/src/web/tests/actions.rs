@@ -28,6 +28,9 @@ async fn operator_actions_take_effect() {
         let (status, body) = site.json(Method::POST, "/api/v1/silences", &body).await;
         assert_eq!(status, 400, "{body}");
     }
+    let by = json!({"matcher": {"rack": "B07"}, "minutes": 30, "by": "ann\u{202e}bob"});
+    let (status, body) = site.json(Method::POST, "/api/v1/silences", &by).await;
+    assert_eq!(status, 400, "{body}");
     let long = json!({"matcher": {"rack": "B07"}, "minutes": 527_041});
     assert_eq!(
         site.json(Method::POST, "/api/v1/silences", &long).await.0,

@@ -140,7 +140,7 @@ impl StoredValue for Description {
     const NAME: &'static str = "device description";
     const VERSION: u32 = 1;
     const IF_REFUSED: IfRefused = IfRefused::HasNoEffect(
-        "devices without a description are not evaluated: correct the name if one is wrong, and run agents and \
+        "agents' devices without a description are not evaluated, and those of plain clients count as inlets: correct the name if one is wrong, and run agents and \
          collectors of one version",
     );
 }

@@ -42,6 +42,8 @@ pub(super) struct Directory {
     restored: Vec<(DeviceId, bool)>,
     /// Devices that were looked up, and whether they have a description.
     looked_up: HashMap<DeviceId, bool>,
+    /// Those of them without one.
+    waiting: HashSet<DeviceId>,
     /// Revision at which devices without a description were last looked up.
     lookup_revision: u64,
     /// Revision at which the hash was last scanned.
@@ -58,6 +60,21 @@ impl Directory {
         self.looked_up.is_empty() && self.restored.is_empty()
     }
 
+    /// Returns the devices that were looked up and have no description.
+    pub(super) fn waiting(&self) -> &HashSet<DeviceId> {
+        &self.waiting
+    }
+
+    /// Notes whether a device that was looked up has a description.
+    fn mark(&mut self, device: &DeviceId, is_described: bool) {
+        if is_described {
+            self.waiting.remove(device);
+        } else {
+            self.waiting.insert(device.clone());
+        }
+        self.looked_up.insert(device.clone(), is_described);
+    }
+
     /// Takes over devices that the next scan is to look at, though no reading of them has arrived.
     pub(super) fn restore(&mut self, devices: Vec<(DeviceId, bool)>) {
         self.restored = devices;
@@ -67,6 +84,7 @@ impl Directory {
     pub(super) fn forget(&mut self, devices: &HashSet<DeviceId>) {
         for device in devices {
             self.looked_up.remove(device);
+            self.waiting.remove(device);
             self.plain.remove(device);
         }
     }
@@ -109,8 +127,7 @@ impl Directory {
         let revision = revision.unwrap_or(0);
         if revision != self.lookup_revision {
             self.site.refresh(connection).await?;
-            let waiting = self.looked_up.iter().filter(|(_, described)| !**described);
-            let waiting: Vec<_> = waiting.map(|(device, _)| device.clone()).collect();
+            let waiting: Vec<_> = self.waiting.iter().cloned().collect();
             updates.extend(self.look_up(connection, &waiting).await?);
             self.lookup_revision = revision;
         }
@@ -143,7 +160,7 @@ impl Directory {
             for (device, json) in some.iter().zip(answers) {
                 let described = json.and_then(|json| self.refused.parse(device, &json));
                 let description = self.placed(device, described);
-                self.looked_up.insert(device.clone(), description.is_some());
+                self.mark(device, description.is_some());
                 if description.is_some() {
                     updates.push((device.clone(), description));
                 }
@@ -175,17 +192,17 @@ impl Directory {
                 };
                 gone.remove(&device);
                 // Devices without readings take no memory here.
-                let Some(described) = self.looked_up.get_mut(&device) else {
+                if !self.looked_up.contains_key(&device) {
                     continue;
-                };
+                }
                 let description = self.refused.parse(&device, &json);
-                *described = description.is_some();
+                self.mark(&device, description.is_some());
                 updates.push((device.clone(), self.placed(&device, description)));
             }
         }
         for device in gone {
             let placed = self.placed(&device, None);
-            self.looked_up.insert(device.clone(), placed.is_some());
+            self.mark(&device, placed.is_some());
             updates.push((device, placed));
         }
         Ok(updates)

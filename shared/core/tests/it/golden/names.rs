@@ -32,6 +32,7 @@ fn keys_groups_and_consumers() {
         ("alerts", keys::ALERTS),
         ("devices", keys::DEVICES),
         ("devices revision", keys::DEVICES_REVISION),
+        ("devices without a description", keys::UNDESCRIBED),
         ("partitioning", keys::PARTITIONING),
         ("collectors", keys::COLLECTORS),
         ("announcements", keys::ANNOUNCEMENTS),
