@@ -120,9 +120,10 @@ impl RefusedState {
     fn named(&self) -> Vec<String> {
         let word = |field: &String| {
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
-            match field.chars().all(is_plain) && !field.is_empty() {
-                true => field.clone(),
-                false => format!("{field:?}"),
+            if field.chars().all(is_plain) && !field.is_empty() {
+                field.clone()
+            } else {
+                format!("{field:?}")
             }
         };
         self.fields.iter().map(word).collect()

@@ -52,9 +52,10 @@ pub(crate) async fn gather(
     let now = server_time(connection).await?;
     let (devices, refused) = unless_wrong_type(devices(connection).await)?;
     let series = projection(connection, config, &devices).await?;
-    let unattended = match broken_keys.iter().any(|line| bears_on_room(line)) {
-        true => Some("keys in Redis hold something else".to_owned()),
-        false => unattended(connection).await?,
+    let unattended = if broken_keys.iter().any(|line| bears_on_room(line)) {
+        Some("keys in Redis hold something else".to_owned())
+    } else {
+        unattended(connection).await?
     };
     // These stop one notifier, and neither alerts nor incidents.
     broken_keys.extend(damaged(connection, &notifiers.keys()).await?);

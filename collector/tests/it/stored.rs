@@ -402,10 +402,10 @@ fn status_reports_refused_state_of_partitions() {
 #[test]
 fn garbage_in_a_field_is_named_with_the_command_that_clears_it() {
     let server = RedisServer::start().unwrap();
-    let mut redis = crate::rig::connect(&server.url());
+    let mut redis = connect(&server.url());
     let run = |command: &str| {
         let mut program = crate::rig::collector(&[command, "--redis", &server.url()]);
-        let code = program.wait_exit(crate::rig::DEADLINE).unwrap().code();
+        let code = program.wait_exit(DEADLINE).unwrap().code();
         (code, program.stdout())
     };
     for (key, field) in [

@@ -341,6 +341,7 @@ fn a_commit_that_meets_a_key_of_the_wrong_type_writes_nothing() {
     let _second = running(&server.url());
     wait_notified(redis, &[("opened", "critical")]);
     assert_eq!(alerts(redis).len(), 1, "{:?}", alerts(redis));
+}
 
 /// None of these keys says what is open.
 #[test]
