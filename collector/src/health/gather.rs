@@ -52,11 +52,7 @@ pub(crate) async fn gather(
     let now = server_time(connection).await?;
     let (devices, refused) = unless_wrong_type(devices(connection).await)?;
     let series = projection(connection, config, &devices).await?;
-    let unattended = if broken_keys.iter().any(|line| bears_on_room(line)) {
-        Some("keys in Redis hold something else".to_owned())
-    } else {
-        unattended(connection).await?
-    };
+    let unattended = unknown_room(connection, &broken_keys).await?;
     // These stop one notifier, and neither alerts nor incidents.
     broken_keys.extend(damaged(connection, &notifiers.keys()).await?);
     let mut facts = Facts {
@@ -100,6 +96,17 @@ pub(crate) async fn gather(
     let announced = peers::announcements(connection, &facts.collectors).await;
     facts.announced = unless_wrong_type(announced)?;
     Ok(facts)
+}
+
+/// Returns why it is unknown how the room is, if it is.
+async fn unknown_room(
+    connection: &mut Connection,
+    broken_keys: &[String],
+) -> anyhow::Result<Option<String>> {
+    if broken_keys.iter().any(|line| bears_on_room(line)) {
+        return Ok(Some("keys in Redis hold something else".to_owned()));
+    }
+    Ok(unattended(connection).await?)
 }
 
 /// Projects the memory that series need at full retention.
