@@ -60,7 +60,12 @@ function commonFields(preset) {
     SUBJECTS.map(([name, title]) => [title, name]),
     key,
   );
-  const pattern = el("input", { required: true, maxlength: 200, value: literal(value ?? ""), placeholder: "B07 or B*" });
+  const pattern = el("input", {
+    required: true,
+    maxlength: 200,
+    value: literal(value ?? ""),
+    placeholder: "B07 or B*",
+  });
   const reason = el("input", { maxlength: 300, placeholder: "kernel updates" });
   const by = operatorName.input();
   return {
