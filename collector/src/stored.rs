@@ -84,7 +84,7 @@ pub struct RefusedState {
     pub count: usize,
     /// The reason, which names the versions.
     pub reason: String,
-    /// The first fields of the hash among them, at most [`MAX_FIELDS`].
+    /// The first fields of the hash among them, at most three.
     pub fields: Vec<String>,
     /// They are no values of any version, so that only deleting them helps.
     #[serde(skip)]
