@@ -33,6 +33,19 @@ pub async fn read_values<T: StoredValue>(
     Ok(decoded)
 }
 
+/// Reads a hash from ids to versioned JSON. Values of another version are left out; the part that owns the key logs
+/// them.
+///
+/// # Errors
+///
+/// Fails if Redis does not answer.
+pub async fn read_foreign_hash<T: StoredValue>(
+    connection: &mut Connection,
+    key: &str,
+) -> RedisResult<Vec<(String, T)>> {
+    Ok(StoredValues::from_hash(scan_hash(connection, key).await?).values)
+}
+
 /// Reads the only value of a key. A value of another version is logged, and stays in Redis.
 pub fn read_one<T: StoredValue>(key: &str, json: &[u8]) -> Option<T> {
     match decode(json) {

@@ -16,7 +16,7 @@ use rackwatch_runtime::redis::{Connection, Partitioning, entries};
 use redis::{ErrorKind, RedisError, RedisResult};
 
 use super::episodes;
-use crate::stored::read_hash;
+use crate::stored::read_foreign_hash;
 
 /// Alert records per read, about half a megabyte.
 const PAGE: usize = 1000;
@@ -29,7 +29,7 @@ const MARGIN: Duration = Duration::from_mins(1);
 ///
 /// Fails if Redis does not answer.
 pub async fn open_members(connection: &mut Connection) -> RedisResult<BTreeMap<AlertId, Member>> {
-    let members = read_hash::<StoredMember>(connection, incidents::MEMBERS).await?;
+    let members = read_foreign_hash::<StoredMember>(connection, incidents::MEMBERS).await?;
     let open = members.into_iter().filter(|(_, stored)| stored.member.open);
     Ok(open
         .map(|(alert, stored)| (AlertId::from_wire(&alert), stored.member))
