@@ -14,9 +14,6 @@ use rackwatch_core::units::Celsius;
 
 use crate::source::{DiscoveredDevice, Outcome};
 
-/// Smallest change in kelvin between two ticks that counts as a jump. Air and drives take minutes
-/// for it; processors do not, and are not read twice.
-const JUMP: f64 = 10.0;
 /// Largest difference in kelvin at which two reads of one tick agree.
 const AGREEMENT: f64 = 3.0;
 
@@ -35,11 +32,11 @@ struct KnownDevice {
 }
 
 impl KnownDevice {
-    /// Returns whether `now` is too far from the last temperature to be accepted unconfirmed.
+    /// Returns whether `now` is too far from the last temperature to be accepted unconfirmed. Processors do jump, and
+    /// are not read twice.
     fn is_jump(&self, now: Celsius) -> bool {
         let is_slow = !matches!(self.role, Role::Cpu | Role::Gpu);
-        let change = self.last.map(|last| (now.degrees() - last.degrees()).abs());
-        is_slow && change.is_some_and(|change| change > JUMP)
+        is_slow && self.last.is_some_and(|last| quality::is_jump(last, now))
     }
 }
 

@@ -20,6 +20,7 @@
 //! | `outages` | targets that answer for none of their devices |
 //! | `agent_clocks` | agents whose clock is wrong |
 //! | `duplicates` | agents of one name |
+//! | `jumps` | readings that wait to be confirmed |
 //! | `commissioning` | limits that do not fit a site on its first day |
 //! | `inventory` | devices and hardware with a new place |
 //! | `rack_aggregates` | sums for the cooling indices |
@@ -37,6 +38,7 @@ mod device;
 mod duplicates;
 mod effects;
 mod inventory;
+mod jumps;
 mod listening;
 mod outages;
 mod rack_aggregates;
@@ -47,7 +49,7 @@ mod snapshot;
 mod stale;
 mod subjects;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,10 +65,12 @@ use self::commissioning::Commissioning;
 use self::device::{Device, Devices, FollowUp};
 use self::duplicates::Duplicates;
 use self::inventory::Hardware;
+use self::jumps::Jumps;
 use self::outages::Outages;
 use self::racks::Racks;
 use self::stale::Stale;
 use crate::alert::{AlertId, EndedBy};
+use crate::detect::Observation;
 use crate::device::{Description, DeviceId};
 use crate::episode::Episode;
 use crate::indices::{Aggregate, Envelope};
@@ -93,8 +97,7 @@ pub struct Engine {
     ahead: Duration,
     outages: Outages,
     stale: Stale,
-    /// Devices with a jump that waits to be confirmed.
-    jumps: BTreeSet<DeviceId>,
+    jumps: Jumps,
     /// The plans in use. Devices with equal plans share one.
     plans: Vec<Arc<Plan>>,
     /// Stored episodes that the first step after a restore takes over.
@@ -126,7 +129,7 @@ impl Engine {
             ahead: Duration::ZERO,
             outages: Outages::default(),
             stale: Stale::default(),
-            jumps: BTreeSet::new(),
+            jumps: Jumps::default(),
             plans: Vec::new(),
             resumed: None,
             open: HashSet::new(),
@@ -234,9 +237,7 @@ impl Engine {
                 // The place was known before the restart: that is no change.
                 let _change = self.hardware.describe(&id, None, description);
             }
-            if device.holds_jump() {
-                self.jumps.insert(id.clone());
-            }
+            self.jumps.note(&id, &device);
             // That of an older slice is counted, and may have been in another rack.
             self.withdraw(&id);
             self.devices.insert(id.clone(), Box::new(device));
@@ -374,7 +375,10 @@ impl Engine {
 
     /// Checks which devices are absent, and ends the episodes of those that have been for long.
     fn check_absence(&mut self, effects: &mut Effects) {
-        self.check_jumps(effects);
+        let listened = self.absence.listening.count;
+        for jump in self.jumps.due(&mut self.devices, listened) {
+            self.read_jump(&jump, effects);
+        }
         effects.report_all(self.absence.check(&mut self.devices));
         let (now, after) = (self.absence.listening.count, self.rules.stale_after());
         for id in self.stale.end(&mut self.devices, (now, after), effects) {
@@ -435,9 +439,7 @@ impl Engine {
         };
         let commissioning = &mut self.commissioning;
         let follow_up = device.read((entry, arrived, listened), reading, commissioning, effects);
-        if device.holds_jump() {
-            self.jumps.insert(reading.device.clone());
-        }
+        self.jumps.note(&reading.device, device);
         self.follow_up(follow_up, reading, effects);
     }
 
@@ -450,22 +452,6 @@ impl Engine {
         }
     }
 
-    /// Evaluates the jumps that no other reading confirmed in time.
-    fn check_jumps(&mut self, effects: &mut Effects) {
-        let listened = self.absence.listening.count;
-        let mut due = Vec::new();
-        self.jumps.retain(|id| {
-            let Some(device) = self.devices.get_mut(id) else {
-                return false;
-            };
-            due.extend(device.waited_for(id, listened));
-            device.holds_jump()
-        });
-        for jump in due {
-            self.read_jump(&jump, effects);
-        }
-    }
-
     /// Does what a reading leaves to be done because it needs other devices.
     fn follow_up(&mut self, follow_up: FollowUp, reading: &Reading, effects: &mut Effects) {
         match follow_up {
@@ -473,9 +459,9 @@ impl Engine {
             FollowUp::TargetFailure => {
                 effects.report_all(self.outages.evaluate(&mut self.devices, reading));
             }
-            FollowUp::Compare { rules, gap } => {
+            FollowUp::Compare { rules, now } => {
                 for index in rules {
-                    self.compare(index, reading, gap, effects);
+                    self.compare(index, (reading, now), effects);
                 }
             }
         }
@@ -494,12 +480,17 @@ impl Engine {
     }
 
     /// Lets a rule of the device that was just read compare it with its rack.
-    fn compare(&mut self, index: usize, reading: &Reading, gap: Duration, effects: &mut Effects) {
+    fn compare(
+        &mut self,
+        index: usize,
+        (reading, now): (&Reading, Observation),
+        effects: &mut Effects,
+    ) {
         let id = &reading.device;
-        let device = self.devices.get(id);
-        let Some(now) = device.and_then(|device| device.observation(index, reading, gap)) else {
+        let Some(device) = self.devices.get(id) else {
             return;
         };
+        let now = device.observation(index, now);
         let finding = self.racks.observe(&mut self.devices, (id, index), &now);
         if let Some(device) = self.devices.get_mut(id) {
             device.observe_rack(index, reading, finding, effects);

@@ -15,6 +15,15 @@ const COLDEST_AIR: f64 = -40.0;
 /// Codes for "no reading" between [`COLDEST_AIR`] and [`HOTTEST`].
 const CODES: [f64; 2] = [0.0, -1.0];
 
+/// The change from one reading to the next, in kelvin, beyond which it must be confirmed: air and drives take minutes
+/// for it, and single bad samples of cheap sensors are 40 K off and more.
+const JUMP: f64 = 10.0;
+
+/// Returns whether a temperature is too far from the last one of its sensor to be believed unconfirmed.
+pub fn is_jump(last: Celsius, now: Celsius) -> bool {
+    (now.degrees() - last.degrees()).abs() > JUMP
+}
+
 /// Returns `value` if it is plausible for the role, and within the hardware's range if there is one.
 ///
 /// # Errors

@@ -51,19 +51,19 @@ impl Device {
             value,
             fault: None,
         };
-        let (role, usual) = (self.role(), self.usual.degrees());
+        let now = Observation {
+            at,
+            gap,
+            value,
+            is_open: false,
+            role: self.role(),
+            usual: self.usual.degrees(),
+        };
         let (mut comparing, mut needs_trend) = (ThinVec::new(), true);
         for index in 0..plan.rules.len().min(self.detectors.len()) {
             let detector = &plan.rules[index].detector;
             needs_trend &= !detector.knows_rate();
-            let now = Observation {
-                at,
-                gap,
-                value,
-                is_open: self.open(index).is_some(),
-                role,
-                usual,
-            };
+            let now = self.observation(index, now);
             match self.detectors[index].observe(detector, &now) {
                 Decision::Decided(finding) => {
                     self.observe(index, reading, finding, first.as_deref_mut(), effects);
@@ -81,26 +81,17 @@ impl Device {
         } else {
             FollowUp::Compare {
                 rules: comparing,
-                gap,
+                now,
             }
         }
     }
 
-    /// Returns a reading that was evaluated, as rule number `index` sees it; none for a fault.
-    pub(in crate::engine) fn observation(
-        &self,
-        index: usize,
-        reading: &Reading,
-        gap: Duration,
-    ) -> Option<Observation> {
-        Some(Observation {
-            at: reading.at,
-            gap,
-            value: reading.value.as_ref().ok().copied()?,
+    /// Returns a reading that was evaluated, as rule number `index` sees it.
+    pub(in crate::engine) fn observation(&self, index: usize, now: Observation) -> Observation {
+        Observation {
             is_open: self.open(index).is_some(),
-            role: self.role(),
-            usual: self.usual.degrees(),
-        })
+            ..now
+        }
     }
 
     /// Takes in what rule number `index` found in its rack, after [`Device::evaluate`] of the same reading.

@@ -17,8 +17,6 @@ use crate::reading::{Fault, Reading};
 use crate::time::Timestamp;
 use crate::units::Celsius;
 
-/// The change from one reading to the next, in kelvin, that must be confirmed.
-const JUMP: f64 = 10.0;
 /// The shortest and, in intervals of the device, the usual time for which a jump waits to be confirmed.
 const SHORTEST: Duration = Duration::from_mins(1);
 const INTERVALS: u32 = 3;
@@ -31,7 +29,9 @@ impl Device {
             Role::Cpu | Role::Gpu | Role::Memory | Role::Disk
         );
         let is_read_twice = self.description().is_some_and(|known| known.rereads);
-        let is_jump = self.last_value().is_some_and(|last| is_jump(last, value));
+        let is_jump = self
+            .last_value()
+            .is_some_and(|last| quality::is_jump(last, value));
         has_slow_air && !is_read_twice && is_jump && self.evaluated > 0
     }
 
@@ -56,7 +56,7 @@ impl Device {
         let value = quality::check(self.role(), self.range(), value).ok()?;
         let last = self.last_value()?;
         let is_same_side = (value > last) == (held.value > last);
-        (reading.at > held.at && is_jump(last, value) && is_same_side)
+        (reading.at > held.at && quality::is_jump(last, value) && is_same_side)
             .then(|| self.take_held(&reading.device))?
     }
 
@@ -104,8 +104,4 @@ impl Device {
         self.last = newest.max(Some(jump.at)).map(|at| (at, Some(value)));
         follow_up
     }
-}
-
-fn is_jump(last: Celsius, now: Celsius) -> bool {
-    (now.degrees() - last.degrees()).abs() > JUMP
 }

@@ -11,8 +11,8 @@ use super::super::records::{CLOCK_SKEW, Evidence, Header};
 use super::state::Device;
 use crate::alert::{AlertKind, Extras, Severity};
 use crate::clock_offsets::TOLERANCE;
-use crate::detect::DetectorState;
 use crate::detect::trend::Trend;
+use crate::detect::{DetectorState, Observation};
 use crate::device::DeviceId;
 use crate::quality;
 use crate::reading::{Fault, Reading};
@@ -23,7 +23,7 @@ use crate::units::Celsius;
 const TOLERANCE_MS: u64 = TOLERANCE.as_secs() * 1000;
 
 /// The work left for the engine after a device took in a reading, because it needs other devices.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(in crate::engine) enum FollowUp {
     /// Nothing remains to be done.
     None,
@@ -31,8 +31,8 @@ pub(in crate::engine) enum FollowUp {
     Compare {
         /// The numbers of these rules in the device's plan.
         rules: ThinVec<usize>,
-        /// The time since the last reading that was evaluated.
-        gap: Duration,
+        /// The reading as they see it, but for their open episodes.
+        now: Observation,
     },
     /// Find out whether any other device of the target answers: this one has failed for as long as its rule
     /// allows.
