@@ -1,4 +1,4 @@
-//! What is unknown is shown as such: without data, without a description, or with old readings alone.
+//! Devices and indices that nothing is known of: without data, without a description, or with old readings alone.
 
 use super::*;
 
